@@ -1,0 +1,85 @@
+"""Every published column of a study folder, once: name -> one sentence with its unit. Standard library only.
+
+Scripts outside the project read these names; a name is added, never changed. Accuracies are fractions 0-1;
+a missing value is an empty field.
+"""
+
+#: Layout version written into study.json.
+SCHEMA_VERSION = 1
+
+#: The Optuna study's name in study.db, and the name of its metric.
+STUDY_NAME = "search"
+METRIC = "val_balanced_accuracy"
+
+#: Prefix of the columns of trials.csv that hold searched knobs.
+KNOB_PREFIX = "config/"
+
+#: Prefix of the columns of epochs.parquet that hold loss terms.
+LOSS_PREFIX = "loss_"
+
+#: trials.csv: one row a trial. `config/<knob>` columns stand between `cause` and `epochs`.
+TRIALS_HEAD = {
+    "number": "Optuna trial number, from 0.",
+    "state": "COMPLETE, PRUNED, FAIL, or RUNNING while the study runs.",
+    "cause": "Why a trial failed, one line; empty otherwise.",
+}
+TRIALS_TAIL = {
+    "epochs": "Epochs trained.",
+    "val_balanced_accuracy_last": "Mean per-class recall on D_val after the last evaluated epoch.",
+    "val_many": "Mean recall on D_val over classes with more than 100 training images.",
+    "val_medium": "Mean recall on D_val over classes with 20 to 100 training images.",
+    "val_few": "Mean recall on D_val over classes with fewer than 20 training images.",
+    "duration_s": "Seconds spent training and evaluating.",
+    "attempts": "Times the trial was started (1 unless it was interrupted or retried).",
+    "seed": "Seed from which every random stream of the trial derives.",
+}
+
+#: epochs.parquet: one row a (trial, epoch); `loss_<term>` columns stand between `epoch` and `lr`.
+EPOCHS_HEAD = {
+    "number": "Optuna trial number.",
+    "epoch": "Epochs completed, from 1.",
+}
+EPOCHS_TAIL = {
+    "lr": "Learning rate of the epoch's last step.",
+    "val_balanced_accuracy": "Mean per-class recall on D_val; empty where the epoch was not evaluated.",
+    "train_s": "Seconds spent training this epoch.",
+    "eval_s": "Seconds spent evaluating after this epoch.",
+}
+
+#: confirm.csv: one row a (entry, seed).
+CONFIRM = {
+    "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), or teacher.",
+    "seed": "Training seed, the same set for every entry; empty for the teacher, which is trained once.",
+    "test_balanced_accuracy": "Mean per-class recall on the test set after the last epoch.",
+    "test_accuracy": "Share of test images classified right.",
+    "test_many": "Mean test recall over classes with more than 100 training images.",
+    "test_medium": "Mean test recall over classes with 20 to 100 training images.",
+    "test_few": "Mean test recall over classes with fewer than 20 training images.",
+    "selected_on": "The set the entry's configuration was chosen on: val, test, or reference (not searched).",
+    "val_balanced_accuracy": "Mean per-class recall on D_val of the same trained model.",
+    "trial": "Optuna trial number of a best entry; empty otherwise.",
+}
+
+#: classes.csv: one row a (entry, seed, class).
+CLASSES = {
+    "entry": "As in confirm.csv.",
+    "seed": "As in confirm.csv.",
+    "class_id": "Label, from 0.",
+    "class_name": "The data set's name of the class.",
+    "n_train": "Training images of the class.",
+    "n_test": "Test images of the class.",
+    "n_correct": "Test images of the class that were classified right.",
+}
+
+#: Files of a study folder, relative to it.
+MANIFEST = "study.json"
+DATABASE = "study.db"
+TRIALS = "trials.csv"
+EPOCHS = "epochs.parquet"
+CONFIRM_CSV = "confirm.csv"
+CLASSES_CSV = "classes.csv"
+MODELS = "models"
+REPORT = "report"
+CHECKPOINTS = "checkpoints"
+RAY = "ray"
+LOG = "run.log"

@@ -1,0 +1,99 @@
+"""One trial's validated configuration: a flat mapping in, a frozen TrialConfig out, all faults at once."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainables.cckd.errors import ConfigError
+from trainables.cckd.methods import KNOBS, METHODS, KnobValue, used_knobs
+
+
+class TrialConfig(BaseModel):
+    """Everything that decides a trial's numbers, beside the data.
+
+    Objective knobs a method does not use keep inert defaults (weights 0) and are absent from `flat()`.
+    Build it with `TrialConfig.build`, which names every fault in one ConfigError.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    method: str
+    # the objective (METHOD.md's symbols; see methods.KNOBS for the legal values)
+    tau: float = 0.0
+    temperature: float = 2.0
+    estimator: Literal["batch", "prior"] = "batch"
+    use_kd: bool = False
+    kd_weight: float = 0.0
+    cckd_weight: float = 0.0
+    mix_ratio: float = 0.0
+    mix_weight: float = 0.0
+    mix_alpha: float = 0.5
+    mix_op: Literal["mixup", "cutmix"] = "mixup"
+    mix_targets: Literal["interpolate", "forward"] = "interpolate"
+    cckd_mix_weight: float = 0.0
+    feature_weight: float = 0.0
+    # how the student is trained
+    student: str = Field("resnet8_cifar", min_length=1)
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(0.2, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
+    seed: int = Field(0, ge=0)
+
+    @classmethod
+    def build(cls, flat: Mapping[str, Any]) -> Self:
+        """Validate `flat` (method, its knobs, training settings), filling gaps with the reference values.
+
+        Raises:
+            ConfigError: an unknown method or key, a value outside its domain, a knob the method does not use;
+                `faults` lists all of them.
+        """
+        method = flat.get("method")
+        if not isinstance(method, str) or method not in METHODS:
+            raise ConfigError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+        used = used_knobs(method, use_kd=flat.get("use_kd") is True)
+        faults = [_key_fault(key, value, method, used) for key, value in flat.items() if key != "method"]
+        if "kd_weight" in used and "kd_weight" not in {**METHODS[method], **flat}:
+            faults.append("kd_weight must be given when use_kd is true")
+        try:
+            config = cls(**{**METHODS[method], **flat})
+        except ValidationError as error:
+            # Knobs have been judged above, in the method's own words; the rest are training settings.
+            faults += [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}; got {fault['input']!r}"
+                for fault in error.errors()
+                if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
+            ]
+        named = [fault for fault in faults if fault]
+        if named:
+            raise ConfigError(named)
+        return config
+
+    @property
+    def knobs(self) -> dict[str, KnobValue]:
+        """The objective knobs this method uses, with their values."""
+        return {name: getattr(self, name) for name in used_knobs(self.method, self.use_kd)}
+
+    def flat(self) -> dict[str, KnobValue]:
+        """The configuration as a flat mapping that `build` accepts again."""
+        settings = {name: getattr(self, name) for name in training_settings()}
+        return {"method": self.method, **self.knobs, **settings}
+
+
+def training_settings() -> tuple[str, ...]:
+    """Names of the settings that are not objective knobs: student, epochs, batch_size, lr, ..."""
+    return tuple(name for name in TrialConfig.model_fields if name not in KNOBS and name != "method")
+
+
+def _key_fault(key: str, value: object, method: str, used: tuple[str, ...]) -> str | None:
+    if key in training_settings():
+        return None
+    if key not in KNOBS:
+        known = ", ".join((*used, *training_settings()))
+        return f"unknown key {key!r}; method {method} takes {known}"
+    if key not in used:
+        return f"method {method} does not use {key!r}; its knobs are {', '.join(used) or 'none'}"
+    return KNOBS[key].fault(key, value)
