@@ -1,0 +1,60 @@
+"""What each class gains: recall differences paired by seed, against the class's training count."""
+
+import pandas as pd
+
+from analysis.ladder import class_recalls, paired_gain
+from analysis.tables import Study
+
+GROUPS = ("many", "medium", "few")
+
+
+def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
+    """Return a row an (entry, class), largest class first.
+
+    Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
+    95 % paired t interval over seeds). Entries or a baseline without rows in classes.csv give no rows.
+    """
+    recalls = class_recalls(study)
+    present = set(recalls["entry"])
+    usable = [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
+    rows = []
+    for class_id, name, n_train in _classes(recalls):
+        of_class = recalls[recalls["class_id"] == class_id]
+        for entry in usable:
+            gain = paired_gain(of_class, entry, baseline, column="recall")
+            values = (gain.n, gain.mean, gain.low, gain.high)
+            rows.append((entry, class_id, name, n_train, group_of(study, class_id), *values))
+    columns = ["entry", "class_id", "class_name", "n_train", "group", "n_seeds", "gain", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
+    """Return a row an (entry, class), largest class first: recall's mean and sd over seeds and their number.
+
+    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds, recall, sd.
+    """
+    recalls = class_recalls(study)
+    rows = []
+    for class_id, name, n_train in _classes(recalls):
+        for entry in entries:
+            of_both = recalls[(recalls["class_id"] == class_id) & (recalls["entry"] == entry)]
+            if of_both.empty:
+                continue
+            seen = of_both["recall"].dropna()
+            n_test = int(of_both["n_test"].iloc[0])
+            head = (entry, class_id, name, n_train, n_test, group_of(study, class_id))
+            rows.append((*head, len(seen), seen.mean(), seen.std(ddof=1)))
+    columns = ["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def group_of(study: Study, class_id: int) -> str:
+    """Return 'many', 'medium' or 'few' (empty where the manifest puts the class in none)."""
+    return next((group for group in GROUPS if class_id in study.groups.get(group, ())), "")
+
+
+def _classes(recalls: pd.DataFrame) -> list[tuple[int, str, int]]:
+    """Return (class id, name, training count), largest class first, ties by class id."""
+    one_each = recalls.drop_duplicates("class_id").sort_values(["n_train", "class_id"], ascending=[False, True])
+    columns = (one_each["class_id"], one_each["class_name"], one_each["n_train"])
+    return [(int(i), str(name), int(n)) for i, name, n in zip(*columns, strict=True)]

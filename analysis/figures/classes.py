@@ -1,0 +1,89 @@
+"""Classes in order of training count: gains over a baseline, and recalls beside the teacher's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from analysis.figures.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend
+
+#: Classes up to which each has its own place and name; beyond, the axis is the training count itself.
+MOST_NAMED = 30
+
+
+def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
+    """Draw `class_gains.class_gains`: points with 95 % paired t intervals around the line of no gain."""
+    with canvas(*_size(gains)) as (figure, axes):
+        axes.axhline(0, color=BLACK, lw=1)
+        entries = list(dict.fromkeys(gains["entry"]))
+        for entry, rows, places in _placed(axes, gains, entries):
+            mean = 100 * rows["gain"]
+            bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
+            colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
+            style = {"color": colour, "marker": marker, "ls": "", "ms": 6, "elinewidth": 1.6, "capsize": 2.5}
+            axes.errorbar(places, mean, yerr=bars, label=f"{entry} − {baseline}", zorder=3, **style)
+        axes.set_ylabel(f"gain in test recall over {baseline} (points)")
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
+        )
+        place_legend(axes, columns=3)
+    return figure
+
+
+def draw_recalls(recalls: pd.DataFrame) -> Figure:
+    """Draw `class_gains.mean_recalls`: mean test recall of each entry with its sd over seeds."""
+    with canvas(*_size(recalls)) as (figure, axes):
+        entries = list(dict.fromkeys(recalls["entry"]))
+        for entry, rows, places in _placed(axes, recalls, entries):
+            colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
+            style = {"color": colour, "marker": marker, "ls": "", "ms": 6, "elinewidth": 1.4}
+            spread = 100 * rows["sd"].fillna(0.0)
+            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=entry, zorder=3, **style)
+        axes.set_ylabel("test recall (%)")
+        axes.set_ylim(-3, 103)
+        place_legend(axes, columns=4)
+    return figure
+
+
+def _size(table: pd.DataFrame) -> tuple[float, float]:
+    return 5.2, 4.7 if table["class_id"].nunique() <= MOST_NAMED else 4.0
+
+
+def _placed(axes: Axes, table: pd.DataFrame, entries: Sequence[str]) -> list[tuple[str, pd.DataFrame, np.ndarray]]:
+    """Lay out the class axis; return each entry's rows with their places on it, side by side."""
+    classes = table.drop_duplicates("class_id").reset_index(drop=True)
+    named = len(classes) <= MOST_NAMED
+    _name_classes(axes, classes) if named else _count_axis(axes)
+    axes.grid(axis="y")
+    rank = {class_id: place for place, class_id in enumerate(classes["class_id"])}
+    placed = []
+    for index, entry in enumerate(entries):
+        rows = table[table["entry"] == entry]
+        shift = (index - (len(entries) - 1) / 2) * (0.44 / max(len(entries) - 1, 1))
+        places = rows["class_id"].map(rank) + shift if named else rows["n_train"] * 1.02**shift
+        placed.append((entry, rows, places.to_numpy(dtype=float)))
+    return placed
+
+
+def _name_classes(axes: Axes, classes: pd.DataFrame) -> None:
+    labels = [f"{class_label(str(row.class_name), int(row.class_id))} · {row.n_train}" for row in classes.itertuples()]
+    axes.set_xticks(range(len(classes)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(classes) - 0.4)
+    axes.set_xlabel("class · training images, largest class first")
+    for number, (group, rows) in enumerate(classes.groupby("group", sort=False)):
+        first, last = rows.index.min() - 0.5, rows.index.max() + 0.5
+        axes.axvspan(first, last, color=PALE if number % 2 == 0 else "white", zorder=0)
+        spot = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "color": GREY}
+        axes.text((first + last) / 2, 0.985, str(group).capitalize(), fontsize=9, **spot)
+
+
+def _count_axis(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.set_xlabel("training images of the class (log scale)")
+    for edge in (20, 100):  # where Few ends and Many begins
+        axes.axvline(edge, color=GREY, lw=0.8, ls=":")

@@ -1,0 +1,49 @@
+"""The search over time: every trial by state, and the best complete value so far."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures.style import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, VERMILION, canvas, place_legend
+
+_MARKS = {
+    "COMPLETE": ("complete", BLUE, "o"),
+    "PRUNED": ("pruned (last value)", ORANGE, "v"),
+    "RUNNING": ("running (last value)", PURPLE, "s"),
+}
+
+
+def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None) -> Figure:
+    """Draw `search_history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line."""
+    with canvas(5.2, 3.9) as (figure, axes):
+        if n_sobol:
+            axes.axvspan(0.5, n_sobol + 0.5, color=PALE, zorder=0, label="Sobol trials")
+        for state, (label, colour, marker) in _MARKS.items():
+            rows = history[(history["state"] == state) & history["value"].notna()]
+            if len(rows):
+                style = {"color": colour, "marker": marker, "edgecolor": "white", "linewidth": 0.5, "s": 38}
+                axes.scatter(rows["number"], 100 * rows["value"], label=label, zorder=3, **style)
+        axes.step(
+            history["number"], 100 * history["best_so_far"], where="post", color=BLACK, lw=1.4, label="best so far"
+        )
+        if reference is not None:
+            axes.axhline(100 * reference, color=GREY, ls="--", lw=1.2, label="reference point", zorder=1)
+        failed = history.loc[history["state"] == "FAIL", "number"]
+        if len(failed):
+            # A failed trial has no value that could be trusted: it is marked on the axis itself.
+            axes.plot(
+                failed,
+                [0.015] * len(failed),
+                "x",
+                color=VERMILION,
+                ms=7,
+                mew=2,
+                label="failed",
+                transform=axes.get_xaxis_transform(),
+            )
+        axes.set(xlabel="trial number", ylabel="validation balanced accuracy (%)")
+        axes.set_xlim(-1, max(history["number"].max(), 1) + 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        place_legend(axes, columns=3)
+    return figure

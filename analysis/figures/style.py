@@ -1,0 +1,90 @@
+"""The look all figures share: opaque white, Okabe-Ito colours with a marker each, viridis, text never parsed."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+# Okabe & Ito's palette, told apart under every common colour blindness.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, PALE = "#6B6B6B", "#F1F1EE"
+
+#: Sequential colour map of heatmaps, even in lightness.
+COLOUR_MAP = "viridis"
+
+#: Entry -> (colour, marker), the same in every figure.
+ENTRIES: Mapping[str, tuple[str, str]] = {
+    "best1": (VERMILION, "o"),
+    "acckd": (BLUE, "s"),
+    "la": (GREY, "D"),
+    "teacher": (GREEN, "^"),
+}
+
+_DPI = 200
+_LONGEST_NAME = 20
+
+
+@contextmanager
+def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
+    """Give a figure with one pair of axes; widths near 5 inches keep 10-point text legible on a phone."""
+    with mpl.rc_context(_theme()):
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        yield figure, axes
+        sns.despine(fig=figure)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG without a time stamp, so that the same numbers give the same file."""
+    # The theme again: text is laid out when it is drawn, not when it is placed.
+    with mpl.rc_context(_theme()):
+        figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+
+
+def class_label(name: str, class_id: int) -> str:
+    """Return a class name fit for a figure: one line, cut, and 'class 7' where the font lacks its letters."""
+    line = " ".join(name.split())
+    if not line or any(ord(letter) not in _letters() for letter in line):
+        return f"class {class_id}"
+    return line if len(line) <= _LONGEST_NAME else line[: _LONGEST_NAME - 1] + "…"
+
+
+def place_legend(axes: Axes, *, columns: int, **options: Any) -> None:
+    """Put the legend above the axes, where it cannot cover a point."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, borderaxespad=0, **options)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
+
+
+def _theme() -> dict[str, Any]:
+    return {
+        **sns.axes_style("ticks"),
+        **sns.plotting_context("notebook", font_scale=0.85),
+        "font.family": ["DejaVu Sans"],
+        "text.parse_math": False,  # class names are text: '$' is a dollar
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": "#222222",
+        "axes.axisbelow": True,
+        "grid.color": "#E4E4E0",
+        "grid.linewidth": 0.8,
+        "legend.handletextpad": 0.4,
+        "legend.columnspacing": 1.2,
+        "xtick.color": "#333333",
+        "ytick.color": "#333333",
+        "axes.unicode_minus": True,
+    }

@@ -1,0 +1,204 @@
+"""The first screen: what was found, how sure, and at what price for the head, in plain sentences."""
+
+from dataclasses import dataclass
+from math import isnan
+
+import pandas as pd
+
+from analysis.importance import SETTLED_TRIALS, Importances
+from analysis.ladder import BASELINES, BEST, TEACHER, Comparison, paired_gain, primary_family, scores
+from analysis.search_history import state_counts
+from analysis.statistics import MIN_PAIRS, PairedInterval, spread
+from analysis.tables import Study
+from analysis.wording import bounds, listing, p_value, percent, plural, points
+
+
+@dataclass(frozen=True)
+class Findings:
+    """`headline` in a few words, `sentences` that carry it, `warnings` a reader must not miss."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def find(study: Study, importances: Importances) -> Findings:
+    """Judge the study from its tables; every claim rests on a paired t interval that excludes 0."""
+    table = scores(study)
+    family = primary_family(table)
+    said = _confirmed(study, table, family) if family else _unconfirmed(study, table)
+    sentences = [*said, *_importance(importances), *([conditional(study)] if len(table) else [])]
+    return Findings(_headline(study, family), tuple(sentences), _warnings(study, table))
+
+
+def conditional(study: Study) -> str:
+    """What every interval over seeds is conditional on."""
+    return (
+        "Every interval is conditional on one training subset: it covers the chance of training (initial weights, "
+        "order, mixing), not the chance of having drawn these "
+        f"{sum(study.manifest['data']['n_train']):,} training images."
+    )
+
+
+def _headline(study: Study, family: tuple[Comparison, ...]) -> str:
+    if not study.complete:
+        return "Nothing to report yet: no trial has run to the end" if study.running else "No trial ran to the end"
+    if study.running:
+        return "Still running: what stands here will change"
+    if not family:
+        return "A best configuration, not yet confirmed on the test set"
+    verdicts = {comparison.baseline: comparison.interval.verdict for comparison in family}
+    gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
+    lost = [name for name, verdict in verdicts.items() if verdict == "loss"]
+    if "too few" in verdicts.values():
+        return f"An indication only: fewer than {MIN_PAIRS} seeds"
+    if len(gained) == len(verdicts):
+        return f"A gain over {listing(gained)}"
+    if lost:
+        return f"No gain: worse than {listing(lost)}"
+    if gained:
+        unclear = [name for name in verdicts if name not in gained]
+        return f"A gain over {listing(gained)}, none shown over {listing(unclear)}"
+    return f"No gain shown over {listing(list(verdicts))}"
+
+
+def _confirmed(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
+    best = table[table["entry"] == BEST]
+    mean = spread(best["all"])
+    name = f"The tuned {study.space.method} ({BEST})"
+    reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {plural(mean.n, 'seed')})"
+    outcomes = [_outcome(comparison.interval, BASELINES[comparison.baseline]) for comparison in family]
+    said = [f"{reached}; it {listing(outcomes)}."]
+    said.append(_certainty(family))
+    if "la" in set(table["entry"]):
+        few, many = (paired_gain(table, BEST, "la", column=column) for column in ("few", "many"))
+        said.append(_price(few, many))
+    reference = study.space.method
+    if reference in set(table["entry"]) and reference not in BASELINES:
+        tuned = paired_gain(table, BEST, reference)
+        said.append(f"What tuning itself bought: {BEST} {_outcome(tuned, f'{reference} at its reference point')}.")
+    return [*said, *_shrinkage(study, mean.mean)]
+
+
+def _outcome(interval: PairedInterval, rival: str) -> str:
+    """Return e.g. 'beats la by 4.1 points (95 % interval +3.0 to +5.2)'."""
+    if isnan(interval.mean):
+        return f"cannot be compared with {rival}: they share no seed"
+    size = f"{abs(100 * interval.mean):.1f} points"
+    match interval.verdict:
+        case "gain":
+            return f"beats {rival} by {size} {bounds(interval)}"
+        case "loss":
+            return f"falls behind {rival} by {size} {bounds(interval)}"
+        case "unclear":
+            return f"cannot be told apart from {rival}: {points(interval.mean)} points {bounds(interval)}"
+        case "too few":
+            return f"stands {size} {'above' if interval.mean >= 0 else 'below'} {rival} {bounds(interval)}"
+
+
+def _certainty(family: tuple[Comparison, ...]) -> str:
+    n = min(comparison.interval.n for comparison in family)
+    if n < MIN_PAIRS:
+        return f"With {plural(n, 'paired seed')} nothing is claimed; {MIN_PAIRS} are needed."
+    tests = [
+        f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm)}, sign-flip p {_p(item.flip.p)}"
+        for item in family
+    ]
+    smallest = p_value(family[0].flip.smallest_p)
+    return f"How sure: {'; '.join(tests)} ({n} pairs cannot give a sign-flip p below {smallest})."
+
+
+def _p(p: float) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _price(few: PairedInterval, many: PairedInterval) -> str:
+    sides = [(name, gain) for name, gain in (("Few", few), ("Many", many)) if gain.n]
+    if not sides:
+        return "The head's price is not known: the Many and Few groups are empty."
+    told = [f"{name} {points(gain.mean)} points {bounds(gain)}" for name, gain in sides]
+    sentence = f"Where it comes from, against la: {listing(told)}."
+    if len(sides) < 2 or "too few" in (few.verdict, many.verdict):
+        return sentence
+    if many.verdict == "loss" and few.mean > 0:
+        cost = -many.mean / few.mean
+        return f"{sentence} Each point gained on Few costs {cost:.2f} points on Many."
+    verdicts = {"gain": "The head gains too.", "unclear": "No price for the head is shown.", "loss": "The head loses."}
+    return f"{sentence} {verdicts[many.verdict]}"
+
+
+def _shrinkage(study: Study, test_mean: float) -> list[str]:
+    rows = study.confirm[study.confirm["entry"] == BEST]
+    trial = next((item for item in study.complete if item.number == rows["trial"].iloc[0]), None)
+    again = spread(rows["val_balanced_accuracy"])
+    if trial is None or trial.value is None or not again.n:
+        return []
+    lucky = f"The best of {len(study.complete)} trials " + (
+        "was partly lucky" if trial.value > again.mean else "held up"
+    )
+    return [
+        f"{lucky}: trial {trial.number} scored {percent(trial.value)} % "
+        f"on validation in the search, {percent(again.mean)} % there on average when trained again with fresh seeds, "
+        f"and {percent(test_mean)} % on test."
+    ]
+
+
+def _unconfirmed(study: Study, table: pd.DataFrame) -> list[str]:
+    counts = state_counts(study)
+    states = f"{counts['COMPLETE']} complete, {counts['PRUNED']} pruned, {counts['FAIL']} failed"
+    if study.best is None or study.best.value is None:
+        return [f"Of {plural(len(study.trials), 'trial')} none is complete ({states}), so nothing can be concluded."]
+    said = [
+        f"Trial {study.best.number} is the best of {plural(counts['COMPLETE'], 'complete trial')} "
+        f"with {percent(study.best.value)} % balanced accuracy on validation ({states}).",
+        "The best of many noisy trials looks better than it is; no gain is claimed before the confirmation, "
+        "which trains it again with fresh seeds beside the ladder and opens the test set.",
+    ]
+    reference = next((item for item in study.complete if item.user_attrs.get("kind") == "reference"), None)
+    if reference is not None and reference.value is not None and reference is not study.best:
+        said.insert(1, f"The method's reference point (trial {reference.number}) scored {percent(reference.value)} %.")
+    if len(table):
+        said.append(f"The confirmation is under way: {plural(len(table), 'run')} so far.")
+    return said
+
+
+def _importance(importances: Importances) -> list[str]:
+    if importances.frame.empty:
+        return []
+    first = importances.frame.iloc[0]
+    favoured = importances.frame.sort_values("fanova", ascending=False)["knob"].iloc[0]
+    agreed = "fANOVA agrees" if favoured == first["knob"] else f"fANOVA puts {favoured} first"
+    between = f"{percent(first['ped_anova_low'], decimals=0)} to {percent(first['ped_anova_high'], decimals=0)} %"
+    share = f"share {percent(first['ped_anova'], decimals=0)} %, 95 % bootstrap interval {between}"
+    ranking = f"By PED-ANOVA {first['knob']} matters most ({share})"
+    return [f"{ranking}; {agreed}.{unsettled(importances)}"]
+
+
+def unsettled(importances: Importances) -> str:
+    """The caveat on a ranking from few trials, with a leading space; empty where there are enough."""
+    if importances.settled:
+        return ""
+    return (
+        f" The ranking is not settled: it rests on {plural(importances.n_complete, 'complete trial')}, "
+        f"and below {SETTLED_TRIALS} a knob without effect can come first."
+    )
+
+
+def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
+    data, warnings = study.manifest["data"], []
+    if data.get("selected_on") == "test":
+        warnings.append("Selected on test: configurations were chosen on the set they are reported on.")
+    if data.get("fallback_from"):
+        warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
+    teacher, base = (spread(table[table["entry"] == name]["all"]) for name in (TEACHER, "la"))
+    if teacher.n and base.n and teacher.mean < base.mean:
+        warnings.append(
+            f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
+            "expect little from distilling it."
+        )
+    if study.running:
+        warnings.append("The study was still running when this report was made.")
+    elif study.manifest["status"] in ("interrupted", "failed"):
+        warnings.append(f"The study is marked {study.manifest['status']}: it holds less than was planned.")
+    return tuple(warnings)

@@ -1,0 +1,49 @@
+"""Searched knobs in words: scale, range, axis label; and which of them a report shows in pairs."""
+
+from collections.abc import Sequence
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search_spaces.space import Knob
+
+#: The knobs whose pairs every report shows, where a space searches them.
+CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")
+
+
+def core_knobs(knobs: Sequence[Knob]) -> tuple[Knob, ...]:
+    """Return the core knobs the space searches, or its first four where it searches fewer than two of them."""
+    core = tuple(knob for knob in knobs if knob.name in CORE)
+    return core if len(core) >= 2 else tuple(knobs[:4])
+
+
+def is_log(knob: Knob) -> bool:
+    """Return whether a factor, not a difference, matters on this knob's scale."""
+    spec = knob.distribution
+    return isinstance(spec, FloatDistribution | IntDistribution) and spec.log
+
+
+def range_text(knob: Knob) -> str:
+    """Return the searched range in words, e.g. '1 to 8'."""
+    spec = knob.distribution
+    if isinstance(spec, CategoricalDistribution):
+        return ", ".join(str(choice) for choice in spec.choices)
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    return f"{spec.low:g} to {spec.high:g}"
+
+
+def scale_text(knob: Knob) -> str:
+    """Return 'log', 'linear' or 'choice'."""
+    if isinstance(knob.distribution, CategoricalDistribution):
+        return "choice"
+    return "log" if is_log(knob) else "linear"
+
+
+def unit_text(knob: Knob) -> str:
+    """Return the unit in words; the space writes '1' for a pure number."""
+    return "pure number" if knob.unit == "1" else knob.unit
+
+
+def axis_label(knob: Knob) -> str:
+    """Return the axis label, e.g. 'temperature (pure number, log scale)'."""
+    notes = [unit_text(knob), *(["log scale"] if is_log(knob) else [])]
+    return f"{knob.name} ({', '.join(dict.fromkeys(notes))})"

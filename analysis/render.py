@@ -1,0 +1,50 @@
+"""A Report as one offline HTML file, and as Markdown beside its figures."""
+
+import base64
+import re
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.document import Code, Gallery, Note, Paragraph, Picture, Report, Table
+
+_KINDS = {Paragraph: "paragraph", Note: "note", Code: "code", Table: "table", Picture: "picture", Gallery: "gallery"}
+
+#: Characters that mean something in Markdown or in the HTML it may hold.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+
+
+def to_html(report: Report, folder: Path) -> str:
+    """Return the page with every picture of `folder` inside it; all text is escaped."""
+    environment = _environment(autoescape=True)
+    environment.filters["data_uri"] = partial(_data_uri, folder)
+    return environment.get_template("report.html.j2").render(report=report)
+
+
+def to_markdown(report: Report) -> str:
+    """Return Markdown with relative links to figures/ and tables/; all text is escaped."""
+    environment = _environment(autoescape=False)
+    environment.filters["md"] = _escape_markdown
+    return environment.get_template("report.md.j2").render(report=report)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("analysis"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.tests["kind"] = lambda block, kind: _KINDS[type(block)] == kind
+    return environment
+
+
+def _data_uri(folder: Path, file: str) -> str:
+    return f"data:image/png;base64,{base64.b64encode((folder / file).read_bytes()).decode('ascii')}"
+
+
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,126 @@
+"""`python -m analysis.report DIR`: read a study folder, write its report/ anew, print where it is."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.document import Report
+from analysis.findings import find
+from analysis.importance import importances
+from analysis.ladder import BEST, scores
+from analysis.render import to_html, to_markdown
+from analysis.search_history import state_counts
+from analysis.sections.classes import classes_section
+from analysis.sections.confirmation import confirmation_section
+from analysis.sections.knobs import knobs_section
+from analysis.sections.provenance import provenance_section
+from analysis.sections.recommendation import recommendation_section
+from analysis.sections.search import search_section
+from analysis.sections.teacher import teacher_section
+from analysis.statistics import spread
+from analysis.tables import Study, StudyFolderError, load_study
+from analysis.wording import mean_sd
+from analysis.writer import Writer
+from study.schema import REPORT
+
+_PAGE = "index.html"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 with one message where DIR is no study folder."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.report",
+        description="Write the report of a study, finished or running, into DIR/report.",
+        epilog="example: python -m analysis.report runs/acckd_core-digits_lt-20260101-120000",
+    )
+    parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
+    options = parser.parse_args(argv)
+    try:
+        page = build_report(options.dir)
+    except StudyFolderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"report: {page}")
+    return 0
+
+
+def build_report(folder: Path) -> Path:
+    """Write `folder`/report (index.html, report.md, figures, tables) and return the path of index.html.
+
+    The study's own files are only read; a report that was there before is replaced when the new one is whole.
+
+    Raises:
+        StudyFolderError: `folder` holds no readable study, or cannot be written to.
+    """
+    study = load_study(folder)
+    try:
+        building = Path(tempfile.mkdtemp(prefix=f".{REPORT}-", dir=folder))
+    except OSError as error:
+        raise StudyFolderError(f"the report cannot be written to {folder}: {error.strerror}") from error
+    try:
+        report = _compose(study, building)
+        (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
+        (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
+        building.chmod(0o755)  # mkdtemp's folder is private; a report is there to be read
+        _replace(folder / REPORT, building)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return (folder / REPORT / _PAGE).resolve()
+
+
+def _compose(study: Study, folder: Path) -> Report:
+    data = study.manifest["data"]
+    writer = Writer(folder, stamp="Selected on test." if data.get("selected_on") == "test" else "")
+    ranked = importances(study.complete, study.knobs)
+    found = find(study, ranked)
+    sections = (
+        confirmation_section(study, writer),
+        classes_section(study, writer),
+        knobs_section(study, ranked, writer),
+        recommendation_section(study, writer),
+        search_section(study, writer),
+        teacher_section(study, writer),
+        provenance_section(study, writer),
+    )
+    return Report(
+        title=str(study.manifest["name"]),
+        subtitle=f"{study.space.purpose} {study.space.method} on {data['spec']}, space {study.space.name}.",
+        headline=found.headline,
+        lead=found.sentences,
+        warnings=found.warnings,
+        facts=_facts(study),
+        sections=sections,
+    )
+
+
+def _facts(study: Study) -> tuple[tuple[str, str], ...]:
+    table = scores(study)
+    counts = state_counts(study)
+    of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, "la")}
+    shown = [
+        (f"{label}, {entry} (%)", mean_sd(spread(of[entry][column])))
+        for entry, column, label in ((BEST, "all", "test, all classes"), ("la", "all", "test, all classes"))
+        if len(of[entry])
+    ]
+    shown += [
+        (f"test, Few, {entry} (%)", mean_sd(spread(of[entry]["few"]))) for entry in of if of[entry]["few"].notna().any()
+    ]
+    total = f"{counts['COMPLETE']} of {study.manifest['plan']['trials']}"
+    seeds = [("seeds", str(len(of[BEST])))] if len(of[BEST]) else []
+    return (*shown, ("complete trials", total), *seeds)
+
+
+def _replace(target: Path, built: Path) -> None:
+    """Put the folder `built` in `target`'s place; a folder cannot be replaced in one step, so the old one moves."""
+    old = built.with_name(f"{built.name}-old")
+    if target.exists():
+        target.rename(old)
+    built.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The ladder table: what each method reaches on test, by class group, and its gain over la."""
+
+import pandas as pd
+
+from analysis.document import Block, Note, Paragraph, Section
+from analysis.findings import conditional
+from analysis.ladder import BASELINES, BEST, COLUMNS, TEACHER, Comparison, LadderRow, ladder, primary_family, scores
+from analysis.statistics import MIN_PAIRS
+from analysis.tables import Study
+from analysis.wording import MISSING, mean_sd, p_value, percent, points, span
+from analysis.writer import Writer
+
+
+def confirmation_section(study: Study, writer: Writer) -> Section:
+    """Return the ladder and the primary comparisons, or why there are none."""
+    title = "Confirmation on the test set"
+    rows = ladder(study)
+    if not rows:
+        planned = study.manifest["plan"].get("confirm_seeds")
+        why = "was switched off (--confirm-seeds 0)" if planned == 0 else "has not run yet"
+        return Section("confirmation", title, (Paragraph(f"The confirmation {why}; the test set is unopened."),))
+    blocks: list[Block] = [_ladder_table(study, rows, writer)]
+    family = primary_family(scores(study))
+    if family:
+        blocks.append(_family_table(family, writer))
+    if min((item.interval.n for item in family), default=MIN_PAIRS) < MIN_PAIRS:
+        blocks.append(Note(f"Fewer than {MIN_PAIRS} paired seeds: intervals are shown, nothing is claimed from them."))
+    blocks.append(Paragraph(conditional(study)))
+    return Section("confirmation", title, tuple(blocks))
+
+
+def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> Block:
+    shown = [name for name in COLUMNS if name == "all" or any(row.cells[name].n for row in rows)]
+    first = shown.index("all") + 1  # the gain stands beside All, the thirds follow
+    empty = [COLUMNS[name] for name in ("many", "medium", "few") if name not in shown]
+    missing = f" Without a class in this data set: {', '.join(empty)}." if empty else ""
+    heads = [_heading(study, name) for name in shown]
+    cells = [
+        (
+            row.entry,
+            MISSING if row.entry == TEACHER else str(row.n_seeds),
+            *(mean_sd(row.cells[name]) for name in shown[:first]),
+            *(_gain(row) if row.gain else (MISSING, MISSING)),
+            *(mean_sd(row.cells[name]) for name in shown[first:]),
+        )
+        for row in rows
+    ]
+    return writer.table(
+        "ladder",
+        pd.DataFrame([_raw(row) for row in rows]),
+        columns=("entry", "seeds", *heads[:first], "gain over la", "95 % interval", *heads[first:]),
+        rows=cells,
+        strong=[index for index, row in enumerate(rows) if row.entry == BEST],
+        caption=(
+            "Test accuracy in %, mean ± sd over training seeds. All is balanced accuracy, the mean recall of all "
+            "classes; the other columns are mean recalls of a group of classes cut on training counts (Many over "
+            "100, Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The gain is in points of All, paired by seed, with "
+            "a paired t interval. Rungs stand at their reference point; "
+            f"{BEST} was chosen in the search. The teacher is trained once.{missing}"
+        ),
+    )
+
+
+def _heading(study: Study, name: str) -> str:
+    if name == "all":
+        return COLUMNS[name]
+    return f"{COLUMNS[name]} ({len(study.groups.get(name, ()))})"
+
+
+def _gain(row: LadderRow) -> tuple[str, str]:
+    assert row.gain is not None
+    return (MISSING, MISSING) if not row.gain.n else (points(row.gain.mean), span(row.gain))
+
+
+def _raw(row: LadderRow) -> dict[str, object]:
+    flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on, "n_seeds": row.n_seeds}
+    for name, cell in row.cells.items():
+        flat |= {f"{name}_mean": cell.mean, f"{name}_sd": cell.sd, f"{name}_n": cell.n}
+    if row.gain:
+        gain = row.gain
+        flat |= {"gain_over_la": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n}
+    return flat
+
+
+def _family_table(family: tuple[Comparison, ...], writer: Writer) -> Block:
+    raw = [
+        {
+            "comparison": f"{item.entry} - {item.baseline}",
+            "n": item.interval.n,
+            "mean": item.interval.mean,
+            "sd": item.interval.sd,
+            "low": item.interval.low,
+            "high": item.interval.high,
+            "p_t": item.interval.p,
+            "p_holm": item.p_holm,
+            "p_sign_flip": item.flip.p,
+            "smallest_p_sign_flip": item.flip.smallest_p,
+        }
+        for item in family
+    ]
+    rows = [
+        (
+            f"{item.entry} − {item.baseline}",
+            str(item.interval.n),
+            points(item.interval.mean),
+            percent(item.interval.sd),
+            span(item.interval),
+            p_value(item.interval.p),
+            p_value(item.p_holm),
+            f"{p_value(item.flip.p)} (least {p_value(item.flip.smallest_p)})",
+        )
+        for item in family
+    ]
+    names = "; ".join(f"{name}: {BASELINES[name]}" for name in (item.baseline for item in family))
+    return writer.table(
+        "comparisons",
+        pd.DataFrame(raw),
+        columns=("difference", "pairs", "points", "sd", "95 % interval", "p (t)", "p (Holm)", "p (sign-flip)"),
+        rows=rows,
+        caption=(
+            "The comparisons that carry the claim: differences of test balanced accuracy in points, paired by seed. "
+            "The t interval decides; the sign-flip test stands beside it with the smallest p its number of pairs can "
+            f"give. {names}. Everything else in this report is descriptive."
+        ),
+    )

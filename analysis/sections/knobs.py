@@ -1,0 +1,122 @@
+"""Which knobs matter: the space, each pair of core knobs as a heatmap, and the importances."""
+
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from analysis.document import Block, Gallery, Note, Paragraph, Picture, Section
+from analysis.figures.importance import draw_importance
+from analysis.figures.pairs import draw_pair
+from analysis.findings import unsettled
+from analysis.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
+from analysis.knobs import core_knobs, range_text, scale_text, unit_text
+from analysis.ladder import training_noise
+from analysis.sensitivity import PairGrid, pair_grids
+from analysis.tables import Study
+from analysis.wording import listing, percent, plural
+from analysis.writer import Writer
+
+
+def knobs_section(study: Study, importances: Importances, writer: Writer) -> Section:
+    """Return the space's table, the importances and the pair heatmaps."""
+    blocks = chain([_space_table(study, writer)], _importance(importances, writer), _pairs(study, writer))
+    return Section("knobs", "Which knobs matter", tuple(blocks))
+
+
+def _space_table(study: Study, writer: Writer) -> Block:
+    best = study.best.params if study.best else {}
+    rows = [
+        (
+            knob.name,
+            range_text(knob),
+            scale_text(knob),
+            unit_text(knob),
+            _value(knob.reference),
+            _value(best.get(knob.name, "–")),
+            knob.reason,
+        )
+        for knob in study.knobs
+    ]
+    columns = ("knob", "searched", "scale", "unit", "reference", "best", "why this range")
+    return writer.table(
+        "space",
+        pd.DataFrame(rows, columns=list(columns)),
+        columns=columns,
+        rows=rows,
+        wordy=True,
+        caption=(
+            f"The space {study.space.name}: {study.space.purpose} 'Best' is the complete trial with the highest "
+            "validation balanced accuracy; a dash means that the knob was not active in it."
+        ),
+    )
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _importance(importances: Importances, writer: Writer) -> list[Block]:
+    frame = importances.frame
+    if frame.empty:
+        needed = f"{MIN_TRIALS} complete trials and two knobs that vary"
+        return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
+    left_out = (
+        f" Not ranked, because not every trial has them or they never vary: {listing(list(importances.unranked))}."
+        if importances.unranked
+        else ""
+    )
+    picture = writer.picture(
+        "importance",
+        draw_importance(frame),
+        frame,
+        alt=f"Importance of each knob; by PED-ANOVA the order is {', '.join(frame['knob'])}.",
+        caption=(
+            f"Importance for validation balanced accuracy from {importances.n_complete} complete trials: {PED_ANOVA}, "
+            f"with the 95 % percentile interval of {importances.n_bootstrap} bootstrap resamples of the trials, and "
+            f"{FANOVA}, computed once. The first asks what sets the best trials apart, the second what explains the "
+            f"variance of all; they may disagree.{left_out}"
+        ),
+    )
+    caveat = unsettled(importances).strip()
+    return [picture, Note(caveat)] if caveat else [picture]
+
+
+def _pairs(study: Study, writer: Writer) -> list[Block]:
+    grids = pair_grids(study.complete, core_knobs(study.knobs))
+    filled = [grid.mean[grid.n > 0] for grid in grids if grid.n.any()]
+    if not filled:
+        return [Paragraph("No pair of knobs to show: that takes complete trials and two searched knobs.")]
+    values = np.concatenate(filled)
+    limits = (float(values.min()), float(values.max()) + 1e-4)
+    noise = training_noise(study)
+    floor = (
+        f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points "
+        "(pooled over the confirmation's entries): differences of that size between cells of few trials mean nothing."
+        if noise == noise
+        else ""
+    )
+    lead = Paragraph(
+        f"Each cell is the mean validation balanced accuracy of the {plural(len(study.complete), 'complete trial')} that "
+        "fell into it, with their number n. Blank cells hold no complete trial; nothing is interpolated. Cells are cut "
+        f"evenly on each knob's own scale, colours are the same in all pairs.{floor}"
+    )
+    pictures = tuple(_pair_picture(study, grid, limits, writer) for grid in grids if grid.n.any())
+    return [lead, Gallery(pictures)]
+
+
+def _pair_picture(study: Study, grid: PairGrid, limits: tuple[float, float], writer: Writer) -> Picture:
+    x, y = grid.x.knob.name, grid.y.knob.name
+    row, column = np.unravel_index(np.nanargmax(grid.mean), grid.mean.shape)
+    top = f"{x} {grid.x.bounds(int(column))} and {y} {grid.y.bounds(int(row))}"
+    best = study.best.params if study.best else {}
+    return writer.picture(
+        f"pair_{x}_{y}",
+        draw_pair(grid, limits=limits, reference=study.space.reference_point(), best=best),
+        grid.frame(),
+        alt=(
+            f"Heatmap of {y} against {x}; highest mean {percent(grid.mean[row, column])} % at {top} "
+            f"(n = {grid.n[row, column]}); {int((grid.n == 0).sum())} of {grid.n.size} cells are blank."
+        ),
+        caption=f"{y} against {x}.",
+    )

@@ -1,0 +1,83 @@
+"""What was run, on what, and from which versions: enough to run it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.document import Code, Section
+from analysis.tables import Study
+from analysis.wording import listing, percent
+from analysis.writer import Writer
+
+
+def provenance_section(study: Study, writer: Writer) -> Section:
+    """Return the command and a table of everything that decides the numbers."""
+    manifest = study.manifest
+    rows = [(name, value) for name, value in _facts(manifest) if value]
+    table = writer.table(
+        "provenance",
+        pd.DataFrame(rows, columns=["what", "value"]),
+        columns=("what", "value"),
+        rows=rows,
+        wordy=True,
+        caption="What was run and on what.",
+    )
+    return Section("provenance", "Provenance", (Code("The command", str(manifest.get("command", ""))), table))
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    data, plan, teacher = manifest["data"], manifest["plan"], manifest["teacher"]
+    student, hardware = manifest.get("student", {}), manifest.get("hardware", {})
+    return [
+        ("study", str(manifest["name"])),
+        ("status", str(manifest["status"])),
+        ("started, ended (UTC)", " to ".join(str(manifest.get(key) or "…") for key in ("started", "ended"))),
+        ("data", f"{data['spec']}, image shape {' × '.join(map(str, data.get('image_shape', [])))}"),
+        ("found", str(data.get("source", ""))),
+        ("images", _counts(data)),
+        ("split", f"{data.get('split')}; configurations selected on {data.get('selected_on')}"),
+        ("data SHA-256", str(data.get("sha256", ""))),
+        ("teacher", _teacher(teacher)),
+        ("teacher SHA-256", str(teacher.get("sha256", ""))),
+        ("student", f"{student.get('name')}, {student.get('n_parameters', 0):,} parameters"),
+        ("search", _search(plan)),
+        ("confirmation", f"top {plan.get('confirm_top')} and the ladder, {plan.get('confirm_seeds')} seeds each"),
+        ("seed", str(plan.get("seed", ""))),
+        ("device", f"{manifest.get('device')}, {manifest.get('workers')} workers of {_threads(manifest)}"),
+        ("hardware", ", ".join(f"{key} {value}" for key, value in hardware.items() if value)),
+        ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
+        ("git commit", str(manifest.get("git_commit") or "")),
+    ]
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    sizes = [f"{sum(data[f'n_{part}']):,} {part}" for part in ("train", "val", "test") if data.get(f"n_{part}")]
+    train = data["n_train"]
+    ratio = f"; training images a class {max(train)} to {min(train)}, ratio {max(train) / max(min(train), 1):.0f}"
+    return listing(sizes) + ratio
+
+
+def _teacher(teacher: Mapping[str, Any]) -> str:
+    parts = [
+        f"{teacher['name']} as {teacher['form']}",
+        f"input {teacher.get('size')} px",
+        f"{teacher.get('views')} views of each training image",
+        f"L2 strength {teacher.get('strength')}",
+        f"{teacher.get('forward_passes')} images passed",
+        f"validation balanced accuracy {percent(teacher.get('val_balanced_accuracy'))} %",
+    ]
+    return ", ".join(parts)
+
+
+def _search(plan: Mapping[str, Any]) -> str:
+    rungs = f", rungs at epochs {', '.join(map(str, plan['rungs']))}" if plan.get("rungs") else ""
+    return (
+        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
+        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}"
+    )
+
+
+def _threads(manifest: Mapping[str, Any]) -> str:
+    n = manifest.get("cpus_per_trial")
+    return f"{n} CPU" if n == 1 else f"{n} CPUs"

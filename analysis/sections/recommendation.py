@@ -1,0 +1,68 @@
+"""What to use: the searched best as a command to paste, its configuration, and how far to trust it."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+from analysis.document import Block, Code, Paragraph, Section
+from analysis.ladder import BEST, paired_gain, primary_family, scores
+from analysis.tables import Study
+from analysis.writer import Writer
+
+
+def recommendation_section(study: Study, writer: Writer) -> Section:
+    """Return the best trial's replay command, its flat configuration and its `--set` flags."""
+    title = "Recommended configuration"
+    if study.best is None:
+        return Section("recommendation", title, (Paragraph("None: no trial is complete."),))
+    number, config = _chosen(study)
+    searched = {name: config[name] for name in (knob.name for knob in study.knobs) if name in config}
+    folder = shlex.quote(_shown(study.folder))
+    blocks: list[Block] = [
+        Paragraph(_trust(study)),
+        Code("Train it again, from the row of the study", f"python -m study.replay {folder} {number}"),
+        Code("The whole configuration", json.dumps(config, indent=2)),
+        Code(
+            "Its searched values as fixed knobs, for a space that does not search them",
+            " ".join(f"--set {name}={_flag(value)}" for name, value in searched.items()),
+        ),
+    ]
+    return Section("recommendation", title, tuple(blocks))
+
+
+def _chosen(study: Study) -> tuple[int, dict[str, Any]]:
+    confirmed = study.manifest.get("confirm_entries", {}).get(BEST)
+    if confirmed:
+        return int(confirmed["trial"]), dict(confirmed["config"])
+    assert study.best is not None
+    return study.best.number, dict(study.space.config(study.best.params))
+
+
+def _trust(study: Study) -> str:
+    table = scores(study)
+    family = primary_family(table)
+    if not family:
+        return "The best complete trial on validation. It is not confirmed: treat it as a candidate."
+    lost = [item.baseline for item in family if item.interval.verdict == "loss"]
+    if lost:
+        return f"The best of the search, but worse than {lost[0]} on test: prefer {lost[0]}."
+    method = study.space.method
+    if paired_gain(table, BEST, method).verdict == "loss":
+        return f"The best of the search, but worse than {method} at its reference point on test: prefer that."
+    if all(item.interval.verdict == "gain" for item in family):
+        return "Chosen on validation, confirmed on test with fresh seeds."
+    return "Chosen on validation; on test it is not shown to be better than every baseline (see the first screen)."
+
+
+def _shown(folder: Path) -> str:
+    """The folder as a user in the current directory would type it; above that, the full path."""
+    relative = os.path.relpath(folder.resolve())
+    return str(folder.resolve()) if relative.startswith(os.pardir) else relative
+
+
+def _flag(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shlex.quote(repr(value) if isinstance(value, float) else str(value))

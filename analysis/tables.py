@@ -1,0 +1,148 @@
+"""A study folder, read without touching it: manifest, trials, confirmation and per-class counts."""
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces.space import Knob, SearchSpace
+from study.schema import CLASSES, CLASSES_CSV, CONFIRM, CONFIRM_CSV, DATABASE, MANIFEST, STUDY_NAME, TRIALS
+
+
+class StudyFolderError(ValueError):
+    """A folder that holds no readable study; `faults` holds one sentence per fault."""
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a report is made from.
+
+    Attributes:
+        manifest: study.json.
+        space: the search space, rebuilt from the manifest.
+        trials: Optuna's trials, a snapshot in order of number.
+        measured: trials.csv indexed by trial number; empty where the file is absent.
+        confirm: confirm.csv, a row an (entry, seed); empty before the confirmation. The teacher's seed is NaN.
+        classes: classes.csv, a row an (entry, seed, class); empty before the confirmation.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    space: SearchSpace
+    trials: tuple[FrozenTrial, ...]
+    measured: pd.DataFrame
+    confirm: pd.DataFrame
+    classes: pd.DataFrame
+
+    @property
+    def knobs(self) -> tuple[Knob, ...]:
+        """The searched knobs, in the space's order."""
+        return self.space.tunable
+
+    @property
+    def complete(self) -> tuple[FrozenTrial, ...]:
+        """The trials that ran to the end; the only ones sensitivities and importances may use."""
+        return tuple(trial for trial in self.trials if trial.state == TrialState.COMPLETE)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the highest validation balanced accuracy (the earliest of equals)."""
+        return max(self.complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+    @property
+    def running(self) -> bool:
+        """Whether the driver still adds to this folder, by its own word."""
+        return bool(self.manifest["status"] == "running")
+
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Group name -> class ids; a group may be empty."""
+        return {name: tuple(ids) for name, ids in self.manifest["groups"].items()}
+
+
+def load_study(folder: Path) -> Study:
+    """Read a study folder, running or finished.
+
+    Raises:
+        StudyFolderError: not a folder, no readable study.json or study.db, or a table without its columns.
+    """
+    if not folder.is_dir():
+        raise StudyFolderError(f"a study folder is needed; {folder} is not a folder")
+    absent = [name for name in (MANIFEST, DATABASE) if not (folder / name).is_file()]
+    if absent:
+        raise StudyFolderError(f"{folder} is not a study folder: it has no {' and no '.join(absent)}")
+    manifest = _manifest(folder / MANIFEST)
+    try:
+        space = SearchSpace.from_json(manifest["space"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyFolderError(f"{folder / MANIFEST}: its search space cannot be read: {error!r}") from error
+    return Study(
+        folder=folder,
+        manifest=manifest,
+        space=space,
+        trials=_trials(folder / DATABASE),
+        measured=_table(folder / TRIALS, ["number"]).set_index("number"),
+        confirm=_table(folder / CONFIRM_CSV, list(CONFIRM)),
+        classes=_table(folder / CLASSES_CSV, list(CLASSES)),
+    )
+
+
+def _manifest(path: Path) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StudyFolderError(f"{path} is not readable JSON: {error}") from error
+    needed = ("name", "status", "space", "plan", "data", "groups", "teacher")
+    absent = [key for key in needed if not isinstance(manifest, dict) or key not in manifest]
+    if absent:
+        raise StudyFolderError(f"{path} is not a study's manifest: it has no {', '.join(absent)}")
+    return dict(manifest)
+
+
+def _trials(database: Path) -> tuple[FrozenTrial, ...]:
+    # Optuna opens a storage for writing. SQLite's own backup takes a consistent snapshot of a database in use
+    # through a read-only connection, so that a running driver is never disturbed and the file never changes.
+    with tempfile.TemporaryDirectory() as scratch:
+        snapshot = Path(scratch) / DATABASE
+        try:
+            with (
+                closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(snapshot)) as target,
+            ):
+                source.backup(target)
+            storage = optuna.storages.RDBStorage(f"sqlite:///{snapshot}")
+            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+            trials = tuple(study.get_trials(deepcopy=False))
+            storage.engine.dispose()
+        except (sqlite3.Error, KeyError, RuntimeError, optuna.exceptions.OptunaError) as error:
+            raise StudyFolderError(f"{database} holds no Optuna study {STUDY_NAME!r}: {error}") from error
+    return trials
+
+
+def _table(path: Path, needed: list[str]) -> pd.DataFrame:
+    """Read a CSV whose only missing value is the empty field, so that a class may be called 'NA'."""
+    if not path.is_file():
+        return pd.DataFrame(columns=needed)
+    texts = {name: "str" for name in ("entry", "class_name", "selected_on", "state", "cause")}
+    try:
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise StudyFolderError(f"{path} is not a readable table: {error}") from error
+    if "class_name" in table:
+        table["class_name"] = table["class_name"].fillna("")
+    absent = [name for name in needed if name not in table]
+    if absent:
+        raise StudyFolderError(f"{path} lacks the columns {', '.join(absent)}")
+    return table

@@ -1,0 +1,49 @@
+"""Which knobs of ACCKD matter, and where should they stand?
+
+    python -m study.run --space acckd_core --data fashion_mnist_lt
+
+`acckd_core` holds the four knobs a user would turn first, `acckd_full` every knob of the method and the
+switched classic term, `acckd_smoke` three, for a run that only has to prove that everything works.
+"""
+
+from search_spaces import knobs
+from search_spaces.space import SearchSpace
+
+_CORE = (knobs.TEMPERATURE, knobs.CCKD_WEIGHT, knobs.MIX_RATIO, knobs.FEATURE_WEIGHT)
+
+ACCKD_CORE = SearchSpace(
+    name="acckd_core",
+    purpose="Where do ACCKD's four main knobs stand best, and how do pairs of them interact?",
+    method="acckd",
+    tunable=_CORE,
+    default_trials=48,
+)
+
+ACCKD_FULL = SearchSpace(
+    name="acckd_full",
+    purpose="Which of all of ACCKD's knobs matter?",
+    method="acckd",
+    tunable=(
+        *_CORE,
+        knobs.CCKD_MIX_WEIGHT,
+        knobs.MIX_WEIGHT,
+        knobs.MIX_ALPHA,
+        knobs.MIX_OP,
+        knobs.ESTIMATOR,
+        knobs.TAU,
+        knobs.USE_KD,
+        knobs.KD_WEIGHT,
+    ),
+    conditions=(knobs.KD_WEIGHT_NEEDS_KD,),
+    default_trials=64,
+)
+
+ACCKD_SMOKE = SearchSpace(
+    name="acckd_smoke",
+    purpose="Does a whole study run here from end to end? Too small to conclude anything from.",
+    method="acckd",
+    tunable=(knobs.TEMPERATURE, knobs.MIX_RATIO, knobs.ESTIMATOR),
+    default_trials=8,
+)
+
+SPACES = (ACCKD_CORE, ACCKD_FULL, ACCKD_SMOKE)

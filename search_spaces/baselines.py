@@ -1,0 +1,52 @@
+"""How good is each rung below ACCKD when it is tuned as well?
+
+    python -m study.run --space la --data fashion_mnist_lt
+
+A method tuned over 48 trials against rivals at their defaults would win by the search alone; these spaces
+give every rung a search of its own. Plain cross-entropy and logit adjustment have no teacher to weigh, so
+theirs search the optimiser.
+"""
+
+from search_spaces import knobs
+from search_spaces.space import Knob, SearchSpace
+
+_TRIALS = 24
+
+
+def _space(method: str, purpose: str, *tunable: Knob) -> SearchSpace:
+    return SearchSpace(name=method, purpose=purpose, method=method, tunable=tunable, default_trials=_TRIALS)
+
+
+CE = _space("ce", "How good is plain cross-entropy, tuned?", knobs.LR, knobs.WEIGHT_DECAY)
+
+LA = _space("la", "How good is logit adjustment, tuned?", knobs.TAU, knobs.LR, knobs.WEIGHT_DECAY)
+
+KD = _space(
+    "kd",
+    "How good is classic distillation over logit adjustment, tuned?",
+    knobs.TAU,
+    knobs.TEMPERATURE,
+    knobs.KD_WEIGHT,
+)
+
+CCKD = _space(
+    "cckd",
+    "How good is class-conditional distillation alone, tuned?",
+    knobs.TAU,
+    knobs.TEMPERATURE,
+    knobs.CCKD_WEIGHT,
+    knobs.ESTIMATOR,
+)
+
+ACCKD_NO_FI = _space(
+    "acckd_no_fi",
+    "How good is ACCKD without feature imitation, tuned?",
+    knobs.TAU,
+    knobs.TEMPERATURE,
+    knobs.CCKD_WEIGHT,
+    knobs.CCKD_MIX_WEIGHT,
+    knobs.MIX_RATIO,
+    knobs.MIX_WEIGHT,
+)
+
+SPACES = (CE, LA, KD, CCKD, ACCKD_NO_FI)

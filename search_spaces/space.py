@@ -1,0 +1,153 @@
+"""A search space: which knobs vary over which ranges and why, what stays fixed, and the reference point."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from json import dumps, loads
+from typing import Any, Self
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from search_spaces.faults import space_faults
+
+KnobValue = float | int | str | bool
+
+
+class SpaceError(ValueError):
+    """A space that contradicts itself, or a name no space has: `faults` holds one sentence per fault."""
+
+    def __init__(self, faults: str | Sequence[str]) -> None:
+        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+    def __reduce__(self) -> tuple[type["SpaceError"], tuple[tuple[str, ...]]]:
+        # Pickle would rebuild from the joined message and so lose the single faults.
+        return type(self), (self.faults,)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One searched knob.
+
+    Attributes:
+        name: key in the trial configuration.
+        distribution: range and scale (Optuna).
+        unit: what its number counts; '1' for a pure number.
+        reason: one sentence: why this range and this scale.
+        reference: the method's own value, inside the range.
+    """
+
+    name: str
+    distribution: BaseDistribution
+    unit: str
+    reason: str
+    reference: KnobValue
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`knob` exists only where `parent` has one of `values` (and exists itself)."""
+
+    knob: str
+    parent: str
+    values: tuple[KnobValue, ...]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A named, self-validating search space.
+
+    Attributes:
+        name: how the command line calls it.
+        purpose: the question a study of this space answers, one sentence.
+        method: method every trial trains.
+        tunable: searched knobs; a parent stands before the knobs that depend on it, so there are no cycles.
+        fixed: configuration values every trial shares.
+        conditions: a knob with several is there only where all hold.
+        default_trials: budget where the user gives none.
+
+    Raises:
+        SpaceError: the parts contradict each other; `faults` lists every contradiction.
+    """
+
+    name: str
+    purpose: str
+    method: str
+    tunable: tuple[Knob, ...]
+    default_trials: int
+    fixed: Mapping[str, KnobValue] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        faults = space_faults(self)
+        if faults:
+            raise SpaceError([f"search space {self.name!r}: {fault}" for fault in faults])
+        object.__setattr__(self, "fixed", dict(self.fixed))  # our own copy: the caller may change theirs
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Knob name -> distribution, in the order of `tunable`."""
+        return {knob.name: knob.distribution for knob in self.tunable}
+
+    def is_active(self, name: str, params: Mapping[str, KnobValue]) -> bool:
+        """Tell whether knob `name` exists beside `params`, which hold the knobs that stand before it."""
+        mine = [condition for condition in self.conditions if condition.knob == name]
+        return all(rule.parent in params and params[rule.parent] in rule.values for rule in mine)
+
+    def reference_point(self) -> dict[str, KnobValue]:
+        """Return the method's own values of the searched knobs; a knob inactive there is absent."""
+        point: dict[str, KnobValue] = {}
+        for knob in self.tunable:
+            if self.is_active(knob.name, point):
+                point[knob.name] = knob.reference
+        return point
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, KnobValue]:
+        """Ask `trial` for every knob, define-by-run: an inactive knob is never asked for, and absent."""
+        params: dict[str, KnobValue] = {}
+        for knob in self.tunable:
+            if self.is_active(knob.name, params):
+                params[knob.name] = _ask(trial, knob)
+        return params
+
+    def config(self, params: Mapping[str, KnobValue]) -> dict[str, KnobValue]:
+        """Return the flat trial configuration of `params`: method, fixed values, then the knobs."""
+        return {"method": self.method, **self.fixed, **params}
+
+    def with_fixed(self, extra: Mapping[str, KnobValue]) -> "SearchSpace":
+        """Return this space with `extra` fixed as well.
+
+        Raises:
+            SpaceError: a key of `extra` is searched.
+        """
+        return replace(self, fixed={**self.fixed, **extra})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only, for the manifest."""
+        plain = asdict(self)
+        for knob, entry in zip(self.tunable, plain["tunable"], strict=True):
+            entry["distribution"] = loads(optuna.distributions.distribution_to_json(knob.distribution))
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Inverse of `to_json`, also after a JSON round trip (lists for tuples)."""
+        tunable = tuple(Knob(**{**entry, "distribution": _from_json(entry)}) for entry in plain["tunable"])
+        conditions = tuple(Condition(**{**entry, "values": tuple(entry["values"])}) for entry in plain["conditions"])
+        return cls(**{**plain, "tunable": tunable, "conditions": conditions})
+
+
+def _ask(trial: optuna.Trial, knob: Knob) -> KnobValue:
+    match knob.distribution:
+        case optuna.distributions.FloatDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_float(knob.name, low, high, log=log, step=step)
+        case optuna.distributions.IntDistribution(low=low, high=high, log=log, step=step):
+            return trial.suggest_int(knob.name, low, high, log=log, step=step)
+        case CategoricalDistribution(choices=choices):
+            # None, Optuna's fifth type of choice, is refused by the space's own validation.
+            return trial.suggest_categorical(knob.name, choices)  # type: ignore[return-value]
+    raise AssertionError(knob.distribution)
+
+
+def _from_json(entry: Mapping[str, Any]) -> BaseDistribution:
+    return optuna.distributions.json_to_distribution(dumps(entry["distribution"]))

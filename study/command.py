@@ -1,0 +1,103 @@
+"""The command line of `python -m study.run`: flags, defaults, help. Values are judged in `preflight`, all at once."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+
+EXAMPLE = """\
+examples:
+  python -m study.run --space acckd_full
+  python -m study.run --space acckd_core --data fashion_mnist_lt:n_max=500,ir=100 --trials 60
+  python -m study.run --space acckd_smoke --data digits_lt --trials 8 --confirm-seeds 2
+  python -m study.run --space acckd_full --address auto --max-concurrent 16
+
+exit codes: 0 done, 1 the study failed, 2 wrong usage, 130 interrupted (the resume command is printed)
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; every value stays a string, so that preflight can name all faults in one message."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.run",
+        description="Study the hyperparameters of class-conditional knowledge distillation on a long-tailed image "
+        "set: search on a validation set, confirm on the test set with fresh seeds, report.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = parser.add_argument_group("what is studied")
+    what.add_argument("--space", default="acckd_full", metavar="NAME", help="search space (default: %(default)s)")
+    what.add_argument(
+        "--data",
+        metavar="NAME[:key=value,...]",
+        help="long-tailed data set (default: fashion_mnist_lt; digits_lt where that cannot be had)",
+    )
+    what.add_argument("--data-root", default="data", metavar="DIR", help="where data sets lie (default: %(default)s)")
+    what.add_argument("--split", metavar="MODE", help="holdout, split_test or paper (default: the data set's own)")
+    what.add_argument("--teacher", default="tf_efficientnet_lite0", metavar="NAME", help="default: %(default)s")
+    what.add_argument("--teacher-form", default="linear_probe", metavar="FORM", help="default: %(default)s")
+    what.add_argument("--teacher-size", metavar="PX", help="teacher input size (default: 96 for small images)")
+    what.add_argument("--teacher-views", default="8", metavar="V", help="views per image (default: %(default)s)")
+    what.add_argument("--student", default="resnet8_cifar", metavar="NAME", help="timm name (default: %(default)s)")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="fix a knob or training setting, e.g. lr=0.1 (a searched knob is refused); may be repeated",
+    )
+
+    how = parser.add_argument_group("how it is searched")
+    how.add_argument("--trials", metavar="N", help="total number of trials (default: the space's budget)")
+    how.add_argument("--epochs", metavar="N", help="epochs a trial (default: the data set's)")
+    how.add_argument(
+        "--sampler",
+        default="sobol+tpe",
+        metavar="S",
+        help="sobol+tpe, tpe, random, qmc, gp, grid (default: %(default)s)",
+    )
+    how.add_argument(
+        "--pruner", default="median", metavar="P", help="none, median, asha, hyperband (default: %(default)s)"
+    )
+    how.add_argument("--confirm-top", default="1", metavar="K", help="best trials to confirm (default: %(default)s)")
+    how.add_argument(
+        "--confirm-seeds",
+        default="6",
+        metavar="S",
+        help="fresh seeds an entry, 0 to skip (default: %(default)s)",
+    )
+    how.add_argument("--seed", default="0", metavar="N", help="study seed (default: %(default)s)")
+
+    where = parser.add_argument_group("where it runs")
+    where.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda (default: %(default)s)")
+    where.add_argument(
+        "--address",
+        default="local",
+        metavar="A",
+        help="local, auto, HOST:PORT or ray://... (default: %(default)s)",
+    )
+    where.add_argument("--cpus-per-trial", default="1", metavar="X", help="default: %(default)s")
+    where.add_argument("--gpus-per-trial", metavar="X", help="may be a fraction (default: 0 on cpu, 1 on cuda)")
+    where.add_argument("--max-concurrent", metavar="N", help="concurrent trials (default: as many as fit)")
+    where.add_argument("--storage", metavar="DIR", help="checkpoints and Ray's files (default: the study folder)")
+    where.add_argument("--out", default="runs", metavar="DIR", help="folder of study folders (default: %(default)s)")
+    where.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
+
+    show = parser.add_argument_group("what is shown")
+    show.add_argument("--verbose", action="store_true", help="let Ray speak too")
+    show.add_argument("--dry-run", action="store_true", help="show space, budget, data counts and an estimate; stop")
+    show.add_argument("--list-spaces", action="store_true", help="list the search spaces; stop")
+    show.add_argument("--list-data", action="store_true", help="list the data sets; stop")
+    return parser
+
+
+def command_line(argv: Sequence[str] | None) -> str:
+    """The command as a user can paste it."""
+    return shlex.join(["python", "-m", "study.run", *(sys.argv[1:] if argv is None else argv)])
+
+
+def resume_command(folder: object) -> str:
+    """The command that continues the study in `folder`."""
+    return f"python -m study.resume {shlex.quote(str(folder))}"

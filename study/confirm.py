@@ -1,0 +1,39 @@
+"""`python -m study.confirm DIR`: confirm more of the best trials, or on more seeds, than the study did."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from study.resume import continue_study
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; exit codes as for `study.run`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.confirm",
+        description="Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs "
+        "that exist already are kept, so more entries or seeds only add to them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="DIR", help="study folder")
+    parser.add_argument("--top", type=int, metavar="K", help="best trials to confirm (default: as planned)")
+    parser.add_argument("--seeds", type=int, metavar="S", help="seeds an entry (default: as planned)")
+    args = parser.parse_args(argv)
+    faults = [
+        f"--{flag} must be a whole number >= 1; got {value}"
+        for flag, value in (("top", args.top), ("seeds", args.seeds))
+        if value is not None and value < 1
+    ]
+    if faults:
+        print("\n".join(f"error: {fault}" for fault in faults), file=sys.stderr)
+        return 2
+    wanted = {"confirm_top": args.top, "confirm_seeds": args.seeds}
+    changes = {name: value for name, value in wanted.items() if value is not None}
+    words = sys.argv[1:] if argv is None else argv
+    return continue_study(Path(args.folder), changes, shlex.join(["python", "-m", "study.confirm", *words]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

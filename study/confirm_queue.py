@@ -1,0 +1,108 @@
+"""The confirmation's queue: every entry trained from scratch with the same fresh seeds, then opened on test once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from trainables.cckd.methods import LADDER
+
+
+@dataclass(frozen=True)
+class ConfirmTask:
+    """One training run of the confirmation.
+
+    Attributes:
+        entry: a rung of the ladder at its reference point, or best1, best2, ...
+        seed: the training seed, shared by all entries so that gains are paired.
+        trial: Optuna trial number of a best entry, None for a rung.
+        config: flat trial configuration without the seed.
+        export: whether this run's student is kept as the entry's model.
+    """
+
+    entry: str
+    seed: int
+    trial: int | None
+    config: dict[str, Any]
+    export: bool
+
+
+def confirm_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
+    """Training seeds of the confirmation; small numbers, never a search trial's (those are 63-bit hashes)."""
+    return tuple(1000 * (study_seed + 1) + k for k in range(1, n_seeds + 1))
+
+
+def confirm_tasks(
+    best: Sequence[tuple[int, dict[str, Any]]], settings: dict[str, Any], seeds: Sequence[int]
+) -> list[ConfirmTask]:
+    """List every (entry, seed), seed by seed so that an early stop leaves whole seeds.
+
+    Args:
+        best: (trial number, flat configuration) of the trials to confirm, best first.
+        settings: training settings the ladder's rungs share with the study.
+        seeds: as from `confirm_seeds`. A best entry exports the model of the first: choosing the seed by its
+            test result would be selection on test.
+    """
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
+    found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
+    return [
+        ConfirmTask(entry, seed, trial, config, export=trial is not None and seed == seeds[0])
+        for seed in seeds
+        for entry, trial, config in (*found, *rungs)
+    ]
+
+
+class ConfirmSearcher(Searcher):
+    """Hands Ray the confirmation's tasks one by one and passes each result on.
+
+    Args:
+        tasks: what is left to run.
+        checkpoints: folder for the runs' checkpoints.
+        models: folder for exported students.
+        on_done: called with (task, result) when a run has finished, and with (task, None) when Ray gave it up;
+            a result whose `cause` is set is a run that could not go on.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[ConfirmTask],
+        *,
+        checkpoints: Path,
+        models: Path,
+        on_done: Callable[[ConfirmTask, dict[str, Any] | None], None],
+    ) -> None:
+        super().__init__(metric=None, mode=None)
+        self._waiting = list(reversed(tasks))
+        self._running: dict[str, ConfirmTask] = {}
+        self._checkpoints, self._models, self._on_done = checkpoints, models, on_done
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the next task's Ray configuration, or FINISHED."""
+        if not self._waiting:
+            return Searcher.FINISHED
+        task = self._running[trial_id] = self._waiting.pop()
+        return {
+            "number": f"confirm-{task.entry}-{task.seed}",
+            "attempt": 1,
+            "config": task.config | {"seed": task.seed},
+            "checkpoints": str(self._checkpoints),
+            "export": {"folder": str(self._models), "stem": task.entry} if task.export else None,
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Pass the result on, once."""
+        task = self._running.pop(trial_id, None)
+        if task is not None:
+            self._on_done(task, None if error else result)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Ray asks for this; what is done lies in study.db."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Ray asks for this; what is done lies in study.db."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher into tuner.pkl, which nothing ever reads back.
+        return {}

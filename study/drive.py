@@ -1,0 +1,74 @@
+"""Drive one study from wherever it stands to its report: teacher, search, confirmation, tables, report.
+
+Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
+"""
+
+from typing import Any
+
+from study.confirmation import confirm
+from study.manifest import now
+from study.phase import Study, StudyInterrupted
+from study.prepare import Prepared, prepare
+from study.progress import Progress
+from study.search import search
+from study.tuner import ray_session
+
+
+def drive(study: Study) -> None:
+    """Run every phase that is not finished.
+
+    Raises:
+        StudyInterrupted: after Ctrl-C.
+        StudyFailed: no trial completed.
+    """
+    try:
+        with ray_session(study.checked.plan) as workers:
+            study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
+            prepared = prepare(study.checked, workers, study.progress)
+            described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
+            study.store.update_manifest(teacher=described, student=_student(study, prepared))
+            _say_teacher(study.progress, described)
+            search(study, prepared, workers)
+            confirm(study, prepared, workers)
+    except KeyboardInterrupt:
+        raise StudyInterrupted from None
+    finally:
+        study.progress.end()
+        study.export_tables()
+        study.store.update_manifest(counts=study.ledger.counts())
+    study.sweep()
+
+
+def _student(study: Study, prepared: Prepared) -> dict[str, Any]:
+    """The manifest's `student` entry; counting parameters needs torch, so a Ray worker does it."""
+    import ray
+
+    data = prepared.data
+    channels, height, _ = data.image_shape
+    count = ray.remote(num_cpus=1)(_n_parameters)
+    n_parameters = ray.get(count.remote(study.checked.plan.student, data.n_classes, channels, height))
+    return {"name": study.checked.plan.student, "n_parameters": n_parameters}
+
+
+def _n_parameters(name: str, n_classes: int, channels: int, size: int) -> int:
+    from trainables.cckd.students import build_student
+
+    return build_student(name, n_classes, channels, size).n_parameters
+
+
+def _keep_passes(before: dict[str, Any] | None, teacher: dict[str, Any]) -> dict[str, Any]:
+    """A resumed study finds the teacher's outputs in the cache; its passes stay those of the first start."""
+    passes = before["forward_passes"] if before else 0
+    return teacher | {"forward_passes": passes + teacher["forward_passes"]}
+
+
+def _say_teacher(progress: Progress, teacher: dict[str, Any]) -> None:
+    progress.say(
+        f"teacher  {teacher['name']} ({teacher['form']}): balanced accuracy {teacher['val_balanced_accuracy']:.3f} on "
+        f"val, {teacher['train_accuracy']:.3f} on train"
+    )
+
+
+def finish(study: Study, status: str) -> None:
+    """Write how the study ended."""
+    study.store.update_manifest(status=status, phase=None, ended=now(), counts=study.ledger.counts())

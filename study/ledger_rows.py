@@ -1,0 +1,109 @@
+"""What the ledger tells about its trials: plain rows computed from Optuna's trials and our epoch records."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from search_spaces.space import KnobValue
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.records import ClassCounts, EpochRecord
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as it stands.
+
+    Attributes:
+        cause: why it failed, None otherwise.
+        kind: what chose its knobs ('reference', 'sobol', a sampler), None if the driver died before that.
+        records: its epochs so far, ascending.
+        attempts: times it was started.
+    """
+
+    number: int
+    state: str
+    cause: str | None
+    kind: str | None
+    params: dict[str, KnobValue]
+    records: tuple[EpochRecord, ...]
+    attempts: int
+    seed: int | None
+
+    @property
+    def val(self) -> ClassCounts | None:
+        """Counts on D_val after the last evaluated epoch."""
+        return last_val(self.records)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds spent training and evaluating."""
+        return duration_s(self.records)
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A complete trial worth confirming; `value` is its balanced accuracy on D_val after the last epoch."""
+
+    number: int
+    params: dict[str, KnobValue]
+    value: float
+
+
+def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord]) -> TrialRow:
+    """Return the row of `trial`, whose epochs are `records`."""
+    stored = trial.user_attrs
+    return TrialRow(
+        number=trial.number,
+        state=trial.state.name,
+        cause=stored.get("cause"),
+        kind=stored.get("kind"),
+        params=dict(trial.params),
+        records=tuple(records),
+        attempts=int(stored.get("attempts", 0)),
+        seed=stored.get("seed"),
+    )
+
+
+def finalists(complete: Iterable[FrozenTrial], top: int) -> tuple[Finalist, ...]:
+    """Return the `top` best of `complete` trials, best first; the earlier of two equals first."""
+    ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+    return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in ranked[:top])
+
+
+def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
+    """Return why a trial with these records is not a complete one of `epochs` epochs, None where it is."""
+    if not records:
+        return "the trial ended without reporting an epoch"
+    last = records[-1]
+    if last.epoch < epochs:
+        return f"the trial ended after epoch {last.epoch} of {epochs}"
+    if last.val is None:
+        return f"the last epoch, {last.epoch}, was not evaluated"
+    if not isfinite(balanced_accuracy(last.val)):
+        return f"the balanced accuracy after the last epoch is {balanced_accuracy(last.val)}"
+    return None
+
+
+def val_summary(records: Sequence[EpochRecord]) -> dict[str, Any]:
+    """Return what a trial keeps as user attributes when it ends: duration_s, and val_correct and val_seen."""
+    val = last_val(records)
+    counts = {} if val is None else {"val_correct": list(val.correct), "val_seen": list(val.seen)}
+    return {"duration_s": duration_s(records), **counts}
+
+
+def last_val(records: Sequence[EpochRecord]) -> ClassCounts | None:
+    """Return the counts of the last evaluated epoch, None where there is none."""
+    return next((record.val for record in reversed(records) if record.val is not None), None)
+
+
+def duration_s(records: Sequence[EpochRecord]) -> float:
+    """Return the seconds spent training and evaluating."""
+    return sum(record.train_s + record.eval_s for record in records)
+
+
+def _value(trial: FrozenTrial) -> float:
+    assert trial.value is not None, "a COMPLETE trial has a value"
+    return trial.value

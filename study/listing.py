@@ -1,0 +1,86 @@
+"""What `--list-spaces`, `--list-data` and `--dry-run` print; 80 columns, no torch, no Ray."""
+
+import textwrap
+
+from search_spaces import SearchSpace, list_spaces
+from search_spaces.faults import describe
+from study.preflight import Checked
+from study.progress import duration
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.data import list_data
+from trainables.cckd.methods import LADDER
+
+#: Student samples (forward and backward, 28x28) a second and core, resnet8_cifar, measured on an AMD EPYC core
+#: with AVX-512; what an estimate rests on, so it is only told as "about".
+_SAMPLES_PER_S = 1400.0
+_REFERENCE_PIXELS = 28 * 28
+
+
+def list_search_spaces() -> str:
+    """Every space with its purpose and its knobs' ranges and reference values."""
+    return "\n\n".join(_space(space) for space in list_spaces())
+
+
+def list_data_sets() -> str:
+    """Every data set with its options and splits."""
+    blocks = []
+    for info in list_data():
+        options = ",".join(f"{key}={value}" for key, value in info.options.items())
+        blocks.append(
+            f"{info.name}:{options}\n"
+            + _wrap(info.description)
+            + f"\n  {len(info.class_names)} classes, {info.default_epochs} epochs a trial, split {info.default_split}"
+            + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else "")
+        )
+    return "\n\n".join(blocks)
+
+
+def dry_run(checked: Checked) -> str:
+    """Space, budget, data counts and an estimate."""
+    plan, data = checked.plan, checked.data
+    n_confirm = (len(LADDER) + plan.confirm_top) * plan.confirm_seeds
+    groups = data.groups
+    lines = [
+        _space(checked.space),
+        "",
+        f"data      {plan.data} ({data.source})",
+        f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}",
+        f"classes   {' '.join(map(str, data.counts))} training images",
+        f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
+        f"teacher   {plan.teacher}, {plan.teacher_form}, {plan.teacher_views} views an image",
+        f"student   {plan.student}, {plan.epochs} epochs",
+        f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
+        f"confirm   {n_confirm} runs ({plan.confirm_seeds} seeds of {len(LADDER)} rungs and best {plan.confirm_top})",
+        f"estimate  about {duration(_estimate_s(checked, n_confirm))} of one core's student training, "
+        "divided by your workers",
+        f"folder    {checked.folder} (not made: dry run)",
+    ]
+    if plan.fallback_from:
+        lines.insert(2, f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
+    return "\n".join(lines)
+
+
+def _estimate_s(checked: Checked, n_confirm: int) -> float:
+    """Core seconds of all students, a trial taken as the reference method's cost."""
+    plan, data = checked.plan, checked.data
+    config = TrialConfig.build({"method": checked.space.method, **plan.training})
+    n_steps = len(data.train) // config.batch_size
+    samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
+    _, height, width = data.image_shape
+    return (plan.trials + n_confirm) * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
+
+
+def _space(space: SearchSpace) -> str:
+    lines = [f"{space.name}: method {space.method}, {space.default_trials} trials", _wrap(space.purpose)]
+    for knob in space.tunable:
+        when = "".join(
+            f"; only where {rule.parent} is {' or '.join(map(str, rule.values))}"
+            for rule in space.conditions
+            if rule.knob == knob.name
+        )
+        lines.append(f"  {knob.name:<16} {describe(knob.distribution)}; reference {knob.reference}{when}")
+    return "\n".join(lines)
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  ")

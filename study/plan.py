@@ -1,0 +1,73 @@
+"""The plan of a study: every choice of the command line, resolved, frozen, and kept in study.json."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from trainables.cckd.config import training_settings
+
+SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
+PRUNERS = ("none", "median", "asha", "hyperband")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All that decides a study, beside the space (kept as JSON in the manifest).
+
+    Attributes:
+        data: data set with every option spelled out, e.g. 'fashion_mnist_lt:n_max=200,ir=50'.
+        split: how D_val is had; None for the data set's default.
+        trials: total number of trials, the finished ones included.
+        n_sobol: Sobol trials after the reference point.
+        overrides: `--set` values: fixed knobs and training settings.
+        max_concurrent: upper bound on concurrent trials, None for as many as fit.
+        storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
+    """
+
+    space: str
+    data: str
+    data_root: str
+    split: str | None
+    teacher: str
+    teacher_form: str
+    teacher_size: int | None
+    teacher_views: int
+    student: str
+    trials: int
+    epochs: int
+    sampler: str
+    n_sobol: int
+    pruner: str
+    confirm_top: int
+    confirm_seeds: int
+    seed: int
+    device: str = "auto"
+    address: str = "local"
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    max_concurrent: int | None = None
+    storage: str | None = None
+    verbose: bool = False
+    fallback_from: str | None = None
+    fallback_reason: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types for the manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Inverse of `to_json`; unknown keys raise TypeError, so an altered manifest is noticed."""
+        return cls(**plain)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Training settings that every trial and every rung of the ladder share."""
+        shared = {key: value for key, value in self.overrides.items() if key in training_settings()}
+        return {"student": self.student, "epochs": self.epochs, **shared}
+
+    @property
+    def fixed_knobs(self) -> dict[str, Any]:
+        """Objective knobs fixed by `--set`: they hold for the searched method, the rungs keep their references."""
+        return {key: value for key, value in self.overrides.items() if key not in training_settings()}

@@ -1,0 +1,292 @@
+"""Judge a command line before Ray starts and before anything is written: all faults at once, or a Checked study."""
+
+import argparse
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from search_spaces import SearchSpace, SpaceError, get_space
+from study.command import resume_command
+from study.plan import PRUNERS, SAMPLERS, StudyPlan
+from study.samplers import grid_size
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.data import (
+    DataSpec,
+    DataUnavailableError,
+    LongTailData,
+    load_data,
+    parse_data,
+    resolve_split,
+)
+from trainables.cckd.errors import UsageError
+from trainables.cckd.methods import LADDER
+from trainables.cckd.teacher.spec import TeacherFile, TeacherSpec, check_teacher
+
+DEFAULT_DATA = "fashion_mnist_lt"
+FALLBACK_DATA = "digits_lt"
+DEVICES = ("auto", "cpu", "cuda")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that can start: its plan, space, data, teacher and the folder it will make."""
+
+    plan: StudyPlan
+    space: SearchSpace
+    data: LongTailData
+    teacher: TeacherSpec
+    teacher_file: TeacherFile
+    folder: Path
+
+
+class _Faults:
+    """Gathers faults, so that one message names them all."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, fault: str) -> None:
+        self.found.append(fault)
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Turn a UsageError or SpaceError of the block into faults."""
+        try:
+            yield
+        except (UsageError, SpaceError) as error:
+            self.found += error.faults
+
+    def raise_any(self) -> None:
+        if self.found:
+            raise UsageError(self.found)
+
+
+def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
+    """Turn parsed arguments into a Checked study; reads data (and may download it), writes nothing of ours.
+
+    Raises:
+        UsageError: with every fault found. Faults of the data come last, since finding data can take a download.
+    """
+    faults = _Faults()
+    for flag in unknown:
+        faults.add(f"unknown argument {flag!r}; --help lists the flags")
+    numbers = _numbers(args, faults)
+    for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
+        if getattr(args, flag) not in choices:
+            faults.add(f"--{flag} must be one of {', '.join(choices)}; got {getattr(args, flag)!r}")
+
+    space: SearchSpace | None = None
+    spec: DataSpec | None = None
+    teacher: TeacherSpec | None = None
+    teacher_file: TeacherFile | None = None
+    with faults.gather():
+        space = get_space(args.space)
+    with faults.gather():
+        spec = parse_data(args.data or DEFAULT_DATA)
+        resolve_split(spec.info, args.split)
+    with faults.gather():
+        teacher = TeacherSpec(
+            name=args.teacher,
+            form=args.teacher_form,
+            size=numbers["teacher_size"],
+            views=numbers["teacher_views"] or 1,
+        )
+        teacher_file = check_teacher(teacher)
+    overrides = _overrides(args.overrides, space, faults)
+    folder = _folder(args, faults)
+    _check_device(args.device, numbers["gpus_per_trial"], faults)
+    faults.raise_any()
+    assert space is not None, "a missing part is a fault"
+    assert spec is not None, "a missing part is a fault"
+    assert teacher is not None, "a missing part is a fault"
+    assert teacher_file is not None, "a missing part is a fault"
+
+    plan = _plan(args, numbers, space, spec, overrides)
+    _check_settings(plan, space, faults)
+    faults.raise_any()
+    plan, data = _load(plan, spec, named=args.data is not None)
+    batch_size = TrialConfig.build({"method": "ce", **plan.training}).batch_size
+    if batch_size > len(data.train):
+        raise UsageError(
+            f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
+        )
+    return Checked(plan, space, data, teacher, teacher_file, folder)
+
+
+def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
+    wanted: dict[str, tuple[Callable[[str], Any], float]] = {
+        "trials": (int, 1),
+        "epochs": (int, 1),
+        "teacher_size": (int, 8),
+        "teacher_views": (int, 1),
+        "confirm_top": (int, 1),
+        "confirm_seeds": (int, 0),
+        "seed": (int, 0),
+        "cpus_per_trial": (float, 0),
+        "gpus_per_trial": (float, 0),
+        "max_concurrent": (int, 1),
+    }
+    found: dict[str, Any] = {}
+    for name, (kind, least) in wanted.items():
+        text = getattr(args, name)
+        found[name] = None
+        if text is None:
+            continue
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value) and value >= least:
+            found[name] = value
+        else:
+            what = "a whole number" if kind is int else "a number"
+            faults.add(f"--{name.replace('_', '-')} must be {what} >= {least}; got {text!r}")
+    return found
+
+
+def _overrides(items: Sequence[str], space: SearchSpace | None, faults: _Faults) -> dict[str, Any]:
+    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
+    flags = {"student": "--student", "epochs": "--epochs", "seed": "--seed"}
+    found: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            faults.add(f"--set must read KEY=VALUE; got {item!r}")
+        elif key in found:
+            faults.add(f"--set {key} must be given once; got it again as {item!r}")
+        elif key in flags:
+            faults.add(f"--set {key}: use {flags[key]}")
+        elif space is not None and key in {knob.name for knob in space.tunable}:
+            faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
+        else:
+            found[key] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    """A JSON scalar where the text is one, else the text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool | str) else text
+
+
+def _folder(args: argparse.Namespace, faults: _Faults) -> Path:
+    out = Path(args.out).expanduser().resolve()
+    name = args.name or "-".join(
+        (
+            Path(args.space).stem,
+            (args.data or DEFAULT_DATA).partition(":")[0],
+            f"{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        )
+    )
+    folder = out / name
+    if not _NAME.fullmatch(name) or set(name) == {"."}:
+        faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
+    elif folder.exists():
+        faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
+    parent = next(path for path in (out, *out.parents) if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        faults.add(f"--out must be a folder that can be written; got {args.out!r}")
+    return folder
+
+
+def _check_device(device: str, gpus: float | None, faults: _Faults) -> None:
+    if device == "cpu" and gpus:
+        faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
+    if device == "cuda":
+        if gpus == 0:
+            faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
+        if not _has_cuda():
+            faults.add("--device cuda needs a CUDA device, and torch sees none; choices: auto, cpu")
+
+
+def _plan(
+    args: argparse.Namespace,
+    numbers: dict[str, Any],
+    space: SearchSpace,
+    spec: DataSpec,
+    overrides: dict[str, Any],
+) -> StudyPlan:
+    trials = numbers["trials"] or space.default_trials
+    gpus = numbers["gpus_per_trial"]
+    if gpus is None:
+        gpus = 1.0 if args.device == "cuda" or (args.device == "auto" and _has_cuda_driver()) else 0.0
+    return StudyPlan(
+        space=space.name,
+        data=str(spec),
+        data_root=str(Path(args.data_root).expanduser().resolve()),
+        split=args.split,
+        teacher=args.teacher,
+        teacher_form=args.teacher_form,
+        teacher_size=numbers["teacher_size"],
+        teacher_views=numbers["teacher_views"],
+        student=args.student,
+        trials=trials,
+        epochs=numbers["epochs"] or spec.info.default_epochs,
+        sampler=args.sampler,
+        n_sobol=trials // 2 if args.sampler == "sobol+tpe" else 0,
+        pruner=args.pruner,
+        confirm_top=numbers["confirm_top"],
+        confirm_seeds=numbers["confirm_seeds"],
+        seed=numbers["seed"],
+        device="cuda" if gpus else "cpu",
+        address=args.address,
+        cpus_per_trial=numbers["cpus_per_trial"],
+        gpus_per_trial=gpus,
+        max_concurrent=numbers["max_concurrent"],
+        storage=None if args.storage is None else str(Path(args.storage).expanduser().resolve()),
+        verbose=args.verbose,
+        overrides=overrides,
+    )
+
+
+def _check_settings(plan: StudyPlan, space: SearchSpace, faults: _Faults) -> None:
+    """Would the space's reference point and every rung of the ladder build? Is the grid large enough?"""
+    with faults.gather():
+        TrialConfig.build(space.config(space.reference_point()) | plan.fixed_knobs | plan.training)
+    if not faults.found:
+        for rung in LADDER:
+            TrialConfig.build({"method": rung, **plan.training})
+    if plan.student != "resnet8_cifar":
+        from trainables.cckd.students import check_student
+
+        with faults.gather():
+            check_student(plan.student)
+    if plan.sampler == "grid" and plan.trials > grid_size(space):
+        faults.add(f"--trials must not exceed the grid's {grid_size(space)} points; got {plan.trials}")
+
+
+def _load(plan: StudyPlan, spec: DataSpec, *, named: bool) -> tuple[StudyPlan, LongTailData]:
+    """Load the data; where the default set cannot be had and none was named, fall back to digits_lt."""
+    root = Path(plan.data_root)
+    try:
+        return plan, load_data(spec, data_root=root, split=plan.split)
+    except DataUnavailableError as error:
+        if named:
+            raise
+        reason = error.faults[0]
+    digits = parse_data(FALLBACK_DATA)
+    epochs = digits.info.default_epochs if plan.epochs == spec.info.default_epochs else plan.epochs
+    plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=str(spec), fallback_reason=reason)
+    return plan, load_data(digits, data_root=root, split=plan.split)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _has_cuda_driver() -> bool:
+    """Whether an NVIDIA driver is loaded; importing torch to ask would cost seconds on every laptop."""
+    return Path("/proc/driver/nvidia/version").exists() and _has_cuda()

@@ -1,0 +1,80 @@
+"""What the user sees while a study runs: a live bar on a terminal, plain lines in a pipe, 80 columns either way."""
+
+import sys
+import time
+from typing import Any, TextIO
+
+#: Seconds between two plain lines of one phase.
+_LINE_EVERY_S = 15.0
+
+
+class Progress:
+    """Shows one phase at a time: a title, done of total, and a note (best so far, time left)."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._live: Any = None
+        self._task: Any = None
+        self._title = ""
+        self._total = 0
+        self._done = -1
+        self._start = self._last_line = 0.0
+
+    def say(self, text: str = "") -> None:
+        """Print one line of text, above the bar where there is one."""
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def begin(self, title: str, total: int) -> None:
+        """Start a phase of `total` steps."""
+        self.end()
+        self._title, self._total, self._done = title, total, -1
+        self._start = self._last_line = time.monotonic()
+        if self._stream.isatty():
+            self._begin_live()
+
+    def update(self, done: int, note: str = "") -> None:
+        """Show that `done` steps of the phase are finished; cheap when nothing changed."""
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._task, completed=done, note=note)
+        elif done != self._done and (done >= self._total or now - self._last_line >= _LINE_EVERY_S):
+            self._last_line = now
+            print(f"{self._title:<8} {done:>4}/{self._total}  {note}".rstrip(), file=self._stream, flush=True)
+        self._done = done
+
+    def end(self) -> None:
+        """Close the phase."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = self._task = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the phase began."""
+        return time.monotonic() - self._start
+
+    def _begin_live(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._live = Bar(
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=self._stream),
+        )
+        self._task = self._live.add_task(self._title, total=self._total, note="")
+        self._live.start()
+
+
+def duration(seconds: float) -> str:
+    """Spell a duration the way people say it: '45 s', '7 min', '2 h 05 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

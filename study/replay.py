@@ -1,0 +1,81 @@
+"""`python -m study.replay DIR TRIAL`: train one trial of a study again from its row and compare every epoch.
+
+On the machine type, versions and threads the trial ran on, the losses and counts are the same to the last bit.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from study.progress import Progress
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.replay",
+        description="Train one trial again from its row and compare with what was recorded.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="DIR", help="study folder")
+    parser.add_argument("trial", type=int, metavar="TRIAL", help="trial number, as in trials.csv")
+    args = parser.parse_args(argv)
+    from trainables.cckd.errors import UsageError
+
+    try:
+        return _replay(Path(args.folder), args.trial)
+    except UsageError as error:
+        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
+        return 2
+
+
+def _replay(folder: Path, number: int) -> int:
+    from study.ledger import Ledger
+    from study.manifest import checked_again
+    from study.prepare import prepare
+    from study.store import StudyStore
+    from study.tuner import ray_session
+    from trainables.cckd.config import TrialConfig
+    from trainables.cckd.errors import UsageError
+
+    store = StudyStore.open(folder)
+    with store.lock():
+        checked = checked_again(store.path, store.manifest())
+        ledger = Ledger.open(store.database)
+        rows = {row.number: row for row in ledger.rows()}
+        ledger.close()
+        if number not in rows or not rows[number].records:
+            trained = ", ".join(str(n) for n, row in rows.items() if row.records) or "none"
+            raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {number}")
+        row, plan = rows[number], checked.plan
+        flat = {**checked.space.config(row.params), **plan.training, **plan.fixed_knobs, "seed": row.seed}
+        progress = Progress()
+        with ray_session(plan) as workers:
+            data = prepare(checked, workers, progress).data
+
+        from trainables.cckd.trainer import Trainer
+
+        trainer = Trainer(TrialConfig.build(flat), data, device=plan.device, threads=workers.threads)
+        progress.begin("replay", len(row.records))
+        differing = []
+        for recorded in row.records:
+            again = trainer.run_epoch()
+            if _outcome(again) != _outcome(recorded):
+                differing.append(recorded.epoch)
+            progress.update(recorded.epoch)
+        progress.end()
+    if differing:
+        print(f"trial {number} differs from its record at epochs {', '.join(map(str, differing))}")
+        return 1
+    print(f"trial {number}: {len(row.records)} epochs trained again, losses and counts equal to the last bit")
+    return 0
+
+
+def _outcome(record: Any) -> tuple[Any, ...]:
+    return record.losses, record.lr, record.val
+
+
+if __name__ == "__main__":
+    sys.exit(main())

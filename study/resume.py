@@ -1,0 +1,62 @@
+"""`python -m study.resume DIR`: continue a study after any end, or extend it with a larger --trials."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; exit codes as for `study.run`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.resume",
+        description="Continue a study: finished trials stay, interrupted ones go on from their last checkpoint, "
+        "the confirmation goes on seed by seed, the report is built anew.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="DIR", help="study folder")
+    parser.add_argument("--trials", type=int, metavar="N", help="new total number of trials (default: as planned)")
+    parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: as planned")
+    parser.add_argument("--max-concurrent", type=int, metavar="N", help="default: as planned")
+    parser.add_argument("--storage", metavar="DIR", help="default: as planned")
+    args = parser.parse_args(argv)
+    return continue_study(
+        Path(args.folder), _changes(args), shlex.join(["python", "-m", "study.resume", *_words(argv)])
+    )
+
+
+def continue_study(folder: Path, changes: dict[str, Any], command: str) -> int:
+    """Resume with the plan's `changes`; a UsageError becomes a message and exit code 2."""
+    from study.session import resume
+    from trainables.cckd.errors import UsageError
+
+    try:
+        return resume(folder, command, **changes)
+    except UsageError as error:
+        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
+        return 2
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    wanted = {
+        "trials": args.trials,
+        "address": args.address,
+        "device": args.device,
+        "max_concurrent": args.max_concurrent,
+        "storage": None if args.storage is None else str(Path(args.storage).expanduser().resolve()),
+    }
+    changes = {name: value for name, value in wanted.items() if value is not None}
+    if args.device:
+        changes["gpus_per_trial"] = 1.0 if args.device == "cuda" else 0.0
+    return changes
+
+
+def _words(argv: Sequence[str] | None) -> Sequence[str]:
+    return sys.argv[1:] if argv is None else argv
+
+
+if __name__ == "__main__":
+    sys.exit(main())

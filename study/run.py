@@ -1,0 +1,35 @@
+"""`python -m study.run`: start a study and see it through to its report."""
+
+import sys
+from collections.abc import Sequence
+
+from study.command import build_parser, command_line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(argv)
+    # What follows costs a second of imports, which `--help` need not pay.
+    from study.listing import dry_run, list_data_sets, list_search_spaces
+    from study.preflight import check
+    from trainables.cckd.errors import UsageError
+
+    if args.list_spaces or args.list_data:
+        print(list_search_spaces() if args.list_spaces else list_data_sets())
+        return 0
+    try:
+        checked = check(args, unknown)
+        if args.dry_run:
+            print(dry_run(checked))
+            return 0
+        from study.session import begin
+
+        return begin(checked, command_line(argv))
+    except UsageError as error:
+        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""From a checked study to an exit code: the lock, the log, the walk through the phases, and the last words."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from study.command import resume_command
+from study.drive import drive, finish
+from study.ledger import Ledger
+from study.manifest import checked_again, first_manifest, now
+from study.phase import Study, StudyFailed, StudyInterrupted
+from study.preflight import Checked
+from study.progress import Progress
+from study.settings import SearchSettings
+from study.store import StudyStore
+from trainables.cckd.errors import UsageError
+from trainables.cckd.rungs import rungs
+
+log = logging.getLogger("study")
+
+
+def begin(checked: Checked, command: str) -> int:
+    """Make the study's folder and run it; return the exit code.
+
+    Raises:
+        UsageError: the folder can not be made.
+    """
+    try:
+        store = StudyStore.create(checked.folder.parent, checked.folder.name)
+    except OSError as error:
+        raise UsageError(f"--out must be a folder that can be written; {error}") from error
+    plan = checked.plan
+    settings = SearchSettings(
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        trials=plan.trials,
+        n_sobol=plan.n_sobol,
+        study_seed=plan.seed,
+        epochs=plan.epochs,
+        rungs=rungs(plan.epochs),
+    )
+    with store.lock(), _logging_to(store.log):
+        store.write_manifest(first_manifest(checked, command))
+        return _see_through(checked, store, lambda: Ledger.create(store.database, checked.space, settings))
+
+
+def resume(folder: Path, command: str, **changes: object) -> int:
+    """Continue the study in `folder`; `changes` replace fields of its plan (trials, address, device, ...).
+
+    Raises:
+        UsageError: no study folder, another driver at work, or data or teacher that are not the same any more.
+    """
+    store = StudyStore.open(folder)
+    with store.lock(), _logging_to(store.log):
+        manifest = store.manifest()
+        checked = checked_again(store.path, manifest)
+        checked = replace(checked, plan=replace(checked.plan, **changes))
+        trials = checked.plan.trials
+        ledger = Ledger.open(store.database, trials=trials)
+        if ledger.n_asked > trials:
+            asked = ledger.n_asked
+            ledger.close()
+            raise UsageError(f"--trials is a total and must not be below the {asked} trials already run; got {trials}")
+        starts = [*manifest["starts"], {"started": now(), "command": command}]
+        plan = checked.plan.to_json() | {"rungs": list(rungs(checked.plan.epochs))}
+        store.update_manifest(starts=starts, plan=plan)
+        return _see_through(checked, store, lambda: ledger)
+
+
+def _see_through(checked: Checked, store: StudyStore, open_ledger: Callable[[], Ledger]) -> int:
+    progress = Progress()
+    _say_what(progress, checked, store)
+    ledger = open_ledger()
+    study = Study(checked, store, ledger, progress)
+    try:
+        drive(study)
+        from analysis.report import build_report
+
+        store.update_manifest(status="done", phase=None, ended=now(), counts=ledger.counts())
+        report = build_report(store.path)
+    except (StudyInterrupted, KeyboardInterrupt):
+        finish(study, "interrupted")
+        progress.say(f"interrupted; nothing is lost. Continue with: {resume_command(store.path)}")
+        return _last_line(store, 130)
+    except StudyFailed as error:
+        finish(study, "failed")
+        print(f"error: {error}", file=sys.stderr)
+        return _last_line(store, 1)
+    except Exception as error:
+        log.error("%s", traceback.format_exc())
+        finish(study, "failed")
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"details: {store.log}; continue with: {resume_command(store.path)}", file=sys.stderr)
+        return _last_line(store, 1)
+    finally:
+        ledger.close()
+    progress.say(f"report   {report}")
+    progress.say(f"browse   optuna-dashboard sqlite:///{store.database}")
+    return _last_line(store, 0)
+
+
+def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
+    plan, data = checked.plan, checked.data
+    if plan.fallback_from:
+        progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
+        progress.say(f"NOTE     using {plan.data} instead; its images are 8x8 digits and its teacher is weak")
+    progress.say(f"study    {store.path}")
+    progress.say(
+        f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
+    )
+    progress.say(
+        f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
+        f"then {plan.confirm_seeds} seeds an entry on test"
+    )
+
+
+def _last_line(store: StudyStore, code: int) -> int:
+    print(f"study: {store.path}", flush=True)
+    return code
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send our log and all warnings to run.log; the terminal is for the user."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("study", "py.warnings", "optuna")]
+    log.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()

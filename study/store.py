@@ -1,0 +1,115 @@
+"""The study folder: where everything lies, its manifest, and the tables other programs read."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from search_spaces.space import SearchSpace
+from study import schema
+from study.atomic import write_json
+from study.ledger import Ledger
+from study.lock import StudyLock
+from study.tables import classes_table, confirm_table, epochs_table, trials_table, write_csv, write_parquet
+from trainables.cckd.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class StoreError(UsageError):
+    """A study folder that cannot be made or is none."""
+
+
+class StudyStore:
+    """One study folder. `create` makes it, `open` checks that it is one.
+
+    Args:
+        path: the folder; kept absolute, since Ray's workers have working directories of their own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.manifest_path = self.path / schema.MANIFEST
+        self.database = self.path / schema.DATABASE
+        self.models = self.path / schema.MODELS
+        self.report = self.path / schema.REPORT
+        self.checkpoints = self.path / schema.CHECKPOINTS
+        self.ray = self.path / schema.RAY
+        self.log = self.path / schema.LOG
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> Self:
+        """Make the folder `out/name`.
+
+        Raises:
+            StoreError: a name no folder may have, or one that is taken.
+        """
+        if not _NAME.fullmatch(name) or not name.strip("."):
+            raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
+        store = cls(out / name)
+        try:
+            store.path.mkdir(parents=True)
+        except FileExistsError:
+            raise StoreError(
+                f"a study is never overwritten; {store.path} exists. To continue it: {store.resume_command}"
+            ) from None
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the study in the folder `path`.
+
+        Raises:
+            StoreError: the folder has no manifest, or one of another layout.
+        """
+        store = cls(path)
+        if not store.manifest_path.is_file():
+            raise StoreError(f"a study folder has a {schema.MANIFEST}; {store.path} has none")
+        version = store.manifest().get("schema")
+        if version != schema.SCHEMA_VERSION:
+            raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
+        return store
+
+    @property
+    def resume_command(self) -> str:
+        """The command that continues this study."""
+        return f"python -m study.resume {shlex.quote(str(self.path))}"
+
+    def lock(self) -> StudyLock:
+        """Return the lock every driver of this study takes."""
+        return StudyLock(self.path / ".lock")
+
+    def manifest(self) -> dict[str, Any]:
+        """Read study.json."""
+        content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+        return content
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Replace study.json."""
+        write_json(self.manifest_path, dict(content))
+
+    def update_manifest(self, **changes: Any) -> dict[str, Any]:
+        """Replace top-level entries of study.json and return the whole."""
+        content = self.manifest() | changes
+        self.write_manifest(content)
+        return content
+
+    def export_tables(self, ledger: Ledger, space: SearchSpace, groups: Mapping[str, Iterable[int]]) -> None:
+        """Write trials.csv and epochs.parquet; confirm.csv and classes.csv too once a run is confirmed.
+
+        Args:
+            ledger: the open search.
+            space: its space; gives the `config/<knob>` columns.
+            groups: class ids of 'many', 'medium' and 'few' (others are left to the analysis).
+        """
+        ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in ("many", "medium", "few")}
+        rows = ledger.rows()
+        write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
+        write_parquet(self.path / schema.EPOCHS, epochs_table(rows))
+        runs = ledger.confirm_runs()
+        if runs:
+            data = self.manifest()["data"]
+            write_csv(self.path / schema.CONFIRM_CSV, confirm_table(runs, ids))
+            write_csv(self.path / schema.CLASSES_CSV, classes_table(runs, data["classes"], data["n_train"]))

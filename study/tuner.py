@@ -1,0 +1,150 @@
+"""Every argument we hand to Ray, in one file: starting it quietly, and running a queue of trials on it."""
+
+import logging
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+    from ray.tune.search import Searcher
+
+    from study.plan import StudyPlan
+
+#: Ray restarts a trial this often after a lost worker or an unforeseen exception; the trial then continues from
+#: its own checkpoint.
+MAX_RETRIES = 2
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # its progress tables ignore verbose=0
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # we keep our own records; Ray's CSV misaligns on resume
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the cause is filed with the trial
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about its own coming change otherwise
+}
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What the cluster offers: concurrent trials, threads of each, and the device they train on."""
+
+    n_workers: int
+    threads: int
+    device: str
+
+
+@contextmanager
+def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
+    """Start a private Ray (or join the cluster at `plan.address`) and leave it again.
+
+    The dashboard stays off: it has had remote-code holes, and a study does not need it.
+    """
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    # What goes wrong with a trial is filed with the trial and told in our words.
+    level = logging.INFO if plan.verbose else logging.CRITICAL
+    options: dict[str, Any] = {"logging_level": level, "log_to_driver": plan.verbose}
+    if plan.address == "local":
+        options["include_dashboard"] = False
+    ray.init(address=plan.address, **options)
+    try:
+        yield _workers(plan, ray.cluster_resources())
+    finally:
+        ray.shutdown()
+
+
+def run_trials(
+    plan: "StudyPlan",
+    workers: Workers,
+    *,
+    trainable: type,
+    context: Any,
+    searcher: "Searcher",
+    scheduler: "TrialScheduler",
+    n_trials: int,
+    folder: Path,
+    on_step: Callable[[], None],
+) -> None:
+    """Run up to `n_trials` trials that `searcher` hands out; return when all ended or after Ctrl-C.
+
+    Args:
+        plan: resources and verbosity.
+        workers: concurrency and threads.
+        trainable: class Trainable whose setup takes `context`.
+        context: handed to every trial's setup through the object store.
+        searcher: hands out configurations and hears of completions.
+        scheduler: hears of every result and answers stop or continue.
+        n_trials: upper bound for this call.
+        folder: new folder for Ray's own tree; never an existing one, since Ray overwrites.
+        on_step: called on every turn of Ray's loop, for progress.
+    """
+    from ray import tune
+
+    resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(trainable, context=context), resources),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=n_trials,
+            max_concurrent_trials=workers.n_workers,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=folder.name,
+            storage_path=str(folder.parent),
+            failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
+            # The trainable keeps its own; a class Trainable would else be asked for one at its end.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[_step_callback(on_step)],
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        # Tune leaves its own SIGINT handler behind, which would swallow the next Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _workers(plan: "StudyPlan", resources: dict[str, float]) -> Workers:
+    by_cpu = math.floor(resources.get("CPU", 0.0) / plan.cpus_per_trial) if plan.cpus_per_trial else math.inf
+    by_gpu = math.floor(resources.get("GPU", 0.0) / plan.gpus_per_trial) if plan.gpus_per_trial else math.inf
+    fitting = int(min(by_cpu, by_gpu))
+    if fitting < 1:
+        raise RuntimeError(
+            f"no trial fits the cluster: a trial asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} "
+            f"GPUs, the cluster has {resources.get('CPU', 0):g} and {resources.get('GPU', 0):g}"
+        )
+    n_workers = min(fitting, plan.max_concurrent or fitting)
+    return Workers(
+        n_workers=n_workers,
+        threads=max(1, int(plan.cpus_per_trial)),
+        device="cuda" if plan.gpus_per_trial else "cpu",
+    )
+
+
+def _step_callback(on_step: Callable[[], None]) -> Any:
+    from ray.tune import Callback
+
+    class StepCallback(Callback):
+        """Ray calls this after every turn of its loop."""
+
+        def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            on_step()
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            # Tune pickles its callbacks into tuner.pkl, which nothing ever reads back.
+            return Callback, ()
+
+    return StepCallback()

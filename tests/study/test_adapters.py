@@ -1,0 +1,143 @@
+"""The adapters follow the order of Ray's calls: results, ends, stops, crashes and retries reach the ledger once."""
+
+import pickle
+from types import SimpleNamespace
+
+import pytest
+from ray import cloudpickle
+from ray.exceptions import RayTaskError
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from study.ledger import Ledger
+from study.pruning import LedgerScheduler
+from study.searcher import LedgerSearcher
+
+
+@pytest.fixture
+def adapters(ledger, seed_of):
+    searcher = LedgerSearcher(ledger, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
+    return searcher, LedgerScheduler(ledger)
+
+
+def _trial(trial_id: str, config: dict, **more) -> SimpleNamespace:
+    trial = SimpleNamespace(trial_id=trial_id, config=config, **more)
+    trial.set_config = lambda new: setattr(trial, "config", new)
+    return trial
+
+
+def _result(records, *, done=False, cause=None) -> dict:
+    return {"records": records, "done": done, "cause": cause}
+
+
+def test_a_suggestion_holds_number_attempt_extras_and_the_whole_configuration(adapters, space, seed_of) -> None:
+    reference = space.reference_point()
+    assert adapters[0].suggest("a") == {
+        "number": 0,
+        "attempt": 1,
+        "folder": "x",
+        "config": {"method": "la", **reference, "epochs": 4, "seed": seed_of(reference, 0)},
+    }
+
+
+def test_the_searcher_ends_at_the_total_and_not_before(adapters) -> None:
+    numbers = [adapters[0].suggest(str(k))["number"] for k in range(12)]
+    assert numbers == list(range(12))
+    assert adapters[0].suggest("one more") == Searcher.FINISHED
+
+
+def test_trials_of_a_killed_driver_come_first_with_a_new_attempt(adapters, ledger, database, seed_of) -> None:
+    configs = [adapters[0].suggest(str(k)) for k in range(2)]
+    ledger.close()
+    again = LedgerSearcher(Ledger.open(database), seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
+    assert again.suggest("x") == configs[0] | {"attempt": 2}
+    assert again.suggest("y") == configs[1] | {"attempt": 2}
+    assert again.suggest("z")["number"] == 2
+
+
+def test_the_last_result_comes_only_with_the_end_and_is_filed(adapters, ledger, epoch) -> None:
+    searcher, scheduler = adapters
+    trial = _trial("a", searcher.suggest("a"))
+    for k in (1, 2, 3):
+        result = _result([epoch(k)])
+        assert scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+        searcher.on_trial_result("a", result)
+    last = _result([epoch(4, 8)], done=True)
+    scheduler.on_trial_complete(None, trial, last)
+    searcher.on_trial_complete("a", last)
+    searcher.on_trial_complete("a", last)
+    assert ledger.counts() == {"complete": 1, "pruned": 0, "fail": 0, "running": 0}
+    assert ledger.best()[0].value == pytest.approx(0.9)
+
+
+def test_a_stopped_trial_is_pruned_though_ray_calls_it_complete(adapters, ledger, epoch, monkeypatch) -> None:
+    searcher, scheduler = adapters
+    trial = _trial("a", searcher.suggest("a"))
+    monkeypatch.setattr(ledger, "should_prune", lambda number, epoch: epoch == 2)
+    assert scheduler.on_trial_result(None, trial, _result([epoch(1)])) == TrialScheduler.CONTINUE
+    stop = _result([epoch(2)])
+    assert scheduler.on_trial_result(None, trial, stop) == TrialScheduler.STOP
+    stop["done"] = True  # as Ray marks it
+    scheduler.on_trial_complete(None, trial, stop)
+    searcher.on_trial_complete("a", stop)
+    (row,) = ledger.rows()
+    assert (row.state, row.cause, len(row.records)) == ("PRUNED", None, 2)
+
+
+def test_a_known_evaluation_is_not_judged_again(adapters, ledger, epoch, monkeypatch) -> None:
+    searcher, scheduler = adapters
+    trial = _trial("a", searcher.suggest("a"))
+    judged = []
+    monkeypatch.setattr(ledger, "should_prune", lambda number, epoch: judged.append(epoch))
+    scheduler.on_trial_result(None, trial, _result([epoch(1), epoch(2, None)]))
+    # A continued trial reports all it has.
+    scheduler.on_trial_result(None, trial, _result([epoch(1), epoch(2, None), epoch(3)]))
+    scheduler.on_trial_result(None, trial, _result([epoch(1), epoch(3)]))
+    assert judged == [1, 3]
+
+
+def test_a_deterministic_failure_is_filed_with_its_cause(adapters, ledger, epoch) -> None:
+    searcher, _ = adapters
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", _result([epoch(1)], done=True, cause="loss term 'kd' became nan"))
+    (row,) = ledger.rows()
+    assert (row.state, row.cause, len(row.records)) == ("FAIL", "loss term 'kd' became nan", 1)
+
+
+def _crash(tmp_path, error: Exception) -> dict:
+    path = tmp_path / "error.pkl"
+    path.write_bytes(cloudpickle.dumps(error))
+    return {"pickled_error_file": str(path), "error_file": None}
+
+
+def test_a_crash_that_ray_gives_up_is_filed_with_the_cause_the_scheduler_heard(adapters, ledger, tmp_path) -> None:
+    searcher, scheduler = adapters
+    error = RayTaskError("step", "Traceback ...", OSError("disk full"))
+    trial = _trial("a", searcher.suggest("a"), **_crash(tmp_path, error))
+    scheduler.on_trial_add(None, trial)
+    scheduler.on_trial_error(None, trial)
+    searcher.on_trial_complete("a", error=True)
+    (row,) = ledger.rows()
+    assert (row.state, row.cause, row.attempts) == ("FAIL", "OSError: disk full", 1)
+
+
+def test_a_crash_that_ray_retries_is_a_new_attempt_of_the_same_trial(adapters, ledger, tmp_path) -> None:
+    searcher, scheduler = adapters
+    trial = _trial("a", searcher.suggest("a"), **_crash(tmp_path, RayTaskError("step", "", OSError("lost"))))
+    scheduler.on_trial_add(None, trial)
+    assert trial.config["attempt"] == 1
+    scheduler.on_trial_error(None, trial)
+    scheduler.on_trial_add(None, trial)
+    assert trial.config["attempt"] == 2
+    assert ledger.counts()["running"] == 1
+
+
+def test_a_trial_ray_takes_back_before_it_began_stays_running(adapters, ledger) -> None:
+    adapters[0].suggest("a")
+    adapters[0].on_trial_complete("a")
+    assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
+
+
+def test_the_adapters_are_pickled_without_their_handles(adapters) -> None:
+    for adapter in adapters:
+        assert vars(pickle.loads(pickle.dumps(adapter))) == {}

@@ -1,0 +1,71 @@
+"""A small synthetic world: three classes of 8x8 images with a bright band, and a teacher that knows them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from trainables.cckd.bundle import TeacherState, TrialData
+
+COUNTS = (24, 12, 6)
+N_VIEWS = 3
+N_FEATURES = 5
+
+
+@pytest.fixture(scope="session")
+def make_trial_data() -> Callable[..., TrialData]:
+    """Return a function that builds a `TrialData`: 42 training images in 3 classes, 10 a class for val."""
+    return _make_trial_data
+
+
+@pytest.fixture(scope="session")
+def trial_data(make_trial_data: Callable[..., TrialData]) -> TrialData:
+    """The same world for every test, its arrays read-only as Ray's object store lends them."""
+    data = make_trial_data()
+    for value in vars(data).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return data
+
+
+def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
+    rng = np.random.default_rng(seed)
+    train_images, train_labels = _images(rng, COUNTS, n_channels)
+    val_images, val_labels = _images(rng, (10, 10, 10), n_channels)
+    n_train, n_classes = len(train_labels), len(COUNTS)
+    views = np.zeros((n_train, N_VIEWS, 5), np.int16)
+    views[..., :2] = rng.integers(-1, 2, (n_train, N_VIEWS, 2))
+    views[..., 2:4] = 8
+    views[..., 4] = rng.integers(0, 2, (n_train, N_VIEWS))
+    knows = 3.0 * np.eye(n_classes)[train_labels][:, None]
+    teacher = TeacherState(
+        name="stub",
+        size=8,
+        weight=rng.normal(size=(n_classes, N_FEATURES)).astype(np.float32),
+        bias=np.zeros(n_classes, np.float32),
+        feature_mean=np.zeros(N_FEATURES, np.float32),
+        feature_std=np.ones(N_FEATURES, np.float32),
+    )
+    return TrialData(
+        name="bands",
+        class_names=("top", "middle", "bottom"),
+        train_images=train_images,
+        train_labels=train_labels,
+        val_images=val_images,
+        val_labels=val_labels,
+        views=views,
+        teacher_logits=(knows + rng.normal(size=(n_train, N_VIEWS, n_classes))).astype(np.float16),
+        teacher_features=rng.normal(size=(n_train, N_VIEWS, N_FEATURES)).astype(np.float16),
+        teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),
+        pixel_mean=train_images.mean(axis=(0, 2, 3)) / 255,
+        pixel_std=train_images.std(axis=(0, 2, 3)) / 255,
+        teacher=teacher,
+    )
+
+
+def _images(rng: np.random.Generator, counts: tuple[int, ...], n_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts)).astype(np.int64)
+    images = rng.integers(0, 120, (len(labels), n_channels, 8, 8))
+    for image, label in zip(images, labels, strict=True):
+        image[:, 3 * label : 3 * label + 2] += 100
+    return images.astype(np.uint8), labels

@@ -1,0 +1,111 @@
+"""Splits first, then the long tail: sizes, disjointness, and what each seed may change."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.cckd.data import ImageSet, LongTailData, load_data, parse_data
+from trainables.cckd.data.digits import read_digits
+from trainables.cckd.data.sets import RawData, hash_sets
+from trainables.cckd.data.splits import split_sets
+from trainables.cckd.errors import DataError
+
+NOWHERE = Path("/nonexistent")
+DIGITS = parse_data("digits_lt").info
+
+
+def _load(text: str = "digits_lt", *, split: str | None = None, seed: int = 0) -> LongTailData:
+    return load_data(parse_data(text), data_root=NOWHERE, split=split, seed=seed, download=False)
+
+
+def _numbered(per_class: int, n_test: int) -> RawData:
+    """Ten classes of 1x1 images, every image with its own value, so that sets can be compared by content."""
+
+    def _set(first: int, n: int) -> ImageSet:
+        values = np.arange(first, first + 10 * n, dtype=np.uint16).view(np.uint8).reshape(-1, 1, 1, 2)
+        return ImageSet(values, np.tile(np.arange(10), n).astype(np.int64))
+
+    return RawData(_set(0, per_class), _set(10 * per_class, n_test), "made up")
+
+
+def _values(of_set: ImageSet) -> set[int]:
+    return set(of_set.images.reshape(len(of_set), 2).copy().view(np.uint16).ravel().tolist())
+
+
+def test_digits_have_the_documented_sizes() -> None:
+    data = _load()
+    assert data.counts == (90, 64, 46, 33, 23, 17, 12, 8, 6, 4)
+    assert tuple(np.bincount(data.train.labels)) == data.counts
+    assert np.bincount(data.val.labels).tolist() == np.bincount(data.test.labels).tolist() == [40] * 10
+    assert data.image_shape == (1, 8, 8)
+    assert (data.train.images.min(), data.train.images.max()) == (0, 255)
+    assert (data.padding, data.flip, data.selected_on) == (1, False, "val")
+
+
+def test_digits_keep_scikit_learns_pixels() -> None:
+    from sklearn.datasets import load_digits
+
+    raw = read_digits(NOWHERE, False)
+    every = np.concatenate([raw.pool.images, raw.test.images])[:, 0]
+    original = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
+    assert sorted(image.tobytes() for image in every) == sorted(image.tobytes() for image in original)
+
+
+@pytest.mark.parametrize(
+    ("split", "sizes"), [("holdout", (60, 40, 30)), ("split_test", (100, 10, 20)), ("paper", (100, 30, 30))]
+)
+def test_splits_have_their_sizes_and_share_no_image(split: str, sizes: tuple[int, int, int]) -> None:
+    sets = split_sets(_numbered(10, 3), replace(DIGITS, n_holdout=4), split)
+    assert tuple(len(of_set) for of_set in sets) == sizes
+    pool, val, test = (_values(of_set) for of_set in sets)
+    assert not pool & val
+    assert not pool & test
+    assert bool(val & test) == (split == "paper")
+    for of_set in sets[1:]:
+        assert len(set(np.bincount(of_set.labels, minlength=10))) == 1
+
+
+def test_the_long_tail_is_cut_from_what_the_hold_out_leaves() -> None:
+    raw = read_digits(NOWHERE, False)
+    pool, val, _ = split_sets(raw, DIGITS, "holdout")
+    assert len(pool) + len(val) == len(raw.pool)
+    kept = {image.tobytes() for image in pool.images}
+    assert all(image.tobytes() in kept for image in _load().train.images)
+
+
+def test_another_seed_cuts_another_tail_but_leaves_val_and_test() -> None:
+    first, second = _load(seed=0), _load(seed=1)
+    assert first.sha256 != second.sha256
+    assert hash_sets({"train": first.train}) != hash_sets({"train": second.train})
+    assert hash_sets({"val": first.val, "test": first.test}) == hash_sets({"val": second.val, "test": second.test})
+    assert first.counts == second.counts
+
+
+def test_loading_twice_gives_the_same_images() -> None:
+    assert _load(seed=3).sha256 == _load(seed=3).sha256
+
+
+def test_the_hold_out_does_not_depend_on_the_tail() -> None:
+    short, long = _load("digits_lt:n_max=20,ir=4"), _load()
+    assert hash_sets({"val": short.val}) == hash_sets({"val": long.val})
+
+
+def test_paper_selects_on_test_and_says_so() -> None:
+    data = _load(split="paper")
+    assert (data.split, data.selected_on) == ("paper", "test")
+    assert hash_sets({"": data.val}) == hash_sets({"": data.test})
+
+
+def test_more_images_than_a_class_has_are_refused_by_class() -> None:
+    with pytest.raises(DataError, match="class 0 has 98 images to choose from; got a request for 120"):
+        _load("digits_lt:n_max=120")
+
+
+def test_the_hash_sees_images_labels_and_which_set_they_are_in() -> None:
+    one = ImageSet(np.zeros((2, 1, 2, 2), np.uint8), np.zeros(2, np.int64))
+    other_label = ImageSet(one.images, np.array([0, 1], np.int64))
+    other_shape = ImageSet(one.images.reshape(2, 1, 1, 4), one.labels)
+    hashes = [hash_sets({"train": s}) for s in (one, other_label, other_shape)] + [hash_sets({"val": one})]
+    assert len(set(hashes)) == 4

@@ -1,0 +1,88 @@
+"""Naming a data set on the command line."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.cckd.data import DataSetInfo, list_data, parse_data, resolve_split
+from trainables.cckd.errors import DataError
+
+
+def test_gaps_are_filled_with_the_sets_defaults() -> None:
+    spec = parse_data("fashion_mnist_lt:ir=100")
+    assert dict(spec.options) == {"n_max": 200, "ir": 100.0, "imb_type": "exp"}
+    assert str(spec) == "fashion_mnist_lt:n_max=200,ir=100,imb_type=exp"
+
+
+@given(
+    st.sampled_from([info.name for info in list_data()]),
+    st.integers(400, 6000),
+    st.floats(1, 300),
+    st.sampled_from(["exp", "step"]),
+)
+def test_a_specs_text_reads_back_as_the_same_spec(name: str, n_max: int, ir: float, imb_type: str) -> None:
+    spec = parse_data(f"{name}:n_max={n_max},ir={ir!r},imb_type={imb_type}")
+    assert spec.options["ir"] == ir
+    assert parse_data(str(spec)) == spec
+
+
+def test_a_spec_survives_pickling() -> None:
+    spec = parse_data("digits_lt")
+    assert pickle.loads(pickle.dumps(spec)) == spec
+
+
+def test_an_unknown_set_is_refused_with_the_choices_and_the_close_one() -> None:
+    with pytest.raises(
+        DataError, match=r"one of fashion_mnist_lt, digits_lt; got 'fashon_mnist_lt'; did you mean fashion_mnist_lt\?"
+    ):
+        parse_data("fashon_mnist_lt")
+
+
+def test_every_fault_of_the_options_is_named_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        parse_data("digits_lt:n_max=many,size=3,ir=0.5,ir=7,step,imb_type=linear")
+    named = ["whole number; got 'many'", "got 'size'", "given once", "got 'step'", "got 0.5", "got 'linear'"]
+    assert len(caught.value.faults) == len(named)
+    assert all(part in fault for part, fault in zip(named, caught.value.faults, strict=True))
+
+
+@pytest.mark.parametrize("ir", ["inf", "nan", "1e999", "-3"])
+def test_an_imbalance_that_is_no_finite_ratio_is_refused(ir: str) -> None:
+    with pytest.raises(DataError, match="ir must be a finite number of at least 1"):
+        parse_data(f"digits_lt:ir={ir}")
+
+
+def test_a_tail_that_would_leave_a_class_empty_is_refused() -> None:
+    with pytest.raises(DataError, match="every class keeps an image; got n_max=10, ir=50"):
+        parse_data("digits_lt:n_max=10,ir=50")
+
+
+@pytest.mark.parametrize("info", list_data(), ids=lambda info: info.name)
+def test_every_listed_set_parses_describes_itself_and_has_a_split(info: DataSetInfo) -> None:
+    spec = parse_data(info.name)
+    assert len(spec.counts) == len(info.class_names)
+    assert info.description.endswith(".")
+    assert info.default_epochs > 0
+    assert resolve_split(info, None) == info.default_split == "holdout"
+
+
+def test_a_split_that_makes_no_sense_for_the_set_is_refused_with_the_choices() -> None:
+    info = parse_data("digits_lt").info
+    with pytest.raises(DataError, match=r"one of holdout, split_test, paper; got 'own'$"):
+        resolve_split(info, "own")
+    with pytest.raises(DataError, match=r"got 'half' \(no such mode\)"):
+        resolve_split(info, "half")
+
+
+def test_naming_sets_and_checking_the_teacher_does_not_import_torch() -> None:
+    modules = "data, assemble, bundle, longtail, metrics"
+    code = (
+        f"import sys; from trainables.cckd import {modules}; "
+        "from trainables.cckd.teacher import spec, cache, probe, prior; "
+        "data.parse_data('digits_lt'); spec.check_teacher(spec.TeacherSpec()); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import timm
+import torch
+
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.export import export_model, load_model
+from trainables.cckd.trainer import Trainer
+
+
+def _trained(data: TrialData) -> Trainer:
+    config = TrialConfig.build({"method": "acckd", "epochs": 1, "batch_size": 16, "lr": 0.05})
+    trainer = Trainer(config, data)
+    list(trainer)
+    return trainer
+
+
+def test_an_exported_model_answers_as_the_trained_one(trial_data: TrialData, tmp_path: Path) -> None:
+    trainer = _trained(trial_data)
+    export_model(trainer.student, trial_data, tmp_path / "models", "best1", meta={})
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        expected, _ = trainer.student.eval()(images)
+        found, _ = load_model(tmp_path / "models", "best1")(images)
+    torch.testing.assert_close(found, expected)
+
+
+def test_plain_timm_loads_the_weights_without_the_alignment_layer(trial_data: TrialData, tmp_path: Path) -> None:
+    weights_path, json_path = export_model(
+        _trained(trial_data).student, trial_data, tmp_path, "best1", meta={"test_balanced_accuracy": 0.5}
+    )
+    about = json.loads(json_path.read_text())
+    channels = about["input_shape"][0]
+    net = timm.create_model(about["timm_name"], num_classes=len(about["classes"]), in_chans=channels)
+    net.load_state_dict(safetensors.torch.load_file(weights_path))
+    assert about["classes"] == ["top", "middle", "bottom"]
+    assert about["test_balanced_accuracy"] == 0.5
+    np.testing.assert_allclose(about["pixel_mean"], trial_data.pixel_mean)

@@ -1,0 +1,199 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.cckd import losses
+
+ESTIMATORS = {"prior": losses.cckd_prior, "batch": losses.cckd_batch}
+both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
+
+
+def _world(seed: int, n: int = 7, c: int = 4) -> dict[str, Tensor]:
+    rng = np.random.default_rng(seed)
+    return {
+        "z_s": torch.from_numpy(rng.normal(size=(n, c)) * 2),
+        "z_t": torch.from_numpy(rng.normal(size=(n, c)) * 3),
+        "log_s": torch.log_softmax(torch.from_numpy(rng.normal(size=c)), 0),
+        "log_t": torch.log_softmax(torch.from_numpy(rng.normal(size=c)), 0),
+        "log_set": torch.log_softmax(torch.from_numpy(rng.normal(size=c)), 0),
+        "shift": torch.from_numpy(rng.normal(size=c) * 3),
+        "row_shift": torch.from_numpy(rng.normal(size=(n, 1)) * 5),
+    }
+
+
+def _cckd(estimator: str, w: dict[str, Tensor], temperature: float) -> Tensor:
+    return ESTIMATORS[estimator](
+        w["z_s"],
+        w["z_t"],
+        student_log_prior=w["log_s"],
+        teacher_log_prior=w["log_t"],
+        log_set_prior=w["log_set"],
+        temperature=temperature,
+    )
+
+
+def _reference_softmax(z: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
+    e = np.exp(z - z.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _reference_posterior(z: Tensor, own: Tensor, target: Tensor, temperature: float) -> NDArray[np.float64]:
+    # Bayes in probabilities, not in logits: divide by the own prior, multiply by the set's.
+    weighed = _reference_softmax(z.numpy()) / np.exp(own.numpy()) * np.exp(target.numpy())
+    powered = weighed ** (1 / temperature)
+    return powered / powered.sum(axis=1, keepdims=True)
+
+
+def _reference_cckd(estimator: str, w: dict[str, Tensor], temperature: float) -> float:
+    t = _reference_posterior(w["z_t"], w["log_t"], w["log_set"], temperature)
+    s = _reference_posterior(w["z_s"], w["log_s"], w["log_set"], temperature)
+    n, c = t.shape
+    if estimator == "prior":
+        return temperature**2 * sum((t[i] * np.log(t[i] / s[i])).sum() for i in range(n)) / n
+    total = 0.0
+    for k in range(c):
+        p, q = t[:, k] / t[:, k].sum(), s[:, k] / s[:, k].sum()
+        total += (p * np.log(p / q)).sum() / c
+    return temperature**2 * total
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 8.0])
+@both_estimators
+def test_cckd_equals_its_definition(estimator: str, temperature: float) -> None:
+    w = _world(1)
+    assert _cckd(estimator, w, temperature).item() == pytest.approx(
+        _reference_cckd(estimator, w, temperature), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_kd_equals_its_definition(temperature: float) -> None:
+    w = _world(2)
+    p = _reference_softmax(w["z_t"].numpy() / temperature)
+    q = _reference_softmax(w["z_s"].numpy() / temperature)
+    expected = temperature**2 * (p * np.log(p / q)).sum(axis=1).mean()
+    assert losses.kd(w["z_s"], w["z_t"], temperature).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_supervised_is_the_cross_entropy_of_the_corrected_posterior() -> None:
+    w = _world(3)
+    labels = torch.tensor([0, 1, 2, 3, 3, 3, 0])
+    posterior = _reference_posterior(w["z_s"], w["log_s"], w["log_set"], 1.0)
+    expected = -np.log(posterior[np.arange(7), labels.numpy()]).mean()
+    found = losses.supervised(w["z_s"], labels, w["log_s"], w["log_set"])
+    assert found.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_supervised_takes_mixed_labels() -> None:
+    w = _world(4)
+    first, second = torch.tensor([0, 1, 2, 3, 0, 1, 2]), torch.tensor([3, 3, 0, 0, 1, 1, 2])
+    share = torch.linspace(0.1, 0.9, 7, dtype=torch.float64)
+    one_hot = torch.nn.functional.one_hot
+    mixed = share[:, None] * one_hot(first, 4) + (1 - share[:, None]) * one_hot(second, 4)
+    posterior = np.log(_reference_posterior(w["z_s"], w["log_s"], w["log_set"], 1.0))
+    rows = np.arange(7)
+    expected = -(share.numpy() * posterior[rows, first] + (1 - share.numpy()) * posterior[rows, second]).mean()
+    found = losses.supervised(w["z_s"], mixed, w["log_s"], w["log_set"])
+    assert found.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_imitation_is_one_minus_the_mean_cosine() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
+    cosine = [x @ y / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
+    found = losses.imitation(torch.from_numpy(a), torch.from_numpy(b))
+    assert found.item() == pytest.approx(1 - np.mean(cosine), abs=1e-9)
+
+
+def test_imitation_runs_from_zero_at_equal_directions_to_two_at_opposite_ones() -> None:
+    features = torch.randn(5, 4, dtype=torch.float64)
+    assert losses.imitation(3 * features, features).item() == pytest.approx(0, abs=1e-9)
+    assert losses.imitation(-features, features).item() == pytest.approx(2, abs=1e-9)
+
+
+laws = given(seed=st.integers(0, 10_000), temperature=st.floats(0.5, 8))
+few = settings(max_examples=25, deadline=None)
+
+
+@both_estimators
+@few
+@laws
+def test_cckd_ignores_a_class_bias_that_the_teachers_prior_accounts_for(
+    estimator: str, seed: int, temperature: float
+) -> None:
+    w = _world(seed)
+    moved = w | {"z_t": w["z_t"] + w["shift"], "log_t": torch.log_softmax(w["log_t"] + w["shift"], 0)}
+    torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
+
+
+@both_estimators
+@few
+@laws
+def test_cckd_is_zero_for_a_student_that_differs_by_its_prior_only(
+    estimator: str, seed: int, temperature: float
+) -> None:
+    w = _world(seed)
+    agreed = w | {"z_s": w["z_t"] + w["shift"], "log_s": torch.log_softmax(w["log_t"] + w["shift"], 0)}
+    assert _cckd(estimator, agreed, temperature).item() == pytest.approx(0, abs=1e-9)
+    assert _cckd(estimator, w, temperature).item() > 1e-4
+
+
+@both_estimators
+@few
+@laws
+def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: str, seed: int, temperature: float) -> None:
+    w = _world(seed)
+    moved = w | {"z_t": w["z_t"] + w["row_shift"], "z_s": w["z_s"] - w["row_shift"]}
+    torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
+
+
+@both_estimators
+@few
+@laws
+def test_cckd_ignores_the_order_of_samples(estimator: str, seed: int, temperature: float) -> None:
+    w = _world(seed)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(7))
+    moved = w | {"z_t": w["z_t"][order], "z_s": w["z_s"][order]}
+    torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
+
+
+def test_kd_has_no_such_invariance() -> None:
+    w = _world(6)
+    assert losses.kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
+    assert losses.kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
+
+
+@both_estimators
+def test_the_gradient_of_cckd_is_right_and_stops_at_the_teacher(estimator: str) -> None:
+    w = _world(7, n=4, c=3)
+    w["z_s"].requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: _cckd(estimator, w | {"z_s": z}, 2.0), [w["z_s"]])
+    w["z_t"].requires_grad_()
+    _cckd(estimator, w, 2.0).backward()
+    assert w["z_t"].grad is None
+    assert w["z_s"].grad is not None
+
+
+def test_kd_and_imitation_stop_at_the_teacher() -> None:
+    w = _world(8)
+    w["z_s"].requires_grad_()
+    w["z_t"].requires_grad_()
+    (losses.kd(w["z_s"], w["z_t"], 2.0) + losses.imitation(w["z_s"], w["z_t"])).backward()
+    assert w["z_t"].grad is None
+    assert torch.autograd.gradcheck(lambda z: losses.kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
+
+
+@both_estimators
+def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: str) -> None:
+    w = {name: tensor.float() for name, tensor in _world(9).items()}
+    w["z_s"], w["z_t"] = (w["z_s"] * 1e3).requires_grad_(), w["z_t"] * 1e3
+    loss = _cckd(estimator, w, 1.0)
+    loss.backward()
+    assert torch.isfinite(loss)
+    gradient = w["z_s"].grad
+    assert gradient is not None
+    assert torch.isfinite(gradient).all()

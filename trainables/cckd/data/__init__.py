@@ -1,0 +1,22 @@
+"""Data sets: names and options (spec, registry), their files (fashion, digits, fetch), splits and views."""
+
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.registry import list_data
+from trainables.cckd.data.sets import DataSetInfo, DataUnavailableError, ImageSet
+from trainables.cckd.data.spec import DataSpec, parse_data
+from trainables.cckd.data.splits import resolve_split
+from trainables.cckd.data.views import apply_views, draw_views
+
+__all__ = [
+    "DataSetInfo",
+    "DataSpec",
+    "DataUnavailableError",
+    "ImageSet",
+    "LongTailData",
+    "apply_views",
+    "draw_views",
+    "list_data",
+    "load_data",
+    "parse_data",
+    "resolve_split",
+]

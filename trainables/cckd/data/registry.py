@@ -1,0 +1,15 @@
+"""The table of data sets that come with the toolkit: add a set here and nowhere else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from trainables.cckd.data import digits, fashion
+from trainables.cckd.data.sets import DataSetInfo
+
+#: name -> entry, in the order they are listed; the first is the default set.
+DATA_SETS: Mapping[str, DataSetInfo] = MappingProxyType({info.name: info for info in (fashion.INFO, digits.INFO)})
+
+
+def list_data() -> tuple[DataSetInfo, ...]:
+    """Every data set that `parse_data` knows."""
+    return tuple(DATA_SETS.values())

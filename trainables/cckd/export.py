@@ -1,0 +1,54 @@
+"""A finished student as two portable files: weights in safetensors, and a JSON that says how to use them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.checkpoint import write_atomically
+from trainables.cckd.students import StudentNet, build_student
+
+
+def export_model(
+    student: StudentNet, data: TrialData, folder: Path, stem: str, *, meta: Mapping[str, Any]
+) -> tuple[Path, Path]:
+    """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
+
+    The weights are the state dict of the timm model itself; the alignment layer stays behind.
+
+    Args:
+        student: what to export.
+        data: gives class names, image shape and normalisation.
+        folder: made where absent.
+        stem: name of the files.
+        meta: JSON-ready facts to keep with the model, such as its configuration and metrics.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
+    description = {
+        "timm_name": student.name,
+        "timm_module": type(student.net).__module__,
+        "classes": list(data.class_names),
+        "input_shape": list(data.image_shape),
+        "pixel_mean": data.pixel_mean.tolist(),
+        "pixel_std": data.pixel_std.tolist(),
+        "preprocessing": "(pixels / 255 - pixel_mean) / pixel_std, channels first",
+        "n_parameters": student.n_parameters,
+        **meta,
+    }
+    weights_path, json_path = folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    write_atomically(weights_path, safetensors.torch.save(weights))
+    write_atomically(json_path, json.dumps(description, indent=2, allow_nan=False).encode())
+    return weights_path, json_path
+
+
+def load_model(folder: Path, stem: str) -> StudentNet:
+    """Rebuild an exported student, in eval mode on the CPU."""
+    description = json.loads((folder / f"{stem}.json").read_text())
+    channels, height, _ = description["input_shape"]
+    student = build_student(description["timm_name"], len(description["classes"]), channels, height)
+    student.net.load_state_dict(safetensors.torch.load_file(folder / f"{stem}.safetensors"))
+    return student.eval()

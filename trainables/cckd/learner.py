@@ -1,0 +1,123 @@
+"""What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.cckd.batches import StepBatch
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.objective import Objective
+from trainables.cckd.streams import torch_stream
+from trainables.cckd.students import StudentNet, build_student
+
+
+class Learner:
+    """A student in training.
+
+    Attributes:
+        student: the network.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        objective: Objective,
+        *,
+        n_classes: int,
+        image_shape: tuple[int, int, int],
+        n_teacher_features: int,
+        device: torch.device,
+    ) -> None:
+        """Initialise the weights from the streams "init" and "align" of the configuration's seed.
+
+        Args:
+            config: student, seed and optimiser settings.
+            objective: what a step minimises; without feature imitation there is no alignment layer.
+            n_classes: C.
+            image_shape: (Ch, H, W).
+            n_teacher_features: D, which the alignment layer maps to.
+            device: where to train.
+
+        Raises:
+            ConfigError: a student that cannot be built.
+        """
+        self._objective, self._device = objective, device
+        with torch_stream(config.seed, "init"):
+            student = build_student(config.student, n_classes, image_shape[0], image_shape[1])
+        self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
+        self._align: nn.Linear | None = None
+        if objective.needs_features:
+            with torch_stream(config.seed, "align"):
+                self._align = nn.Linear(student.n_features, n_teacher_features).to(device)
+        self._parameters = dict(self._named_parameters())
+        # Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
+        self._optimizer = torch.optim.SGD(
+            self._parameters.values(),
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+            foreach=True,
+        )
+
+    def step(self, batch: StepBatch, rate: float) -> Tensor:
+        """Take one step at learning rate `rate`.
+
+        Returns:
+            The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
+            the device, so that the host does not wait for it.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        with self._autocast():
+            logits, features = self.student(batch.images)
+            aligned = None if self._align is None else self._align(features)
+        terms = self._objective(logits, aligned, batch.plain, batch.mixed)
+        self._optimizer.zero_grad()
+        terms["total"].backward()
+        self._optimizer.step()
+        return torch.stack(list(terms.values())).detach()
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
+        with self._autocast():
+            logits, _ = self.student(images.contiguous(memory_format=torch.channels_last))
+        return logits.argmax(dim=1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that changes in training: weights, running statistics, momentum."""
+        buffers = {
+            f"momentum.{name}": self._optimizer.state[parameter].get("momentum_buffer")
+            for name, parameter in self._parameters.items()
+        }
+        return self._model_tensors() | {name: buffer for name, buffer in buffers.items() if buffer is not None}
+
+    @torch.no_grad()
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` returned for a learner of the same configuration."""
+        for name, tensor in self._model_tensors().items():
+            tensor.copy_(tensors[name])
+        self._optimizer.state.clear()
+        for name, parameter in self._parameters.items():
+            if f"momentum.{name}" in tensors:
+                # In the parameter's own memory format, as SGD would have made it.
+                buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
+                self._optimizer.state[parameter]["momentum_buffer"] = buffer
+
+    def _model_tensors(self) -> dict[str, Tensor]:
+        tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
+        align = {} if self._align is None else self._align.state_dict()
+        return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
+
+    def _named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        yield from self.student.net.named_parameters(prefix="student")
+        if self._align is not None:
+            yield from self._align.named_parameters(prefix="align")
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        # On the CPU bfloat16 was slower than float32.
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")

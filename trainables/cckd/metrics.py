@@ -1,0 +1,60 @@
+"""Per-class counts and the rates they give. A rate over nothing is NaN, never 0."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trainables.cckd.records import ClassCounts
+
+
+class GroupAccuracy(NamedTuple):
+    """Mean recall of a group of classes: `value` (NaN where n is 0) over its `n` classes with samples."""
+
+    value: float
+    n: int
+
+
+def count_classes(predicted: ArrayLike, labels: ArrayLike, n_classes: int) -> ClassCounts:
+    """Count right answers per true class.
+
+    Args:
+        predicted: predicted class ids, integers (N,).
+        labels: true class ids, integers (N,) in 0..C-1.
+        n_classes: C.
+
+    Raises:
+        ValueError: lengths that differ, or labels outside 0..C-1.
+    """
+    answers, truth = np.asarray(predicted, np.int64), np.asarray(labels, np.int64)
+    if answers.shape != truth.shape or truth.ndim != 1:
+        raise ValueError(f"predicted and labels must both be (N,); got {answers.shape} and {truth.shape}")
+    if truth.size and (truth.min() < 0 or truth.max() >= n_classes):
+        raise ValueError(f"labels must lie in 0..{n_classes - 1}; got {truth.min()}..{truth.max()}")
+    seen = np.bincount(truth, minlength=n_classes)
+    correct = np.bincount(truth[answers == truth], minlength=n_classes)
+    return ClassCounts(tuple(correct.tolist()), tuple(seen.tolist()))
+
+
+def recalls(counts: ClassCounts) -> NDArray[np.float64]:
+    """Share of each class's samples that were right, float64 (C,); NaN where the class was not seen."""
+    correct, seen = np.asarray(counts.correct, np.float64), np.asarray(counts.seen, np.float64)
+    return np.divide(correct, seen, out=np.full_like(correct, np.nan), where=seen > 0)
+
+
+def accuracy(counts: ClassCounts) -> float:
+    """Share of all samples that were right; NaN where there were none."""
+    return sum(counts.correct) / sum(counts.seen) if sum(counts.seen) else float("nan")
+
+
+def balanced_accuracy(counts: ClassCounts) -> float:
+    """Mean recall over the classes seen; NaN where there were none."""
+    return group_accuracy(counts, range(len(counts.seen))).value
+
+
+def group_accuracy(counts: ClassCounts, class_ids: Iterable[int]) -> GroupAccuracy:
+    """Mean recall over those of `class_ids` that were seen."""
+    of_group = recalls(counts)[list(class_ids)]
+    known = of_group[~np.isnan(of_group)]
+    return GroupAccuracy(float(known.mean()) if known.size else float("nan"), int(known.size))

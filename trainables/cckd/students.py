@@ -1,0 +1,93 @@
+"""Any timm model as a student that yields logits and penultimate features in one pass."""
+
+from difflib import get_close_matches
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from trainables.cckd import cifar_resnets
+from trainables.cckd.errors import ConfigError
+
+#: Networks of our own, beside timm's.
+OWN_STUDENTS = tuple(name for name in cifar_resnets.__all__ if timm.is_model(name))
+
+
+class StudentNet(nn.Module):
+    """A timm classifier split at its penultimate features.
+
+    Attributes:
+        name: timm name.
+        net: the timm model.
+        n_features: D_s, size of the penultimate features.
+    """
+
+    def __init__(self, name: str, net: nn.Module, n_features: int) -> None:
+        super().__init__()
+        self.name, self.n_features = name, n_features
+        self.net: Any = net  # timm's classifier interface has no type
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, C) and features (N, D_s) of normalised images (N, Ch, H, W)."""
+        return _split(self.net, images)
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(parameter.numel() for parameter in self.net.parameters() if parameter.requires_grad)
+
+
+def check_student(name: str) -> None:
+    """Refuse a name that is no student, without building anything.
+
+    Raises:
+        ConfigError: names the nearest known students.
+    """
+    if timm.is_model(name):
+        return
+    near = get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+    hint = f"closest: {', '.join(near)}" if near else f"for instance {', '.join(OWN_STUDENTS)}"
+    raise ConfigError(f"student must be a model that timm {timm.__version__} knows; got {name!r}; {hint}")
+
+
+def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> StudentNet:
+    """Build an untrained student; its initial weights come from torch's global generator.
+
+    Args:
+        name: a timm model name, or one of `OWN_STUDENTS`.
+        n_classes: C.
+        in_chans: channels of the images.
+        image_size: side of the images, pixels; models with a fixed input size are built for it.
+
+    Raises:
+        ConfigError: an unknown name, or a model that does not take such images or has no single classifier on
+            flat features.
+    """
+    check_student(name)
+    what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
+    cfg = timm.get_pretrained_cfg(name)
+    sized = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
+    try:
+        net = timm.create_model(name, pretrained=False, num_classes=n_classes, in_chans=in_chans, **sized)
+        logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
+    except Exception as error:  # timm's constructors and layers raise every kind
+        raise ConfigError(f"{what} cannot be built: {error}") from error
+    if features.ndim != 2 or logits.shape != (2, n_classes):
+        shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
+        raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
+    return StudentNet(name, net, features.shape[1])
+
+
+def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    features = net.forward_head(net.forward_features(images), pre_logits=True)
+    return net.get_classifier()(features), features
+
+
+@torch.no_grad()
+def _trial_pass(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    # In eval mode, which leaves running statistics and generators alone.
+    net.eval()
+    logits, features = _split(net, images)
+    net.train()
+    return logits, features

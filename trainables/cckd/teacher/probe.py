@@ -1,0 +1,166 @@
+"""The linear probe: logit-adjusted multinomial regression on standardised, frozen features.
+
+It minimises mean CE(W f + b + log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10, with tau = 1) and
+predicts with raw W f + b. The strength L2 is chosen on D_val; the training accuracy is kept beside it, since
+a probe that memorises gives hard targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from trainables.cckd.bundle import TeacherState
+from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
+
+#: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+
+_MAX_ITERATIONS = 200
+_STD_FLOOR = 1e-6  # a feature that never varies is left at its scale
+
+
+class StrengthRow(NamedTuple):
+    """How the probe of one L2 strength did; accuracies are fractions."""
+
+    strength: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeFit:
+    """A fitted probe.
+
+    Attributes:
+        weight, bias: on standardised features, float32 (C, D) and (C,).
+        feature_mean, feature_std: of the raw training features over all views, float32 (D,).
+        strength: the L2 strength chosen.
+        train_accuracy: on the training views it was fitted to.
+        val_accuracy, val_balanced_accuracy: on D_val.
+        path: one row a strength, strongest first.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    feature_mean: NDArray[np.float32]
+    feature_std: NDArray[np.float32]
+    strength: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    path: tuple[StrengthRow, ...]
+
+    def standardise(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Raw features (..., D) to standardised ones, float32."""
+        return (features.astype(np.float32) - self.feature_mean) / self.feature_std
+
+    def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Raw logits z_t, float32 (..., C), of raw features (..., D)."""
+        return self.standardise(features) @ self.weight.T + self.bias
+
+    def state(self, *, name: str, size: int) -> TeacherState:
+        """The probe with the name and input size (pixels) of the backbone it stands on."""
+        return TeacherState(name, size, self.weight, self.bias, self.feature_mean, self.feature_std)
+
+
+def fit_probe(
+    train_features: NDArray[np.float16],
+    train_labels: NDArray[np.int64],
+    val_features: NDArray[np.float16],
+    val_labels: NDArray[np.int64],
+    *,
+    n_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> ProbeFit:
+    """Fit along the L2 path and keep the strength that does best on D_val (balanced accuracy; ties: the largest).
+
+    Args:
+        train_features: raw, (N, V, D): every cached view is a sample, so the teacher makes no extra pass.
+        train_labels: int64 (N,), every class present.
+        val_features: raw, (M, D).
+        val_labels: int64 (M,).
+        n_classes: C.
+        strengths: L2 strengths to try.
+    """
+    n_views, n_features = train_features.shape[1:]
+    raw = train_features.reshape(-1, n_features)
+    labels = np.repeat(train_labels, n_views)
+    mean, std = raw.mean(axis=0, dtype=np.float64), raw.std(axis=0, dtype=np.float64)
+    std = np.where(std > _STD_FLOOR, std, 1.0)
+    feature_mean, feature_std = mean.astype(np.float32), std.astype(np.float32)
+    samples = (raw.astype(np.float32) - feature_mean) / feature_std
+    val_samples = (val_features.astype(np.float32) - feature_mean) / feature_std
+
+    counts = np.bincount(train_labels, minlength=n_classes)
+    assert (counts > 0).all(), "every class must have training images"
+    log_prior = np.log(counts / counts.sum()).astype(np.float32)
+
+    point = np.zeros(n_classes * (n_features + 1))
+    fits: list[tuple[StrengthRow, NDArray[np.float32], NDArray[np.float32]]] = []
+    for strength in sorted(strengths, reverse=True):
+        point, iterations = _fit_one(samples, labels, log_prior, strength, start=point)
+        weight, bias = _unpack(point, n_classes)
+        seen = count_classes((samples @ weight.T + bias).argmax(axis=1), labels, n_classes)
+        val = count_classes((val_samples @ weight.T + bias).argmax(axis=1), val_labels, n_classes)
+        row = StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
+        fits.append((row, weight, bias))
+    # max takes the first of equals, the stronger; rounded, since equal means may differ in their last bit
+    best, weight, bias = max(fits, key=lambda fit: round(fit[0].val_balanced_accuracy, 9))
+    return ProbeFit(
+        weight=weight,
+        bias=bias,
+        feature_mean=feature_mean,
+        feature_std=feature_std,
+        strength=best.strength,
+        train_accuracy=best.train_accuracy,
+        val_accuracy=best.val_accuracy,
+        val_balanced_accuracy=best.val_balanced_accuracy,
+        path=tuple(row for row, _, _ in fits),
+    )
+
+
+def _fit_one(
+    samples: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    log_prior: NDArray[np.float32],
+    strength: float,
+    *,
+    start: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], int]:
+    """L-BFGS from `start`; the products run in float32, the sums and the optimiser in float64."""
+    n_classes, n_samples = len(log_prior), len(samples)
+    rows = np.arange(n_samples)
+
+    def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weight, bias = _unpack(point, n_classes)
+        adjusted = (samples @ weight.T + (bias + log_prior)).astype(np.float64)
+        log_posterior = adjusted - logsumexp(adjusted, axis=1, keepdims=True)
+        residual = np.exp(log_posterior)
+        residual[rows, labels] -= 1
+        residual /= n_samples
+        flat_weight = point[:-n_classes]
+        loss = -log_posterior[rows, labels].mean() + strength / 2 * (flat_weight @ flat_weight)
+        slope = (residual.astype(np.float32).T @ samples).astype(np.float64).ravel() + strength * flat_weight
+        return loss, np.concatenate([slope, residual.sum(axis=0)])
+
+    found = minimize(
+        loss_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-5},
+    )
+    return found.x, int(found.nit)
+
+
+def _unpack(point: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight (C, D) and bias (C,) from the flat point."""
+    flat = point.astype(np.float32)
+    return flat[:-n_classes].reshape(n_classes, -1), flat[-n_classes:]

@@ -1,0 +1,229 @@
+"""One trial as an iterator of epoch records; Ray, tests, benchmarks and scripts drive the same one."""
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import numpy as np
+import timm
+import torch
+from numpy.typing import NDArray
+
+from trainables.cckd.augment import resident
+from trainables.cckd.batches import Batches, TeacherFactory
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError, NonFiniteLossError
+from trainables.cckd.learner import Learner
+from trainables.cckd.metrics import count_classes
+from trainables.cckd.mixing import mixed_per_step
+from trainables.cckd.objective import Objective
+from trainables.cckd.records import ClassCounts, EpochRecord
+from trainables.cckd.rungs import rungs
+from trainables.cckd.schedule import learning_rate
+from trainables.cckd.streams import torch_stream
+from trainables.cckd.students import StudentNet
+
+#: Images of one evaluation batch; the result does not depend on it.
+EVAL_BATCH = 500
+
+
+class Trainer:
+    """Trains one student by one configuration.
+
+    Iterating yields an `EpochRecord` an epoch until `done`. On the CPU, equal configuration, data, threads,
+    machine and versions give bitwise equal weights, also across `save` and `restore`.
+
+    Attributes:
+        config, data: as given.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        *,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        teacher_factory: TeacherFactory | None = None,
+    ) -> None:
+        """Build the student, its optimiser and its batches.
+
+        Args:
+            config: the trial's configuration.
+            data: the study's data; only read.
+            device: "cpu" or a CUDA device; on CUDA the forward pass runs in bfloat16 where that is safe.
+            threads: torch's intra-operation threads, set for the whole process; None leaves them as they are.
+            teacher_factory: replaces the study's teacher for `forward` targets.
+
+        Raises:
+            ConfigError: a student that cannot be built, a batch larger than the training set, a `mix_ratio`
+                that rounds to no sample.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.config, self.data = config, data
+        self._device = torch.device(device)
+        self._objective = Objective(
+            config,
+            torch.from_numpy(np.log(data.prior)).to(self._device),
+            torch.from_numpy(data.teacher_log_prior.copy()).to(self._device),
+            n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+        )
+        self._batches = Batches(config, data, self._objective, device=self._device, teacher_factory=teacher_factory)
+        self._learner = Learner(
+            config,
+            self._objective,
+            n_classes=data.n_classes,
+            image_shape=data.image_shape,
+            n_teacher_features=data.teacher_features.shape[2],
+            device=self._device,
+        )
+        self._records: list[EpochRecord] = []
+
+    @classmethod
+    def load(cls, folder: Path, data: TrialData, **options: Any) -> Self:
+        """Rebuild a trainer from its checkpoint alone; `options` as for the constructor.
+
+        Raises:
+            CheckpointError: the checkpoint is absent or damaged.
+            ConfigError: it was trained on other data.
+        """
+        state, _ = read_checkpoint(folder)
+        trainer = cls(TrialConfig.build(state.config), data, **options)
+        trainer.restore(folder)
+        return trainer
+
+    @property
+    def student(self) -> StudentNet:
+        """The network being trained."""
+        return self._learner.student
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return len(self._records)
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch has been trained."""
+        return self.epoch >= self.config.epochs
+
+    @property
+    def records(self) -> tuple[EpochRecord, ...]:
+        """The records of all epochs so far, restored ones included."""
+        return tuple(self._records)
+
+    def __iter__(self) -> Iterator[EpochRecord]:
+        while not self.done:
+            yield self.run_epoch()
+
+    def run_epoch(self) -> EpochRecord:
+        """Train one epoch, evaluate it on D_val at rungs, and return its record.
+
+        Raises:
+            NonFiniteLossError: a loss became NaN or infinite; the trainer is of no use after it.
+        """
+        assert not self.done, f"all {self.config.epochs} epochs have been trained"
+        epoch, n_steps = self.epoch + 1, self._batches.n_steps
+        started = perf_counter()
+        self.student.train()
+        history = []
+        rate = 0.0
+        with torch_stream(self.config.seed, "noise", epoch, device=self._device):
+            for step, batch in enumerate(self._batches.epoch(epoch)):
+                rate = learning_rate(
+                    self.epoch * n_steps + step,
+                    self.config.epochs * n_steps,
+                    self.config.lr,
+                    self.config.schedule,
+                )
+                history.append(self._learner.step(batch, rate))
+        # The only point of an epoch where the host waits for the device.
+        losses = torch.stack(history).double().cpu().numpy()
+        terms = (*self._objective.weights, "total")
+        _require_finite(losses, terms, epoch)
+        trained = perf_counter()
+        val = None
+        if epoch in rungs(self.config.epochs):
+            val = self.evaluate(self.data.val_images, self.data.val_labels)
+        record = EpochRecord(
+            epoch=epoch,
+            losses=dict(zip(terms, losses.mean(axis=0).tolist(), strict=True)),
+            lr=rate,
+            val=val,
+            train_s=trained - started,
+            eval_s=perf_counter() - trained if val is not None else 0.0,
+        )
+        self._records.append(record)
+        return record
+
+    def evaluate(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> ClassCounts:
+        """Count the images (N, Ch, H, W) of each class that the raw logits classify as in `labels` (N,)."""
+        self.student.eval()
+        predicted = []
+        for start in range(0, len(images), EVAL_BATCH):
+            pixels = resident(images[start : start + EVAL_BATCH], self._device)
+            predicted.append(self._learner.predict(self._batches.images.normalise(pixels)))
+        return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint that `restore` continues from; a kill meanwhile leaves the older one whole."""
+        state = CheckpointState(
+            epoch=self.epoch,
+            config=self.config.flat(),
+            data=_fingerprint(self.data),
+            records=[record.to_dict() for record in self._records],
+            versions={
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "torch": torch.__version__,
+                "timm": timm.__version__,
+            },
+        )
+        write_checkpoint(folder, state, self._learner.tensors())
+
+    def restore(self, folder: Path) -> None:
+        """Continue from a checkpoint of the same configuration and data.
+
+        Raises:
+            CheckpointError: the checkpoint is absent or damaged.
+            ConfigError: it belongs to another configuration or other data.
+        """
+        state, tensors = read_checkpoint(folder)
+        faults = _differences("", state.config, self.config.flat())
+        faults += _differences("data ", state.data, _fingerprint(self.data))
+        if faults:
+            raise ConfigError([f"checkpoint {folder} belongs to another trial: {fault}" for fault in faults])
+        self._records = [EpochRecord.from_dict(record) for record in state.records]
+        self._learner.load_tensors(tensors)
+
+
+def _require_finite(losses: NDArray[np.float64], terms: tuple[str, ...], epoch: int) -> None:
+    # The first bad step is the cause; in it, the first term before the total, which any bad term spoils.
+    bad = ~np.isfinite(losses)
+    if bad.any():
+        step = int(bad.any(axis=1).argmax())
+        term = int(bad[step].argmax())
+        raise NonFiniteLossError(terms[term], float(losses[step, term]), epoch, step)
+
+
+def _fingerprint(data: TrialData) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "image_shape": list(data.image_shape),
+        "counts": data.counts.tolist(),
+        "n_views": data.n_views,
+    }
+
+
+def _differences(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    keys = dict.fromkeys([*theirs, *ours])
+    return [
+        f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
+        for key in keys
+        if theirs.get(key) != ours.get(key)
+    ]

@@ -1,0 +1,143 @@
+"""The one Ray file here: a class Trainable that runs the trainer in legs and keeps its own checkpoints.
+
+Ray places, runs and retries it; the numbers come from `trainables.cckd`, which knows no Ray. Checkpoints go to
+`<checkpoints>/<number>/<attempt>/` by atomic rename, not through Ray: its snapshots lag by ten seconds or more
+and its experiment folder is not a source for resuming. A start, first or not, is always the same step: continue
+from the furthest whole checkpoint of this trial number, else from nothing.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from trainables.cckd.bundle import TestData, TrialData
+from trainables.cckd.checkpoint import CheckpointError, read_checkpoint
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError, NonFiniteLossError
+from trainables.cckd.export import export_model
+from trainables.cckd.rungs import rungs
+from trainables.cckd.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What every trial of one run shares; the data sets are object references, fetched without a copy.
+
+    Attributes:
+        data: reference to a TrialData in the object store.
+        test: reference to a TestData, None during the search, which must not see it.
+        device: 'cpu' or 'cuda'.
+        threads: torch threads of one trial.
+        leg_s: seconds after which a trial reports and checkpoints, at the next end of an epoch; a rung always does.
+    """
+
+    data: ray.ObjectRef
+    test: ray.ObjectRef | None
+    device: str
+    threads: int
+    leg_s: float = 5.0
+
+
+class CckdTrial(Trainable):
+    """One trial: `config` holds `number`, `attempt`, `config` (flat trial configuration), `checkpoints` (folder)
+    and, for a confirmation run, `export` (folder and stem for the trained student, or None).
+
+    Each step returns a leg: `number`, `attempt`, `records` (every epoch since the last report; after a restart all
+    epochs so far, so that nothing a dead driver or worker knew is missing), `done`, `cause` (None, or why the
+    trial can not go on: deterministic faults are reported, not raised, so that Ray does not retry them).
+    """
+
+    def setup(self, config: dict[str, Any], context: TrialContext) -> None:
+        """Fetch the shared data once an actor, then begin the first trial."""
+        self._context = context
+        self._data: TrialData = ray.get(context.data)
+        self._test: TestData | None = None if context.test is None else ray.get(context.test)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial in the same, warmed-up process."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next rung, or for `leg_s` seconds, and save a checkpoint."""
+        if self._fault is not None:
+            return self._leg(done=True, cause=self._fault)
+        try:
+            self._train_leg()
+        except NonFiniteLossError as error:
+            return self._leg(done=True, cause=f"NonFiniteLossError: {error}")
+        self._trainer.save(self._folder)
+        if not self._trainer.done:
+            return self._leg(done=False)
+        return self._leg(done=True) | self._finish()
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        self._number: int | str = config["number"]
+        self._attempt: int = config["attempt"]
+        self._export: Mapping[str, Any] | None = config.get("export")
+        self._fault: str | None = None
+        self._reported = 0
+        # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
+        trial_folder = Path(config["checkpoints"]) / str(self._number)
+        self._folder = trial_folder / str(self._attempt)
+        try:
+            trial_config = TrialConfig.build(config["config"])
+            self._trainer = Trainer(
+                trial_config, self._data, device=self._context.device, threads=self._context.threads
+            )
+            furthest = _furthest_checkpoint(trial_folder)
+            if furthest is not None:
+                self._trainer.restore(furthest)
+        except ConfigError as error:
+            self._fault = f"ConfigError: {'; '.join(error.faults)}"
+
+    def _train_leg(self) -> None:
+        stops = rungs(self._trainer.config.epochs)
+        start = time.monotonic()
+        while not self._trainer.done:
+            self._trainer.run_epoch()
+            if self._trainer.epoch in stops or time.monotonic() - start >= self._context.leg_s:
+                return
+
+    def _leg(self, *, done: bool, cause: str | None = None) -> dict[str, Any]:
+        records = [] if self._fault else self._trainer.records[self._reported :]
+        self._reported += len(records)
+        return {
+            "number": self._number,
+            "attempt": self._attempt,
+            "records": [record.to_dict() for record in records],
+            "done": done,
+            "cause": cause,
+        }
+
+    def _finish(self) -> dict[str, Any]:
+        """Evaluate on test where this run may, and export where asked."""
+        if self._test is None:
+            return {}
+        counts = self._trainer.evaluate(self._test.images, self._test.labels)
+        if self._export is not None:
+            meta = {
+                "config": self._trainer.config.flat(),
+                "test": {"correct": counts.correct, "seen": counts.seen},
+            }
+            folder, stem = Path(self._export["folder"]), self._export["stem"]
+            export_model(self._trainer.student, self._data, folder, stem, meta=meta)
+        return {"test_correct": list(counts.correct), "test_seen": list(counts.seen)}
+
+
+def _furthest_checkpoint(trial_folder: Path) -> Path | None:
+    """The whole checkpoint of the highest epoch over all attempts; a damaged one is passed over."""
+    epochs: dict[Path, int] = {}
+    for folder in trial_folder.glob("*/"):
+        try:
+            state, _ = read_checkpoint(folder)
+        except CheckpointError:
+            continue
+        epochs[folder] = state.epoch
+    return max(epochs, key=epochs.__getitem__, default=None)
