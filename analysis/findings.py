@@ -134,9 +134,8 @@ def _shrinkage(study: Study, test_mean: float) -> list[str]:
     again = spread(rows["val_balanced_accuracy"])
     if trial is None or trial.value is None or not again.n:
         return []
-    lucky = f"The best of {len(study.complete)} trials " + (
-        "was partly lucky" if trial.value > again.mean else "held up"
-    )
+    outcome = "was partly lucky" if trial.value > again.mean else "held up"
+    lucky = f"The best of {len(study.complete)} trials {outcome}"
     return [
         f"{lucky}: trial {trial.number} scored {percent(trial.value)} % "
         f"on validation in the search, {percent(again.mean)} % there on average when trained again with fresh seeds, "

@@ -1,7 +1,8 @@
 """Which knobs matter: PED-ANOVA with a bootstrap interval, and fANOVA once, on complete trials only."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,15 +93,14 @@ def _evaluate(
     return [float(shares[name]) for name in names]
 
 
-class _quiet_optuna(warnings.catch_warnings):
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
     """Silence Optuna's note on every in-memory study and its remarks on features still marked experimental."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        self._verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-    def __exit__(self, *exc_info: object) -> None:
-        optuna.logging.set_verbosity(self._verbosity)
-        super().__exit__(*exc_info)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -77,10 +77,9 @@ def paired_interval(differences: Iterable[float], *, confidence: float = 0.95) -
         return PairedInterval(n, mean, sd, nan, nan, nan)
     error = sd / np.sqrt(n)
     half = float(stats.t.ppf(0.5 + confidence / 2, n - 1) * error)
-    if error == 0:
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    # Without any spread the statistic is 0/0 at no difference, and without bound at any.
+    statistic = abs(mean) / error if error else (np.inf if mean else 0.0)
+    p = float(2 * stats.t.sf(statistic, n - 1))
     return PairedInterval(n, mean, sd, mean - half, mean + half, p)
 
 

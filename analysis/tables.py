@@ -135,7 +135,7 @@ def _table(path: Path, needed: list[str]) -> pd.DataFrame:
     """Read a CSV whose only missing value is the empty field, so that a class may be called 'NA'."""
     if not path.is_file():
         return pd.DataFrame(columns=needed)
-    texts = {name: "str" for name in ("entry", "class_name", "selected_on", "state", "cause")}
+    texts = dict.fromkeys(("entry", "class_name", "selected_on", "state", "cause"), "str")
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -28,6 +28,12 @@ class ConfirmTask:
     config: dict[str, Any]
     export: bool
 
+    @property
+    def name(self) -> str:
+        """Names the run's checkpoints; holds the trial, since an extended study may have another best."""
+        of_trial = "" if self.trial is None else f"-trial{self.trial}"
+        return f"confirm-{self.entry}{of_trial}-{self.seed}"
+
 
 def confirm_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
     """Training seeds of the confirmation; small numbers, never a search trial's (those are 63-bit hashes)."""
@@ -84,7 +90,7 @@ class ConfirmSearcher(Searcher):
             return Searcher.FINISHED
         task = self._running[trial_id] = self._waiting.pop()
         return {
-            "number": f"confirm-{task.entry}-{task.seed}",
+            "number": task.name,
             "attempt": 1,
             "config": task.config | {"seed": task.seed},
             "checkpoints": str(self._checkpoints),

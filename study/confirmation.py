@@ -32,7 +32,9 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     entries = {task.entry: {"trial": task.trial, "config": task.config} for task in tasks}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
 
-    filed = {(run.entry, run.seed): run.trial for run in ledger.confirm_runs()}
+    for rank, (number, _) in enumerate(best, start=1):
+        ledger.drop_confirm_runs(f"best{rank}", but_of=number)
+    filed = {(run.entry, run.seed) for run in ledger.confirm_runs()}
     if ("teacher", None) not in filed:
         counts, passes = teacher_on_test(study.checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen)}
@@ -40,7 +42,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         described = study.store.manifest()["teacher"]
         described["forward_passes"] += passes
         study.store.update_manifest(teacher=described)
-    left = [task for task in tasks if filed.get((task.entry, task.seed), "absent") != task.trial]
+    left = [task for task in tasks if (task.entry, task.seed) not in filed]
     if not left:
         return
     study.progress.begin("confirm", len(tasks))
@@ -55,7 +57,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         test = {"correct": result["test_correct"], "seen": result["test_seen"]}
         record = {"test": test, "val": result["records"][-1]["val"], "selected_on": chosen}
         ledger.add_confirm_run(task.entry, task.seed, task.trial, record)
-        shutil.rmtree(study.checkpoints / f"confirm-{task.entry}-{task.seed}", ignore_errors=True)
+        shutil.rmtree(study.checkpoints / task.name, ignore_errors=True)
 
     searcher = ConfirmSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
     tick = _Tick(study, n_before=len(tasks) - len(left), n_total=len(tasks))

@@ -222,6 +222,11 @@ class Ledger:
         wanted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
         return {state.name.lower(): states.count(state) for state in wanted}
 
+    def mean_duration_s(self) -> float:
+        """Return the mean seconds a finished trial trained and evaluated, 0 where none has."""
+        spent = [trial.user_attrs.get("duration_s", 0.0) for trial in self._trials() if trial.state.is_finished()]
+        return sum(spent) / len(spent) if spent else 0.0
+
     def best(self, top: int = 1) -> tuple[Finalist, ...]:
         """Return the `top` best COMPLETE trials, best first, equals in the order they were asked."""
         return finalists(self._trials(TrialState.COMPLETE), top)
@@ -236,6 +241,10 @@ class Ledger:
     def add_confirm_run(self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any]) -> None:
         """File one run of the confirmation; a second for the same (entry, seed) is ignored."""
         self._records.add_confirm_run(entry, seed, trial, record)
+
+    def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
+        """Forget an entry's runs of any other trial: a study that was extended may have another best."""
+        self._records.drop_confirm_runs(entry, but_of=but_of)
 
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return the confirmation's runs, in the order they were filed."""

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 #: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
 VIEW_SEED = 0
 
-#: Penultimate features of tf_efficientnet_lite0.
-_N_FEATURES = 1280
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -115,7 +112,7 @@ def _features(
         data_sha256=checked.data.sha256,
         subset=subset,
         views_sha256=None if views is None else hash_array(views),
-        shape=(len(images), *(() if views is None else (n_views,)), _N_FEATURES),
+        shape=(len(images), *(() if views is None else (n_views,)), checked.teacher_file.n_features),
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / "teacher-cache", key)

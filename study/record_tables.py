@@ -71,6 +71,11 @@ class RecordTables:
                 (entry, seed, trial, json.dumps(dict(record))),
             )
 
+    def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
+        """Forget an entry's runs of any other trial than `but_of`."""
+        with self._connection:
+            self._connection.execute("DELETE FROM confirm_runs WHERE entry = ? AND trial IS NOT ?", (entry, but_of))
+
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return every run, in the order they were filed."""
         rows = self._connection.execute("SELECT entry, seed, trial, record FROM confirm_runs ORDER BY rowid")

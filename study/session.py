@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from study.command import resume_command
 from study.drive import drive, finish
@@ -48,7 +49,7 @@ def begin(checked: Checked, command: str) -> int:
         return _see_through(checked, store, lambda: Ledger.create(store.database, checked.space, settings))
 
 
-def resume(folder: Path, command: str, **changes: object) -> int:
+def resume(folder: Path, command: str, **changes: Any) -> int:
     """Continue the study in `folder`; `changes` replace fields of its plan (trials, address, device, ...).
 
     Raises:

@@ -1,0 +1,1 @@
+"""What one trial does: the trainer (`cckd`), and the Ray trainable around it (`trial`)."""

@@ -1,6 +1,7 @@
 """Classes in order of training count: gains over a baseline, and recalls beside the teacher's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from analysis.figures.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, c
 #: Classes up to which each has its own place and name; beyond, the axis is the training count itself.
 MOST_NAMED = 30
 
+_LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "zorder": 3}
+
 
 def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
     """Draw `class_gains.class_gains`: points with 95 % paired t intervals around the line of no gain."""
@@ -23,12 +26,10 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
             mean = 100 * rows["gain"]
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
             colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
-            style = {"color": colour, "marker": marker, "ls": "", "ms": 6, "elinewidth": 1.6, "capsize": 2.5}
-            axes.errorbar(places, mean, yerr=bars, label=f"{entry} − {baseline}", zorder=3, **style)
+            style = _LOOK | {"color": colour, "marker": marker, "capsize": 2.5}
+            axes.errorbar(places, mean, yerr=bars, label=f"{entry} − {baseline}", **style)
         axes.set_ylabel(f"gain in test recall over {baseline} (points)")
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
-        )
+        axes.yaxis.set_major_formatter(FuncFormatter(_signed))
         place_legend(axes, columns=3)
     return figure
 
@@ -39,13 +40,17 @@ def draw_recalls(recalls: pd.DataFrame) -> Figure:
         entries = list(dict.fromkeys(recalls["entry"]))
         for entry, rows, places in _placed(axes, recalls, entries):
             colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
-            style = {"color": colour, "marker": marker, "ls": "", "ms": 6, "elinewidth": 1.4}
+            style = _LOOK | {"color": colour, "marker": marker}
             spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=entry, zorder=3, **style)
+            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=entry, **style)
         axes.set_ylabel("test recall (%)")
         axes.set_ylim(-3, 103)
         place_legend(axes, columns=4)
     return figure
+
+
+def _signed(value: float, _: int | None) -> str:
+    return f"{value:+g}".replace("-", "−") if value else "0"
 
 
 def _size(table: pd.DataFrame) -> tuple[float, float]:
@@ -69,14 +74,15 @@ def _placed(axes: Axes, table: pd.DataFrame, entries: Sequence[str]) -> list[tup
 
 
 def _name_classes(axes: Axes, classes: pd.DataFrame) -> None:
-    labels = [f"{class_label(str(row.class_name), int(row.class_id))} · {row.n_train}" for row in classes.itertuples()]
+    columns = (classes["class_name"], classes["class_id"], classes["n_train"])
+    labels = [f"{class_label(name, class_id)} · {n}" for name, class_id, n in zip(*columns, strict=True)]
     axes.set_xticks(range(len(classes)), labels, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(classes) - 0.4)
     axes.set_xlabel("class · training images, largest class first")
     for number, (group, rows) in enumerate(classes.groupby("group", sort=False)):
         first, last = rows.index.min() - 0.5, rows.index.max() + 0.5
         axes.axvspan(first, last, color=PALE if number % 2 == 0 else "white", zorder=0)
-        spot = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "color": GREY}
+        spot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "color": GREY}
         axes.text((first + last) / 2, 0.985, str(group).capitalize(), fontsize=9, **spot)
 
 

@@ -1,5 +1,7 @@
 """The search over time: every trial by state, and the best complete value so far."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,6 +14,8 @@ _MARKS = {
     "RUNNING": ("running (last value)", PURPLE, "s"),
 }
 
+_LOOK: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "s": 38, "zorder": 3}
+
 
 def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None) -> Figure:
     """Draw `search_history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line."""
@@ -21,8 +25,14 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
         for state, (label, colour, marker) in _MARKS.items():
             rows = history[(history["state"] == state) & history["value"].notna()]
             if len(rows):
-                style = {"color": colour, "marker": marker, "edgecolor": "white", "linewidth": 0.5, "s": 38}
-                axes.scatter(rows["number"], 100 * rows["value"], label=label, zorder=3, **style)
+                style: dict[str, Any] = {
+                    "color": colour,
+                    "marker": marker,
+                    "edgecolor": "white",
+                    "linewidth": 0.5,
+                    "s": 38,
+                }
+                axes.scatter(rows["number"], 100 * rows["value"], label=label, color=colour, marker=marker, **_LOOK)
         axes.step(
             history["number"], 100 * history["best_so_far"], where="post", color=BLACK, lw=1.4, label="best so far"
         )

@@ -49,14 +49,14 @@ def _scale(axes: Axes, which: str, axis: Axis) -> None:
     edges = _edges(axis)
     side = axes.xaxis if which == "x" else axes.yaxis
     if is_log(axis.knob):
-        axes.set(**{f"{which}scale": "log"})  # type: ignore[arg-type]
+        axes.set(**{f"{which}scale": "log"})
     if axis.choices:
         side.set_ticks(range(len(axis.choices)), [str(choice) for choice in axis.choices])
     else:
         # Ticks stand on the cells' bounds, so that a cell can be named.
         side.set_ticks(edges, [f"{edge:.2g}" for edge in edges])
     side.set_minor_locator(NullLocator())
-    axes.set(**{f"{which}lim": (edges[0], edges[-1]), f"{which}label": axis_label(axis.knob)})  # type: ignore[arg-type]
+    axes.set(**{f"{which}lim": (edges[0], edges[-1]), f"{which}label": axis_label(axis.knob)})
 
 
 def _write_cells(axes: Axes, grid: PairGrid, low: float, high: float) -> None:
@@ -76,7 +76,15 @@ def _middles(axis: Axis) -> np.ndarray:
 
 def _mark(axes: Axes, grid: PairGrid, point: Mapping[str, Any], marker: str, colour: str, size: int) -> None:
     """Mark where `point` stands on the upper and the right edge, outside, so that no number is covered."""
-    look = {"marker": marker, "color": colour, "ms": size, "mec": "white", "mew": 0.5, "clip_on": False, "zorder": 5}
+    look: dict[str, Any] = {
+        "marker": marker,
+        "color": colour,
+        "ms": size,
+        "mec": "white",
+        "mew": 0.5,
+        "clip_on": False,
+        "zorder": 5,
+    }
     for axis, across in ((grid.x, True), (grid.y, False)):
         if axis.knob.name not in point:
             continue
@@ -84,4 +92,4 @@ def _mark(axes: Axes, grid: PairGrid, point: Mapping[str, Any], marker: str, col
         place = axis.choices.index(value) if axis.choices else value
         spot = ([place], [1.025]) if across else ([1.025], [place])
         transform = axes.get_xaxis_transform() if across else axes.get_yaxis_transform()
-        axes.plot(*spot, transform=transform, **look)
+        axes.plot(*spot, transform=transform, clip_on=False, zorder=5, **look)

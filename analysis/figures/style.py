@@ -69,7 +69,7 @@ def _letters() -> frozenset[int]:
     return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
 
 
-def _theme() -> dict[str, Any]:
+def _theme() -> dict[Any, Any]:
     return {
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=0.85),

@@ -54,9 +54,9 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
         caption=(
             "Test accuracy in %, mean ± sd over training seeds. All is balanced accuracy, the mean recall of all "
             "classes; the other columns are mean recalls of a group of classes cut on training counts (Many over "
-            "100, Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The gain is in points of All, paired by seed, with "
-            "a paired t interval. Rungs stand at their reference point; "
-            f"{BEST} was chosen in the search. The teacher is trained once.{missing}"
+            "100, Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The "
+            "gain is in points of All, paired by seed, with a paired t interval. Rungs stand at their reference "
+            f"point; {BEST} was chosen in the search. The teacher is trained once.{missing}"
         ),
     )
 

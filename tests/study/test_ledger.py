@@ -346,6 +346,14 @@ def test_a_confirmation_run_is_filed_once_per_entry_and_seed(ledger, database) -
     again.close()
 
 
+def test_runs_of_a_former_best_trial_are_forgotten(ledger) -> None:
+    for entry, seed, trial in (("la", 1001, None), ("best1", 1001, 17), ("best1", 1002, 21), ("best2", 1001, 17)):
+        ledger.add_confirm_run(entry, seed, trial, {})
+    ledger.drop_confirm_runs("best1", but_of=21)
+    runs = [(run.entry, run.seed, run.trial) for run in ledger.confirm_runs()]
+    assert runs == [("la", 1001, None), ("best1", 1002, 21), ("best2", 1001, 17)]
+
+
 def test_our_tables_do_not_disturb_optunas_and_can_be_read_beside_the_driver(ledger, database, epoch, seed_of):
     ledger.ask(seed_of)
     ledger.record(0, [epoch(1)])

@@ -55,10 +55,10 @@ KNOBS: Mapping[str, Domain] = MappingProxyType(
     }
 )
 
-_LA = {"tau": 1.0}
-_KD = _LA | {"temperature": 2.0, "kd_weight": 1.0}
-_CCKD = _LA | {"temperature": 2.0, "estimator": "batch", "cckd_weight": 1.0, "use_kd": False}
-_NO_FI = _CCKD | {
+_LA: dict[str, KnobValue] = {"tau": 1.0}
+_KD: dict[str, KnobValue] = _LA | {"temperature": 2.0, "kd_weight": 1.0}
+_CCKD: dict[str, KnobValue] = _LA | {"temperature": 2.0, "estimator": "batch", "cckd_weight": 1.0, "use_kd": False}
+_NO_FI: dict[str, KnobValue] = _CCKD | {
     "mix_ratio": 0.5,
     "mix_weight": 1.0,
     "mix_alpha": 0.5,

@@ -1,0 +1,117 @@
+"""The first screen claims what the intervals carry, and nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.findings import Findings, find
+from analysis.importance import Importances
+from analysis.search_history import failure_causes, history, pruned_at, state_counts
+from analysis.statistics import spread
+from analysis.tables import load_study
+from analysis.wording import mean_sd, p_value, percent, points
+
+Simulated = Callable[..., Path]
+LA = (0.86, 0.50)
+SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
+
+
+def _find(folder: Path, n_complete: int = 6) -> Findings:
+    return find(load_study(folder), Importances(pd.DataFrame(), n_complete, 0, ()))
+
+
+def _recalls(best: tuple[float, float], **others: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    return {"la": LA, "kd": (0.93, 0.30), "acckd": (0.84, 0.58), "best1": best} | others
+
+
+def test_a_gain_over_both_baselines_is_told_with_its_size_and_interval(simulated: Simulated) -> None:
+    found = _find(simulated(recalls=_recalls((0.83, 0.64)), **SMALL))
+    assert found.headline == "A gain over la and kd"
+    assert "beats logit adjustment (la) by 5." in found.sentences[0]
+    assert "95 % interval +" in found.sentences[0]
+
+
+def test_no_difference_is_reported_as_no_gain(simulated: Simulated) -> None:
+    found = _find(simulated(recalls=_recalls(LA, kd=LA), **SMALL))
+    assert found.headline == "No gain shown over la and kd"
+    assert "cannot be told apart" in found.sentences[0]
+
+
+def test_a_loss_is_called_one(simulated: Simulated) -> None:
+    found = _find(simulated(recalls=_recalls((0.80, 0.40)), **SMALL))
+    assert found.headline == "No gain: worse than la"
+    assert "falls behind logit adjustment (la)" in found.sentences[0]
+
+
+def test_a_gain_over_one_baseline_only_names_the_other(simulated: Simulated) -> None:
+    found = _find(simulated(recalls=_recalls(LA), **SMALL))
+    assert found.headline == "A gain over kd, none shown over la"
+
+
+def test_the_price_for_the_head_is_told(simulated: Simulated) -> None:
+    sentences = " ".join(_find(simulated(recalls=_recalls((0.80, 0.64)), **SMALL)).sentences)
+    assert "Each point gained on Few costs" in sentences
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 5])
+def test_fewer_than_six_seeds_claim_nothing(simulated: Simulated, n_seeds: int) -> None:
+    found = _find(simulated(n_seeds=n_seeds, **SMALL))
+    assert found.headline == "An indication only: fewer than 6 seeds"
+    assert "beats" not in " ".join(found.sentences)
+
+
+def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simulated) -> None:
+    assert "conditional on one training subset" in _find(simulated(**SMALL)).sentences[-1]
+
+
+def test_without_a_confirmation_no_gain_is_claimed(simulated: Simulated) -> None:
+    found = _find(simulated(n_seeds=0, **SMALL))
+    assert found.headline == "A best configuration, not yet confirmed on the test set"
+    assert any("no gain is claimed" in sentence for sentence in found.sentences)
+
+
+def test_a_running_study_says_so(simulated: Simulated) -> None:
+    found = _find(simulated(n_seeds=0, status="running", n_running=2, **SMALL))
+    assert found.headline.startswith("Still running")
+
+
+def test_a_study_without_a_complete_trial_says_so(simulated: Simulated) -> None:
+    found = _find(simulated(n_trials=0, n_pruned=0, n_failed=0, n_seeds=0, status="failed"))
+    assert found.headline == "No trial ran to the end"
+    assert found.warnings == ("The study is marked failed: it holds less than was planned.",)
+
+
+def test_selection_on_test_and_a_weak_teacher_are_warned_of(simulated: Simulated) -> None:
+    recalls = _recalls((0.83, 0.64), teacher=(0.5, 0.3))
+    warnings = _find(simulated(selected_on="test", recalls=recalls, **SMALL)).warnings
+    assert warnings[0].startswith("Selected on test")
+    assert "is worse on test than la" in warnings[1]
+
+
+def test_the_best_so_far_counts_complete_trials_only(simulated: Simulated) -> None:
+    table = history(load_study(simulated(n_trials=30, n_seeds=0)))
+    best = float("nan")
+    for row in table.itertuples():
+        if row.state == "COMPLETE" and not best >= row.value:
+            best = row.value
+        assert row.best_so_far == best
+
+
+def test_states_causes_and_rungs_are_counted(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=20, n_pruned=4, n_failed=2, n_running=1, n_seeds=0))
+    assert state_counts(study) == {"COMPLETE": 14, "PRUNED": 4, "FAIL": 2, "RUNNING": 1}
+    ((cause, numbers),) = failure_causes(study)
+    assert cause.startswith("loss term 'cckd'")
+    assert len(numbers) == 2
+    assert pruned_at(study) == [(5, 4)]
+
+
+def test_numbers_are_worded_as_a_reader_meets_them() -> None:
+    assert percent(0.70625) == "70.6"
+    assert percent(float("nan")) == "–"
+    assert [points(value) for value in (0.0412, -0.0141, -0.0001, 0.0)] == ["+4.1", "−1.4", "0.0", "0.0"]
+    assert mean_sd(spread([0.5])) == "50.0"
+    assert mean_sd(spread([])) == "–"
+    assert [p_value(p) for p in (0.0001, 0.0312, float("nan"))] == ["< 0.001", "0.031", "–"]

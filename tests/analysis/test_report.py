@@ -1,0 +1,148 @@
+"""The report end to end: one offline page, every figure with its numbers, any folder, any class name."""
+
+import html
+import re
+import shlex
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from analysis import report
+from analysis.figures.style import class_label
+from analysis.importance import importances
+
+Simulated = Callable[..., Path]
+NASTY = ("<script>alert(1)</script>", 'a,b "c" | `d`', "$x_1$ & $", "拖鞋", "Ботинок", "NA", "", "**b**", "x" * 60, "_")
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 resamples take seconds; the report's shape does not depend on their number."""
+    monkeypatch.setattr(report, "importances", lambda trials, knobs: importances(trials, knobs, n_bootstrap=3))
+
+
+def _build(folder: Path) -> _Page:
+    return _Page(report.build_report(folder).read_text(encoding="utf-8"))
+
+
+def test_the_page_is_one_offline_file_and_every_picture_has_alternative_text(simulated: Simulated) -> None:
+    page = _build(simulated(n_trials=20))
+    sources = [str(value) for _, attrs in page.tags for key, value in attrs.items() if key in ("src", "href")]
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(pictures) == 2 + 1 + 6 + 1
+    assert all(len(attrs["alt"] or "") > 20 for attrs in pictures)
+    assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_every_figure_has_its_numbers_beside_it(simulated: Simulated) -> None:
+    folder = simulated(n_trials=20) / "report"
+    report.build_report(folder.parent)
+    figures = {path.stem for path in (folder / "figures").glob("*.png")}
+    tables = {path.stem for path in (folder / "tables").glob("*.csv")}
+    assert figures <= tables
+    assert {"ladder", "comparisons", "class_gains", "history", "importance"} <= tables
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([^)]+)\)", markdown))
+    assert linked == {f"figures/{name}.png" for name in figures} | {f"tables/{name}.csv" for name in tables}
+
+
+def test_class_names_are_shown_as_text(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, classes=NASTY)
+    page = _build(folder)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
+    shown = set(page.words)
+    assert all(name in shown for name in NASTY if name)
+    markdown = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert "<script>" not in re.sub(r"\\.", "", markdown)
+    cells = [line.count("|") - line.count("\\|") for line in markdown.splitlines() if line.startswith("| a,b")]
+    assert cells == [9]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_trials": 0, "n_pruned": 0, "n_failed": 0, "n_seeds": 0, "status": "failed"},
+        {"n_trials": 1, "n_pruned": 0, "n_failed": 0, "n_seeds": 0},
+        {"n_trials": 6, "n_pruned": 0, "n_failed": 3, "n_seeds": 0, "status": "interrupted"},
+        {"n_trials": 8, "n_pruned": 4, "n_failed": 0, "n_running": 2, "n_seeds": 0, "status": "running"},
+        {"n_trials": 6, "n_pruned": 0, "n_failed": 0, "n_seeds": 1},
+        {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "classes": ("a", "b"), "counts": (300, 200)},
+    ],
+    ids=["empty", "one trial", "failures", "running", "one seed", "one group"],
+)
+def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict[str, object]) -> None:
+    page = _build(simulated(**changes))
+    text = " ".join(page.words)
+    assert not re.search(r"\b(nan|None|NaN)\b", text)
+
+
+def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) -> None:
+    counts = [int(500 * 0.01 ** (i / 99)) for i in range(100)]
+    names = [f"class{i}" for i in range(100)]
+    page = _build(simulated(n_trials=4, n_pruned=0, n_failed=0, classes=names, counts=counts, n_test=100))
+    assert any("Dotted lines" in words for words in page.words)
+
+
+def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:
+    folder = simulated(n_trials=10, n_pruned=0, n_failed=0, selected_on="test")
+    text = html.unescape(report.build_report(folder).read_text(encoding="utf-8"))
+    captions = re.findall(r"<figcaption>(.*?)<span", text)
+    assert captions
+    assert all(caption.startswith("Selected on test.") for caption in captions)
+
+
+def test_the_recommended_command_can_be_pasted(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = simulated(n_trials=6, n_pruned=0, n_failed=0)
+    monkeypatch.chdir(tmp_path)
+    command = next(words for words in _build(folder).words if words.startswith("python -m study.replay"))
+    assert shlex.split(command)[3:4] == ["runs/simulated"]
+    assert shlex.split(command)[4].isdigit()
+
+
+def test_a_second_report_replaces_the_first_and_leaves_nothing_beside_it(simulated: Simulated) -> None:
+    folder = simulated(n_trials=3, n_pruned=0, n_failed=0, n_seeds=0)
+    first = report.build_report(folder)
+    (first.parent / "stale.txt").write_text("old")
+    before = {path.name for path in folder.iterdir()}
+    page = first.read_bytes()
+    assert report.build_report(folder).read_bytes() == page
+    assert {path.name for path in folder.iterdir()} == before
+    assert not (first.parent / "stale.txt").exists()
+
+
+def test_the_command_answers_with_the_page_or_one_message(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = simulated(n_trials=2, n_pruned=0, n_failed=0, n_seeds=0)
+    assert report.main([str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("report: ")
+    assert report.main([str(tmp_path / "absent")]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert len(written.err.splitlines()) == 1
+
+
+def test_a_name_the_font_cannot_write_becomes_a_number() -> None:
+    assert class_label("拖鞋", 3) == "class 3"
+    assert class_label("", 4) == "class 4"
+    assert class_label("two\nlines", 0) == "two lines"
+    assert class_label("x" * 60, 0) == "x" * 19 + "…"
