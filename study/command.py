@@ -8,11 +8,12 @@ from collections.abc import Sequence
 EXAMPLE = """\
 examples:
   python -m study.run --space acckd_full
-  python -m study.run --space acckd_core --data fashion_mnist_lt:n_max=500,ir=100 --trials 60
-  python -m study.run --space acckd_smoke --data digits_lt --trials 8 --confirm-seeds 2
+  python -m study.run --space acckd_core --data fashion_mnist_lt:n_max=500,ir=100
+  python -m study.run --space acckd_smoke --data digits_lt --confirm-seeds 2
   python -m study.run --space acckd_full --address auto --max-concurrent 16
 
-exit codes: 0 done, 1 the study failed, 2 wrong usage, 130 interrupted (the resume command is printed)
+exit codes: 0 done, 1 the study failed, 2 wrong usage, 130 interrupted (the
+resume command is printed)
 """
 
 
@@ -20,8 +21,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser; every value stays a string, so that preflight can name all faults in one message."""
     parser = argparse.ArgumentParser(
         prog="python -m study.run",
-        description="Study the hyperparameters of class-conditional knowledge distillation on a long-tailed image "
-        "set: search on a validation set, confirm on the test set with fresh seeds, report.",
+        description="Study the hyperparameters of class-conditional knowledge distillation on a\n"
+        "long-tailed image set: search on a validation set, confirm on the test set with\n"
+        "fresh seeds, report.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

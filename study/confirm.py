@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from study.resume import continue_study
+from study.resume import at_least_one, continue_study, report_faults
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,14 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--top", type=int, metavar="K", help="best trials to confirm (default: as planned)")
     parser.add_argument("--seeds", type=int, metavar="S", help="seeds an entry (default: as planned)")
     args = parser.parse_args(argv)
-    faults = [
-        f"--{flag} must be a whole number >= 1; got {value}"
-        for flag, value in (("top", args.top), ("seeds", args.seeds))
-        if value is not None and value < 1
-    ]
+    faults = at_least_one(top=args.top, seeds=args.seeds)
     if faults:
-        print("\n".join(f"error: {fault}" for fault in faults), file=sys.stderr)
-        return 2
+        return report_faults(faults)
     wanted = {"confirm_top": args.top, "confirm_seeds": args.seeds}
     changes = {name: value for name, value in wanted.items() if value is not None}
     words = sys.argv[1:] if argv is None else argv

@@ -56,7 +56,8 @@ def dry_run(checked: Checked) -> str:
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if plan.fallback_from:
-        lines.insert(2, f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
+        note = f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}"
+        lines.insert(2, textwrap.fill(note, 80, subsequent_indent=" " * 10, break_long_words=False))
     return "\n".join(lines)
 
 
@@ -78,7 +79,8 @@ def _space(space: SearchSpace) -> str:
             for rule in space.conditions
             if rule.knob == knob.name
         )
-        lines.append(f"  {knob.name:<16} {describe(knob.distribution)}; reference {knob.reference}{when}")
+        text = f"  {knob.name:<16} {describe(knob.distribution)}; reference {knob.reference}{when}"
+        lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 19))
     return "\n".join(lines)
 
 

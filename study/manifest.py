@@ -1,6 +1,5 @@
 """study.json: what was planned, on what, and what happened; written whole at the start, then amended."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from study.hardware import git_commit, hardware, versions
 from study.plan import StudyPlan
 from study.preflight import Checked
 from trainables.cckd.data import load_data, parse_data
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, UsageError
 from trainables.cckd.rungs import rungs
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
@@ -64,20 +63,27 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
     """Rebuild what a resumed study needs from its manifest; the data must still be the same.
 
     Raises:
-        UsageError: data or teacher can not be had any more, or the data set's content has changed.
+        UsageError: the manifest is not as it was written, data or teacher can not be had any more, or the data
+            set's content has changed.
     """
-    plain = {key: value for key, value in manifest["plan"].items() if key != "rungs"}
-    plan = StudyPlan.from_json(plain)
+    try:
+        plan = StudyPlan.from_json({key: value for key, value in manifest["plan"].items() if key != "rungs"})
+        space = SearchSpace.from_json(manifest["space"])
+        sha256 = str(manifest["data"]["sha256"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{folder / schema.MANIFEST} must be as the study wrote it; it is altered or of another version: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     spec = parse_data(plan.data)
     data = load_data(spec, data_root=Path(plan.data_root), split=plan.split)
-    if data.sha256 != manifest["data"]["sha256"]:
+    if data.sha256 != sha256:
         raise DataError(
             f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "
-            f"{manifest['data']['sha256'][:12]}, {data.source} gives {data.sha256[:12]}"
+            f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
         )
     teacher = TeacherSpec(plan.teacher, plan.teacher_form, plan.teacher_size, plan.teacher_views)
-    space = SearchSpace.from_json(manifest["space"])
-    return Checked(replace(plan), space, data, teacher, check_teacher(teacher), folder)
+    return Checked(plan, space, data, teacher, check_teacher(teacher), folder)
 
 
 def class_sizes(labels: list[int], n_classes: int) -> list[int]:

@@ -34,6 +34,9 @@ FALLBACK_DATA = "digits_lt"
 DEVICES = ("auto", "cpu", "cuda")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+#: No flag takes more; seeds that derive from --seed stay within the 64 bits of a database's integers.
+_LARGEST = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -90,7 +93,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     with faults.gather():
         space = get_space(args.space)
     with faults.gather():
-        spec = parse_data(args.data or DEFAULT_DATA)
+        spec = parse_data(DEFAULT_DATA if args.data is None else args.data)
         resolve_split(spec.info, args.split)
     with faults.gather():
         teacher = TeacherSpec(
@@ -102,7 +105,9 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     overrides = _overrides(args.overrides, space, faults)
     folder = _folder(args, faults)
-    _check_device(args.device, numbers["gpus_per_trial"], faults)
+    _check_device(args, numbers["gpus_per_trial"], faults)
+    if numbers["cpus_per_trial"] == 0 and not numbers["gpus_per_trial"]:
+        faults.add("--cpus-per-trial must be above 0 where --gpus-per-trial is not; got 0")
     faults.raise_any()
     assert space is not None, "a missing part is a fault"
     assert spec is not None, "a missing part is a fault"
@@ -112,7 +117,9 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     plan = _plan(args, numbers, space, spec, overrides)
     _check_settings(plan, space, faults)
     faults.raise_any()
-    plan, data = _load(plan, spec, named=args.data is not None)
+    plan, data = _load(plan, spec, args)
+    if plan.fallback_from and args.name is None:
+        folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
     batch_size = TrialConfig.build({"method": "ce", **plan.training}).batch_size
     if batch_size > len(data.train):
         raise UsageError(
@@ -122,7 +129,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
 
 
 def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
-    wanted: dict[str, tuple[Callable[[str], Any], float]] = {
+    wanted: dict[str, tuple[Callable[[str], Any], int]] = {
         "trials": (int, 1),
         "epochs": (int, 1),
         "teacher_size": (int, 8),
@@ -144,17 +151,17 @@ def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if math.isfinite(value) and value >= least:
+        if least <= value <= _LARGEST:
             found[name] = value
         else:
             what = "a whole number" if kind is int else "a number"
-            faults.add(f"--{name.replace('_', '-')} must be {what} >= {least}; got {text!r}")
+            faults.add(f"--{name.replace('_', '-')} must be {what} from {least} to {_LARGEST}; got {text!r}")
     return found
 
 
 def _overrides(items: Sequence[str], space: SearchSpace | None, faults: _Faults) -> dict[str, Any]:
     """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
-    flags = {"student": "--student", "epochs": "--epochs", "seed": "--seed"}
+    flags = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
     found: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -181,33 +188,45 @@ def _value(text: str) -> Any:
 
 
 def _folder(args: argparse.Namespace, faults: _Faults) -> Path:
-    out = Path(args.out).expanduser().resolve()
-    name = args.name or "-".join(
-        (
-            Path(args.space).stem,
-            (args.data or DEFAULT_DATA).partition(":")[0],
-            f"{datetime.now(UTC):%Y%m%d-%H%M%S}",
-        )
-    )
-    folder = out / name
-    if not _NAME.fullmatch(name) or set(name) == {"."}:
+    """The study's folder; no folder we are to write into may be a file, read-only, or another study's."""
+    data = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
+    name = args.name
+    if name is None:
+        name = f"{Path(args.space).stem}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    elif not _NAME.fullmatch(name) or set(name) == {"."}:
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
-    elif folder.exists():
+    for flag, text in (("out", args.out), ("data-root", args.data_root), ("storage", args.storage)):
+        if text is not None and not _can_be_written(_absolute(text)):
+            faults.add(f"--{flag} must be a folder that can be written; got {text!r}")
+    folder = _absolute(args.out) / name
+    if _NAME.fullmatch(name) and os.path.lexists(folder):
         faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
-    parent = next(path for path in (out, *out.parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        faults.add(f"--out must be a folder that can be written; got {args.out!r}")
+    if args.storage is not None and os.path.lexists(_absolute(args.storage) / name):
+        faults.add(f"--storage must hold no study of the name {name}; {_absolute(args.storage) / name} exists")
     return folder
 
 
-def _check_device(device: str, gpus: float | None, faults: _Faults) -> None:
-    if device == "cpu" and gpus:
+def _absolute(text: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether `folder` can be written, or made where it is absent."""
+    try:
+        parent = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+    return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+
+
+def _check_device(args: argparse.Namespace, gpus: float | None, faults: _Faults) -> None:
+    if args.device == "cpu" and gpus:
         faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
-    if device == "cuda":
-        if gpus == 0:
-            faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
-        if not _has_cuda():
-            faults.add("--device cuda needs a CUDA device, and torch sees none; choices: auto, cpu")
+    if args.device == "cuda" and gpus == 0:
+        faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
+    if args.address == "local" and args.device != "cpu" and (args.device == "cuda" or gpus) and not _has_cuda():
+        flag = "--device cuda" if args.device == "cuda" else f"--gpus-per-trial {gpus:g}"
+        faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
 
 
 def _plan(
@@ -224,7 +243,7 @@ def _plan(
     return StudyPlan(
         space=space.name,
         data=str(spec),
-        data_root=str(Path(args.data_root).expanduser().resolve()),
+        data_root=str(_absolute(args.data_root)),
         split=args.split,
         teacher=args.teacher,
         teacher_form=args.teacher_form,
@@ -244,7 +263,7 @@ def _plan(
         cpus_per_trial=numbers["cpus_per_trial"],
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
-        storage=None if args.storage is None else str(Path(args.storage).expanduser().resolve()),
+        storage=None if args.storage is None else str(_absolute(args.storage)),
         verbose=args.verbose,
         overrides=overrides,
     )
@@ -266,17 +285,17 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: _Faults) -> Non
         faults.add(f"--trials must not exceed the grid's {grid_size(space)} points; got {plan.trials}")
 
 
-def _load(plan: StudyPlan, spec: DataSpec, *, named: bool) -> tuple[StudyPlan, LongTailData]:
+def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:
     """Load the data; where the default set cannot be had and none was named, fall back to digits_lt."""
     root = Path(plan.data_root)
     try:
         return plan, load_data(spec, data_root=root, split=plan.split)
     except DataUnavailableError as error:
-        if named:
+        if args.data is not None:
             raise
         reason = error.faults[0]
     digits = parse_data(FALLBACK_DATA)
-    epochs = digits.info.default_epochs if plan.epochs == spec.info.default_epochs else plan.epochs
+    epochs = digits.info.default_epochs if args.epochs is None else plan.epochs
     plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=str(spec), fallback_reason=reason)
     return plan, load_data(digits, data_root=root, split=plan.split)
 

@@ -1,11 +1,15 @@
 """What the user sees while a study runs: a live bar on a terminal, plain lines in a pipe, 80 columns either way."""
 
 import sys
+import textwrap
 import time
 from typing import Any, TextIO
 
 #: Seconds between two plain lines of one phase.
 _LINE_EVERY_S = 15.0
+_COLUMNS = 80
+#: Stands below the label of the first line ('study    ', 'data     ', ...).
+_MARGIN = " " * 9
 
 
 class Progress:
@@ -21,11 +25,13 @@ class Progress:
         self._start = self._last_line = 0.0
 
     def say(self, text: str = "") -> None:
-        """Print one line of text, above the bar where there is one."""
-        if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=self._stream, flush=True)
+        """Print text, above the bar where there is one: wrapped to 80 columns, a path or other long word whole."""
+        lines = textwrap.wrap(text, _COLUMNS, subsequent_indent=_MARGIN, break_long_words=False, break_on_hyphens=False)
+        self._print("\n".join(lines))
+
+    def show_command(self, command: str) -> None:
+        """Print a command to be pasted, on a line of its own whatever its length."""
+        self._print(f"  {command}")
 
     def begin(self, title: str, total: int) -> None:
         """Start a phase of `total` steps."""
@@ -41,9 +47,9 @@ class Progress:
         if self._live is not None:
             self._live.update(self._task, completed=done, note=note)
         elif done != self._done and (done >= self._total or now - self._last_line >= _LINE_EVERY_S):
-            self._last_line = now
-            print(f"{self._title:<8} {done:>4}/{self._total}  {note}".rstrip(), file=self._stream, flush=True)
-        self._done = done
+            self._last_line, self._done = now, done
+            line = f"{self._title:<8} {done:>4}/{self._total}  {note}"
+            print(line[:_COLUMNS].rstrip(), file=self._stream, flush=True)
 
     def end(self) -> None:
         """Close the phase."""
@@ -55,6 +61,12 @@ class Progress:
     def elapsed_s(self) -> float:
         """Seconds since the phase began."""
         return time.monotonic() - self._start
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:
+            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=self._stream, flush=True)
 
     def _begin_live(self) -> None:
         from rich.console import Console

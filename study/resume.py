@@ -23,6 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="default: as planned")
     parser.add_argument("--storage", metavar="DIR", help="default: as planned")
     args = parser.parse_args(argv)
+    faults = at_least_one(trials=args.trials, max_concurrent=args.max_concurrent)
+    if faults:
+        return report_faults(faults)
     return continue_study(
         Path(args.folder), _changes(args), shlex.join(["python", "-m", "study.resume", *_words(argv)])
     )
@@ -36,8 +39,22 @@ def continue_study(folder: Path, changes: dict[str, Any], command: str) -> int:
     try:
         return resume(folder, command, **changes)
     except UsageError as error:
-        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
-        return 2
+        return report_faults(error.faults)
+
+
+def at_least_one(**values: int | None) -> list[str]:
+    """A fault for every flag that was given a number below 1."""
+    return [
+        f"--{flag.replace('_', '-')} must be a whole number >= 1; got {value}"
+        for flag, value in values.items()
+        if value is not None and value < 1
+    ]
+
+
+def report_faults(faults: Sequence[str]) -> int:
+    """Print every fault in one message and return the exit code of wrong usage."""
+    print("\n".join(f"error: {fault}" for fault in faults), file=sys.stderr)
+    return 2
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:

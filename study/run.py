@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from study.preflight import check
     from trainables.cckd.errors import UsageError
 
-    if args.list_spaces or args.list_data:
+    if (args.list_spaces or args.list_data) and not unknown:
         print(list_search_spaces() if args.list_spaces else list_data_sets())
         return 0
     try:

@@ -1,9 +1,10 @@
 """From a checked study to an exit code: the lock, the log, the walk through the phases, and the last words."""
 
 import logging
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,23 +31,14 @@ def begin(checked: Checked, command: str) -> int:
     Raises:
         UsageError: the folder can not be made.
     """
+    manifest = first_manifest(checked, command)
     try:
         store = StudyStore.create(checked.folder.parent, checked.folder.name)
     except OSError as error:
         raise UsageError(f"--out must be a folder that can be written; {error}") from error
-    plan = checked.plan
-    settings = SearchSettings(
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-        trials=plan.trials,
-        n_sobol=plan.n_sobol,
-        study_seed=plan.seed,
-        epochs=plan.epochs,
-        rungs=rungs(plan.epochs),
-    )
     with store.lock(), _logging_to(store.log):
-        store.write_manifest(first_manifest(checked, command))
-        return _see_through(checked, store, lambda: Ledger.create(store.database, checked.space, settings))
+        store.write_manifest(manifest)
+        return _see_through(checked, store, _create_ledger(checked, store))
 
 
 def resume(folder: Path, command: str, **changes: Any) -> int:
@@ -60,22 +52,42 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         checked = replace(checked, plan=replace(checked.plan, **changes))
-        trials = checked.plan.trials
-        ledger = Ledger.open(store.database, trials=trials)
-        if ledger.n_asked > trials:
-            asked = ledger.n_asked
-            ledger.close()
-            raise UsageError(f"--trials is a total and must not be below the {asked} trials already run; got {trials}")
+        ledger = _open_ledger(checked, store)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
         plan = checked.plan.to_json() | {"rungs": list(rungs(checked.plan.epochs))}
         store.update_manifest(starts=starts, plan=plan)
-        return _see_through(checked, store, lambda: ledger)
+        return _see_through(checked, store, ledger)
 
 
-def _see_through(checked: Checked, store: StudyStore, open_ledger: Callable[[], Ledger]) -> int:
+def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
+    plan = checked.plan
+    settings = SearchSettings(
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        trials=plan.trials,
+        n_sobol=plan.n_sobol,
+        study_seed=plan.seed,
+        epochs=plan.epochs,
+        rungs=rungs(plan.epochs),
+    )
+    return Ledger.create(store.database, checked.space, settings)
+
+
+def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
+    """Open the search with the plan's total; make it where the first driver died before it could."""
+    if not store.database.exists():
+        return _create_ledger(checked, store)
+    before = Ledger.open(store.database)
+    asked, trials = before.n_asked, checked.plan.trials
+    before.close()
+    if asked > trials:
+        raise UsageError(f"--trials is a total and must not be below the {asked} trials already run; got {trials}")
+    return Ledger.open(store.database, trials=trials)
+
+
+def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     progress = Progress()
     _say_what(progress, checked, store)
-    ledger = open_ledger()
     study = Study(checked, store, ledger, progress)
     try:
         drive(study)
@@ -85,7 +97,8 @@ def _see_through(checked: Checked, store: StudyStore, open_ledger: Callable[[], 
         report = build_report(store.path)
     except (StudyInterrupted, KeyboardInterrupt):
         finish(study, "interrupted")
-        progress.say(f"interrupted; nothing is lost. Continue with: {resume_command(store.path)}")
+        progress.say("interrupted; nothing is lost. Continue with:")
+        progress.show_command(resume_command(store.path))
         return _last_line(store, 130)
     except StudyFailed as error:
         finish(study, "failed")
@@ -100,7 +113,8 @@ def _see_through(checked: Checked, store: StudyStore, open_ledger: Callable[[], 
     finally:
         ledger.close()
     progress.say(f"report   {report}")
-    progress.say(f"browse   optuna-dashboard sqlite:///{store.database}")
+    progress.say("browse   its trials with:")
+    progress.show_command(f"optuna-dashboard {shlex.quote(f'sqlite:///{store.database}')}")
     return _last_line(store, 0)
 
 

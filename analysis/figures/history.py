@@ -25,13 +25,6 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
         for state, (label, colour, marker) in _MARKS.items():
             rows = history[(history["state"] == state) & history["value"].notna()]
             if len(rows):
-                style: dict[str, Any] = {
-                    "color": colour,
-                    "marker": marker,
-                    "edgecolor": "white",
-                    "linewidth": 0.5,
-                    "s": 38,
-                }
                 axes.scatter(rows["number"], 100 * rows["value"], label=label, color=colour, marker=marker, **_LOOK)
         axes.step(
             history["number"], 100 * history["best_so_far"], where="post", color=BLACK, lw=1.4, label="best so far"

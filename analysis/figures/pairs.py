@@ -82,8 +82,6 @@ def _mark(axes: Axes, grid: PairGrid, point: Mapping[str, Any], marker: str, col
         "ms": size,
         "mec": "white",
         "mew": 0.5,
-        "clip_on": False,
-        "zorder": 5,
     }
     for axis, across in ((grid.x, True), (grid.y, False)):
         if axis.knob.name not in point:

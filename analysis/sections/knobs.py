@@ -98,8 +98,8 @@ def _pairs(study: Study, writer: Writer) -> list[Block]:
     )
     lead = Paragraph(
         f"Each cell is the mean validation balanced accuracy of the {plural(len(study.complete), 'complete trial')} "
-        "that fell into it, with their number n. Blank cells hold no complete trial; nothing is interpolated. Cells are "
-        f"cut evenly on each knob's own scale, colours are the same in all pairs.{floor}"
+        "that fell into it, with their number n. Blank cells hold no complete trial; nothing is interpolated. Cells "
+        f"are cut evenly on each knob's own scale, colours are the same in all pairs.{floor}"
     )
     pictures = tuple(_pair_picture(study, grid, limits, writer) for grid in grids if grid.n.any())
     return [lead, Gallery(pictures)]

@@ -16,7 +16,7 @@ def recommendation_section(study: Study, writer: Writer) -> Section:
     """Return the best trial's replay command, its flat configuration and its `--set` flags."""
     title = "Recommended configuration"
     if study.best is None:
-        return Section("recommendation", title, (Paragraph("None: no trial is complete."),))
+        return Section("recommendation", title, (Paragraph("There is none: no trial is complete."),))
     number, config = _chosen(study)
     searched = {name: config[name] for name in (knob.name for knob in study.knobs) if name in config}
     folder = shlex.quote(_shown(study.folder))

@@ -1,6 +1,7 @@
 """Simulated study folders: a real Optuna database, and tables by study/schema.py, with effects set by the test."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from search_spaces.acckd import ACCKD_CORE
@@ -52,12 +54,26 @@ class Simulation:
     seed: int = 0
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Simulation], Path]:
+    """Return a function that writes each simulation once a session: creating a database takes a second."""
+    folders: dict[str, Path] = {}
+
+    def once(plan: Simulation) -> Path:
+        key = repr(plan)
+        if key not in folders:
+            folders[key] = write_study(tmp_path_factory.mktemp("written") / "study", plan)
+        return folders[key]
+
+    return once
+
+
 @pytest.fixture
-def simulated(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes a study folder from Simulation's fields and returns its path."""
+def simulated(tmp_path: Path, written: Callable[[Simulation], Path]) -> Callable[..., Path]:
+    """Return a function that gives a study folder of the test's own, made from Simulation's fields."""
 
     def write(**changes: Any) -> Path:
-        return write_study(tmp_path / "runs" / "simulated", Simulation(**changes))
+        return Path(shutil.copytree(written(Simulation(**changes)), tmp_path / "runs" / "simulated"))
 
     return write
 
@@ -75,6 +91,9 @@ def write_study(folder: Path, plan: Simulation) -> Path:
 def _write_database(folder: Path, plan: Simulation, rng: np.random.Generator) -> tuple[int, dict[str, Any]] | None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+    # A simulation need not survive a power cut; without this each trial waits for the disk.
+    sqlalchemy.event.listen(storage.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+    storage.engine.dispose()
     study = optuna.create_study(study_name=STUDY_NAME, storage=storage, direction="maximize")
     states = [TrialState.COMPLETE] * plan.n_trials
     # Half of the trials are reference and Sobol ones, which are never pruned.
@@ -94,7 +113,7 @@ def _write_database(folder: Path, plan: Simulation, rng: np.random.Generator) ->
         values = {step: float(value - 0.004 * (20 - step)) for step in steps}
         attrs = {"kind": kind, "attempts": 1, "duration_s": 10.0, "seed": 1000 + number}
         if state == TrialState.FAIL:
-            attrs["cause"] = "loss term 'cckd' became nan at epoch 3, step 7"
+            attrs["cause"] = "loss term 'cckd' became inf at epoch 3, step 7"
         study.add_trial(
             optuna.trial.create_trial(
                 state=state,

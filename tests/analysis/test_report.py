@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis import report
+from analysis.figures import style
 from analysis.figures.style import class_label
 from analysis.importance import importances
 
@@ -32,8 +33,9 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """200 resamples take seconds; the report's shape does not depend on their number."""
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resamples and pixels take seconds; the report's shape does not depend on their number."""
+    monkeypatch.setattr(style, "_DPI", 40)
     monkeypatch.setattr(report, "importances", lambda trials, knobs: importances(trials, knobs, n_bootstrap=3))
 
 

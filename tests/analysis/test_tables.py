@@ -27,7 +27,7 @@ def test_a_finished_study_is_read_whole(simulated: Simulated) -> None:
     assert study.best.value == max(trial.value for trial in study.complete if trial.value is not None)
     assert len(study.confirm) == 7 * 6 + 1
     assert len(study.classes) == 10 * (7 * 6 + 1)
-    assert [knob.name for knob in study.knobs][0] == "temperature"
+    assert study.knobs[0].name == "temperature"
 
 
 def test_reading_changes_nothing(simulated: Simulated) -> None:
