@@ -35,12 +35,30 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME[:key=value,...]",
         help="long-tailed data set (default: fashion_mnist_lt; digits_lt where that cannot be had)",
     )
-    what.add_argument("--data-root", default="data", metavar="DIR", help="where data sets lie (default: %(default)s)")
-    what.add_argument("--split", metavar="MODE", help="holdout, split_test or paper (default: the data set's own)")
+    add_data_root(what)
+    what.add_argument("--split", metavar="MODE", help="holdout, split_test, own or paper (default: the set's)")
+    what.add_argument(
+        "--skip-corrupt", action="store_true", help="leave out image files that are missing or broken, and count them"
+    )
     what.add_argument("--teacher", default="tf_efficientnet_lite0", metavar="NAME", help="default: %(default)s")
-    what.add_argument("--teacher-form", default="linear_probe", metavar="FORM", help="default: %(default)s")
-    what.add_argument("--teacher-size", metavar="PX", help="teacher input size (default: 96 for small images)")
+    what.add_argument(
+        "--teacher-form",
+        default="linear_probe",
+        metavar="FORM",
+        help="linear_probe, ncm, zero_shot, head, checkpoint (default: %(default)s)",
+    )
+    what.add_argument("--teacher-size", metavar="PX", help="teacher input size (default: the model's; 96 for small)")
     what.add_argument("--teacher-views", default="8", metavar="V", help="views per image (default: %(default)s)")
+    what.add_argument("--teacher-weights", metavar="FILE", help="weights to use instead of the published ones")
+    what.add_argument("--teacher-embeddings", metavar="FILE", help="class embeddings of zero_shot (safetensors or npz)")
+    what.add_argument(
+        "--teacher-prior", default="val", metavar="P", help="val, train, uniform, fixed_point (default: %(default)s)"
+    )
+    what.add_argument("--teacher-prior-smoothing", default="0", metavar="X", help="uniform share (default: %(default)s)")
+    what.add_argument(
+        "--teacher-targets", default="in_fold", metavar="T", help="in_fold or out_of_fold (default: %(default)s)"
+    )
+    what.add_argument("--teacher-folds", metavar="K", help="folds of out_of_fold (default: 5)")
     what.add_argument("--student", default="resnet8_cifar", metavar="NAME", help="timm name (default: %(default)s)")
     what.add_argument(
         "--set",
@@ -93,6 +111,11 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--list-spaces", action="store_true", help="list the search spaces; stop")
     show.add_argument("--list-data", action="store_true", help="list the data sets; stop")
     return parser
+
+
+def add_data_root(parser: argparse._ActionsContainer) -> None:
+    """Add `--data-root`, under which the teacher's cache lies too."""
+    parser.add_argument("--data-root", default="data", metavar="DIR", help="where data sets lie (default: %(default)s)")
 
 
 def command_line(argv: Sequence[str] | None) -> str:

@@ -7,13 +7,15 @@ from search_spaces.faults import describe
 from study.preflight import Checked
 from study.progress import duration
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import list_data
+from trainables.cckd.data import DataSetInfo, list_data
 from trainables.cckd.methods import LADDER
 
 #: Student samples (forward and backward, 28x28) a second and core, resnet8_cifar, measured on an AMD EPYC core
 #: with AVX-512; what an estimate rests on, so it is only told as "about".
 _SAMPLES_PER_S = 1400.0
 _REFERENCE_PIXELS = 28 * 28
+
+_MOST_COUNTS = 20
 
 
 def list_search_spaces() -> str:
@@ -23,16 +25,24 @@ def list_search_spaces() -> str:
 
 def list_data_sets() -> str:
     """Every data set with its options and splits."""
-    blocks = []
-    for info in list_data():
-        options = ",".join(f"{key}={value}" for key, value in info.options.items())
-        blocks.append(
-            f"{info.name}:{options}\n"
-            + _wrap(info.description)
-            + f"\n  {len(info.class_names)} classes, {info.default_epochs} epochs a trial, split {info.default_split}"
-            + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else "")
-        )
-    return "\n\n".join(blocks)
+    return "\n\n".join(_data_set(info) for info in list_data())
+
+
+def _data_set(info: DataSetInfo) -> str:
+    """The call with its defaults, the options that have none, what the set is, classes, epochs and splits."""
+    given = [f"{key}=..." for key in info.required]
+    given += [f"{key}={value}" for key, value in info.options.items() if value != ""]
+    extra = [key for key, value in info.options.items() if value == "" and key not in info.required]
+    classes = f"{len(info.class_names)} classes" if info.class_names else "classes from its files"
+    return "\n".join(
+        [
+            f"{info.name}:{','.join(given)}",
+            _wrap(info.description),
+            *([f"  also {', '.join(extra)}"] if extra else []),
+            f"  {classes}, {info.default_epochs} epochs a trial, split {info.default_split}"
+            + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else ""),
+        ]
+    )
 
 
 def dry_run(checked: Checked) -> str:
@@ -44,8 +54,9 @@ def dry_run(checked: Checked) -> str:
         _space(checked.space),
         "",
         f"data      {plan.data} ({data.source})",
-        f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}",
-        f"classes   {' '.join(map(str, data.counts))} training images",
+        f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}"
+        + (", SELECTED ON TEST" if data.selected_on == "test" else ""),
+        f"classes   {_class_counts(data.counts)}",
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         f"teacher   {plan.teacher}, {plan.teacher_form}, {plan.teacher_views} views an image",
         f"student   {plan.student}, {plan.epochs} epochs",
@@ -55,10 +66,19 @@ def dry_run(checked: Checked) -> str:
         "divided by your workers",
         f"folder    {checked.folder} (not made: dry run)",
     ]
+    if data.skipped:
+        lines.insert(4, f"skipped   {len(data.skipped)} image files that can not be used; first {data.skipped[0]}")
     if plan.fallback_from:
         note = f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}"
         lines.insert(2, textwrap.fill(note, 80, subsequent_indent=" " * 10, break_long_words=False))
     return "\n".join(lines)
+
+
+def _class_counts(counts: tuple[int, ...]) -> str:
+    """Every class's count where they fit a line or two, else their number and range."""
+    if len(counts) <= _MOST_COUNTS:
+        return f"{' '.join(map(str, counts))} training images"
+    return f"{len(counts)} classes of {max(counts)} to {min(counts)} training images"
 
 
 def _estimate_s(checked: Checked, n_confirm: int) -> float:

@@ -4,15 +4,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from search_spaces import SearchSpace
 from study import schema
 from study.hardware import git_commit, hardware, versions
 from study.plan import StudyPlan
-from study.preflight import Checked
+from study.preflight import Checked, check_teacher_fit
 from trainables.cckd.data import load_data, parse_data
-from trainables.cckd.errors import DataError, UsageError
+from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.rungs import rungs
-from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.spec import check_teacher
+
+#: Skipped files that study.json names; it counts them all.
+_MOST_NAMED = 100
 
 
 def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
@@ -33,13 +39,15 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
             "spec": str(data.spec),
             "classes": list(data.class_names),
             "n_train": list(data.counts),
-            "n_val": class_sizes(data.val.labels.tolist(), len(data.class_names)),
-            "n_test": class_sizes(data.test.labels.tolist(), len(data.class_names)),
+            "n_val": class_sizes(data.val.labels, len(data.class_names)),
+            "n_test": class_sizes(data.test.labels, len(data.class_names)),
             "split": data.split,
             "selected_on": data.selected_on,
             "source": data.source,
             "sha256": data.sha256,
             "image_shape": list(data.image_shape),
+            "n_skipped": len(data.skipped),
+            "skipped": list(data.skipped[:_MOST_NAMED]),
             "fallback_from": plan.fallback_from,
             "fallback_reason": plan.fallback_reason,
         },
@@ -76,19 +84,27 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
             f"{type(error).__name__}: {error}"
         ) from error
     spec = parse_data(plan.data)
-    data = load_data(spec, data_root=Path(plan.data_root), split=plan.split)
+    data = load_data(spec, data_root=Path(plan.data_root), split=plan.split, skip_corrupt=plan.skip_corrupt)
     if data.sha256 != sha256:
         raise DataError(
             f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "
             f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
         )
-    teacher = TeacherSpec(plan.teacher, plan.teacher_form, plan.teacher_size, plan.teacher_views)
-    return Checked(plan, space, data, teacher, check_teacher(teacher), folder)
+    teacher, before = plan.teacher_spec, manifest.get("teacher") or {}
+    file = check_teacher(teacher)
+    embeddings = check_teacher_fit(teacher, file, data)
+    now_known = {"sha256": file.sha256, "embeddings_sha256": embeddings.sha256 if embeddings else None}
+    for what, found in now_known.items():
+        if before and before.get(what) != found:
+            raise TeacherError(
+                f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
+            )
+    return Checked(plan, space, data, teacher, file, folder, embeddings)
 
 
-def class_sizes(labels: list[int], n_classes: int) -> list[int]:
+def class_sizes(labels: NDArray[np.int64], n_classes: int) -> list[int]:
     """Images of each class, length C."""
-    return [labels.count(class_id) for class_id in range(n_classes)]
+    return np.bincount(labels, minlength=n_classes).tolist()
 
 
 def now() -> str:

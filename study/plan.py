@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from trainables.cckd.config import training_settings
+from trainables.cckd.teacher.spec import TeacherSpec
 
 SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
 PRUNERS = ("none", "median", "asha", "hyperband")
@@ -21,6 +22,7 @@ class StudyPlan:
         n_sobol: Sobol trials after the reference point.
         overrides: `--set` values: fixed knobs and training settings.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
+        skip_corrupt: leave out image files that can not be used, rather than refuse the set.
         storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
     """
 
@@ -41,6 +43,12 @@ class StudyPlan:
     confirm_top: int
     confirm_seeds: int
     seed: int
+    teacher_weights: str | None = None
+    teacher_embeddings: str | None = None
+    teacher_prior: str = "val"
+    teacher_prior_smoothing: float = 0.0
+    teacher_targets: str = "in_fold"
+    teacher_folds: int = 5
     device: str = "auto"
     address: str = "local"
     cpus_per_trial: float = 1.0
@@ -48,6 +56,7 @@ class StudyPlan:
     max_concurrent: int | None = None
     storage: str | None = None
     verbose: bool = False
+    skip_corrupt: bool = False
     fallback_from: str | None = None
     fallback_reason: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +69,22 @@ class StudyPlan:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Inverse of `to_json`; unknown keys raise TypeError, so an altered manifest is noticed."""
         return cls(**plain)
+
+    @property
+    def teacher_spec(self) -> TeacherSpec:
+        """The teacher that the `teacher` fields ask for."""
+        return TeacherSpec(
+            name=self.teacher,
+            form=self.teacher_form,
+            size=self.teacher_size,
+            views=self.teacher_views,
+            prior=self.teacher_prior,
+            prior_smoothing=self.teacher_prior_smoothing,
+            weights=self.teacher_weights,
+            embeddings=self.teacher_embeddings,
+            targets=self.teacher_targets,
+            folds=self.teacher_folds,
+        )
 
     @property
     def training(self) -> dict[str, Any]:

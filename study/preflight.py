@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from search_spaces import SearchSpace, SpaceError, get_space
 from study.command import resume_command
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
@@ -27,7 +29,10 @@ from trainables.cckd.data import (
 )
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
-from trainables.cckd.teacher.spec import TeacherFile, TeacherSpec, check_teacher
+from trainables.cckd.teacher.check import check_fit
+from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.weights import TeacherFile
 
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
@@ -48,6 +53,7 @@ class Checked:
     teacher: TeacherSpec
     teacher_file: TeacherFile
     folder: Path
+    embeddings: ClassEmbeddings | None = None
 
 
 class _Faults:
@@ -101,7 +107,15 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             form=args.teacher_form,
             size=numbers["teacher_size"],
             views=numbers["teacher_views"] or 1,
+            prior=args.teacher_prior,
+            prior_smoothing=numbers["teacher_prior_smoothing"] or 0.0,
+            weights=args.teacher_weights and str(_absolute(args.teacher_weights)),
+            embeddings=args.teacher_embeddings and str(_absolute(args.teacher_embeddings)),
+            targets=args.teacher_targets,
+            folds=numbers["teacher_folds"] or TeacherSpec.folds,
         )
+        if args.teacher_folds is not None and teacher.targets != "out_of_fold":
+            faults.add(f"--teacher-folds goes with --teacher-targets out_of_fold; got {args.teacher_targets!r}")
         teacher_file = check_teacher(teacher)
     overrides = _overrides(args.overrides, space, faults)
     folder = _folder(args, faults)
@@ -114,7 +128,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
-    plan = _plan(args, numbers, space, spec, overrides)
+    plan = _plan(args, numbers, space, spec, teacher, overrides)
     _check_settings(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, spec, args)
@@ -125,7 +139,15 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
-    return Checked(plan, space, data, teacher, teacher_file, folder)
+    embeddings = check_teacher_fit(teacher, teacher_file, data)
+    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings)
+
+
+def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
+    """Hold the teacher against the data's classes; return the class embeddings of a zero_shot teacher."""
+    return check_fit(
+        teacher, file, class_names=data.class_names, counts=data.counts, val_labels=np.asarray(data.val.labels)
+    )
 
 
 def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
@@ -134,6 +156,8 @@ def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
         "epochs": (int, 1),
         "teacher_size": (int, 8),
         "teacher_views": (int, 1),
+        "teacher_prior_smoothing": (float, 0),
+        "teacher_folds": (int, 2),
         "confirm_top": (int, 1),
         "confirm_seeds": (int, 0),
         "seed": (int, 0),
@@ -234,6 +258,7 @@ def _plan(
     numbers: dict[str, Any],
     space: SearchSpace,
     spec: DataSpec,
+    teacher: TeacherSpec,
     overrides: dict[str, Any],
 ) -> StudyPlan:
     trials = numbers["trials"] or space.default_trials
@@ -245,10 +270,16 @@ def _plan(
         data=str(spec),
         data_root=str(_absolute(args.data_root)),
         split=args.split,
-        teacher=args.teacher,
-        teacher_form=args.teacher_form,
-        teacher_size=numbers["teacher_size"],
-        teacher_views=numbers["teacher_views"],
+        teacher=teacher.name,
+        teacher_form=teacher.form,
+        teacher_size=teacher.size,
+        teacher_views=teacher.views,
+        teacher_weights=teacher.weights,
+        teacher_embeddings=teacher.embeddings,
+        teacher_prior=teacher.prior,
+        teacher_prior_smoothing=teacher.prior_smoothing,
+        teacher_targets=teacher.targets,
+        teacher_folds=teacher.folds,
         student=args.student,
         trials=trials,
         epochs=numbers["epochs"] or spec.info.default_epochs,
@@ -265,6 +296,7 @@ def _plan(
         max_concurrent=numbers["max_concurrent"],
         storage=None if args.storage is None else str(_absolute(args.storage)),
         verbose=args.verbose,
+        skip_corrupt=args.skip_corrupt,
         overrides=overrides,
     )
 
@@ -289,7 +321,7 @@ def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[St
     """Load the data; where the default set cannot be had and none was named, fall back to digits_lt."""
     root = Path(plan.data_root)
     try:
-        return plan, load_data(spec, data_root=root, split=plan.split)
+        return plan, load_data(spec, data_root=root, split=plan.split, skip_corrupt=plan.skip_corrupt)
     except DataUnavailableError as error:
         if args.data is not None:
             raise

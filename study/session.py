@@ -127,6 +127,13 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
     progress.say(
         f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
     )
+    if data.selected_on == "test":
+        progress.say("NOTE     D_val is the test set itself: every number is selected on test")
+    if data.skipped:
+        progress.say(
+            f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
+        )
+        log.warning("image files left out:\n%s", "\n".join(data.skipped))
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         f"then {plan.confirm_seeds} seeds an entry on test"

@@ -1,5 +1,6 @@
-"""Data sets: names and options (spec, registry), their files (fashion, digits, fetch), splits and views."""
+"""Data sets: names and options (spec, registry), their files, splits, the scan of image files, and views."""
 
+from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.data.sets import DataSetInfo, DataUnavailableError, ImageSet
@@ -11,6 +12,7 @@ __all__ = [
     "DataSetInfo",
     "DataSpec",
     "DataUnavailableError",
+    "ImageFiles",
     "ImageSet",
     "LongTailData",
     "apply_views",

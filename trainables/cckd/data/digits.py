@@ -1,18 +1,19 @@
 """digits_lt: scikit-learn's 1,797 handwritten digits of 8x8 pixels, for tests and smoke runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from trainables.cckd.data.sets import DataSetInfo, ImageSet, RawData
+from trainables.cckd.data.sets import DataSetInfo, ImageSet, OptionValue, RawData
 from trainables.cckd.longtail import cut
 
 N_TEST = 40  # per class; the set has no test part of its own
 _BRIGHTEST = 16  # scikit-learn keeps pixels as 0..16
 
 
-def read_digits(data_root: Path, download: bool) -> RawData:
+def read_digits(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
     """Read the digits that scikit-learn ships, 40 a class set apart as test, without root or network."""
     from sklearn.datasets import load_digits  # a second of imports, only for those who use the set
 

@@ -1,15 +1,19 @@
 """fashion_mnist_lt: photographs of clothing, 28x28 grey (Xiao, Rasul and Vollgraf, arXiv 1708.07747)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from trainables.cckd.data.fetch import DEBIAN, RAW_FOLDER, TORCHVISION
+from trainables.cckd.data.fetch import debian_fetcher, torchvision_fetcher
 from trainables.cckd.data.idx import read_idx
-from trainables.cckd.data.sets import DataSetInfo, DataUnavailableError, ImageSet, RawData
+from trainables.cckd.data.sets import DataSetInfo, ImageSet, OptionValue, RawData
+from trainables.cckd.data.sources import locate
 from trainables.cckd.errors import DataError
 
+#: Where torchvision keeps the files under its root; downloads are put there.
+RAW_FOLDER = Path("FashionMNIST") / "raw"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 #: torchvision's names, in label order.
@@ -23,9 +27,13 @@ _FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _NAMES = tuple(name for names in _FILES.values() for name in names)
+_PACKED = tuple(f"{name}.gz" for name in _NAMES)
+
+TORCHVISION = torchvision_fetcher("FashionMNIST", RAW_FOLDER, _PACKED, limit_s=180)
+DEBIAN = debian_fetcher("dataset-fashion-mnist", DEBIAN_FOLDER.relative_to("/"), RAW_FOLDER, _PACKED)
 
 
-def read_fashion_mnist(data_root: Path, download: bool) -> RawData:
+def read_fashion_mnist(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
     """Read the four idx files from the first place that has them.
 
     In order: torchvision's folder under `data_root`; Debian's package dataset-fashion-mnist; where `download`
@@ -35,28 +43,17 @@ def read_fashion_mnist(data_root: Path, download: bool) -> RawData:
         DataUnavailableError: no place had them; lists the places.
         DataError: a file that is not what it should be.
     """
-    raw_folder, tried = data_root / RAW_FOLDER, []
-    for folder, label in (
-        (raw_folder, "torchvision's folder"),
-        (DEBIAN_FOLDER, "Debian's dataset-fashion-mnist"),
-    ):
-        missing = _missing(folder)
-        if not missing:
-            return _read(folder, f"{label}, {folder}")
-        tried.append(f"{label}, {folder}: {len(missing)} of {len(_NAMES)} files missing ({missing[0]} first)")
-    names = tuple(f"{name}.gz" for name in _NAMES)
-    for fetcher in (TORCHVISION, DEBIAN):
-        if not download:
-            tried.append(f"{fetcher.label}: not tried, downloads are switched off")
-            continue
-        try:
-            fetcher.fetch(data_root, names)
-        except OSError as error:
-            tried.append(f"{fetcher.label}: {error}")
-            continue
-        return _read(raw_folder, f"{fetcher.label}, kept in {raw_folder}")
-    advice = f"install Debian's package dataset-fashion-mnist or put {', '.join(names)} into {raw_folder}"
-    raise DataUnavailableError(["fashion_mnist_lt: its files could not be had; tried", *tried, advice])
+    raw_folder = data_root / RAW_FOLDER
+    folder, source = locate(
+        "fashion_mnist_lt",
+        {"torchvision's folder": raw_folder, "Debian's dataset-fashion-mnist": DEBIAN_FOLDER},
+        _missing,
+        fetchers=(TORCHVISION, DEBIAN),
+        data_root=data_root,
+        download=download,
+        advice=f"install Debian's package dataset-fashion-mnist or put {', '.join(_PACKED)} into {raw_folder}",
+    )
+    return _read(folder, source)
 
 
 def _missing(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Two ways to download Fashion-MNIST: torchvision's mirror, and Debian's archive without being root.
+"""Ways to download a published set: torchvision's mirrors, and Debian's archive without being root.
 
 Each works in a temporary folder and moves whole files into place at the end, so a broken download leaves
 nothing behind; each runs in its own process group with a time limit, so a dead network costs seconds, not
@@ -14,23 +14,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Where torchvision keeps the files under its root; both ways put them there.
-RAW_FOLDER = Path("FashionMNIST") / "raw"
-
 _CONNECT_S = 10
-_TOTAL_S = 180.0  # 30 MB over a slow line
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Commands run in order in an empty folder, after which the files lie in `result` under that folder."""
+    """Commands run in order in an empty folder; the files they bring are moved under the data root.
+
+    Attributes:
+        label: what a message calls this way.
+        commands: programs with their arguments.
+        result: where the files lie afterwards, relative to that empty folder.
+        target: where they are to lie, relative to the data root.
+        names: the files.
+        limit_s: seconds a command may take.
+    """
 
     label: str
     commands: tuple[tuple[str, ...], ...]
     result: Path
+    target: Path
+    names: tuple[str, ...]
+    limit_s: float = 180.0  # 30 MB over a slow line
 
-    def fetch(self, data_root: Path, names: Sequence[str]) -> None:
-        """Put the files `names` into RAW_FOLDER under `data_root`.
+    def fetch(self, data_root: Path) -> Path:
+        """Put the files under `data_root` and return their folder.
 
         Raises:
             OSError: no such program, no network, time over, or a file missing afterwards; the message is one
@@ -39,44 +47,49 @@ class Fetcher:
         data_root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=data_root) as folder:
             for command in self.commands:
-                _run(command, Path(folder))
-            absent = [name for name in names if not (Path(folder) / self.result / name).is_file()]
+                _run(command, Path(folder), limit_s=self.limit_s)
+            absent = [name for name in self.names if not (Path(folder) / self.result / name).is_file()]
             if absent:
                 raise OSError(f"it brought no {', '.join(absent)}")
-            (data_root / RAW_FOLDER).mkdir(parents=True, exist_ok=True)
-            for name in names:
-                os.replace(Path(folder) / self.result / name, data_root / RAW_FOLDER / name)
+            (data_root / self.target).mkdir(parents=True, exist_ok=True)
+            for name in self.names:
+                os.replace(Path(folder) / self.result / name, data_root / self.target / name)
+        return data_root / self.target
 
 
-# A process of its own: torchvision sets no time-out, prints, and would bring torch into the caller.
-TORCHVISION = Fetcher(
-    label="torchvision's download",
-    commands=(
-        (
-            sys.executable,
-            "-c",
-            f"import socket; socket.setdefaulttimeout({_CONNECT_S}); "
-            "from torchvision.datasets import FashionMNIST; FashionMNIST('.', download=True)",
+def torchvision_fetcher(data_set: str, folder: Path, names: Sequence[str], *, limit_s: float) -> Fetcher:
+    """torchvision's download of one of its classes, kept in the folder where torchvision keeps it."""
+    # A process of its own: torchvision sets no time-out, prints, and would bring torch into the caller.
+    code = (
+        f"import socket; socket.setdefaulttimeout({_CONNECT_S}); "
+        f"from torchvision.datasets import {data_set}; {data_set}('.', download=True)"
+    )
+    return Fetcher(
+        label="torchvision's download",
+        commands=((sys.executable, "-c", code),),
+        result=folder,
+        target=folder,
+        names=tuple(names),
+        limit_s=limit_s,
+    )
+
+
+def debian_fetcher(package: str, unpacked: Path, folder: Path, names: Sequence[str]) -> Fetcher:
+    """`apt-get download` of a package of data, unpacked without being root."""
+    options = ("-o", f"Acquire::http::Timeout={_CONNECT_S}", "-o", "Acquire::Retries=0")
+    return Fetcher(
+        label=f"apt-get download {package}",
+        commands=(
+            ("apt-get", *options, "download", package),
+            ("sh", "-c", f"dpkg -x {package}_*.deb unpacked"),
         ),
-    ),
-    result=RAW_FOLDER,
-)
-
-DEBIAN = Fetcher(
-    label="apt-get download dataset-fashion-mnist",
-    commands=(
-        (
-            "apt-get",
-            *("-o", f"Acquire::http::Timeout={_CONNECT_S}", "-o", "Acquire::Retries=0"),
-            *("download", "dataset-fashion-mnist"),
-        ),
-        ("sh", "-c", "dpkg -x dataset-fashion-mnist_*.deb unpacked"),
-    ),
-    result=Path("unpacked/usr/share/datasets/fashion-mnist"),
-)
+        result=Path("unpacked") / unpacked,
+        target=folder,
+        names=tuple(names),
+    )
 
 
-def _run(command: Sequence[str], folder: Path, *, limit_s: float = _TOTAL_S) -> None:
+def _run(command: Sequence[str], folder: Path, *, limit_s: float) -> None:
     """Run `command` in `folder` quietly; raise OSError with the last line it wrote to standard error."""
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(

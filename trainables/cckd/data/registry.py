@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from trainables.cckd.data import digits, fashion
+from trainables.cckd.data import cifar, digits, fashion, published, users
 from trainables.cckd.data.sets import DataSetInfo
 
 #: name -> entry, in the order they are listed; the first is the default set.
-DATA_SETS: Mapping[str, DataSetInfo] = MappingProxyType({info.name: info for info in (fashion.INFO, digits.INFO)})
+DATA_SETS: Mapping[str, DataSetInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (fashion.INFO, digits.INFO, cifar.CIFAR10, cifar.CIFAR100, *published.INFOS, *users.INFOS)
+    }
+)
 
 
 def list_data() -> tuple[DataSetInfo, ...]:

@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.errors import DataError
 
 OptionValue = int | float | str
@@ -31,17 +33,30 @@ class ImageSet:
         """The samples at `indices`, in that order."""
         return ImageSet(self.images[indices], self.labels[indices])
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What the set's hash covers."""
+        return self.images, self.labels
+
+
+Images = ImageSet | ImageFiles
+
 
 @dataclass(frozen=True, eq=False)
 class RawData:
-    """A set as published: the pool that training images (and a hold-out) come from, and the test set.
+    """A set as published: the pool that training images (and a hold-out) come from, the test set, perhaps a val set.
 
-    `source` says in one line where it was found.
+    Attributes:
+        source: where it was found, one line.
+        val: the set's own validation set, where it has one.
+        class_names: C names, of a set whose classes only its files know.
     """
 
-    pool: ImageSet
-    test: ImageSet
+    pool: Images
+    test: Images
     source: str
+    val: Images | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,26 +65,30 @@ class DataSetInfo:
 
     Attributes:
         name, description: what `--list-data` prints.
-        class_names: C names, in label order.
-        options: option -> default value; the value's type is the option's type.
+        class_names: C names, in label order; None where they come from the files.
+        options: option -> default value; the value's type is the option's type. An empty text is an option not
+            given.
+        required: options without a default.
         default_epochs: epochs of a trial unless told otherwise.
         splits: split modes that make sense for this set, the default first.
-        n_holdout: images per class that `holdout` takes from the training pool as D_val.
-        padding: pixels by which a training view may be shifted.
+        n_holdout: images per class that `holdout` takes from the training pool as D_val, unless an option
+            `holdout` says otherwise.
+        padding: pixels by which a training view may be shifted; 0 for files, whose views are crops.
         flip: whether a training view may be mirrored left to right.
-        read: (data root, may download) -> RawData; raises DataUnavailableError.
+        read: (data root, may download, options) -> RawData; raises DataUnavailableError.
     """
 
     name: str
     description: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None
     options: Mapping[str, OptionValue]
     default_epochs: int
     splits: tuple[str, ...]
     n_holdout: int
     padding: int
     flip: bool
-    read: Callable[[Path, bool], RawData]
+    read: Callable[[Path, bool, Mapping[str, OptionValue]], RawData]
+    required: tuple[str, ...] = ()
 
     @property
     def default_split(self) -> str:
@@ -77,11 +96,11 @@ class DataSetInfo:
         return self.splits[0]
 
 
-def hash_sets(sets: Mapping[str, ImageSet]) -> str:
-    """SHA-256 over the names, shapes and bytes of all images and labels."""
+def hash_sets(sets: Mapping[str, Images]) -> str:
+    """SHA-256 over the names of the sets and the shapes and bytes of their arrays."""
     digest = hashlib.sha256()
     for name, of_set in sets.items():
-        for array in (of_set.images, of_set.labels):
+        for array in of_set.arrays:
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

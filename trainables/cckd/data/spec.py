@@ -1,6 +1,7 @@
 """A data set as named on the command line, `NAME[:key=value,...]`, with every option filled in."""
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,12 @@ from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.data.sets import DataSetInfo, OptionValue
 from trainables.cckd.errors import DataError
 from trainables.cckd.longtail import class_counts
+
+#: What an option means does not depend on the set that has it. Paths are made absolute, so that a study can be
+#: resumed from another folder.
+_PATHS = ("path", "root", "lists", "train", "val", "test")
+_CHOICES = {"groups": ("counts", "ir100")}
+_LIMITS = {"size": (8, 1024), "crop_scale": (0.01, 1), "holdout": (1, 1_000_000)}
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class DataSpec:
     options: Mapping[str, OptionValue]
 
     def __str__(self) -> str:
-        pairs = ",".join(f"{key}={str(value).removesuffix('.0')}" for key, value in self.options.items())
+        pairs = ",".join(f"{key}={_text(value)}" for key, value in self.options.items() if value != "")
         return f"{self.name}:{pairs}"
 
     @property
@@ -27,20 +34,41 @@ class DataSpec:
         return DATA_SETS[self.name]
 
     @property
-    def counts(self) -> tuple[int, ...]:
-        """Training images of each class under these options, (C,)."""
+    def n_holdout(self) -> int:
+        """Images per class that the split mode `holdout` takes from the training pool."""
+        return int(self.options.get("holdout", self.info.n_holdout))
+
+    def tail(self, n_classes: int) -> tuple[int, ...] | None:
+        """Training images of each class to cut, (C,), or None where every image is kept.
+
+        Raises:
+            DataError: options outside their domain; lists every fault.
+        """
         options = self.options
-        return class_counts(
-            int(options["n_max"]), len(self.info.class_names), float(options["ir"]), str(options["imb_type"])
-        )
+        if "n_max" not in options:
+            return None
+        n_max, ir, imb_type = int(options["n_max"]), float(options["ir"]), str(options["imb_type"])
+        if n_max == self.info.options["n_max"] == 0:
+            class_counts(n_classes, n_classes, 1.0 if ir >= 1 else ir, imb_type)  # for the faults of ir and imb_type
+            if ir != 1:
+                raise DataError(
+                    f"ir needs n_max, the images of the first class, to cut a long tail; got only ir={ir:g}"
+                )
+            return None
+        return class_counts(n_max, n_classes, ir, imb_type)
+
+    @property
+    def group_counts(self) -> tuple[int, ...] | None:
+        """Counts that the groups are cut on, where these are not the training set's own."""
+        return class_counts(500, 100, 100) if self.options.get("groups") == "ir100" else None
 
 
 def parse_data(text: str) -> DataSpec:
     """Read `NAME` or `NAME:key=value,...`, filling gaps with the set's defaults.
 
     Raises:
-        DataError: unknown name or option, an option given twice, a value of the wrong kind or range; `faults`
-            lists all of them with the choices.
+        DataError: unknown name or option, an option missing or given twice, a value of the wrong kind or range;
+            `faults` lists all of them with the choices.
     """
     name, _, tail = text.strip().partition(":")
     if name not in DATA_SETS:
@@ -61,16 +89,34 @@ def parse_data(text: str) -> DataSpec:
         else:
             kind = type(info.options[key])
             try:
-                options[key] = kind(value)
+                options[key] = os.path.abspath(os.path.expanduser(value)) if key in _PATHS else kind(value)
             except ValueError:
                 wanted = "a whole number" if kind is int else "a number"
                 faults.append(f"{name}: option {key} must be {wanted}; got {value!r}")
         seen.add(key)
     spec = DataSpec(name, options)
-    try:
-        spec.counts  # noqa: B018 - computed for its faults
-    except DataError as error:
-        faults += [f"{name}: {fault}" for fault in error.faults]
+    faults += [f"{name}: {fault}" for fault in _domain_faults(spec, seen)]
     if faults:
         raise DataError(faults)
     return spec
+
+
+def _domain_faults(spec: DataSpec, given: set[str]) -> list[str]:
+    options = spec.options
+    faults = [f"option {key} must be given" for key in spec.info.required if key not in given]
+    for key, choices in _CHOICES.items():
+        if key in options and options[key] not in choices:
+            faults.append(f"option {key} must be one of {', '.join(choices)}; got {options[key]!r}")
+    for key, (least, most) in _LIMITS.items():
+        if key in options and not least <= float(options[key]) <= most:
+            faults.append(f"option {key} must be from {least} to {most}; got {_text(options[key])}")
+    try:
+        # Where the files know the classes, two will do: whether a tail can be cut does not depend on their number.
+        spec.tail(len(spec.info.class_names or (0, 1)))
+    except DataError as error:
+        faults += error.faults
+    return faults
+
+
+def _text(value: OptionValue) -> str:
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

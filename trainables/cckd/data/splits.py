@@ -7,7 +7,8 @@ images, whatever else differs between them.
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.sets import DataSetInfo, ImageSet, RawData
+from trainables.cckd.data.sets import DataSetInfo, Images, RawData
+from trainables.cckd.data.wording import first_few
 from trainables.cckd.errors import DataError
 from trainables.cckd.longtail import cut
 
@@ -36,23 +37,62 @@ def resolve_split(info: DataSetInfo, split: str | None) -> str:
     return split
 
 
-def split_sets(raw: RawData, info: DataSetInfo, split: str) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Return (training pool, D_val, test) under a resolved split mode.
+def available_split(info: DataSetInfo, split: str | None, raw: RawData) -> str:
+    """`resolve_split`, now that the files are known: where a set brings no val, its default is to hold out.
 
     Raises:
-        DataError: a class with too few images to hold out.
+        DataError: as `resolve_split`, or 'own' asked of a set without a val.
     """
-    n_classes = len(info.class_names)
+    mode = resolve_split(info, split)
+    if mode != "own" or raw.val is not None:
+        return mode
+    if split is None:
+        return "holdout"
+    others = ", ".join(choice for choice in info.splits if choice != "own")
+    raise DataError(f"the split 'own' needs a val set, and {raw.source} has none; choices: {others}")
+
+
+def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_holdout: int) -> tuple[Images, ...]:
+    """Return (training pool, D_val, test) under a split mode from `available_split`.
+
+    Args:
+        raw: the set as published.
+        split: the mode.
+        class_names: C names, for the faults.
+        n_holdout: images per class that `holdout` takes.
+
+    Raises:
+        DataError: a class with too few images to hold out, or to halve.
+    """
+    n_classes = len(class_names)
     rng = np.random.RandomState(SPLIT_SEED)
     if split == "holdout":
-        held = cut(raw.pool.labels, (info.n_holdout,) * n_classes, rng)
+        per_class = np.bincount(raw.pool.labels, minlength=n_classes)
+        _check_each(
+            per_class,
+            n_holdout + 1,
+            class_names,
+            f"the hold-out must be smaller than the smallest class of the training images; it takes {n_holdout} "
+            "a class, but",
+        )
+        held = cut(raw.pool.labels, (n_holdout,) * n_classes, rng)
         return raw.pool.take(_rest(held, len(raw.pool))), raw.pool.take(held), raw.test
     if split == "split_test":
         per_class = np.bincount(raw.test.labels, minlength=n_classes)
+        _check_each(per_class, 2, class_names, "the split 'split_test' needs 2 test images of every class, but")
         half = cut(raw.test.labels, (per_class // 2).tolist(), rng)
         return raw.pool, raw.test.take(half), raw.test.take(_rest(half, len(raw.test)))
+    if split == "own":
+        assert raw.val is not None, "available_split lets 'own' pass only with a val set"
+        return raw.pool, raw.val, raw.test
     assert split == "paper", split
     return raw.pool, raw.test, raw.test
+
+
+def _check_each(per_class: NDArray[np.int64], least: int, class_names: tuple[str, ...], rule: str) -> None:
+    short = [f"class {c} ({class_names[c]}) has {per_class[c]}" for c in np.flatnonzero(per_class < least).tolist()]
+    if short:
+        raise DataError(f"{rule} {first_few(short)}")
 
 
 def _rest(taken: NDArray[np.int64], n_total: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from trainables.cckd.data.splits import split_sets
 from trainables.cckd.errors import DataError
 
 NOWHERE = Path("/nonexistent")
-DIGITS = parse_data("digits_lt").info
+NAMES = tuple("0123456789")
 
 
 def _load(text: str = "digits_lt", *, split: str | None = None, seed: int = 0) -> LongTailData:
@@ -47,7 +47,7 @@ def test_digits_have_the_documented_sizes() -> None:
 def test_digits_keep_scikit_learns_pixels() -> None:
     from sklearn.datasets import load_digits
 
-    raw = read_digits(NOWHERE, False)
+    raw = read_digits(NOWHERE, False, {})
     every = np.concatenate([raw.pool.images, raw.test.images])[:, 0]
     original = np.rint(load_digits().images * 255 / 16).astype(np.uint8)
     assert sorted(image.tobytes() for image in every) == sorted(image.tobytes() for image in original)
@@ -57,7 +57,7 @@ def test_digits_keep_scikit_learns_pixels() -> None:
     ("split", "sizes"), [("holdout", (60, 40, 30)), ("split_test", (100, 10, 20)), ("paper", (100, 30, 30))]
 )
 def test_splits_have_their_sizes_and_share_no_image(split: str, sizes: tuple[int, int, int]) -> None:
-    sets = split_sets(_numbered(10, 3), replace(DIGITS, n_holdout=4), split)
+    sets = split_sets(_numbered(10, 3), split, class_names=NAMES, n_holdout=4)
     assert tuple(len(of_set) for of_set in sets) == sizes
     pool, val, test = (_values(of_set) for of_set in sets)
     assert not pool & val
@@ -67,9 +67,27 @@ def test_splits_have_their_sizes_and_share_no_image(split: str, sizes: tuple[int
         assert len(set(np.bincount(of_set.labels, minlength=10))) == 1
 
 
+def test_own_takes_the_sets_val_and_leaves_pool_and_test_whole() -> None:
+    raw = replace(_numbered(10, 3), val=_numbered(2, 1).test)
+    pool, val, test = split_sets(raw, "own", class_names=NAMES, n_holdout=4)
+    assert (pool, val, test) == (raw.pool, raw.val, raw.test)
+
+
+def test_a_hold_out_that_would_leave_a_class_empty_is_refused_by_class() -> None:
+    raw = _numbered(10, 3)
+    raw = replace(raw, pool=raw.pool.take(np.flatnonzero((raw.pool.labels != 3) | (np.arange(100) < 50))))
+    with pytest.raises(DataError, match=r"smaller than the smallest class.*takes 5 a class, but class 3 \(3\) has 5$"):
+        split_sets(raw, "holdout", class_names=NAMES, n_holdout=5)
+
+
+def test_a_test_set_of_one_image_a_class_can_not_be_halved() -> None:
+    with pytest.raises(DataError, match=r"needs 2 test images of every class, but class 0 \(0\) has 1"):
+        split_sets(_numbered(10, 1), "split_test", class_names=NAMES, n_holdout=4)
+
+
 def test_the_long_tail_is_cut_from_what_the_hold_out_leaves() -> None:
-    raw = read_digits(NOWHERE, False)
-    pool, val, _ = split_sets(raw, DIGITS, "holdout")
+    raw = read_digits(NOWHERE, False, {})
+    pool, val, _ = split_sets(raw, "holdout", class_names=NAMES, n_holdout=40)
     assert len(pool) + len(val) == len(raw.pool)
     kept = {image.tobytes() for image in pool.images}
     assert all(image.tobytes() in kept for image in _load().train.images)

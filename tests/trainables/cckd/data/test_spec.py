@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ def test_gaps_are_filled_with_the_sets_defaults() -> None:
 
 
 @given(
-    st.sampled_from([info.name for info in list_data()]),
+    st.sampled_from([info.name for info in list_data() if info.options.get("n_max")]),
     st.integers(400, 6000),
     st.floats(1, 300),
     st.sampled_from(["exp", "step"]),
@@ -37,7 +38,8 @@ def test_a_spec_survives_pickling() -> None:
 
 def test_an_unknown_set_is_refused_with_the_choices_and_the_close_one() -> None:
     with pytest.raises(
-        DataError, match=r"one of fashion_mnist_lt, digits_lt; got 'fashon_mnist_lt'; did you mean fashion_mnist_lt\?"
+        DataError,
+        match=r"one of fashion_mnist_lt, digits_lt, .*; got 'fashon_mnist_lt'; did you mean fashion_mnist_lt\?",
     ):
         parse_data("fashon_mnist_lt")
 
@@ -63,11 +65,49 @@ def test_a_tail_that_would_leave_a_class_empty_is_refused() -> None:
 
 @pytest.mark.parametrize("info", list_data(), ids=lambda info: info.name)
 def test_every_listed_set_parses_describes_itself_and_has_a_split(info: DataSetInfo) -> None:
-    spec = parse_data(info.name)
-    assert len(spec.counts) == len(info.class_names)
+    spec = parse_data(f"{info.name}:{','.join(f'{key}=x' for key in info.required)}".rstrip(":"))
+    tail = spec.tail(len(info.class_names or "ab"))
+    assert tail is None or len(tail) == len(info.class_names)
     assert info.description.endswith(".")
     assert info.default_epochs > 0
-    assert resolve_split(info, None) == info.default_split == "holdout"
+    assert resolve_split(info, None) == info.default_split == info.splits[0]
+
+
+def test_the_default_splits_are_the_documented_ones() -> None:
+    defaults = {info.name: info.default_split for info in list_data()}
+    assert {name for name, split in defaults.items() if split == "split_test"} == {"cifar10_lt", "cifar100_lt"}
+    assert {name for name, split in defaults.items() if split == "paper"} == {"inat2018"}
+    assert {name for name, split in defaults.items() if split == "holdout"} == {"fashion_mnist_lt", "digits_lt"}
+
+
+def test_paths_become_absolute_and_keep_their_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = parse_data("image_folder:path=sets/v1.0")
+    assert spec.options["path"] == str(tmp_path / "sets" / "v1.0")
+    monkeypatch.chdir("/")
+    assert parse_data(str(spec)) == spec
+
+
+def test_options_that_must_be_given_and_those_out_of_range_are_named_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        parse_data("image_list:root=x,size=4,crop_scale=2,holdout=0,imb_type=linear,ir=0.5")
+    named = ["train must be given", "test must be given", "got 4", "got 2", "got 0", "got 0.5", "got 'linear'"]
+    assert len(caught.value.faults) == len(named)
+    assert all(part in fault for part, fault in zip(named, caught.value.faults, strict=True))
+
+
+def test_an_imbalance_without_n_max_is_refused_for_sets_that_keep_every_image_otherwise() -> None:
+    assert parse_data("image_folder:path=x").tail(7) is None
+    assert parse_data("image_folder:path=x,n_max=40,ir=4").tail(3) == (40, 20, 10)
+    with pytest.raises(DataError, match="ir needs n_max"):
+        parse_data("image_folder:path=x,ir=4")
+
+
+def test_groups_take_the_two_conventions_only() -> None:
+    assert parse_data("cifar100_lt:groups=ir100").group_counts[-1] == 5
+    assert parse_data("cifar100_lt").group_counts is None
+    with pytest.raises(DataError, match="option groups must be one of counts, ir100; got 'lift'"):
+        parse_data("cifar100_lt:groups=lift")
 
 
 def test_a_split_that_makes_no_sense_for_the_set_is_refused_with_the_choices() -> None:

@@ -1,0 +1,151 @@
+"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), cut to a long tail as Cao et al. (LDAM) do.
+
+The published files are Python pickles. A pickle can run any program, so they are read by an unpickler that
+knows arrays and plain values and refuses every other name.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.cckd.data.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
+from trainables.cckd.data.fetch import Fetcher, torchvision_fetcher
+from trainables.cckd.data.sets import DataSetInfo, ImageSet, OptionValue, RawData
+from trainables.cckd.data.sources import locate
+from trainables.cckd.errors import DataError
+
+_SHAPE = (3, 32, 32)  # of an image; a row of the file has these in this order
+
+#: What NumPy's own pickles call, whichever version wrote them and under whichever module's name.
+_REBUILD: Callable[..., Any] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]
+_ALLOWED: Mapping[tuple[str, str], Any] = MappingProxyType(
+    {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): _REBUILD,
+        ("numpy._core.multiarray", "_reconstruct"): _REBUILD,
+        ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),  # bytes, under pickle protocol 2
+    }
+)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Loads arrays, texts, numbers and containers of them; any other name is refused before it is imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what `module.name` stands for, if it is one of the few."""
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
+        return _ALLOWED[module, name]
+
+
+def read_batch(path: Path, label_key: str, n_classes: int) -> ImageSet:
+    """Read one batch file: a dictionary with `data` uint8 (N, 3072) and the labels under `label_key`.
+
+    Raises:
+        DataError: not such a file, or labels beyond the classes; names the file.
+    """
+    try:
+        # latin1 keeps the bytes of arrays that Python 2 wrote
+        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
+        raise DataError(f"{path} can not be read as a CIFAR batch ({type(error).__name__}: {error})") from error
+    if not isinstance(batch, dict) or not {"data", label_key} <= batch.keys():
+        raise DataError(f"{path} must be a CIFAR batch, a dictionary with data and {label_key}")
+    rows, labels = batch["data"], np.asarray(batch[label_key])
+    wanted = (len(labels), int(np.prod(_SHAPE)))
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != wanted:
+        raise DataError(f"{path} must hold bytes of shape {wanted}; got {getattr(rows, 'shape', type(rows).__name__)}")
+    if labels.dtype.kind != "i" or labels.size == 0 or labels.min() < 0 or labels.max() >= n_classes:
+        raise DataError(f"{path} must hold labels in 0..{n_classes - 1}; got {_range(labels)}")
+    return ImageSet(rows.reshape(-1, *_SHAPE), labels.astype(np.int64))
+
+
+def _range(labels: NDArray[Any]) -> str:
+    return f"{labels.min()}..{labels.max()}" if labels.dtype.kind == "i" and labels.size else "none"
+
+
+def _read(
+    data_root: Path,
+    download: bool,
+    options: Mapping[str, OptionValue],
+    *,
+    name: str,
+    fetcher: Callable[[], Fetcher],
+    train: tuple[str, ...],
+    test: str,
+    label_key: str,
+    n_classes: int,
+) -> RawData:
+    """Read the training files, in torchvision's order, and the test file."""
+    fetch = fetcher()
+    own = data_root / fetch.target
+    folder, source = locate(
+        name,
+        {"torchvision's folder": own},
+        lambda folder: [file for file in fetch.names if not (folder / file).is_file()],
+        fetchers=(fetch,),
+        data_root=data_root,
+        download=download,
+        advice=f"unpack the published archive of Python files so that {own} holds {', '.join(fetch.names)}",
+    )
+    batches = [read_batch(folder / file, label_key, n_classes) for file in train]
+    pool = ImageSet(
+        np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
+    )
+    return RawData(pool, read_batch(folder / test, label_key, n_classes), source)
+
+
+_TRAIN10 = tuple(f"data_batch_{number}" for number in range(1, 6))
+FETCH10 = torchvision_fetcher("CIFAR10", Path("cifar-10-batches-py"), (*_TRAIN10, "test_batch"), limit_s=900)
+FETCH100 = torchvision_fetcher("CIFAR100", Path("cifar-100-python"), ("train", "test"), limit_s=900)
+
+CIFAR10 = DataSetInfo(
+    name="cifar10_lt",
+    description="Photographs of animals and vehicles, 32x32 colour, 10 classes, cut to a long tail (CIFAR-10-LT).",
+    class_names=CIFAR10_CLASSES,
+    options=MappingProxyType({"n_max": 5000, "ir": 100.0, "imb_type": "exp"}),
+    default_epochs=200,
+    splits=("split_test", "holdout", "paper"),
+    n_holdout=500,
+    padding=4,
+    flip=True,
+    read=partial(
+        _read,
+        name="cifar10_lt",
+        fetcher=lambda: FETCH10,
+        train=_TRAIN10,
+        test="test_batch",
+        label_key="labels",
+        n_classes=10,
+    ),
+)
+
+CIFAR100 = DataSetInfo(
+    name="cifar100_lt",
+    description="Photographs of things and beings, 32x32 colour, 100 classes, cut to a long tail (CIFAR-100-LT). "
+    "With groups=ir100 the classes keep the groups they have at n_max=500, ir=100.",
+    class_names=CIFAR100_CLASSES,
+    options=MappingProxyType({"n_max": 500, "ir": 100.0, "imb_type": "exp", "groups": "counts"}),
+    default_epochs=200,
+    splits=("split_test", "holdout", "paper"),
+    n_holdout=50,
+    padding=4,
+    flip=True,
+    read=partial(
+        _read,
+        name="cifar100_lt",
+        fetcher=lambda: FETCH100,
+        train=("train",),
+        test="test",
+        label_key="fine_labels",
+        n_classes=100,
+    ),
+)
