@@ -58,8 +58,11 @@ def class_names(train: ImageList, n_classes: int) -> tuple[str, ...]:
     named = [next(iter(folders[label])) for label in range(n_classes) if len(folders[label]) == 1]
     if len(set(named)) < n_classes:
         return tuple(str(label) for label in range(n_classes))
-    shared = next(depth for depth, parts in enumerate(zip(*named, strict=False)) if len(set(parts)) > 1)
-    return tuple("/".join(parts[shared:]) for parts in named)
+    shared = 0
+    while len({parts[shared : shared + 1] for parts in named}) == 1:
+        shared += 1
+    names = tuple("/".join(parts[shared:]) for parts in named)
+    return names if all(names) else tuple(str(label) for label in range(n_classes))
 
 
 def _read(path: Path, faults: list[str]) -> ImageList:
