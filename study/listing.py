@@ -39,8 +39,10 @@ def _data_set(info: DataSetInfo) -> str:
             f"{info.name}:{','.join(given)}",
             _wrap(info.description),
             *([f"  also {', '.join(extra)}"] if extra else []),
-            f"  {classes}, {info.default_epochs} epochs a trial, split {info.default_split}"
-            + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else ""),
+            _wrap(
+                f"{classes}, {info.default_epochs} epochs a trial, split {info.default_split}"
+                + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else "")
+            ),
         ]
     )
 

@@ -1,20 +1,14 @@
-"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), cut to a long tail as Cao et al. (LDAM) do.
+"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), cut to a long tail as LDAM's release does."""
 
-The published files are Python pickles. A pickle can run any program, so they are read by an unpickler that
-knows arrays and plain values and refuses every other name.
-"""
-
-import io
-import pickle
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trainables.cckd.data.batch_pickle import load_batch
 from trainables.cckd.data.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
 from trainables.cckd.data.fetch import Fetcher, torchvision_fetcher
 from trainables.cckd.data.sets import DataSetInfo, ImageSet, OptionValue, RawData
@@ -23,28 +17,6 @@ from trainables.cckd.errors import DataError
 
 _SHAPE = (3, 32, 32)  # of an image; a row of the file has these in this order
 
-#: What NumPy's own pickles call, whichever version wrote them and under whichever module's name.
-_REBUILD: Callable[..., Any] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]
-_ALLOWED: Mapping[tuple[str, str], Any] = MappingProxyType(
-    {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _REBUILD,
-        ("numpy._core.multiarray", "_reconstruct"): _REBUILD,
-        ("_codecs", "encode"): lambda text, encoding: text.encode(encoding),  # bytes, under pickle protocol 2
-    }
-)
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Loads arrays, texts, numbers and containers of them; any other name is refused before it is imported."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what `module.name` stands for, if it is one of the few."""
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
-        return _ALLOWED[module, name]
-
 
 def read_batch(path: Path, label_key: str, n_classes: int) -> ImageSet:
     """Read one batch file: a dictionary with `data` uint8 (N, 3072) and the labels under `label_key`.
@@ -52,24 +24,18 @@ def read_batch(path: Path, label_key: str, n_classes: int) -> ImageSet:
     Raises:
         DataError: not such a file, or labels beyond the classes; names the file.
     """
-    try:
-        # latin1 keeps the bytes of arrays that Python 2 wrote
-        batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise DataError(f"{path} can not be read as a CIFAR batch ({type(error).__name__}: {error})") from error
-    if not isinstance(batch, dict) or not {"data", label_key} <= batch.keys():
-        raise DataError(f"{path} must be a CIFAR batch, a dictionary with data and {label_key}")
-    rows, labels = batch["data"], np.asarray(batch[label_key])
-    wanted = (len(labels), int(np.prod(_SHAPE)))
-    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != wanted:
+    batch = load_batch(path)
+    if not {"data", label_key} <= batch.keys():
+        raise DataError(f"{path} must be a CIFAR batch, a dictionary with data and {label_key}; got {[*batch]}")
+    rows, labels = batch["data"], batch[label_key]
+    if not isinstance(labels, list) or not labels or not all(type(label) is int for label in labels):
+        raise DataError(f"{path} must hold a list of whole numbers under {label_key}")
+    if min(labels) < 0 or max(labels) >= n_classes:
+        raise DataError(f"{path} must hold labels in 0..{n_classes - 1}; got {min(labels)}..{max(labels)}")
+    wanted = (len(labels), prod(_SHAPE))
+    if not isinstance(rows, np.ndarray) or rows.shape != wanted:
         raise DataError(f"{path} must hold bytes of shape {wanted}; got {getattr(rows, 'shape', type(rows).__name__)}")
-    if labels.dtype.kind != "i" or labels.size == 0 or labels.min() < 0 or labels.max() >= n_classes:
-        raise DataError(f"{path} must hold labels in 0..{n_classes - 1}; got {_range(labels)}")
-    return ImageSet(rows.reshape(-1, *_SHAPE), labels.astype(np.int64))
-
-
-def _range(labels: NDArray[Any]) -> str:
-    return f"{labels.min()}..{labels.max()}" if labels.dtype.kind == "i" and labels.size else "none"
+    return ImageSet(rows.reshape(-1, *_SHAPE), np.array(labels, np.int64))
 
 
 def _read(

@@ -1,5 +1,6 @@
 """List files of images, one `relative/path label` a line, as the long-tail releases ship them."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -80,6 +81,8 @@ def _read(path: Path, faults: list[str]) -> ImageList:
             broken.append(number)
             continue
         name = head[0].strip()
+        if "//" in name or "./" in name:
+            name = posixpath.normpath(name)  # one file, one text, so that a path listed twice is noticed
         if name.startswith("/") or ".." in name.split("/"):
             outside.append(name)
         paths.append(name)

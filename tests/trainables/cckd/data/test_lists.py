@@ -36,11 +36,12 @@ def test_paths_and_labels_come_in_the_files_order(tmp_path: Path) -> None:
         ({"test": TEST + "x.jpg 2\n"}, r"test\.txt: labels must lie in 0\.\.1; got 2 \(x\.jpg\)$"),
         ({"train": TRAIN + "x.jpg -1\n"}, r"labels must lie in 0\.\.1; got -1 \(x\.jpg\)$"),
         ({"train": TRAIN + "train/cat/1.jpg 1\n"}, r"a path must be listed once; listed again: train/cat/1\.jpg$"),
+        ({"train": TRAIN + "./train//cat/1.jpg 1\n"}, r"a path must be listed once; listed again: train/cat/1\.jpg$"),
         ({"test": TEST + "train/dog/2.jpg 1\n"}, r"must share no path; both list train/dog/2\.jpg$"),
         ({"test": ""}, r"test\.txt must list at least one image; it lists none$"),
         ({"train": "\n \n"}, r"train\.txt must list at least one image; it lists none$"),
         ({"train": TRAIN + "x.jpg\ny.jpg one\n"}, r"a line must read 'relative/path label'; lines 4, 5 do not$"),
-        ({"train": TRAIN + "/etc/x.jpg 0\na/../../x.jpg 0\n"}, r"stay below the root; got /etc/x\.jpg, a/\.\./\.\./x"),
+        ({"train": TRAIN + "/etc/x.jpg 0\na/../../x.jpg 0\n"}, r"stay below the root; got /etc/x\.jpg, \.\./x"),
         ({"train": "a.jpg 0\nb.jpg 0\n", "test": "c.jpg 0\n"}, r"at least 2 classes; its largest label is 0$"),
     ],
 )
