@@ -1,4 +1,4 @@
-"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), cut to a long tail as LDAM's release does."""
+"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), with the long tail of LDAM's release."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
