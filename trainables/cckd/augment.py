@@ -1,9 +1,12 @@
 """Training images kept on the device as bytes, and the augmented view of each that an epoch uses.
 
-A batch is one gather by advanced indexing. Student and teacher see the same recorded view of a sample.
+A batch is one gather by advanced indexing. Student and teacher see the same recorded view of a sample. Images of
+other sets are streamed (see streamed.py) behind the same two methods.
 """
 
 import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,7 +18,30 @@ from trainables.cckd.errors import DataError
 from trainables.cckd.streams import generator
 
 
-class ResidentImages:
+class TrainingImages(ABC):
+    """Where the pixels of a step come from, and what a network is given of them."""
+
+    def __init__(
+        self, *, pixel_mean: NDArray[np.float64], pixel_std: NDArray[np.float64], device: torch.device
+    ) -> None:
+        self._mean = torch.tensor(255.0 * pixel_mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._scale = torch.tensor(1.0 / (255.0 * pixel_std), dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+    @abstractmethod
+    def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
+        """Yield the views of each of an epoch's S steps: float32 (K, Ch, H, W) in [0, 255], channels_last.
+
+        Args:
+            members: which images, (S, K).
+            views: the view of each, (S, K, 5) as in `TrialData.views`.
+        """
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return (pixels / 255 - mean) / std for pixels (B, Ch, H, W) in [0, 255]."""
+        return (pixels.float() - self._mean) * self._scale
+
+
+class ResidentImages(TrainingImages):
     """All training images on one device, zero-padded by as much as any view reaches outside."""
 
     def __init__(
@@ -32,37 +58,36 @@ class ResidentImages:
         Raises:
             DataError: a view that is not as large as the image.
         """
+        super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
         _, _, self._height, self._width = images.shape
+        self._device = device
         self._padding = _reach(views, self._height, self._width)
         padded = F.pad(resident(images, device), [self._padding] * 4)
         # Pixels beside their channels: a gathered batch is then channels_last without a copy.
         self._pixels = padded.permute(0, 2, 3, 1).contiguous()
         self._rows = torch.arange(self._height, device=device)
         self._columns = torch.arange(self._width, device=device)
-        self._mean = torch.tensor(255.0 * pixel_mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        self._scale = torch.tensor(1.0 / (255.0 * pixel_std), dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
-    def batch(self, indices: Tensor, views: Tensor) -> Tensor:
-        """Return the normalised views: float32 (B, Ch, H, W), channels_last.
+    def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
+        """As in `TrainingImages`: an upload an epoch, then a gather a step."""
+        uploaded = torch.from_numpy(members).to(self._device, non_blocking=True)
+        windows = torch.from_numpy(views).to(self._device, non_blocking=True)
+        for indices, window in zip(uploaded, windows, strict=True):
+            yield self.pixels(indices, window)
+
+    def pixels(self, indices: Tensor, views: Tensor) -> Tensor:
+        """Return the views as float32 (B, Ch, H, W) in [0, 255], channels_last.
 
         Args:
             indices: which images, int64 (B,).
             views: the window of each, integer (B, 5) as in `TrialData.views`.
         """
-        return self.normalise(self.pixels(indices, views))
-
-    def pixels(self, indices: Tensor, views: Tensor) -> Tensor:
-        """Return the views as float32 (B, Ch, H, W) in [0, 255], channels_last; arguments as for `batch`."""
         top, left, _, _, flip = views.long().unbind(dim=1)
         columns = torch.where(flip.bool()[:, None], self._width - 1 - self._columns, self._columns)
         rows = self._padding + top[:, None] + self._rows
         columns = self._padding + left[:, None] + columns
         gathered = self._pixels[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
         return gathered.permute(0, 3, 1, 2).float()
-
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """Return (pixels / 255 - mean) / std for pixels (B, Ch, H, W) in [0, 255]."""
-        return (pixels.float() - self._mean) * self._scale
 
 
 def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray[np.int64]:

@@ -11,13 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainables.cckd.augment import ResidentImages, resident, view_of_epoch
+from trainables.cckd.augment import resident, view_of_epoch
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.mixing import draw_pairs, mix_images, mix_rows
 from trainables.cckd.objective import Objective, Targets
+from trainables.cckd.streamed import training_images
 from trainables.cckd.streams import generator
+from trainables.cckd.targets import ResidentTopK, resident_logits
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
 TeacherFactory = Callable[[TeacherState], nn.Module]
@@ -42,15 +44,17 @@ class Batches:
         objective: Objective,
         *,
         device: torch.device,
+        workers: int = 1,
         teacher_factory: TeacherFactory | None = None,
     ) -> None:
-        """Upload images and the teacher outputs that `objective` reads.
+        """Upload images (or prepare to stream them) and the teacher outputs that `objective` reads.
 
         Args:
             config: batch size, mixing and seed.
             data: the study's data.
             objective: decides which targets are gathered.
             device: where batches are made.
+            workers: processes that decode ahead, where images are streamed.
             teacher_factory: what `forward` targets build the teacher with; the study's own where None.
 
         Raises:
@@ -60,18 +64,17 @@ class Batches:
             n_train = len(data.train_labels)
             raise ConfigError(f"batch_size must be at most the {n_train} training images; got {config.batch_size}")
         self.n_steps = len(data.train_labels) // config.batch_size
-        self.images = ResidentImages(
-            data.train_images, data.views, pixel_mean=data.pixel_mean, pixel_std=data.pixel_std, device=device
+        self.images = training_images(
+            data, batch_size=config.batch_size + 2 * objective.n_mixed, device=device, workers=workers
         )
         self._config, self._objective, self._device = config, objective, device
         self._data = data
         self._labels = resident(data.train_labels, device)
-        self._views = resident(data.views, device)
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
         wants_teacher = objective.needs_mixed_logits or objective.needs_features
         self._teacher = _build_teacher(data, teacher_factory, device) if forward and wants_teacher else None
         needs_logits = objective.needs_logits or objective.needs_mixed_logits
-        self._logits = resident(data.teacher_logits, device) if needs_logits else None
+        self._logits = resident_logits(data, device) if needs_logits else None
         self._features = resident(data.teacher_features, device) if objective.needs_features else None
 
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
@@ -79,38 +82,44 @@ class Batches:
         config, n_mixed = self._config, self._objective.n_mixed
         n_train = len(self._labels)
         order = generator(config.seed, "order", epoch).permutation(n_train)
-        used = self._upload(order[: self.n_steps * config.batch_size].reshape(self.n_steps, -1))
-        view_of = self._upload(view_of_epoch(config.seed, epoch, n_train, self._data.n_views))
-        if n_mixed == 0:
-            for indices in used:
-                yield self._plain_batch(indices, view_of[indices])
-            return
-        pairs = draw_pairs(
-            self._data.train_labels,
-            self.n_steps,
-            n_mixed,
-            alpha=config.mix_alpha,
-            op=config.mix_op,
-            image_size=self._data.image_shape[1:],
-            seed=config.seed,
-            epoch=epoch,
+        members = order[: self.n_steps * config.batch_size].reshape(self.n_steps, -1)
+        pairs = None
+        if n_mixed > 0:
+            pairs = draw_pairs(
+                self._data.train_labels,
+                self.n_steps,
+                n_mixed,
+                alpha=config.mix_alpha,
+                op=config.mix_op,
+                image_size=self._data.image_shape[1:],
+                seed=config.seed,
+                epoch=epoch,
+            )
+            members = np.concatenate([members, pairs.first, pairs.second], axis=1)
+        which = view_of_epoch(config.seed, epoch, n_train, self._data.n_views)[members]
+        steps = zip(
+            self.images.steps(members, self._data.views[members, which]),
+            self._upload(members),
+            self._upload(which),
+            strict=True,
         )
-        members = torch.cat([used, self._upload(pairs.first), self._upload(pairs.second)], dim=1)
+        if pairs is None:
+            for pixels, indices, view in steps:
+                yield StepBatch(self.images.normalise(pixels), self._plain_targets(indices, view), mixed=None)
+            return
         shares = self._upload(pairs.share)
         boxes = None if pairs.boxes is None else self._upload(pairs.boxes)
-        for step, indices in enumerate(members):
+        for step, (pixels, indices, view) in enumerate(steps):
             box = None if boxes is None else boxes[step]
-            yield self._mixed_batch(indices, view_of[indices], shares[step], box)
+            yield self._mixed_batch(pixels, indices, view, shares[step], box)
 
-    def _plain_batch(self, indices: Tensor, view: Tensor) -> StepBatch:
-        images = self.images.batch(indices, self._views[indices, view])
-        return StepBatch(images, self._plain_targets(indices, view), mixed=None)
-
-    def _mixed_batch(self, indices: Tensor, view: Tensor, share: Tensor, box: Tensor | None) -> StepBatch:
-        # `indices` holds the B samples of D, then the M firsts and the M seconds of the pairs.
+    def _mixed_batch(
+        self, step_pixels: Tensor, indices: Tensor, view: Tensor, share: Tensor, box: Tensor | None
+    ) -> StepBatch:
+        # A step holds the B samples of D, then the M firsts and the M seconds of the pairs.
         n_mixed = len(share)
         sizes = [len(indices) - 2 * n_mixed, n_mixed, n_mixed]
-        plain_pixels, *pair_pixels = self.images.pixels(indices, self._views[indices, view]).split(sizes)
+        plain_pixels, *pair_pixels = step_pixels.split(sizes)
         plain_indices, *pair_indices = indices.split(sizes)
         plain_view, *pair_views = view.split(sizes)
         pixels = mix_images(pair_pixels[0], pair_pixels[1], share, box)
@@ -143,12 +152,14 @@ class Batches:
         return torch.from_numpy(array).to(self._device, non_blocking=True)
 
 
-def _cached(outputs: Tensor | None, indices: Tensor, view: Tensor) -> Tensor:
+def _cached(outputs: Tensor | ResidentTopK | None, indices: Tensor, view: Tensor) -> Tensor:
     assert outputs is not None
     return outputs[indices, view].float()
 
 
-def _mix_cached(outputs: Tensor | None, indices: list[Tensor], views: list[Tensor], share: Tensor) -> Tensor:
+def _mix_cached(
+    outputs: Tensor | ResidentTopK | None, indices: list[Tensor], views: list[Tensor], share: Tensor
+) -> Tensor:
     first, second = (_cached(outputs, index, view) for index, view in zip(indices, views, strict=True))
     return mix_rows(first, second, share)
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.cckd.data.files import ImageFiles
+from trainables.cckd.data.ragged import RaggedImages
 from trainables.cckd.errors import DataError
+from trainables.cckd.topk import TopKLogits
+
+#: Images of one size as an array uint8 (N, Ch, H, W), or of any size, in their files or decoded in memory.
+Images = NDArray[np.uint8] | ImageFiles | RaggedImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +24,11 @@ class TeacherState:
     Attributes:
         name: timm name of the backbone.
         size: side of the teacher's square input, pixels.
-        weight, bias: the probe on standardised features, float32 (C, D) and (C,).
+        weight, bias: of the readout, float32 (C, K) and (C,).
         feature_mean, feature_std: what standardises a raw feature, float32 (D,) and (D,).
+        scale, projection, offset: as in teacher.readout.Readout; None for an affine readout.
+        weights: the weight file that was given, None where each machine finds the published one.
+        sha256: of the weight file; None where it is not checked.
     """
 
     name: str
@@ -28,15 +37,20 @@ class TeacherState:
     bias: NDArray[np.float32]
     feature_mean: NDArray[np.float32]
     feature_std: NDArray[np.float32]
+    scale: float | None = None
+    projection: NDArray[np.float32] | None = None
+    offset: NDArray[np.float32] | None = None
+    weights: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class TestData:
-    """Images a finished model is judged on: uint8 (N, Ch, H, W) with int64 labels (N,)."""
+    """Images a finished model is judged on, with int64 labels (N,)."""
 
     __test__ = False  # pytest: not a test class
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
 
 
@@ -47,15 +61,18 @@ class TrialData:
     Attributes:
         name: name of the data set.
         class_names: C names, in label order.
-        train_images, train_labels: uint8 (N, Ch, H, W) and int64 (N,), the long-tailed training set.
-        val_images, val_labels: uint8 (M, Ch, H, W) and int64 (M,), what a study selects on.
-        views: int16 (N, V, 5), a row a view: top, left, height, width in pixels of the image (top and left
-            may be negative: outside is zero), then 1 where the view is flipped left to right.
-        teacher_logits: float16 (N, V, C), raw, of those views.
+        train_images, train_labels: uint8 (N, Ch, H, W) or a source of colour images, and int64 (N,), the
+            long-tailed training set.
+        val_images, val_labels: the same for the M images that a study selects on.
+        views: int16 (N, V, 5), a row a view: top, left, height, width in pixels of the image, then 1 where the
+            view is flipped left to right. Views of an array are as large as its images and may reach outside,
+            where there is zero; views of a source lie inside, and are resized to `size`.
+        teacher_logits: float16 (N, V, C), raw, of those views; their largest only where classes are many.
         teacher_features: float16 (N, V, D), standardised, of those views.
         teacher_log_prior: float64 (C,), log p^t of METHOD.md.
         pixel_mean, pixel_std: (Ch,), of the training images as fractions 0-1.
         teacher: what `forward` targets need beside the backbone.
+        size: side of the student's square input, pixels, where images come from a source; None for arrays.
 
     Raises:
         DataError: arrays that do not fit together; `faults` lists every misfit.
@@ -63,17 +80,18 @@ class TrialData:
 
     name: str
     class_names: tuple[str, ...]
-    train_images: NDArray[np.uint8]
+    train_images: Images
     train_labels: NDArray[np.int64]
-    val_images: NDArray[np.uint8]
+    val_images: Images
     val_labels: NDArray[np.int64]
     views: NDArray[np.int16]
-    teacher_logits: NDArray[np.float16]
+    teacher_logits: NDArray[np.float16] | TopKLogits
     teacher_features: NDArray[np.float16]
     teacher_log_prior: NDArray[np.float64]
     pixel_mean: NDArray[np.float64]
     pixel_std: NDArray[np.float64]
     teacher: TeacherState
+    size: int | None = None
 
     def __post_init__(self) -> None:
         faults = [*_shape_faults(self), *_label_faults(self)]
@@ -92,8 +110,8 @@ class TrialData:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(Ch, H, W) of every image."""
-        channels, height, width = self.train_images.shape[1:]
+        """(Ch, H, W) of what the student is given."""
+        _, channels, height, width = _stacked_shape(self.train_images, self.size)
         return channels, height, width
 
     @property
@@ -109,7 +127,9 @@ class TrialData:
 
 def _shape_faults(data: TrialData) -> list[str]:
     n_train, n_val, n_classes = len(data.train_images), len(data.val_images), data.n_classes
-    image = tuple(data.train_images.shape[1:])
+    if data.size is None and not isinstance(data.train_images, np.ndarray):
+        return ["size must be given where images come from a source; got None"]
+    image = tuple(_stacked_shape(data.train_images, data.size)[1:])
     wanted: dict[str, tuple[int | str, ...]] = {
         "train_images": (n_train, "Ch", "H", "W"),
         "train_labels": (n_train,),
@@ -122,13 +142,21 @@ def _shape_faults(data: TrialData) -> list[str]:
         "pixel_mean": (*image[:1],),
         "pixel_std": (*image[:1],),
     }
-    found = {name: tuple(getattr(data, name).shape) for name in wanted}
+    found = {name: _stacked_shape(getattr(data, name), data.size) for name in wanted}
     return [
         f"{name} must have shape {_shape(shape)}; got {_shape(found[name])}"
         for name, shape in wanted.items()
         if len(found[name]) != len(shape)
         or any(isinstance(want, int) and want != got for want, got in zip(shape, found[name], strict=True))
     ]
+
+
+def _stacked_shape(images: Images | NDArray[np.generic] | TopKLogits, size: int | None) -> tuple[int, ...]:
+    """The shape of an array, or that of a source's images once they are cut out: (N, 3, size, size)."""
+    if not isinstance(images, ImageFiles | RaggedImages):
+        return tuple(images.shape)
+    assert size is not None, "a source has no size of its own"
+    return len(images), 3, size, size
 
 
 def _label_faults(data: TrialData) -> list[str]:

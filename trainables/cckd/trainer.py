@@ -11,9 +11,8 @@ import timm
 import torch
 from numpy.typing import NDArray
 
-from trainables.cckd.augment import resident
 from trainables.cckd.batches import Batches, TeacherFactory
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle import Images, TrialData
 from trainables.cckd.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
@@ -24,11 +23,9 @@ from trainables.cckd.objective import Objective
 from trainables.cckd.records import ClassCounts, EpochRecord
 from trainables.cckd.rungs import rungs
 from trainables.cckd.schedule import learning_rate
+from trainables.cckd.streamed import evaluation_batches
 from trainables.cckd.streams import torch_stream
 from trainables.cckd.students import StudentNet
-
-#: Images of one evaluation batch; the result does not depend on it.
-EVAL_BATCH = 500
 
 
 class Trainer:
@@ -48,6 +45,7 @@ class Trainer:
         *,
         device: str | torch.device = "cpu",
         threads: int | None = None,
+        decoders: int | None = None,
         teacher_factory: TeacherFactory | None = None,
     ) -> None:
         """Build the student, its optimiser and its batches.
@@ -57,6 +55,8 @@ class Trainer:
             data: the study's data; only read.
             device: "cpu" or a CUDA device; on CUDA the forward pass runs in bfloat16 where that is safe.
             threads: torch's intra-operation threads, set for the whole process; None leaves them as they are.
+            decoders: processes that decode images ahead where the data set is streamed, 0 for none beside this
+                one; None for as many as torch has threads. The numbers do not depend on it.
             teacher_factory: replaces the study's teacher for `forward` targets.
 
         Raises:
@@ -67,13 +67,21 @@ class Trainer:
             torch.set_num_threads(threads)
         self.config, self.data = config, data
         self._device = torch.device(device)
+        self._decoders = torch.get_num_threads() if decoders is None else decoders
         self._objective = Objective(
             config,
             torch.from_numpy(np.log(data.prior)).to(self._device),
             torch.from_numpy(data.teacher_log_prior.copy()).to(self._device),
             n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
         )
-        self._batches = Batches(config, data, self._objective, device=self._device, teacher_factory=teacher_factory)
+        self._batches = Batches(
+            config,
+            data,
+            self._objective,
+            device=self._device,
+            workers=self._decoders,
+            teacher_factory=teacher_factory,
+        )
         self._learner = Learner(
             config,
             self._objective,
@@ -161,13 +169,13 @@ class Trainer:
         self._records.append(record)
         return record
 
-    def evaluate(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> ClassCounts:
-        """Count the images (N, Ch, H, W) of each class that the raw logits classify as in `labels` (N,)."""
+    def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
+        """Count the N images of each class that the raw logits classify as in `labels` (N,)."""
         self.student.eval()
-        predicted = []
-        for start in range(0, len(images), EVAL_BATCH):
-            pixels = resident(images[start : start + EVAL_BATCH], self._device)
-            predicted.append(self._learner.predict(self._batches.images.normalise(pixels)))
+        batches = evaluation_batches(
+            images, image_shape=self.data.image_shape, device=self._device, workers=self._decoders
+        )
+        predicted = [self._learner.predict(self._batches.images.normalise(pixels)) for pixels in batches]
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 
     def save(self, folder: Path) -> None:

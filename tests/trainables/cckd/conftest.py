@@ -1,11 +1,15 @@
 """A small synthetic world: three classes of 8x8 images with a bright band, and a teacher that knows them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.data.crops import draw_crops
+from trainables.cckd.data.files import ImageFiles
 
 COUNTS = (24, 12, 6)
 N_VIEWS = 3
@@ -69,3 +73,38 @@ def _images(rng: np.random.Generator, counts: tuple[int, ...], n_channels: int) 
     for image, label in zip(images, labels, strict=True):
         image[:, 3 * label : 3 * label + 2] += 100
     return images.astype(np.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def image_files(tmp_path_factory: pytest.TempPathFactory) -> ImageFiles:
+    """42 small JPEG, PNG and grey PNG files of different sizes in 3 classes of 24, 12 and 6."""
+    root = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(COUNTS)), COUNTS).astype(np.int64)
+    sizes = rng.integers(24, 64, (len(labels), 2)).astype(np.int32)
+    paths = []
+    for number, (label, (height, width)) in enumerate(zip(labels, sizes, strict=True)):
+        pixels = rng.integers(0, 120, (height, width, 3)).astype(np.uint8)
+        pixels[height * label // 3 : height * (label + 1) // 3] += 100
+        kind = "L" if number % 7 == 3 else "RGB"
+        path = f"{number}.{'png' if number % 3 == 0 or kind == 'L' else 'jpg'}"
+        Image.fromarray(pixels).convert(kind).save(root / path, quality=90)
+        paths.append(path)
+    return replace(ImageFiles.listed(root, paths, labels), sizes=sizes)
+
+
+@pytest.fixture(scope="session")
+def file_data(make_trial_data: Callable[..., TrialData], image_files: ImageFiles) -> TrialData:
+    """The synthetic world with images in files, seen at 16 pixels; D_val is the first of every class."""
+    held = image_files.take(np.array([0, 1, 24, 25, 36, 37]))
+    return replace(
+        make_trial_data(),
+        train_images=image_files,
+        train_labels=image_files.labels,
+        val_images=held,
+        val_labels=held.labels,
+        views=draw_crops(image_files.sizes, N_VIEWS, flip=True, seed=0),
+        pixel_mean=np.full(3, 0.4),
+        pixel_std=np.full(3, 0.2),
+        size=16,
+    )

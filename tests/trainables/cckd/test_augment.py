@@ -45,7 +45,8 @@ def test_a_batch_holds_each_images_own_window(images: np.ndarray) -> None:
 
 def test_a_batch_is_normalised_channel_by_channel(images: np.ndarray) -> None:
     views = draw_views(6, 1, padding=0, flip=False, height=5, width=7, seed=1)
-    found = _resident(images, views).batch(torch.arange(6), torch.from_numpy(views[:, 0]))
+    store = _resident(images, views)
+    found = store.normalise(store.pixels(torch.arange(6), torch.from_numpy(views[:, 0])))
     channels = np.arange(1, images.shape[1] + 1)[:, None, None]
     np.testing.assert_allclose(found.numpy(), (images / 255 - 0.1 * channels) / (0.2 * channels), atol=1e-5)
 
