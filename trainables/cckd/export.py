@@ -9,6 +9,7 @@ import safetensors.torch
 
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.checkpoint import write_atomically
+from trainables.cckd.stems import stem_line
 from trainables.cckd.students import StudentNet, build_student
 
 
@@ -17,7 +18,8 @@ def export_model(
 ) -> tuple[Path, Path]:
     """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
 
-    The weights are the state dict of the timm model itself; the alignment layer stays behind.
+    The weights are the state dict of the timm model itself; the alignment layer stays behind. `load` in the JSON
+    holds the lines of Python that rebuild the model with timm, in eval mode as `net`.
 
     Args:
         student: what to export.
@@ -30,7 +32,10 @@ def export_model(
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
     description = {
         "timm_name": student.name,
+        "timm_kwargs": student.kwargs,
         "timm_module": type(student.net).__module__,
+        "small_stem": student.small_stem,
+        "load": _loading_lines(student, f"{stem}.safetensors"),
         "classes": list(data.class_names),
         "input_shape": list(data.image_shape),
         "pixel_mean": data.pixel_mean.tolist(),
@@ -52,3 +57,18 @@ def load_model(folder: Path, stem: str) -> StudentNet:
     student = build_student(description["timm_name"], len(description["classes"]), channels, height)
     student.net.load_state_dict(safetensors.torch.load_file(folder / f"{stem}.safetensors"))
     return student.eval()
+
+
+def _loading_lines(student: StudentNet, file: str) -> list[str]:
+    arguments = ", ".join([f'"{student.name}"', *(f"{key}={value!r}" for key, value in student.kwargs.items())])
+    if student.small_stem:
+        return [
+            "import timm, torch",
+            f"net = timm.create_model({arguments}).eval()",
+            stem_line(student.net),
+            f'timm.models.load_checkpoint(net, "{file}")',
+        ]
+    module = type(student.net).__module__
+    # Our own networks are timm models once their module has been imported.
+    imported = "timm" if module.startswith("timm.") else f"timm, {module}"
+    return [f"import {imported}", f'net = timm.create_model({arguments}, checkpoint_path="{file}").eval()']

@@ -1,5 +1,6 @@
 """Any timm model as a student that yields logits and penultimate features in one pass."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from trainables.cckd import cifar_resnets
 from trainables.cckd.errors import ConfigError
+from trainables.cckd.stems import fit_stem
 
 #: Networks of our own, beside timm's.
 OWN_STUDENTS = tuple(name for name in cifar_resnets.__all__ if timm.is_model(name))
@@ -19,13 +21,17 @@ class StudentNet(nn.Module):
 
     Attributes:
         name: timm name.
+        kwargs: what `timm.create_model` was given beside the name.
+        small_stem: whether its stem was replaced by one for small images (see stems.py).
         net: the timm model.
         n_features: D_s, size of the penultimate features.
     """
 
-    def __init__(self, name: str, net: nn.Module, n_features: int) -> None:
+    def __init__(
+        self, name: str, kwargs: Mapping[str, Any], net: nn.Module, *, n_features: int, small_stem: bool
+    ) -> None:
         super().__init__()
-        self.name, self.n_features = name, n_features
+        self.name, self.kwargs, self.small_stem, self.n_features = name, dict(kwargs), small_stem, n_features
         self.net: Any = net  # timm's classifier interface has no type
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +64,8 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
         name: a timm model name, or one of `OWN_STUDENTS`.
         n_classes: C.
         in_chans: channels of the images.
-        image_size: side of the images, pixels; models with a fixed input size are built for it.
+        image_size: side of the images, pixels; models with a fixed input size are built for it, and ResNets get
+            a stem for small images where they are (see stems.py).
 
     Raises:
         ConfigError: an unknown name, or a model that does not take such images or has no single classifier on
@@ -67,16 +74,19 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
     check_student(name)
     what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
     cfg = timm.get_pretrained_cfg(name)
-    sized = {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
+    kwargs = {"num_classes": n_classes, "in_chans": in_chans}
+    if cfg is not None and cfg.fixed_input_size:
+        kwargs["img_size"] = image_size
     try:
-        net = timm.create_model(name, pretrained=False, num_classes=n_classes, in_chans=in_chans, **sized)
+        net = timm.create_model(name, pretrained=False, **kwargs)
+        small_stem = fit_stem(net, in_chans=in_chans, image_size=image_size)
         logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
     except Exception as error:  # timm's constructors and layers raise every kind
         raise ConfigError(f"{what} cannot be built: {error}") from error
     if features.ndim != 2 or logits.shape != (2, n_classes):
         shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
         raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
-    return StudentNet(name, net, features.shape[1])
+    return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
 
 
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:

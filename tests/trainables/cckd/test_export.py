@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import safetensors.torch
 import timm
 import torch
@@ -9,6 +11,7 @@ import torch
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.export import export_model, load_model
+from trainables.cckd.students import build_student
 from trainables.cckd.trainer import Trainer
 
 
@@ -40,3 +43,22 @@ def test_plain_timm_loads_the_weights_without_the_alignment_layer(trial_data: Tr
     assert about["classes"] == ["top", "middle", "bottom"]
     assert about["test_balanced_accuracy"] == 0.5
     np.testing.assert_allclose(about["pixel_mean"], trial_data.pixel_mean)
+
+
+@pytest.mark.parametrize(
+    ("name", "imports_ours"), [("resnet8_cifar", True), ("resnet18", False), ("mobilenetv3_small_050", False)]
+)
+def test_the_written_lines_rebuild_the_model(
+    name: str, imports_ours: bool, trial_data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = build_student(name, 3, 1, 8).eval()
+    _, json_path = export_model(student, trial_data, tmp_path, "best1", meta={})
+    lines = json.loads(json_path.read_text())["load"]
+    assert len(lines) <= 4  # an import and three
+    assert any("trainables" in line for line in lines) == imports_ours
+    scope: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(lines), scope)
+    images = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(scope["net"](images), student.net(images))

@@ -84,3 +84,22 @@ def test_an_unknown_student_is_refused_with_the_nearest_names() -> None:
 def test_a_student_that_does_not_take_the_images_is_refused() -> None:
     with pytest.raises(ConfigError, match="student 'vgg11' on 8-pixel images of 1 channels cannot be built"):
         build_student("vgg11", 10, 1, 8)
+
+
+@pytest.mark.parametrize(("size", "before_the_blocks"), [(32, 32), (64, 64), (65, 17), (224, 56)])
+def test_a_resnet_keeps_the_resolution_of_small_images_only(size: int, before_the_blocks: int) -> None:
+    student = build_student("resnet18", 10, 3, size)
+    net = student.net
+    with torch.no_grad():
+        assert net.maxpool(net.act1(net.bn1(net.conv1(torch.zeros(1, 3, size, size))))).shape[-1] == before_the_blocks
+    assert student.small_stem == (size <= 64)
+
+
+def test_resnet18_with_the_small_stem_has_the_size_known_from_cifar() -> None:
+    # 11,173,962: the usual count of ResNet-18 with a 3x3 stem and 10 classes.
+    assert build_student("resnet18", 10, 3, 32).n_parameters == 11_173_962
+
+
+def test_other_families_keep_their_stem() -> None:
+    assert not build_student("mobilenetv3_small_050", 10, 3, 32).small_stem
+    assert not build_student("resnet8_cifar", 10, 3, 32).small_stem
