@@ -160,6 +160,12 @@ def test_batches_written_by_any_python_read_the_same(tmp_path: Path, dump: Dump)
     assert read.labels.tolist() == labels
 
 
+def test_an_array_stored_column_by_column_is_read_row_by_row(tmp_path: Path) -> None:
+    rows = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    (tmp_path / "batch").write_bytes(pickle.dumps({"data": np.asfortranarray(rows), "labels": [0] * 4}, protocol=4))
+    np.testing.assert_array_equal(cifar.read_batch(tmp_path / "batch", "labels", 10).images.reshape(4, 3), rows)
+
+
 class _Harm:
     def __init__(self, target: Path) -> None:
         self.target = target

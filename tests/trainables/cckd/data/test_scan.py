@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from trainables.cckd.data.files import ImageFiles
+from trainables.cckd.data.headers import read_header
 from trainables.cckd.data.scan import scan
 from trainables.cckd.data.sets import hash_sets
 from trainables.cckd.errors import DataError
@@ -51,10 +52,13 @@ def test_skipped_files_are_left_out_and_listed(tmp_path: Path) -> None:
     assert kept.sizes[4].tolist() == [11, 6]
 
 
-def test_a_set_under_two_names_stays_one_set_and_its_faults_count_once(tmp_path: Path) -> None:
+def test_a_set_under_two_names_is_read_once_and_stays_one_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = _files(tmp_path)
     (tmp_path / "4.png").unlink()
+    opened: list[Path] = []
+    monkeypatch.setattr("trainables.cckd.data.scan.read_header", lambda path: opened.append(path) or read_header(path))
     found = scan({"val": files, "test": files}, skip_corrupt=True)
+    assert len(opened) == 30
     assert found.sets["val"] is found.sets["test"]
     assert len(found.skipped) == 1
     with pytest.raises(DataError, match=r"^1 of 30 "):
