@@ -58,6 +58,7 @@ def dry_run(checked: Checked) -> str:
         f"data      {plan.data} ({data.source})",
         f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}"
         + (", SELECTED ON TEST" if data.selected_on == "test" else ""),
+        f"data path {checked.data_path}",
         f"classes   {_class_counts(data.counts)}",
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         f"teacher   {plan.teacher}, {plan.teacher_form}, {plan.teacher_views} views an image",

@@ -46,6 +46,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
             "source": data.source,
             "sha256": data.sha256,
             "image_shape": list(data.image_shape),
+            "path": checked.data_path.name,
             "n_skipped": len(data.skipped),
             "skipped": list(data.skipped[:_MOST_NAMED]),
             "fallback_from": plan.fallback_from,

@@ -22,6 +22,7 @@ class StudyPlan:
         n_sobol: Sobol trials after the reference point.
         overrides: `--set` values: fixed knobs and training settings.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
+        data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
         skip_corrupt: leave out image files that can not be used, rather than refuse the set.
         storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
     """
@@ -57,6 +58,7 @@ class StudyPlan:
     storage: str | None = None
     verbose: bool = False
     skip_corrupt: bool = False
+    data_path: str = "auto"
     fallback_from: str | None = None
     fallback_reason: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trainables.cckd.data.files import ImageFiles
-from trainables.cckd.data.ragged import decoded_bytes
+from trainables.cckd.data.ragged import RaggedImages, decoded_bytes
 from trainables.cckd.data.sets import ImageSet
 from trainables.cckd.errors import DataError
 
@@ -25,7 +25,7 @@ class DataPath:
         return f"{self.name} ({self.reason})"
 
 
-def choose_path(sets: Iterable[ImageSet | ImageFiles], wanted: str = "auto") -> DataPath:
+def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: str = "auto") -> DataPath:
     """Decide for the train, val and test sets together.
 
     Args:

@@ -1,0 +1,30 @@
+"""Decode image files once, before the first trial, where the study keeps its images in memory."""
+
+from dataclasses import replace
+from typing import Any
+
+from study.preflight import Checked
+from study.progress import Progress
+from study.tuner import Workers
+from trainables.cckd.data.files import ImageFiles
+
+
+def hold_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
+    """Return the study with its image files decoded, in Ray's object store, if its data path says so. Needs Ray."""
+    sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
+    files = {name: of_set for name, of_set in sets.items() if isinstance(of_set, ImageFiles)}
+    if not files or checked.data_path.name == "streamed":
+        return checked
+    import ray
+
+    progress.say(f"data     decoding {sum(map(len, files.values()))} images")
+    # One task a set; it may use every core, as no trial runs yet.
+    task = ray.remote(num_cpus=1)(_hold)
+    held: dict[str, Any] = {name: task.remote(of_set, workers.n_workers) for name, of_set in files.items()}
+    return replace(checked, data=replace(checked.data, **{name: ray.get(ref) for name, ref in held.items()}))
+
+
+def _hold(files: ImageFiles, workers: int) -> Any:
+    from trainables.cckd.data.stream import hold  # in the worker, so that the driver need not import torch
+
+    return hold(files, workers=workers)
