@@ -196,8 +196,22 @@ def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
             f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
             "expect little from distilling it."
         )
+    warnings += _worse_on_val(study)
     if study.running:
         warnings.append("The study was still running when this report was made.")
     elif study.manifest["status"] in ("interrupted", "failed"):
         warnings.append(f"The study is marked {study.manifest['status']}: it holds less than was planned.")
     return tuple(warnings)
+
+
+def _worse_on_val(study: Study) -> list[str]:
+    """Where choices are made the teacher should beat the student that has none."""
+    own = (study.manifest["teacher"] or {}).get("val_balanced_accuracy")
+    la = spread(study.confirm.loc[study.confirm["entry"] == "la", "val_balanced_accuracy"])
+    if own is None or not la.n or own >= la.mean:
+        return []
+    return [
+        f"The teacher ({percent(own)} %) is worse on validation than la ({percent(la.mean)} %, "
+        f"mean of {plural(la.n, 'seed')}): what distilling from it gives is a finding about this teacher, "
+        "not about the method."
+    ]

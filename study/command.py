@@ -40,6 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--skip-corrupt", action="store_true", help="leave out image files that are missing or broken, and count them"
     )
+    what.add_argument(
+        "--data-path",
+        default="auto",
+        metavar="P",
+        help="image files: resident (decoded once, in memory), streamed, or auto by their size (default: %(default)s)",
+    )
     what.add_argument("--teacher", default="tf_efficientnet_lite0", metavar="NAME", help="default: %(default)s")
     what.add_argument(
         "--teacher-form",
@@ -54,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--teacher-prior", default="val", metavar="P", help="val, train, uniform, fixed_point (default: %(default)s)"
     )
-    what.add_argument("--teacher-prior-smoothing", default="0", metavar="X", help="uniform share (default: %(default)s)")
+    what.add_argument(
+        "--teacher-prior-smoothing", default="0", metavar="X", help="uniform share (default: %(default)s)"
+    )
     what.add_argument(
         "--teacher-targets", default="in_fold", metavar="T", help="in_fold or out_of_fold (default: %(default)s)"
     )

@@ -3,15 +3,22 @@
 Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from study.confirmation import confirm
+from study.holding import hold_images
 from study.manifest import now
 from study.phase import Study, StudyInterrupted
 from study.prepare import Prepared, prepare
 from study.progress import Progress
+from study.record_tables import ConfirmRun
 from study.search import search
 from study.tuner import ray_session
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.records import ClassCounts
 
 
 def drive(study: Study) -> None:
@@ -24,12 +31,15 @@ def drive(study: Study) -> None:
     try:
         with ray_session(study.checked.plan) as workers:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
+            study.checked = hold_images(study.checked, workers, study.progress)
             prepared = prepare(study.checked, workers, study.progress)
             described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
             study.store.update_manifest(teacher=described, student=_student(study, prepared))
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
             confirm(study, prepared, workers)
+        for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.confirm_runs()):
+            study.progress.say(f"NOTE     {line}")
     except KeyboardInterrupt:
         raise StudyInterrupted from None
     finally:
@@ -67,6 +77,24 @@ def _say_teacher(progress: Progress, teacher: dict[str, Any]) -> None:
         f"teacher  {teacher['name']} ({teacher['form']}): balanced accuracy {teacher['val_balanced_accuracy']:.3f} on "
         f"val, {teacher['train_accuracy']:.3f} on train"
     )
+
+
+def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> list[str]:
+    """What a reader must know before believing in this teacher: it is worse than the student without one."""
+    found = [
+        ClassCounts(tuple(run.record["val"]["correct"]), tuple(run.record["val"]["seen"]))
+        for run in runs
+        if run.entry == "la" and run.record.get("val")
+    ]
+    if not found:
+        return []
+    la, own = float(np.mean([balanced_accuracy(counts) for counts in found])), teacher["val_balanced_accuracy"]
+    if own >= la:
+        return []
+    return [
+        f"THE TEACHER IS WORSE THAN la on val: balanced accuracy {own:.3f} against {la:.3f} (mean of {len(found)} "
+        "seeds). What distilling from it gives is a finding about this teacher, not about the method"
+    ]
 
 
 def finish(study: Study, status: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.ledger import Ledger
 from study.preflight import Checked
-from study.prepare import Prepared
+from study.prepare import Prepared, shared_weights
 from study.progress import Progress
 from study.store import StudyStore
 from study.tuner import Workers, run_trials
@@ -79,6 +79,7 @@ def run_phase(
 
     context = TrialContext(
         data=ray.put(prepared.data),
+        teacher=shared_weights(study.checked, workers) if _may_run_teacher(study.checked) else None,
         test=ray.put(assemble_test(study.checked.data)) if test else None,
         device=workers.device,
         threads=workers.threads,
@@ -94,3 +95,9 @@ def run_phase(
         folder=study.ray_folder(phase),
         on_step=on_step,
     )
+
+
+def _may_run_teacher(checked: Checked) -> bool:
+    """Whether a trial may ask for `forward` targets: the knob is fixed to them, or searched."""
+    fixed = {**checked.space.fixed, **checked.plan.fixed_knobs}.get("mix_targets")
+    return fixed == "forward" or any(knob.name == "mix_targets" for knob in checked.space.tunable)

@@ -27,6 +27,7 @@ from trainables.cckd.data import (
     parse_data,
     resolve_split,
 )
+from trainables.cckd.data.residence import DataPath, check_path, choose_path
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
 from trainables.cckd.teacher.check import check_fit
@@ -54,6 +55,11 @@ class Checked:
     teacher_file: TeacherFile
     folder: Path
     embeddings: ClassEmbeddings | None = None
+
+    @property
+    def data_path(self) -> DataPath:
+        """Whether images are held in memory or streamed from their files."""
+        return choose_path((self.data.train, self.data.val, self.data.test), self.plan.data_path)
 
 
 class _Faults:
@@ -102,6 +108,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         spec = parse_data(DEFAULT_DATA if args.data is None else args.data)
         resolve_split(spec.info, args.split)
     with faults.gather():
+        check_path(args.data_path)
+    with faults.gather():
         teacher = TeacherSpec(
             name=args.teacher,
             form=args.teacher_form,
@@ -139,6 +147,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
+    choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
     return Checked(plan, space, data, teacher, teacher_file, folder, embeddings)
 
@@ -297,6 +306,7 @@ def _plan(
         storage=None if args.storage is None else str(_absolute(args.storage)),
         verbose=args.verbose,
         skip_corrupt=args.skip_corrupt,
+        data_path=args.data_path,
         overrides=overrides,
     )
 

@@ -1,32 +1,24 @@
-"""What is paid for once a study: the teacher's pass over every view, its probe, and the bundle all trials read.
+"""What is paid for once a study: the teacher's pass over every view, its fit, and the bundle all trials read."""
 
-The pass runs as Ray tasks, part by part; the driver writes each part to the feature cache, so a killed pass
-continues and a later study of the same data and teacher starts at once.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.preflight import Checked
-from study.progress import Progress, duration
+from study.progress import Progress
+from study.teacher_pass import on_worker, teacher_pass
 from study.tuner import Workers
 from trainables.cckd.assemble import assemble, teacher_counts
 from trainables.cckd.bundle import TrialData
-from trainables.cckd.data import ImageSet, draw_views
-from trainables.cckd.metrics import balanced_accuracy, recalls
+from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
-from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions
-from trainables.cckd.teacher.probe import ProbeFit, fit_probe
-from trainables.cckd.teacher.spec import TeacherFile
-
-if TYPE_CHECKING:
-    from trainables.cckd.teacher.backbone import Backbone
+from trainables.cckd.teacher.fit import Classifier, FittedTeacher, fit_teacher
+from trainables.cckd.teacher.probe import ProbeFit
+from trainables.cckd.teacher.readout import Readout
+from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.viewing import images_of, training_views
 
 #: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
 VIEW_SEED = 0
@@ -38,50 +30,47 @@ class Prepared:
 
     Attributes:
         data: the bundle for the object store.
-        probe: the fitted teacher.
+        readout: the fitted teacher.
         teacher: the manifest's `teacher` entry.
     """
 
     data: TrialData
-    probe: ProbeFit
+    readout: Readout
     teacher: dict[str, Any]
 
 
 def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
-    """Run or look up the teacher's pass over train and val, fit the probe, assemble the bundle. Needs Ray."""
-    data, spec = checked.data, checked.teacher
-    _, height, width = data.image_shape
-    views = draw_views(
-        len(data.train),
-        spec.views,
-        padding=data.padding,
-        flip=data.flip,
-        height=height,
-        width=width,
-        seed=VIEW_SEED,
-    )
-    train, train_passes = _features(checked, "train", data.train, views, workers, progress)
-    val, val_passes = _features(checked, "val", data.val, None, workers, progress)
-    progress.say("teacher  fitting the linear probe")
+    """Run or look up the teacher's pass over train and val, fit its form, assemble the bundle. Needs Ray."""
+    data, spec, file = checked.data, checked.teacher, checked.teacher_file
     n_classes = len(data.class_names)
-    probe = fit_probe(train, data.train.labels, val, data.val.labels, n_classes=n_classes)
-    bundle = assemble(data, views, train, val, probe, spec)
-    on_val = teacher_counts(probe, val, data.val.labels, n_classes=n_classes)
+    size = spec.input_size(file, *data.image_shape[1:])
+    views = training_views(data, spec.views, seed=VIEW_SEED)
+    train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
+    val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
+    progress.say(f"teacher  fitting its form, {spec.form}")
+    fitted = fit_teacher(
+        spec,
+        train.features,
+        data.train.labels,
+        val.features,
+        data.val.labels,
+        n_classes=n_classes,
+        classifier=_classifier(checked, workers, size),
+        embeddings=checked.embeddings,
+    )
+    state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
+    bundle = assemble(data, views, train.features, fitted, state)
+    n_verified = train.verify() + val.verify()
+    on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
-        "name": spec.name,
-        "form": spec.form,
-        "size": spec.input_size(height, width),
-        "views": spec.views,
-        "sha256": checked.teacher_file.sha256,
-        "strength": probe.strength,
-        "train_accuracy": probe.train_accuracy,
-        "val_accuracy": probe.val_accuracy,
-        "val_balanced_accuracy": balanced_accuracy(on_val),
-        "val_recall": recalls(on_val).tolist(),
-        "prior": np.exp(bundle.teacher_log_prior).tolist(),
-        "forward_passes": train_passes + val_passes,
+        **_asked_for(checked, size),
+        **_found(fitted, on_val),
+        "prior": np.exp(fitted.log_prior).tolist(),
+        "prior_distance": fitted.prior_distance,
+        "forward_passes": train.n_passed + val.n_passed,
+        "verification_passes": n_verified,
     }
-    return Prepared(bundle, probe, described)
+    return Prepared(bundle, fitted.readout, described)
 
 
 def teacher_on_test(
@@ -89,93 +78,68 @@ def teacher_on_test(
 ) -> tuple[ClassCounts, int]:
     """The teacher's test result, and how many images it saw for it (0 from the cache). Needs Ray."""
     test = checked.data.test
-    features, n_passes = _features(checked, "test", test, None, workers, progress)
+    passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
+    passed.verify()
     n_classes = len(checked.data.class_names)
-    return teacher_counts(prepared.probe, features, test.labels, n_classes=n_classes), n_passes
+    return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
 
 
-def _features(
-    checked: Checked,
-    subset: str,
-    images: ImageSet,
-    views: NDArray[np.int16] | None,
-    workers: Workers,
-    progress: Progress,
-) -> tuple[NDArray[np.float16], int]:
-    """Cached features of one set, and the number of images the teacher saw now."""
-    _, height, width = checked.data.image_shape
-    n_views = 1 if views is None else views.shape[1]
-    key = FeatureKey(
-        teacher=checked.teacher.name,
-        teacher_sha256=checked.teacher_file.sha256,
-        size=checked.teacher.input_size(height, width),
-        data_sha256=checked.data.sha256,
-        subset=subset,
-        views_sha256=None if views is None else hash_array(views),
-        shape=(len(images), *(() if views is None else (n_views,)), checked.teacher_file.n_features),
-        versions=library_versions(),
-    )
-    store = FeatureCache(Path(checked.plan.data_root) / "teacher-cache", key)
-    if store.complete:
-        return store.load(), 0
-    missing = store.missing_parts()
-    total = sum(end - start for start, end in store.ranges) * n_views
-    done = total - sum(store.ranges[part][1] - store.ranges[part][0] for part in missing) * n_views
-    before = done
-    progress.begin("teacher", total)
-    progress.update(done, f"{subset} images")
-    for part, features in _extract_parts(checked, key.size, images, views, store.ranges, missing, workers):
-        store.write_part(part, features)
-        done += len(features) * n_views
-        rate = (done - before) / max(progress.elapsed_s, 1e-3)
-        progress.update(done, f"{subset} images, {duration((total - done) / rate)} left")
-    progress.end()
-    return store.finish(), total - before
+def shared_weights(checked: Checked, workers: Workers) -> Any:
+    """A reference to the backbone's weights in the object store, where every trial of a node reads the same copy."""
+    size = checked.teacher.input_size(checked.teacher_file, *checked.data.image_shape[1:])
+    return on_worker(checked, workers, _share, checked.teacher_file, size)
 
 
-def _extract_parts(
-    checked: Checked,
-    size: int,
-    images: ImageSet,
-    views: NDArray[np.int16] | None,
-    ranges: tuple[tuple[int, int], ...],
-    missing: tuple[int, ...],
-    workers: Workers,
-) -> Iterator[tuple[int, NDArray[np.float16]]]:
-    """Yield (part number, features) as Ray finishes them, two parts a worker in flight."""
+def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
+    spec, embeddings = checked.teacher, checked.embeddings
+    return {
+        "name": spec.name,
+        "form": spec.form,
+        "size": size,
+        "views": spec.views,
+        "sha256": checked.teacher_file.sha256,
+        "weights": spec.weights,
+        "embeddings": embeddings.source if embeddings else None,
+        "embeddings_sha256": embeddings.sha256 if embeddings else None,
+        "prior_source": spec.prior,
+        "prior_smoothing": spec.prior_smoothing,
+        "targets": spec.targets,
+        "folds": spec.folds if spec.targets == "out_of_fold" else None,
+    }
+
+
+def _found(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
+    readout = fitted.readout
+    return {
+        "strength": readout.strength if isinstance(readout, ProbeFit) else None,
+        "scale": readout.scale,
+        "train_accuracy": fitted.train_accuracy,
+        "target_accuracy": fitted.target_accuracy,
+        "val_accuracy": accuracy(on_val),
+        "val_balanced_accuracy": balanced_accuracy(on_val),
+        "val_recall": recalls(on_val).tolist(),
+    }
+
+
+def _classifier(checked: Checked, workers: Workers, size: int) -> Classifier | None:
+    """The network's own classifier, where the form reads it."""
+    embeddings, file = checked.embeddings, checked.teacher_file
+    projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
+    if checked.teacher.form not in ("head", "checkpoint") and not projects:
+        return None
     import ray
 
-    resources = {"num_gpus": checked.plan.gpus_per_trial} if workers.device == "cuda" else {"num_cpus": 1}
-    task = ray.remote(**resources)(_extract_part)
-    all_images, all_views = ray.put(images.images), ray.put(views)
-    waiting = list(reversed(missing))
-    running: dict[Any, int] = {}
-    while waiting or running:
-        while waiting and len(running) < 2 * workers.n_workers:
-            part = waiting.pop()
-            running[task.remote(checked.teacher_file, size, workers.device, all_images, all_views, ranges[part])] = part
-        finished, _ = ray.wait(list(running))
-        for reference in finished:
-            yield running.pop(reference), ray.get(reference)
+    found: Classifier = ray.get(on_worker(checked, workers, _read_classifier, file, size))
+    return found
 
 
-def _extract_part(
-    file: TeacherFile,
-    size: int,
-    device: str,
-    images: NDArray[np.uint8],
-    views: NDArray[np.int16] | None,
-    span: tuple[int, int],
-) -> NDArray[np.float16]:
-    """Runs in a Ray worker, which keeps its backbone from part to part."""
-    from trainables.cckd.teacher.features import extract
+def _read_classifier(file: TeacherFile, size: int) -> Classifier:
+    from trainables.cckd.teacher.backbone import read_classifier
 
-    of_part = None if views is None else views[slice(*span)]
-    return extract(_backbone(file, size, device), images[slice(*span)], of_part)
+    return read_classifier(file, size=size)
 
 
-@cache
-def _backbone(file: TeacherFile, size: int, device: str) -> "Backbone":
+def _share(file: TeacherFile, size: int) -> dict[str, NDArray[Any]]:
     from trainables.cckd.teacher.backbone import build_backbone
 
-    return build_backbone(file, size=size, device=device)
+    return build_backbone(file, size=size).share()

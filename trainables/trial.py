@@ -14,8 +14,9 @@ from typing import Any
 
 import ray
 from ray.tune import Trainable
+from torch import nn
 
-from trainables.cckd.bundle import TestData, TrialData
+from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.checkpoint import CheckpointError, read_checkpoint
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
@@ -30,6 +31,8 @@ class TrialContext:
 
     Attributes:
         data: reference to a TrialData in the object store.
+        teacher: reference to the backbone's weights for `forward` targets, None where no trial may ask for them;
+            trials on the CPUs of one node then read one copy of them in its object store.
         test: reference to a TestData, None during the search, which must not see it.
         device: 'cpu' or 'cuda'.
         threads: torch threads of one trial.
@@ -37,6 +40,7 @@ class TrialContext:
     """
 
     data: ray.ObjectRef
+    teacher: ray.ObjectRef | None
     test: ray.ObjectRef | None
     device: str
     threads: int
@@ -56,6 +60,7 @@ class CckdTrial(Trainable):
         """Fetch the shared data once an actor, then begin the first trial."""
         self._context = context
         self._data: TrialData = ray.get(context.data)
+        self._teacher: nn.Module | None = None
         self._test: TestData | None = None if context.test is None else ray.get(context.test)
         self._begin(config)
 
@@ -89,13 +94,26 @@ class CckdTrial(Trainable):
         try:
             trial_config = TrialConfig.build(config["config"])
             self._trainer = Trainer(
-                trial_config, self._data, device=self._context.device, threads=self._context.threads
+                trial_config,
+                self._data,
+                device=self._context.device,
+                threads=self._context.threads,
+                teacher_factory=self._shared_teacher,
             )
             furthest = _furthest_checkpoint(trial_folder)
             if furthest is not None:
                 self._trainer.restore(furthest)
         except ConfigError as error:
             self._fault = f"ConfigError: {'; '.join(error.faults)}"
+
+    def _shared_teacher(self, state: TeacherState) -> nn.Module:
+        """The teacher of `forward` targets, kept from trial to trial on weights that the node's processes share."""
+        from trainables.cckd.teacher.forward import ForwardTeacher
+
+        if self._teacher is None:
+            weights = None if self._context.teacher is None else ray.get(self._context.teacher)
+            self._teacher = ForwardTeacher(state, weights)
+        return self._teacher
 
     def _train_leg(self) -> None:
         stops = rungs(self._trainer.config.epochs)

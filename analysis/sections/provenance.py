@@ -63,11 +63,21 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
         f"{teacher['name']} as {teacher['form']}",
         f"input {teacher.get('size')} px",
         f"{teacher.get('views')} views of each training image",
-        f"L2 strength {teacher.get('strength')}",
+        *([f"L2 strength {teacher['strength']}"] if teacher.get("strength") is not None else []),
+        *([f"cosine scale {teacher['scale']:.1f}"] if teacher.get("scale") is not None else []),
+        *([f"{teacher['targets']} targets"] if teacher.get("targets") else []),
+        *_prior(teacher),
         f"{teacher.get('forward_passes')} images passed",
         f"validation balanced accuracy {percent(teacher.get('val_balanced_accuracy'))} %",
     ]
     return ", ".join(parts)
+
+
+def _prior(teacher: Mapping[str, Any]) -> list[str]:
+    if teacher.get("prior_distance") is None:
+        return []
+    smoothing = f" smoothed by {teacher['prior_smoothing']:g}" if teacher.get("prior_smoothing") else ""
+    return [f"prior {teacher['prior_source']}{smoothing}, total variation {teacher['prior_distance']:.3f} from D_val's"]
 
 
 def _search(plan: Mapping[str, Any]) -> str:

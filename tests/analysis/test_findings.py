@@ -90,6 +90,16 @@ def test_selection_on_test_and_a_weak_teacher_are_warned_of(simulated: Simulated
     assert "is worse on test than la" in warnings[1]
 
 
+def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    study = load_study(folder)
+    la = study.confirm.loc[study.confirm["entry"] == "la", "val_balanced_accuracy"].mean()
+    for own, n_warned in ((la - 0.01, 1), (la + 0.01, 0)):
+        study.manifest["teacher"]["val_balanced_accuracy"] = own
+        warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
+        assert sum("is worse on validation than la" in warning for warning in warnings) == n_warned
+
+
 def test_the_best_so_far_counts_complete_trials_only(simulated: Simulated) -> None:
     table = history(load_study(simulated(n_trials=30, n_seeds=0)))
     best = float("nan")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from trainables.cckd.assemble import assemble, assemble_test, teacher_counts
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.data import LongTailData, draw_views, load_data, parse_data
+from trainables.cckd.teacher.fit import FittedTeacher
+from trainables.cckd.teacher.prior import teacher_log_prior
 from trainables.cckd.teacher.probe import ProbeFit, fit_probe
-from trainables.cckd.teacher.spec import TeacherSpec
 
 N_VIEWS = 2
 
@@ -32,7 +33,17 @@ def parts(data: LongTailData) -> tuple[np.ndarray, np.ndarray, np.ndarray, Probe
 
 @pytest.fixture(scope="module")
 def bundle(data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]) -> TrialData:
-    return assemble(data, *parts, TeacherSpec(views=N_VIEWS))
+    return assemble(data, parts[0], parts[1], *_fitted(data, parts))
+
+
+def _fitted(
+    data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]
+) -> tuple[FittedTeacher, TeacherState]:
+    _, train, val, probe = parts
+    logits = probe.logits(train).astype(np.float16)
+    prior = teacher_log_prior(probe.logits(val), data.val.labels)
+    fitted = FittedTeacher(probe, logits, prior, 0.0, probe.train_accuracy, probe.train_accuracy)
+    return fitted, probe.state(name="tf_efficientnet_lite0", size=96)
 
 
 def test_the_bundle_holds_the_training_and_validation_sets(bundle: TrialData, data: LongTailData) -> None:

@@ -1,14 +1,26 @@
-"""The teacher's frozen backbone: images in, penultimate features out."""
+"""The teacher's frozen backbone: images in, penultimate features out; any timm model."""
 
+from collections.abc import Mapping
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
 import timm
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from trainables.cckd.augment import resident
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.spec import TeacherFile
+from trainables.cckd.teacher.weights import TeacherFile
 
-_N_TENSORS = 296
+#: timm trains with other filters now and then ('random', 'lanczos'); torch resizes tensors with these two.
+_FILTERS = ("bilinear", "bicubic")
+#: Keys under which training scripts keep the weights inside a checkpoint.
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
 class Backbone(nn.Module):
@@ -24,9 +36,11 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
         self.size = size
-        self.n_features: int = network.num_features  # type: ignore[assignment]
+        self.n_features = _n_features(network)
         self.n_images_seen = 0
-        recipe: dict[str, tuple[float, ...]] = network.pretrained_cfg  # type: ignore[assignment]
+        recipe: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+        wanted = recipe.get("interpolation", "bilinear")
+        self.filter: str = wanted if wanted in _FILTERS else "bicubic"
         self.register_buffer("mean", torch.tensor(recipe["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(recipe["std"]).view(1, 3, 1, 1), persistent=False)
 
@@ -38,37 +52,102 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Features of images (N, Ch, H, W) on the scale 0..255, of any dtype, Ch 1 or 3; float32 (N, D).
 
-        Grey images fill all three channels; images are resized bilinearly to `size` x `size`, smoothed first
-        where they shrink.
+        Grey images fill all three channels; images are resized to `size` x `size` by the model's own filter,
+        smoothed first where they shrink.
         """
         if images.shape[1] not in (1, 3):
             raise TeacherError(f"a teacher sees images of 1 or 3 channels; got {images.shape[1]}")
         self.n_images_seen += len(images)
         side = (self.size, self.size)
         shrinks = min(images.shape[2:]) > self.size
-        resized = interpolate(images.float(), side, mode="bilinear", antialias=shrinks)
+        resized = interpolate(images.float(), side, mode=self.filter, antialias=shrinks).clamp(0, 255)
         pixels = (resized / 255 - self.mean) / self.std  # broadcasting makes three channels of one
         features: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
         return features
 
+    def share(self) -> dict[str, NDArray[Any]]:
+        """The weights as contiguous arrays that another process can use in place; see `build_backbone`."""
+        return {name: _pixels_last(tensor).cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
-def build_backbone(file: TeacherFile, *, size: int, device: str = "cpu") -> Backbone:
-    """Build the backbone from a verified weight file.
 
-    The file's 296 tensors carry other names than timm's but stand in the same order and have the same shapes,
-    so the two are zipped; both facts are checked.
+def build_backbone(
+    file: TeacherFile, *, size: int, device: str = "cpu", shared: Mapping[str, NDArray[Any]] | None = None
+) -> Backbone:
+    """Build the backbone from a verified weight file, or on the arrays another backbone shares.
 
     Raises:
-        TeacherError: a file whose tensors do not fit.
+        TeacherError: a file whose tensors do not fit the model.
     """
-    with torch.random.fork_rng(devices=[]):  # its first weights are thrown away and must not cost anyone a draw
-        network = timm.create_model(file.name, pretrained=False)
+    if shared is None:
+        network = _build_network(file, size=size)
+        network.reset_classifier(0)
+    else:
+        network = _empty_network(file.name, size=size, n_outputs=0)
+        # On the CPU the arrays are used where they lie, one copy a machine; they are only ever read.
+        tensors = {name: _channels_second(resident(array, torch.device("cpu"))) for name, array in shared.items()}
+        network.load_state_dict(tensors, assign=True)
+    return Backbone(network, size=size).to(device)
+
+
+def measure(file: TeacherFile, *, size: int) -> tuple[int, int]:
+    """Build the model once and return (D, outputs of its classifier or 0).
+
+    Raises:
+        TeacherError: a file whose tensors do not fit, or an input size the model does not take.
+    """
+    network = _build_network(file, size=size)
+    classifier = network.get_classifier()
+    n_outputs = classifier.out_features if isinstance(classifier, nn.Linear) else 0
+    network.reset_classifier(0)
+    return Backbone(network, size=size)(torch.zeros(1, 3, size, size)).shape[1], n_outputs
+
+
+def read_classifier(file: TeacherFile, *, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight (O, D) and bias (O,) of the model's own classifier on its penultimate features.
+
+    Raises:
+        TeacherError: a model whose outputs are no linear function of those features.
+    """
+    network = _build_network(file, size=size).eval()
+    classifier = network.get_classifier()
+    refusal = f"the classifier of teacher {file.name} must be one linear layer on its penultimate features"
+    if not isinstance(classifier, nn.Linear):
+        raise TeacherError(f"{refusal}; it is a {type(classifier).__name__}")
+    weight = classifier.weight.detach().numpy().copy()
+    bias = np.zeros(len(weight), np.float32) if classifier.bias is None else classifier.bias.detach().numpy().copy()
+    noise = torch.linspace(-2, 2, 3 * size * size).view(1, 3, size, size)
+    with torch.no_grad():
+        outputs = network(noise).numpy()
+        network.reset_classifier(0)
+        features = network(noise).numpy()
+    if not np.allclose(features @ weight.T + bias, outputs, rtol=1e-3, atol=1e-3 * np.abs(outputs).max()):
+        raise TeacherError(f"{refusal}; its outputs are another function of them")
+    return weight, bias
+
+
+def _build_network(file: TeacherFile, *, size: int) -> Any:
+    if file.zipped:
+        return _zipped_network(file, size=size)
+    tensors = _read_tensors(file)
+    faults = []
+    for n_outputs in _possible_outputs(file.name, tensors):
+        # timm's own loader renames the tensors of older layouts and resamples position embeddings to `size`.
+        overlay = {"state_dict": tensors, "num_classes": n_outputs, "custom_load": False}
+        try:
+            return _empty_network(file.name, size=size, n_outputs=n_outputs, pretrained_cfg_overlay=overlay)
+        except (RuntimeError, KeyError, AssertionError, ValueError) as error:
+            faults.append("; ".join(line.strip() for line in str(error).splitlines()[:3]))
+    raise TeacherError(f"{file.path} does not fit timm's {file.name} at {size} pixels: {faults[0]}")
+
+
+def _zipped_network(file: TeacherFile, *, size: int) -> nn.Module:
+    """The embedded file: its tensors carry other names than timm's but stand in the same order; checked by shape."""
+    network = _empty_network(file.name, size=size, n_outputs=file.n_outputs)
     slots = network.state_dict()
     tensors = list(torch.load(file.path, map_location="cpu", weights_only=True).values())
-    if not len(tensors) == len(slots) == _N_TENSORS:
+    if len(tensors) != len(slots):
         raise TeacherError(
-            f"{file.path} and timm's {file.name} must have {_N_TENSORS} tensors each; "
-            f"got {len(tensors)} and {len(slots)}"
+            f"{file.path} and timm's {file.name} must have {len(slots)} tensors each; got {len(tensors)} in the file"
         )
     faults = [
         f"{file.path}: {name} must have shape {tuple(slot.shape)}; got {tuple(tensor.shape)}"
@@ -78,5 +157,57 @@ def build_backbone(file: TeacherFile, *, size: int, device: str = "cpu") -> Back
     if faults:
         raise TeacherError(faults)
     network.load_state_dict(dict(zip(slots, tensors, strict=True)))
-    network.reset_classifier(0)
-    return Backbone(network, size=size).to(device)
+    return network
+
+
+def _empty_network(name: str, *, size: int, n_outputs: int, **loading: Any) -> Any:
+    recipe = timm.get_pretrained_cfg(name)
+    fixed = {"img_size": size} if recipe is not None and recipe.fixed_input_size else {}
+    with torch.random.fork_rng(devices=[]):  # its first weights are thrown away and must not cost anyone a draw
+        network = timm.create_model(name, pretrained=bool(loading), num_classes=n_outputs, **fixed, **loading)
+    return network
+
+
+def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
+    """The file's weights; a pickle is only read with weights_only, which runs no code of its author's."""
+    try:
+        if file.path.suffix == ".safetensors":
+            return load_file(file.path)
+        content = torch.load(file.path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TeacherError(
+            f"{file.path} must be a safetensors file or one that torch.load reads with weights_only=True: {first}"
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise TeacherError(f"{file.path} must hold named tensors; got {type(content).__name__}")
+    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _possible_outputs(name: str, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Outputs of the classifier in the file; where its layout hides them, the published number, then none."""
+    recipe = timm.get_pretrained_cfg(name)
+    where = recipe.classifier if recipe is not None else None
+    weight = tensors.get(f"{where[0] if isinstance(where, tuple | list) else where}.weight")
+    if weight is not None:
+        return (int(weight.shape[0]),)
+    return (recipe.num_classes, 0) if recipe is not None else (0,)
+
+
+def _n_features(network: nn.Module) -> int:
+    width = getattr(network, "head_hidden_size", None) or network.num_features
+    return int(width)  # type: ignore[arg-type]
+
+
+def _pixels_last(tensor: Tensor) -> Tensor:
+    """Convolution kernels with their channels last, so that channels_last memory is contiguous."""
+    return tensor.permute(0, 2, 3, 1).contiguous() if tensor.ndim == 4 else tensor.contiguous()
+
+
+def _channels_second(tensor: Tensor) -> Tensor:
+    """Inverse of `_pixels_last`, without a copy."""
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor

@@ -3,9 +3,14 @@
 A set of features is built in parts, each written whole or not at all, so that a killed build goes on where it
 stopped; then the parts become one file. Layout under the cache's root:
 
-    <key>/parts/256-384.safetensors   while it is being built
+    <key>/parts/key.json              the ingredients, while it is being built, and
+    <key>/parts/256-384.safetensors   the parts there are
     <key>/features.safetensors        (N, V, D) or (N, D), then
     <key>/meta.json                   the ingredients and the file's SHA-256; its presence says "complete"
+
+Neither the number of kills nor the order of the parts shows in the finished files. They are read through a memory
+map, so that a set larger than memory can be used, and verified by hash; `SampleCheck` says which views to compute
+again, which also finds what no hash can: a library or a machine that now computes other features.
 """
 
 import hashlib
@@ -20,16 +25,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.weights import sha256_of
 
 PART_SIZE = 128
 
 #: Raise it when the code computes other features from the same ingredients, so that old caches are not found.
-RECIPE = 1
+RECIPE = 2
 
 _TENSOR = "features"
+_KEY_NOTE = "key.json"
+_DTYPES = {"float16": "F16", "float32": "F32"}
+
+#: Views computed again when a cache is opened, and how far the result may be off (relative, per view): another
+#: batch size or processor moves a feature in its third digit, another model or image in its first.
+SAMPLE_VIEWS = 8
+_SAMPLE_TOLERANCE = 0.02
 
 
 def hash_array(array: NDArray[Any]) -> str:
@@ -102,47 +115,91 @@ class FeatureCache:
     def write_part(self, number: int, features: NDArray[np.float16]) -> None:
         """Keep the features of images `ranges[number]`, whole or not at all."""
         assert self._fits(number, features), (number, features.shape, features.dtype)
+        note = self.folder / "parts" / _KEY_NOTE
+        if not note.exists():
+            _write_whole(note, _as_json({"key": asdict(self.key)}))
         tensors = {_TENSOR: np.ascontiguousarray(features)}
         _write_whole(self._part(number), save(tensors, {"sha256": hash_array(features)}))
 
     def finish(self) -> NDArray[np.float16]:
-        """Merge the parts into one file, remove them, and return the features.
+        """Merge the parts into one file, part by part, remove them, and return the features.
 
         Raises:
             TeacherError: parts that are missing.
         """
         if not self.complete:
-            parts = [self._read_part(number) for number in range(len(self.ranges))]
-            whole = [part for part in parts if part is not None]
-            if len(whole) < len(parts):
-                raise TeacherError(f"{self.folder}: {len(parts) - len(whole)} of {len(parts)} parts are missing")
-            content = save({_TENSOR: np.concatenate(whole)})
-            _write_whole(self._file, content)
-            meta = {"sha256": hashlib.sha256(content).hexdigest(), "key": asdict(self.key)}
-            _write_whole(self._meta, json.dumps(meta, indent=1).encode())
+            self._merge()
         shutil.rmtree(self.folder / "parts", ignore_errors=True)
         return self.load()
 
     def load(self) -> NDArray[np.float16]:
-        """Read and verify the features.
+        """Verify the features and map them into memory, read-only.
 
         Raises:
             TeacherError: a file that is missing, altered or not of the key's shape; says how to remove it.
         """
         try:
             meta = json.loads(self._meta.read_bytes())
-            content = self._file.read_bytes()
-            if hashlib.sha256(content).hexdigest() != meta["sha256"]:
+            if sha256_of(self._file) != meta["sha256"]:
                 raise ValueError("its SHA-256 is not the one written beside it")
-            features: NDArray[np.float16] = load(content)[_TENSOR]
+            features = _map(self._file)
             if features.shape != self.key.shape or features.dtype != self.key.dtype:
                 raise ValueError(f"it holds {features.dtype} {features.shape}")
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise TeacherError(
-                f"teacher features {self._file} can not be used: {error}; remove the folder {self.folder} "
-                "and they will be computed again"
-            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self.unusable(str(error)) from error
         return features
+
+    def unusable(self, reason: str) -> TeacherError:
+        """The error that says why these features can not be used and how to be rid of them."""
+        return TeacherError(
+            f"teacher features {self._file} can not be used: {reason}; remove the folder {self.folder} "
+            "and they will be computed again"
+        )
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Images and views (n,) each to compute again on opening; always the same of one cache."""
+        rng = np.random.default_rng(int(self.key.digest[:16], 16))
+        n_images, n_views = self.key.shape[0], self.key.shape[1] if len(self.key.shape) == 3 else 1
+        n = min(SAMPLE_VIEWS, n_images)
+        return np.sort(rng.choice(n_images, n, replace=False)), rng.integers(0, n_views, n)
+
+    def compare(self, features: NDArray[np.float16], again: NDArray[np.float16]) -> None:
+        """Hold what `load` gave against the sampled views (n, D) computed again.
+
+        Raises:
+            TeacherError: they differ by more than arithmetic explains.
+        """
+        images, views = self.sample()
+        kept = (features[images, views] if features.ndim == 3 else features[images]).astype(np.float32)
+        size = np.maximum(np.linalg.norm(kept, axis=1), np.finfo(np.float16).tiny)
+        off = np.linalg.norm(kept - again.astype(np.float32), axis=1) / size
+        if not (off <= _SAMPLE_TOLERANCE).all():
+            wrong = int((~(off <= _SAMPLE_TOLERANCE)).sum())
+            raise self.unusable(
+                f"{wrong} of {len(images)} views computed again came out otherwise "
+                f"(off by {off.max():.0%}, at most {_SAMPLE_TOLERANCE:.0%} is arithmetic)"
+            )
+
+    def _merge(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        n_missing = 0
+        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        with beside.open("wb", buffering=0) as file:
+            file.write(_header(self.key))
+            for number in range(len(self.ranges)):
+                part = self._read_part(number)
+                n_missing += part is None
+                if part is not None:
+                    file.write(np.ascontiguousarray(part).data)
+            os.fsync(file.fileno())
+        if n_missing:
+            beside.unlink()
+            if self.complete:  # another driver has finished the same features meanwhile
+                return
+            raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
+        sha256 = sha256_of(beside)
+        os.replace(beside, self._file)
+        _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
 
     @property
     def _file(self) -> Path:
@@ -169,6 +226,28 @@ class FeatureCache:
         except (OSError, SafetensorError):
             return None
         return features if self._fits(number, features) and hash_array(features) == written else None
+
+
+def _header(key: FeatureKey) -> bytes:
+    """The head of a safetensors file with the one tensor: its length, then JSON padded to 8 bytes."""
+    n_bytes = int(np.prod(key.shape)) * np.dtype(key.dtype).itemsize
+    entry = {"dtype": _DTYPES[key.dtype], "shape": list(key.shape), "data_offsets": [0, n_bytes]}
+    text = json.dumps({_TENSOR: entry}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _map(path: Path) -> NDArray[Any]:
+    """The tensor of a file written by `_merge`, mapped read-only."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[_TENSOR]
+    dtype = next(name for name, code in _DTYPES.items() if code == entry["dtype"])
+    return np.memmap(path, dtype, "r", offset=8 + length, shape=tuple(entry["shape"]))
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode()
 
 
 def _write_whole(path: Path, content: bytes) -> None:

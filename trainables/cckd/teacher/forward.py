@@ -1,34 +1,66 @@
 """The whole teacher as one frozen module, for images that no cache holds (`mix_targets=forward`)."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from trainables.cckd.bundle import TeacherState
+from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
-from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.weights import TeacherFile, find_weights
+
+_BUFFERS = ("weight", "bias", "feature_mean", "feature_std", "projection", "offset")
 
 
 class ForwardTeacher(nn.Module):
-    """Backbone and probe; finds and verifies the backbone's weights on the machine it runs on.
+    """Backbone and readout; finds and verifies the backbone's weights on the machine it runs on.
+
+    Args:
+        state: the fitted teacher.
+        shared: weights of the backbone that another process of this machine shares (`Backbone.share`); no file
+            is then needed, and on the CPU no second copy made.
 
     Raises:
-        TeacherError: the weights are missing or altered here.
+        TeacherError: the weights are missing here, or not those the teacher was fitted on.
     """
 
     weight: Tensor
     bias: Tensor
     feature_mean: Tensor
     feature_std: Tensor
+    projection: Tensor | None
+    offset: Tensor | None
 
-    def __init__(self, state: TeacherState) -> None:
+    def __init__(self, state: TeacherState, shared: Mapping[str, NDArray[Any]] | None = None) -> None:
         super().__init__()
-        self.backbone = build_backbone(check_teacher(TeacherSpec(name=state.name)), size=state.size)
-        for name in ("weight", "bias", "feature_mean", "feature_std"):
+        file = TeacherFile(state.name, Path(), "") if shared is not None else _verified_file(state)
+        self.backbone = build_backbone(file, size=state.size, shared=shared)
+        self.scale = state.scale
+        for name in _BUFFERS:
+            array = getattr(state, name)
             # A copy: the arrays may be read-only, lent from shared memory.
-            self.register_buffer(name, torch.tensor(getattr(state, name)), persistent=False)
+            self.register_buffer(name, None if array is None else torch.tensor(array), persistent=False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, C) and standardised features (N, D), float32, of images (N, Ch, H, W) in [0, 255]."""
-        features = (self.backbone(images) - self.feature_mean) / self.feature_std
-        return features @ self.weight.T + self.bias, features
+        raw = self.backbone(images)
+        features = (raw - self.feature_mean) / self.feature_std
+        if self.scale is None:
+            return features @ self.weight.T + self.bias, features
+        place = raw if self.projection is None else raw @ self.projection.T + self.offset
+        return self.scale * (normalize(place, dim=1) @ self.weight.T) + self.bias, features
+
+
+def _verified_file(state: TeacherState) -> TeacherFile:
+    file = find_weights(state.name, given=state.weights, size=state.size)
+    if state.sha256 is not None and file.sha256 != state.sha256:
+        raise TeacherError(
+            f"{file.path} must be the file the teacher was fitted on, SHA-256 {state.sha256}; got {file.sha256}"
+        )
+    return file

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from trainables.cckd.bundle import TeacherState
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
+from trainables.cckd.teacher.readout import Readout, feature_statistics
 
 #: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
 _MAX_ITERATIONS = 200
-_STD_FLOOR = 1e-6  # a feature that never varies is left at its scale
 
 
 class StrengthRow(NamedTuple):
@@ -34,40 +33,22 @@ class StrengthRow(NamedTuple):
     iterations: int
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeFit:
-    """A fitted probe.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProbeFit(Readout):
+    """A fitted probe: an affine readout, and how it did.
 
     Attributes:
-        weight, bias: on standardised features, float32 (C, D) and (C,).
-        feature_mean, feature_std: of the raw training features over all views, float32 (D,).
         strength: the L2 strength chosen.
         train_accuracy: on the training views it was fitted to.
         val_accuracy, val_balanced_accuracy: on D_val.
         path: one row a strength, strongest first.
     """
 
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    feature_mean: NDArray[np.float32]
-    feature_std: NDArray[np.float32]
     strength: float
     train_accuracy: float
     val_accuracy: float
     val_balanced_accuracy: float
     path: tuple[StrengthRow, ...]
-
-    def standardise(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Raw features (..., D) to standardised ones, float32."""
-        return (features.astype(np.float32) - self.feature_mean) / self.feature_std
-
-    def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Raw logits z_t, float32 (..., C), of raw features (..., D)."""
-        return self.standardise(features) @ self.weight.T + self.bias
-
-    def state(self, *, name: str, size: int) -> TeacherState:
-        """The probe with the name and input size (pixels) of the backbone it stands on."""
-        return TeacherState(name, size, self.weight, self.bias, self.feature_mean, self.feature_std)
 
 
 def fit_probe(
@@ -90,12 +71,9 @@ def fit_probe(
         strengths: L2 strengths to try.
     """
     n_views, n_features = train_features.shape[1:]
-    raw = train_features.reshape(-1, n_features)
+    feature_mean, feature_std = feature_statistics(train_features)
     labels = np.repeat(train_labels, n_views)
-    mean, std = raw.mean(axis=0, dtype=np.float64), raw.std(axis=0, dtype=np.float64)
-    std = np.where(std > _STD_FLOOR, std, 1.0)
-    feature_mean, feature_std = mean.astype(np.float32), std.astype(np.float32)
-    samples = (raw.astype(np.float32) - feature_mean) / feature_std
+    samples = (train_features.reshape(-1, n_features).astype(np.float32) - feature_mean) / feature_std
     val_samples = (val_features.astype(np.float32) - feature_mean) / feature_std
 
     counts = np.bincount(train_labels, minlength=n_classes)
@@ -124,6 +102,26 @@ def fit_probe(
         val_balanced_accuracy=best.val_balanced_accuracy,
         path=tuple(row for row, _, _ in fits),
     )
+
+
+def refit(fit: ProbeFit, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int) -> Readout:
+    """Fit again on other images, at the strength and in the feature space of `fit`, starting from it.
+
+    Args:
+        fit: the fit on all training images.
+        features: raw, (N, V, D).
+        labels: int64 (N,), every class present.
+        n_classes: C.
+    """
+    samples = fit.standardise(features).reshape(-1, features.shape[-1])
+    counts = np.bincount(labels, minlength=n_classes)
+    assert (counts > 0).all(), "every class must have training images"
+    log_prior = np.log(counts / counts.sum()).astype(np.float32)
+    start = np.concatenate([fit.weight.ravel(), fit.bias]).astype(np.float64)
+    every = np.repeat(labels, features.shape[1])
+    point, _ = _fit_one(samples, every, log_prior, fit.strength, start=start)
+    weight, bias = _unpack(point, n_classes)
+    return Readout(weight=weight, bias=bias, feature_mean=fit.feature_mean, feature_std=fit.feature_std)
 
 
 def _fit_one(

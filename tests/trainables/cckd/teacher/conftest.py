@@ -3,7 +3,8 @@
 import pytest
 
 from trainables.cckd.teacher.backbone import Backbone, build_backbone
-from trainables.cckd.teacher.spec import TeacherFile, TeacherSpec, check_teacher
+from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.weights import TeacherFile
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from trainables.cckd.data import apply_views, draw_views
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone, build_backbone
 from trainables.cckd.teacher.features import extract
-from trainables.cckd.teacher.spec import TeacherFile
+from trainables.cckd.teacher.weights import TeacherFile
 
 
 def _images(n: int = 5, *, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_a_file_of_other_tensors_is_refused(teacher_file: TeacherFile, tmp_path:
     torch.save({key: value for key, value in tensors.items() if key != first}, tmp_path / "count.pth")
     with pytest.raises(TeacherError, match=r"conv_stem.weight must have shape \(32, 3, 3, 3\); got \(32, 3, 5, 5\)"):
         build_backbone(replace(teacher_file, path=tmp_path / "shape.pth"), size=32)
-    with pytest.raises(TeacherError, match="296 tensors each; got 295 and 296"):
+    with pytest.raises(TeacherError, match="296 tensors each; got 295 in the file"):
         build_backbone(replace(teacher_file, path=tmp_path / "count.pth"), size=32)
 
 

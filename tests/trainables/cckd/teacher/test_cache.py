@@ -1,6 +1,8 @@
 """The feature cache: found by content, resumed part by part, never trusted when it does not verify."""
 
+import multiprocessing
 import pickle
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions, part_ranges
@@ -99,6 +102,67 @@ def test_a_kill_between_the_file_and_its_mark_loses_nothing(tmp_path: Path, monk
     np.testing.assert_array_equal(cache.finish(), FEATURES)
 
 
+MANY = np.random.default_rng(1).normal(size=(24, 2, 3)).astype(np.float16)
+
+
+def _build_slowly(root: Path, pause_s: float = 0.03) -> None:
+    cache = FeatureCache(root, replace(KEY, shape=MANY.shape), part_size=1)
+    for number in cache.missing_parts():
+        time.sleep(pause_s)
+        cache.write_part(number, MANY[number : number + 1])
+    cache.finish()
+
+
+def test_ten_kills_at_random_leave_the_same_bytes_as_an_undisturbed_build(tmp_path: Path) -> None:
+    _build_slowly(tmp_path / "whole", pause_s=0)
+    rng, fork = np.random.default_rng(), multiprocessing.get_context("fork")
+    for _ in range(10):  # a builder lives for less than two parts, so ten never finish all 24
+        builder = fork.Process(target=_build_slowly, args=(tmp_path / "killed",))
+        builder.start()
+        builder.join(rng.uniform(0.02, 0.06))
+        builder.kill()
+        builder.join()
+    folders = [FeatureCache(tmp_path / name, replace(KEY, shape=MANY.shape)).folder for name in ("whole", "killed")]
+    assert not (folders[1] / "meta.json").exists()
+    assert list(folders[1].glob("parts/*.safetensors"))
+    _build_slowly(tmp_path / "killed", pause_s=0)
+    for name in ("features.safetensors", "meta.json"):
+        whole, killed = ((folder / name).read_bytes() for folder in folders)
+        assert whole == killed
+
+
+def test_the_merged_file_is_what_safetensors_itself_reads(tmp_path: Path) -> None:
+    folder = _finished(tmp_path).folder
+    np.testing.assert_array_equal(load_file(folder / "features.safetensors")["features"], FEATURES)
+
+
+def test_loaded_features_are_mapped_not_read(tmp_path: Path) -> None:
+    features = _finished(tmp_path).load()
+    assert isinstance(features, np.memmap)
+    assert not features.flags.writeable
+
+
+def test_a_sample_computed_again_must_be_what_is_kept(tmp_path: Path) -> None:
+    cache = _finished(tmp_path)
+    images, views = cache.sample()
+    assert len(set(images.tolist())) == 8
+    again = FEATURES[images, views]
+    cache.compare(cache.load(), again)
+    cache.compare(cache.load(), (again.astype(np.float32) * 1.001).astype(np.float16))  # another processor
+    again[3] = FEATURES[images[3], 1 - views[3]]  # another view
+    with pytest.raises(TeacherError, match="1 of 8 views computed again came out otherwise"):
+        cache.compare(cache.load(), again)
+
+
+def test_nan_in_a_sample_is_a_difference(tmp_path: Path) -> None:
+    cache = _finished(tmp_path)
+    images, views = cache.sample()
+    again = FEATURES[images, views]
+    again[0, 0] = np.nan
+    with pytest.raises(TeacherError, match="came out otherwise"):
+        cache.compare(cache.load(), again)
+
+
 def test_finishing_twice_is_harmless(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_finished(tmp_path).finish(), FEATURES)
 
@@ -135,7 +199,7 @@ def test_a_cache_whose_file_is_gone_is_refused(tmp_path: Path) -> None:
         {"shape": (10, 2, 4)},
         {"versions": {"torch": "3", "timm": "1"}},
         {"dtype": "float32"},
-        {"recipe": 2},
+        {"recipe": 99},
     ],
     ids=lambda change: next(iter(change)),
 )

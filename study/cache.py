@@ -1,0 +1,92 @@
+"""`python -m study.cache list|verify|prune`: look after the teacher's cached features."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from study.command import add_data_root
+from trainables.cckd.teacher.inventory import CacheEntry, entries
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (0 done, 1 something can not be used, 2 wrong usage)."""
+    parser = argparse.ArgumentParser(prog="python -m study.cache", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (
+        ("list", "show what is cached"),
+        ("verify", "read every finished cache and check it against its hash"),
+        ("prune", "remove what no study can use any more: damaged, or of other library versions"),
+    ):
+        add_data_root(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
+    prune = commands.choices["prune"]
+    prune.add_argument("--unfinished", action="store_true", help="remove unfinished ones too (stop their study first)")
+    prune.add_argument("--all", action="store_true", help="remove everything")
+    args = parser.parse_args(argv)
+
+    root = Path(args.data_root).expanduser().absolute() / "teacher-cache"
+    if args.command == "list":
+        return _list(root)
+    if args.command == "verify":
+        return _verify(root)
+    return _prune(root, unfinished=args.unfinished, everything=args.all)
+
+
+def _list(root: Path) -> int:
+    found = entries(root)
+    for entry in found:
+        print(f"{entry.folder.name[:12]}  {_size(entry.n_bytes):>9}  {_what(entry)}")
+    print(f"{len(found)} in {root}, {_size(sum(entry.n_bytes for entry in found))}")
+    return 0
+
+
+def _verify(root: Path) -> int:
+    n_bad = 0
+    for entry in entries(root):
+        fault = entry.fault() if entry.complete else None
+        n_bad += fault is not None
+        verdict = "unfinished" if not entry.complete else "good" if fault is None else f"BAD: {fault}"
+        print(f"{entry.folder.name[:12]}  {verdict}")
+    print(f"{n_bad} can not be used" if n_bad else "no fault found")
+    return 1 if n_bad else 0
+
+
+def _prune(root: Path, *, unfinished: bool, everything: bool) -> int:
+    def reason(entry: CacheEntry) -> str | None:
+        if everything:
+            return "asked for"
+        if not entry.complete:
+            if unfinished:
+                return "unfinished"
+            return None if entry.key is None or entry.reachable else "of other library versions"
+        if not entry.reachable:
+            return "of other library versions"
+        return "damaged" if entry.fault() else None
+
+    freed = 0
+    for entry in entries(root):
+        why = reason(entry)
+        if why is not None:
+            entry.remove()
+            freed += entry.n_bytes
+            print(f"{entry.folder.name[:12]}  removed: {why}")
+    print(f"{_size(freed)} freed")
+    return 0
+
+
+def _what(entry: CacheEntry) -> str:
+    if entry.key is None:
+        return "of unknown content" if entry.complete else f"unfinished, {entry.n_parts} parts"
+    shape = " x ".join(map(str, entry.key.shape))
+    what = f"{entry.key.teacher} {entry.key.size} px, {entry.key.subset} {shape}, data {entry.key.data_sha256[:8]}"
+    if not entry.complete:
+        what += f", unfinished ({entry.n_parts} parts)"
+    return what if entry.reachable else f"{what}, of other library versions"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

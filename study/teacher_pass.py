@@ -1,0 +1,173 @@
+"""The teacher's pass over one set of images: from the cache, or computed as Ray tasks, part by part.
+
+The driver writes each part as it arrives, so a killed pass continues and a later study of the same data and
+teacher starts at once. Features that come from the cache are trusted only after a worker has computed a sample of
+them again; that runs beside what the driver does next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.preflight import Checked
+from study.progress import Progress, duration
+from study.tuner import Workers
+from trainables.cckd.bundle import Images
+from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions
+from trainables.cckd.teacher.weights import TeacherFile
+
+if TYPE_CHECKING:
+    from trainables.cckd.teacher.backbone import Backbone
+
+#: Folder of the cache under the data root.
+CACHE = "teacher-cache"
+
+
+@dataclass
+class TeacherPass:
+    """Features of one set.
+
+    Attributes:
+        features: raw, float16 (N, V, D), or (N, D) without views.
+        n_passed: images the teacher saw for them now, as its own counter has it; 0 from the cache.
+    """
+
+    features: NDArray[np.float16]
+    n_passed: int
+    _store: FeatureCache
+    _sample: Any = None
+
+    def verify(self) -> int:
+        """Wait for the sample of a cached set and compare; return the number of images computed again.
+
+        Raises:
+            TeacherError: the cache holds other features than the teacher gives now.
+        """
+        if self._sample is None:
+            return 0
+        import ray
+
+        again, n_seen = ray.get(self._sample)
+        self._store.compare(self.features, again.reshape(len(again), -1))
+        return int(n_seen)
+
+
+def teacher_pass(
+    checked: Checked,
+    subset: str,
+    images: Images,
+    views: NDArray[np.int16] | None,
+    workers: Workers,
+    progress: Progress,
+) -> TeacherPass:
+    """Look up or compute the features of `images` in `views` (un-augmented where None). Needs Ray."""
+    import ray
+
+    _, height, width = checked.data.image_shape
+    n_views = 1 if views is None else views.shape[1]
+    file = checked.teacher_file
+    size = checked.teacher.input_size(file, height, width)
+    key = FeatureKey(
+        teacher=checked.teacher.name,
+        teacher_sha256=file.sha256,
+        size=size,
+        data_sha256=checked.data.sha256,
+        subset=subset,
+        views_sha256=None if views is None else hash_array(views),
+        shape=(len(images), *(() if views is None else (n_views,)), file.n_features),
+        versions=library_versions(),
+    )
+    store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
+    task = ray.remote(**_resources(checked, workers))(_extract)
+    if store.complete:
+        features = store.load()
+        rows, numbers = store.sample()
+        of_rows = None if views is None else views[rows, numbers][:, None]
+        sample = task.remote(file, size, workers.device, ray.put(images), rows, of_rows)
+        return TeacherPass(features, 0, store, sample)
+    missing = store.missing_parts()
+    total = sum(end - start for start, end in store.ranges) * n_views
+    done = before = total - sum(store.ranges[part][1] - store.ranges[part][0] for part in missing) * n_views
+    n_passed = 0
+    progress.begin("teacher", total)
+    progress.update(done, f"{subset} images")
+    for part, (features, n_seen) in _parts(task, file, size, images, views, store.ranges, missing, workers):
+        store.write_part(part, features)
+        done += len(features) * n_views
+        n_passed += n_seen
+        rate = (done - before) / max(progress.elapsed_s, 1e-3)
+        progress.update(done, f"{subset} images, {duration((total - done) / rate)} left")
+    progress.end()
+    return TeacherPass(store.finish(), n_passed, store)
+
+
+def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any) -> Any:
+    """A reference to `function(*arguments)`, run where torch may be imported: in a Ray worker."""
+    import ray
+
+    return ray.remote(**_resources(checked, workers))(function).remote(*arguments)
+
+
+def _parts(
+    task: Any,
+    file: TeacherFile,
+    size: int,
+    images: Images,
+    views: NDArray[np.int16] | None,
+    ranges: tuple[tuple[int, int], ...],
+    missing: tuple[int, ...],
+    workers: Workers,
+) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
+    """Yield (part number, what `_extract` returned) as Ray finishes them, two parts a worker in flight."""
+    import ray
+
+    all_images = ray.put(images)  # once a node; a part is cut out of it where it is computed
+    waiting = list(reversed(missing))
+    running: dict[Any, int] = {}
+    while waiting or running:
+        while waiting and len(running) < 2 * workers.n_workers:
+            part = waiting.pop()
+            rows = np.arange(*ranges[part])
+            of_part = None if views is None else views[rows]
+            running[task.remote(file, size, workers.device, all_images, rows, of_part)] = part
+        finished, _ = ray.wait(list(running))
+        for reference in finished:
+            yield running.pop(reference), ray.get(reference)
+
+
+def _take(images: Images, rows: NDArray[np.int64]) -> Images:
+    """The images at `rows`."""
+    return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
+
+
+def _resources(checked: Checked, workers: Workers) -> dict[str, float]:
+    return {"num_gpus": checked.plan.gpus_per_trial} if workers.device == "cuda" else {"num_cpus": 1}
+
+
+def _extract(
+    file: TeacherFile,
+    size: int,
+    device: str,
+    images: Images,
+    rows: NDArray[np.int64],
+    views: NDArray[np.int16] | None,
+) -> tuple[NDArray[np.float16], int]:
+    """Runs in a Ray worker, which keeps its backbone from part to part: features, and images that passed."""
+    from trainables.cckd.teacher.features import extract
+
+    backbone = _backbone(file, size, device)
+    before = backbone.n_images_seen
+    features = extract(backbone, _take(images, rows), views)
+    return features, backbone.n_images_seen - before
+
+
+@cache
+def _backbone(file: TeacherFile, size: int, device: str) -> "Backbone":
+    from trainables.cckd.teacher.backbone import build_backbone
+
+    return build_backbone(file, size=size, device=device)

@@ -1,0 +1,76 @@
+"""`python -m study.cache`: what it shows, finds and removes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from study.cache import main
+from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, library_versions
+
+FEATURES = np.ones((6, 2, 3), np.float16)
+KEY = FeatureKey("stub", "aa", 96, "bb", "train", "cc", FEATURES.shape, library_versions())
+
+
+def _build(root: Path, key: FeatureKey = KEY, *, finish: bool = True) -> Path:
+    cache = FeatureCache(root / "teacher-cache", key, part_size=4)
+    for number, (start, end) in enumerate(cache.ranges):
+        if finish or number == 0:
+            cache.write_part(number, FEATURES[start:end])
+    if finish:
+        cache.finish()
+    return cache.folder
+
+
+def _run(root: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    code = main([*words, "--data-root", str(root)])
+    return code, capsys.readouterr().out
+
+
+def test_the_list_tells_finished_from_unfinished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _build(tmp_path)
+    _build(tmp_path, replace(KEY, subset="val"), finish=False)
+    code, shown = _run(tmp_path, capsys, "list")
+    assert code == 0
+    assert "stub 96 px, train 6 x 2 x 3" in shown
+    assert "val 6 x 2 x 3, data bb, unfinished (1 parts)" in shown
+
+
+def test_an_empty_cache_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(tmp_path, capsys, "list")[0] == _run(tmp_path, capsys, "verify")[0] == 0
+
+
+def test_verify_finds_one_flipped_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = _build(tmp_path) / "features.safetensors"
+    assert _run(tmp_path, capsys, "verify")[0] == 0
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    code, shown = _run(tmp_path, capsys, "verify")
+    assert code == 1
+    assert "its SHA-256 is not the one written beside it" in shown
+
+
+def test_prune_removes_the_useless_and_keeps_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = _build(tmp_path)
+    unfinished = _build(tmp_path, replace(KEY, subset="val"), finish=False)
+    old = _build(tmp_path, replace(KEY, versions={"torch": "0", "timm": "0"}))
+    damaged = _build(tmp_path, replace(KEY, size=64))
+    (damaged / "features.safetensors").write_bytes(b"")
+    foreign = tmp_path / "teacher-cache" / "notes"
+    foreign.mkdir()
+    assert _run(tmp_path, capsys, "prune")[0] == 0
+    assert [path.exists() for path in (good, unfinished, old, damaged, foreign)] == [True, True, False, False, True]
+    _run(tmp_path, capsys, "prune", "--unfinished")
+    assert [path.exists() for path in (good, unfinished)] == [True, False]
+    _run(tmp_path, capsys, "prune", "--all")
+    assert not good.exists()
+    assert foreign.exists()
+
+
+def test_it_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["clean"])
+    assert stopped.value.code == 2
+    assert "list" in capsys.readouterr().err

