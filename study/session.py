@@ -127,6 +127,7 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
     progress.say(
         f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
     )
+    progress.say(f"         images {checked.data_path}")
     if data.selected_on == "test":
         progress.say("NOTE     D_val is the test set itself: every number is selected on test")
     if data.skipped:
