@@ -8,7 +8,7 @@ from collections.abc import Sequence
 EXAMPLE = """\
 examples:
   python -m study.run --space acckd_full
-  python -m study.run --space acckd_core --data fashion_mnist_lt:n_max=500,ir=100
+  python -m study.run --space acckd_core --data fashion_mnist_lt:ir=100
   python -m study.run --space acckd_smoke --data digits_lt --confirm-seeds 2
   python -m study.run --space acckd_full --address auto --max-concurrent 16
 

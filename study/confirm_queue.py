@@ -98,9 +98,9 @@ class ConfirmSearcher(Searcher):
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Pass the result on, once."""
+        """Pass the result on, once; without a result or an error Ray has only taken an unbegun run back."""
         task = self._running.pop(trial_id, None)
-        if task is not None:
+        if task is not None and (error or result is not None):
             self._on_done(task, None if error else result)
 
     def save(self, checkpoint_path: str) -> None:

@@ -34,9 +34,7 @@ def drive(study: Study) -> None:
         raise StudyInterrupted from None
     finally:
         study.progress.end()
-        study.export_tables()
-        study.store.update_manifest(counts=study.ledger.counts())
-    study.sweep()
+        study.export()
 
 
 def _student(study: Study, prepared: Prepared) -> dict[str, Any]:

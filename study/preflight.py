@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -79,8 +80,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         UsageError: with every fault found. Faults of the data come last, since finding data can take a download.
     """
     faults = _Faults()
-    for flag in unknown:
-        faults.add(f"unknown argument {flag!r}; --help lists the flags")
+    if unknown:
+        faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
     numbers = _numbers(args, faults)
     for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
         if getattr(args, flag) not in choices:
