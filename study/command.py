@@ -63,6 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--pruner", default="median", metavar="P", help="none, median, asha, hyperband (default: %(default)s)"
     )
+    how.add_argument(
+        "--finalists", default="8", metavar="F", help="best trials trained again to choose best1 (default: %(default)s)"
+    )
+    how.add_argument(
+        "--finalist-seeds", default="3", metavar="S", help="fresh seeds a finalist, 0 to skip (default: %(default)s)"
+    )
     how.add_argument("--confirm-top", default="1", metavar="K", help="best trials to confirm (default: %(default)s)")
     how.add_argument(
         "--confirm-seeds",

@@ -3,10 +3,11 @@
 import shutil
 from typing import Any
 
-from study.confirm_queue import ConfirmSearcher, ConfirmTask, confirm_seeds, confirm_tasks
 from study.phase import Study, StudyInterrupted, run_phase
 from study.prepare import Prepared, teacher_on_test
 from study.progress import duration
+from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds
+from study.selection import ranked
 from study.ticker import Ticker
 from study.tuner import Workers
 
@@ -24,8 +25,10 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     space, selected_on = study.checked.space, study.checked.data.selected_on
     shared = {**plan.training, **plan.fixed_knobs}
-    best = [(found.number, {**space.config(found.params), **shared}) for found in ledger.best(plan.confirm_top)]
-    tasks = confirm_tasks(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds))
+    best = [
+        (found.number, {**space.config(found.params), **shared}) for found in ranked(ledger, plan)[: plan.confirm_top]
+    ]
+    tasks = confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds))
     entries = {task.entry: {"trial": task.trial, "config": task.config} for task in tasks}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
 
@@ -50,7 +53,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     study.progress.begin("confirm", len(tasks))
     failures: list[str] = []
 
-    def on_done(task: ConfirmTask, result: dict[str, Any] | None) -> None:
+    def on_done(task: Rerun, result: dict[str, Any] | None) -> None:
         cause = "Ray gave the run up" if result is None else result["cause"]
         if result is None or cause:
             failures.append(f"{task.entry}, seed {task.seed}: {cause}")
@@ -61,7 +64,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         ledger.add_confirm_run(task.entry, task.seed, task.trial, record)
         shutil.rmtree(study.checkpoints / task.name, ignore_errors=True)
 
-    searcher = ConfirmSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
+    searcher = RerunSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
     tick = Ticker(study, n_done=n_done, note=lambda n: _note(study, workers, len(tasks) - n))
     run_phase(study, prepared, workers, "confirm", searcher, FIFOScheduler(), len(left), tick, test=True)
     study.store.update_manifest(failures=failures)

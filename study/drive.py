@@ -1,4 +1,4 @@
-"""Drive one study from wherever it stands to its report: teacher, search, confirmation, tables, report.
+"""Drive one study from wherever it stands to its report: teacher, search, selection, confirmation, tables.
 
 Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
 """
@@ -11,6 +11,7 @@ from study.phase import Study, StudyInterrupted
 from study.prepare import Prepared, prepare
 from study.progress import Progress
 from study.search import search
+from study.selection import select
 from study.tuner import ray_session
 
 
@@ -29,6 +30,7 @@ def drive(study: Study) -> None:
             study.store.update_manifest(teacher=described, student=_student(study, prepared))
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
+            select(study, prepared, workers)
             confirm(study, prepared, workers)
     except KeyboardInterrupt:
         raise StudyInterrupted from None

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from trainables.cckd.config import training_settings
+from trainables.cckd.methods import LADDER
 
 SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
 PRUNERS = ("none", "median", "asha", "hyperband")
@@ -19,6 +20,7 @@ class StudyPlan:
         split: how D_val is had; None for the data set's default.
         trials: total number of trials, the finished ones included.
         n_sobol: Sobol trials after the reference point.
+        finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
         overrides: `--set` values: fixed knobs and training settings.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
@@ -38,6 +40,8 @@ class StudyPlan:
     sampler: str
     n_sobol: int
     pruner: str
+    finalists: int
+    finalist_seeds: int
     confirm_top: int
     confirm_seeds: int
     seed: int
@@ -60,6 +64,16 @@ class StudyPlan:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Inverse of `to_json`; unknown keys raise TypeError, so an altered manifest is noticed."""
         return cls(**plain)
+
+    @property
+    def n_selection_runs(self) -> int:
+        """Runs of the selection at most: the finalists and the reference point."""
+        return (self.finalists + 1) * self.finalist_seeds if self.finalists else 0
+
+    @property
+    def n_confirm_runs(self) -> int:
+        """Runs of the confirmation: the best entries and every rung of the ladder."""
+        return (len(LADDER) + self.confirm_top) * self.confirm_seeds
 
     @property
     def training(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
 from study.ticker import Ticker
 from study.tuner import Workers
-from trainables.cckd.methods import LADDER
 from trainables.cckd.streams import derive_seed
 
 
@@ -46,12 +45,12 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
 
 
 def _note(study: Study, workers: Workers, n_done: int) -> str:
-    """Best so far, and the time left for search and confirmation at the mean cost of the trials so far."""
+    """Best so far, and the time left for all phases at the mean cost of the trials so far."""
     plan = study.checked.plan
     best = study.ledger.best()
     found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
     if not n_done:
         return found
-    n_confirm = (len(LADDER) + plan.confirm_top) * plan.confirm_seeds
-    left_s = study.ledger.mean_duration_s() * (plan.trials - n_done + n_confirm) / workers.n_workers
+    n_left = plan.trials - n_done + plan.n_selection_runs + plan.n_confirm_runs
+    left_s = study.ledger.mean_duration_s() * n_left / workers.n_workers
     return f"{found}, {duration(left_s)} left"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from study import confirmation, search
+from study import confirmation, search, selection
 from study.command import build_parser
 from study.confirmation import confirm
 from study.drive import _keep_passes
@@ -33,7 +33,7 @@ WORKERS = Workers(n_workers=1, threads=1, device="cpu")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     out = tmp_path_factory.mktemp("out")
     what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(out), "--name", "toy"]
-    budget = ["--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--confirm-seeds", str(N_SEEDS)]
+    budget = ["--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--confirm-seeds", str(N_SEEDS), "--finalists", "0"]
     return check(build_parser().parse_args([*what, *budget, "--set", "lr=0.1", "--set", "feature_weight=0.5"]))
 
 
@@ -63,6 +63,7 @@ def study(checked: Checked, empty_database: bytes, tmp_path: Path, monkeypatch: 
 def ray(monkeypatch: pytest.MonkeyPatch) -> "_Ray":
     played = _Ray()
     monkeypatch.setattr(search, "run_phase", played.run_phase)
+    monkeypatch.setattr(selection, "run_phase", played.run_phase)
     monkeypatch.setattr(confirmation, "run_phase", played.run_phase)
     return played
 
@@ -173,7 +174,7 @@ def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray
 
 def test_the_rungs_keep_their_references_though_the_searched_method_has_a_knob_set(searched, ray: _Ray) -> None:
     confirm(searched, None, WORKERS)
-    by_entry = {config["number"].split("-")[1]: config["config"] for config in ray.configs}
+    by_entry = {config["number"].split("-")[0]: config["config"] for config in ray.configs}
     assert by_entry["best1"]["feature_weight"] == 0.5
     assert "feature_weight" not in by_entry["acckd"]
     assert all(config["lr"] == 0.1 for config in by_entry.values())
@@ -220,7 +221,7 @@ def test_an_extended_study_with_another_best_forgets_the_former(searched: Study,
     searched.ledger.settings = replace(searched.ledger.settings, trials=N_TRIALS + 1)
     search.search(searched, None, WORKERS)
     confirm(searched, None, WORKERS)
-    assert {config["number"].split("-")[1] for config in ray.configs} == {"best1"}
+    assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
     runs = [run for run in searched.ledger.confirm_runs() if run.entry == "best1"]
     assert [run.trial for run in runs] == [N_TRIALS] * N_SEEDS
     assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
@@ -241,6 +242,70 @@ def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_file
     assert len(searched.ledger.confirm_runs()) == N_RUNS + 1 - len(failures)
 
 
+def _selecting(study: Study, **changes: int) -> None:
+    plan = replace(study.checked.plan, **{"finalists": 2, "finalist_seeds": 2, **changes})
+    study.checked = replace(study.checked, plan=plan)
+
+
+def _lucky(trial: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Outcomes in which `trial` is the worst when trained again, whatever it reached in the search."""
+
+    def outcome(config: dict[str, Any]) -> dict[str, Any]:
+        unlucky = f"-trial{trial}-" in str(config["number"])
+        result = _good(config)
+        result["records"][-1]["val"]["correct"] = [0 if unlucky else 20] * 10
+        return result
+
+    return outcome
+
+
+def test_a_lucky_trial_is_nominated_but_not_chosen(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    ray.outcome = _lucky(N_TRIALS - 1)
+    selection.select(searched, None, WORKERS)
+    assert ray.opened_test is False
+    tried = {int(config["number"].split("-")[1].removeprefix("trial")) for config in ray.configs}
+    assert tried == {N_TRIALS - 1, N_TRIALS - 2, 0}, "the two best and the reference point"
+    seeds = {config["config"]["seed"] for config in ray.configs}
+    assert len(seeds) == 2
+    assert not seeds & {row.seed for row in searched.ledger.rows()}
+    order = [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)]
+    assert order == [0, N_TRIALS - 2, N_TRIALS - 1]
+    ray.outcome = _good
+    confirm(searched, None, WORKERS)
+    assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == 0
+
+
+def test_a_selection_that_is_done_or_not_wanted_runs_nothing(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    selection.select(searched, None, WORKERS)
+    ray.configs = []
+    selection.select(searched, None, WORKERS)
+    _selecting(searched, finalist_seeds=0)
+    selection.select(searched, None, WORKERS)
+    assert ray.configs == []
+    assert selection.ranked(searched.ledger, searched.checked.plan)[0].number == N_TRIALS - 1
+
+
+def test_an_interrupted_selection_goes_on_run_by_run(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    ray.stop_after = 4
+    with pytest.raises(StudyInterrupted):
+        selection.select(searched, None, WORKERS)
+    ray.stop_after = None
+    selection.select(searched, None, WORKERS)
+    assert len(ray.configs) == 2
+    assert len(searched.ledger.selection_runs()) == 6
+
+
+def test_a_finalist_with_a_failed_run_comes_last(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    broken = f"-trial{N_TRIALS - 1}-"
+    ray.outcome = lambda config: None if broken in str(config["number"]) else _good(config)
+    selection.select(searched, None, WORKERS)
+    assert selection.ranked(searched.ledger, searched.checked.plan)[-1].number == N_TRIALS - 1
+
+
 def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: _Ray, checked: Checked) -> None:
     ray.configs = []
     searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=0))
@@ -252,10 +317,10 @@ def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, 
     ray.stop_after = 1
     with pytest.raises(StudyInterrupted):
         search.search(study, None, WORKERS)
-    for name in ("0", "1", "confirm-la-1001"):
+    for name in ("0", "1", "la-seed1001"):
         (study.checkpoints / name / "1").mkdir(parents=True)
     study.export()
-    assert {path.name for path in study.checkpoints.iterdir()} == {"1", "confirm-la-1001"}
+    assert {path.name for path in study.checkpoints.iterdir()} == {"1", "la-seed1001"}
 
 
 def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:

@@ -1,6 +1,7 @@
 """A plan survives study.json unchanged, and tells what all trials share from what only the searched method has."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,8 @@ def plan() -> StudyPlan:
         sampler="sobol+tpe",
         n_sobol=6,
         pruner="median",
+        finalists=4,
+        finalist_seeds=2,
         confirm_top=2,
         confirm_seeds=3,
         seed=5,
@@ -52,3 +55,9 @@ def test_overrides_are_shared_where_they_are_training_settings_and_the_searched_
 ) -> None:
     assert plan.training == {"student": "resnet8_cifar", "epochs": 40, "lr": 0.1, "schedule": "cosine"}
     assert plan.fixed_knobs == {"tau": 1.5, "use_kd": True}
+
+
+def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
+    assert plan.n_selection_runs == (4 + 1) * 2
+    assert replace(plan, finalists=0).n_selection_runs == replace(plan, finalist_seeds=0).n_selection_runs == 0
+    assert plan.n_confirm_runs == (6 + 2) * 3
