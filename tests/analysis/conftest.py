@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.space import SearchSpace
-from study.schema import CLASSES, CONFIRM, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
+from study.schema import CLASSES, CONFIRM, FINALISTS, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 COUNTS = (200, 129, 83, 54, 35, 22, 14, 9, 6, 4)
@@ -54,6 +54,7 @@ class Simulation:
     status: str = "done"
     selected_on: str = "val"
     seed: int = 0
+    finalists: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +87,8 @@ def write_study(folder: Path, plan: Simulation) -> Path:
     best = _write_database(folder, plan, rng)
     if plan.n_seeds and best:
         _write_confirmation(folder, plan, rng, best[0])
+    if plan.finalists:
+        _write_finalists(folder, plan)
     (folder / "study.json").write_text(json.dumps(_manifest(plan, best)), encoding="utf-8")
     return folder
 
@@ -158,6 +161,16 @@ def _response(params: dict[str, Any]) -> float:
     imitation = max(0.0, np.log10(params.get("feature_weight", 0.1) / 0.3))
     ratio = params.get("mix_ratio", 0.5) - 0.45
     return 0.72 - 0.06 * weight**2 - 0.05 * imitation - 0.15 * ratio**2
+
+
+def _write_finalists(folder: Path, plan: Simulation) -> None:
+    searched = pd.read_csv(folder / "trials.csv").set_index("number")["val_balanced_accuracy_last"]
+    rows = [
+        (trial, 100 + k, value, searched[trial])
+        for trial, values in plan.finalists.items()
+        for k, value in enumerate(values)
+    ]
+    pd.DataFrame(rows, columns=list(FINALISTS)).to_csv(folder / "finalists.csv", index=False)
 
 
 def _write_confirmation(folder: Path, plan: Simulation, rng: np.random.Generator, best: int) -> None:

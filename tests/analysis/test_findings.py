@@ -66,6 +66,16 @@ def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simula
     assert "conditional on one training subset" in _find(simulated(**SMALL)).sentences[-1]
 
 
+def test_the_choice_among_finalists_is_told_with_the_luck_of_the_search(simulated: Simulated) -> None:
+    study = load_study(simulated())
+    assert study.best is not None
+    runs = {study.best.number: (0.61, 0.63), 0: (0.50, 0.52)}
+    told = " ".join(_find(simulated(finalists=runs)).sentences)
+    assert f"best1 is trial {study.best.number}, chosen among 2 finalists by the mean of 2 fresh runs" in told
+    assert "62.0 % there" in told
+    assert "was 62.0 % on average when trained again" in told
+
+
 def test_without_a_confirmation_no_gain_is_claimed(simulated: Simulated) -> None:
     found = _find(simulated(n_seeds=0, **SMALL))
     assert found.headline == "A best configuration, not yet confirmed on the test set"
