@@ -1,5 +1,6 @@
 """The first screen claims what the intervals carry, and nothing else."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,8 +68,10 @@ def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simula
 
 
 def test_the_choice_among_finalists_is_told_with_the_luck_of_the_search(simulated: Simulated) -> None:
-    study = load_study(simulated())
+    folder = simulated()
+    study = load_study(folder)
     assert study.best is not None
+    shutil.rmtree(folder)
     runs = {study.best.number: (0.61, 0.63), 0: (0.50, 0.52)}
     told = " ".join(_find(simulated(finalists=runs)).sentences)
     assert f"best1 is trial {study.best.number}, chosen among 2 finalists by the mean of 2 fresh runs" in told
