@@ -32,13 +32,13 @@ class ResidentImages:
         Raises:
             DataError: a view that is not as large as the image.
         """
-        _, _, self._height, self._width = images.shape
-        self._padding = _reach(views, self._height, self._width)
+        _, _, height, width = images.shape
+        self._padding = _reach(views, height, width)
         padded = F.pad(resident(images, device), [self._padding] * 4)
-        # Pixels beside their channels: a gathered batch is then channels_last without a copy.
-        self._pixels = padded.permute(0, 2, 3, 1).contiguous()
-        self._rows = torch.arange(self._height, device=device)
-        self._columns = torch.arange(self._width, device=device)
+        # Pixels beside their channels: a gathered batch is then channels_last without a copy. The windows,
+        # (N, tops, lefts, H, W, Ch), overlap in one memory: a view of a sample is one index, not one a pixel.
+        pixels = padded.permute(0, 2, 3, 1).contiguous()
+        self._windows = pixels.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
         self._mean = torch.tensor(255.0 * pixel_mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._scale = torch.tensor(1.0 / (255.0 * pixel_std), dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
@@ -54,11 +54,9 @@ class ResidentImages:
     def pixels(self, indices: Tensor, views: Tensor) -> Tensor:
         """Return the views as float32 (B, Ch, H, W) in [0, 255], channels_last; arguments as for `batch`."""
         top, left, _, _, flip = views.long().unbind(dim=1)
-        columns = torch.where(flip.bool()[:, None], self._width - 1 - self._columns, self._columns)
-        rows = self._padding + top[:, None] + self._rows
-        columns = self._padding + left[:, None] + columns
-        gathered = self._pixels[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return gathered.permute(0, 3, 1, 2).float()
+        window = self._windows[indices, self._padding + top, self._padding + left]
+        window = torch.where(flip.bool().view(-1, 1, 1, 1), window.flip(2), window)
+        return window.permute(0, 3, 1, 2).float()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return (pixels / 255 - mean) / std for pixels (B, Ch, H, W) in [0, 255]."""

@@ -18,6 +18,7 @@ from trainables.cckd.checkpoint import CheckpointState, read_checkpoint, write_c
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.learner import Learner
+from trainables.cckd.memory import keep_freed_memory
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.mixing import mixed_per_step
 from trainables.cckd.objective import Objective
@@ -27,8 +28,8 @@ from trainables.cckd.schedule import learning_rate
 from trainables.cckd.streams import torch_stream
 from trainables.cckd.students import StudentNet
 
-#: Images of one evaluation batch; the result does not depend on it.
-EVAL_BATCH = 500
+#: Images of one evaluation batch; the result does not depend on it. Larger ones leave the cache and take longer.
+EVAL_BATCH = 125
 
 
 class Trainer:
@@ -65,6 +66,7 @@ class Trainer:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_freed_memory()
         self.config, self.data = config, data
         self._device = torch.device(device)
         self._objective = Objective(
