@@ -129,17 +129,31 @@ def _price(few: PairedInterval, many: PairedInterval) -> str:
 
 
 def _shrinkage(study: Study, test_mean: float) -> list[str]:
-    rows = study.confirm[study.confirm["entry"] == BEST]
-    trial = next((item for item in study.complete if item.number == rows["trial"].iloc[0]), None)
-    again = spread(rows["val_balanced_accuracy"])
-    if trial is None or trial.value is None or not again.n:
+    """What became of the search's own winner, and how best1 was chosen instead."""
+    luckiest, fresh = study.luckiest, {finalist.trial: finalist.fresh for finalist in study.chosen_from}
+    if luckiest is None or study.best is None:
         return []
-    outcome = "was partly lucky" if trial.value > again.mean else "held up"
-    lucky = f"The best of {len(study.complete)} trials {outcome}"
+    if study.best.number in fresh:
+        chosen = fresh[study.best.number]
+        told = (
+            f"{BEST} is trial {study.best.number}, chosen among {plural(len(fresh), 'finalist')} by the mean of "
+            f"{plural(chosen.n, 'fresh run')} on validation: {percent(chosen.mean)} % there, "
+            f"{percent(test_mean)} % on test."
+        )
+        if luckiest.number not in fresh:
+            return [told]
+        return [
+            f"{told} The highest single score of the search, {percent(luckiest.value)} % by trial {luckiest.number}, "
+            f"was {percent(fresh[luckiest.number].mean)} % on average when trained again."
+        ]
+    again_rows = spread(study.confirm.loc[study.confirm["entry"] == BEST, "val_balanced_accuracy"])
+    if study.best.value is None or not again_rows.n:
+        return []
+    outcome = "was partly lucky" if study.best.value > again_rows.mean else "held up"
     return [
-        f"{lucky}: trial {trial.number} scored {percent(trial.value)} % "
-        f"on validation in the search, {percent(again.mean)} % there on average when trained again with fresh seeds, "
-        f"and {percent(test_mean)} % on test."
+        f"The best of {len(study.complete)} trials {outcome}: trial {study.best.number} scored "
+        f"{percent(study.best.value)} % on validation in the search, {percent(again_rows.mean)} % there on average "
+        f"when trained again with fresh seeds, and {percent(test_mean)} % on test."
     ]
 
 

@@ -13,8 +13,20 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.statistics import Spread, spread
 from search_spaces.space import Knob, SearchSpace
-from study.schema import CLASSES, CLASSES_CSV, CONFIRM, CONFIRM_CSV, DATABASE, MANIFEST, STUDY_NAME, TRIALS
+from study.schema import (
+    CLASSES,
+    CLASSES_CSV,
+    CONFIRM,
+    CONFIRM_CSV,
+    DATABASE,
+    FINALISTS,
+    FINALISTS_CSV,
+    MANIFEST,
+    STUDY_NAME,
+    TRIALS,
+)
 
 
 class StudyFolderError(ValueError):
@@ -26,6 +38,15 @@ class StudyFolderError(ValueError):
 
 
 @dataclass(frozen=True)
+class Finalist:
+    """A trial's configuration trained again: balanced accuracies on D_val over fresh seeds, and the search's own."""
+
+    trial: int
+    fresh: Spread
+    searched: float
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything a report is made from.
 
@@ -34,6 +55,7 @@ class Study:
         space: the search space, rebuilt from the manifest.
         trials: Optuna's trials, a snapshot in order of number.
         measured: trials.csv indexed by trial number; empty where the file is absent.
+        finalists: finalists.csv, a row a (trial, seed) of the selection; empty before it, or where there was none.
         confirm: confirm.csv, a row an (entry, seed); empty before the confirmation. The teacher's seed is NaN.
         classes: classes.csv, a row an (entry, seed, class); empty before the confirmation.
     """
@@ -43,6 +65,7 @@ class Study:
     space: SearchSpace
     trials: tuple[FrozenTrial, ...]
     measured: pd.DataFrame
+    finalists: pd.DataFrame
     confirm: pd.DataFrame
     classes: pd.DataFrame
 
@@ -58,8 +81,32 @@ class Study:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest validation balanced accuracy (the earliest of equals)."""
+        """The trial that stands for the search: best1 where it is chosen, else the highest single value on D_val."""
+        chosen = self.manifest.get("confirm_entries", {}).get("best1")
+        first = next(iter(self.chosen_from), None)
+        number = chosen["trial"] if chosen else first and first.trial
+        found = (trial for trial in self.complete if trial.number == number)
+        return next(found, self.luckiest)
+
+    @property
+    def luckiest(self) -> FrozenTrial | None:
+        """The complete trial with the highest single value on D_val, the earliest of equals."""
         return max(self.complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+    @property
+    def chosen_from(self) -> tuple["Finalist", ...]:
+        """The finalists that have every fresh seed, best mean first."""
+        found = [
+            Finalist(
+                int(runs["trial"].iloc[0]),
+                spread(runs["val_balanced_accuracy"]),
+                float(runs["search_val_balanced_accuracy"].iloc[0]),
+            )
+            for _, runs in self.finalists.groupby("trial")
+        ]
+        most = max((finalist.fresh.n for finalist in found), default=0)
+        whole = [finalist for finalist in found if finalist.fresh.n == most]
+        return tuple(sorted(whole, key=lambda finalist: (-finalist.fresh.mean, finalist.trial)))
 
     @property
     def running(self) -> bool:
@@ -94,6 +141,7 @@ def load_study(folder: Path) -> Study:
         space=space,
         trials=_trials(folder / DATABASE),
         measured=_table(folder / TRIALS, ["number"]).set_index("number"),
+        finalists=_table(folder / FINALISTS_CSV, list(FINALISTS)),
         confirm=_table(folder / CONFIRM_CSV, list(CONFIRM)),
         classes=_table(folder / CLASSES_CSV, list(CLASSES)),
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 EXAMPLE = """\
 examples:
   python -m study.run --space acckd_full
-  python -m study.run --space acckd_core --data fashion_mnist_lt:n_max=500,ir=100
+  python -m study.run --space acckd_core --data fashion_mnist_lt:ir=100
   python -m study.run --space acckd_smoke --data digits_lt --confirm-seeds 2
   python -m study.run --space acckd_full --address auto --max-concurrent 16
 
@@ -88,6 +88,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--pruner", default="median", metavar="P", help="none, median, asha, hyperband (default: %(default)s)"
+    )
+    how.add_argument(
+        "--finalists", default="8", metavar="F", help="best trials trained again to choose best1 (default: %(default)s)"
+    )
+    how.add_argument(
+        "--finalist-seeds", default="3", metavar="S", help="fresh seeds a finalist, 0 to skip (default: %(default)s)"
     )
     how.add_argument("--confirm-top", default="1", metavar="K", help="best trials to confirm (default: %(default)s)")
     how.add_argument(

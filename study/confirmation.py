@@ -1,17 +1,15 @@
 """The confirmation phase: the finalists and the ladder, trained afresh on the same seeds, judged on test once."""
 
 import shutil
-import time
 from typing import Any
 
-from study.confirm_queue import ConfirmSearcher, ConfirmTask, confirm_seeds, confirm_tasks
 from study.phase import Study, StudyInterrupted, run_phase
 from study.prepare import Prepared, teacher_on_test
 from study.progress import duration
+from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds
+from study.selection import ranked
+from study.ticker import Ticker
 from study.tuner import Workers
-
-#: Seconds between two looks at the ledger for the progress line.
-_TICK_S = 1.0
 
 
 def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
@@ -27,8 +25,10 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     space, selected_on = study.checked.space, study.checked.data.selected_on
     shared = {**plan.training, **plan.fixed_knobs}
-    best = [(found.number, {**space.config(found.params), **shared}) for found in ledger.best(plan.confirm_top)]
-    tasks = confirm_tasks(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds))
+    best = [
+        (found.number, {**space.config(found.params), **shared}) for found in ranked(ledger, plan)[: plan.confirm_top]
+    ]
+    tasks = confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds))
     entries = {task.entry: {"trial": task.trial, "config": task.config} for task in tasks}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
 
@@ -45,10 +45,15 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     left = [task for task in tasks if (task.entry, task.seed) not in filed]
     if not left:
         return
+    wanted = {(task.entry, task.seed) for task in tasks}
+
+    def n_done() -> int:
+        return len(wanted & {(run.entry, run.seed) for run in ledger.confirm_runs()})
+
     study.progress.begin("confirm", len(tasks))
     failures: list[str] = []
 
-    def on_done(task: ConfirmTask, result: dict[str, Any] | None) -> None:
+    def on_done(task: Rerun, result: dict[str, Any] | None) -> None:
         cause = "Ray gave the run up" if result is None else result["cause"]
         if result is None or cause:
             failures.append(f"{task.entry}, seed {task.seed}: {cause}")
@@ -59,30 +64,16 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         ledger.add_confirm_run(task.entry, task.seed, task.trial, record)
         shutil.rmtree(study.checkpoints / task.name, ignore_errors=True)
 
-    searcher = ConfirmSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
-    tick = _Tick(study, n_before=len(tasks) - len(left), n_total=len(tasks))
+    searcher = RerunSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
+    tick = Ticker(study, n_done=n_done, note=lambda n: _note(study, workers, len(tasks) - n))
     run_phase(study, prepared, workers, "confirm", searcher, FIFOScheduler(), len(left), tick, test=True)
     study.store.update_manifest(failures=failures)
-    n_done = sum(run.entry != "teacher" for run in ledger.confirm_runs())
-    if n_done + len(failures) < len(tasks):
+    if n_done() + len(failures) < len(tasks):
         raise StudyInterrupted
     study.progress.end()
-    study.progress.say(f"confirm  {n_done} runs on test, {len(failures)} failed")
+    study.progress.say(f"confirm  {n_done()} runs on test, {len(failures)} failed")
 
 
-class _Tick:
-    """The confirmation's progress line."""
-
-    def __init__(self, study: Study, *, n_before: int, n_total: int) -> None:
-        self._study, self._n_before, self._n_total = study, n_before, n_total
-        self._next_tick = 0.0
-
-    def __call__(self) -> None:
-        if time.monotonic() < self._next_tick:
-            return
-        n_done = sum(run.entry != "teacher" for run in self._study.ledger.confirm_runs())
-        n_here = n_done - self._n_before
-        rate = self._study.progress.elapsed_s / n_here if n_here > 0 else None
-        note = "" if rate is None else f"{duration(rate * (self._n_total - n_done))} left"
-        self._study.progress.update(n_done, note)
-        self._next_tick = time.monotonic() + _TICK_S
+def _note(study: Study, workers: Workers, n_left: int) -> str:
+    """The time left, a run taken to cost what a trial of the search did."""
+    return f"{duration(study.ledger.mean_duration_s() * n_left / workers.n_workers)} left"

@@ -1,4 +1,4 @@
-"""Drive one study from wherever it stands to its report: teacher, search, confirmation, tables, report.
+"""Drive one study from wherever it stands to its report: teacher, search, selection, confirmation, tables.
 
 Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
 """
@@ -16,6 +16,7 @@ from study.prepare import Prepared, prepare
 from study.progress import Progress
 from study.record_tables import ConfirmRun
 from study.search import search
+from study.selection import select
 from study.tuner import ray_session
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
@@ -37,6 +38,7 @@ def drive(study: Study) -> None:
             study.store.update_manifest(teacher=described, student=_student(study, prepared))
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
+            select(study, prepared, workers)
             confirm(study, prepared, workers)
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
@@ -44,9 +46,7 @@ def drive(study: Study) -> None:
         raise StudyInterrupted from None
     finally:
         study.progress.end()
-        study.export_tables()
-        study.store.update_manifest(counts=study.ledger.counts())
-    study.sweep()
+        study.export()
 
 
 def _student(study: Study, prepared: Prepared) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from search_spaces.space import KnobValue, SearchSpace
 from study.atomic import replacing
 from study.ledger_rows import Finalist, TrialRow, finalists, trial_row, unfit_cause, val_summary
 from study.pruners import PROTECTED, make_pruner
-from study.record_tables import ConfirmRun, RecordTables
+from study.record_tables import ConfirmRun, RecordTables, SelectionRun
 from study.samplers import check_sampler, kind_of, make_sampler
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SearchSettings, SettingsError
 from trainables.cckd.metrics import balanced_accuracy
-from trainables.cckd.records import EpochRecord
+from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: (searched knobs, how many earlier trials have the same ones) -> the trial's seed.
 SeedOf = Callable[[Mapping[str, KnobValue], int], int]
@@ -236,7 +236,22 @@ class Ledger:
         epochs = self._records.all_epochs()
         return [trial_row(trial, epochs.get(trial.number, [])) for trial in self._trials()]
 
-    # ---- the confirmation
+    # ---- selection and confirmation
+
+    def candidates(self, top: int) -> tuple[Finalist, ...]:
+        """Return the `top` best COMPLETE trials and the reference point, where it is complete and not among them."""
+        best = self.best(top)
+        complete = finalists(self._trials(TrialState.COMPLETE), self.n_asked)
+        reference = [found for found in complete if kind_of(self.settings, found.number) == "reference"]
+        return (*best, *(found for found in reference if found not in best))
+
+    def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
+        """File one run of the selection; a second for the same (trial, seed) is ignored."""
+        self._records.add_selection_run(trial, seed, val)
+
+    def selection_runs(self) -> list[SelectionRun]:
+        """Return the selection's runs, in the order they were filed."""
+        return self._records.selection_runs()
 
     def add_confirm_run(self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any]) -> None:
         """File one run of the confirmation; a second for the same (entry, seed) is ignored."""

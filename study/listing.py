@@ -8,7 +8,6 @@ from study.preflight import Checked
 from study.progress import duration
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import DataSetInfo, list_data
-from trainables.cckd.methods import LADDER
 
 #: Student samples (forward and backward, 28x28) a second and core, resnet8_cifar, measured on an AMD EPYC core
 #: with AVX-512; what an estimate rests on, so it is only told as "about".
@@ -50,7 +49,6 @@ def _data_set(info: DataSetInfo) -> str:
 def dry_run(checked: Checked) -> str:
     """Space, budget, data counts and an estimate."""
     plan, data = checked.plan, checked.data
-    n_confirm = (len(LADDER) + plan.confirm_top) * plan.confirm_seeds
     groups = data.groups
     lines = [
         _space(checked.space),
@@ -64,9 +62,9 @@ def dry_run(checked: Checked) -> str:
         f"teacher   {plan.teacher}, {plan.teacher_form}, {plan.teacher_views} views an image",
         f"student   {plan.student}, {plan.epochs} epochs",
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
-        f"confirm   {n_confirm} runs ({plan.confirm_seeds} seeds of {len(LADDER)} rungs and best {plan.confirm_top})",
-        f"estimate  about {duration(_estimate_s(checked, n_confirm))} of one core's student training, "
-        "divided by your workers",
+        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
+        f"confirm   {plan.n_confirm_runs} runs ({plan.confirm_seeds} seeds of best {plan.confirm_top} and the ladder)",
+        f"estimate  about {duration(_estimate_s(checked))} of one core's student training, divided by your workers",
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
@@ -84,14 +82,15 @@ def _class_counts(counts: tuple[int, ...]) -> str:
     return f"{len(counts)} classes of {max(counts)} to {min(counts)} training images"
 
 
-def _estimate_s(checked: Checked, n_confirm: int) -> float:
+def _estimate_s(checked: Checked) -> float:
     """Core seconds of all students, a trial taken as the reference method's cost."""
     plan, data = checked.plan, checked.data
     config = TrialConfig.build({"method": checked.space.method, **plan.training})
     n_steps = len(data.train) // config.batch_size
     samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
     _, height, width = data.image_shape
-    return (plan.trials + n_confirm) * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
+    n_runs = plan.trials + plan.n_selection_runs + plan.n_confirm_runs
+    return n_runs * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
 
 
 def _space(space: SearchSpace) -> str:

@@ -47,12 +47,10 @@ class Study:
         taken = {path.name for path in parent.glob(f"{phase}-*")}
         return next(parent / f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
 
-    def export_tables(self) -> None:
-        """Write the CSV and Parquet files as study.db has them now."""
+    def export(self) -> None:
+        """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
-
-    def sweep(self) -> None:
-        """Remove the checkpoints of trials that have finished."""
+        self.store.update_manifest(counts=self.ledger.counts())
         finished = {str(row.number) for row in self.ledger.rows() if row.state != "RUNNING"}
         for folder in self.checkpoints.glob("*/"):
             if folder.name in finished:

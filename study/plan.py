@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from trainables.cckd.config import training_settings
+from trainables.cckd.methods import LADDER
 from trainables.cckd.teacher.spec import TeacherSpec
 
 SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
@@ -20,6 +21,7 @@ class StudyPlan:
         split: how D_val is had; None for the data set's default.
         trials: total number of trials, the finished ones included.
         n_sobol: Sobol trials after the reference point.
+        finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
         overrides: `--set` values: fixed knobs and training settings.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
@@ -41,6 +43,8 @@ class StudyPlan:
     sampler: str
     n_sobol: int
     pruner: str
+    finalists: int
+    finalist_seeds: int
     confirm_top: int
     confirm_seeds: int
     seed: int
@@ -87,6 +91,16 @@ class StudyPlan:
             targets=self.teacher_targets,
             folds=self.teacher_folds,
         )
+
+    @property
+    def n_selection_runs(self) -> int:
+        """Runs of the selection at most: the finalists and the reference point."""
+        return (self.finalists + 1) * self.finalist_seeds if self.finalists else 0
+
+    @property
+    def n_confirm_runs(self) -> int:
+        """Runs of the confirmation: the best entries and every rung of the ladder."""
+        return (len(LADDER) + self.confirm_top) * self.confirm_seeds
 
     @property
     def training(self) -> dict[str, Any]:

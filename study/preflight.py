@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -91,8 +92,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         UsageError: with every fault found. Faults of the data come last, since finding data can take a download.
     """
     faults = _Faults()
-    for flag in unknown:
-        faults.add(f"unknown argument {flag!r}; --help lists the flags")
+    if unknown:
+        faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
     numbers = _numbers(args, faults)
     for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
         if getattr(args, flag) not in choices:
@@ -167,6 +168,8 @@ def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
         "teacher_views": (int, 1),
         "teacher_prior_smoothing": (float, 0),
         "teacher_folds": (int, 2),
+        "finalists": (int, 0),
+        "finalist_seeds": (int, 0),
         "confirm_top": (int, 1),
         "confirm_seeds": (int, 0),
         "seed": (int, 0),
@@ -295,6 +298,8 @@ def _plan(
         sampler=args.sampler,
         n_sobol=trials // 2 if args.sampler == "sobol+tpe" else 0,
         pruner=args.pruner,
+        finalists=numbers["finalists"],
+        finalist_seeds=numbers["finalist_seeds"],
         confirm_top=numbers["confirm_top"],
         confirm_seeds=numbers["confirm_seeds"],
         seed=numbers["seed"],

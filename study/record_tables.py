@@ -3,17 +3,19 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainables.cckd.records import EpochRecord
+from trainables.cckd.records import ClassCounts, EpochRecord
 
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS epoch_records (
     number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch));
 CREATE TABLE IF NOT EXISTS confirm_runs (
     entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS selection_runs (
+    trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed));
 CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run ON confirm_runs (entry, ifnull(seed, -1));
 """
 
@@ -26,6 +28,15 @@ class ConfirmRun:
     seed: int | None
     trial: int | None
     record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SelectionRun:
+    """One run of the selection: a trial's configuration, trained again with `seed`, and its counts on D_val."""
+
+    trial: int
+    seed: int
+    val: ClassCounts
 
 
 class RecordTables:
@@ -62,6 +73,22 @@ class RecordTables:
         ):
             found.setdefault(number, []).append(EpochRecord.from_dict(json.loads(record)))
         return found
+
+    def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
+        """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO selection_runs VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
+            )
+
+    def selection_runs(self) -> list[SelectionRun]:
+        """Return every run of the selection, in the order they were filed."""
+        rows = self._connection.execute("SELECT trial, seed, record FROM selection_runs ORDER BY rowid")
+        return [
+            SelectionRun(trial, seed, ClassCounts(tuple(plain["correct"]), tuple(plain["seen"])))
+            for trial, seed, record in rows
+            for plain in [json.loads(record)]
+        ]
 
     def add_confirm_run(self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any]) -> None:
         """File one run; at most one is kept per (entry, seed)."""

@@ -46,6 +46,14 @@ EPOCHS_TAIL = {
     "eval_s": "Seconds spent evaluating after this epoch.",
 }
 
+#: finalists.csv: one row a (trial, seed) of the selection, which chooses best1 by the mean over seeds.
+FINALISTS = {
+    "trial": "Optuna trial number of the configuration.",
+    "seed": "Training seed, the same set for every finalist and none of the search's.",
+    "val_balanced_accuracy": "Mean per-class recall on D_val after the last epoch of this run.",
+    "search_val_balanced_accuracy": "The trial's own value in the search, not used for the choice.",
+}
+
 #: confirm.csv: one row a (entry, seed).
 CONFIRM = {
     "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), or teacher.",
@@ -76,6 +84,7 @@ MANIFEST = "study.json"
 DATABASE = "study.db"
 TRIALS = "trials.csv"
 EPOCHS = "epochs.parquet"
+FINALISTS_CSV = "finalists.csv"
 CONFIRM_CSV = "confirm.csv"
 CLASSES_CSV = "classes.csv"
 MODELS = "models"

@@ -1,6 +1,5 @@
 """The search phase: Ray runs the trials that the ledger chooses, until study.db holds the planned total."""
 
-import time
 from typing import Any
 
 from study.phase import Study, StudyFailed, StudyInterrupted, run_phase
@@ -8,14 +7,9 @@ from study.prepare import Prepared
 from study.progress import duration
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
+from study.ticker import Ticker
 from study.tuner import Workers
-from trainables.cckd.methods import LADDER
 from trainables.cckd.streams import derive_seed
-
-#: Seconds between two looks at the ledger for the progress line.
-_TICK_S = 1.0
-#: Tables are written again at most every so many seconds, and for no more than 1/20 of the time.
-_TABLES_EVERY_S = 5.0
 
 
 def search(study: Study, prepared: Prepared, workers: Workers) -> None:
@@ -37,11 +31,12 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
 
         folders = {"checkpoints": str(study.checkpoints)}
         searcher = LedgerSearcher(ledger, seed_of=seed_of, settings=shared, extras=folders)
-        tick = _Tick(study, workers)
+        tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: _note(study, workers, n))
         run_phase(study, prepared, workers, "search", searcher, LedgerScheduler(ledger), left, tick)
         if ledger.finished_total < plan.trials:
             raise StudyInterrupted
         study.progress.end()
+        study.export()
     counts = ledger.counts()
     study.progress.say(f"search   {counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed")
     if not counts["complete"]:
@@ -49,35 +44,13 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
         raise StudyFailed(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 
-class _Tick:
-    """Called on every turn of Ray's loop: progress, tables, spent checkpoints; thinned to cost nothing."""
-
-    def __init__(self, study: Study, workers: Workers) -> None:
-        self._study, self._workers = study, workers
-        self._n_written = study.ledger.finished_total
-        self._next_tick = self._next_tables = 0.0
-
-    def __call__(self) -> None:
-        if time.monotonic() < self._next_tick:
-            return
-        study = self._study
-        n_done = study.ledger.finished_total
-        study.progress.update(n_done, self._note(n_done))
-        if n_done != self._n_written and time.monotonic() >= self._next_tables:
-            start = time.monotonic()
-            study.export_tables()
-            study.store.update_manifest(counts=study.ledger.counts())
-            study.sweep()
-            self._n_written = n_done
-            self._next_tables = time.monotonic() + max(_TABLES_EVERY_S, 20 * (time.monotonic() - start))
-        self._next_tick = time.monotonic() + _TICK_S
-
-    def _note(self, n_done: int) -> str:
-        plan = self._study.checked.plan
-        best = self._study.ledger.best()
-        found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
-        if not n_done:
-            return found
-        n_confirm = (len(LADDER) + plan.confirm_top) * plan.confirm_seeds
-        left_s = self._study.ledger.mean_duration_s() * (plan.trials - n_done + n_confirm) / self._workers.n_workers
-        return f"{found}, {duration(left_s)} left"
+def _note(study: Study, workers: Workers, n_done: int) -> str:
+    """Best so far, and the time left for all phases at the mean cost of the trials so far."""
+    plan = study.checked.plan
+    best = study.ledger.best()
+    found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
+    if not n_done:
+        return found
+    n_left = plan.trials - n_done + plan.n_selection_runs + plan.n_confirm_runs
+    left_s = study.ledger.mean_duration_s() * n_left / workers.n_workers
+    return f"{found}, {duration(left_s)} left"

@@ -137,7 +137,7 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
-        f"then {plan.confirm_seeds} seeds an entry on test"
+        f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, {plan.n_confirm_runs} on test"
     )
 
 

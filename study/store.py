@@ -12,7 +12,15 @@ from study import schema
 from study.atomic import write_json
 from study.ledger import Ledger
 from study.lock import StudyLock
-from study.tables import classes_table, confirm_table, epochs_table, trials_table, write_csv, write_parquet
+from study.tables import (
+    classes_table,
+    confirm_table,
+    epochs_table,
+    finalists_table,
+    trials_table,
+    write_csv,
+    write_parquet,
+)
 from trainables.cckd.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -97,7 +105,7 @@ class StudyStore:
         return content
 
     def export_tables(self, ledger: Ledger, space: SearchSpace, groups: Mapping[str, Iterable[int]]) -> None:
-        """Write trials.csv and epochs.parquet; confirm.csv and classes.csv too once a run is confirmed.
+        """Write trials.csv and epochs.parquet; the other tables once they have a row.
 
         Args:
             ledger: the open search.
@@ -108,6 +116,9 @@ class StudyStore:
         rows = ledger.rows()
         write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
         write_parquet(self.path / schema.EPOCHS, epochs_table(rows))
+        selected = ledger.selection_runs()
+        if selected:
+            write_csv(self.path / schema.FINALISTS_CSV, finalists_table(selected, rows))
         runs = ledger.confirm_runs()
         if runs:
             data = self.manifest()["data"]

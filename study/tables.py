@@ -12,7 +12,7 @@ from search_spaces.space import SearchSpace
 from study import schema
 from study.atomic import replacing, write_text
 from study.ledger_rows import TrialRow
-from study.record_tables import ConfirmRun
+from study.record_tables import ConfirmRun, SelectionRun
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
 from trainables.cckd.records import ClassCounts
 
@@ -58,6 +58,21 @@ def epochs_table(rows: Sequence[TrialRow]) -> Table:
         for record in row.records
     ]
     return Table(columns, tuple(entries))
+
+
+def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> Table:
+    """Return finalists.csv, beside each run the value its trial had in the search."""
+    searched = {row.number: balanced_accuracy(row.val) for row in rows if row.val is not None}
+    entries = [
+        {
+            "trial": run.trial,
+            "seed": run.seed,
+            "val_balanced_accuracy": balanced_accuracy(run.val),
+            "search_val_balanced_accuracy": searched.get(run.trial),
+        }
+        for run in runs
+    ]
+    return Table(tuple(schema.FINALISTS), tuple(entries))
 
 
 def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:

@@ -6,9 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.document import Block, Code, Paragraph, Section
 from analysis.ladder import BEST, paired_gain, primary_family, scores
 from analysis.tables import Study
+from analysis.wording import mean_sd, percent
 from analysis.writer import Writer
 
 
@@ -29,7 +32,36 @@ def recommendation_section(study: Study, writer: Writer) -> Section:
             " ".join(f"--set {name}={_flag(value)}" for name, value in searched.items()),
         ),
     ]
+    if study.chosen_from:
+        blocks.insert(1, _finalists(study, writer))
     return Section("recommendation", title, tuple(blocks))
+
+
+def _finalists(study: Study, writer: Writer) -> Block:
+    """How the choice was made: each finalist's fresh runs beside the single score that nominated it."""
+    kinds = {trial.number: str(trial.user_attrs.get("kind", "")) for trial in study.trials}
+    found = study.chosen_from
+    raw = [(item.trial, item.fresh.n, item.fresh.mean, item.fresh.sd, item.searched) for item in found]
+    return writer.table(
+        "finalists",
+        pd.DataFrame(raw, columns=["trial", "n", "val_mean", "val_sd", "val_in_search"]),
+        columns=("trial", "proposed by", "fresh runs", "val, fresh runs (%)", "val, in the search (%)"),
+        rows=[
+            (
+                str(item.trial),
+                kinds.get(item.trial, ""),
+                str(item.fresh.n),
+                mean_sd(item.fresh),
+                percent(item.searched),
+            )
+            for item in found
+        ],
+        caption=(
+            f"The finalists, best first: {BEST} is the one with the best mean over fresh training seeds (± sd). The "
+            "single score that nominated a trial does not count, since the best of many is a lucky one."
+        ),
+        strong=(0,),
+    )
 
 
 def _chosen(study: Study) -> tuple[int, dict[str, Any]]:

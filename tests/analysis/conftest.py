@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from optuna.trial import TrialState
 
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.space import SearchSpace
-from study.schema import CLASSES, CONFIRM, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
+from study.schema import CLASSES, CONFIRM, FINALISTS, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 COUNTS = (200, 129, 83, 54, 35, 22, 14, 9, 6, 4)
@@ -52,6 +54,7 @@ class Simulation:
     status: str = "done"
     selected_on: str = "val"
     seed: int = 0
+    finalists: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="session")
@@ -84,17 +87,20 @@ def write_study(folder: Path, plan: Simulation) -> Path:
     best = _write_database(folder, plan, rng)
     if plan.n_seeds and best:
         _write_confirmation(folder, plan, rng, best[0])
+    if plan.finalists:
+        _write_finalists(folder, plan)
     (folder / "study.json").write_text(json.dumps(_manifest(plan, best)), encoding="utf-8")
     return folder
 
 
 def _write_database(folder: Path, plan: Simulation, rng: np.random.Generator) -> tuple[int, dict[str, Any]] | None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    (folder / "study.db").write_bytes(_empty_database())
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
     # A simulation need not survive a power cut; without this each trial waits for the disk.
     sqlalchemy.event.listen(storage.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
     storage.engine.dispose()
-    study = optuna.create_study(study_name=STUDY_NAME, storage=storage, direction="maximize")
+    study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
     states = [TrialState.COMPLETE] * plan.n_trials
     # Half of the trials are reference and Sobol ones, which are never pruned.
     late = np.arange(plan.n_trials // 2, plan.n_trials)
@@ -138,12 +144,33 @@ def _write_database(folder: Path, plan: Simulation, rng: np.random.Generator) ->
     return (best.number, best.params) if best else None
 
 
+@cache
+def _empty_database() -> bytes:
+    """A study without a trial, made once: creating Optuna's tables takes half a second."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "study.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        optuna.create_study(study_name=STUDY_NAME, storage=storage, direction="maximize")
+        storage.engine.dispose()
+        return path.read_bytes()
+
+
 def _response(params: dict[str, Any]) -> float:
     """A known landscape: cckd_weight matters most, feature_weight costs above 0.3, temperature hardly matters."""
     weight = np.log10(params.get("cckd_weight", 1.0) / 2)
     imitation = max(0.0, np.log10(params.get("feature_weight", 0.1) / 0.3))
     ratio = params.get("mix_ratio", 0.5) - 0.45
     return 0.72 - 0.06 * weight**2 - 0.05 * imitation - 0.15 * ratio**2
+
+
+def _write_finalists(folder: Path, plan: Simulation) -> None:
+    searched = pd.read_csv(folder / "trials.csv").set_index("number")["val_balanced_accuracy_last"]
+    rows = [
+        (trial, 100 + k, value, searched[trial])
+        for trial, values in plan.finalists.items()
+        for k, value in enumerate(values)
+    ]
+    pd.DataFrame(rows, columns=list(FINALISTS)).to_csv(folder / "finalists.csv", index=False)
 
 
 def _write_confirmation(folder: Path, plan: Simulation, rng: np.random.Generator, best: int) -> None:

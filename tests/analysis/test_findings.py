@@ -1,5 +1,6 @@
 """The first screen claims what the intervals carry, and nothing else."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_fewer_than_six_seeds_claim_nothing(simulated: Simulated, n_seeds: int) 
 
 def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simulated) -> None:
     assert "conditional on one training subset" in _find(simulated(**SMALL)).sentences[-1]
+
+
+def test_the_choice_among_finalists_is_told_with_the_luck_of_the_search(simulated: Simulated) -> None:
+    folder = simulated()
+    study = load_study(folder)
+    assert study.best is not None
+    shutil.rmtree(folder)
+    runs = {study.best.number: (0.61, 0.63), 0: (0.50, 0.52)}
+    told = " ".join(_find(simulated(finalists=runs)).sentences)
+    assert f"best1 is trial {study.best.number}, chosen among 2 finalists by the mean of 2 fresh runs" in told
+    assert "62.0 % there" in told
+    assert "was 62.0 % on average when trained again" in told
 
 
 def test_without_a_confirmation_no_gain_is_claimed(simulated: Simulated) -> None:

@@ -15,7 +15,7 @@ Simulated = Callable[..., Path]
 
 
 def test_the_planted_knobs_come_before_the_one_without_effect(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=70, n_pruned=0, n_failed=0, n_seeds=0))
+    study = load_study(simulated(n_trials=56, n_pruned=0, n_failed=0, n_seeds=0))
     ranked = importances(study.complete, study.knobs, n_bootstrap=5)
     assert ranked.frame["knob"].iloc[0] in ("cckd_weight", "feature_weight")
     share = ranked.frame.set_index("knob")["fanova"]
@@ -24,8 +24,8 @@ def test_the_planted_knobs_come_before_the_one_without_effect(simulated: Simulat
 
 
 def test_shares_of_each_method_add_up_to_one_and_intervals_are_ordered(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=24, n_pruned=0, n_failed=0, n_seeds=0))
-    frame = importances(study.complete, study.knobs, n_bootstrap=20).frame
+    study = load_study(simulated(n_trials=20, n_pruned=0, n_failed=0, n_seeds=0))
+    frame = importances(study.complete, study.knobs, n_bootstrap=10).frame
     assert frame["ped_anova"].sum() == pytest.approx(1)
     assert frame["fanova"].sum() == pytest.approx(1)
     assert (frame["ped_anova_low"] <= frame["ped_anova_high"]).all()
@@ -42,7 +42,7 @@ def test_fanova_is_optunas_own(simulated: Simulated) -> None:
 
 
 def test_the_same_trials_give_the_same_numbers(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=16, n_pruned=0, n_failed=0, n_seeds=0))
+    study = load_study(simulated(n_trials=20, n_pruned=0, n_failed=0, n_seeds=0))
     first, second = (importances(study.complete, study.knobs, n_bootstrap=5).frame for _ in range(2))
     assert first.equals(second)
 

@@ -13,8 +13,12 @@ from analysis import report
 from analysis.figures import style
 from analysis.figures.style import class_label
 from analysis.importance import importances
+from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
+#: Two core knobs make one heatmap, where the four of acckd_core make six.
+ONE_PAIR = {"space": ACCKD_SMOKE, "n_pruned": 0, "n_failed": 0}
+
 NASTY = ("<script>alert(1)</script>", 'a,b "c" | `d`', "$x_1$ & $", "拖鞋", "Ботинок", "NA", "", "**b**", "x" * 60, "_")
 
 
@@ -54,7 +58,7 @@ def test_the_page_is_one_offline_file_and_every_picture_has_alternative_text(sim
 
 
 def test_every_figure_has_its_numbers_beside_it(simulated: Simulated) -> None:
-    folder = simulated(n_trials=20) / "report"
+    folder = simulated(**{**ONE_PAIR, "n_trials": 12}) / "report"
     report.build_report(folder.parent)
     figures = {path.stem for path in (folder / "figures").glob("*.png")}
     tables = {path.stem for path in (folder / "tables").glob("*.csv")}
@@ -66,7 +70,7 @@ def test_every_figure_has_its_numbers_beside_it(simulated: Simulated) -> None:
 
 
 def test_class_names_are_shown_as_text(simulated: Simulated) -> None:
-    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, classes=NASTY)
+    folder = simulated(n_trials=4, **ONE_PAIR, classes=NASTY)
     page = _build(folder)
     assert {tag for tag, _ in page.tags}.isdisjoint({"script"})
     shown = set(page.words)
@@ -90,7 +94,7 @@ def test_class_names_are_shown_as_text(simulated: Simulated) -> None:
     ids=["empty", "one trial", "failures", "running", "one seed", "one group"],
 )
 def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict[str, object]) -> None:
-    page = _build(simulated(**changes))
+    page = _build(simulated(**{"space": ACCKD_SMOKE, **changes}))
     text = " ".join(page.words)
     assert not re.search(r"\b(nan|None|NaN)\b", text)
 
@@ -98,12 +102,12 @@ def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict
 def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) -> None:
     counts = [int(500 * 0.01 ** (i / 99)) for i in range(100)]
     names = [f"class{i}" for i in range(100)]
-    page = _build(simulated(n_trials=4, n_pruned=0, n_failed=0, classes=names, counts=counts, n_test=100))
+    page = _build(simulated(n_trials=4, **ONE_PAIR, classes=names, counts=counts, n_test=100))
     assert any("Dotted lines" in words for words in page.words)
 
 
 def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:
-    folder = simulated(n_trials=10, n_pruned=0, n_failed=0, selected_on="test")
+    folder = simulated(n_trials=10, **ONE_PAIR, selected_on="test")
     text = html.unescape(report.build_report(folder).read_text(encoding="utf-8"))
     captions = re.findall(r"<figcaption>(.*?)<span", text)
     assert captions
@@ -113,7 +117,7 @@ def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simula
 def test_the_recommended_command_can_be_pasted(
     simulated: Simulated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    folder = simulated(n_trials=6, n_pruned=0, n_failed=0)
+    folder = simulated(n_trials=6, **ONE_PAIR)
     monkeypatch.chdir(tmp_path)
     command = next(words for words in _build(folder).words if words.startswith("python -m study.replay"))
     assert shlex.split(command)[3:4] == ["runs/simulated"]
@@ -121,7 +125,7 @@ def test_the_recommended_command_can_be_pasted(
 
 
 def test_a_second_report_replaces_the_first_and_leaves_nothing_beside_it(simulated: Simulated) -> None:
-    folder = simulated(n_trials=3, n_pruned=0, n_failed=0, n_seeds=0)
+    folder = simulated(n_trials=3, **ONE_PAIR, n_seeds=0)
     first = report.build_report(folder)
     (first.parent / "stale.txt").write_text("old")
     before = {path.name for path in folder.iterdir()}
@@ -134,7 +138,7 @@ def test_a_second_report_replaces_the_first_and_leaves_nothing_beside_it(simulat
 def test_the_command_answers_with_the_page_or_one_message(
     simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = simulated(n_trials=2, n_pruned=0, n_failed=0, n_seeds=0)
+    folder = simulated(n_trials=2, **ONE_PAIR, n_seeds=0)
     assert report.main([str(folder)]) == 0
     assert capsys.readouterr().out.startswith("report: ")
     assert report.main([str(tmp_path / "absent")]) == 2

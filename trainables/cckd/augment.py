@@ -59,14 +59,14 @@ class ResidentImages(TrainingImages):
             DataError: a view that is not as large as the image.
         """
         super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
-        _, _, self._height, self._width = images.shape
+        _, _, height, width = images.shape
         self._device = device
-        self._padding = _reach(views, self._height, self._width)
+        self._padding = _reach(views, height, width)
         padded = F.pad(resident(images, device), [self._padding] * 4)
-        # Pixels beside their channels: a gathered batch is then channels_last without a copy.
-        self._pixels = padded.permute(0, 2, 3, 1).contiguous()
-        self._rows = torch.arange(self._height, device=device)
-        self._columns = torch.arange(self._width, device=device)
+        # Pixels beside their channels: a gathered batch is then channels_last without a copy. The windows,
+        # (N, tops, lefts, H, W, Ch), overlap in one memory: a view of a sample is one index, not one a pixel.
+        pixels = padded.permute(0, 2, 3, 1).contiguous()
+        self._windows = pixels.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
 
     def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
         """As in `TrainingImages`: an upload an epoch, then a gather a step."""
@@ -83,11 +83,9 @@ class ResidentImages(TrainingImages):
             views: the window of each, integer (B, 5) as in `TrialData.views`.
         """
         top, left, _, _, flip = views.long().unbind(dim=1)
-        columns = torch.where(flip.bool()[:, None], self._width - 1 - self._columns, self._columns)
-        rows = self._padding + top[:, None] + self._rows
-        columns = self._padding + left[:, None] + columns
-        gathered = self._pixels[indices[:, None, None], rows[:, :, None], columns[:, None, :]]
-        return gathered.permute(0, 3, 1, 2).float()
+        window = self._windows[indices, self._padding + top, self._padding + left]
+        window = torch.where(flip.bool().view(-1, 1, 1, 1), window.flip(2), window)
+        return window.permute(0, 3, 1, 2).float()
 
 
 def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray[np.int64]:

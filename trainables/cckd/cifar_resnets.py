@@ -60,11 +60,12 @@ class CifarResNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last feature map (N, 64, H/4, W/4)."""
-        return self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.blocks(F.relu(self.bn1(self.conv1(x)), inplace=True))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pool a feature map to (N, 64) and classify it, or stop before the classifier."""
-        pooled = x.mean(dim=(2, 3))
+        # Not x.mean(dim=(2, 3)), see _BasicBlock.forward.
+        pooled = F.avg_pool2d(x, x.shape[2:]).flatten(1)
         pooled = F.dropout(pooled, self.drop_rate, training=self.training) if self.drop_rate else pooled
         return pooled if pre_logits else self.fc(pooled)
 
@@ -109,11 +110,13 @@ class _BasicBlock(nn.Module):
         self.stride, self.extra = stride, n_out - n_in
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.extra:
+            # A pooling window of one pixel is x[:, :, ::stride, ::stride], but its gradient stays channels_last;
+            # that of a slice does not, and each addition and ReLU that met it then took twenty times as long.
             before = self.extra // 2
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.extra - before))
-        return F.relu(residual + x)
+            x = F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, before, self.extra - before))
+        return F.relu(residual.add_(x), inplace=True)
 
 
 def _conv3x3(n_in: int, n_out: int, stride: int) -> nn.Conv2d:

@@ -60,7 +60,7 @@ class Learner:
             momentum=config.momentum,
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
-            foreach=True,
+            fused=True,
         )
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:

@@ -68,6 +68,7 @@ class Objective:
         self.weights = {
             term: weight for term, weight in wanted.items() if weight > 0 and (mixes or not term.endswith("_mix"))
         }
+        self._weights = torch.tensor(list(self.weights.values()), device=log_prior_train.device)
         self._temperature = config.temperature
         self._cckd = _ESTIMATORS[config.estimator]
         # Priors are formed in float64 and used in the logits' own precision.
@@ -120,7 +121,7 @@ class Objective:
             terms["imitation"] = losses.imitation(aligned_plain, _required(plain.features))
             if mixed is not None:
                 terms["imitation"] = terms["imitation"] + losses.imitation(aligned_mix, _required(mixed.features))
-        terms["total"] = torch.stack([self.weights[term] * loss for term, loss in terms.items()]).sum()
+        terms["total"] = torch.stack(list(terms.values())) @ self._weights
         return terms
 
     def _distil(self, logits: Tensor, teacher_logits: Tensor, log_set_prior: Tensor) -> Tensor:

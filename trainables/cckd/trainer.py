@@ -17,6 +17,7 @@ from trainables.cckd.checkpoint import CheckpointState, read_checkpoint, write_c
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.learner import Learner
+from trainables.cckd.memory import keep_freed_memory
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.mixing import mixed_per_step
 from trainables.cckd.objective import Objective
@@ -65,6 +66,7 @@ class Trainer:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_freed_memory()
         self.config, self.data = config, data
         self._device = torch.device(device)
         self._decoders = torch.get_num_threads() if decoders is None else decoders

@@ -1,4 +1,7 @@
-"""The confirmation's queue: every entry trained from scratch with the same fresh seeds, then opened on test once."""
+"""Configurations trained again on fresh seeds: the queue of the selection and of the confirmation.
+
+The same seeds train every entry of a phase, so that differences are paired.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,16 +11,17 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from trainables.cckd.methods import LADDER
+from trainables.cckd.streams import derive_seed
 
 
 @dataclass(frozen=True)
-class ConfirmTask:
-    """One training run of the confirmation.
+class Rerun:
+    """One training run from scratch.
 
     Attributes:
-        entry: a rung of the ladder at its reference point, or best1, best2, ...
-        seed: the training seed, shared by all entries so that gains are paired.
-        trial: Optuna trial number of a best entry, None for a rung.
+        entry: a rung of the ladder at its reference point, best1, best2, ..., or 'candidate' in the selection.
+        seed: the training seed.
+        trial: Optuna trial number of a searched configuration, None for a rung.
         config: flat trial configuration without the seed.
         export: whether this run's student is kept as the entry's model.
     """
@@ -32,7 +36,7 @@ class ConfirmTask:
     def name(self) -> str:
         """Names the run's checkpoints; holds the trial, since an extended study may have another best."""
         of_trial = "" if self.trial is None else f"-trial{self.trial}"
-        return f"confirm-{self.entry}{of_trial}-{self.seed}"
+        return f"{self.entry}{of_trial}-seed{self.seed}"
 
 
 def confirm_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
@@ -40,9 +44,19 @@ def confirm_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
     return tuple(1000 * (study_seed + 1) + k for k in range(1, n_seeds + 1))
 
 
-def confirm_tasks(
+def selection_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
+    """Training seeds of the selection, hashes like those of search trials and never one of theirs."""
+    return tuple(derive_seed("selection", study_seed, k) for k in range(1, n_seeds + 1))
+
+
+def selection_reruns(candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Sequence[int]) -> list[Rerun]:
+    """List every (candidate, seed), seed by seed; `candidates` as `best` of `confirm_reruns`."""
+    return [Rerun("candidate", seed, number, config, export=False) for seed in seeds for number, config in candidates]
+
+
+def confirm_reruns(
     best: Sequence[tuple[int, dict[str, Any]]], settings: dict[str, Any], seeds: Sequence[int]
-) -> list[ConfirmTask]:
+) -> list[Rerun]:
     """List every (entry, seed), seed by seed so that an early stop leaves whole seeds.
 
     Args:
@@ -54,54 +68,54 @@ def confirm_tasks(
     rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
     return [
-        ConfirmTask(entry, seed, trial, config, export=trial is not None and seed == seeds[0])
+        Rerun(entry, seed, trial, config, export=trial is not None and seed == seeds[0])
         for seed in seeds
         for entry, trial, config in (*found, *rungs)
     ]
 
 
-class ConfirmSearcher(Searcher):
-    """Hands Ray the confirmation's tasks one by one and passes each result on.
+class RerunSearcher(Searcher):
+    """Hands Ray the reruns one by one and passes each result on.
 
     Args:
-        tasks: what is left to run.
+        reruns: what is left to run.
         checkpoints: folder for the runs' checkpoints.
         models: folder for exported students.
-        on_done: called with (task, result) when a run has finished, and with (task, None) when Ray gave it up;
+        on_done: called with (rerun, result) when a run has finished, and with (rerun, None) when Ray gave it up;
             a result whose `cause` is set is a run that could not go on.
     """
 
     def __init__(
         self,
-        tasks: Sequence[ConfirmTask],
+        reruns: Sequence[Rerun],
         *,
         checkpoints: Path,
         models: Path,
-        on_done: Callable[[ConfirmTask, dict[str, Any] | None], None],
+        on_done: Callable[[Rerun, dict[str, Any] | None], None],
     ) -> None:
         super().__init__(metric=None, mode=None)
-        self._waiting = list(reversed(tasks))
-        self._running: dict[str, ConfirmTask] = {}
+        self._waiting = list(reversed(reruns))
+        self._running: dict[str, Rerun] = {}
         self._checkpoints, self._models, self._on_done = checkpoints, models, on_done
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the next task's Ray configuration, or FINISHED."""
+        """Return the next rerun's Ray configuration, or FINISHED."""
         if not self._waiting:
             return Searcher.FINISHED
-        task = self._running[trial_id] = self._waiting.pop()
+        rerun = self._running[trial_id] = self._waiting.pop()
         return {
-            "number": task.name,
+            "number": rerun.name,
             "attempt": 1,
-            "config": task.config | {"seed": task.seed},
+            "config": rerun.config | {"seed": rerun.seed},
             "checkpoints": str(self._checkpoints),
-            "export": {"folder": str(self._models), "stem": task.entry} if task.export else None,
+            "export": {"folder": str(self._models), "stem": rerun.entry} if rerun.export else None,
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Pass the result on, once."""
-        task = self._running.pop(trial_id, None)
-        if task is not None:
-            self._on_done(task, None if error else result)
+        """Pass the result on, once; without a result or an error Ray has only taken an unbegun run back."""
+        rerun = self._running.pop(trial_id, None)
+        if rerun is not None and (error or result is not None):
+            self._on_done(rerun, None if error else result)
 
     def save(self, checkpoint_path: str) -> None:
         """Ray asks for this; what is done lies in study.db."""

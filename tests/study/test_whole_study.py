@@ -1,0 +1,404 @@
+"""A whole study, really run: its folder holds what the contract says, and every kind of death is survived."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+from uuid import uuid4
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from study import schema
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
+N_TRIALS, N_SEEDS = 5, 2
+
+#: The teacher at its smallest; what it knows does not matter here.
+TEACHER = ("--teacher-size", "32", "--teacher-views", "2")
+SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", *TEACHER)
+#: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
+ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1", "--confirm-seeds", "0")
+
+#: Every process of one run, Ray's included, carries this in its environment.
+_MARK = "CCKD_TEST_RUN"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+class Command:
+    """A command of ours in a process group of its own, as a terminal would start it."""
+
+    def __init__(self, module: str, *argv: str) -> None:
+        self._mark = uuid4().hex
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *argv],
+            cwd=ROOT, env=os.environ | {_MARK: self._mark}, start_new_session=True, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: SIGINT to the whole foreground group."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL the driver, then what is left of its Ray."""
+        self._process.kill()
+        self._process.communicate()
+        limit = time.monotonic() + 10
+        while self._others() and time.monotonic() < limit:
+            time.sleep(0.2)
+        for pid in self._others():
+            os.kill(pid, signal.SIGKILL)
+
+    def end(self, timeout_s: float = 400) -> Ended:
+        out, err = self._process.communicate(timeout=timeout_s)
+        return Ended(self._process.returncode, out, err)
+
+    def _others(self) -> list[int]:
+        """Processes of this run, by the mark in their environment, never by name."""
+        found, wanted = [], f"{_MARK}={self._mark}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return [pid for pid in found if pid != self._process.pid]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder, and how the command that made it ended."""
+
+    path: Path
+    ended: Ended
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.path / "study.json").read_text())
+
+    def csv(self, name: str) -> list[dict[str, str]]:
+        with (self.path / name).open(newline="") as handle:
+            return list(csv.DictReader(handle))
+
+    def trials(self) -> list[Any]:
+        import optuna
+
+        study = optuna.load_study(study_name="search", storage=f"sqlite:///{self.path / 'study.db'}")
+        return study.get_trials()
+
+    def states(self) -> list[str]:
+        return [trial.state.name for trial in self.trials()]
+
+    def results(self) -> list[tuple[Any, ...]]:
+        """Trial by trial: knobs, state, and every epoch's losses and counts; all but the seconds."""
+        rows = [(trial.params, trial.state.name, trial.intermediate_values) for trial in self.trials()]
+        return [(*row, _epochs(self.path / "study.db", number)) for number, row in enumerate(rows)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """`run(name, *argv)` starts a study; all share one data root, so that the teacher is paid for once."""
+    base = tmp_path_factory.mktemp("studies")
+
+    def start(name: str, *argv: str) -> tuple[Path, Command]:
+        folders = ("--data-root", str(base / "data"), "--out", str(base), "--name", name)
+        return base / name, Command("study.run", *folders, *argv)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def smoke(run: Any) -> Study:
+    """The study most tests read."""
+    budget = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
+    path, command = run("smoke", *SMOKE, *budget)
+    return Study(path, command.end())
+
+
+def test_it_ends_well_and_says_where_it_is(smoke: Study) -> None:
+    assert (smoke.ended.code, smoke.ended.err) == (0, "")
+    assert smoke.ended.lines[-1] == f"study: {smoke.path}"
+    assert smoke.manifest["status"] == "done"
+
+
+def test_its_output_is_ours_alone_and_fits_80_columns(smoke: Study) -> None:
+    assert [line for line in smoke.ended.lines if re.search(r"\bray\b|raylet|pid=|WARNING|INFO", line)] == []
+    assert [line for line in smoke.ended.lines if len(line) > 80 and str(smoke.path) not in line] == []
+    assert str(smoke.path / "report" / "index.html") in smoke.ended.out
+    assert f"optuna-dashboard sqlite:///{smoke.path / 'study.db'}" in smoke.ended.out
+
+
+def test_the_folder_holds_what_the_contract_names(smoke: Study) -> None:
+    names = {"study.json", "study.db", "trials.csv", "epochs.parquet", "confirm.csv", "classes.csv", "run.log"}
+    names |= {"models/best1.safetensors", "models/best1.json", "report/index.html", "report/report.md"}
+    assert {name for name in names if not (smoke.path / name).is_file()} == set()
+    assert list((smoke.path / "checkpoints").glob("*")) == [], "no trial is left to continue"
+    assert list((smoke.path / "report" / "figures").glob("*.png"))
+    assert list((smoke.path / "report" / "tables").glob("*.csv"))
+
+
+def test_tables_have_exactly_the_published_columns(smoke: Study) -> None:
+    import pyarrow.parquet as pq
+
+    knobs = [f"config/{knob}" for knob in ("temperature", "mix_ratio", "estimator")]
+    assert list(smoke.csv("trials.csv")[0]) == [*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL]
+    assert list(smoke.csv("confirm.csv")[0]) == list(schema.CONFIRM)
+    assert list(smoke.csv("classes.csv")[0]) == list(schema.CLASSES)
+    columns = pq.read_table(smoke.path / "epochs.parquet").column_names
+    losses = [column for column in columns if column.startswith(schema.LOSS_PREFIX)]
+    assert columns == [*schema.EPOCHS_HEAD, *losses, *schema.EPOCHS_TAIL]
+    assert "loss_total" in losses
+
+
+def test_study_db_has_exactly_the_trials_asked_for_and_none_running(smoke: Study) -> None:
+    assert len(smoke.states()) == N_TRIALS
+    assert set(smoke.states()) <= {"COMPLETE", "PRUNED", "FAIL"}
+    assert smoke.states()[:3] == ["COMPLETE"] * 3, "the reference point and the Sobol trials run to the end"
+    counts = smoke.manifest["counts"]
+    assert counts == {state: smoke.states().count(state.upper()) for state in counts}
+
+
+def test_the_reference_point_came_first_and_once(smoke: Study) -> None:
+    params = [trial.params for trial in smoke.trials()]
+    assert params[0] == {"temperature": 2.0, "mix_ratio": 0.5, "estimator": "batch"}
+    assert params.count(params[0]) == 1
+
+
+def test_optuna_dashboard_opens_study_db(smoke: Study) -> None:
+    from optuna_dashboard import wsgi
+
+    def get(path: str, query: str = "") -> dict[str, Any]:
+        status: list[str] = []
+        environ: dict[str, Any] = {"PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": BytesIO()}
+        setup_testing_defaults(environ)
+        body = b"".join(app(environ, lambda line, *_: status.append(line)))
+        assert status[0].startswith("200")
+        return json.loads(body)
+
+    app = wsgi(f"sqlite:///{smoke.path / 'study.db'}")
+    (summary,) = get("/api/studies")["study_summaries"]
+    assert summary["study_name"] == "search"
+    detail = get(f"/api/studies/{summary['study_id']}", "after=0")
+    assert len(detail["trials"]) == N_TRIALS
+    assert detail["objective_names"] == [schema.METRIC]
+
+
+def test_trials_csv_agrees_with_study_db(smoke: Study) -> None:
+    rows, trials = smoke.csv("trials.csv"), smoke.trials()
+    assert [int(row["number"]) for row in rows] == list(range(N_TRIALS))
+    for row, trial in zip(rows, trials, strict=True):
+        assert (row["state"], row["cause"], row["attempts"]) == (trial.state.name, "", "1")
+        assert {knob: row[f"config/{knob}"] for knob in trial.params} == {k: str(v) for k, v in trial.params.items()}
+        last = trial.intermediate_values[max(trial.intermediate_values)]
+        assert float(row["val_balanced_accuracy_last"]) == last
+        assert int(row["epochs"]) == max(trial.intermediate_values)
+        if row["state"] == "COMPLETE":
+            assert (trial.value, int(row["epochs"])) == (last, 6)
+
+
+def test_epochs_hold_every_epoch_of_every_trial_once(smoke: Study) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(smoke.path / "epochs.parquet", columns=["number", "epoch"]).to_pydict()
+    wanted = [(int(row["number"]), k) for row in smoke.csv("trials.csv") for k in range(1, int(row["epochs"]) + 1)]
+    assert list(zip(table["number"], table["epoch"], strict=True)) == wanted
+
+
+def test_confirm_csv_has_every_entry_on_the_same_seeds_and_the_teacher_once(smoke: Study) -> None:
+    found = [(row["entry"], row["seed"]) for row in smoke.csv("confirm.csv")]
+    seeds = [str(1000 + k) for k in range(1, N_SEEDS + 1)]
+    wanted = [("teacher", ""), *((entry, seed) for entry in ("best1", *LADDER) for seed in seeds)]
+    assert sorted(found) == sorted(wanted)
+    for row in smoke.csv("confirm.csv"):
+        expected = "reference" if row["entry"] in LADDER else "val"
+        assert row["selected_on"] == expected
+        assert 0 <= float(row["test_balanced_accuracy"]) <= 1
+    best = {row["trial"] for row in smoke.csv("confirm.csv") if row["entry"] == "best1"}
+    ranked = sorted((-trial.value, trial.number) for trial in smoke.trials() if trial.state.name == "COMPLETE")
+    assert best == {str(ranked[0][1])}
+
+
+def test_classes_csv_counts_the_whole_test_set_for_every_run(smoke: Study) -> None:
+    confirmed = {(row["entry"], row["seed"]): row for row in smoke.csv("confirm.csv")}
+    by_run: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in smoke.csv("classes.csv"):
+        by_run.setdefault((row["entry"], row["seed"]), []).append(row)
+    assert by_run.keys() == confirmed.keys()
+    for run, rows in by_run.items():
+        assert sum(int(row["n_test"]) for row in rows) == 400
+        assert [int(row["n_train"]) for row in rows] == smoke.manifest["data"]["n_train"]
+        recalls = [int(row["n_correct"]) / int(row["n_test"]) for row in rows]
+        assert float(confirmed[run]["test_balanced_accuracy"]) == pytest.approx(sum(recalls) / 10, abs=1e-12)
+
+
+def test_the_exported_model_loads_and_repeats_its_recorded_test_counts(smoke: Study) -> None:
+    import numpy as np
+    import torch
+
+    from trainables.cckd.data import load_data, parse_data
+    from trainables.cckd.export import load_model
+
+    written = json.loads((smoke.path / "models" / "best1.json").read_text())
+    test = load_data(parse_data(smoke.manifest["data"]["spec"]), data_root=smoke.path.parent / "data").test
+    mean, std = (np.array(written[key])[:, None, None] for key in ("pixel_mean", "pixel_std"))
+    pixels = torch.from_numpy(((test.images / 255 - mean) / std).astype(np.float32))
+    with torch.no_grad():
+        predicted = load_model(smoke.path / "models", "best1")(pixels)[0].argmax(1).numpy()
+    correct = np.bincount(test.labels[predicted == test.labels], minlength=10)
+    assert written["classes"] == smoke.manifest["data"]["classes"]
+    # Another memory layout may round an image on a boundary to its other side.
+    assert np.abs(correct - written["test"]["correct"]).sum() <= 2
+    of_best = [row for row in smoke.csv("classes.csv") if (row["entry"], row["seed"]) == ("best1", "1001")]
+    assert [int(row["n_correct"]) for row in of_best] == written["test"]["correct"]
+
+
+def test_the_teacher_saw_every_view_exactly_once(smoke: Study) -> None:
+    data, teacher = smoke.manifest["data"], smoke.manifest["teacher"]
+    assert teacher["forward_passes"] == 2 * sum(data["n_train"]) + sum(data["n_val"]) + sum(data["n_test"])
+
+
+def test_the_report_is_one_file_that_names_the_study(smoke: Study) -> None:
+    html = (smoke.path / "report" / "index.html").read_text()
+    assert "smoke" in html
+    assert "acckd_smoke" in html
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)([^"']+)""", html) == []
+
+
+def test_a_trial_replays_equal_to_the_last_bit(smoke: Study) -> None:
+    ended = Command("study.replay", str(smoke.path), "1").end()
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.lines[-1] == "trial 1: 6 epochs trained again, losses and counts equal to the last bit"
+
+
+def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study) -> None:
+    path = smoke.path.with_name("extended")
+    copytree(smoke.path, path)
+    before = smoke.csv("trials.csv")
+    extended = Study(path, Command("study.resume", str(path), "--trials", str(N_TRIALS + 2)).end())
+    assert (extended.ended.code, extended.ended.err) == (0, "")
+    assert extended.csv("trials.csv")[:N_TRIALS] == before
+    assert len(extended.states()) == N_TRIALS + 2
+    assert "RUNNING" not in extended.states()
+    assert extended.manifest["teacher"]["forward_passes"] == smoke.manifest["teacher"]["forward_passes"]
+
+    rungs = [row for row in smoke.csv("confirm.csv") if row["entry"] in (*LADDER, "teacher")]
+    assert [row for row in extended.csv("confirm.csv") if row["entry"] in (*LADDER, "teacher")] == rungs
+    ranked = sorted((-trial.value, trial.number) for trial in extended.trials() if trial.state.name == "COMPLETE")
+    best = [row["trial"] for row in extended.csv("confirm.csv") if row["entry"] == "best1"]
+    assert best == [str(ranked[0][1])] * N_SEEDS
+
+
+def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> None:
+    before = (smoke.path / "study.json").read_bytes(), _rows(smoke.path / "study.db", "study_user_attributes")
+    ended = Command("study.resume", str(smoke.path), "--trials", str(N_TRIALS - 1)).end()
+    assert ended.code == 2
+    assert f"must not be below the {N_TRIALS} trials already run; got {N_TRIALS - 1}" in ended.err
+    assert ((smoke.path / "study.json").read_bytes(), _rows(smoke.path / "study.db", "study_user_attributes")) == before
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run: Any) -> Study:
+    """One worker, nothing happens."""
+    path, command = run("undisturbed", *ALONE)
+    study = Study(path, command.end())
+    assert (study.ended.code, study.ended.err) == (0, "")
+    return study
+
+
+def test_the_same_study_at_one_worker_gives_the_same_results(run: Any, undisturbed: Study) -> None:
+    path, command = run("again", *ALONE)
+    again = Study(path, command.end())
+    assert again.ended.code == 0
+    assert again.results() == undisturbed.results()
+
+
+def test_ctrl_c_ends_with_130_and_the_resume_command_completes_the_study(run: Any, undisturbed: Study) -> None:
+    path, command = run("interrupted", *ALONE)
+    _wait_for_epochs(command, path, 15)
+    command.interrupt()
+    stopped = Study(path, command.end(60))
+    assert (stopped.ended.code, stopped.ended.err) == (130, "")
+    assert f"  python -m study.resume {path}" in stopped.ended.lines
+    assert stopped.ended.lines[-1] == f"study: {path}"
+    assert stopped.manifest["status"] == "interrupted"
+    assert len(stopped.states()) < 6
+    _completes_as_undisturbed(path, undisturbed)
+
+
+def test_a_killed_driver_is_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
+    path, command = run("killed", *ALONE)
+    _wait_for_epochs(command, path, 27)
+    command.kill()
+    killed = Study(path, Ended(-9, "", ""))
+    assert killed.states().count("RUNNING") == 1
+    _completes_as_undisturbed(path, undisturbed)
+
+
+def _completes_as_undisturbed(path: Path, undisturbed: Study) -> None:
+    before = Study(path, Ended(0, "", "")).results()
+    resumed = Study(path, Command("study.resume", str(path)).end())
+    assert (resumed.ended.code, resumed.ended.err) == (0, "")
+    assert len(resumed.states()) == 6
+    assert "RUNNING" not in resumed.states()
+    finished = [number for number, row in enumerate(before) if row[1] != "RUNNING"]
+    assert [resumed.results()[number] for number in finished] == [before[number] for number in finished]
+    assert resumed.results() == undisturbed.results()
+    assert resumed.manifest["status"] == "done"
+    assert len(resumed.manifest["starts"]) == 2
+
+
+def _wait_for_epochs(command: Command, path: Path, n_epochs: int) -> None:
+    """Wait until study.db holds so many epochs: a trial is under way."""
+    limit = time.monotonic() + 240
+    while command.running and time.monotonic() < limit:
+        if (path / "study.db").exists() and len(_rows(path / "study.db", "epoch_records")) >= n_epochs:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the study never came to {n_epochs} epochs: {command.end(1) if not command.running else 'slow'}")
+
+
+def _epochs(database: Path, number: int) -> list[dict[str, Any]]:
+    rows: Iterator[Sequence[Any]] = (row for row in _rows(database, "epoch_records") if row[0] == number)
+    records = [json.loads(record) for _, _, record in sorted(rows)]
+    return [{key: record[key] for key in ("epoch", "losses", "lr", "val")} for record in records]
+
+
+def _rows(database: Path, table: str) -> list[Sequence[Any]]:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+    try:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()
+    except sqlite3.OperationalError:  # not made yet
+        return []
+    finally:
+        connection.close()
