@@ -55,8 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--teacher-size", metavar="PX", help="teacher input size (default: the model's; 96 for small)")
     what.add_argument("--teacher-views", default="8", metavar="V", help="views per image (default: %(default)s)")
-    what.add_argument("--teacher-weights", metavar="FILE", help="weights to use instead of the published ones")
-    what.add_argument("--teacher-embeddings", metavar="FILE", help="class embeddings of zero_shot (safetensors or npz)")
+    what.add_argument("--teacher-weights", metavar="FILE", help="file of its weights (default: the published ones)")
+    what.add_argument(
+        "--teacher-embeddings",
+        metavar="FILE",
+        help="class embeddings of zero_shot, safetensors or npz (default: open_clip's text encoder)",
+    )
     what.add_argument(
         "--teacher-prior", default="val", metavar="P", help="val, train, uniform, fixed_point (default: %(default)s)"
     )

@@ -1,5 +1,6 @@
 """What `--list-spaces`, `--list-data` and `--dry-run` print; 80 columns, no torch, no Ray."""
 
+import re
 import textwrap
 
 from search_spaces import SearchSpace, list_spaces
@@ -35,7 +36,7 @@ def _data_set(info: DataSetInfo) -> str:
     classes = f"{len(info.class_names)} classes" if info.class_names else "classes from its files"
     return "\n".join(
         [
-            f"{info.name}:{','.join(given)}",
+            _call(info.name, given),
             _wrap(info.description),
             *([f"  also {', '.join(extra)}"] if extra else []),
             _wrap(
@@ -44,6 +45,12 @@ def _data_set(info: DataSetInfo) -> str:
             ),
         ]
     )
+
+
+def _call(name: str, given: list[str]) -> str:
+    """`name:key=value,...`, broken after a comma where a line is full."""
+    spaced = textwrap.fill(f"{name}:{', '.join(given)}", 80, subsequent_indent=" " * (len(name) + 1))
+    return re.sub(r", (?=\S)", ",", spaced)
 
 
 def dry_run(checked: Checked) -> str:

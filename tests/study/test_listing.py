@@ -1,5 +1,7 @@
 """The lists name everything that can be chosen, in 80 columns."""
 
+import re
+
 import pytest
 
 from search_spaces import list_spaces
@@ -34,8 +36,17 @@ def test_a_conditional_knob_is_listed_with_its_condition(listed) -> None:
 def test_list_data_names_every_set_with_its_options_and_splits(listed) -> None:
     blocks = listed("--list-data").strip().split("\n\n")
     for block, info in zip(blocks, list_data(), strict=True):
-        assert block.startswith(f"{info.name}:")
-        assert all(f"{option}={default}" in block for option, default in info.options.items())
+        call, *described = re.split(r"\n  (?=\S)", block)  # a full line of the call goes on further to the right
+        name, _, given = "".join(call.split()).partition(":")
+        assert name == info.name
+        assert given.split(",") == [f"{option}=..." for option in info.required] + [
+            f"{option}={default}" for option, default in info.options.items() if default != ""
+        ]
+        without_default = {option for option, default in info.options.items() if default == ""} - set(info.required)
+        also = [line.removeprefix("also ") for line in described if line.startswith("also ")]
+        assert also == (
+            [", ".join(option for option in info.options if option in without_default)] * bool(without_default)
+        )
         assert f"{info.default_epochs} epochs" in block
         assert all(split in block for split in info.splits)
 

@@ -1,6 +1,7 @@
 """study.json holds what a resumed study needs, and a study is not continued on other data."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ def test_the_manifest_says_what_is_planned_and_has_not_happened(manifest: dict[s
 def test_changed_images_are_refused(checked, manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     info = DATA_SETS["digits_lt"]
 
-    def altered(root: Path, download: bool) -> RawData:
-        raw = info.read(root, download)
+    def altered(root: Path, download: bool, options: Mapping[str, Any]) -> RawData:
+        raw = info.read(root, download, options)
         raw.test.images[0, 0, 0, 0] ^= 1
         return raw
 
@@ -74,7 +75,7 @@ def test_changed_images_are_refused(checked, manifest, monkeypatch: pytest.Monke
 
 def test_an_altered_teacher_is_refused(checked, manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights").write_bytes(b"other")
-    monkeypatch.setattr("trainables.cckd.teacher.spec._weight_file", lambda: tmp_path / "weights")
+    monkeypatch.setattr("trainables.cckd.teacher.weights._embedded_file", lambda: tmp_path / "weights")
     with pytest.raises(UsageError, match="must have SHA-256"):
         checked_again(checked.folder, manifest)
 

@@ -1,8 +1,9 @@
 """`study.run` refuses every wrong input in one message with exit code 2, and has written nothing by then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from study import preflight
 from study.run import main
 from trainables.cckd.data import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
-from trainables.cckd.teacher import spec as teacher_module
+from trainables.cckd.teacher import weights as teacher_module
 
 Refuse = Callable[..., list[str]]
 
@@ -51,8 +52,37 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--data", "digits_lt:n_max"), ("must read key=value", "got 'n_max'")),
         (("--data", "digits_lt:ir=0.5"), ("ir", "0.5")),
         (("--data", "digits_lt", "--split", "own"), ("holdout, split_test, paper", "got 'own'")),
-        (("--teacher", "resnet50"), ("teacher must be one of tf_efficientnet_lite0", "got 'resnet50'")),
-        (("--teacher-form", "ncm"), ("teacher form must be one of linear_probe", "got 'ncm'")),
+        (("--data", "image_folder"), ("image_folder", "path")),
+        (("--data-path", "ram"), ("--data-path must be one of auto, resident, streamed", "got 'ram'")),
+        (("--data-path", "streamed"), ("--data-path streamed needs a data set of image files",)),
+        (("--teacher", "resnet50x"), ("teacher must be a model of timm, e.g. resnet50", "got 'resnet50x'")),
+        (("--teacher", "tf_efficientnet_lite0.x"), ("tf_efficientnet_lite0.in1k", "got 'tf_efficientnet_lite0.x'")),
+        (
+            ("--teacher-form", "svm"),
+            ("teacher form must be one of linear_probe, ncm, zero_shot, head, checkpoint", "got 'svm'"),
+        ),
+        (("--teacher-form", "head"), ("needs a classifier of the data set's 10 classes", "1000 outputs")),
+        (("--teacher-form", "checkpoint"), ("needs its fine-tuned weights", "--teacher-weights FILE")),
+        (("--teacher-weights", "gone.pth"), ("teacher weights must be a file", "gone.pth is none")),
+        (
+            ("--teacher-form", "zero_shot", "--teacher-embeddings", "gone.npz"),
+            ("teacher embeddings must be a file", "gone.npz is none"),
+        ),
+        (("--teacher-embeddings", "some.npz"), ("belong to form zero_shot", "got form 'linear_probe'")),
+        (
+            ("--teacher-prior", "test"),
+            ("teacher prior must be one of val, train, uniform, fixed_point", "got 'test'"),
+        ),
+        (("--teacher-prior-smoothing", "1"), ("smoothing must be at least 0 and below 1", "got 1")),
+        (("--teacher-prior-smoothing", "-0.1"), ("--teacher-prior-smoothing", "a number", "got '-0.1'")),
+        (("--teacher-prior", "uniform", "--teacher-prior-smoothing", "0.1"), ("uniform takes no smoothing", "0.1")),
+        (("--teacher-targets", "all"), ("teacher targets must be one of in_fold, out_of_fold", "got 'all'")),
+        (
+            ("--teacher-form", "head", "--teacher-targets", "out_of_fold"),
+            ("out_of_fold need a form that is fitted to the training set, linear_probe or ncm", "got form 'head'"),
+        ),
+        (("--teacher-targets", "out_of_fold", "--teacher-folds", "1"), ("--teacher-folds", "from 2", "got '1'")),
+        (("--teacher-folds", "3"), ("--teacher-folds goes with --teacher-targets out_of_fold", "got 'in_fold'")),
         (("--teacher-size", "12"), ("at least 32 pixels", "got 12")),
         (("--teacher-views", "0"), ("--teacher-views", "whole number", "got '0'")),
         (("--student", "resnet8_cifra"), ("resnet8_cifra", "resnet8_cifar")),
@@ -118,6 +148,12 @@ def test_a_wrong_data_set_is_one_fault_and_does_not_blame_the_name(refuse: Refus
     assert "--name" not in fault
 
 
+def test_a_folder_of_images_that_is_not_there_is_refused_part_by_part(refuse: Refuse, tmp_path: Path) -> None:
+    faults = refuse("--data", "image_folder:path=gone")
+    named = [fault.partition(" must be a folder of class folders")[0] for fault in faults]
+    assert named == [str(tmp_path / "gone" / part) for part in ("train", "test")]
+
+
 def test_an_existing_name_is_refused_with_the_resume_command(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "out" / "mine").mkdir(parents=True)
     (fault,) = refuse(*DIGITS, "--name", "mine")
@@ -169,11 +205,11 @@ def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) 
 
 
 def test_an_altered_teacher_file_is_refused_by_name(refuse: Refuse, tmp_path: Path, monkeypatch) -> None:
-    content = bytearray(teacher_module._weight_file().read_bytes())
+    content = bytearray(teacher_module._embedded_file().read_bytes())
     content[len(content) // 2] ^= 1
     copy = tmp_path / "weights.pth"
     copy.write_bytes(bytes(content))
-    monkeypatch.setattr(teacher_module, "_weight_file", lambda: copy)
+    monkeypatch.setattr(teacher_module, "_embedded_file", lambda: copy)
     (fault,) = refuse(*DIGITS)
     assert str(copy) in fault
     assert "must have SHA-256" in fault
@@ -234,7 +270,7 @@ def test_a_dry_run_prints_counts_and_writes_nothing(tmp_path: Path, monkeypatch,
 def no_fashion(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has no Fashion-MNIST and cannot fetch it."""
 
-    def read(root: Path, download: bool) -> None:
+    def read(root: Path, download: bool, options: Mapping[str, Any]) -> None:
         raise DataUnavailableError("fashion_mnist_lt cannot be had: no network, no files")
 
     without = dict(DATA_SETS) | {"fashion_mnist_lt": replace(DATA_SETS["fashion_mnist_lt"], read=read)}
