@@ -21,6 +21,13 @@ TEMPERATURE = Knob(
     2.0,
 )
 CCKD_WEIGHT = Knob(
+    "cckd_weight",
+    _log(0.1, 10.0),
+    "1",
+    "A tenth to ten times the supervised loss: from a hint to the teacher deciding alone.",
+    1.0,
+)
+KD_WEIGHT = Knob(
     "kd_weight",
     _log(0.1, 3.0),
     "1",
