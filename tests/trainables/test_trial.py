@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from trainables import trial as module
-from trainables.cckd.bundle import TestData, TrialData
+from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.export import load_model
 from trainables.cckd.trainer import Trainer
@@ -35,7 +36,7 @@ def whole(data: TrialData) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Start a trial as Ray would: `start(number=..., attempt=..., test=..., leg_s=..., export=..., **config)`."""
+    """Start a trial as Ray would: `start(number=..., teacher=..., test=..., leg_s=..., export=..., **config)`."""
     # The context holds object references; here a reference is the object.
     monkeypatch.setattr(module, "ray", SimpleNamespace(get=lambda reference: reference))
 
@@ -43,13 +44,14 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         *,
         number: int | str = 7,
         attempt: int = 1,
+        teacher: Mapping[str, Any] | None = None,
         test: TestData | None = None,
         leg_s: float = 1e9,
         export: Mapping[str, str] | None = None,
         **changes: Any,
     ) -> CckdTrial:
         trial = object.__new__(CckdTrial)
-        context = TrialContext(data=data, test=test, device="cpu", threads=1, leg_s=leg_s)
+        context = TrialContext(data=data, teacher=teacher, test=test, device="cpu", threads=1, leg_s=leg_s)
         trial.setup(_config(tmp_path, number, attempt, export, **changes), context=context)
         return trial
 
@@ -189,6 +191,32 @@ def test_a_fault_of_one_trial_does_not_stay_with_the_reused_actor(start: Start, 
     assert all(leg["cause"] is None for leg in _run(actor))
 
 
+def test_a_reused_actor_builds_one_teacher_on_the_shared_weights(
+    start: Start, data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    class Teacher(torch.nn.Module):
+        def __init__(self, state: TeacherState, shared: Mapping[str, Any] | None) -> None:
+            super().__init__()
+            built.append((state, shared))
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.zeros(len(images), 3), torch.zeros(len(images), 5)
+
+    monkeypatch.setattr("trainables.cckd.teacher.forward.ForwardTeacher", Teacher)
+    weights = {"conv": np.ones(1)}
+    actor = start(number=2, teacher=weights)  # cached targets need no teacher
+    actor.step()
+    assert built == []
+    for number in (3, 4):
+        actor.reset_config(_config(tmp_path, number, 1, None, mix_targets="forward"))
+        assert actor.step()["cause"] is None
+    ((state, shared),) = built
+    assert state is data.teacher
+    assert shared is weights
+
+
 def test_a_search_trial_never_opens_the_test_set(start: Start) -> None:
     assert not any("test_correct" in leg for leg in _run(start()))
 
@@ -246,8 +274,6 @@ def _weights(trial: CckdTrial) -> dict[str, bytes]:
 
 
 def _correct(student: Any, description: Mapping[str, Any], test: TestData) -> list[int]:
-    import torch
-
     mean, std = (np.array(description[key])[:, None, None] for key in ("pixel_mean", "pixel_std"))
     pixels = torch.from_numpy(((test.images / 255 - mean) / std).astype(np.float32))
     with torch.no_grad():
@@ -273,8 +299,6 @@ def _damage(folder: Path, damage: str) -> None:
 
 def _tiny_world() -> TrialData:
     """42 images of 8x8 in 3 classes, each with its own bright band, and a teacher that knows them."""
-    from trainables.cckd.bundle import TeacherState
-
     rng = np.random.default_rng(0)
     counts, n_views, n_features = (24, 12, 6), 2, 5
 
