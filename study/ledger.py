@@ -5,6 +5,7 @@ crash is the same as never having closed it: trials left RUNNING are handed out 
 Every method that ends a trial may be called twice; the first call counts.
 """
 
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.space import KnobValue, SearchSpace
 from study.atomic import replacing
@@ -90,11 +92,16 @@ class Ledger:
         """Open an existing search; `trials`, where given, is its new total.
 
         Raises:
-            SettingsError: no file, or the space cannot give so many trials.
+            SettingsError: no file or a damaged one, or the space cannot give so many trials.
         """
         if not database.exists():
             raise SettingsError(f"there is no search to open; {database} does not exist")
-        return cls(database, trials=trials)
+        try:
+            return cls(database, trials=trials)
+        except (KeyError, SQLAlchemyError, sqlite3.Error) as error:
+            raise SettingsError(
+                f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
+            ) from error
 
     def close(self) -> None:
         """Close both connections; the ledger is of no use afterwards."""

@@ -1,22 +1,18 @@
 """Judge a command line before Ray starts and before anything is written: all faults at once, or a Checked study."""
 
 import argparse
-import json
-import math
-import os
-import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from search_spaces import SearchSpace, SpaceError, get_space
-from study.command import resume_command
+from search_spaces import SearchSpace, get_space
+from study.faults import Faults
+from study.flags import check_device, read_gpus, read_numbers, read_overrides
+from study.places import absolute, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
 from study.samplers import grid_size
 from trainables.cckd.config import TrialConfig
@@ -39,10 +35,6 @@ from trainables.cckd.teacher.weights import TeacherFile
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
 DEVICES = ("auto", "cpu", "cuda")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-#: No flag takes more; seeds that derive from --seed stay within the 64 bits of a database's integers.
-_LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -63,38 +55,16 @@ class Checked:
         return choose_path((self.data.train, self.data.val, self.data.test), self.plan.data_path)
 
 
-class _Faults:
-    """Gathers faults, so that one message names them all."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    def add(self, fault: str) -> None:
-        self.found.append(fault)
-
-    @contextmanager
-    def gather(self) -> Iterator[None]:
-        """Turn a UsageError or SpaceError of the block into faults."""
-        try:
-            yield
-        except (UsageError, SpaceError) as error:
-            self.found += error.faults
-
-    def raise_any(self) -> None:
-        if self.found:
-            raise UsageError(self.found)
-
-
 def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     """Turn parsed arguments into a Checked study; reads data (and may download it), writes nothing of ours.
 
     Raises:
         UsageError: with every fault found. Faults of the data come last, since finding data can take a download.
     """
-    faults = _Faults()
+    faults = Faults()
     if unknown:
         faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
-    numbers = _numbers(args, faults)
+    numbers = read_numbers(args, faults)
     for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
         if getattr(args, flag) not in choices:
             faults.add(f"--{flag} must be one of {', '.join(choices)}; got {getattr(args, flag)!r}")
@@ -118,17 +88,18 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             views=numbers["teacher_views"] or 1,
             prior=args.teacher_prior,
             prior_smoothing=numbers["teacher_prior_smoothing"] or 0.0,
-            weights=args.teacher_weights and str(_absolute(args.teacher_weights)),
-            embeddings=args.teacher_embeddings and str(_absolute(args.teacher_embeddings)),
+            weights=args.teacher_weights and str(absolute(args.teacher_weights)),
+            embeddings=args.teacher_embeddings and str(absolute(args.teacher_embeddings)),
             targets=args.teacher_targets,
             folds=numbers["teacher_folds"] or TeacherSpec.folds,
         )
         if args.teacher_folds is not None and teacher.targets != "out_of_fold":
             faults.add(f"--teacher-folds goes with --teacher-targets out_of_fold; got {args.teacher_targets!r}")
         teacher_file = check_teacher(teacher)
-    overrides = _overrides(args.overrides, space, faults)
-    folder = _folder(args, faults)
-    _check_device(args, numbers["gpus_per_trial"], faults)
+    overrides = read_overrides(args.overrides, space, faults)
+    data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
+    folder = study_folder(args, data_name, faults)
+    check_device(args, numbers["gpus_per_trial"], faults)
     if numbers["cpus_per_trial"] == 0 and not numbers["gpus_per_trial"]:
         faults.add("--cpus-per-trial must be above 0 where --gpus-per-trial is not; got 0")
     faults.raise_any()
@@ -160,111 +131,6 @@ def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailDat
     )
 
 
-def _numbers(args: argparse.Namespace, faults: _Faults) -> dict[str, Any]:
-    wanted: dict[str, tuple[Callable[[str], Any], int]] = {
-        "trials": (int, 1),
-        "epochs": (int, 1),
-        "teacher_size": (int, 8),
-        "teacher_views": (int, 1),
-        "teacher_prior_smoothing": (float, 0),
-        "teacher_folds": (int, 2),
-        "finalists": (int, 0),
-        "finalist_seeds": (int, 0),
-        "confirm_top": (int, 1),
-        "confirm_seeds": (int, 0),
-        "seed": (int, 0),
-        "cpus_per_trial": (float, 0),
-        "gpus_per_trial": (float, 0),
-        "max_concurrent": (int, 1),
-    }
-    found: dict[str, Any] = {}
-    for name, (kind, least) in wanted.items():
-        text = getattr(args, name)
-        found[name] = None
-        if text is None:
-            continue
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if least <= value <= _LARGEST:
-            found[name] = value
-        else:
-            what = "a whole number" if kind is int else "a number"
-            faults.add(f"--{name.replace('_', '-')} must be {what} from {least} to {_LARGEST}; got {text!r}")
-    return found
-
-
-def _overrides(items: Sequence[str], space: SearchSpace | None, faults: _Faults) -> dict[str, Any]:
-    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
-    flags = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
-    found: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key:
-            faults.add(f"--set must read KEY=VALUE; got {item!r}")
-        elif key in found:
-            faults.add(f"--set {key} must be given once; got it again as {item!r}")
-        elif key in flags:
-            faults.add(f"--set {key}: use {flags[key]}")
-        elif space is not None and key in {knob.name for knob in space.tunable}:
-            faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
-        else:
-            found[key] = _value(text)
-    return found
-
-
-def _value(text: str) -> Any:
-    """A JSON scalar where the text is one, else the text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool | str) else text
-
-
-def _folder(args: argparse.Namespace, faults: _Faults) -> Path:
-    """The study's folder; no folder we are to write into may be a file, read-only, or another study's."""
-    data = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
-    name = args.name
-    if name is None:
-        name = f"{Path(args.space).stem}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    elif not _NAME.fullmatch(name) or set(name) == {"."}:
-        faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
-    for flag, text in (("out", args.out), ("data-root", args.data_root), ("storage", args.storage)):
-        if text is not None and not _can_be_written(_absolute(text)):
-            faults.add(f"--{flag} must be a folder that can be written; got {text!r}")
-    folder = _absolute(args.out) / name
-    if _NAME.fullmatch(name) and os.path.lexists(folder):
-        faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
-    if args.storage is not None and os.path.lexists(_absolute(args.storage) / name):
-        faults.add(f"--storage must hold no study of the name {name}; {_absolute(args.storage) / name} exists")
-    return folder
-
-
-def _absolute(text: str) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(text)))
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Whether `folder` can be written, or made where it is absent."""
-    try:
-        parent = next(path for path in (folder, *folder.parents) if path.exists())
-    except OSError:  # a name too long, a folder that may not be entered
-        return False
-    return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
-
-
-def _check_device(args: argparse.Namespace, gpus: float | None, faults: _Faults) -> None:
-    if args.device == "cpu" and gpus:
-        faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
-    if args.device == "cuda" and gpus == 0:
-        faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
-    if args.address == "local" and args.device != "cpu" and (args.device == "cuda" or gpus) and not _has_cuda():
-        flag = "--device cuda" if args.device == "cuda" else f"--gpus-per-trial {gpus:g}"
-        faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
-
-
 def _plan(
     args: argparse.Namespace,
     numbers: dict[str, Any],
@@ -274,13 +140,11 @@ def _plan(
     overrides: dict[str, Any],
 ) -> StudyPlan:
     trials = numbers["trials"] or space.default_trials
-    gpus = numbers["gpus_per_trial"]
-    if gpus is None:
-        gpus = 1.0 if args.device == "cuda" or (args.device == "auto" and _has_cuda_driver()) else 0.0
+    gpus = read_gpus(args, numbers["gpus_per_trial"])
     return StudyPlan(
         space=space.name,
         data=str(spec),
-        data_root=str(_absolute(args.data_root)),
+        data_root=str(absolute(args.data_root)),
         split=args.split,
         teacher=teacher.name,
         teacher_form=teacher.form,
@@ -308,7 +172,7 @@ def _plan(
         cpus_per_trial=numbers["cpus_per_trial"],
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
-        storage=None if args.storage is None else str(_absolute(args.storage)),
+        storage=None if args.storage is None else str(absolute(args.storage)),
         verbose=args.verbose,
         skip_corrupt=args.skip_corrupt,
         data_path=args.data_path,
@@ -316,7 +180,7 @@ def _plan(
     )
 
 
-def _check_settings(plan: StudyPlan, space: SearchSpace, faults: _Faults) -> None:
+def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
     """Would the space's reference point and every rung of the ladder build? Is the grid large enough?"""
     with faults.gather():
         TrialConfig.build(space.config(space.reference_point()) | plan.fixed_knobs | plan.training)
@@ -345,14 +209,3 @@ def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[St
     epochs = digits.info.default_epochs if args.epochs is None else plan.epochs
     plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=str(spec), fallback_reason=reason)
     return plan, load_data(digits, data_root=root, split=plan.split)
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _has_cuda_driver() -> bool:
-    """Whether an NVIDIA driver is loaded; importing torch to ask would cost seconds on every laptop."""
-    return Path("/proc/driver/nvidia/version").exists() and _has_cuda()

@@ -90,8 +90,15 @@ class StudyStore:
         return StudyLock(self.path / ".lock")
 
     def manifest(self) -> dict[str, Any]:
-        """Read study.json."""
-        content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+        """Read study.json.
+
+        Raises:
+            StoreError: it is not readable JSON.
+        """
+        try:
+            content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+        except ValueError as error:
+            raise StoreError(f"{self.manifest_path} must be readable JSON; {error}") from error
         return content
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:

@@ -31,6 +31,9 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about its own coming change otherwise
 }
 
+#: Old settings of Ray's that now make it raise; our folders never came from them.
+_REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -49,6 +52,8 @@ def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
     """
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    for key in _REFUSED:
+        os.environ.pop(key, None)
     import ray
 
     # What goes wrong with a trial is filed with the trial and told in our words.

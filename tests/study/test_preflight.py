@@ -83,6 +83,6 @@ def test_a_knob_that_needs_another_is_accepted_with_it_and_refused_without(check
 
 
 def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.preflight._has_cuda", lambda: False)
+    monkeypatch.setattr("study.flags._has_cuda", lambda: False)
     plan = checked("--address", "auto", "--gpus-per-trial", "0.5").plan
     assert (plan.device, plan.gpus_per_trial) == ("cuda", 0.5)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study import preflight
+from study import places
 from study.run import main
 from trainables.cckd.data import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
@@ -179,8 +179,8 @@ def test_a_folder_that_is_a_file_or_lies_below_one_is_refused(refuse, tmp_path: 
 def test_a_folder_without_the_right_to_write_is_refused(refuse, tmp_path: Path, monkeypatch, flag: str) -> None:
     # Root may write everywhere, so the system's answer is played.
     (tmp_path / "closed").mkdir()
-    access = preflight.os.access
-    monkeypatch.setattr(preflight.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
+    access = places.os.access
+    monkeypatch.setattr(places.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
     (fault,) = refuse(*DIGITS, flag, "closed/inner")
     assert f"{flag} must be a folder that can be written; got 'closed/inner'" in fault
 
@@ -198,7 +198,7 @@ def test_storage_that_holds_a_study_of_that_name_is_refused(refuse: Refuse, tmp_
 
 @pytest.mark.parametrize("flags", [("--device", "cuda"), ("--gpus-per-trial", "0.5")])
 def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) -> None:
-    monkeypatch.setattr(preflight, "_has_cuda", lambda: False)
+    monkeypatch.setattr("study.flags._has_cuda", lambda: False)
     (fault,) = refuse(*DIGITS, *flags)
     assert " ".join(flags) in fault
     assert "--device cpu" in fault

@@ -1,12 +1,15 @@
 """The study folder: names, refusals, the manifest, and tables whose columns are the schema's."""
 
 import csv
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from study import schema
+from study.ledger import Ledger
+from study.settings import SettingsError
 from study.store import StoreError, StudyStore
 
 GROUPS = {"many": (0,), "medium": (1,), "few": (), "tercile_high": (0,)}
@@ -143,3 +146,17 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "n_test": "10",
         "n_correct": "6",
     }
+
+
+@pytest.mark.parametrize("kept", [0, 0.25, 0.5, 0.75, 0.99])
+def test_a_truncated_manifest_or_database_is_refused_by_name(tmp_path, kept: float, database, ledger) -> None:
+    store = StudyStore.create(tmp_path, "torn")
+    whole = json.dumps({"schema": 1, "name": "torn"})
+    store.manifest_path.write_text(whole[: int(kept * len(whole))])
+    with pytest.raises(StoreError, match=r"study\.json"):
+        StudyStore.open(store.path)
+    ledger.close()
+    content = database.read_bytes()
+    store.database.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(SettingsError, match=r"study\.db"):
+        Ledger.open(store.database)

@@ -175,9 +175,10 @@ def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
             return load_file(file.path)
         content = torch.load(file.path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Not the library's own words: they advise to load the file in a way that runs its author's code.
         raise TeacherError(
-            f"{file.path} must be a safetensors file or one that torch.load reads with weights_only=True: {first}"
+            f"{file.path} must be a safetensors file or one that torch.load reads with weights_only=True; "
+            f"reading it gave {type(error).__name__}"
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):

@@ -55,7 +55,8 @@ def read_embeddings(path: Path, class_names: Sequence[str]) -> ClassEmbeddings:
         scale = float(arrays.get("logit_scale", CLIP_SCALE))
     except (OSError, ValueError, KeyError, TypeError, BadZipFile, SafetensorError) as error:
         raise TeacherError(
-            f"{path} must be a safetensors or npz file with an array 'embeddings' (classes, width): {error}"
+            f"{path} must be a safetensors or npz file with an array 'embeddings' (classes, width); "
+            f"reading it gave {type(error).__name__}"
         ) from error
     faults = []
     if vectors.ndim != 2 or len(vectors) != len(class_names):

@@ -1,0 +1,47 @@
+"""The folders a study is to write into, judged before anything is written."""
+
+import argparse
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from study.command import resume_command
+from study.faults import Faults
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def study_folder(args: argparse.Namespace, data: str, faults: Faults) -> Path:
+    """The study's folder, named after `data` where the user gave no name.
+
+    No folder we are to write into may be a file, read-only, or another study's.
+    """
+    name = args.name
+    if name is None:
+        name = f"{Path(args.space).stem}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    elif not _NAME.fullmatch(name) or set(name) == {"."}:
+        faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
+    for flag, text in (("out", args.out), ("data-root", args.data_root), ("storage", args.storage)):
+        if text is not None and not _can_be_written(absolute(text)):
+            faults.add(f"--{flag} must be a folder that can be written; got {text!r}")
+    folder = absolute(args.out) / name
+    if _NAME.fullmatch(name) and os.path.lexists(folder):
+        faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
+    if args.storage is not None and os.path.lexists(absolute(args.storage) / name):
+        faults.add(f"--storage must hold no study of the name {name}; {absolute(args.storage) / name} exists")
+    return folder
+
+
+def absolute(text: str) -> Path:
+    """The absolute path of what a user typed, ~ expanded; links stay as they are."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether `folder` can be written, or made where it is absent."""
+    try:
+        parent = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+    return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
