@@ -1,0 +1,87 @@
+"""Is the toolkit as fast as it wants to be on this machine?
+
+    python -m benchmarks.run --quick      (4 minutes on two cores of an AMD EPYC, other work running)
+    python -m benchmarks.run              (expected about 2 hours: the default study against the peer script)
+
+Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/<hardware>-<date>.json.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import epoch, study_wall
+from benchmarks.goals import Row, table
+from benchmarks.shapes import SHAPES
+from study.hardware import git_commit, hardware, versions
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all benchmarks, print the table, write the JSON; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few turns and a search of minutes, under 10 in all")
+    parser.add_argument("--data-root", default="data", type=Path, help="where data sets lie (default: %(default)s)")
+    args = parser.parse_args(argv)
+    data_root = args.data_root.absolute()
+    load_before = os.getloadavg()[0]
+    rows: list[Row] = []
+    raw: dict[str, Any] = {}
+    for name, shape in SHAPES.items():
+        print(f"epoch of {name} ...", flush=True)
+        times = epoch.measure(shape, turns=7 if args.quick else 25, compiled=not args.quick)
+        rows += epoch.rows(name, times)
+        raw[f"epoch {name}"] = asdict(times)
+    budget = (
+        study_wall.Budget("digits_lt", data_root, trials=4, epochs=8)
+        if args.quick
+        else study_wall.Budget("fashion_mnist_lt", data_root, trials=64, epochs=20)
+    )
+    print(f"study against peer script on {budget.data} ...", flush=True)
+    try:
+        seconds = study_wall.measure(budget, turns=1)
+    except study_wall.CommandFailedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    rows += study_wall.rows(budget, seconds)
+    raw["study wall"] = {"budget": asdict(budget) | {"data_root": None}, "seconds": seconds}
+    print(table(rows))
+    print(f"raw numbers: {write_results(RESULTS, rows, raw, load_before=load_before)}")
+    return 0
+
+
+def write_results(folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float) -> Path:
+    """Write one JSON: the machine, its load before the run, versions, commit, goals, raw seconds; return its path."""
+    machine = hardware("cpu")
+    today = datetime.datetime.now().date().isoformat()
+    document = {
+        "date": today,
+        "hardware": machine,
+        "load_before": load_before,
+        "versions": versions(),
+        "commit": git_commit(),
+        "goals": [asdict(row) | {"verdict": row.verdict} for row in rows],
+        "raw": raw,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hardware_name(machine)}-{today}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
+
+
+def hardware_name(machine: dict[str, Any]) -> str:
+    """A file name's worth of the machine: processor, cores, and the GPU where there is one."""
+    parts = [machine["cpu"], f"{machine['cores']}-cores", machine["gpu"] or ""]
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The epoch benchmark at toy size: it runs, and compares what it says it compares."""
+
+import pytest
+import torch
+
+from benchmarks import epoch
+from benchmarks.shapes import SHAPES, Shape, random_trial_data
+from benchmarks.study_wall import Budget, rows
+from trainables.cckd.data import parse_data
+
+TOY = Shape(n_max=6, ir=2, size=8, padding=1, val_per_class=1)
+
+
+def test_the_epoch_benchmark_measures_every_contender_each_turn() -> None:
+    threads = torch.get_num_threads()
+    try:
+        times = epoch.measure(TOY, turns=2, batch_size=8)
+    finally:
+        torch.set_num_threads(threads)
+    assert {len(taken) for taken in times.seconds.values()} == {2}
+    assert all(taken > 0 for each in times.seconds.values() for taken in each)
+    assert times.bound.startswith("bare")
+    assert [row.goal.bound for row in epoch.rows("toy", times)] == [1.05, 1.05]
+
+
+def test_a_ratio_of_epochs_counts_student_samples_not_epochs() -> None:
+    times = epoch.EpochTimes({"whole": [4.0], "half": [1.0]}, {"whole": 200, "half": 100})
+    assert times.ratio("whole", "half").median == 2.0
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_random_data_has_the_real_sets_counts(name: str) -> None:
+    data = random_trial_data(SHAPES[name])
+    assert tuple(data.counts) == parse_data(name).counts
+
+
+@pytest.mark.parametrize(("trials", "judged"), [(4, False), (64, True)])
+def test_only_a_search_of_the_default_size_is_held_against_its_goal(trials: int, judged: bool, tmp_path) -> None:
+    budget = Budget("fashion_mnist_lt", tmp_path, trials=trials, epochs=20)
+    (row,) = rows(budget, {"study": [1.0], "peer script": [9.0]})
+    assert row.judged is judged
+    assert row.ratio.median == 9.0
