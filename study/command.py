@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--pruner", default="median", metavar="P", help="none, median, asha, hyperband (default: %(default)s)"
     )
     how.add_argument(
-        "--finalists", default="8", metavar="F", help="best trials trained again to choose best1 (default: %(default)s)"
+        "--finalists", default="5", metavar="F", help="best trials trained again to choose best1 (default: %(default)s)"
     )
     how.add_argument(
         "--finalist-seeds", default="3", metavar="S", help="fresh seeds a finalist, 0 to skip (default: %(default)s)"
