@@ -46,8 +46,8 @@ def _space_table(study: Study, writer: Writer) -> Block:
         rows=rows,
         wordy=True,
         caption=(
-            f"The space {study.space.name}: {study.space.purpose} 'Best' is the complete trial with the highest "
-            "validation balanced accuracy; a dash means that the knob was not active in it."
+            f"The space {study.space.name}: {study.space.purpose} 'Best' is the recommended trial; a dash "
+            "means that the knob was not active in it."
         ),
     )
 
