@@ -204,13 +204,14 @@ def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
         warnings.append("Selected on test: configurations were chosen on the set they are reported on.")
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
+    on_val = _worse_on_val(study)
     teacher, base = (spread(table[table["entry"] == name]["all"]) for name in (TEACHER, "la"))
-    if teacher.n and base.n and teacher.mean < base.mean:
+    if not on_val and teacher.n and base.n and teacher.mean < base.mean:
         warnings.append(
             f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
             "expect little from distilling it."
         )
-    warnings += _worse_on_val(study)
+    warnings += on_val
     if study.running:
         warnings.append("The study was still running when this report was made.")
     elif study.manifest["status"] in ("interrupted", "failed"):
