@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
+from numpy.typing import NDArray
 from ray import init, tune
 from ray.tune.search.optuna import OptunaSearch
 from torch import Tensor
@@ -29,7 +30,7 @@ from torchvision.transforms import v2
 from search_spaces import get_space
 from trainables.cckd.bundle import TeacherState
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import load_data, parse_data
+from trainables.cckd.data import ImageSet, load_data, parse_data
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import balanced_accuracy, count_classes
 from trainables.cckd.objective import Objective, Targets
@@ -46,7 +47,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
     """Training images, each a fresh random view when it is asked for."""
 
     def __init__(self, data: LongTailData) -> None:
-        self.images, self.labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
+        self.images, self.labels = torch.from_numpy(_pixels(data.train)), torch.from_numpy(data.train.labels)
         flips = [v2.RandomHorizontalFlip()] if data.flip else []
         self.augment = v2.Compose([v2.RandomCrop(tuple(data.image_shape[1:]), padding=data.padding), *flips])
 
@@ -76,7 +77,7 @@ def train(config: dict[str, Any], data: LongTailData, teacher_state: TeacherStat
     loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)
     balanced = WeightedRandomSampler((1.0 / counts)[data.train.labels].tolist(), 2 * n_mixed * len(loader))
     pair_loader = DataLoader(dataset, batch_size=2 * n_mixed, sampler=balanced)
-    val_set = TensorDataset(torch.from_numpy(data.val.images), torch.from_numpy(data.val.labels))
+    val_set = TensorDataset(torch.from_numpy(_pixels(data.val)), torch.from_numpy(data.val.labels))
     val_loader = DataLoader(val_set, batch_size=500)
     mean, std = _pixel_statistics(data)
 
@@ -186,17 +187,24 @@ def _mixed_pairs(
 
 def _fit_teacher(data: LongTailData) -> tuple[TeacherState, np.ndarray]:
     spec = TeacherSpec()
-    size = spec.input_size(*data.image_shape[1:])
-    backbone = build_backbone(check_teacher(spec), size=size)
-    train_features, val_features = extract(backbone, data.train.images), extract(backbone, data.val.images)
+    file = check_teacher(spec)
+    size = spec.input_size(file, *data.image_shape[1:])
+    backbone = build_backbone(file, size=size)
+    train_features, val_features = extract(backbone, _pixels(data.train)), extract(backbone, _pixels(data.val))
     n_classes = len(data.class_names)
     # The probe expects views: here each image is its own only view.
     probe = fit_probe(train_features[:, None], data.train.labels, val_features, data.val.labels, n_classes=n_classes)
     return probe.state(name=spec.name, size=size), teacher_log_prior(probe.logits(val_features), data.val.labels)
 
 
+def _pixels(images: object) -> NDArray[np.uint8]:
+    """Images uint8 (N, Ch, H, W); the script is for sets that are arrays."""
+    assert isinstance(images, ImageSet), "the peer reads digits_lt and fashion_mnist_lt"
+    return images.images
+
+
 def _pixel_statistics(data: LongTailData) -> tuple[Tensor, Tensor]:
-    pixels = data.train.images.astype(np.float32)
+    pixels = _pixels(data.train).astype(np.float32)
     shape = (1, -1, 1, 1)
     return (
         torch.from_numpy(pixels.mean(axis=(0, 2, 3))).view(shape),
