@@ -48,6 +48,10 @@ class RecordTables:
 
     def __init__(self, database: Path) -> None:
         self._connection = sqlite3.connect(database, timeout=30.0)
+        # SQLite meets a missing page only when it reads it, which may be after hours.
+        (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
         self._connection.executescript(_LAYOUT)
 
     def close(self) -> None:
