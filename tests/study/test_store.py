@@ -149,12 +149,17 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 0.25, 0.5, 0.75, 0.99])
-def test_a_truncated_manifest_or_database_is_refused_by_name(tmp_path, kept: float, database, ledger) -> None:
+def test_a_truncated_manifest_or_database_is_refused_by_name(
+    tmp_path, kept: float, database, ledger, seed_of, epoch
+) -> None:
     store = StudyStore.create(tmp_path, "torn")
     whole = json.dumps({"schema": 1, "name": "torn"})
     store.manifest_path.write_text(whole[: int(kept * len(whole))])
     with pytest.raises(StoreError, match=r"study\.json"):
         StudyStore.open(store.path)
+    for number in range(20):  # so that every page holds something
+        ledger.ask(seed_of)
+        ledger.record(number, [epoch(k) for k in range(1, 5)])
     ledger.close()
     content = database.read_bytes()
     store.database.write_bytes(content[: int(kept * len(content))])
