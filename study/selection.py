@@ -6,7 +6,6 @@ mean over the fresh runs, and the value that nominated it does not count.
 """
 
 import shutil
-from collections.abc import Sequence
 from typing import Any
 
 from study.ledger import Ledger
@@ -78,24 +77,22 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
 
 
 def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
-    """The candidates, best first, `value` being the mean over all fresh seeds; the search's own order where none ran.
+    """The trials with every fresh seed, best first, `value` being their mean; the search's own order where none has.
 
-    A candidate of which a run failed comes last: it is not known well enough to be recommended.
+    A trial that was a candidate before the study was extended still counts; one of which a run failed does not: it is
+    not known well enough to be recommended.
     """
-    if not plan.finalists or not plan.finalist_seeds:
-        return ledger.best(plan.confirm_top)
-    candidates = _candidates(ledger, plan)
-    seeds = selection_seeds(plan.seed, plan.finalist_seeds)
+    seeds = selection_seeds(plan.seed, plan.finalist_seeds) if plan.finalists else ()
     values = {(run.trial, run.seed): balanced_accuracy(run.val) for run in ledger.selection_runs()}
-    means = [_mean([values.get((found.number, seed)) for seed in seeds]) for found in candidates]
-    scored = [Finalist(found.number, found.params, mean) for found, mean in zip(candidates, means, strict=True)]
-    return tuple(sorted(scored, key=lambda found: (-found.value, found.number)))
+    known = [
+        Finalist(found.number, found.params, sum(values[found.number, seed] for seed in seeds) / len(seeds))
+        for found in ledger.best(ledger.n_asked)
+        if seeds and all((found.number, seed) in values for seed in seeds)
+    ]
+    if not known:
+        return ledger.best(plan.confirm_top)
+    return tuple(sorted(known, key=lambda found: (-found.value, found.number)))
 
 
 def _candidates(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
     return ledger.candidates(max(plan.finalists, plan.confirm_top))
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else 0.0

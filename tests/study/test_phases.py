@@ -298,12 +298,20 @@ def test_an_interrupted_selection_goes_on_run_by_run(searched: Study, ray: _Ray)
     assert len(searched.ledger.selection_runs()) == 6
 
 
-def test_a_finalist_with_a_failed_run_comes_last(searched: Study, ray: _Ray) -> None:
+def test_a_finalist_with_a_failed_run_is_not_chosen(searched: Study, ray: _Ray) -> None:
     _selecting(searched)
     broken = f"-trial{N_TRIALS - 1}-"
     ray.outcome = lambda config: None if broken in str(config["number"]) else _good(config)
     selection.select(searched, None, WORKERS)
-    assert selection.ranked(searched.ledger, searched.checked.plan)[-1].number == N_TRIALS - 1
+    assert [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)] == [0, N_TRIALS - 2]
+
+
+def test_a_former_candidate_still_counts_when_the_study_was_extended(searched: Study, ray: _Ray) -> None:
+    _selecting(searched)
+    ray.outcome = _lucky(N_TRIALS - 1)
+    selection.select(searched, None, WORKERS)
+    _selecting(searched, finalists=1)  # as if better trials had pushed the second out of the nomination
+    assert [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)][1] == N_TRIALS - 2
 
 
 def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: _Ray, checked: Checked) -> None:
