@@ -5,7 +5,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,17 +96,17 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
         store.update_manifest(status="done", phase=None, ended=now(), counts=ledger.counts())
         report = build_report(store.path)
     except (StudyInterrupted, KeyboardInterrupt):
-        finish(study, "interrupted")
+        _file_end(study, "interrupted")
         progress.say("interrupted; nothing is lost. Continue with:")
         progress.show_command(resume_command(store.path))
         return _last_line(store, 130)
     except StudyFailed as error:
-        finish(study, "failed")
+        _file_end(study, "failed")
         print(f"error: {error}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())
-        finish(study, "failed")
+        _file_end(study, "failed")
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         print(f"details: {store.log}; continue with: {resume_command(store.path)}", file=sys.stderr)
         return _last_line(store, 1)
@@ -116,6 +116,14 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     progress.say("browse   its trials with:")
     progress.show_command(f"optuna-dashboard {shlex.quote(f'sqlite:///{store.database}')}")
     return _last_line(store, 0)
+
+
+def _file_end(study: Study, status: str) -> None:
+    """Write how the study ended, where the folder can still be written; a full disk may be what ended it."""
+    try:
+        finish(study, status)
+    except OSError as error:
+        print(f"error: {study.store.path} cannot be written: {error}; make room, then continue it", file=sys.stderr)
 
 
 def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
@@ -146,10 +154,17 @@ def _last_line(store: StudyStore, code: int) -> int:
     return code
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk leaves incomplete, instead of a traceback a line on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the line."""
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Send our log and all warnings to run.log; the terminal is for the user."""
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(name) for name in ("study", "py.warnings", "optuna")]
     log.setLevel(logging.INFO)
@@ -162,4 +177,5 @@ def _logging_to(path: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         for logger in loggers:
             logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # what is left of the log may not fit either
+            handler.close()

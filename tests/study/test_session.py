@@ -88,6 +88,22 @@ def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checke
     assert _manifest(folder)["status"] == "failed"
 
 
+def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys, monkeypatch) -> None:
+    full = OSError(28, "No space left on device")
+    play(_raising(full))
+    monkeypatch.setattr(session, "finish", lambda *_: _raise(full))
+    assert session.begin(checked, "python -m study.run") == 1
+    printed = capsys.readouterr()
+    assert f"error: {folder} cannot be written" in printed.err
+    assert "make room, then continue it" in printed.err
+    assert f"python -m study.resume {folder}" in printed.err
+    assert "Traceback" not in printed.err
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
 def test_a_fallback_is_noted_before_anything_else(checked, play, capsys) -> None:
     from dataclasses import replace
 
