@@ -20,13 +20,13 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from search_spaces.space import KnobValue, SearchSpace
-from study.atomic import replacing
 from study.ledger_rows import Finalist, TrialRow, finalists, trial_row, unfit_cause, val_summary
 from study.pruners import PROTECTED, make_pruner
 from study.record_tables import ConfirmRun, RecordTables, SelectionRun
 from study.samplers import check_sampler, kind_of, make_sampler
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SearchSettings, SettingsError
+from trainables.cckd.atomic import replacing
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord
 

@@ -41,7 +41,8 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     def filed() -> set[tuple[int | None, int]]:
         return wanted & {(run.trial, run.seed) for run in ledger.selection_runs()}
 
-    left = [rerun for rerun in reruns if (rerun.trial, rerun.seed) not in filed()]
+    done = filed()
+    left = [rerun for rerun in reruns if (rerun.trial, rerun.seed) not in done]
     failures: list[str] = []
 
     def on_done(rerun: Rerun, result: dict[str, Any] | None) -> None:

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.atomic import write_json
 from study.ledger import Ledger
 from study.lock import StudyLock
 from study.tables import (
@@ -21,6 +20,7 @@ from study.tables import (
     write_csv,
     write_parquet,
 )
+from trainables.cckd.atomic import write_json
 from trainables.cckd.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

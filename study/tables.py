@@ -10,9 +10,9 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.atomic import replacing, write_text
 from study.ledger_rows import TrialRow
 from study.record_tables import ConfirmRun, SelectionRun
+from trainables.cckd.atomic import replacing, write_text
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
 from trainables.cckd.records import ClassCounts
 

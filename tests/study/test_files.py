@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from study.atomic import replacing, write_json, write_text
 from study.lock import LockedError, StudyLock
+from trainables.cckd.atomic import replacing, write_json, write_text
 
 
 def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

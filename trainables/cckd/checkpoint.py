@@ -5,7 +5,6 @@ so a kill at any moment leaves the previous checkpoint whole.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -15,6 +14,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from trainables.cckd.atomic import write_bytes
 from trainables.cckd.errors import UsageError
 
 _MARK = "checkpoint.json"
@@ -54,9 +54,9 @@ def write_checkpoint(folder: Path, state: CheckpointState, tensors: Mapping[str,
     payload = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     digest = sha256(payload).hexdigest()
     name = f"tensors-{digest[:16]}.safetensors"
-    write_atomically(folder / name, payload)
+    write_bytes(folder / name, payload)
     mark = {"tensors": name, "sha256": digest, **asdict(state)}
-    write_atomically(folder / _MARK, json.dumps(mark, allow_nan=False).encode())
+    write_bytes(folder / _MARK, json.dumps(mark, allow_nan=False).encode())
     for old in folder.glob("tensors-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -80,18 +80,3 @@ def read_checkpoint(folder: Path) -> tuple[CheckpointState, dict[str, Tensor]]:
     if sha256(payload).hexdigest() != digest:
         raise CheckpointError(f"checkpoint {folder} is damaged: {name} has another hash; remove it to start over")
     return state, safetensors.torch.load(payload)
-
-
-def write_atomically(path: Path, payload: bytes) -> None:
-    """Write a file that is either absent, old or complete, whatever happens: beside, fsync, rename."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the rename itself
-    finally:
-        os.close(descriptor)

@@ -7,8 +7,8 @@ from typing import Any
 
 import safetensors.torch
 
+from trainables.cckd.atomic import write_bytes
 from trainables.cckd.bundle import TrialData
-from trainables.cckd.checkpoint import write_atomically
 from trainables.cckd.stems import stem_line
 from trainables.cckd.students import StudentNet, build_student
 
@@ -45,8 +45,8 @@ def export_model(
         **meta,
     }
     weights_path, json_path = folder / f"{stem}.safetensors", folder / f"{stem}.json"
-    write_atomically(weights_path, safetensors.torch.save(weights))
-    write_atomically(json_path, json.dumps(description, indent=2, allow_nan=False).encode())
+    write_bytes(weights_path, safetensors.torch.save(weights))
+    write_bytes(json_path, json.dumps(description, indent=2, allow_nan=False).encode())
     return weights_path, json_path
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from trainables.cckd.atomic import write_bytes
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.weights import sha256_of
 
@@ -251,16 +252,6 @@ def _as_json(content: dict[str, Any]) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one, never half of it."""
+    """Write whole or not at all, into a folder that is made where absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # so that the rename itself survives a power cut
-    finally:
-        os.close(folder)
+    write_bytes(path, content)
