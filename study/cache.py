@@ -16,11 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in (
         ("list", "show what is cached"),
         ("verify", "read every finished cache and check it against its hash"),
-        ("prune", "remove what no study can use any more: damaged, or of other library versions"),
+        ("prune", "remove what no study can use any more: damaged, or of other library versions; never what one uses"),
     ):
         add_data_root(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
     prune = commands.choices["prune"]
-    prune.add_argument("--unfinished", action="store_true", help="remove unfinished ones too (stop their study first)")
+    prune.add_argument("--unfinished", action="store_true", help="remove unfinished ones too")
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
@@ -66,10 +66,13 @@ def _prune(root: Path, *, unfinished: bool, everything: bool) -> int:
     freed = 0
     for entry in entries(root):
         why = reason(entry)
-        if why is not None:
-            entry.remove()
+        if why is None:
+            freed += entry.remove_leftovers()
+        elif entry.remove():
             freed += entry.n_bytes
             print(f"{entry.folder.name[:12]}  removed: {why}")
+        else:
+            print(f"{entry.folder.name[:12]}  kept, a study uses it: {why}")
     print(f"{_size(freed)} freed")
     return 0
 

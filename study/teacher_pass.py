@@ -5,9 +5,9 @@ teacher starts at once. Features that come from the cache are trusted only after
 them again; that runs beside what the driver does next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from study.progress import Progress, duration
 from study.tuner import Workers
 from trainables.cckd.bundle import Images
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions
+from trainables.cckd.teacher.claim import Claim
 from trainables.cckd.teacher.weights import TeacherFile
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"
+
+#: Starts `_extract` in a Ray worker on (images, rows, views) and returns a reference to its result.
+Task = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
 
 
 @dataclass
@@ -35,10 +39,12 @@ class TeacherPass:
     Attributes:
         features: raw, float16 (N, V, D), or (N, D) without views.
         n_passed: images the teacher saw for them now, as its own counter has it; 0 from the cache.
+        claim: keeps the cache's file where it is; to be held while `features` are read.
     """
 
     features: NDArray[np.float16]
     n_passed: int
+    claim: Claim
     _store: FeatureCache
     _sample: Any = None
 
@@ -76,34 +82,26 @@ def teacher_pass(
         teacher=checked.teacher.name,
         teacher_sha256=file.sha256,
         size=size,
-        data_sha256=checked.data.sha256,
+        data_sha256=checked.sha256_of(subset),
         subset=subset,
         views_sha256=None if views is None else hash_array(views),
         shape=(len(images), *(() if views is None else (n_views,)), file.n_features),
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
-    task = ray.remote(**_resources(checked, workers))(_extract)
-    if store.complete:
+    task = partial(ray.remote(**_resources(checked, workers))(_extract).remote, file, size, workers)
+    wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
+    claim, features, n_passed = store.claim(), None, 0
+    claim.share(wait)
+    while not store.complete:  # whoever finds it so builds it, alone; who waited for that finds it complete
+        claim.take(wait)
+        if not store.complete:
+            features, n_passed = _build(store, task, subset, images, views, workers, progress)
+        claim.share(wait)
+    if features is None:
         features = store.load()
-        rows, numbers = store.sample()
-        of_rows = None if views is None else views[rows, numbers][:, None]
-        sample = task.remote(file, size, workers.device, ray.put(images), rows, of_rows)
-        return TeacherPass(features, 0, store, sample)
-    missing = store.missing_parts()
-    total = sum(end - start for start, end in store.ranges) * n_views
-    done = before = total - sum(store.ranges[part][1] - store.ranges[part][0] for part in missing) * n_views
-    n_passed = 0
-    progress.begin("teacher", total)
-    progress.update(done, f"{subset} images")
-    for part, (features, n_seen) in _parts(task, file, size, images, views, store.ranges, missing, workers):
-        store.write_part(part, features)
-        done += len(features) * n_views
-        n_passed += n_seen
-        rate = (done - before) / max(progress.elapsed_s, 1e-3)
-        progress.update(done, f"{subset} images, {duration((total - done) / rate)} left")
-    progress.end()
-    return TeacherPass(store.finish(), n_passed, store)
+    sample = None if n_passed else _sample(store, task, images, views)
+    return TeacherPass(features, n_passed, claim, store, sample)
 
 
 def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any) -> Any:
@@ -113,10 +111,43 @@ def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any
     return ray.remote(**_resources(checked, workers))(function).remote(*arguments)
 
 
+def _sample(store: FeatureCache, task: Task, images: Images, views: NDArray[np.int16] | None) -> Any:
+    """A reference to the views of the cache's sample, computed again."""
+    import ray
+
+    rows, numbers = store.sample()
+    return task(ray.put(images), rows, None if views is None else views[rows, numbers][:, None])
+
+
+def _build(
+    store: FeatureCache,
+    task: Task,
+    subset: str,
+    images: Images,
+    views: NDArray[np.int16] | None,
+    workers: Workers,
+    progress: Progress,
+) -> tuple[NDArray[np.float16], int]:
+    """Compute the parts that are missing; return the features, and how many images passed for them."""
+    n_views = 1 if views is None else views.shape[1]
+    missing = store.missing_parts()
+    total = sum(end - start for start, end in store.ranges) * n_views
+    done = before = total - sum(store.ranges[part][1] - store.ranges[part][0] for part in missing) * n_views
+    n_passed = 0
+    progress.begin("teacher", total)
+    progress.update(done, f"{subset} images")
+    for part, (features, n_seen) in _parts(task, images, views, store.ranges, missing, workers):
+        store.write_part(part, features)
+        done += len(features) * n_views
+        n_passed += n_seen
+        rate = (done - before) / max(progress.elapsed_s, 1e-3)
+        progress.update(done, f"{subset} images, {duration((total - done) / rate)} left")
+    progress.end()
+    return store.finish(), n_passed
+
+
 def _parts(
-    task: Any,
-    file: TeacherFile,
-    size: int,
+    task: Task,
     images: Images,
     views: NDArray[np.int16] | None,
     ranges: tuple[tuple[int, int], ...],
@@ -134,7 +165,7 @@ def _parts(
             part = waiting.pop()
             rows = np.arange(*ranges[part])
             of_part = None if views is None else views[rows]
-            running[task.remote(file, size, workers.device, all_images, rows, of_part)] = part
+            running[task(all_images, rows, of_part)] = part
         finished, _ = ray.wait(list(running))
         for reference in finished:
             yield running.pop(reference), ray.get(reference)
@@ -152,7 +183,7 @@ def _resources(checked: Checked, workers: Workers) -> dict[str, float]:
 def _extract(
     file: TeacherFile,
     size: int,
-    device: str,
+    workers: Workers,
     images: Images,
     rows: NDArray[np.int64],
     views: NDArray[np.int16] | None,
@@ -160,9 +191,9 @@ def _extract(
     """Runs in a Ray worker, which keeps its backbone from part to part: features, and images that passed."""
     from trainables.cckd.teacher.features import extract
 
-    backbone = _backbone(file, size, device)
+    backbone = _backbone(file, size, workers.device)
     before = backbone.n_images_seen
-    features = extract(backbone, _take(images, rows), views)
+    features = extract(backbone, _take(images, rows), views, workers=workers.decoders)
     return features, backbone.n_images_seen - before
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from study.cache import main
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, library_versions
+from trainables.cckd.teacher.claim import Claim
 
 FEATURES = np.ones((6, 2, 3), np.float16)
 KEY = FeatureKey("stub", "aa", 96, "bb", "train", "cc", FEATURES.shape, library_versions())
@@ -67,6 +68,38 @@ def test_prune_removes_the_useless_and_keeps_the_rest(tmp_path: Path, capsys: py
     _run(tmp_path, capsys, "prune", "--all")
     assert not good.exists()
     assert foreign.exists()
+
+
+def test_prune_keeps_what_a_study_uses_and_leaves_no_lock_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used, free = _build(tmp_path), _build(tmp_path, replace(KEY, subset="val"))
+    building = FeatureCache(tmp_path / "teacher-cache", replace(KEY, size=64))
+    _build(tmp_path, replace(KEY, size=64), finish=False)
+    reader, builder = Claim(used), building.claim()
+    reader.share(lambda: None)
+    builder.take(lambda: None)
+    code, shown = _run(tmp_path, capsys, "prune", "--all")
+    assert code == 0
+    assert [path.exists() for path in (used, building.folder, free)] == [True, True, False]
+    assert f"{used.name[:12]}  kept, a study uses it: asked for" in shown
+    reader.release()
+    builder.release()
+    assert _run(tmp_path, capsys, "prune", "--all")[0] == 0
+    assert list((tmp_path / "teacher-cache").iterdir()) == []
+
+
+def test_prune_removes_what_a_killed_driver_was_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _build(tmp_path)
+    torn = folder / ".features.safetensors.123.abcd.tmp"
+    torn.write_bytes(bytes(200_000))
+    with Claim(folder) as claim:
+        claim.share(lambda: None)
+        assert "0.0 MB freed" in _run(tmp_path, capsys, "prune")[1]
+        assert torn.exists()
+    assert "0.2 MB freed" in _run(tmp_path, capsys, "prune")[1]
+    assert not torn.exists()
+    assert _run(tmp_path, capsys, "verify")[0] == 0
 
 
 def test_it_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:

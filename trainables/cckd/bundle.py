@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.data.ragged import RaggedImages
 from trainables.cckd.errors import DataError
+from trainables.cckd.mapped import RawFeatures
 from trainables.cckd.topk import TopKLogits
 
 #: Images of one size as an array uint8 (N, Ch, H, W), or of any size, in their files or decoded in memory.
@@ -68,7 +69,8 @@ class TrialData:
             view is flipped left to right. Views of an array are as large as its images and may reach outside,
             where there is zero; views of a source lie inside, and are resized to `size`.
         teacher_logits: float16 (N, V, C), raw, of those views; their largest only where classes are many.
-        teacher_features: float16 (N, V, D), standardised, of those views.
+        teacher_features: float16 (N, V, D), standardised, of those views; raw in their file where they are too
+            large to be copied.
         teacher_log_prior: float64 (C,), log p^t of METHOD.md.
         pixel_mean, pixel_std: (Ch,), of the training images as fractions 0-1.
         teacher: what `forward` targets need beside the backbone.
@@ -86,7 +88,7 @@ class TrialData:
     val_labels: NDArray[np.int64]
     views: NDArray[np.int16]
     teacher_logits: NDArray[np.float16] | TopKLogits
-    teacher_features: NDArray[np.float16]
+    teacher_features: NDArray[np.float16] | RawFeatures
     teacher_log_prior: NDArray[np.float64]
     pixel_mean: NDArray[np.float64]
     pixel_std: NDArray[np.float64]
@@ -151,7 +153,9 @@ def _shape_faults(data: TrialData) -> list[str]:
     ]
 
 
-def _stacked_shape(images: Images | NDArray[np.generic] | TopKLogits, size: int | None) -> tuple[int, ...]:
+def _stacked_shape(
+    images: Images | NDArray[np.generic] | TopKLogits | RawFeatures, size: int | None
+) -> tuple[int, ...]:
     """The shape of an array, or that of a source's images once they are cut out: (N, 3, size, size)."""
     if not isinstance(images, ImageFiles | RaggedImages):
         return tuple(images.shape)

@@ -47,8 +47,8 @@ def read_views(
             image, held = read_image(source, index), index
         box = image[top : top + height, left : left + width]
         assert box.shape == (height, width, 3), f"box {view} leaves an image of {image.shape}"
-        # A copy: torch has no read-only tensors, and Ray lends such arrays.
-        planes = torch.from_numpy(box.copy()).permute(2, 0, 1)[None]
+        # A copy where it must be: torch has no read-only tensors, and Ray lends such arrays.
+        planes = torch.from_numpy(box if box.flags.writeable else box.copy()).permute(2, 0, 1)[None]
         resized = interpolate(planes, (size, size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
         pixels[row] = resized[:, ::-1] if flip else resized
     return pixels.transpose(0, 3, 1, 2)

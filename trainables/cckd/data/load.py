@@ -8,7 +8,7 @@ import numpy as np
 
 from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.data.ragged import RaggedImages
-from trainables.cckd.data.scan import scan
+from trainables.cckd.data.scan import OnScan, scan
 from trainables.cckd.data.sets import Images, ImageSet, hash_sets
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.data.splits import available_split, resolve_split, split_sets
@@ -72,6 +72,7 @@ def load_data(
     seed: int = 0,
     download: bool = True,
     skip_corrupt: bool = False,
+    on_scan: OnScan | None = None,
 ) -> LongTailData:
     """Find the set's files, split off D_val, then cut the long tail.
 
@@ -83,6 +84,7 @@ def load_data(
             depend on it: it numbers training subsets (`--data-seeds`), below 2**32, and is not the study's seed.
         download: whether the network may be used where no files are found.
         skip_corrupt: leave unusable image files out, rather than refuse the set.
+        on_scan: told how far the scan of image files has come, where there are any.
 
     Raises:
         DataError: a split that makes no sense for the set, more images asked for than a class has, or unusable
@@ -98,7 +100,8 @@ def load_data(
     pool, val, test = split_sets(raw, mode, class_names=class_names, n_holdout=spec.n_holdout)
     tail = spec.tail(len(class_names))
     train = pool if tail is None else pool.take(cut(pool.labels, tail, np.random.RandomState(seed)))
-    sets, skipped = _scanned({"train": train, "val": val, "test": test}, class_names, skip_corrupt=skip_corrupt)
+    all_sets = {"train": train, "val": val, "test": test}
+    sets, skipped = _scanned(all_sets, class_names, skip_corrupt=skip_corrupt, on_scan=on_scan)
     return LongTailData(
         spec=spec,
         class_names=class_names,
@@ -117,13 +120,13 @@ def load_data(
 
 
 def _scanned(
-    sets: Mapping[str, Images], class_names: tuple[str, ...], *, skip_corrupt: bool
+    sets: Mapping[str, Images], class_names: tuple[str, ...], *, skip_corrupt: bool, on_scan: OnScan | None
 ) -> tuple[Mapping[str, Images], tuple[str, ...]]:
     """Scan sets of files: only what was kept is looked at, so an unused broken file stops nobody."""
     files = {name: of_set for name, of_set in sets.items() if isinstance(of_set, ImageFiles)}
     if not files:
         return sets, ()
-    found = scan(files, skip_corrupt=skip_corrupt)
+    found = scan(files, skip_corrupt=skip_corrupt, on_progress=on_scan)
     faults = []
     for name, of_set in found.sets.items():
         present = set(of_set.labels.tolist())

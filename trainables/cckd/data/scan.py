@@ -1,6 +1,6 @@
 """A look at every image file before a study: one that is missing, torn or no image is named now, not in epoch 3."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,9 @@ from trainables.cckd.errors import DataError
 _N_THREADS = 16
 _CHUNK = 256
 
+#: Called with (files read, files in all): at 0, then a chunk at a time.
+OnScan = Callable[[int, int], None]
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -31,23 +34,23 @@ class Scan:
     skipped: tuple[str, ...]
 
 
-def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False) -> Scan:
+def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progress: OnScan | None = None) -> Scan:
     """Read the header of every file of every set.
 
     Args:
         sets: name -> files; the same object under two names is read once.
         skip_corrupt: leave unusable files out, rather than refuse the set.
+        on_progress: told how far it is.
 
     Raises:
         DataError: unusable files, where they are not to be skipped; names the first ten, their reasons, and how
             many there are.
     """
-    done: dict[int, ImageFiles] = {}
+    distinct = {id(files): files for files in sets.values()}
+    n_files = sum(map(len, distinct.values()))
+    tell = _counter(n_files, on_progress)
     reasons: dict[str, str] = {}
-    for files in sets.values():
-        if id(files) not in done:
-            done[id(files)] = _scan_one(files, reasons)
-    n_files = sum(len(files) for files in {id(files): files for files in sets.values()}.values())
+    done = {key: _scan_one(files, reasons, tell) for key, files in distinct.items()}
     skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
     if skipped and not skip_corrupt:
         summary = f"{len(skipped)} of {n_files} image files can not be used; --skip-corrupt leaves them out"
@@ -56,10 +59,28 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False) -> Scan:
     return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)
 
 
-def _scan_one(files: ImageFiles, reasons: dict[str, str]) -> ImageFiles:
+def _counter(total: int, on_progress: OnScan | None) -> Callable[[int], None]:
+    """What is told of each chunk's size."""
+    if on_progress is None:
+        return lambda n: None
+    done = 0
+
+    def tell(n: int) -> None:
+        nonlocal done
+        done += n
+        on_progress(done, total)
+
+    tell(0)
+    return tell
+
+
+def _scan_one(files: ImageFiles, reasons: dict[str, str], tell: Callable[[int], None]) -> ImageFiles:
     chunks = [files.paths[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     with ThreadPoolExecutor(_N_THREADS) as pool:
-        found = [header for chunk in pool.map(partial(_read_chunk, files.root), chunks) for header in chunk]
+        found: list[Header | str] = []
+        for headers in pool.map(partial(_read_chunk, files.root), chunks):
+            found += headers
+            tell(len(headers))
     for path, header in zip(files.paths, found, strict=True):
         if isinstance(header, str):
             reasons[str(files.root / path)] = header

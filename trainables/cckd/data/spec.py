@@ -14,6 +14,8 @@ from trainables.cckd.longtail import class_counts
 #: resumed from another folder.
 _PATHS = ("path", "root", "lists", "train", "val", "test")
 _CHOICES = {"groups": ("counts", "ir100")}
+#: Where the files know the classes, two will do: whether a tail can be cut does not depend on their number.
+_ANY_CLASSES = (0, 1)
 _LIMITS = {"size": (8, 1024), "crop_scale": (0.01, 1), "holdout": (1, 1_000_000)}
 
 
@@ -56,6 +58,11 @@ class DataSpec:
                 )
             return None
         return class_counts(n_max, n_classes, ir, imb_type)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a long tail is cut from a pool, so that another one can be; else every listed image is kept."""
+        return self.tail(len(self.info.class_names or _ANY_CLASSES)) is not None
 
     @property
     def group_counts(self) -> tuple[int, ...] | None:
@@ -111,8 +118,7 @@ def _domain_faults(spec: DataSpec, given: set[str]) -> list[str]:
         if key in options and not least <= float(options[key]) <= most:
             faults.append(f"option {key} must be from {least} to {most}; got {_text(options[key])}")
     try:
-        # Where the files know the classes, two will do: whether a tail can be cut does not depend on their number.
-        spec.tail(len(spec.info.class_names or (0, 1)))
+        spec.tail(len(spec.info.class_names or _ANY_CLASSES))
     except DataError as error:
         faults += error.faults
     return faults

@@ -15,7 +15,6 @@ again, which also finds what no hash can: a library or a machine that now comput
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -27,8 +26,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from trainables.cckd.atomic import write_bytes
+from trainables.cckd.atomic import replacing, write_bytes
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.claim import Claim
 from trainables.cckd.teacher.weights import sha256_of
 
 PART_SIZE = 128
@@ -107,6 +107,10 @@ class FeatureCache:
         """Whether `load` has something to read."""
         return self._meta.exists()
 
+    def claim(self) -> Claim:
+        """A hold on the folder: shared by who reads it, exclusive to who builds or removes it."""
+        return Claim(self.folder)
+
     def missing_parts(self) -> tuple[int, ...]:
         """Numbers of the parts still to be computed; a torn or foreign part counts as missing."""
         if self.complete:
@@ -183,24 +187,26 @@ class FeatureCache:
 
     def _merge(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(f".{self._file.name}.*.tmp"):
+            leftover.unlink()  # of a driver that was killed just here; the builder is alone
+        with replacing(self._file) as beside:
+            n_missing = self._write_parts(beside)
+            if n_missing:
+                raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
+            sha256 = sha256_of(beside)
+        _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
+
+    def _write_parts(self, path: Path) -> int:
+        """Write one part after the other; return how many are missing."""
         n_missing = 0
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}")
-        with beside.open("wb", buffering=0) as file:
+        with path.open("wb", buffering=0) as file:
             file.write(_header(self.key))
             for number in range(len(self.ranges)):
                 part = self._read_part(number)
                 n_missing += part is None
                 if part is not None:
                     file.write(np.ascontiguousarray(part).data)
-            os.fsync(file.fileno())
-        if n_missing:
-            beside.unlink()
-            if self.complete:  # another driver has finished the same features meanwhile
-                return
-            raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
-        sha256 = sha256_of(beside)
-        os.replace(beside, self._file)
-        _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
+        return n_missing
 
     @property
     def _file(self) -> Path:

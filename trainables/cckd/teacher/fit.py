@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.cckd.teacher.blocks import image_blocks
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
 from trainables.cckd.teacher.ncm import class_means, fit_ncm
 from trainables.cckd.teacher.prior import (
@@ -24,17 +25,16 @@ from trainables.cckd.teacher.prior import (
 from trainables.cckd.teacher.probe import ProbeFit, fit_probe, refit
 from trainables.cckd.teacher.readout import Readout, feature_statistics, unit
 from trainables.cckd.teacher.spec import TeacherSpec
-from trainables.cckd.topk import DENSE_CLASSES, TopKLogits, join, keep_top
+from trainables.cckd.topk import DENSE_CLASSES, TopKLogits, empty_top, keep_top
 
 #: The fold of an image must be the same in every study of the same data.
 _FOLD_SEED = 0
-_CHUNK = 256  # images judged at a time; bounds the float32 logits where classes are many
 
 #: A network's own classifier: weight (O, D) and bias (O,).
 Classifier = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-#: Indices of images, int64 (n,), and the readout that judges them.
-Judge = tuple[NDArray[np.int64], Readout]
+#: Indices of images, int64 (n,), all of them where None, and the readout that judges them.
+Judge = tuple[NDArray[np.int64] | None, Readout]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def fit_teacher(
         embeddings: of form zero_shot.
     """
     readout = _fit(spec.form, train_features, train_labels, val_features, val_labels, n_classes, classifier, embeddings)
-    seen = [(np.arange(len(train_labels)), readout)]
+    seen: list[Judge] = [(None, readout)]
     judges = seen
     if spec.targets == "out_of_fold":
         judges = _fold_judges(readout, train_features, train_labels, n_classes=n_classes, n_folds=spec.folds)
@@ -172,41 +172,42 @@ def _fold_judges(
     folds = deal_folds(labels, n_folds)
     judges: list[Judge] = []
     for fold in np.unique(folds):
-        others = folds != fold
+        others = np.flatnonzero(folds != fold)
         if isinstance(readout, ProbeFit):
-            of_others = refit(readout, features[others], labels[others], n_classes=n_classes)
+            of_others = refit(readout, features, labels, others, n_classes=n_classes)
         else:
-            means = class_means(features[others], labels[others], n_classes=n_classes)
-            of_others = replace(readout, weight=means)
-        judges.append((np.flatnonzero(~others), of_others))
+            of_others = replace(readout, weight=class_means(features, labels, others, n_classes=n_classes))
+        judges.append((np.flatnonzero(folds == fold), of_others))
     return judges
 
 
 def _judged(
     judges: list[Judge], features: NDArray[np.float16]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield (image indices (n,), raw logits (n, V, C)), a chunk at a time."""
+    """Yield (image indices (n,), raw logits (n, V, C)), a block at a time."""
     for images, readout in judges:
-        for start in range(0, len(images), _CHUNK):
-            rows = images[start : start + _CHUNK]
-            yield rows, readout.logits(features[rows])
+        for rows, raw in image_blocks(features, images, n_classes=len(readout.weight)):
+            yield rows, readout.logits(raw)
 
 
 def _targets(
     judges: list[Judge], features: NDArray[np.float16], labels: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.float16] | TopKLogits, float]:
     """The logits of every view in storage form, in the images' order, and their accuracy."""
-    order, dense, sparse, n_right = [], [], [], 0
+    n_images, n_views = features.shape[:2]
+    kept: NDArray[np.float16] | TopKLogits
+    if n_classes > DENSE_CLASSES:
+        kept = empty_top(n_images, n_views, n_classes)
+    else:
+        kept = np.empty((n_images, n_views, n_classes), np.float16)
+    n_right = 0
     for rows, logits in _judged(judges, features):
-        order.append(rows)
-        if n_classes > DENSE_CLASSES:
-            sparse.append(keep_top(logits))
+        if isinstance(kept, TopKLogits):
+            kept[rows] = keep_top(logits)
         else:
-            dense.append(logits.astype(np.float16))
+            kept[rows] = logits
         n_right += int((logits.argmax(axis=-1) == labels[rows, None]).sum())
-    back = np.argsort(np.concatenate(order))
-    share = n_right / (len(labels) * features.shape[1])
-    return (join(sparse).take(back) if sparse else np.concatenate(dense)[back]), share
+    return kept, n_right / (n_images * n_views)
 
 
 def _log_prior(

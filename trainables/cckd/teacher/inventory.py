@@ -9,6 +9,7 @@ from typing import Any
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.cache import RECIPE, FeatureCache, FeatureKey, library_versions
+from trainables.cckd.teacher.claim import Claim
 
 #: Hexadecimal digits of a SHA-256, the name of a cache's folder; nothing else is touched.
 _DIGITS = 64
@@ -49,9 +50,27 @@ class CacheEntry:
             return error.faults[0]
         return None
 
-    def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self.folder)
+    def remove(self) -> bool:
+        """Delete the folder, unless a study uses it; return whether it is gone."""
+        with Claim(self.folder) as claim:
+            if not claim.try_take():
+                return False
+            shutil.rmtree(self.folder)
+            claim.remove_file()
+            return True
+
+    def remove_leftovers(self) -> int:
+        """Delete what a killed driver was writing, unless a study uses the folder; return the bytes freed."""
+        left = sorted(path for path in self.folder.rglob(".*.tmp") if path.is_file())
+        if not left:
+            return 0
+        with Claim(self.folder) as claim:
+            if not claim.try_take():
+                return 0
+            n_bytes = sum(path.stat().st_size for path in left)
+            for path in left:
+                path.unlink()
+            return n_bytes
 
 
 def entries(root: Path) -> tuple[CacheEntry, ...]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
+from trainables.cckd.teacher.blocks import blocks, image_blocks
 from trainables.cckd.teacher.readout import Readout, feature_statistics, unit
 
 _LARGEST_SCALE = 1e3
@@ -43,23 +44,39 @@ def fit_ncm(
     return replace(readout, scale=best_scale(readout.logits(val_features), val_labels))
 
 
-def class_means(features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int) -> NDArray[np.float32]:
-    """Mean direction of each class, unit length, float32 (C, D), of raw features (N, V, D)."""
+def class_means(
+    features: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    images: NDArray[np.int64] | None = None,
+    *,
+    n_classes: int,
+) -> NDArray[np.float32]:
+    """Mean direction of each class, unit length, float32 (C, D).
+
+    Args:
+        features: raw, (N, V, D).
+        labels: int64 (N,).
+        images: which to average over, int64; all of them where None.
+        n_classes: C.
+    """
     sums = np.zeros((n_classes, features.shape[-1]), np.float64)
-    for view in range(features.shape[1]):  # a view at a time bounds the float32 copy
-        np.add.at(sums, labels, unit(features[:, view].astype(np.float32)))
+    for members, raw in image_blocks(features, images, n_classes=n_classes):
+        np.add.at(sums, labels[members], unit(raw.astype(np.float32)).sum(axis=1))
     return unit(sums.astype(np.float32))
 
 
 def best_scale(cosines: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The factor on `cosines` (M, C) that minimises their balanced cross-entropy with `labels` (M,)."""
     share = 1.0 / np.bincount(labels)[labels]
-    wide = cosines.astype(np.float64)
-    own = wide[np.arange(len(labels)), labels]
+    own = cosines[np.arange(len(labels)), labels].astype(np.float64)
 
     def loss(log_scale: float) -> float:
         scale = np.exp(log_scale)
-        return float(np.average(logsumexp(scale * wide, axis=1) - scale * own, weights=share))
+        total = [
+            logsumexp(scale * cosines[rows].astype(np.float64), axis=1)
+            for rows in blocks(len(cosines), 32 * cosines.shape[1])
+        ]
+        return float(np.average(np.concatenate(total) - scale * own, weights=share))
 
     found = minimize_scalar(loss, bounds=(0.0, np.log(_LARGEST_SCALE)), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))

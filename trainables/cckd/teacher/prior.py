@@ -6,14 +6,14 @@ judges a fitted teacher where it was fitted; uniform: 1/C; fixed_point: softmax(
 softmax(z_t - b) over D_val is uniform, so that removing it leaves a teacher that prefers no class.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
-_CHUNK = 4096  # rows of logits softened at a time; bounds memory where samples and classes are many
+from trainables.cckd.teacher.blocks import blocks
 
 
 def teacher_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -30,8 +30,7 @@ def teacher_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -
     """
     share = _balanced_shares(labels)
     prior = np.zeros(logits.shape[1])
-    for start in range(0, len(logits), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for rows in _soften(logits):
         prior += share[rows] @ np.exp(log_softmax(logits[rows].astype(np.float64), axis=1))
     return np.log(prior)
 
@@ -64,13 +63,16 @@ def fixed_point_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64
     """
     n_classes = logits.shape[1]
     assert len(np.unique(labels)) == n_classes, "every class must be in D_val"
-    share, wide = _balanced_shares(labels), logits.astype(np.float64)
+    share = _balanced_shares(labels)
 
     def loss_and_gradient(beta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        shifted = wide - beta
-        total = logsumexp(shifted, axis=1)
-        posterior = np.exp(shifted - total[:, None])
-        return float(share @ total + beta.mean()), 1 / n_classes - share @ posterior
+        loss, slope = beta.mean(), np.full(n_classes, 1 / n_classes)
+        for rows in _soften(logits):
+            shifted = logits[rows] - beta
+            total = logsumexp(shifted, axis=1)
+            loss += share[rows] @ total
+            slope -= share[rows] @ np.exp(shifted - total[:, None])
+        return float(loss), slope
 
     start = teacher_log_prior(logits, labels)
     options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8 / n_classes}
@@ -87,6 +89,11 @@ def distance_from_labels(log_prior: NDArray[np.float64], val_labels: NDArray[np.
     """Total variation, 0 to 1, between a prior (C,) and D_val's true one, every class present weighing alike."""
     true = np.bincount(val_labels, weights=_balanced_shares(val_labels), minlength=len(log_prior))
     return float(np.abs(np.exp(log_prior) - true).sum() / 2)
+
+
+def _soften(logits: NDArray[np.floating]) -> Iterator[slice]:
+    """Rows of logits (M, C) to turn into float64 posteriors at a time."""
+    return blocks(len(logits), 32 * logits.shape[1])
 
 
 def _balanced_shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
+from trainables.cckd.teacher.blocks import StandardRows
 from trainables.cckd.teacher.readout import Readout, feature_statistics
 
 #: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
@@ -73,8 +74,8 @@ def fit_probe(
     n_views, n_features = train_features.shape[1:]
     feature_mean, feature_std = feature_statistics(train_features)
     labels = np.repeat(train_labels, n_views)
-    samples = (train_features.reshape(-1, n_features).astype(np.float32) - feature_mean) / feature_std
-    val_samples = (val_features.astype(np.float32) - feature_mean) / feature_std
+    samples = StandardRows(train_features, feature_mean, feature_std, n_classes=n_classes)
+    val_samples = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
 
     counts = np.bincount(train_labels, minlength=n_classes)
     assert (counts > 0).all(), "every class must have training images"
@@ -85,8 +86,8 @@ def fit_probe(
     for strength in sorted(strengths, reverse=True):
         point, iterations = _fit_one(samples, labels, log_prior, strength, start=point)
         weight, bias = _unpack(point, n_classes)
-        seen = count_classes((samples @ weight.T + bias).argmax(axis=1), labels, n_classes)
-        val = count_classes((val_samples @ weight.T + bias).argmax(axis=1), val_labels, n_classes)
+        seen = count_classes(_predict(samples, weight, bias), labels, n_classes)
+        val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
         row = StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
         fits.append((row, weight, bias))
     # max takes the first of equals, the stronger; rounded, since equal means may differ in their last bit
@@ -104,16 +105,25 @@ def fit_probe(
     )
 
 
-def refit(fit: ProbeFit, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int) -> Readout:
-    """Fit again on other images, at the strength and in the feature space of `fit`, starting from it.
+def refit(
+    fit: ProbeFit,
+    features: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    images: NDArray[np.int64],
+    *,
+    n_classes: int,
+) -> Readout:
+    """Fit again on some images, at the strength and in the feature space of `fit`, starting from it.
 
     Args:
         fit: the fit on all training images.
-        features: raw, (N, V, D).
-        labels: int64 (N,), every class present.
+        features: raw, of all images, (N, V, D).
+        labels: int64 (N,).
+        images: which to fit to, int64; every class is among them.
         n_classes: C.
     """
-    samples = fit.standardise(features).reshape(-1, features.shape[-1])
+    samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
+    labels = labels[images]
     counts = np.bincount(labels, minlength=n_classes)
     assert (counts > 0).all(), "every class must have training images"
     log_prior = np.log(counts / counts.sum()).astype(np.float32)
@@ -125,7 +135,7 @@ def refit(fit: ProbeFit, features: NDArray[np.float16], labels: NDArray[np.int64
 
 
 def _fit_one(
-    samples: NDArray[np.float32],
+    samples: StandardRows,
     labels: NDArray[np.int64],
     log_prior: NDArray[np.float32],
     strength: float,
@@ -134,19 +144,23 @@ def _fit_one(
 ) -> tuple[NDArray[np.float64], int]:
     """L-BFGS from `start`; the products run in float32, the sums and the optimiser in float64."""
     n_classes, n_samples = len(log_prior), len(samples)
-    rows = np.arange(n_samples)
 
     def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weight, bias = _unpack(point, n_classes)
-        adjusted = (samples @ weight.T + (bias + log_prior)).astype(np.float64)
-        log_posterior = adjusted - logsumexp(adjusted, axis=1, keepdims=True)
-        residual = np.exp(log_posterior)
-        residual[rows, labels] -= 1
-        residual /= n_samples
         flat_weight = point[:-n_classes]
-        loss = -log_posterior[rows, labels].mean() + strength / 2 * (flat_weight @ flat_weight)
-        slope = (residual.astype(np.float32).T @ samples).astype(np.float64).ravel() + strength * flat_weight
-        return loss, np.concatenate([slope, residual.sum(axis=0)])
+        loss = strength / 2 * float(flat_weight @ flat_weight)
+        slope, bias_slope = strength * flat_weight, np.zeros(n_classes)
+        for rows, block in samples:
+            own = np.arange(len(block)), labels[rows]
+            log_posterior = (block @ weight.T + (bias + log_prior)).astype(np.float64)
+            log_posterior -= logsumexp(log_posterior, axis=1, keepdims=True)
+            loss -= float(log_posterior[own].sum()) / n_samples
+            residual = np.exp(log_posterior, out=log_posterior)
+            residual[own] -= 1
+            residual /= n_samples
+            slope += (residual.astype(np.float32).T @ block).ravel()
+            bias_slope += residual.sum(axis=0)
+        return loss, np.concatenate([slope, bias_slope])
 
     found = minimize(
         loss_and_gradient,
@@ -156,6 +170,14 @@ def _fit_one(
         options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-5},
     )
     return found.x, int(found.nit)
+
+
+def _predict(samples: StandardRows, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of the largest logit of each sample, int64 (n,)."""
+    found = np.empty(len(samples), np.int64)
+    for rows, block in samples:
+        found[rows] = (block @ weight.T + bias).argmax(axis=1)
+    return found
 
 
 def _unpack(point: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.bundle import TeacherState
+from trainables.cckd.teacher.blocks import blocks, standardise
 
 _STD_FLOOR = 1e-6  # a feature that never varies is left at its scale
 _NORM_FLOOR = 1e-12
@@ -35,12 +36,14 @@ class Readout:
 
     def standardise(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Raw features (..., D) to standardised ones, float32."""
-        return (features.astype(np.float32) - self.feature_mean) / self.feature_std
+        return standardise(features, self.feature_mean, self.feature_std)
 
     def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Raw logits z_t, float32 (..., C), of raw features (..., D)."""
         if self.scale is None:
-            return self.standardise(features) @ self.weight.T + self.bias
+            logits: NDArray[np.float32] = self.standardise(features) @ self.weight.T
+            logits += self.bias
+            return logits
         place = features.astype(np.float32)
         if self.projection is not None and self.offset is not None:
             place = place @ self.projection.T + self.offset
@@ -64,9 +67,22 @@ class Readout:
 
 
 def feature_statistics(train_features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation (D,), float32, of raw training features (N, V, D) over all views."""
+    """Mean and deviation (D,), float32, of raw training features (N, V, D) over all views; in one pass.
+
+    Blocks are summed up in float64 by the update of Chan, Golub & LeVeque (1983), which loses no digits to a mean
+    that is large beside the deviation.
+    """
     flat = train_features.reshape(-1, train_features.shape[-1])
-    mean, std = flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
+    n, mean, squares = 0, np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
+    for rows in blocks(len(flat), 8 * flat.shape[1]):
+        block = flat[rows].astype(np.float64)
+        of_block = block.mean(axis=0)
+        block -= of_block
+        share = len(block) / (n + len(block))
+        squares += np.einsum("nd,nd->d", block, block) + (of_block - mean) ** 2 * n * share
+        mean += (of_block - mean) * share
+        n += len(block)
+    std = np.sqrt(squares / n)
     return mean.astype(np.float32), np.where(std > _STD_FLOOR, std, 1.0).astype(np.float32)
 
 

@@ -65,6 +65,13 @@ def test_a_set_under_two_names_is_read_once_and_stays_one_set(tmp_path: Path, mo
         scan({"val": files, "test": files})
 
 
+def test_it_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.cckd.data.scan._CHUNK", 8)
+    files, told = _files(tmp_path), []
+    scan({"train": files, "val": files, "test": files.take(np.arange(3))}, on_progress=lambda *call: told.append(call))
+    assert told == [(n, 33) for n in (0, 8, 16, 24, 30, 33)]
+
+
 def test_a_file_written_anew_or_another_label_changes_the_sets_hash_and_a_moved_folder_does_not(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     listed = _files(tmp_path / "one", 6)

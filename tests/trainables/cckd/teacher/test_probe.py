@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from trainables.cckd.metrics import balanced_accuracy, count_classes
+from trainables.cckd.teacher.blocks import StandardRows
 from trainables.cckd.teacher.prior import teacher_log_prior
 from trainables.cckd.teacher.probe import ProbeFit, _fit_one, fit_probe
 
@@ -75,7 +76,8 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     rng = np.random.default_rng(0)
     samples, labels = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, 80)
     log_prior = np.log(np.bincount(labels) / 80).astype(np.float32)
-    ends = [_fit_one(samples, labels, log_prior, 0.3, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
+    rows = StandardRows(samples[:, None], np.zeros(4, np.float32), np.ones(4, np.float32), n_classes=3)
+    ends = [_fit_one(rows, labels, log_prior, 0.3, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
     weights = [end[:12] for end in ends]  # the biases may differ by a constant
     np.testing.assert_allclose(weights[0], weights[1], atol=5e-3)
 
