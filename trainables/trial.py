@@ -1,15 +1,14 @@
 """The one Ray file here: a class Trainable that runs the trainer in legs and keeps its own checkpoints.
 
 Ray places, runs and retries it; the numbers come from `trainables.cckd`, which knows no Ray. Checkpoints go to
-`<checkpoints>/<number>/<attempt>/` by atomic rename, not through Ray: its snapshots lag by ten seconds or more
-and its experiment folder is not a source for resuming. A start, first or not, is always the same step: continue
+`<checkpoints>/<number>/<attempt>/` (see shelf.py), not through Ray: its snapshots lag by ten seconds or more and its
+experiment folder is not a source for resuming. A start, first or not, is always the same step: continue
 from the furthest whole checkpoint of this trial number, else from nothing.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -17,12 +16,12 @@ from ray.tune import Trainable
 from torch import nn
 
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
-from trainables.cckd.checkpoint import CheckpointError, read_checkpoint
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.export import export_model
 from trainables.cckd.rungs import rungs
 from trainables.cckd.trainer import Trainer
+from trainables.shelf import MODEL, Shelf
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class TrialContext:
 
 
 class CckdTrial(Trainable):
-    """One trial: `config` holds `number`, `attempt`, `config` (flat trial configuration), `checkpoints` (folder)
-    and, for a confirmation run, `export` (folder and stem for the trained student, or None).
+    """One trial: `config` holds `number`, `attempt`, `config` (flat trial configuration), `checkpoints` (root
+    of the shelf) and, for a confirmation run, `export` (file stem for the trained student, or None).
 
     Each step returns a leg: `number`, `attempt`, `records` (every epoch since the last report; after a restart all
     epochs so far, so that nothing a dead driver or worker knew is missing), `done`, `cause` (None, or why the
@@ -66,8 +65,13 @@ class CckdTrial(Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same, warmed-up process."""
+        self.cleanup()
         self._begin(new_config)
         return True
+
+    def cleanup(self) -> None:
+        """Leave the machine as it was."""
+        self._shelf.leave(self._run)
 
     def step(self) -> dict[str, Any]:
         """Train up to the next rung, or for `leg_s` seconds, and save a checkpoint."""
@@ -77,7 +81,8 @@ class CckdTrial(Trainable):
             self._train_leg()
         except NonFiniteLossError as error:
             return self._leg(done=True, cause=f"NonFiniteLossError: {error}")
-        self._trainer.save(self._folder)
+        self._trainer.save(self._shelf.workplace(self._run, self._part))
+        self._shelf.publish(self._run, self._part)
         if not self._trainer.done:
             return self._leg(done=False)
         return self._leg(done=True) | self._finish()
@@ -85,12 +90,11 @@ class CckdTrial(Trainable):
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._number: int | str = config["number"]
         self._attempt: int = config["attempt"]
-        self._export: Mapping[str, Any] | None = config.get("export")
+        self._export: str | None = config.get("export")
         self._fault: str | None = None
         self._reported = 0
         # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
-        trial_folder = Path(config["checkpoints"]) / str(self._number)
-        self._folder = trial_folder / str(self._attempt)
+        self._shelf, self._run, self._part = Shelf(config["checkpoints"]), str(self._number), str(self._attempt)
         try:
             trial_config = TrialConfig.build(config["config"])
             self._trainer = Trainer(
@@ -100,7 +104,7 @@ class CckdTrial(Trainable):
                 threads=self._context.threads,
                 teacher_factory=self._shared_teacher,
             )
-            furthest = _furthest_checkpoint(trial_folder)
+            furthest = self._shelf.furthest(self._run)
             if furthest is not None:
                 self._trainer.restore(furthest)
         except ConfigError as error:
@@ -144,18 +148,7 @@ class CckdTrial(Trainable):
                 "config": self._trainer.config.flat(),
                 "test": {"correct": counts.correct, "seen": counts.seen},
             }
-            folder, stem = Path(self._export["folder"]), self._export["stem"]
-            export_model(self._trainer.student, self._data, folder, stem, meta=meta)
+            folder = self._shelf.workplace(self._run, MODEL)
+            export_model(self._trainer.student, self._data, folder, self._export, meta=meta)
+            self._shelf.publish(self._run, MODEL)
         return {"test_correct": list(counts.correct), "test_seen": list(counts.seen)}
-
-
-def _furthest_checkpoint(trial_folder: Path) -> Path | None:
-    """The whole checkpoint of the highest epoch over all attempts; a damaged one is passed over."""
-    epochs: dict[Path, int] = {}
-    for folder in trial_folder.glob("*/"):
-        try:
-            state, _ = read_checkpoint(folder)
-        except CheckpointError:
-            continue
-        epochs[folder] = state.epoch
-    return max(epochs, key=epochs.__getitem__, default=None)

@@ -47,7 +47,7 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         teacher: Mapping[str, Any] | None = None,
         test: TestData | None = None,
         leg_s: float = 1e9,
-        export: Mapping[str, str] | None = None,
+        export: str | None = None,
         **changes: Any,
     ) -> CckdTrial:
         trial = object.__new__(CckdTrial)
@@ -223,21 +223,21 @@ def test_a_search_trial_never_opens_the_test_set(start: Start) -> None:
 
 def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, data: TrialData, tmp_path: Path) -> None:
     test = TestData(data.val_images[:12], data.val_labels[:12])
-    export = {"folder": str(tmp_path / "models"), "stem": "best1"}
-    trial = start(number="confirm-best1-1001", test=test, export=export)
+    trial = start(number="confirm-best1-1001", test=test, export="best1")
     legs = _run(trial)
     assert ["test_correct" in leg for leg in legs] == [False] * (len(legs) - 1) + [True]
     assert legs[-1]["test_seen"] == np.bincount(test.labels, minlength=3).tolist()
 
-    student = load_model(tmp_path / "models", "best1")
-    written = json.loads((tmp_path / "models" / "best1.json").read_text())
+    exported = tmp_path / "checkpoints" / "confirm-best1-1001" / "model"
+    student = load_model(exported, "best1")
+    written = json.loads((exported / "best1.json").read_text())
     assert written["test"] == {"correct": legs[-1]["test_correct"], "seen": legs[-1]["test_seen"]}
     assert _correct(student, written, test) == legs[-1]["test_correct"]
 
 
 def test_a_confirmation_run_exports_nothing_where_it_was_not_asked(start: Start, data, tmp_path: Path) -> None:
     _run(start(test=TestData(data.val_images, data.val_labels)))
-    assert not (tmp_path / "models").exists()
+    assert not list(tmp_path.rglob("model"))
 
 
 def _config(folder: Path, number: int | str, attempt: int, export: Any, **changes: Any) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.data.load import LongTailData
+from trainables.cckd.mapped import IN_MEMORY_BYTES, FileArray, RawFeatures
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.records import ClassCounts
+from trainables.cckd.teacher.blocks import blocks, image_blocks
 from trainables.cckd.teacher.fit import FittedTeacher
 from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.viewing import images_of, pixel_statistics, student_size
@@ -18,6 +20,8 @@ def assemble(
     train_features: NDArray[np.float16],
     fitted: FittedTeacher,
     state: TeacherState,
+    *,
+    one_machine: bool = True,
 ) -> TrialData:
     """Put together what a trial needs; the test set stays out.
 
@@ -27,6 +31,7 @@ def assemble(
         train_features: raw teacher features, float16 (N, V, D).
         fitted: the teacher fitted on those features, with its targets and prior.
         state: the same teacher as `forward` targets need it.
+        one_machine: whether every trial can read the cache's file where it lies.
     """
     pixel_mean, pixel_std = pixel_statistics(images_of(data.train))
     return TrialData(
@@ -38,7 +43,7 @@ def assemble(
         val_labels=data.val.labels,
         views=views,
         teacher_logits=fitted.train_logits,
-        teacher_features=fitted.readout.standardise(train_features).astype(np.float16),
+        teacher_features=_teacher_features(fitted.readout, train_features, one_machine=one_machine),
         teacher_log_prior=fitted.log_prior,
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
@@ -56,4 +61,22 @@ def teacher_counts(
     readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
 ) -> ClassCounts:
     """The teacher's right answers per class, from raw features (N, D) of any set and its labels (N,)."""
-    return count_classes(readout.logits(features).argmax(axis=1), labels, n_classes)
+    predicted = np.empty(len(features), np.int64)
+    for rows in blocks(len(features), 10 * features.shape[1] + 8 * n_classes):
+        predicted[rows] = readout.logits(features[rows]).argmax(axis=1)
+    return count_classes(predicted, labels, n_classes)
+
+
+def _teacher_features(
+    readout: Readout, features: NDArray[np.float16], *, one_machine: bool
+) -> NDArray[np.float16] | RawFeatures:
+    """Standardised in memory where they are few, else raw where they lie."""
+    if features.nbytes <= IN_MEMORY_BYTES:
+        standard = np.empty(features.shape, np.float16)
+        for images, raw in image_blocks(features, None, n_classes=0):
+            standard[images] = readout.standardise(raw)
+        return standard
+    values: FileArray | NDArray[np.float16] = np.asarray(features)
+    if one_machine and isinstance(features, np.memmap):
+        values = FileArray.of(features)
+    return RawFeatures(values, readout.feature_mean, readout.feature_std)

@@ -19,7 +19,7 @@ from trainables.cckd.mixing import draw_pairs, mix_images, mix_rows
 from trainables.cckd.objective import Objective, Targets
 from trainables.cckd.streamed import training_images
 from trainables.cckd.streams import generator
-from trainables.cckd.targets import ResidentTopK, resident_logits
+from trainables.cckd.targets import MappedFeatures, ResidentTopK, resident_features, resident_logits
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
 TeacherFactory = Callable[[TeacherState], nn.Module]
@@ -75,7 +75,7 @@ class Batches:
         self._teacher = _build_teacher(data, teacher_factory, device) if forward and wants_teacher else None
         needs_logits = objective.needs_logits or objective.needs_mixed_logits
         self._logits = resident_logits(data, device) if needs_logits else None
-        self._features = resident(data.teacher_features, device) if objective.needs_features else None
+        self._features = resident_features(data, device) if objective.needs_features else None
 
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
         """Yield the `n_steps` batches of `epoch`, counted from 1; the samples left over are dropped."""
@@ -152,14 +152,16 @@ class Batches:
         return torch.from_numpy(array).to(self._device, non_blocking=True)
 
 
-def _cached(outputs: Tensor | ResidentTopK | None, indices: Tensor, view: Tensor) -> Tensor:
+#: Teacher outputs of every view, indexed like a tensor (N, V, ...).
+_Outputs = Tensor | ResidentTopK | MappedFeatures
+
+
+def _cached(outputs: _Outputs | None, indices: Tensor, view: Tensor) -> Tensor:
     assert outputs is not None
     return outputs[indices, view].float()
 
 
-def _mix_cached(
-    outputs: Tensor | ResidentTopK | None, indices: list[Tensor], views: list[Tensor], share: Tensor
-) -> Tensor:
+def _mix_cached(outputs: _Outputs | None, indices: list[Tensor], views: list[Tensor], share: Tensor) -> Tensor:
     first, second = (_cached(outputs, index, view) for index, view in zip(indices, views, strict=True))
     return mix_rows(first, second, share)
 

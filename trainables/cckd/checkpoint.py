@@ -1,7 +1,8 @@
 """A trial's checkpoint folder: tensors in safetensors, everything else in JSON, no pickle.
 
-`checkpoint.json` is the completion mark: it is renamed into place last and names its tensor file by content,
-so a kill at any moment leaves the previous checkpoint whole.
+`checkpoint.json` is the completion mark: it is renamed into place last, names its tensor file by content and carries
+a hash of itself, so a kill at any moment leaves the previous checkpoint whole, and damage is found. One of an earlier
+version, without that hash, is still read.
 """
 
 import json
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from trainables.cckd.atomic import write_bytes
 from trainables.cckd.errors import UsageError
+from trainables.cckd.sealed import sealed, unsealed
 
 _MARK = "checkpoint.json"
 
@@ -56,7 +58,7 @@ def write_checkpoint(folder: Path, state: CheckpointState, tensors: Mapping[str,
     name = f"tensors-{digest[:16]}.safetensors"
     write_bytes(folder / name, payload)
     mark = {"tensors": name, "sha256": digest, **asdict(state)}
-    write_bytes(folder / _MARK, json.dumps(mark, allow_nan=False).encode())
+    write_bytes(folder / _MARK, json.dumps(sealed(mark), allow_nan=False).encode())
     for old in folder.glob("tensors-*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -71,7 +73,7 @@ def read_checkpoint(folder: Path) -> tuple[CheckpointState, dict[str, Tensor]]:
     if not has_checkpoint(folder):
         raise CheckpointError(f"a checkpoint folder must hold {_MARK}; {folder} does not")
     try:
-        mark = json.loads((folder / _MARK).read_text())
+        mark = unsealed((folder / _MARK).read_bytes())
         name, digest = mark.pop("tensors"), mark.pop("sha256")
         payload = (folder / name).read_bytes()
         state = CheckpointState(**mark)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,14 @@ import safetensors.torch
 
 from trainables.cckd.atomic import write_bytes
 from trainables.cckd.bundle import TrialData
+from trainables.cckd.errors import UsageError
+from trainables.cckd.sealed import sealed, unsealed
 from trainables.cckd.stems import stem_line
 from trainables.cckd.students import StudentNet, build_student
+
+
+class ExportError(UsageError):
+    """An exported model that cannot be read."""
 
 
 def export_model(
@@ -44,18 +51,34 @@ def export_model(
         "n_parameters": student.n_parameters,
         **meta,
     }
+    payload = safetensors.torch.save(weights)
+    description["weights_sha256"] = sha256(payload).hexdigest()
     weights_path, json_path = folder / f"{stem}.safetensors", folder / f"{stem}.json"
-    write_bytes(weights_path, safetensors.torch.save(weights))
-    write_bytes(json_path, json.dumps(description, indent=2, allow_nan=False).encode())
+    write_bytes(weights_path, payload)
+    write_bytes(json_path, json.dumps(sealed(description), indent=2, allow_nan=False).encode())
     return weights_path, json_path
 
 
 def load_model(folder: Path, stem: str) -> StudentNet:
-    """Rebuild an exported student, in eval mode on the CPU."""
-    description = json.loads((folder / f"{stem}.json").read_text())
+    """Rebuild an exported student, in eval mode on the CPU.
+
+    Raises:
+        ExportError: a file is absent, or not as it was written.
+    """
+    described, weights = folder / f"{stem}.json", folder / f"{stem}.safetensors"
+    try:
+        description = unsealed(described.read_bytes())
+        payload = weights.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"an exported model is {described.name} and {weights.name}, whole; {folder}: {error}"
+        ) from error
+    # An export of an earlier version has no such hash.
+    if sha256(payload).hexdigest() != description.get("weights_sha256", sha256(payload).hexdigest()):
+        raise ExportError(f"{weights} was altered after it was written: its SHA-256 is not the one in {described.name}")
     channels, height, _ = description["input_shape"]
     student = build_student(description["timm_name"], len(description["classes"]), channels, height)
-    student.net.load_state_dict(safetensors.torch.load_file(folder / f"{stem}.safetensors"))
+    student.net.load_state_dict(safetensors.torch.load(payload))
     return student.eval()
 
 

@@ -105,7 +105,7 @@ def mix_images(first: Tensor, second: Tensor, share: Tensor, boxes: Tensor | Non
 def mix_rows(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     """Return share * first + (1 - share) * second for rows (M, ...) and shares (M,)."""
     share = share.view(-1, *[1] * (first.ndim - 1))
-    return share * first + (1.0 - share) * second
+    return torch.lerp(second, first, share)
 
 
 def _draw_boxes(share: NDArray[np.float64], image_size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -117,10 +117,10 @@ class Objective:
             teacher_logits = _required(_required(mixed).logits)
             terms["cckd_mix"] = self._distil(logits_mix, teacher_logits, self._log_uniform)
         if "imitation" in self.weights:
-            aligned_plain, aligned_mix = _required(aligned).float().split([n_plain, len(logits) - n_plain])
-            terms["imitation"] = losses.imitation(aligned_plain, _required(plain.features))
-            if mixed is not None:
-                terms["imitation"] = terms["imitation"] + losses.imitation(aligned_mix, _required(mixed.features))
+            sets = [plain] if mixed is None else [plain, mixed]
+            terms["imitation"] = losses.imitation(
+                _required(aligned).float(), *(_required(targets.features) for targets in sets)
+            )
         terms["total"] = torch.stack(list(terms.values())) @ self._weights
         return terms
 

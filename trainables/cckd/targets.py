@@ -1,4 +1,4 @@
-"""The teacher's logits on the device that trains: all of them, or their largest where classes are many."""
+"""The teacher's logits and features where a trial reads them, in the form they are stored in."""
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainables.cckd.augment import resident
 from trainables.cckd.bundle import TrialData
+from trainables.cckd.mapped import RawFeatures
 from trainables.cckd.topk import TopKLogits
 
 
@@ -26,6 +27,30 @@ class ResidentTopK:
         unkept = (1 - self._prior[classes].sum(dim=1)).clamp_min(torch.finfo(torch.float32).tiny)
         shift = self._rest[rows].float() - unkept.log()
         return (self._log_prior + shift[:, None]).scatter(1, classes, self._values[rows].float())
+
+
+class MappedFeatures:
+    """`RawFeatures` read row by row; indexed like the standardised tensor (N, V, D) they stand for.
+
+    They stay with the host: what is too large for its memory is too large for a device that several trials share.
+    """
+
+    def __init__(self, features: RawFeatures, device: torch.device) -> None:
+        self._raw = resident(features.open(), torch.device("cpu"))
+        self._device = device
+        self._mean = torch.tensor(features.mean, device=device)
+        self._std = torch.tensor(features.std, device=device)
+
+    def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
+        """Standardised features (B, D), float32, of images and views (B,) each."""
+        images, views = (index.cpu() for index in rows)
+        return (self._raw[images, views].to(self._device).float() - self._mean) / self._std
+
+
+def resident_features(data: TrialData, device: torch.device) -> Tensor | MappedFeatures:
+    """Upload the teacher's features, or map them where they are too large for that."""
+    features = data.teacher_features
+    return MappedFeatures(features, device) if isinstance(features, RawFeatures) else resident(features, device)
 
 
 def resident_logits(data: TrialData, device: torch.device) -> Tensor | ResidentTopK:

@@ -37,9 +37,9 @@ class TopKLogits:
         """(N, V, C), as if they were dense."""
         return (*self.values.shape[:-1], self.n_classes)
 
-    def take(self, images: NDArray[np.int64]) -> "TopKLogits":
-        """The images at these indices, in that order."""
-        return TopKLogits(self.values[images], self.classes[images], self.rest[images], self.n_classes)
+    def __setitem__(self, images: NDArray[np.int64], logits: "TopKLogits") -> None:
+        """Put those of some images (n,) in their place."""
+        self.values[images], self.classes[images], self.rest[images] = logits.values, logits.classes, logits.rest
 
     def dense(self, log_prior: NDArray[np.floating], rows: Any = ...) -> NDArray[np.float32]:
         """Logits (..., C), float32, of the views that `rows` indexes.
@@ -73,11 +73,11 @@ def keep_top(logits: NDArray[np.floating], k: int = TOP_K) -> TopKLogits:
     )
 
 
-def join(parts: list[TopKLogits]) -> TopKLogits:
-    """Put parts one after the other along the images."""
+def empty_top(n_images: int, n_views: int, n_classes: int, k: int = TOP_K) -> TopKLogits:
+    """Room for the logits of N images in V views, to be filled block by block."""
     return TopKLogits(
-        values=np.concatenate([part.values for part in parts]),
-        classes=np.concatenate([part.classes for part in parts]),
-        rest=np.concatenate([part.rest for part in parts]),
-        n_classes=parts[0].n_classes,
+        values=np.empty((n_images, n_views, k), np.float16),
+        classes=np.empty((n_images, n_views, k), np.int16),
+        rest=np.empty((n_images, n_views), np.float16),
+        n_classes=n_classes,
     )

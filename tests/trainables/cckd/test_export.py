@@ -1,4 +1,7 @@
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,28 @@ def test_plain_timm_loads_the_weights_without_the_alignment_layer(trial_data: Tr
     assert about["classes"] == ["top", "middle", "bottom"]
     assert about["test_balanced_accuracy"] == 0.5
     np.testing.assert_allclose(about["pixel_mean"], trial_data.pixel_mean)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050"])
+def test_a_student_of_timms_loads_where_this_package_is_not(name: str, trial_data: TrialData, tmp_path: Path) -> None:
+    student = build_student(name, 3, 1, 8).eval()
+    weights_path, json_path = export_model(student, trial_data, tmp_path / "models", "best1", meta={})
+    images = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        expected = student.net(images)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(weights_path, elsewhere)
+    torch.save(images, elsewhere / "images.pt")
+    blocked = ["import sys", *(f"sys.modules[{package!r}] = None" for package in ("trainables", "study", "analysis"))]
+    answer = "torch.save(net(torch.load('images.pt', weights_only=True)).detach(), 'found.pt')"
+    lines = [*blocked, *json.loads(json_path.read_text())["load"], "import torch", answer]
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", "\n".join(lines)], cwd=elsewhere, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    torch.testing.assert_close(torch.load(elsewhere / "found.pt", weights_only=True), expected)
 
 
 @pytest.mark.parametrize(

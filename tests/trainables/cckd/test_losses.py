@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -107,6 +108,19 @@ def test_imitation_is_one_minus_the_mean_cosine() -> None:
     cosine = [x @ y / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
     found = losses.imitation(torch.from_numpy(a), torch.from_numpy(b))
     assert found.item() == pytest.approx(1 - np.mean(cosine), abs=1e-9)
+
+
+def test_imitation_of_two_sets_and_its_gradient_are_those_of_cosine_similarity() -> None:
+    draw = np.random.default_rng(5).normal
+    guess = torch.from_numpy(draw(size=(7, 4))).requires_grad_()
+    sets = [torch.from_numpy(draw(size=(n, 4))) for n in (5, 2)]
+    loss = losses.imitation(guess, *sets)
+    (slope,) = torch.autograd.grad(3.0 * loss, guess)
+    similar = [F.cosine_similarity(rows, target, dim=1) for rows, target in zip(guess.split([5, 2]), sets, strict=True)]
+    expected = sum(1.0 - cosines.mean() for cosines in similar)
+    (expected_slope,) = torch.autograd.grad(3.0 * expected, guess)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(slope, expected_slope)
 
 
 def test_imitation_runs_from_zero_at_equal_directions_to_two_at_opposite_ones() -> None:

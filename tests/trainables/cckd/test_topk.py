@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from trainables.cckd.targets import ResidentTopK
-from trainables.cckd.topk import join, keep_top
+from trainables.cckd.topk import empty_top, keep_top
 
 LOGITS = np.random.default_rng(0).normal(scale=3, size=(4, 2, 20)).astype(np.float32)
 LOG_PRIOR = np.log(np.random.default_rng(1).dirichlet(np.ones(20)))
@@ -34,12 +34,13 @@ def test_the_device_gives_what_numpy_gives() -> None:
     np.testing.assert_allclose(found.numpy(), kept.dense(LOG_PRIOR, (images.numpy(), views.numpy())), atol=1e-5)
 
 
-def test_parts_join_and_rows_can_be_taken() -> None:
-    parts = [keep_top(LOGITS[:1], 5), keep_top(LOGITS[1:], 5)]
-    order = np.array([2, 0])
-    np.testing.assert_array_equal(join(parts).take(order).dense(LOG_PRIOR), keep_top(LOGITS, 5).dense(LOG_PRIOR)[order])
-    assert join(parts).shape == (4, 2, 20)
-    assert join(parts).values.dtype == np.float16
+def test_blocks_filled_in_any_order_make_the_whole() -> None:
+    whole = empty_top(4, 2, 20, k=5)
+    for images in (np.array([2, 0]), np.array([3, 1])):
+        whole[images] = keep_top(LOGITS[images], 5)
+    np.testing.assert_array_equal(whole.dense(LOG_PRIOR), keep_top(LOGITS, 5).dense(LOG_PRIOR))
+    assert whole.shape == (4, 2, 20)
+    assert whole.values.dtype == np.float16
 
 
 def test_more_classes_than_an_index_holds_is_our_own_mistake() -> None:
