@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install study test lint bench clean
+.PHONY: install study test lint bench soak clean
 
 install: $(STAMP)
 
@@ -28,6 +28,11 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
+
+# Kills of every kind for about three quarters of an hour; results go to benchmarks/results.
+soak: install
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+	CCKD_SEQUENCES=1000 $(BIN)/python -m pytest -m slow tests/study/test_sequences.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

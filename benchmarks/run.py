@@ -12,12 +12,13 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import epoch, study_wall
+from benchmarks import driver, epoch, study_wall, turnover
 from benchmarks.goals import Row, table
 from benchmarks.shapes import SHAPES
 from study.hardware import git_commit, hardware, versions
@@ -40,6 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         times = epoch.measure(shape, turns=7 if args.quick else 25, compiled=not args.quick)
         rows += epoch.rows(name, times)
         raw[f"epoch {name}"] = asdict(times)
+    print("driver ...", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        of_driver = driver.measure(Path(folder))
+    rows += driver.rows(of_driver)
+    raw["driver"] = asdict(of_driver)
+    if not args.quick:
+        print("turnover ...", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            of_trials = turnover.measure(Path(folder))
+        rows += turnover.rows(of_trials)
+        raw["turnover"] = asdict(of_trials)
     budget = (
         study_wall.Budget("digits_lt", data_root, trials=4, epochs=8)
         if args.quick
@@ -58,8 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_results(folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float) -> Path:
-    """Write one JSON: the machine, its load before the run, versions, commit, goals, raw seconds; return its path."""
+def write_results(
+    folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float, what: str = ""
+) -> Path:
+    """Write one JSON: the machine, its load before the run, versions, commit, goals, raw numbers; return its path.
+
+    Args:
+        folder: made where absent.
+        rows: goals and what was measured.
+        raw: anything JSON takes.
+        load_before: the machine's, before the run.
+        what: begins the file's name.
+    """
     machine = hardware("cpu")
     today = datetime.datetime.now().date().isoformat()
     document = {
@@ -72,7 +94,7 @@ def write_results(folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, loa
         "raw": raw,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hardware_name(machine)}-{today}.json"
+    path = folder / "-".join(part for part in (what, hardware_name(machine), f"{today}.json") if part)
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
 

@@ -1,19 +1,25 @@
 """Does streaming keep up with the bare decoder, and within how much memory?
 
-    python -m benchmarks.streaming --images 20000 --workers 2
+    python -m benchmarks.streaming --images 20000 --workers 2      (MINUTES)
 
-Makes a folder of JPEGs in a temporary directory, then measures in images a second: worker processes that only decode
-files (torchvision, handed out in the same chunks), the same with crop and resize, and an epoch of `StreamedImages`,
-each with equally many workers and nothing else to do. Then one trial streams an epoch, in a process of its own, and
-the peak of its memory and of its workers' (proportional set size, shared pages counted once) is reported.
+The bare decoder is what any loader must do for a view, and nothing else: torchvision reads a file, decodes it, and its
+v2 transforms cut out the box, resize it and flip it, in as many worker processes, which hand nothing on. Against it
+stands an epoch of `StreamedImages`, which also carries every batch to the trainer's process as it needs it. Goal: at
+least 0.9 of the bare decoder's images a second. Decoding alone, without crop and resize, is shown beside it and has no
+goal: on small images the resize costs half as much as the decoder, and views that are equal on all data paths leave no
+room to decode at a smaller size.
+
+Then one trial streams an epoch, in a process of its own; the peak of its memory and of its workers' (proportional set
+size, shared pages counted once) must stay below 3 GB. JPEGs are made in a temporary directory; the numbers are kept in
+benchmarks/results/streaming-<hardware>-<date>.json.
 """
 
 import argparse
-import json
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,14 +28,18 @@ from threading import Event, Thread
 
 import numpy as np
 import torch
-from torchvision.io import encode_jpeg, write_file
+from torchvision.io import ImageReadMode, decode_image, encode_jpeg, read_file, write_file
+from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
 
+from benchmarks.goals import Goal, Row, table
+from benchmarks.run import RESULTS, write_results
+from benchmarks.timing import Ratio, Seconds, take_turns
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.crops import draw_crops
-from trainables.cckd.data.decode import read_image, read_views
 from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.data.stream import CHUNK
+from trainables.cckd.memory import keep_freed_memory
 from trainables.cckd.streamed import StreamedImages
 from trainables.cckd.trainer import Trainer
 
@@ -38,8 +48,8 @@ N_FEATURES = 1280
 BATCH_SIZE = 64
 
 
-def main() -> None:
-    """Run every measurement and print them as one JSON object."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run every measurement, print the table, write the JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--height", type=int, default=120)
@@ -48,16 +58,37 @@ def main() -> None:
     parser.add_argument("--student", default="resnet8_cifar")
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
+    parser.add_argument("--turns", type=int, default=5, help="of each way, one after the other (default: %(default)s)")
+    asked = parser.parse_args(argv)
+    load_before = os.getloadavg()[0]
     torch.set_num_threads(1)
+    keep_freed_memory()  # as in every trial; the workers of all ways inherit it
     with tempfile.TemporaryDirectory() as folder:
+        print(f"writing {asked.images:,} JPEGs ...", flush=True)
         files = _write_images(Path(folder), asked.images, asked.height, asked.width)
         views = draw_crops(files.sizes, asked.views, flip=True, seed=0)
-        measured = {"images": asked.images, "size": asked.size, "workers": asked.workers}
-        measured |= _throughput(files, views, asked.size, asked.workers, asked.repeats)
-        measured |= _trial_memory(_trial_data(files, views, asked.size), asked.student, asked.workers)
-    print(json.dumps(measured, indent=1))
+        print("throughput ...", flush=True)
+        seconds = _take_turns(files, views[:, 0], asked.size, asked.workers, asked.turns)
+        print("memory of a trial ...", flush=True)
+        trial = _trial_memory(_trial_data(files, views, asked.size), asked.student, asked.workers)
+    found = rows(seconds, trial["peak_gb"])
+    print(table(found))
+    n_seen = len(files) // BATCH_SIZE * BATCH_SIZE
+    rates = {way: round(n_seen / median(of_way)) for way, of_way in seconds.items()}
+    print(f"streamed / decoding alone: {_speed(seconds, 'decode')}")
+    print("images a second, median: " + ", ".join(f"{way} {rate:,}" for way, rate in rates.items()))
+    raw = {"asked": vars(asked), "images_per_s": rates, "seconds": seconds, "trial": trial}
+    path = write_results(RESULTS, found, raw, load_before=load_before, what="streaming")
+    print(f"raw numbers: {path}")
+    return 0
+
+
+def rows(seconds: Seconds, peak_gb: float) -> list[Row]:
+    """Throughput against the bare decoder, and memory of a trial, each with its goal."""
+    return [
+        Row("streamed / bare decoder, images a second", Goal("at least", 0.9), _speed(seconds, "bare")),
+        Row("peak memory of a trial and its workers, GB", Goal("at most", 3.0), Ratio(peak_gb, peak_gb, peak_gb)),
+    ]
 
 
 def _write_images(root: Path, n_images: int, height: int, width: int) -> ImageFiles:
@@ -75,8 +106,13 @@ def _write_images(root: Path, n_images: int, height: int, width: int) -> ImageFi
     return replace(listed, sizes=np.tile(np.array([[height, width]], np.int32), (n_images, 1)))
 
 
-def _throughput(files: ImageFiles, views: np.ndarray, size: int, workers: int, repeats: int) -> dict[str, float]:
-    """Images a second of each way, the median of interleaved repeats; and what streaming reaches of the others."""
+def _speed(seconds: Seconds, of: str) -> Ratio:
+    """What streaming reaches of the images a second of another way."""
+    return Ratio.of(seconds[of], seconds["stream"])
+
+
+def _take_turns(files: ImageFiles, views: np.ndarray, size: int, workers: int, turns: int) -> Seconds:
+    """Seconds of an epoch of one view an image, each way, turn by turn."""
     order = np.random.default_rng(1).permutation(len(files))
     members = order[: len(order) // BATCH_SIZE * BATCH_SIZE].reshape(-1, BATCH_SIZE)
     chunks = [row[start : start + CHUNK] for row in members for start in range(0, BATCH_SIZE, CHUNK)]
@@ -89,30 +125,22 @@ def _throughput(files: ImageFiles, views: np.ndarray, size: int, workers: int, r
         device=torch.device("cpu"),
         workers=workers,
     )
-    pool = multiprocessing.get_context("fork").Pool(workers, _adopt, (files, views[:, 0], size))
 
     def stream() -> None:
-        for _ in images.steps(members, views[members, 0]):
+        for _ in images.steps(members, views[members]):
             pass
 
-    ways: dict[str, Callable[[], object]] = {
-        "decode": lambda: sum(pool.imap(_decode, chunks)),
-        "decode_and_crop": lambda: sum(pool.imap(_decode_and_crop, chunks)),
-        "stream": stream,
-    }
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):  # the first one warms up
-        for name, run in ways.items():
-            started = time.perf_counter()
-            run()
-            if repeat:
-                rates[name].append(members.size / (time.perf_counter() - started))
-    pool.terminate()
-    found: dict[str, float] = {f"{name}_per_s": round(median(values)) for name, values in rates.items()}
-    for name in ("decode", "decode_and_crop"):
-        ratios = [mine / theirs for mine, theirs in zip(rates["stream"], rates[name], strict=True)]
-        found[f"stream_of_{name}"] = round(median(ratios), 3)
-    return found
+    with multiprocessing.get_context("fork").Pool(workers, _adopt, (files, views, size)) as pool:
+        return take_turns(
+            {
+                "decode": lambda: sum(pool.imap_unordered(_decode, chunks)),
+                "bare": lambda: sum(pool.imap_unordered(_decode_and_crop, chunks)),
+                "stream": stream,
+            },
+            turns,
+            warm_up=1,
+            clock=time.perf_counter,
+        )
 
 
 #: What a worker of the bare decoder works on: the files, a view of each, the views' size.
@@ -121,19 +149,29 @@ _adopted: tuple[ImageFiles, np.ndarray, int]
 
 def _adopt(files: ImageFiles, views: np.ndarray, size: int) -> None:
     global _adopted
-    torch.set_num_threads(1)
     _adopted = (files, views, size)
 
 
 def _decode(chunk: np.ndarray) -> int:
+    files, _, _ = _adopted
     for index in chunk.tolist():
-        read_image(_adopted[0], index)
+        decode_image(read_file(str(files.root / files.paths[index])), ImageReadMode.RGB)
     return len(chunk)
 
 
 def _decode_and_crop(chunk: np.ndarray) -> int:
-    files, views, size = _adopted
-    return len(read_views(files, chunk, views[chunk], size))
+    """What a loader written with torchvision alone does; the same pixels as a streamed view's (a test compares)."""
+    for index in chunk.tolist():
+        bare_view(*_adopted, index)
+    return len(chunk)
+
+
+def bare_view(files: ImageFiles, views: np.ndarray, size: int, index: int) -> torch.Tensor:
+    """One view by torchvision's own functions, uint8 (3, size, size)."""
+    image = decode_image(read_file(str(files.root / files.paths[index])), ImageReadMode.RGB)
+    top, left, height, width, flip = views[index].tolist()
+    view: torch.Tensor = resized_crop(image, top, left, height, width, [size, size], antialias=True)
+    return horizontal_flip(view) if flip else view
 
 
 def _trial_data(files: ImageFiles, views: np.ndarray, size: int) -> TrialData:
@@ -193,7 +231,7 @@ def _run_trial(data: TrialData, student: str, workers: int, sender: Connection) 
     (record,) = list(Trainer(config, data, threads=1, decoders=workers))
     finished.set()
     watcher.join()
-    sender.send({"trial_epoch_s": round(record.train_s, 1), "trial_peak_gb": round(peak[0] / 1e9, 2)})
+    sender.send({"epoch_s": round(record.train_s, 1), "peak_gb": round(peak[0] / 1e9, 2)})
 
 
 def _proportional_bytes(pid: int | None) -> int:
@@ -205,4 +243,4 @@ def _proportional_bytes(pid: int | None) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

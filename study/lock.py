@@ -11,6 +11,9 @@ from typing import Self
 
 from trainables.cckd.errors import UsageError
 
+#: The lock file of a study folder.
+LOCK = ".lock"
+
 
 class LockedError(UsageError):
     """Another driver works on this study; the message says which."""
@@ -36,9 +39,13 @@ class StudyLock:
 
         Raises:
             LockedError: somebody holds it.
+            UsageError: the folder cannot be written.
         """
         assert self._handle is None, "the lock is not re-entrant"
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UsageError(f"a study folder must be one that can be written; {error}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -60,6 +67,18 @@ class StudyLock:
             self._handle = None
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a study that another driver works on, at once: the packages a driver needs take seconds to import.
+
+    Raises:
+        LockedError: somebody holds the lock of the study in `folder`.
+    """
+    path = folder / LOCK
+    if path.exists():
+        with StudyLock(path):
+            pass
+
+
 def _myself() -> dict[str, str | int]:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
@@ -69,6 +88,6 @@ def _holder(path: Path) -> str:
     try:
         holder = json.loads(path.read_text())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (ValueError, KeyError):
-        # It took the lock a moment ago and has not written its name yet.
+    except (ValueError, KeyError, TypeError):
+        # It took the lock a moment ago and has not written its name yet, or somebody wrote over it.
         return "a process that has just started"

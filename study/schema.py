@@ -4,6 +4,9 @@ Scripts outside the project read these names; a name is added, never changed. Ac
 a missing value is an empty field.
 """
 
+import os
+from pathlib import Path
+
 #: Layout version written into study.json.
 SCHEMA_VERSION = 1
 
@@ -54,10 +57,11 @@ FINALISTS = {
     "search_val_balanced_accuracy": "The trial's own value in the search, not used for the choice.",
 }
 
-#: confirm.csv: one row a (entry, seed).
+#: confirm.csv: one row a (entry, seed, data_seed).
 CONFIRM = {
     "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), or teacher.",
-    "seed": "Training seed, the same set for every entry; empty for the teacher, which is trained once.",
+    "seed": "Training seed, the same set for every entry; empty for the teacher, which is fitted once a cut.",
+    "data_seed": "Cut of the long tail, from 0, the study's own; each has training seeds of its own.",
     "test_balanced_accuracy": "Mean per-class recall on the test set after the last epoch.",
     "test_accuracy": "Share of test images classified right.",
     "test_many": "Mean test recall over classes with more than 100 training images.",
@@ -68,10 +72,11 @@ CONFIRM = {
     "trial": "Optuna trial number of a best entry; empty otherwise.",
 }
 
-#: classes.csv: one row a (entry, seed, class).
+#: classes.csv: one row a (entry, seed, data_seed, class).
 CLASSES = {
     "entry": "As in confirm.csv.",
     "seed": "As in confirm.csv.",
+    "data_seed": "As in confirm.csv.",
     "class_id": "Label, from 0.",
     "class_name": "The data set's name of the class.",
     "n_train": "Training images of the class.",
@@ -81,6 +86,7 @@ CLASSES = {
 
 #: Files of a study folder, relative to it.
 MANIFEST = "study.json"
+MANIFEST_BEFORE = ".study.json.before"
 DATABASE = "study.db"
 TRIALS = "trials.csv"
 EPOCHS = "epochs.parquet"
@@ -92,3 +98,11 @@ REPORT = "report"
 CHECKPOINTS = "checkpoints"
 RAY = "ray"
 LOG = "run.log"
+
+
+def links_out(folder: Path) -> list[str]:
+    """Links of a study folder that lead out of it; a study makes none, and to follow one is to read or write there."""
+    entries = (Path(path, name) for path, folders, files in os.walk(folder) for name in (*folders, *files))
+    home = folder.resolve()
+    strays = (entry for entry in entries if entry.is_symlink() and not entry.resolve().is_relative_to(home))
+    return sorted(entry.relative_to(folder).as_posix() for entry in strays)

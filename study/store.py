@@ -1,6 +1,6 @@
 """The study folder: where everything lies, its manifest, and the tables other programs read."""
 
-import json
+import logging
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Self
 from search_spaces.space import SearchSpace
 from study import schema
 from study.ledger import Ledger
-from study.lock import StudyLock
+from study.lock import LOCK, StudyLock
 from study.tables import (
     classes_table,
     confirm_table,
@@ -22,6 +22,9 @@ from study.tables import (
 )
 from trainables.cckd.atomic import write_json
 from trainables.cckd.errors import UsageError
+from trainables.cckd.sealed import sealed, unsealed
+
+log = logging.getLogger("study")
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -40,11 +43,10 @@ class StudyStore:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.manifest_path = self.path / schema.MANIFEST
+        self._manifest_before = self.path / schema.MANIFEST_BEFORE
         self.database = self.path / schema.DATABASE
         self.models = self.path / schema.MODELS
         self.report = self.path / schema.REPORT
-        self.checkpoints = self.path / schema.CHECKPOINTS
-        self.ray = self.path / schema.RAY
         self.log = self.path / schema.LOG
 
     @classmethod
@@ -75,6 +77,8 @@ class StudyStore:
         store = cls(path)
         if not store.manifest_path.is_file():
             raise StoreError(f"a study folder has a {schema.MANIFEST}; {store.path} has none")
+        if strays := schema.links_out(store.path):
+            raise StoreError(f"a study folder has no links that lead out of it; {store.path}: {', '.join(strays[:5])}")
         version = store.manifest().get("schema")
         if version != schema.SCHEMA_VERSION:
             raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
@@ -87,27 +91,37 @@ class StudyStore:
 
     def lock(self) -> StudyLock:
         """Return the lock every driver of this study takes."""
-        return StudyLock(self.path / ".lock")
+        return StudyLock(self.path / LOCK)
 
     def manifest(self) -> dict[str, Any]:
-        """Read study.json.
+        """Read study.json; where it is damaged, the copy from before its last change.
 
         Raises:
-            StoreError: it is not readable JSON.
+            StoreError: it is damaged, and so is the copy.
         """
         try:
-            content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+            # Whoever keeps copies seals them; the first manifest of an earlier version has neither.
+            return unsealed(self.manifest_path.read_bytes(), required=self._manifest_before.exists())
         except ValueError as error:
-            raise StoreError(f"{self.manifest_path} must be readable JSON; {error}") from error
-        return content
+            damage = error
+        try:
+            before = unsealed(self._manifest_before.read_bytes(), required=True)
+        except (OSError, ValueError):
+            raise StoreError(f"{self.manifest_path} must be as the study wrote it; {damage}") from damage
+        log.warning(
+            "%s is damaged (%s); going on with the copy from before its last change", self.manifest_path, damage
+        )
+        return before
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Replace study.json."""
-        write_json(self.manifest_path, dict(content))
+        write_json(self.manifest_path, sealed(content))
 
     def update_manifest(self, **changes: Any) -> dict[str, Any]:
-        """Replace top-level entries of study.json and return the whole."""
-        content = self.manifest() | changes
+        """Replace top-level entries of study.json and return the whole; what it was is kept beside it."""
+        before = self.manifest()
+        write_json(self._manifest_before, sealed(before))
+        content = before | changes
         self.write_manifest(content)
         return content
 

@@ -1,5 +1,6 @@
 """Atomic writes leave the old file or the new; the lock keeps a second driver out and names the first."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from study import resume
 from study.lock import LockedError, StudyLock
 from trainables.cckd.atomic import replacing, write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -75,3 +79,42 @@ def test_a_lock_file_that_names_nobody_still_gives_a_clear_message(tmp_path: Pat
         path.write_text("")
         with pytest.raises(LockedError, match="a process that has just started"), StudyLock(path):
             pass
+
+
+@pytest.mark.parametrize("content", [b"", b"5", b"[]", b"{}", b"\xff\xfe", b'{"pid": 1'])
+def test_whatever_the_lock_file_says_the_lock_itself_decides(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / ".lock"
+    with StudyLock(path):
+        path.write_bytes(content)
+        with pytest.raises(LockedError, match="a process that has just started"), StudyLock(path):
+            pass
+    path.write_bytes(content)
+    with StudyLock(path):
+        pass
+
+
+@pytest.mark.parametrize("command", [("study.resume",), ("study.confirm",), ("study.replay", "0")])
+def test_a_second_driver_is_refused_before_anything_slow_is_imported(tmp_path: Path, command: tuple[str, ...]) -> None:
+    module, *more = command
+    code = (
+        f"import sys; from {module} import main; code = main({[str(tmp_path), *more]!r})\n"
+        "print(code, *({'ray', 'torch', 'optuna', 'numpy', 'pandas'} & sys.modules.keys()))"
+    )
+    with StudyLock(tmp_path / ".lock"):
+        ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "2\n"
+    assert f"is held by process {os.getpid()} on " in ended.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_plain_words(tmp_path: Path, monkeypatch, capsys) -> None:
+    def read_only(path: Path, flags: int, *mode: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    (tmp_path / "study.json").write_text('{"schema": 1}')
+    (tmp_path / ".lock").touch()
+    monkeypatch.setattr(os, "open", read_only)
+    assert resume.main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: a study folder must be one that can be written; [Errno 30] Read-only file system: "
+        f"'{tmp_path / '.lock'}'\n"
+    )

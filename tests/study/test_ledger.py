@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import optuna
 import pytest
@@ -10,10 +11,9 @@ from optuna.trial import TrialState
 
 from search_spaces.faults import contains
 from study.ledger import Ledger
-from study.samplers import PointSampler, make_sampler
+from study.samplers import PointSampler
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SettingsError
-from trainables.cckd.records import EpochRecord
 
 
 def _finish(ledger: Ledger, number: int, epoch: Callable, right: int = 5) -> str:
@@ -174,62 +174,56 @@ def test_running_trials_are_handed_out_again_as_they_were(ledger, database, seed
     _finish(ledger, 1, epoch)
     ledger.close()
     again = Ledger.open(database)
-    assert again.unfinished(lambda *_: 0) == [asked[0], asked[2]]
+    assert again.unfinished() == [asked[0], asked[2]]
     assert again.ask(seed_of).number == 3
     again.close()
 
 
 @pytest.mark.parametrize("n_chosen", [0, 1, 3])
-def test_a_trial_whose_driver_died_while_asking_gets_its_missing_knobs(
-    database, space, settings, seed_of, n_chosen
+def test_a_driver_that_dies_while_asking_leaves_no_trial_and_the_next_asks_the_same(
+    ledger, database, settings, seed_of, monkeypatch, n_chosen
 ) -> None:
-    whole = Ledger.create(database.with_name("whole.db"), space, settings())
-    expected = [whole.ask(seed_of) for _ in range(2)][1]
-    whole.close()
-
-    torn = Ledger.create(database, space, settings())
-    torn.ask(seed_of)
-
     class Killed(Exception):
         pass
 
-    class Dying(optuna.samplers.BaseSampler):
-        """Chooses like the real one and dies at knob `n_chosen`."""
+    class Dying(PointSampler):
+        """Dies at knob `n_chosen`."""
 
-        def __init__(self, real) -> None:
-            self._real, self._left = real, n_chosen
-
-        def infer_relative_search_space(self, study, trial):
-            return {}
-
-        def sample_relative(self, study, trial, search_space):
-            return {}
+        def __init__(self, point) -> None:
+            super().__init__(point)
+            self._left = n_chosen
 
         def sample_independent(self, *args):
             if not self._left:
                 raise Killed
             self._left -= 1
-            return self._real.sample_independent(*args)
+            return super().sample_independent(*args)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("study.ledger.make_sampler", lambda *args: Dying(make_sampler(*args)))
+    expected = ledger.ask(seed_of).params
+    with monkeypatch.context() as patch:
+        patch.setattr("study.ledger.make_sampler", lambda space, *_: Dying(space.reference_point()))
         with pytest.raises(Killed):
-            torn.ask(seed_of)
-    torn.close()
-
+            ledger.ask(seed_of)
+    assert (ledger.n_asked, len(_optuna(database).trials)) == (1, 1)
+    assert ledger.ask(seed_of).number == 1
+    ledger.close()
     again = Ledger.open(database)
-    (_, completed) = again.unfinished(seed_of)
-    assert completed == expected
+    assert [left.number for left in again.unfinished()] == [0, 1]
+    assert again.unfinished()[0].params == expected
     again.close()
 
 
-def test_a_crash_between_the_two_writes_of_a_record_is_made_good_on_opening(ledger, database, seed_of, epoch) -> None:
+def test_what_fails_on_the_way_is_undone_in_the_file_and_in_memory(ledger, database, seed_of, epoch) -> None:
     ledger.ask(seed_of)
-    ledger._records.add_epochs(0, [EpochRecord.from_dict(epoch(1, 7))])
-    assert _optuna(database).trials[0].intermediate_values == {}
-    ledger.close()
-    Ledger.open(database).close()
+    ledger.record(0, [epoch(1, 7)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("study.ledger.balanced_accuracy", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ledger.record(0, [epoch(2, 8), epoch(3, 8)])
+    assert [record.epoch for record in ledger.rows()[0].records] == [1]
     assert _optuna(database).trials[0].intermediate_values == {1: pytest.approx(0.85)}
+    assert ledger.record(0, [epoch(2, 8), epoch(3, 8)]) == (2, 3)
+    assert _finish(ledger, 0, epoch) == "COMPLETE"
 
 
 def test_a_search_is_created_whole_or_not_at_all(database, space, settings, monkeypatch) -> None:
@@ -344,6 +338,33 @@ def test_a_confirmation_run_is_filed_once_per_entry_and_seed(ledger, database) -
     runs = [(run.entry, run.seed, run.trial, run.record["n"]) for run in again.confirm_runs()]
     assert runs == [("la", 1001, None, 1), ("best1", 1001, 17, 1), ("teacher", None, None, 1)]
     again.close()
+
+
+def test_a_run_on_another_cut_is_another_run(ledger) -> None:
+    for data_seed in (0, 2, 2):
+        ledger.add_confirm_run("teacher", None, None, {}, data_seed=data_seed)
+        ledger.add_confirm_run("la", 1001, None, {}, data_seed=data_seed)
+    keys = [run.key for run in ledger.confirm_runs()]
+    assert keys == [(0, "teacher", None), (0, "la", 1001), (2, "teacher", None), (2, "la", 1001)]
+
+
+def test_a_confirmation_from_before_there_were_cuts_is_of_the_studys_own(ledger, database) -> None:
+    ledger.close()
+    with closing(sqlite3.connect(database)) as old, old:
+        old.execute("DROP TABLE seals")
+        old.execute("DROP TABLE confirm_runs")
+        old.execute(
+            "CREATE TABLE confirm_runs (entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)"
+        )
+        old.execute("CREATE UNIQUE INDEX one_confirm_run ON confirm_runs (entry, ifnull(seed, -1))")
+        old.execute("INSERT INTO confirm_runs VALUES ('la', 1001, NULL, '{}'), ('teacher', NULL, NULL, '{}')")
+    for _ in range(2):  # opening a second time changes nothing
+        again = Ledger.open(database)
+        assert [run.key for run in again.confirm_runs()][:2] == [(0, "la", 1001), (0, "teacher", None)]
+        again.add_confirm_run("la", 1001, None, {"of": "another cut"}, data_seed=1)
+        again.add_confirm_run("la", 1001, None, {"a second time": True})
+        assert len(again.confirm_runs()) == 3
+        again.close()
 
 
 def test_runs_of_a_former_best_trial_are_forgotten(ledger) -> None:

@@ -1,15 +1,12 @@
 """The study folder: names, refusals, the manifest, and tables whose columns are the schema's."""
 
 import csv
-import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from study import schema
-from study.ledger import Ledger
-from study.settings import SettingsError
 from study.store import StoreError, StudyStore
 
 GROUPS = {"many": (0,), "medium": (1,), "few": (), "tercile_high": (0,)}
@@ -43,7 +40,6 @@ def test_the_paths_are_absolute_and_as_the_schema_names_them(store, monkeypatch)
     assert again.path == store.path
     assert again.database == store.path / "study.db"
     assert again.manifest_path == store.path / "study.json"
-    assert again.checkpoints == store.path / "checkpoints"
 
 
 def test_a_folder_without_a_manifest_or_with_another_layout_is_no_study(store) -> None:
@@ -115,7 +111,7 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
     store.write_manifest({"schema": 1, "data": {"classes": ["a, b", "c"], "n_train": [200, 50]}})
     counts = {"correct": [6, 10], "seen": [10, 20]}
     ledger.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
-    ledger.add_confirm_run("best1", 1001, 17, {"test": counts, "val": counts, "selected_on": "val"})
+    ledger.add_confirm_run("best1", 1001, 17, {"test": counts, "val": counts, "selected_on": "val"}, data_seed=2)
     ledger.add_confirm_run("teacher", None, None, {"test": counts, "val": counts, "selected_on": "val"})
     store.export_tables(ledger, space, GROUPS)
 
@@ -124,6 +120,7 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
     assert best == {
         "entry": "best1",
         "seed": "1001",
+        "data_seed": "2",
         "test_balanced_accuracy": "0.55",
         "test_accuracy": str(16 / 30),
         "test_many": "0.6",
@@ -140,28 +137,10 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
     assert classes[0] == {
         "entry": "la",
         "seed": "1001",
+        "data_seed": "0",
         "class_id": "0",
         "class_name": "a, b",
         "n_train": "200",
         "n_test": "10",
         "n_correct": "6",
     }
-
-
-@pytest.mark.parametrize("kept", [0, 0.25, 0.5, 0.75, 0.99])
-def test_a_truncated_manifest_or_database_is_refused_by_name(
-    tmp_path, kept: float, database, ledger, seed_of, epoch
-) -> None:
-    store = StudyStore.create(tmp_path, "torn")
-    whole = json.dumps({"schema": 1, "name": "torn"})
-    store.manifest_path.write_text(whole[: int(kept * len(whole))])
-    with pytest.raises(StoreError, match=r"study\.json"):
-        StudyStore.open(store.path)
-    for number in range(20):  # so that every page holds something
-        ledger.ask(seed_of)
-        ledger.record(number, [epoch(k) for k in range(1, 5)])
-    ledger.close()
-    content = database.read_bytes()
-    store.database.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(SettingsError, match=r"study\.db"):
-        Ledger.open(store.database)

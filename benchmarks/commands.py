@@ -1,0 +1,106 @@
+"""Commands of ours run, watched, interrupted and killed from outside, with all the processes they started."""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Every process of one command, Ray's included, carries this in its environment.
+_MARK = "CCKD_COMMAND"
+#: How Ray names the process of an actor that runs trials, in its command line.
+_TRIAL_WORKER = b"ray::CckdTrial"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed, line by line."""
+        return self.out.splitlines()
+
+
+class Command:
+    """A command in a process group of its own, as a terminal would start it.
+
+    Attributes:
+        started: `time.time()` of its start.
+    """
+
+    def __init__(self, module: str, *argv: str) -> None:
+        self._mark = uuid4().hex
+        self.started = time.time()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *argv],
+            cwd=ROOT, env=os.environ | {_MARK: self._mark}, start_new_session=True, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        atexit.register(self._leave_nothing)
+
+    @property
+    def running(self) -> bool:
+        """Whether the command itself has not ended."""
+        return self._process.poll() is None
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does: SIGINT to the whole foreground group."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def kill(self, patience_s: float = 15.0) -> int:
+        """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.
+
+        Those are killed too, so that nothing of one test runs into the next.
+        """
+        self._process.kill()
+        self._process.communicate()
+        limit = time.monotonic() + patience_s
+        while self.others() and time.monotonic() < limit:
+            time.sleep(0.1)
+        orphans = self.others()
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+        return len(orphans)
+
+    def _leave_nothing(self) -> None:
+        """Whoever started the command ends: so must the command."""
+        if self.running:
+            self.kill(patience_s=0)
+
+    def end(self, timeout_s: float = 400) -> Ended:
+        """Wait for the command to end."""
+        out, err = self._process.communicate(timeout=timeout_s)
+        return Ended(self._process.returncode, out, err)
+
+    def others(self) -> list[int]:
+        """Live processes of this command beside itself, by the mark in their environment, never by name."""
+        found, wanted = [], f"{_MARK}={self._mark}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return [pid for pid in found if pid != self._process.pid]
+
+    def trial_workers(self) -> list[int]:
+        """Those of them that run trials."""
+        found = []
+        for pid in self.others():
+            try:
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(_TRIAL_WORKER):
+                    found.append(pid)
+            except OSError:
+                continue
+        return found

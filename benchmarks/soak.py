@@ -1,0 +1,163 @@
+"""Kill anything at any time: is nothing ever lost, repeated or left behind?
+
+    python -m benchmarks.soak                   (20 kills of the driver, 20 of trial workers, 30 minutes of both)
+    python -m benchmarks.soak --tier ci         (3 kills of each; what the slow tests do)
+    python -m benchmarks.soak --only drivers workers
+
+A small study on digits_lt, one trial at a time, is first run undisturbed. The same study whose driver is killed at
+random instants, start-up and all, and resumed each time must end with the same trials, equal to the last bit; so must
+one whose trial workers are killed. Then short trials on all slots for half an hour with a kill every 20 to 40 seconds:
+every trial ends once, and neither a process nor a file in /dev/shm is left. Results go to benchmarks/results.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.commands import Command
+from benchmarks.kills import Kills, kill_driver, kill_workers
+from benchmarks.run import RESULTS, hardware_name
+from benchmarks.watched_study import WatchedStudy
+from study.hardware import git_commit, hardware, versions
+
+#: Kills of each kind, trials of the study they fall into, and minutes of the last part.
+TIERS = {"ci": (3, 8, 0.0), "full": (20, 32, 30.0)}
+PARTS = ("drivers", "workers", "minutes")
+
+#: The teacher at its smallest, trials of a second or two, no later phases.
+SMALL = (
+    *("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", "2"),
+    *("--epochs", "12", "--finalists", "0", "--confirm-seeds", "0"),
+)
+_FIRST_STEP_S = 30.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the parts, print what was found, write the JSON; return 1 where something does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--tier", choices=tuple(TIERS), default="full", help="default: %(default)s")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="default: all parts")
+    parser.add_argument("--minutes", type=float, help="length of the last part (default: the tier's)")
+    parser.add_argument("--seed", type=int, default=0, help="of the instants (default: %(default)s)")
+    args = parser.parse_args(argv)
+    n_kills, n_trials, minutes = TIERS[args.tier]
+    minutes = minutes if args.minutes is None else args.minutes
+    rng, found = random.Random(args.seed), {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if {"drivers", "workers"} & set(args.only):
+            expected = _undisturbed(folder, n_trials)
+            for part, kill in (("drivers", kill_driver), ("workers", kill_workers)):
+                if part in args.only:
+                    study = WatchedStudy(folder / part)
+                    kills = kill(study, _starter(study, n_trials), n=n_kills, rng=rng, expected=expected)
+                    found[part] = _told(part, kills)
+        if "minutes" in args.only and minutes:
+            found["minutes"] = _told("minutes", for_minutes(WatchedStudy(folder / "minutes"), minutes, rng))
+    print(f"raw numbers: {_write(args.tier, args.seed, found)}")
+    return 1 if any(part["faults"] for part in found.values()) else 0
+
+
+def for_minutes(study: WatchedStudy, minutes: float, rng: random.Random) -> Kills:
+    """Kill the driver or a trial worker every 20 to 40 seconds for so long, then end with what has been asked for."""
+    kills, shared = Kills(), set(os.listdir("/dev/shm"))
+    command = Command("study.run", *_folders(study), *SMALL, "--trials", "100000", "--sampler", "random")
+    limit = time.monotonic() + 60 * minutes
+    while time.monotonic() < limit:
+        time.sleep(rng.uniform(20, 40))
+        if not command.running:
+            kills.faults.append(f"the driver ended by itself: {command.end().err.strip()[-500:]}")
+            break
+        workers = command.trial_workers()
+        if workers and rng.randrange(2):
+            os.kill(rng.choice(workers), signal.SIGKILL)
+        else:
+            kills.orphans += command.kill()
+            command = Command("study.resume", str(study.path))
+        kills.n += 1
+    kills.orphans += command.kill()
+    asked = len(study.states())
+    command = Command("study.resume", str(study.path), "--trials", str(asked))
+    kills.ended = command.end(1200)
+    states = study.states()
+    if kills.ended.code:
+        kills.faults.append(f"exit code {kills.ended.code}: {kills.ended.err.strip()[-500:]}")
+    if len(states) != asked or not set(states) <= {"COMPLETE", "PRUNED", "FAIL"}:
+        kills.faults.append(f"{asked} trials were asked for; they are {sorted(set(states))}, {len(states)} in all")
+    knobs = [repr(result[1]) for result in study.results()]
+    if len(set(knobs)) != len(knobs):
+        kills.faults.append("a configuration was suggested twice")
+    time.sleep(15)
+    if command.others():
+        kills.faults.append(f"{len(command.others())} processes are left")
+    left = sorted(set(os.listdir("/dev/shm")) - shared)
+    if left:
+        kills.faults.append(f"left in /dev/shm: {', '.join(left)}")
+    return kills
+
+
+def _undisturbed(folder: Path, n_trials: int) -> list[Any]:
+    study = WatchedStudy(folder / "undisturbed")
+    ended = _starter(study, n_trials)().end(1200)
+    if ended.code:
+        raise SystemExit(f"the undisturbed study ended with {ended.code}:\n{ended.out}{ended.err}")
+    return study.results()
+
+
+def _starter(study: WatchedStudy, n_trials: int) -> Callable[[], Command]:
+    return lambda: Command("study.run", *_folders(study), *SMALL, "--trials", str(n_trials), "--max-concurrent", "1")
+
+
+def _folders(study: WatchedStudy) -> tuple[str, ...]:
+    """All studies share one data root, so that the teacher is paid for once."""
+    parent = study.path.parent
+    return ("--data-root", str(parent / "data"), "--out", str(parent), "--name", study.path.name)
+
+
+def _told(part: str, kills: Kills) -> dict[str, Any]:
+    """Judge the times, print one line, and return plain types."""
+    slow = [step for step in kills.first_step_s if step > _FIRST_STEP_S]
+    if slow:
+        kills.faults.append(f"{len(slow)} starts took over {_FIRST_STEP_S:g} s to the first step")
+    if kills.orphans:
+        kills.faults.append(f"{kills.orphans} processes outlived their driver by 15 s")
+    times = [
+        f"{what} {max(taken):.1f} s at most"
+        for what, taken in (("first step after", kills.first_step_s), ("unsaved work", kills.lost_s))
+        if taken
+    ]
+    print(
+        f"{part}: {kills.n} kills; {'; '.join([*times, *kills.faults, 'all holds' if not kills.faults else 'NOT MET'])}"
+    )
+    return asdict(kills) | {"ended": None if kills.ended is None else kills.ended.code}
+
+
+def _write(tier: str, seed: int, found: dict[str, Any]) -> Path:
+    machine, today = hardware("cpu"), datetime.datetime.now().date().isoformat()
+    document = {
+        "date": today,
+        "hardware": machine,
+        "versions": versions(),
+        "commit": git_commit(),
+        "tier": tier,
+        "seed": seed,
+        "parts": found,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"soak-{tier}-{hardware_name(machine)}-{today}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

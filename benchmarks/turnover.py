@@ -1,0 +1,144 @@
+"""What is lost between two trials?
+
+    python -m benchmarks.turnover
+
+Trials of one second that train nothing, on two slots, through Ray with our searcher, scheduler, ledger and ticker.
+The ideal wall is the sum of their seconds divided by the slots, and the goal 1.15 times that, starting and stopping
+the workers included. Where a second goes is told from what the trials note themselves: when each began and ended.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from ray.tune import Trainable
+
+from benchmarks.goals import Goal, Row, table
+from benchmarks.timing import Ratio
+from study.command import build_parser
+from study.ledger import Ledger
+from study.manifest import first_manifest
+from study.phase import Study
+from study.preflight import check
+from study.progress import Progress
+from study.pruning import LedgerScheduler
+from study.searcher import LedgerSearcher
+from study.settings import SearchSettings
+from study.store import StudyStore
+from study.ticker import Ticker
+from study.tuner import ray_session, run_trials
+
+
+class Sleeping(Trainable):
+    """A trial of `context` seconds; its one epoch notes when it began and ended."""
+
+    def setup(self, config: dict[str, Any], context: float) -> None:
+        """Begin the first trial."""
+        self._seconds = context
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another one."""
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Sleep, and tell of one epoch."""
+        began = time.time()
+        time.sleep(self._seconds)
+        val = {"correct": [5] * 10, "seen": [10] * 10}
+        losses = {"total": 1.0, "began": began, "ended": time.time()}
+        record = {"epoch": 1, "losses": losses, "lr": 0.1, "val": val, "train_s": self._seconds, "eval_s": 0.0}
+        return {"records": [record], "done": True, "cause": None}
+
+
+@dataclass(frozen=True)
+class Turnover:
+    """How a queue of equal trials ran.
+
+    Attributes:
+        wall_s: from handing the queue to Ray until it came back.
+        start_s: of that, until the first trial began.
+        end_s: of that, from the end of the last trial on.
+        gaps_s: between the end of one trial and the beginning of the next in the same slot, all of them.
+        slots, seconds: as asked for.
+    """
+
+    wall_s: float
+    start_s: float
+    end_s: float
+    gaps_s: list[float]
+    slots: int
+    seconds: float
+
+    @property
+    def ideal_s(self) -> float:
+        """The sum of the trials' seconds, divided by the slots."""
+        return (len(self.gaps_s) + self.slots) * self.seconds / self.slots
+
+
+def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float = 1.0) -> Turnover:
+    """Run `trials` trials of `seconds` on `slots` slots, the study kept in `folder`; starts and stops a private Ray."""
+    what = ["--space", "acckd_full", "--data", "digits_lt", "--trials", str(trials), "--epochs", "1"]
+    where = ["--out", str(folder), "--name", "turnover", "--max-concurrent", str(slots)]
+    checked = check(build_parser().parse_args([*what, *where, "--sampler", "random", "--pruner", "none"]))
+    store = StudyStore.create(folder, "turnover")
+    store.write_manifest(first_manifest(checked, "benchmark"))
+    settings = SearchSettings("random", "none", trials, 0, 0, 1, (1,))
+    ledger = Ledger.create(store.database, checked.space, settings)
+    study = Study(checked, store, ledger, Progress(io.StringIO()))
+    with ray_session(checked.plan) as workers:
+        assert workers.n_workers == slots, workers
+        began = time.time()
+        run_trials(
+            checked.plan,
+            workers,
+            trainable=Sleeping,
+            context=seconds,
+            searcher=LedgerSearcher(ledger, seed_of=lambda params, replicate: 1 + replicate),
+            scheduler=LedgerScheduler(ledger),
+            n_trials=trials,
+            folder=study.ray_folder("search"),
+            on_step=Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: ""),
+        )
+        ended = time.time()
+    spans = sorted((row.records[0].losses["began"], row.records[0].losses["ended"]) for row in ledger.rows())
+    assert len(spans) == trials
+    ledger.close()
+    gaps, free = [], [span[1] for span in spans[:slots]]
+    for span in spans[slots:]:
+        gaps.append(span[0] - min(free))  # it took the slot that was free first
+        free[free.index(min(free))] = span[1]
+    return Turnover(ended - began, spans[0][0] - began, ended - max(free), gaps, slots, seconds)
+
+
+def rows(found: Turnover) -> list[Row]:
+    """The one ratio that has a goal."""
+    n = len(found.gaps_s) + found.slots
+    what = f"{n} trials of {found.seconds:g} s on {found.slots} slots: wall / ideal"
+    return [Row(what, Goal("at most", 1.15), Ratio.of([found.wall_s], [found.ideal_s]), judged=n >= 200)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.turnover", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--trials", type=int, default=200, metavar="N", help="default: %(default)s")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(Path(folder), trials=args.trials)
+    print(table(rows(found)))
+    gaps = sorted(found.gaps_s)
+    print(
+        f"{found.start_s:.1f} s before the first trial, {found.end_s:.1f} s after the last; between trials "
+        f"{1000 * mean(gaps):.0f} ms on average, half of them below {1000 * gaps[len(gaps) // 2]:.0f} ms"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""A study folder looked at from outside while a driver works on it, or after its death: read-only, by SQLite alone."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_EPOCHS = "SELECT number, epoch, record FROM epoch_records ORDER BY number, epoch"
+_STATES = "SELECT number, state FROM trials ORDER BY number"
+_ATTEMPTS = """SELECT t.number, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id
+    WHERE a.key = 'attempts'"""
+_KNOBS = """SELECT t.number, p.param_name, p.param_value FROM trials t JOIN trial_params p ON p.trial_id = t.trial_id
+    ORDER BY t.number, p.param_name"""
+
+
+@dataclass(frozen=True)
+class WatchedStudy:
+    """One study folder."""
+
+    path: Path
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where study.json is."""
+        return self.path / "study.json"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """study.json."""
+        content: dict[str, Any] = json.loads(self.manifest_path.read_text())
+        return content
+
+    def states(self) -> list[str]:
+        """Each trial's state, by number."""
+        return [state for _, state in self._rows(_STATES)]
+
+    def attempts(self) -> dict[int, int]:
+        """How often each trial was started, by number."""
+        return {number: json.loads(value) for number, value in self._rows(_ATTEMPTS)}
+
+    def n_epochs(self) -> int:
+        """Epochs that study.db holds."""
+        return len(self._rows(_EPOCHS))
+
+    def results(self) -> list[tuple[Any, ...]]:
+        """Trial by trial: its state, knobs, and every epoch's losses and counts; all but the seconds."""
+        knobs: dict[int, list[Any]] = {}
+        for number, name, value in self._rows(_KNOBS):
+            knobs.setdefault(number, []).append((name, value))
+        epochs: dict[int, list[Any]] = {}
+        for number, _, text in self._rows(_EPOCHS):
+            record = json.loads(text)
+            epochs.setdefault(number, []).append({key: record[key] for key in ("epoch", "losses", "lr", "val")})
+        return [(state, knobs.get(number), epochs.get(number)) for number, state in enumerate(self.states())]
+
+    def last_checkpoint(self, number: int) -> float | None:
+        """`time.time()` of the last checkpoint of a trial, None where there is none."""
+        marks = (self.path / "checkpoints" / str(number)).glob("*/checkpoint.json")
+        return max((mark.stat().st_mtime for mark in marks), default=None)
+
+    def _rows(self, query: str) -> list[Sequence[Any]]:
+        if not (self.path / "study.db").exists():
+            return []
+        with closing(sqlite3.connect(f"file:{self.path / 'study.db'}?mode=ro", uri=True, timeout=10)) as connection:
+            try:
+                return connection.execute(query).fetchall()
+            except sqlite3.OperationalError:  # not made yet
+                return []

@@ -1,0 +1,64 @@
+"""study.db itself: making one with an empty search, and refusing by name one that cannot be used."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+
+from search_spaces.space import SearchSpace
+from study.database import Database
+from study.schema import METRIC, STUDY_NAME
+from study.settings import SearchSettings, SettingsError
+from trainables.cckd.atomic import replacing
+
+_MOST_NAMED = 5
+
+
+class BrokenSealError(Exception):
+    """Something in study.db is not as it was written; the message names it."""
+
+    def __init__(self, broken: Sequence[str]) -> None:
+        super().__init__(", ".join(broken[:_MOST_NAMED]) + (", ..." if len(broken) > _MOST_NAMED else ""))
+
+
+def make_search(database: Path, space: SearchSpace, settings: SearchSettings) -> None:
+    """Make study.db with an empty search, whole or not at all.
+
+    Raises:
+        SettingsError: the file exists.
+    """
+    if database.exists():
+        raise SettingsError(f"a search is created once; {database} exists already")
+    with replacing(database) as beside, closing(Database(beside)) as made, made.together():
+        study = optuna.create_study(study_name=STUDY_NAME, storage=made.storage, direction="maximize")
+        with warnings.catch_warnings():
+            # Experimental since 3.2; it only names the axis in dashboards and plots.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([METRIC])
+        study.set_user_attr("space", space.to_json())
+        study.set_user_attr("settings", settings.to_json())
+
+
+@contextmanager
+def opening(database: Path) -> Iterator[None]:
+    """Turn what a missing or damaged file raises in the block into one error that names it.
+
+    Raises:
+        SettingsError: the file is missing or damaged.
+    """
+    if not database.exists():
+        raise SettingsError(f"there is no search to open; {database} does not exist")
+    try:
+        yield
+    except SettingsError:
+        raise
+    except BrokenSealError as error:
+        raise SettingsError(
+            f"{database} must be as the study wrote it; altered since then: {error}. Restore it from a copy"
+        ) from error
+    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+        raise SettingsError(
+            f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
+        ) from error

@@ -1,0 +1,70 @@
+"""What can be read from an open search: counts, the best trials, rows, the runs of later phases."""
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from study.ledger_rows import Finalist, TrialRow, finalists, trial_row
+from study.mirror import MirroredStorage
+from study.record_tables import ConfirmRun, RecordTables, SelectionRun
+from study.samplers import kind_of
+from study.settings import SearchSettings
+
+
+class LedgerReading:
+    """The half of the ledger that changes nothing; whoever opens the search sets the attributes."""
+
+    settings: SearchSettings
+    _study: Study
+    _storage: MirroredStorage
+    _records: RecordTables
+
+    @property
+    def n_asked(self) -> int:
+        """Trials handed out so far, whatever became of them."""
+        return len(self._trials())
+
+    @property
+    def finished_total(self) -> int:
+        """Trials that are COMPLETE, PRUNED or FAIL."""
+        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of trials by state: complete, pruned, fail, running."""
+        states = [trial.state for trial in self._trials()]
+        wanted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)
+        return {state.name.lower(): states.count(state) for state in wanted}
+
+    def mean_duration_s(self) -> float:
+        """Return the mean seconds a finished trial trained and evaluated, 0 where none has."""
+        spent = [trial.user_attrs.get("duration_s", 0.0) for trial in self._trials() if trial.state.is_finished()]
+        return sum(spent) / len(spent) if spent else 0.0
+
+    def best(self, top: int = 1) -> tuple[Finalist, ...]:
+        """Return the `top` best COMPLETE trials, best first, equals in the order they were asked."""
+        return finalists(self._trials(TrialState.COMPLETE), top)
+
+    def rows(self) -> list[TrialRow]:
+        """Return every trial as it stands, by number."""
+        return [trial_row(trial, self._records.epochs(trial.number)) for trial in self._trials()]
+
+    def candidates(self, top: int) -> tuple[Finalist, ...]:
+        """Return the `top` best COMPLETE trials and the reference point, where it is complete and not among them."""
+        best = self.best(top)
+        complete = finalists(self._trials(TrialState.COMPLETE), self.n_asked)
+        reference = [found for found in complete if kind_of(self.settings, found.number) == "reference"]
+        return (*best, *(found for found in reference if found not in best))
+
+    def selection_runs(self) -> list[SelectionRun]:
+        """Return the selection's runs, in the order they were filed."""
+        return self._records.selection_runs()
+
+    def confirm_runs(self) -> list[ConfirmRun]:
+        """Return the confirmation's runs, in the order they were filed."""
+        return self._records.confirm_runs()
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return self._storage.get_trial(trial_id)

@@ -1,0 +1,107 @@
+"""A search's trials in memory, so that asking, judging and counting read no database.
+
+Every write goes to study.db first and to memory second; the copy can be dropped at any moment and is read again from
+study.db. There is one writer, so nobody else can make it stale.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+
+class MirroredStorage(InMemoryStorage):
+    """Optuna's storage in memory over the one in study.db, which must hold exactly one search.
+
+    Trials are numbered by their position here as there, and a trial's id is its number.
+
+    Attributes:
+        changed: numbers of the trials written to since somebody emptied it, None for the study itself.
+
+    Args:
+        backend: study.db.
+    """
+
+    def __init__(self, backend: RDBStorage) -> None:
+        self._backend = backend
+        self.reload()
+
+    def reload(self) -> None:
+        """Drop the copy and read it again."""
+        super().__init__()
+        self.changed: set[int | None] = set()
+        (stored,) = self._backend.get_all_studies()
+        self._stored_id = stored._study_id
+        study_id = super().create_new_study(stored.directions, stored.study_name)
+        for key, value in stored.user_attrs.items():
+            super().set_study_user_attr(study_id, key, value)
+        for key, value in stored.system_attrs.items():
+            super().set_study_system_attr(study_id, key, value)
+        self._stored_trial_ids: list[int] = []
+        for trial in self._backend.get_all_trials(self._stored_id, deepcopy=False):
+            self._stored_trial_ids.append(trial._trial_id)
+            super().create_new_trial(study_id, trial)
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Refused: a search is made in study.db, and there is one."""
+        raise NotImplementedError("study.db holds one search")
+
+    def delete_study(self, study_id: int) -> None:
+        """Refused: nothing of a search is ever deleted."""
+        raise NotImplementedError("a search is never deleted")
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write through."""
+        self.changed.add(None)
+        self._backend.set_study_user_attr(self._stored_id, key, value)
+        super().set_study_user_attr(study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Write through."""
+        self.changed.add(None)
+        self._backend.set_study_system_attr(self._stored_id, key, value)
+        super().set_study_system_attr(study_id, key, value)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Write through."""
+        template = template_trial or self._create_running_trial()
+        self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, template))
+        trial_id = super().create_new_trial(study_id, template)
+        self.changed.add(trial_id)
+        return trial_id
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Write through."""
+        stored_id = self._written(trial_id)
+        self._backend.set_trial_param(stored_id, param_name, param_value_internal, distribution)
+        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Write through."""
+        self._backend.set_trial_state_values(self._written(trial_id), state, values)
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Write through."""
+        self._backend.set_trial_intermediate_value(self._written(trial_id), step, intermediate_value)
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write through."""
+        self._backend.set_trial_user_attr(self._written(trial_id), key, value)
+        super().set_trial_user_attr(trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Write through."""
+        self._backend.set_trial_system_attr(self._written(trial_id), key, value)
+        super().set_trial_system_attr(trial_id, key, value)
+
+    def _written(self, trial_id: int) -> int:
+        """Note that the trial is written to and return its id in study.db."""
+        self.changed.add(trial_id)
+        return self._stored_trial_ids[trial_id]

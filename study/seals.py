@@ -1,0 +1,121 @@
+"""Seals on what study.db holds: a digest beside every trial and every set of runs, so that a byte that changed on the
+disk is found and named, not believed.
+
+SQLite's own check finds torn pages and broken indices, not another digit in a value. A seal is written in the
+transaction of what it seals. A file without any seals is of an earlier version and is sealed when it is opened.
+Reading needs the standard library and Optuna only, so that the analysis can look at the seals too.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import distribution_to_json
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from trainables.cckd.sealed import digest, unsealed
+
+__all__ = [
+    "CONFIRMATION",
+    "LAYOUT",
+    "SELECTION",
+    "STUDY",
+    "broken",
+    "computed",
+    "of_confirmation",
+    "of_epoch",
+    "of_selection",
+    "of_study",
+    "of_trial",
+    "of_trial_number",
+    "put",
+    "stored",
+    "unsealed",
+]
+
+LAYOUT = "CREATE TABLE IF NOT EXISTS seals (what TEXT PRIMARY KEY, digest TEXT NOT NULL)"
+
+#: Names of the seals beside those of trials.
+STUDY, SELECTION, CONFIRMATION = "the study's settings", "the selection's runs", "the confirmation's runs"
+
+_SELECTION_ROWS = "SELECT trial, seed, record FROM selection_runs ORDER BY rowid"
+_CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_runs ORDER BY rowid"
+
+
+def of_study(
+    directions: Sequence[StudyDirection], user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]
+) -> str:
+    """The seal of what holds for all trials."""
+    return digest([[direction.name for direction in directions], dict(user_attrs), dict(system_attrs)])
+
+
+def of_epoch(epoch: int, record: Mapping[str, Any]) -> str:
+    """The digest of one epoch's record."""
+    return digest([epoch, dict(record)])
+
+
+def of_trial(trial: FrozenTrial, record_digests: Iterable[str]) -> str:
+    """The seal of a trial and its epochs, ascending, each by `of_epoch`; its times are not part of it."""
+    return digest(
+        {
+            "state": trial.state.name,
+            "values": None if trial.values is None else [float(value) for value in trial.values],
+            "params": trial.params,
+            "distributions": {name: distribution_to_json(kind) for name, kind in trial.distributions.items()},
+            "intermediate": {step: float(value) for step, value in trial.intermediate_values.items()},
+            "user_attrs": trial.user_attrs,
+            "system_attrs": trial.system_attrs,
+            "epochs": list(record_digests),
+        }
+    )
+
+
+def of_trial_number(number: int) -> str:
+    """The name of a trial's seal."""
+    return f"trial {number}"
+
+
+def of_selection(connection: sqlite3.Connection) -> str:
+    """The seal of the selection's runs."""
+    return digest([[*key, json.loads(record)] for *key, record in connection.execute(_SELECTION_ROWS)])
+
+
+def of_confirmation(connection: sqlite3.Connection) -> str:
+    """The seal of the confirmation's runs."""
+    return digest([[*key, json.loads(record)] for *key, record in connection.execute(_CONFIRMATION_ROWS)])
+
+
+def put(connection: sqlite3.Connection, what: str, seal: str) -> None:
+    """Write a seal, in the transaction that is open."""
+    connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (what, seal))
+
+
+def stored(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the seals by name; none where the file has no such table."""
+    known = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'seals'").fetchone()[0]
+    return dict(connection.execute("SELECT what, digest FROM seals")) if known else {}
+
+
+def computed(connection: sqlite3.Connection, study_seal: str, trials: Iterable[FrozenTrial]) -> dict[str, str]:
+    """Return the seals that a study.db with this content must have.
+
+    Args:
+        connection: to the file, for our own tables.
+        study_seal: from `of_study`.
+        trials: all trials, as Optuna reads them from the file.
+    """
+    epochs: dict[int, list[str]] = {}
+    rows = connection.execute("SELECT number, epoch, record FROM epoch_records ORDER BY number, epoch")
+    for number, epoch, record in rows:
+        epochs.setdefault(number, []).append(of_epoch(epoch, json.loads(record)))
+    of_trials = {of_trial_number(trial.number): of_trial(trial, epochs.pop(trial.number, ())) for trial in trials}
+    strays = {f"the epochs of trial {number}": "there is no such trial" for number in epochs}
+    runs = {SELECTION: of_selection(connection), CONFIRMATION: of_confirmation(connection)}
+    return {STUDY: study_seal, **of_trials, **strays, **runs}
+
+
+def broken(there: Mapping[str, str], computed: Mapping[str, str]) -> list[str]:
+    """Return the names of what is not as it was sealed; nothing where there are no seals at all."""
+    return sorted(what for what in {*there, *computed} if there.get(what) != computed.get(what)) if there else []

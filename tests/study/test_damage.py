@@ -1,0 +1,331 @@
+"""Every file of state, torn or with a flipped byte: read as it was written, or refused by name."""
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.tables import StudyFolderError
+from analysis.tables import _trials as read_trials
+from study import schema
+from study.ledger import Ledger
+from study.lock import StudyLock
+from study.settings import SettingsError
+from study.store import StoreError, StudyStore
+from trainables.cckd.checkpoint import CheckpointError, CheckpointState, read_checkpoint, write_checkpoint
+from trainables.cckd.errors import TeacherError
+from trainables.cckd.export import ExportError, export_model, load_model
+from trainables.cckd.records import ClassCounts
+from trainables.cckd.students import build_student
+from trainables.cckd.teacher.cache import FeatureCache, FeatureKey
+
+KEPT = (0, 0.25, 0.5, 0.75, 0.99)
+GROUPS = {"many": (0,), "medium": (1,), "few": ()}
+_FEATURES = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float16)
+_KEY = FeatureKey("stub", "aa", 96, "bb", "train", None, _FEATURES.shape, {"torch": "2"})
+
+
+@dataclass(frozen=True)
+class State:
+    """A kind of file: how a folder with it is made, how it is read, and how it is refused.
+
+    `read` returns all that the file decides; `refused` and `named` are the error and what its message holds.
+    """
+
+    make: Callable[[Path], Path]
+    read: Callable[[Path], Any]
+    refused: type[Exception]
+    named: str
+
+
+def _make_checkpoint(folder: Path, file: str) -> Path:
+    state = CheckpointState(3, {"method": "ce", "lr": 0.1}, {"name": "bands"}, [{"epoch": 3}], {"torch": "0"})
+    write_checkpoint(folder, state, {"a": torch.arange(100.0), "b": torch.ones(3)})
+    return next(folder.glob(file))
+
+
+def _read_checkpoint(folder: Path) -> Any:
+    state, tensors = read_checkpoint(folder)
+    return state, {name: tensor.tolist() for name, tensor in tensors.items()}
+
+
+def _make_model(folder: Path, file: str) -> Path:
+    torch.manual_seed(0)
+    about = SimpleNamespace(
+        class_names=("a", "b", "c"), image_shape=(1, 8, 8), pixel_mean=np.zeros(1), pixel_std=np.ones(1)
+    )
+    export_model(build_student("resnet8_cifar", 3, 1, 8), about, folder, "best1", meta={"epochs": 2})
+    return folder / file
+
+
+def _read_model(folder: Path) -> Any:
+    return {name: tensor.tolist() for name, tensor in load_model(folder, "best1").net.state_dict().items()}
+
+
+def _make_cache(folder: Path, file: str, *, finished: bool = True) -> Path:
+    cache = FeatureCache(folder, _KEY, part_size=4)
+    for number, (start, end) in enumerate(cache.ranges):
+        cache.write_part(number, _FEATURES[start:end])
+    if finished:
+        cache.finish()
+    return next(cache.folder.glob(file))
+
+
+def _read_cache(folder: Path) -> Any:
+    return FeatureCache(folder, _KEY).load().tolist()
+
+
+def _build_cache_on(folder: Path) -> Any:
+    cache = FeatureCache(folder, _KEY, part_size=4)
+    for number in cache.missing_parts():
+        start, end = cache.ranges[number]
+        cache.write_part(number, _FEATURES[start:end])
+    return cache.finish().tolist()
+
+
+def _make_lock(folder: Path) -> Path:
+    with StudyLock(folder / ".lock"):
+        pass
+    return folder / ".lock"
+
+
+def _take_lock(folder: Path) -> bool:
+    with StudyLock(folder / ".lock"):
+        return True
+
+
+STATES = {
+    "checkpoint.json": State(
+        lambda folder: _make_checkpoint(folder, "checkpoint.json"), _read_checkpoint, CheckpointError, "checkpoint"
+    ),
+    "checkpoint tensors": State(
+        lambda folder: _make_checkpoint(folder, "*.safetensors"), _read_checkpoint, CheckpointError, "tensors-"
+    ),
+    "model.json": State(lambda folder: _make_model(folder, "best1.json"), _read_model, ExportError, "best1.json"),
+    "model weights": State(
+        lambda folder: _make_model(folder, "best1.safetensors"), _read_model, ExportError, "best1.safetensors"
+    ),
+    "cache features": State(
+        lambda folder: _make_cache(folder, "*.safetensors"), _read_cache, TeacherError, "features.safetensors"
+    ),
+    "cache meta": State(
+        lambda folder: _make_cache(folder, "meta.json"), _read_cache, TeacherError, "features.safetensors"
+    ),
+    "cache part": State(
+        lambda folder: _make_cache(folder, "parts/4-8.safetensors", finished=False), _build_cache_on, TeacherError, ""
+    ),
+    "cache note": State(
+        lambda folder: _make_cache(folder, "parts/key.json", finished=False), _build_cache_on, TeacherError, ""
+    ),
+    "lock": State(_make_lock, _take_lock, OSError, "never refused"),
+}
+#: Always read, whatever the damage.
+RECOVERED = {"cache part", "cache note", "lock"}
+
+
+def _damages(content: bytes, n_flips: int, seed: int = 0) -> dict[str, bytes]:
+    rng = random.Random(seed)
+    torn = {f"{kept:.0%} kept": content[: int(kept * len(content))] for kept in KEPT}
+    flipped = {}
+    for at in sorted(rng.sample(range(len(content)), min(n_flips, len(content)))):
+        spoiled = bytearray(content)
+        spoiled[at] ^= rng.choice((1, 0x20, 0xFF))
+        flipped[f"byte {at} flipped"] = bytes(spoiled)
+    return torn | flipped
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_a_damaged_file_is_read_as_it_was_or_refused_by_name(tmp_path: Path, kind: str) -> None:
+    state = STATES[kind]
+    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    whole.mkdir()
+    file = state.make(whole).relative_to(whole)
+    expected = _read_copy(state, whole, damaged, lambda: None)
+    refusals = []
+    damages = _damages((whole / file).read_bytes(), 30 if kind == "checkpoint.json" else 12)
+    for damage, content in damages.items():
+        try:
+            found = _read_copy(state, whole, damaged, lambda content=content: (damaged / file).write_bytes(content))
+        except state.refused as error:
+            refusals.append(str(error))
+        else:
+            assert found == expected, damage
+    assert [message for message in refusals if state.named not in message] == []
+    assert (not refusals) == (kind in RECOVERED)
+    if kind in {"checkpoint.json", "checkpoint tensors", "model weights", "cache features"}:
+        assert len(refusals) == len(damages), "every byte of these counts"
+
+
+def _read_copy(state: State, whole: Path, copy: Path, spoil: Callable[[], Any]) -> Any:
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(whole, copy)
+    spoil()
+    return state.read(copy)
+
+
+def test_a_checkpoint_of_an_earlier_version_without_its_own_hash_is_read(tmp_path: Path) -> None:
+    mark = _make_checkpoint(tmp_path, "checkpoint.json")
+    expected = _read_checkpoint(tmp_path)
+    plain = json.loads(mark.read_text())
+    del plain["sha256_of_this"]
+    mark.write_text(json.dumps(plain))
+    assert _read_checkpoint(tmp_path) == expected
+
+
+# ---- study.json: the copy from before its last change
+
+
+def test_a_damaged_manifest_is_recovered_from_the_copy_before_it(tmp_path: Path, caplog) -> None:
+    store = StudyStore.create(tmp_path, "toy")
+    store.write_manifest({"schema": 1, "name": "toy", "counts": {"complete": 0}})
+    store.update_manifest(counts={"complete": 7})
+    after = store.manifest()
+    before = after | {"counts": {"complete": 0}}
+    for damage, content in _damages(store.manifest_path.read_bytes(), 40).items():
+        store.manifest_path.write_bytes(content)
+        assert StudyStore.open(store.path).manifest() in (after, before), damage
+        assert "is damaged" in caplog.text
+        store.update_manifest(counts={"complete": 7})
+        assert store.manifest() == after
+        caplog.clear()
+
+
+def test_a_damaged_manifest_without_a_good_copy_is_refused_by_name(tmp_path: Path) -> None:
+    store = StudyStore.create(tmp_path, "toy")
+    store.write_manifest({"schema": 1, "name": "toy"})
+    store.update_manifest(name="toys")
+    good = store.manifest()
+    copy = store.path / schema.MANIFEST_BEFORE
+    for content in _damages(copy.read_bytes(), 12).values():
+        copy.write_bytes(content)
+        assert store.manifest() == good
+    copy.write_bytes(b"")
+    store.manifest_path.write_bytes(store.manifest_path.read_bytes().replace(b"toys", b"boys"))
+    with pytest.raises(StoreError, match=r"study\.json must be as the study wrote it; it was altered"):
+        StudyStore.open(store.path)
+
+
+# ---- study.db: refused by name, or nothing that decides a result has changed
+
+
+def _told(ledger: Ledger) -> Any:
+    trials = [{k: v for k, v in vars(one).items() if "datetime" not in k} for one in ledger._trials()]
+    runs = ledger.selection_runs(), ledger.confirm_runs()
+    return ledger.space, ledger.settings, trials, ledger.rows(), ledger.unfinished(), ledger.best(9), *runs
+
+
+def _filled(database: Path, space, settings, seed_of, epoch) -> Any:
+    ledger = Ledger.create(database, space, settings(pruner="asha", n_sobol=2))
+    for number in range(6):
+        ledger.ask(seed_of)
+        ledger.start_attempt(number)
+        for k in (1, 2, 3, 4)[: 1 + number]:
+            ledger.record(number, [epoch(k, 3 + number)])
+            ledger.should_prune(number, k)
+    ledger.prune(1)
+    ledger.fail(2, "ValueError: no")
+    for number in (3, 4):
+        ledger.complete(number)
+    ledger.add_selection_run(3, 2**40, ClassCounts((5, 6), (10, 10)))
+    ledger.add_confirm_run("best1", 1001, 3, {"test": {"correct": [5, 6], "seen": [10, 10]}, "selected_on": "val"})
+    told = _told(ledger)
+    ledger.close()
+    return told
+
+
+def test_a_flipped_byte_in_the_database_is_refused_by_name_or_changes_nothing(
+    database, space, settings, seed_of, epoch
+) -> None:
+    expected = _filled(database, space, settings, seed_of, epoch)
+    content, refusals = database.read_bytes(), []
+    for damage, spoiled in _damages(content, 40).items():
+        database.write_bytes(spoiled)
+        try:
+            ledger = Ledger.open(database)
+        except SettingsError as error:
+            refusals.append(str(error))
+        else:
+            found = _told(ledger)
+            ledger.close()
+            assert found == expected, damage
+    assert len(refusals) >= len(KEPT)
+    assert [message for message in refusals if str(database) not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE trial_params SET param_value = param_value + 1e-9 WHERE trial_id = 4", "trial 3"),
+        ("UPDATE trial_values SET value = 0.99 WHERE trial_id = 4", "trial 3"),
+        ("UPDATE trial_intermediate_values SET intermediate_value = 0.1 WHERE trial_id = 2", "trial 1"),
+        ("UPDATE trials SET state = 'COMPLETE' WHERE number = 1", "trial 1"),
+        ("UPDATE trial_user_attributes SET value_json = '1' WHERE key = 'seed' AND trial_id = 1", "trial 0"),
+        ("UPDATE epoch_records SET record = replace(record, '0.1', '0.2') WHERE number = 5 AND epoch = 2", "trial 5"),
+        ("UPDATE epoch_records SET epoch = 9 WHERE number = 5 AND epoch = 2", "trial 5"),
+        ("UPDATE epoch_records SET number = 9 WHERE number = 5 AND epoch = 2", "the epochs of trial 9, trial 5"),
+        ("DELETE FROM seals WHERE what = 'trial 2'", "trial 2"),
+        ("UPDATE study_user_attributes SET value_json = replace(value_json, '12', '13')", "the study's settings"),
+        ("UPDATE selection_runs SET record = replace(record, '6', '7')", "the selection's runs"),
+        ("UPDATE confirm_runs SET entry = 'best2'", "the confirmation's runs"),
+    ],
+)
+def test_what_was_altered_in_the_database_is_named(
+    database, space, settings, seed_of, epoch, statement: str, named: str
+) -> None:
+    _filled(database, space, settings, seed_of, epoch)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute(statement).rowcount >= 1
+        connection.commit()
+    refused = f"study.db must be as the study wrote it; altered since then: .*{named}"
+    with pytest.raises(SettingsError, match=refused):
+        Ledger.open(database)
+    with pytest.raises(StudyFolderError, match=f"altered after it was written: .*{named}"):
+        read_trials(database)  # a report must not be built on it either
+
+
+def test_a_database_of_an_earlier_version_is_sealed_when_it_is_opened(
+    database, space, settings, seed_of, epoch
+) -> None:
+    expected = _filled(database, space, settings, seed_of, epoch)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE seals")
+        connection.commit()
+    for _ in range(2):
+        ledger = Ledger.open(database)
+        assert _told(ledger) == expected
+        ledger.close()
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM seals").fetchone()[0] == 6 + 3
+
+
+# ---- exports
+
+
+def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of, epoch) -> None:
+    store = StudyStore.create(tmp_path, "toy")
+    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [20, 5]}})
+    ledger.ask(seed_of)
+    ledger.record(0, [epoch(k) for k in (1, 2, 3, 4)])
+    ledger.complete(0)
+    counts = {"correct": [6, 10], "seen": [10, 20]}
+    ledger.add_selection_run(0, 5, ClassCounts((5, 6), (10, 10)))
+    ledger.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
+    store.export_tables(ledger, space, GROUPS)
+    names = (schema.TRIALS, schema.EPOCHS, schema.FINALISTS_CSV, schema.CONFIRM_CSV, schema.CLASSES_CSV)
+    expected = {name: (store.path / name).read_bytes() for name in names}
+    for kind in _damages(b"x" * 100, 2):
+        for name in names:
+            damage = _damages(expected[name], 2)
+            (store.path / name).write_bytes(damage.get(kind, list(damage.values())[-1]))
+        store.export_tables(ledger, space, GROUPS)
+        assert {name: (store.path / name).read_bytes() for name in names} == expected
