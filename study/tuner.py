@@ -1,14 +1,14 @@
 """Every argument we hand to Ray, in one file: starting it quietly, and running a queue of trials on it."""
 
-import logging
 import math
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from study.cluster import ClusterError, connect
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -37,18 +37,28 @@ _REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
 
 @dataclass(frozen=True)
 class Workers:
-    """What the cluster offers: concurrent trials, threads of each, and the device they train on."""
+    """What the cluster offers.
+
+    Attributes:
+        n_workers: concurrent trials.
+        threads: of each.
+        device: they train on.
+        decoders: processes that decode image files ahead of a task of the teacher's pass. On the CPU there are none:
+            as many tasks as cores decode and compute in turns already.
+    """
 
     n_workers: int
     threads: int
     device: str
+    decoders: int = 0
 
 
 @contextmanager
 def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
     """Start a private Ray (or join the cluster at `plan.address`) and leave it again.
 
-    The dashboard stays off: it has had remote-code holes, and a study does not need it.
+    Raises:
+        ClusterError: it cannot be joined, or no trial fits it.
     """
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -57,13 +67,9 @@ def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
     import ray
 
     # What goes wrong with a trial is filed with the trial and told in our words.
-    level = logging.INFO if plan.verbose else logging.CRITICAL
-    options: dict[str, Any] = {"logging_level": level, "log_to_driver": plan.verbose}
-    if plan.address == "local":
-        options["include_dashboard"] = False
-    ray.init(address=plan.address, **options)
+    connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
     try:
-        yield _workers(plan, ray.cluster_resources())
+        yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     finally:
         ray.shutdown()
 
@@ -77,7 +83,7 @@ def run_trials(
     searcher: "Searcher",
     scheduler: "TrialScheduler",
     n_trials: int,
-    folder: Path,
+    folder: tuple[str, str],
     on_step: Callable[[], None],
 ) -> None:
     """Run up to `n_trials` trials that `searcher` hands out; return when all ended or after Ctrl-C.
@@ -90,7 +96,8 @@ def run_trials(
         searcher: hands out configurations and hears of completions.
         scheduler: hears of every result and answers stop or continue.
         n_trials: upper bound for this call.
-        folder: new folder for Ray's own tree; never an existing one, since Ray overwrites.
+        folder: parent (a path or URI) and name of a new folder for Ray's own tree; never an existing one, since
+            Ray overwrites.
         on_step: called on every turn of Ray's loop, for progress.
     """
     from ray import tune
@@ -106,8 +113,8 @@ def run_trials(
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent),
+            name=folder[1],
+            storage_path=folder[0],
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             # The trainable keeps its own; a class Trainable would else be asked for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -122,21 +129,38 @@ def run_trials(
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _workers(plan: "StudyPlan", resources: dict[str, float]) -> Workers:
-    by_cpu = math.floor(resources.get("CPU", 0.0) / plan.cpus_per_trial) if plan.cpus_per_trial else math.inf
-    by_gpu = math.floor(resources.get("GPU", 0.0) / plan.gpus_per_trial) if plan.gpus_per_trial else math.inf
-    fitting = int(min(by_cpu, by_gpu))
+def _workers(plan: "StudyPlan", nodes: Sequence[Mapping[str, float]]) -> Workers:
+    """How many trials fit, node by node: a trial cannot be spread over two."""
+    fitting = sum(_fitting(plan, node) for node in nodes)
     if fitting < 1:
-        raise RuntimeError(
+        offered = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+        raise ClusterError(
             f"no trial fits the cluster: a trial asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} "
-            f"GPUs, the cluster has {resources.get('CPU', 0):g} and {resources.get('GPU', 0):g}"
+            f"GPUs, its nodes have {offered}"
         )
     n_workers = min(fitting, plan.max_concurrent or fitting)
     return Workers(
         n_workers=n_workers,
         threads=max(1, int(plan.cpus_per_trial)),
         device="cuda" if plan.gpus_per_trial else "cpu",
+        decoders=_decoders(plan.gpus_per_trial, nodes) if plan.gpus_per_trial else 0,
     )
+
+
+def _decoders(gpus_per_task: float, nodes: Sequence[Mapping[str, float]]) -> int:
+    """A task's share of its node's cores, but for the one that feeds the GPU; the least over all nodes with one."""
+    shares = [
+        math.floor(node.get("CPU", 0.0) / math.floor(node["GPU"] / gpus_per_task))
+        for node in nodes
+        if node.get("GPU", 0.0) >= gpus_per_task
+    ]
+    return max(0, min(shares, default=0) - 1)
+
+
+def _fitting(plan: "StudyPlan", node: Mapping[str, float]) -> int:
+    by_cpu = math.floor(node.get("CPU", 0.0) / plan.cpus_per_trial) if plan.cpus_per_trial else math.inf
+    by_gpu = math.floor(node.get("GPU", 0.0) / plan.gpus_per_trial) if plan.gpus_per_trial else math.inf
+    return int(min(by_cpu, by_gpu))
 
 
 def _step_callback(on_step: Callable[[], None]) -> Any:

@@ -1,11 +1,12 @@
 """What a cluster offers is turned into workers, and too little of it is said in plain words."""
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from study.tuner import Workers, _step_callback, _workers
+from study.cluster import ClusterError
+from study.tuner import Workers, _decoders, _step_callback, _workers
 
 
 @dataclass
@@ -18,27 +19,48 @@ class _Plan:
 
 
 @pytest.mark.parametrize(
-    ("plan", "resources", "expected"),
+    ("plan", "nodes", "expected"),
     [
-        (_Plan(), {"CPU": 2.0}, Workers(2, 1, "cpu")),
-        (_Plan(max_concurrent=1), {"CPU": 8.0}, Workers(1, 1, "cpu")),
-        (_Plan(max_concurrent=9), {"CPU": 2.0}, Workers(2, 1, "cpu")),
-        (_Plan(cpus_per_trial=4), {"CPU": 15.0}, Workers(3, 4, "cpu")),
-        (_Plan(cpus_per_trial=0.5), {"CPU": 2.0}, Workers(4, 1, "cpu")),
-        (_Plan(gpus_per_trial=0.25), {"CPU": 16.0, "GPU": 1.0}, Workers(4, 1, "cuda")),
-        (_Plan(gpus_per_trial=1), {"CPU": 2.0, "GPU": 8.0}, Workers(2, 1, "cuda")),
-        (_Plan(cpus_per_trial=0, gpus_per_trial=0.5), {"CPU": 1.0, "GPU": 2.0}, Workers(4, 1, "cuda")),
+        (_Plan(), [{"CPU": 2.0}], Workers(2, 1, "cpu")),
+        (_Plan(max_concurrent=1), [{"CPU": 8.0}], Workers(1, 1, "cpu")),
+        (_Plan(max_concurrent=9), [{"CPU": 2.0}], Workers(2, 1, "cpu")),
+        (_Plan(cpus_per_trial=4), [{"CPU": 15.0}], Workers(3, 4, "cpu")),
+        (_Plan(cpus_per_trial=0.5), [{"CPU": 2.0}], Workers(4, 1, "cpu")),
+        (_Plan(gpus_per_trial=0.25), [{"CPU": 16.0, "GPU": 1.0}], Workers(4, 1, "cuda")),
+        (_Plan(gpus_per_trial=1), [{"CPU": 2.0, "GPU": 8.0}], Workers(2, 1, "cuda")),
+        (_Plan(), [{"CPU": 2.0}, {"CPU": 4.0}, {}], Workers(6, 1, "cpu")),
+        (_Plan(cpus_per_trial=2), [{"CPU": 3.0}, {"CPU": 3.0}], Workers(2, 2, "cpu")),
+        (_Plan(cpus_per_trial=0, gpus_per_trial=0.5), [{"CPU": 1.0, "GPU": 2.0}], Workers(4, 1, "cuda")),
     ],
 )
-def test_as_many_trials_run_at_once_as_fit_and_were_asked_for(plan, resources, expected) -> None:
-    assert _workers(plan, resources) == expected
+def test_as_many_trials_run_at_once_as_fit_and_were_asked_for(plan, nodes, expected) -> None:
+    assert replace(_workers(plan, nodes), decoders=0) == expected
 
 
-@pytest.mark.parametrize(("plan", "resources"), [(_Plan(cpus_per_trial=3), {"CPU": 2.0}), (_Plan(1, 1), {"CPU": 2.0})])
-def test_a_cluster_that_fits_no_trial_is_said_with_both_numbers(plan, resources) -> None:
-    asked = f"asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} GPUs, the cluster has 2 and 0"
-    with pytest.raises(RuntimeError, match=asked):
-        _workers(plan, resources)
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "decoders"),
+    [
+        (1.0, [{"CPU": 16.0, "GPU": 1.0}], 15),
+        (0.25, [{"CPU": 16.0, "GPU": 1.0}], 3),
+        (1.0, [{"CPU": 64.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}], 3),
+        (2.0, [{"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0, "GPU": 4.0}], 3),
+        (1.0, [{"CPU": 2.0, "GPU": 2.0}], 0),
+        (1.0, [], 0),
+    ],
+)
+def test_a_task_with_a_gpu_decodes_on_its_share_of_its_nodes_cores(gpus, nodes, decoders) -> None:
+    assert _decoders(gpus, nodes) == decoders
+
+
+def test_without_a_gpu_no_processes_decode_ahead() -> None:
+    assert _workers(_Plan(), [{"CPU": 16.0}]).decoders == 0
+
+
+@pytest.mark.parametrize("plan", [_Plan(cpus_per_trial=3), _Plan(1, 1)])
+def test_a_cluster_that_fits_no_trial_is_said_with_all_numbers(plan) -> None:
+    asked = f"asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} GPUs, its nodes have 2 and 0, 2 and 0"
+    with pytest.raises(ClusterError, match=asked):
+        _workers(plan, [{"CPU": 2.0}, {"CPU": 2.0}])
 
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:
