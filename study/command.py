@@ -106,6 +106,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="fresh seeds an entry, 0 to skip (default: %(default)s)",
     )
+    how.add_argument(
+        "--data-seeds",
+        default="1",
+        metavar="R",
+        help="cuts of the long tail to confirm on, the study's own among them (default: %(default)s)",
+    )
     how.add_argument("--seed", default="0", metavar="N", help="study seed (default: %(default)s)")
 
     where = parser.add_argument_group("where it runs")
@@ -114,12 +120,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--address",
         default="local",
         metavar="A",
-        help="local, auto, HOST:PORT or ray://... (default: %(default)s)",
+        help="Ray cluster: local (a private one), auto (the one on this machine) or HOST:PORT; for a remote one, run "
+        "this on it with `ray job submit` (default: %(default)s)",
     )
     where.add_argument("--cpus-per-trial", default="1", metavar="X", help="default: %(default)s")
     where.add_argument("--gpus-per-trial", metavar="X", help="may be a fraction (default: 0 on cpu, 1 on cuda)")
     where.add_argument("--max-concurrent", metavar="N", help="concurrent trials (default: as many as fit)")
-    where.add_argument("--storage", metavar="DIR", help="checkpoints and Ray's files (default: the study folder)")
+    where.add_argument(
+        "--storage",
+        metavar="URI",
+        help="checkpoints and Ray's files: a folder that every node sees, or s3://..., gs://... (default: the study "
+        "folder)",
+    )
     where.add_argument("--out", default="runs", metavar="DIR", help="folder of study folders (default: %(default)s)")
     where.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
 

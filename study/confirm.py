@@ -1,4 +1,4 @@
-"""`python -m study.confirm DIR`: confirm more of the best trials, or on more seeds, than the study did."""
+"""`python -m study.confirm DIR`: confirm more of the best trials, on more seeds or more cuts, than the study did."""
 
 import argparse
 import shlex
@@ -14,17 +14,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m study.confirm",
         description="Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs "
-        "that exist already are kept, so more entries or seeds only add to them.",
+        "that exist already are kept, so more entries, seeds or cuts only add to them.",
         allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="DIR", help="study folder")
     parser.add_argument("--top", type=int, metavar="K", help="best trials to confirm (default: as planned)")
     parser.add_argument("--seeds", type=int, metavar="S", help="seeds an entry (default: as planned)")
+    parser.add_argument("--data-seeds", type=int, metavar="R", help="cuts of the long tail (default: as planned)")
+    parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
     args = parser.parse_args(argv)
-    faults = at_least_one(top=args.top, seeds=args.seeds)
+    from study.cluster import LOCAL, address_fault
+
+    numbers = {"confirm_top": args.top, "confirm_seeds": args.seeds, "data_seeds": args.data_seeds}
+    faults = at_least_one(top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
+    if wrong := address_fault(args.address or LOCAL):
+        faults.append(wrong)
     if faults:
         return report_faults(faults)
-    wanted = {"confirm_top": args.top, "confirm_seeds": args.seeds}
+    wanted = {**numbers, "address": args.address}
     changes = {name: value for name, value in wanted.items() if value is not None}
     words = sys.argv[1:] if argv is None else argv
     return continue_study(Path(args.folder), changes, shlex.join(["python", "-m", "study.confirm", *words]))

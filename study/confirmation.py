@@ -1,77 +1,144 @@
-"""The confirmation phase: the finalists and the ladder, trained afresh on the same seeds, judged on test once."""
+"""The confirmation phase: the finalists and the ladder, trained afresh on the same seeds, judged on test once.
 
-import shutil
+With `--data-seeds` all of that is done on several cuts of the long tail, one after the other, so that no two bundles
+of images and teacher outputs are needed at a time. The teacher is part of what is judged: it is fitted on every cut.
+"""
+
 from typing import Any
 
+from study.cuts import recut
+from study.holding import hold_images
+from study.ledger import Ledger
 from study.phase import Study, StudyInterrupted, run_phase
-from study.prepare import Prepared, teacher_on_test
+from study.preflight import Checked
+from study.prepare import Prepared, prepare, teacher_on_test
 from study.progress import duration
+from study.record_tables import RunKey
 from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds
 from study.selection import ranked
 from study.ticker import Ticker
 from study.tuner import Workers
 
+_TEACHER = "teacher"
+
+#: What the manifest leaves out of a further cut's teacher: the passes are summed up with those of the study's own.
+_PASSES = ("forward_passes", "verification_passes")
+
 
 def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run what the plan's finalists, rungs and seeds still miss, and evaluate the teacher on test.
+    """Run what the plan's cuts, finalists, rungs and seeds still miss, and evaluate each cut's teacher on test.
 
     Raises:
         StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        DataError: a cut that is not the one that was looked at when the study started.
     """
     plan, ledger = study.checked.plan, study.ledger
     if not plan.confirm_seeds:
         return
-    from ray.tune.schedulers import FIFOScheduler
-
-    space, selected_on = study.checked.space, study.checked.data.selected_on
+    space = study.checked.space
     shared = {**plan.training, **plan.fixed_knobs}
     best = [
         (found.number, {**space.config(found.params), **shared}) for found in ranked(ledger, plan)[: plan.confirm_top]
     ]
-    tasks = confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds))
-    entries = {task.entry: {"trial": task.trial, "config": task.config} for task in tasks}
+    cuts = [
+        confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed)
+        for data_seed in range(plan.data_seeds)
+    ]
+    entries = {task.entry: {"trial": task.trial, "config": task.config} for task in cuts[0]}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
-
     for rank, (number, _) in enumerate(best, start=1):
         ledger.drop_confirm_runs(f"best{rank}", but_of=number)
-    filed = {(run.entry, run.seed) for run in ledger.confirm_runs()}
-    if ("teacher", None) not in filed:
-        counts, passes = teacher_on_test(study.checked, prepared, workers, study.progress)
+
+    tasks = [task for cut in cuts for task in cut]
+    failures: list[str] = []
+    n_run = 0
+    for data_seed, cut in enumerate(cuts):
+        filed = _filed(ledger)
+        left = [task for task in cut if task.key not in filed]
+        if left or (data_seed, _TEACHER, None) not in filed:
+            _confirm_cut(study, data_seed, prepared, workers, left, tasks, failures)
+        n_run += len(left)
+    if n_run:
+        study.progress.say(f"confirm  {_n_done(ledger, tasks)} runs on test, {len(failures)} failed")
+
+
+def _confirm_cut(
+    study: Study,
+    data_seed: int,
+    prepared: Prepared,
+    workers: Workers,
+    left: list[Rerun],
+    tasks: list[Rerun],
+    failures: list[str],
+) -> None:
+    """Bring one cut to its end: its teacher on test, the runs `left` of it; `prepared` is the study's own cut."""
+    from ray.tune.schedulers import FIFOScheduler
+
+    ledger, selected_on, checked = study.ledger, study.checked.data.selected_on, study.checked
+    if data_seed:
+        checked, prepared = _prepare_cut(study, data_seed, workers)
+    if (data_seed, _TEACHER, None) not in _filed(ledger):
+        counts, passes = teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen)}
-        ledger.add_confirm_run("teacher", None, None, {"test": test, "val": None, "selected_on": "val"})
-        described = study.store.manifest()["teacher"]
-        described["forward_passes"] += passes
-        study.store.update_manifest(teacher=described)
-    left = [task for task in tasks if (task.entry, task.seed) not in filed]
+        record = {"test": test, "val": None, "selected_on": "val"}
+        ledger.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
+        _count_passes(study, passes)
     if not left:
         return
-    wanted = {(task.entry, task.seed) for task in tasks}
-
-    def n_done() -> int:
-        return len(wanted & {(run.entry, run.seed) for run in ledger.confirm_runs()})
-
-    study.progress.begin("confirm", len(tasks))
-    failures: list[str] = []
 
     def on_done(task: Rerun, result: dict[str, Any] | None) -> None:
         cause = "Ray gave the run up" if result is None else result["cause"]
         if result is None or cause:
-            failures.append(f"{task.entry}, seed {task.seed}: {cause}")
+            of_cut = f", cut {data_seed}" if data_seed else ""
+            failures.append(f"{task.entry}, seed {task.seed}{of_cut}: {cause}")
             return
+        if task.export:
+            study.keep_model(task.name)
         chosen = "reference" if task.trial is None else selected_on
         test = {"correct": result["test_correct"], "seen": result["test_seen"]}
         record = {"test": test, "val": result["records"][-1]["val"], "selected_on": chosen}
-        ledger.add_confirm_run(task.entry, task.seed, task.trial, record)
-        shutil.rmtree(study.checkpoints / task.name, ignore_errors=True)
+        ledger.add_confirm_run(task.entry, task.seed, task.trial, record, data_seed=data_seed)
+        study.shelf.remove(task.name)
 
-    searcher = RerunSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
-    tick = Ticker(study, n_done=n_done, note=lambda n: _note(study, workers, len(tasks) - n))
-    run_phase(study, prepared, workers, "confirm", searcher, FIFOScheduler(), len(left), tick, test=True)
+    study.progress.begin("confirm", len(tasks))
+    n_failed_before, wanted = len(failures), {task.key for task in left}
+    searcher = RerunSearcher(left, checkpoints=study.shelf.root, on_done=on_done)
+    tick = Ticker(study, n_done=lambda: _n_done(ledger, tasks), note=lambda n: _note(study, workers, len(tasks) - n))
+    passing = data_seed > 0
+    run_phase(
+        study, prepared, workers, "confirm", searcher, FIFOScheduler(), len(left), tick, test=True, passing=passing
+    )
     study.store.update_manifest(failures=failures)
-    if n_done() + len(failures) < len(tasks):
+    if len(wanted & _filed(ledger)) + len(failures) - n_failed_before < len(left):
         raise StudyInterrupted
     study.progress.end()
-    study.progress.say(f"confirm  {n_done()} runs on test, {len(failures)} failed")
+
+
+def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checked, Prepared]:
+    """Cut another long tail and fit the teacher to it; the manifest keeps what that teacher is."""
+    n_cuts = study.checked.plan.data_seeds
+    study.progress.say(f"cut      {data_seed + 1} of {n_cuts}: other training images, the same D_val and test")
+    checked = hold_images(recut(study.checked, data_seed), workers, study.progress)
+    prepared = prepare(checked, workers, study.progress)
+    _count_passes(study, prepared.teacher["forward_passes"])
+    described = {key: value for key, value in prepared.teacher.items() if key not in _PASSES}
+    recuts = study.store.manifest().get("recuts", {})
+    study.store.update_manifest(recuts=recuts | {str(data_seed): {"sha256": checked.data.sha256, "teacher": described}})
+    return checked, prepared
+
+
+def _count_passes(study: Study, passes: int) -> None:
+    described = study.store.manifest()["teacher"]
+    described["forward_passes"] += passes
+    study.store.update_manifest(teacher=described)
+
+
+def _filed(ledger: Ledger) -> set[RunKey]:
+    return {run.key for run in ledger.confirm_runs()}
+
+
+def _n_done(ledger: Ledger, tasks: list[Rerun]) -> int:
+    return len({task.key for task in tasks} & _filed(ledger))
 
 
 def _note(study: Study, workers: Workers, n_left: int) -> str:

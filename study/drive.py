@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from study.cluster import LOCAL, ClusterError
 from study.confirmation import confirm
 from study.holding import hold_images
 from study.manifest import now
+from study.nodes import check_nodes, described
 from study.phase import Study, StudyInterrupted
 from study.prepare import Prepared, prepare
 from study.progress import Progress
@@ -20,6 +22,7 @@ from study.selection import select
 from study.tuner import ray_session
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
+from trainables.shelf import is_uri
 
 
 def drive(study: Study) -> None:
@@ -32,6 +35,7 @@ def drive(study: Study) -> None:
     try:
         with ray_session(study.checked.plan) as workers:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
+            _check_nodes(study)
             study.checked = hold_images(study.checked, workers, study.progress)
             prepared = prepare(study.checked, workers, study.progress)
             described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
@@ -47,6 +51,18 @@ def drive(study: Study) -> None:
     finally:
         study.progress.end()
         study.export()
+
+
+def _check_nodes(study: Study) -> None:
+    """Ask the nodes of a cluster; a private Ray has one, and that is this machine."""
+    plan = study.checked.plan
+    if plan.address == LOCAL and not is_uri(plan.storage or ""):
+        return
+    if study.shelf.runs() and not study.ledger.n_asked:
+        raise ClusterError(f"--storage must hold no study of this name; {study.shelf.root} has checkpoints of one")
+    reports = check_nodes(study.checked, study.shelf)
+    study.store.update_manifest(nodes=described(reports))
+    study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
 
 
 def _student(study: Study, prepared: Prepared) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> lis
     found = [
         ClassCounts(tuple(run.record["val"]["correct"]), tuple(run.record["val"]["seen"]))
         for run in runs
-        if run.entry == "la" and run.record.get("val")
+        if run.entry == "la" and run.data_seed == 0 and run.record.get("val")
     ]
     if not found:
         return []

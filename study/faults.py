@@ -1,10 +1,20 @@
 """Faults of a command line, gathered so that one message names them all."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from search_spaces import SpaceError
 from trainables.cckd.errors import UsageError
+
+
+def complain(faults: Iterable[str]) -> None:
+    """Print faults as one message, without what would drive the terminal: some quote a folder of a stranger's."""
+    print("\n".join(f"error: {printable(fault)}" for fault in faults), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text whose control characters, line ends aside, are shown and not obeyed."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 class Faults:
@@ -20,6 +30,8 @@ class Faults:
     @contextmanager
     def gather(self) -> Iterator[None]:
         """Turn a UsageError or SpaceError of the block into faults."""
+        from search_spaces import SpaceError  # loads Optuna, which a refused command should not wait for
+
         try:
             yield
         except (UsageError, SpaceError) as error:

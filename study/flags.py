@@ -27,6 +27,7 @@ def read_numbers(args: argparse.Namespace, faults: Faults) -> dict[str, Any]:
         "finalist_seeds": (int, 0),
         "confirm_top": (int, 1),
         "confirm_seeds": (int, 0),
+        "data_seeds": (int, 1),
         "seed": (int, 0),
         "cpus_per_trial": (float, 0),
         "gpus_per_trial": (float, 0),

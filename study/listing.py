@@ -5,15 +5,10 @@ import textwrap
 
 from search_spaces import SearchSpace, list_spaces
 from search_spaces.faults import describe
+from study.estimate import estimate_lines, teacher_lines
+from study.plan import StudyPlan
 from study.preflight import Checked
-from study.progress import duration
-from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import DataSetInfo, list_data
-
-#: Student samples (forward and backward, 28x28) a second and core, resnet8_cifar, measured on an AMD EPYC core
-#: with AVX-512; what an estimate rests on, so it is only told as "about".
-_SAMPLES_PER_S = 1650.0
-_REFERENCE_PIXELS = 28 * 28
 
 _MOST_COUNTS = 20
 
@@ -66,12 +61,12 @@ def dry_run(checked: Checked) -> str:
         f"data path {checked.data_path}",
         f"classes   {_class_counts(data.counts)}",
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
-        f"teacher   {plan.teacher}, {plan.teacher_form}, {plan.teacher_views} views an image",
+        *teacher_lines(checked),
         f"student   {plan.student}, {plan.epochs} epochs",
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
-        f"confirm   {plan.n_confirm_runs} runs ({plan.confirm_seeds} seeds of best {plan.confirm_top} and the ladder)",
-        f"estimate  about {duration(_estimate_s(checked))} of one core's student training, divided by your workers",
+        f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
+        *estimate_lines(checked),
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
@@ -82,22 +77,16 @@ def dry_run(checked: Checked) -> str:
     return "\n".join(lines)
 
 
+def _confirmed(plan: StudyPlan) -> str:
+    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top} and the ladder"
+    return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
+
+
 def _class_counts(counts: tuple[int, ...]) -> str:
     """Every class's count where they fit a line or two, else their number and range."""
     if len(counts) <= _MOST_COUNTS:
         return f"{' '.join(map(str, counts))} training images"
     return f"{len(counts)} classes of {max(counts)} to {min(counts)} training images"
-
-
-def _estimate_s(checked: Checked) -> float:
-    """Core seconds of all students, a trial taken as the reference method's cost."""
-    plan, data = checked.plan, checked.data
-    config = TrialConfig.build({"method": checked.space.method, **plan.training})
-    n_steps = len(data.train) // config.batch_size
-    samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
-    _, height, width = data.image_shape
-    n_runs = plan.trials + plan.n_selection_runs + plan.n_confirm_runs
-    return n_runs * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
 
 
 def _space(space: SearchSpace) -> str:

@@ -12,7 +12,8 @@ from study import schema
 from study.hardware import git_commit, hardware, versions
 from study.plan import StudyPlan
 from study.preflight import Checked, check_teacher_fit
-from trainables.cckd.data import load_data, parse_data
+from study.watched_load import watched_load
+from trainables.cckd.data import parse_data
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.rungs import rungs
 from trainables.cckd.teacher.spec import check_teacher
@@ -45,6 +46,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
             "selected_on": data.selected_on,
             "source": data.source,
             "sha256": data.sha256,
+            "cuts": list(checked.cuts),
             "image_shape": list(data.image_shape),
             "path": checked.data_path.name,
             "n_skipped": len(data.skipped),
@@ -85,7 +87,7 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
             f"{type(error).__name__}: {error}"
         ) from error
     spec = parse_data(plan.data)
-    data = load_data(spec, data_root=Path(plan.data_root), split=plan.split, skip_corrupt=plan.skip_corrupt)
+    data = watched_load(spec, data_root=Path(plan.data_root), split=plan.split, skip_corrupt=plan.skip_corrupt)
     if data.sha256 != sha256:
         raise DataError(
             f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "

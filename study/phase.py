@@ -1,16 +1,19 @@
 """What the phases of a study share: the study itself, handing a queue of trials to Ray, and spent checkpoints."""
 
-import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study import schema
 from study.ledger import Ledger
+from study.lending import lending
 from study.preflight import Checked
 from study.prepare import Prepared, shared_weights
 from study.progress import Progress
 from study.store import StudyStore
 from study.tuner import Workers, run_trials
+from trainables.cckd.atomic import write_bytes
+from trainables.shelf import MODEL, Shelf
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -35,26 +38,34 @@ class Study:
     progress: Progress
 
     @property
-    def checkpoints(self) -> Path:
-        """Folder of all trials' checkpoints."""
-        storage = self.checked.plan.storage
-        return Path(storage) / self.store.path.name / "checkpoints" if storage else self.store.checkpoints
+    def shelf(self) -> Shelf:
+        """Where all trials' checkpoints lie."""
+        return Shelf(self._stored(schema.CHECKPOINTS))
 
-    def ray_folder(self, phase: str) -> Path:
-        """A folder for Ray's tree that does not exist yet: Ray destroys what it finds under a name."""
+    def ray_folder(self, phase: str) -> tuple[str, str]:
+        """Parent and name of a folder for Ray's tree that does not exist yet: Ray destroys what it finds."""
+        parent = self._stored(schema.RAY)
+        taken = set(Shelf(parent).runs())
+        return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
+
+    def keep_model(self, run: str) -> None:
+        """Copy what a run has exported into the study folder, which its node may not see."""
+        self.store.models.mkdir(exist_ok=True)
+        # Weights first: the JSON beside them says that they are whole.
+        for file in sorted(self.shelf.fetch(run, MODEL).iterdir(), key=lambda file: file.suffix == ".json"):
+            write_bytes(self.store.models / file.name, file.read_bytes())
+
+    def _stored(self, what: str) -> str:
         storage = self.checked.plan.storage
-        parent = Path(storage) / self.store.path.name / "ray" if storage else self.store.ray
-        taken = {path.name for path in parent.glob(f"{phase}-*")}
-        return next(parent / f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
+        return f"{storage.rstrip('/')}/{self.store.path.name}/{what}" if storage else str(self.store.path / what)
 
     def export(self) -> None:
         """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
         self.store.update_manifest(counts=self.ledger.counts())
         finished = {str(row.number) for row in self.ledger.rows() if row.state != "RUNNING"}
-        for folder in self.checkpoints.glob("*/"):
-            if folder.name in finished:
-                shutil.rmtree(folder, ignore_errors=True)
+        for run in finished.intersection(self.shelf.runs()):
+            self.shelf.remove(run)
 
 
 def run_phase(
@@ -68,31 +79,36 @@ def run_phase(
     on_step: Any,
     *,
     test: bool = False,
+    passing: bool = False,
 ) -> None:
-    """Hand the phase to Ray; the test set goes into the object store only where `test` opens it."""
+    """Hand the phase to Ray; the test set goes into the object store only where `test` opens it.
+
+    A `passing` phase gives the store's memory back at its end; it is one of many, each with a bundle of its own.
+    """
     import ray
 
     from trainables.cckd.assemble import assemble_test
     from trainables.trial import CckdTrial, TrialContext
 
-    context = TrialContext(
-        data=ray.put(prepared.data),
-        teacher=shared_weights(study.checked, workers) if _may_run_teacher(study.checked) else None,
-        test=ray.put(assemble_test(study.checked.data)) if test else None,
-        device=workers.device,
-        threads=workers.threads,
-    )
-    run_trials(
-        study.checked.plan,
-        workers,
-        trainable=CckdTrial,
-        context=context,
-        searcher=searcher,
-        scheduler=scheduler,
-        n_trials=n_trials,
-        folder=study.ray_folder(phase),
-        on_step=on_step,
-    )
+    with lending() if passing else nullcontext(ray.put) as put:
+        context = TrialContext(
+            data=put(prepared.data),
+            teacher=shared_weights(study.checked, workers) if _may_run_teacher(study.checked) else None,
+            test=put(assemble_test(study.checked.data)) if test else None,
+            device=workers.device,
+            threads=workers.threads,
+        )
+        run_trials(
+            study.checked.plan,
+            workers,
+            trainable=CckdTrial,
+            context=context,
+            searcher=searcher,
+            scheduler=scheduler,
+            n_trials=n_trials,
+            folder=study.ray_folder(phase),
+            on_step=on_step,
+        )
 
 
 def _may_run_teacher(checked: Checked) -> bool:

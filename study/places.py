@@ -8,6 +8,7 @@ from pathlib import Path
 
 from study.command import resume_command
 from study.faults import Faults
+from trainables.shelf import SCHEMES, is_uri
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -22,15 +23,27 @@ def study_folder(args: argparse.Namespace, data: str, faults: Faults) -> Path:
         name = f"{Path(args.space).stem}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     elif not _NAME.fullmatch(name) or set(name) == {"."}:
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
-    for flag, text in (("out", args.out), ("data-root", args.data_root), ("storage", args.storage)):
-        if text is not None and not _can_be_written(absolute(text)):
+    for flag, text in (("out", args.out), ("data-root", args.data_root)):
+        if not _can_be_written(absolute(text)):
             faults.add(f"--{flag} must be a folder that can be written; got {text!r}")
+    storage = None if args.storage is None else read_storage(args.storage, faults)
     folder = absolute(args.out) / name
     if _NAME.fullmatch(name) and os.path.lexists(folder):
         faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
-    if args.storage is not None and os.path.lexists(absolute(args.storage) / name):
-        faults.add(f"--storage must hold no study of the name {name}; {absolute(args.storage) / name} exists")
+    if storage and not is_uri(storage) and os.path.lexists(Path(storage) / name):
+        faults.add(f"--storage must hold no study of the name {name}; {Path(storage) / name} exists")
     return folder
+
+
+def read_storage(text: str, faults: Faults) -> str:
+    """The absolute path, or the URI, that `--storage` names; whether nodes see it is asked once there are nodes."""
+    if not is_uri(text):
+        if not text or not _can_be_written(absolute(text)):
+            faults.add(f"--storage must be a folder that can be written; got {text!r}")
+        return str(absolute(text))
+    if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^\s?#]+", text):
+        faults.add(f"--storage takes URIs of {', '.join(f'{scheme}://' for scheme in SCHEMES)}; got {text!r}")
+    return text.rstrip("/")
 
 
 def absolute(text: str) -> Path:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER
@@ -22,6 +24,7 @@ class StudyPlan:
         trials: total number of trials, the finished ones included.
         n_sobol: Sobol trials after the reference point.
         finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
+        data_seeds: cuts of the long tail that the confirmation runs on, the study's own among them.
         overrides: `--set` values: fixed knobs and training settings.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
@@ -48,6 +51,7 @@ class StudyPlan:
     confirm_top: int
     confirm_seeds: int
     seed: int
+    data_seeds: int = 1
     teacher_weights: str | None = None
     teacher_embeddings: str | None = None
     teacher_prior: str = "val"
@@ -73,8 +77,19 @@ class StudyPlan:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Inverse of `to_json`; unknown keys raise TypeError, so an altered manifest is noticed."""
-        return cls(**plain)
+        """Inverse of `to_json`, for a manifest that may have been altered.
+
+        Raises:
+            TypeError: an unknown key, or a missing one.
+            ValueError: a value of another type; names the key.
+        """
+        plan = cls(**plain)
+        for name, kind in get_type_hints(cls).items():
+            try:
+                TypeAdapter(kind).validate_python(getattr(plan, name), strict=True)
+            except ValidationError as error:
+                raise ValueError(f"{name}: {error.errors()[0]['msg']}; got {getattr(plan, name)!r}") from None
+        return plan
 
     @property
     def teacher_spec(self) -> TeacherSpec:
@@ -99,8 +114,8 @@ class StudyPlan:
 
     @property
     def n_confirm_runs(self) -> int:
-        """Runs of the confirmation: the best entries and every rung of the ladder."""
-        return (len(LADDER) + self.confirm_top) * self.confirm_seeds
+        """Runs of the confirmation: the best entries and every rung of the ladder, on every cut."""
+        return (len(LADDER) + self.confirm_top) * self.confirm_seeds * self.data_seeds
 
     @property
     def training(self) -> dict[str, Any]:

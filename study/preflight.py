@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 
 from search_spaces import SearchSpace, get_space
+from study.cluster import address_fault
+from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
 from study.flags import check_device, read_gpus, read_numbers, read_overrides
-from study.places import absolute, study_folder
+from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
 from study.samplers import grid_size
+from study.watched_load import watched_load
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import (
     DataSpec,
     DataUnavailableError,
     LongTailData,
-    load_data,
     parse_data,
     resolve_split,
 )
@@ -39,7 +41,11 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Checked:
-    """A study that can start: its plan, space, data, teacher and the folder it will make."""
+    """A study that can start: its plan, space, data, teacher and the folder it will make.
+
+    `cuts` holds the SHA-256 of the data set with each cut of the long tail, the study's own first; empty where nobody
+    confirms on other cuts.
+    """
 
     plan: StudyPlan
     space: SearchSpace
@@ -48,6 +54,11 @@ class Checked:
     teacher_file: TeacherFile
     folder: Path
     embeddings: ClassEmbeddings | None = None
+    cuts: tuple[str, ...] = ()
+
+    def sha256_of(self, subset: str) -> str:
+        """What the teacher's features of a set are filed under: D_val and test are the same for every cut."""
+        return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
 
     @property
     def data_path(self) -> DataPath:
@@ -100,8 +111,13 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
     folder = study_folder(args, data_name, faults)
     check_device(args, numbers["gpus_per_trial"], faults)
+    if wrong := address_fault(args.address):
+        faults.add(wrong)
     if numbers["cpus_per_trial"] == 0 and not numbers["gpus_per_trial"]:
         faults.add("--cpus-per-trial must be above 0 where --gpus-per-trial is not; got 0")
+    if spec is not None and None not in (numbers["data_seeds"], numbers["confirm_seeds"]):
+        wanted = {name: numbers[name] for name in ("data_seeds", "confirm_seeds")}
+        faults.found += recut_faults(spec, **wanted)
     faults.raise_any()
     assert space is not None, "a missing part is a fault"
     assert spec is not None, "a missing part is a fault"
@@ -121,7 +137,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         )
     choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
-    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings)
+    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data))
 
 
 def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
@@ -166,13 +182,14 @@ def _plan(
         finalist_seeds=numbers["finalist_seeds"],
         confirm_top=numbers["confirm_top"],
         confirm_seeds=numbers["confirm_seeds"],
+        data_seeds=numbers["data_seeds"],
         seed=numbers["seed"],
         device="cuda" if gpus else "cpu",
         address=args.address,
         cpus_per_trial=numbers["cpus_per_trial"],
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
-        storage=None if args.storage is None else str(absolute(args.storage)),
+        storage=None if args.storage is None else read_storage(args.storage, Faults()),
         verbose=args.verbose,
         skip_corrupt=args.skip_corrupt,
         data_path=args.data_path,
@@ -200,7 +217,7 @@ def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[St
     """Load the data; where the default set cannot be had and none was named, fall back to digits_lt."""
     root = Path(plan.data_root)
     try:
-        return plan, load_data(spec, data_root=root, split=plan.split, skip_corrupt=plan.skip_corrupt)
+        return plan, watched_load(spec, data_root=root, split=plan.split, skip_corrupt=plan.skip_corrupt)
     except DataUnavailableError as error:
         if args.data is not None:
             raise
@@ -208,4 +225,4 @@ def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[St
     digits = parse_data(FALLBACK_DATA)
     epochs = digits.info.default_epochs if args.epochs is None else plan.epochs
     plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=str(spec), fallback_reason=reason)
-    return plan, load_data(digits, data_root=root, split=plan.split)
+    return plan, watched_load(digits, data_root=root, split=plan.split)

@@ -1,4 +1,4 @@
-"""What is paid for once a study: the teacher's pass over every view, its fit, and the bundle all trials read."""
+"""What is paid for once a cut of the data: the teacher's pass over every view, its fit, the bundle trials read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from trainables.cckd.assemble import assemble, teacher_counts
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
+from trainables.cckd.teacher.claim import Claim
 from trainables.cckd.teacher.fit import Classifier, FittedTeacher, fit_teacher
 from trainables.cckd.teacher.probe import ProbeFit
 from trainables.cckd.teacher.readout import Readout
@@ -32,11 +33,13 @@ class Prepared:
         data: the bundle for the object store.
         readout: the fitted teacher.
         teacher: the manifest's `teacher` entry.
+        claim: on the training images' features, which `data` may only name: kept for as long as trials read them.
     """
 
     data: TrialData
     readout: Readout
     teacher: dict[str, Any]
+    claim: Claim
 
 
 def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
@@ -59,7 +62,8 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
         embeddings=checked.embeddings,
     )
     state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
-    bundle = assemble(data, views, train.features, fitted, state)
+    one_machine = checked.plan.address == "local"
+    bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
     n_verified = train.verify() + val.verify()
     on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
@@ -70,7 +74,7 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
         "forward_passes": train.n_passed + val.n_passed,
         "verification_passes": n_verified,
     }
-    return Prepared(bundle, fitted.readout, described)
+    return Prepared(bundle, fitted.readout, described, train.claim)
 
 
 def teacher_on_test(

@@ -5,6 +5,8 @@ import textwrap
 import time
 from typing import Any, TextIO
 
+from study.faults import printable
+
 #: Seconds between two plain lines of one phase.
 _LINE_EVERY_S = 15.0
 _COLUMNS = 80
@@ -63,6 +65,7 @@ class Progress:
         return time.monotonic() - self._start
 
     def _print(self, text: str) -> None:
+        text = printable(text)
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:

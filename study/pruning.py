@@ -8,11 +8,10 @@ follows) or gives it up (then the searcher's `on_trial_complete(error=True)` fol
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ray import cloudpickle
-from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from study.error_text import last_error
 from study.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -58,10 +57,6 @@ class LedgerScheduler(FIFOScheduler):
 
 def _cause(trial: Trial) -> str:
     # Ray has written the exception into the driver's own staging folder just before it calls us; its public
-    # accessors look in storage_path, where the file arrives later.
-    error_file = trial.pickled_error_file
-    if error_file is None:
-        return Path(trial.error_file).read_text()
-    error = cloudpickle.loads(Path(error_file).read_bytes())
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    return f"{type(cause).__name__}: {cause}"
+    # accessors look in storage_path, where the file arrives later. The text, not the pickle that lies beside it: a
+    # pickle would be believed whatever it is.
+    return last_error(Path(trial.error_file).read_text())

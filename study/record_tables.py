@@ -1,33 +1,51 @@
-"""Our own two tables in study.db, beside Optuna's: every epoch of every trial, every confirmation run."""
+"""Our own tables in study.db, beside Optuna's: every epoch of every trial, every run of the later phases, and seals."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from study import seals
+from study.database import Database
 from trainables.cckd.records import ClassCounts, EpochRecord
 
-_LAYOUT = """
-CREATE TABLE IF NOT EXISTS epoch_records (
-    number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch));
-CREATE TABLE IF NOT EXISTS confirm_runs (
-    entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS selection_runs (
-    trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed));
-CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run ON confirm_runs (entry, ifnull(seed, -1));
-"""
+_LAYOUT = (
+    """CREATE TABLE IF NOT EXISTS epoch_records (
+        number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch))""",
+    """CREATE TABLE IF NOT EXISTS confirm_runs (
+        entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS selection_runs (
+        trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed))""",
+    seals.LAYOUT,
+)
+
+#: A confirmation of one cut only had no data_seed, and its index would take another cut's run for the same one.
+_ADD_DATA_SEED = (
+    "ALTER TABLE confirm_runs ADD COLUMN data_seed INTEGER NOT NULL DEFAULT 0",
+    "DROP INDEX IF EXISTS one_confirm_run",
+)
+_CONFIRM_INDEX = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run_a_cut ON confirm_runs (entry, ifnull(seed, -1), data_seed)"
+)
+
+#: Cut, entry and training seed of a run of the confirmation.
+RunKey = tuple[int, str, int | None]
 
 
 @dataclass(frozen=True)
 class ConfirmRun:
-    """One run of the confirmation; `record` is what its caller filed, plain types."""
+    """One run of the confirmation, on a cut of the long tail; `record` is what its caller filed, plain types."""
 
     entry: str
     seed: int | None
     trial: int | None
     record: dict[str, Any]
+    data_seed: int = 0
+
+    @property
+    def key(self) -> RunKey:
+        """What there is at most one run of."""
+        return self.data_seed, self.entry, self.seed
 
 
 @dataclass(frozen=True)
@@ -40,50 +58,62 @@ class SelectionRun:
 
 
 class RecordTables:
-    """The tables, through one connection of the one driver; every write is a transaction of its own.
+    """The tables of one open study.db; epochs are kept in memory too, since every trial is shown again and again.
 
     What was filed first stays: an epoch or a run that is filed again is ignored, so a trial that repeats
     epochs after a crash changes nothing.
     """
 
-    def __init__(self, database: Path) -> None:
-        self._connection = sqlite3.connect(database, timeout=30.0)
-        # SQLite meets a missing page only when it reads it, which may be after hours.
-        (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        self._connection.executescript(_LAYOUT)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection = database.connection
+        with database.together():
+            for statement in _LAYOUT:
+                self._connection.execute(statement)
+            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(confirm_runs)")}
+            for statement in () if "data_seed" in columns else _ADD_DATA_SEED:
+                self._connection.execute(statement)
+            self._connection.execute(_CONFIRM_INDEX)
+        self.reload()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+    def reload(self) -> None:
+        """Drop what is in memory and read it again."""
+        self._epochs: dict[int, dict[int, EpochRecord]] = {}
+        self._digests: dict[int, dict[int, str]] = {}
+        rows = self._connection.execute("SELECT number, epoch, record FROM epoch_records ORDER BY number, epoch")
+        for number, epoch, record in rows:
+            plain = json.loads(record)
+            self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(plain)
+            self._digests.setdefault(number, {})[epoch] = seals.of_epoch(epoch, plain)
 
     def add_epochs(self, number: int, records: Iterable[EpochRecord]) -> None:
         """File the epochs of trial `number`."""
-        rows = [(number, record.epoch, json.dumps(record.to_dict())) for record in records]
-        with self._connection:
-            self._connection.executemany("INSERT OR IGNORE INTO epoch_records VALUES (?, ?, ?)", rows)
+        known = self._epochs.setdefault(number, {})
+        fresh = {record.epoch: record for record in records if record.epoch not in known}
+        plain = {epoch: record.to_dict() for epoch, record in fresh.items()}
+        rows = [(number, epoch, json.dumps(record)) for epoch, record in plain.items()]
+        with self._database.together():
+            self._connection.executemany("INSERT INTO epoch_records VALUES (?, ?, ?)", rows)
+        known.update(fresh)
+        self._digests.setdefault(number, {}).update(
+            {epoch: seals.of_epoch(epoch, record) for epoch, record in plain.items()}
+        )
 
     def epochs(self, number: int) -> list[EpochRecord]:
         """Return trial `number`'s epochs, ascending."""
-        rows = self._connection.execute("SELECT record FROM epoch_records WHERE number = ? ORDER BY epoch", (number,))
-        return [EpochRecord.from_dict(json.loads(record)) for (record,) in rows]
+        return [record for _, record in sorted(self._epochs.get(number, {}).items())]
 
-    def all_epochs(self) -> dict[int, list[EpochRecord]]:
-        """Return every trial's epochs, ascending, by trial number; a trial without any is absent."""
-        found: dict[int, list[EpochRecord]] = {}
-        for number, record in self._connection.execute(
-            "SELECT number, record FROM epoch_records ORDER BY number, epoch"
-        ):
-            found.setdefault(number, []).append(EpochRecord.from_dict(json.loads(record)))
-        return found
+    def digests(self, number: int) -> list[str]:
+        """Return the digests of trial `number`'s epochs, ascending."""
+        return [found for _, found in sorted(self._digests.get(number, {}).items())]
 
     def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
         """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
-        with self._connection:
+        with self._database.together():
             self._connection.execute(
                 "INSERT OR IGNORE INTO selection_runs VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
             )
+            seals.put(self._connection, seals.SELECTION, seals.of_selection(self._connection))
 
     def selection_runs(self) -> list[SelectionRun]:
         """Return every run of the selection, in the order they were filed."""
@@ -94,20 +124,27 @@ class RecordTables:
             for plain in [json.loads(record)]
         ]
 
-    def add_confirm_run(self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any]) -> None:
-        """File one run; at most one is kept per (entry, seed)."""
-        with self._connection:
+    def add_confirm_run(
+        self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
+    ) -> None:
+        """File one run; at most one is kept per (entry, seed, cut)."""
+        with self._database.together():
             self._connection.execute(
-                "INSERT OR IGNORE INTO confirm_runs VALUES (?, ?, ?, ?)",
-                (entry, seed, trial, json.dumps(dict(record))),
+                "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed) VALUES (?, ?, ?, ?, ?)",
+                (entry, seed, trial, json.dumps(dict(record)), data_seed),
             )
+            seals.put(self._connection, seals.CONFIRMATION, seals.of_confirmation(self._connection))
 
     def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
         """Forget an entry's runs of any other trial than `but_of`."""
-        with self._connection:
+        with self._database.together():
             self._connection.execute("DELETE FROM confirm_runs WHERE entry = ? AND trial IS NOT ?", (entry, but_of))
+            seals.put(self._connection, seals.CONFIRMATION, seals.of_confirmation(self._connection))
 
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return every run, in the order they were filed."""
-        rows = self._connection.execute("SELECT entry, seed, trial, record FROM confirm_runs ORDER BY rowid")
-        return [ConfirmRun(entry, seed, trial, json.loads(record)) for entry, seed, trial, record in rows]
+        rows = self._connection.execute("SELECT entry, seed, trial, record, data_seed FROM confirm_runs ORDER BY rowid")
+        return [
+            ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
+            for entry, seed, trial, record, data_seed in rows
+        ]

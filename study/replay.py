@@ -6,10 +6,12 @@ On the machine type, versions and threads the trial ran on, the losses and count
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from study.progress import Progress
+from study.resume import report_faults
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,16 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", metavar="DIR", help="study folder")
     parser.add_argument("trial", type=int, metavar="TRIAL", help="trial number, as in trials.csv")
     args = parser.parse_args(argv)
+    from study.lock import check_free
     from trainables.cckd.errors import UsageError
 
     try:
+        check_free(Path(args.folder))
         return _replay(Path(args.folder), args.trial)
     except UsageError as error:
-        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
-        return 2
+        return report_faults(error.faults)
 
 
 def _replay(folder: Path, number: int) -> int:
+    from study.cluster import LOCAL
     from study.ledger import Ledger
     from study.manifest import checked_again
     from study.prepare import prepare
@@ -49,7 +53,8 @@ def _replay(folder: Path, number: int) -> int:
         if number not in rows or not rows[number].records:
             trained = ", ".join(str(n) for n, row in rows.items() if row.records) or "none"
             raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {number}")
-        row, plan = rows[number], checked.plan
+        # Here, whatever the folder says: a replay is one trial in this process.
+        row, plan = rows[number], replace(checked.plan, address=LOCAL)
         flat = {**checked.space.config(row.params), **plan.training, **plan.fixed_knobs, "seed": row.seed}
         progress = Progress()
         with ray_session(plan) as workers:

@@ -5,13 +5,16 @@ The same seeds train every entry of a phase, so that differences are paired.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.record_tables import RunKey
 from trainables.cckd.methods import LADDER
 from trainables.cckd.streams import derive_seed
+
+#: Distance between the training seeds of neighbouring cuts; above all of the study's own, whatever its --seed.
+_NEXT_CUT = 10**13
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Rerun:
         trial: Optuna trial number of a searched configuration, None for a rung.
         config: flat trial configuration without the seed.
         export: whether this run's student is kept as the entry's model.
+        data_seed: the cut of the long tail it trains on; 0 is the study's own.
     """
 
     entry: str
@@ -31,17 +35,28 @@ class Rerun:
     trial: int | None
     config: dict[str, Any]
     export: bool
+    data_seed: int = 0
 
     @property
     def name(self) -> str:
         """Names the run's checkpoints; holds the trial, since an extended study may have another best."""
         of_trial = "" if self.trial is None else f"-trial{self.trial}"
-        return f"{self.entry}{of_trial}-seed{self.seed}"
+        of_cut = f"-cut{self.data_seed}" if self.data_seed else ""
+        return f"{self.entry}{of_trial}-seed{self.seed}{of_cut}"
+
+    @property
+    def key(self) -> RunKey:
+        """As `ConfirmRun.key` once it is filed."""
+        return self.data_seed, self.entry, self.seed
 
 
-def confirm_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
-    """Training seeds of the confirmation; small numbers, never a search trial's (those are 63-bit hashes)."""
-    return tuple(1000 * (study_seed + 1) + k for k in range(1, n_seeds + 1))
+def confirm_seeds(study_seed: int, n_seeds: int, data_seed: int = 0) -> tuple[int, ...]:
+    """Training seeds of the confirmation on one cut; never a search trial's (those are 63-bit hashes).
+
+    Small numbers on the study's own cut; cut r's begin with r, followed by 13 digits. Cuts share no seed: what a seed
+    does to every cut alike would not show in the spread between cuts, and the interval over cuts would miss it.
+    """
+    return tuple(_NEXT_CUT * data_seed + 1000 * (study_seed + 1) + k for k in range(1, n_seeds + 1))
 
 
 def selection_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
@@ -55,20 +70,21 @@ def selection_reruns(candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Se
 
 
 def confirm_reruns(
-    best: Sequence[tuple[int, dict[str, Any]]], settings: dict[str, Any], seeds: Sequence[int]
+    best: Sequence[tuple[int, dict[str, Any]]], settings: dict[str, Any], seeds: Sequence[int], data_seed: int = 0
 ) -> list[Rerun]:
-    """List every (entry, seed), seed by seed so that an early stop leaves whole seeds.
+    """List every (entry, seed) of one cut, seed by seed so that an early stop leaves whole seeds.
 
     Args:
         best: (trial number, flat configuration) of the trials to confirm, best first.
         settings: training settings the ladder's rungs share with the study.
-        seeds: as from `confirm_seeds`. A best entry exports the model of the first: choosing the seed by its
-            test result would be selection on test.
+        seeds: as from `confirm_seeds`. A best entry exports the model of the study's own cut and first seed:
+            choosing among them by their test results would be selection on test.
+        data_seed: the cut.
     """
     rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
     return [
-        Rerun(entry, seed, trial, config, export=trial is not None and seed == seeds[0])
+        Rerun(entry, seed, trial, config, trial is not None and (data_seed, seed) == (0, seeds[0]), data_seed)
         for seed in seeds
         for entry, trial, config in (*found, *rungs)
     ]
@@ -79,8 +95,7 @@ class RerunSearcher(Searcher):
 
     Args:
         reruns: what is left to run.
-        checkpoints: folder for the runs' checkpoints.
-        models: folder for exported students.
+        checkpoints: root of the shelf for the runs' checkpoints and exported students.
         on_done: called with (rerun, result) when a run has finished, and with (rerun, None) when Ray gave it up;
             a result whose `cause` is set is a run that could not go on.
     """
@@ -89,14 +104,13 @@ class RerunSearcher(Searcher):
         self,
         reruns: Sequence[Rerun],
         *,
-        checkpoints: Path,
-        models: Path,
+        checkpoints: str,
         on_done: Callable[[Rerun, dict[str, Any] | None], None],
     ) -> None:
         super().__init__(metric=None, mode=None)
         self._waiting = list(reversed(reruns))
         self._running: dict[str, Rerun] = {}
-        self._checkpoints, self._models, self._on_done = checkpoints, models, on_done
+        self._checkpoints, self._on_done = checkpoints, on_done
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Return the next rerun's Ray configuration, or FINISHED."""
@@ -107,8 +121,8 @@ class RerunSearcher(Searcher):
             "number": rerun.name,
             "attempt": 1,
             "config": rerun.config | {"seed": rerun.seed},
-            "checkpoints": str(self._checkpoints),
-            "export": {"folder": str(self._models), "stem": rerun.entry} if rerun.export else None,
+            "checkpoints": self._checkpoints,
+            "export": rerun.entry if rerun.export else None,
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

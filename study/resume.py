@@ -23,20 +23,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="default: as planned")
     parser.add_argument("--storage", metavar="DIR", help="default: as planned")
     args = parser.parse_args(argv)
-    faults = at_least_one(trials=args.trials, max_concurrent=args.max_concurrent)
-    if faults:
-        return report_faults(faults)
-    return continue_study(
-        Path(args.folder), _changes(args), shlex.join(["python", "-m", "study.resume", *_words(argv)])
-    )
+    # What follows costs a second of imports, which `--help` need not pay.
+    from study.cluster import LOCAL, address_fault
+    from study.faults import Faults
+    from study.places import read_storage
+
+    faults = Faults()
+    faults.found += at_least_one(trials=args.trials, max_concurrent=args.max_concurrent)
+    if wrong := address_fault(args.address or LOCAL):
+        faults.add(wrong)
+    storage = None if args.storage is None else read_storage(args.storage, faults)
+    if faults.found:
+        return report_faults(faults.found)
+    command = shlex.join(["python", "-m", "study.resume", *_words(argv)])
+    return continue_study(Path(args.folder), _changes(args, storage), command)
 
 
 def continue_study(folder: Path, changes: dict[str, Any], command: str) -> int:
     """Resume with the plan's `changes`; a UsageError becomes a message and exit code 2."""
-    from study.session import resume
+    from study.lock import check_free
     from trainables.cckd.errors import UsageError
 
     try:
+        check_free(folder)
+        from study.session import resume
+
         return resume(folder, command, **changes)
     except UsageError as error:
         return report_faults(error.faults)
@@ -53,17 +64,19 @@ def at_least_one(**values: int | None) -> list[str]:
 
 def report_faults(faults: Sequence[str]) -> int:
     """Print every fault in one message and return the exit code of wrong usage."""
-    print("\n".join(f"error: {fault}" for fault in faults), file=sys.stderr)
+    from study.faults import complain
+
+    complain(faults)
     return 2
 
 
-def _changes(args: argparse.Namespace) -> dict[str, Any]:
+def _changes(args: argparse.Namespace, storage: str | None) -> dict[str, Any]:
     wanted = {
         "trials": args.trials,
         "address": args.address,
         "device": args.device,
         "max_concurrent": args.max_concurrent,
-        "storage": None if args.storage is None else str(Path(args.storage).expanduser().resolve()),
+        "storage": storage,
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
     if args.device:

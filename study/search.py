@@ -29,7 +29,7 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
         def seed_of(params: Any, replicate: int) -> int:
             return derive_seed("trial", plan.seed, {**study.checked.space.config(params), **shared}, replicate)
 
-        folders = {"checkpoints": str(study.checkpoints)}
+        folders = {"checkpoints": study.shelf.root}
         searcher = LedgerSearcher(ledger, seed_of=seed_of, settings=shared, extras=folders)
         tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: _note(study, workers, n))
         run_phase(study, prepared, workers, "search", searcher, LedgerScheduler(ledger), left, tick)

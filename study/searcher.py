@@ -36,7 +36,7 @@ class LedgerSearcher(Searcher):
         super().__init__(metric=None, mode=None)
         self._ledger, self._seed_of = ledger, seed_of
         self._settings, self._extras = dict(settings or {}), dict(extras or {})
-        self._left = list(reversed(ledger.unfinished(seed_of)))
+        self._left = list(reversed(ledger.unfinished()))
         self._running: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:

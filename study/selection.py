@@ -5,7 +5,6 @@ trained again, and stood below the reference point. So the search only nominates
 mean over the fresh runs, and the value that nominated it does not count.
 """
 
-import shutil
 from typing import Any
 
 from study.ledger import Ledger
@@ -53,12 +52,12 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         assert rerun.trial is not None, "a candidate is a trial"
         val = result["records"][-1]["val"]
         ledger.add_selection_run(rerun.trial, rerun.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
-        shutil.rmtree(study.checkpoints / rerun.name, ignore_errors=True)
+        study.shelf.remove(rerun.name)
 
     if left:
         study.store.update_manifest(phase="selection")
         study.progress.begin("select", len(reruns))
-        searcher = RerunSearcher(left, checkpoints=study.checkpoints, models=study.store.models, on_done=on_done)
+        searcher = RerunSearcher(left, checkpoints=study.shelf.root, on_done=on_done)
 
         def note(n_done: int) -> str:
             seconds = ledger.mean_duration_s() * (len(reruns) - n_done) / workers.n_workers

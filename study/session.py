@@ -10,8 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from study.cluster import AUTO, LOCAL, ClusterError
 from study.command import resume_command
+from study.cuts import with_cuts
 from study.drive import drive, finish
+from study.faults import complain
 from study.ledger import Ledger
 from study.manifest import checked_again, first_manifest, now
 from study.phase import Study, StudyFailed, StudyInterrupted
@@ -51,12 +54,28 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
     with store.lock(), _logging_to(store.log):
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
+        _check_address(checked.plan.address, changes)
         checked = replace(checked, plan=replace(checked.plan, **changes))
+        known = manifest["data"].get("cuts", [])
+        checked = with_cuts(checked, known)
         ledger = _open_ledger(checked, store)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
         plan = checked.plan.to_json() | {"rungs": list(rungs(checked.plan.epochs))}
-        store.update_manifest(starts=starts, plan=plan)
+        data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
+        store.update_manifest(starts=starts, plan=plan, data=data)
         return _see_through(checked, store, ledger)
+
+
+def _check_address(planned: str, changes: dict[str, Any]) -> None:
+    """A folder may come from a stranger, and to join a Ray cluster is to trust it with this machine."""
+    if "address" not in changes and planned not in (LOCAL, AUTO):
+        raise UsageError(f"a cluster is not joined on a folder's word; to go on where it ran, give --address {planned}")
+
+
+def _resume_command(study: Study) -> str:
+    address = study.checked.plan.address
+    given = "" if address in (LOCAL, AUTO) else f" --address {shlex.quote(address)}"
+    return resume_command(study.store.path) + given
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
@@ -98,17 +117,17 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     except (StudyInterrupted, KeyboardInterrupt):
         _file_end(study, "interrupted")
         progress.say("interrupted; nothing is lost. Continue with:")
-        progress.show_command(resume_command(store.path))
+        progress.show_command(_resume_command(study))
         return _last_line(store, 130)
-    except StudyFailed as error:
+    except (StudyFailed, ClusterError) as error:
         _file_end(study, "failed")
-        print(f"error: {error}", file=sys.stderr)
+        complain(str(error).splitlines())
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())
         _file_end(study, "failed")
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"details: {store.log}; continue with: {resume_command(store.path)}", file=sys.stderr)
+        complain([f"{type(error).__name__}: {error}"])
+        print(f"details: {store.log}; continue with: {_resume_command(study)}", file=sys.stderr)
         return _last_line(store, 1)
     finally:
         ledger.close()
@@ -146,6 +165,7 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, {plan.n_confirm_runs} on test"
+        + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
 
 

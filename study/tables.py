@@ -86,6 +86,7 @@ def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_trai
         {
             "entry": run.entry,
             "seed": run.seed,
+            "data_seed": run.data_seed,
             "class_id": class_id,
             "class_name": name,
             "n_train": trained,
@@ -139,6 +140,7 @@ def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
     return {
         "entry": run.entry,
         "seed": run.seed,
+        "data_seed": run.data_seed,
         **_rates(test, groups, "test", "test_balanced_accuracy"),
         "test_accuracy": None if test is None else accuracy(test),
         "selected_on": run.record["selected_on"],

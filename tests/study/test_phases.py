@@ -12,21 +12,34 @@ from ray.tune.search import Searcher
 from study import confirmation, search, selection
 from study.command import build_parser
 from study.confirmation import confirm
+from study.cuts import with_cuts
 from study.drive import _keep_passes
 from study.ledger import Ledger
 from study.manifest import first_manifest
 from study.phase import Study, StudyFailed, StudyInterrupted
 from study.preflight import Checked, check
+from study.prepare import Prepared
 from study.progress import Progress
+from study.reruns import confirm_seeds
 from study.session import _create_ledger
 from study.store import StudyStore
 from study.tuner import Workers
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import ClassCounts
+from trainables.shelf import MODEL, Shelf
 
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS
+N_CUTS = 3
 WORKERS = Workers(n_workers=1, threads=1, device="cpu")
+
+
+def _of_cut(cut: int) -> Prepared:
+    """What the played teacher prepares: the cut's number stands for its bundle."""
+    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None)
+
+
+OWN = _of_cut(0)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +89,13 @@ class _Ray:
         self.stop_after: int | None = None
         self.outcome: Callable[[dict[str, Any]], dict[str, Any] | None] = _good
         self.opened_test: bool | None = None
+        self.bundles: list[tuple[Any, bool]] = []
 
-    def run_phase(self, study, prepared, workers, phase, searcher, scheduler, n_trials, on_step, *, test=False) -> None:
+    def run_phase(
+        self, study, prepared, workers, phase, searcher, scheduler, n_trials, on_step, *, test=False, passing=False
+    ) -> None:
         self.configs, self.opened_test = [], test
+        self.bundles.append((prepared, passing))
         while len(self.configs) != self.stop_after:
             config = searcher.suggest(f"{phase}-{len(self.configs)}")
             if config == Searcher.FINISHED:
@@ -86,6 +103,8 @@ class _Ray:
                 return
             self.configs.append(config)
             result = self.outcome(config)
+            if config.get("export"):
+                _export(config)
             searcher.on_trial_complete(f"{phase}-{len(self.configs) - 1}", result, error=result is None)
             on_step()
         searcher.suggest("begun")
@@ -152,8 +171,9 @@ _SEARCHED: list[bytes] = []
 def searched(study: Study, ray: _Ray) -> Study:
     if not _SEARCHED:
         search.search(study, None, WORKERS)
+    study.ledger.close()  # leaves one file
+    if not _SEARCHED:
         _SEARCHED.append(study.store.database.read_bytes())
-    study.ledger.close()
     study.store.database.write_bytes(_SEARCHED[0])
     study.ledger = Ledger.open(study.store.database)
     return study
@@ -242,6 +262,87 @@ def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_file
     assert len(searched.ledger.confirm_runs()) == N_RUNS + 1 - len(failures)
 
 
+@pytest.fixture
+def recutting(searched: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A searched study that confirms on three cuts; its teacher is played on each."""
+    plan = replace(searched.checked.plan, data_seeds=N_CUTS)
+    searched.checked = with_cuts(replace(searched.checked, plan=plan), [])
+
+    monkeypatch.setattr(confirmation, "prepare", lambda checked, *_: _of_cut(checked.cuts.index(checked.data.sha256)))
+    return searched
+
+
+def test_every_cut_runs_every_entry_with_a_teacher_and_seeds_of_its_own(recutting: Study, ray: _Ray) -> None:
+    confirm(recutting, OWN, WORKERS)
+    runs = recutting.ledger.confirm_runs()
+    assert len(runs) == N_CUTS * (N_RUNS + 1)
+    by_cut = [[run for run in runs if run.data_seed == cut] for cut in range(N_CUTS)]
+    for of_cut in by_cut:
+        entries = [run.entry for run in of_cut]
+        assert entries.count("teacher") == 1
+        assert {entries.count(entry) for entry in ("best1", *LADDER)} == {N_SEEDS}
+    seeds = [{run.seed for run in of_cut} - {None} for of_cut in by_cut]
+    assert len(set.union(*seeds)) == N_CUTS * N_SEEDS
+    assert ray.bundles == [(OWN, False), (_of_cut(1), True), (_of_cut(2), True)], "each bundle in its turn"
+
+
+def test_the_manifest_counts_the_passes_of_every_cut_and_describes_its_teacher(recutting: Study, ray: _Ray) -> None:
+    confirm(recutting, OWN, WORKERS)
+    manifest = recutting.store.manifest()
+    assert manifest["teacher"]["forward_passes"] == 7 + N_CUTS * 400 + (N_CUTS - 1) * 50
+    assert manifest["recuts"]["2"] == {"sha256": recutting.checked.cuts[2], "teacher": {"name": "played"}}
+    assert set(manifest["recuts"]) == {"1", "2"}
+
+
+@pytest.mark.parametrize("whole_cuts", [0, 1, 2])
+def test_an_interrupted_confirmation_goes_on_cut_by_cut(recutting: Study, ray: _Ray, whole_cuts: int) -> None:
+    left = whole_cuts * N_RUNS + 3
+
+    def stops(config: dict[str, Any]) -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return _good(config)
+
+    ray.outcome = stops
+    with pytest.raises(KeyboardInterrupt):
+        confirm(recutting, OWN, WORKERS)
+    before = recutting.ledger.confirm_runs()
+    assert len(before) == whole_cuts * (N_RUNS + 1) + 1 + 3
+    ray.outcome, ray.bundles = _good, []
+    confirm(recutting, OWN, WORKERS)
+    assert len(ray.bundles) == N_CUTS - whole_cuts, "a cut that is done is not prepared again"
+    assert recutting.ledger.confirm_runs()[: len(before)] == before
+    assert len({run.key for run in recutting.ledger.confirm_runs()}) == N_CUTS * (N_RUNS + 1)
+    ray.bundles = []
+    confirm(recutting, OWN, WORKERS)
+    assert ray.bundles == []
+
+
+def test_more_cuts_only_add_runs(searched: Study, recutting: Study, ray: _Ray) -> None:
+    checked = recutting.checked
+    recutting.checked = replace(checked, plan=replace(checked.plan, data_seeds=1))
+    confirm(recutting, OWN, WORKERS)
+    before = recutting.ledger.confirm_runs()
+    recutting.checked, ray.bundles = checked, []
+    confirm(recutting, OWN, WORKERS)
+    assert recutting.ledger.confirm_runs()[: len(before)] == before
+    assert [passing for _, passing in ray.bundles] == [True, True]
+
+
+def test_a_failed_run_of_another_cut_is_named_with_its_cut(recutting: Study, ray: _Ray) -> None:
+    broken = f"ce-seed{confirm_seeds(0, 1, 1)[0]}-cut1"
+    ray.outcome = lambda config: None if config["number"] == broken else _good(config)
+    confirm(recutting, OWN, WORKERS)
+    (failure,) = recutting.store.manifest()["failures"]
+    assert failure.endswith(", cut 1: Ray gave the run up")
+    ray.outcome, ray.configs = _good, []
+    confirm(recutting, OWN, WORKERS)
+    assert [config["number"] for config in ray.configs] == [broken]
+    assert recutting.store.manifest()["failures"] == []
+
+
 def _selecting(study: Study, **changes: int) -> None:
     plan = replace(study.checked.plan, **{"finalists": 2, "finalist_seeds": 2, **changes})
     study.checked = replace(study.checked, plan=plan)
@@ -326,30 +427,46 @@ def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, 
     with pytest.raises(StudyInterrupted):
         search.search(study, None, WORKERS)
     for name in ("0", "1", "la-seed1001"):
-        (study.checkpoints / name / "1").mkdir(parents=True)
+        study.shelf.workplace(name, "1").mkdir(parents=True)
     study.export()
-    assert {path.name for path in study.checkpoints.iterdir()} == {"1", "la-seed1001"}
+    assert study.shelf.runs() == ["1", "la-seed1001"]
 
 
 def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
-    first = study.ray_folder("search")
+    first = Path(*study.ray_folder("search"))
     first.mkdir(parents=True)
-    second = study.ray_folder("search")
+    second = Path(*study.ray_folder("search"))
     second.mkdir()
     first.rmdir()
-    assert len({first, second, study.ray_folder("confirm")}) == 3
-    assert not study.ray_folder("search").exists()
+    assert len({first, second, Path(*study.ray_folder("confirm"))}) == 3
+    assert not Path(*study.ray_folder("search")).exists()
 
 
-def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(study: Study, checked: Checked) -> None:
-    study.checked = replace(checked, plan=replace(checked.plan, storage="/shared"))
-    assert study.checkpoints == Path("/shared/toy/checkpoints")
-    assert study.ray_folder("search").parent == Path("/shared/toy/ray")
+def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(
+    study: Study, checked: Checked, tmp_path: Path
+) -> None:
+    for storage in (str(tmp_path / "shared"), f"file://{tmp_path}/store"):
+        study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
+        assert study.shelf.root == f"{storage}/toy/checkpoints"
+        assert study.ray_folder("search") == (f"{storage}/toy/ray", "search-1")
+
+
+def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searched: Study, ray: _Ray) -> None:
+    confirm(searched, None, WORKERS)
+    kept = searched.store.models / "best1.safetensors"
+    assert kept.read_text() == next(config["number"] for config in ray.configs if config["export"])
+    assert searched.shelf.runs() == []
 
 
 def test_the_teachers_passes_add_up_over_starts() -> None:
     assert _keep_passes(None, {"forward_passes": 5}) == {"forward_passes": 5}
     assert _keep_passes({"forward_passes": 5}, {"forward_passes": 0, "name": "x"}) == {"forward_passes": 5, "name": "x"}
+
+
+def _export(config: dict[str, Any]) -> None:
+    folder = Shelf(config["checkpoints"]).workplace(config["number"], MODEL)
+    folder.mkdir(parents=True)
+    (folder / f"{config['export']}.safetensors").write_text(config["number"])
 
 
 def _good(config: dict[str, Any]) -> dict[str, Any]:

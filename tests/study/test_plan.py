@@ -41,6 +41,12 @@ def test_a_plan_survives_json(plan: StudyPlan) -> None:
     assert StudyPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
+def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) -> None:
+    plain = plan.to_json()
+    del plain["data_seeds"]
+    assert StudyPlan.from_json(plain).data_seeds == 1
+
+
 @pytest.mark.parametrize("change", [{"colour": "red"}, {"trials": None}])
 def test_an_altered_plan_is_noticed(plan: StudyPlan, change) -> None:
     plain = plan.to_json() | change
@@ -59,5 +65,6 @@ def test_overrides_are_shared_where_they_are_training_settings_and_the_searched_
 
 def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
     assert plan.n_selection_runs == (4 + 1) * 2
+    assert replace(plan, data_seeds=4).n_confirm_runs == 4 * (6 + 2) * 3
     assert replace(plan, finalists=0).n_selection_runs == replace(plan, finalist_seeds=0).n_selection_runs == 0
     assert plan.n_confirm_runs == (6 + 2) * 3

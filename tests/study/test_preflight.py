@@ -46,6 +46,15 @@ def test_every_flag_reaches_the_plan(checked, tmp_path: Path) -> None:
     assert (plan.address, plan.cpus_per_trial, plan.max_concurrent, plan.verbose) == ("auto", 0.5, 3, True)
 
 
+@pytest.mark.parametrize("address", ["local", "auto", "head:6379", "10.0.0.1:6379", "[fd00::1]:6379"])
+def test_an_address_of_each_form_is_taken(checked, address: str) -> None:
+    assert checked("--address", address).plan.address == address
+
+
+def test_a_uri_for_storage_stays_one(checked) -> None:
+    assert checked("--storage", "s3://bucket/studies/").plan.storage == "s3://bucket/studies"
+
+
 def test_the_data_set_is_kept_with_every_option(checked) -> None:
     found = checked("--data", "digits_lt:ir=10")
     assert found.plan.data == "digits_lt:n_max=90,ir=10,imb_type=exp"

@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from study import prepare as module
+from study.cache import main as prune_cache
 from study.command import build_parser
 from study.preflight import Checked, check
 from study.prepare import prepare, teacher_on_test
@@ -26,6 +29,7 @@ class _Teacher:
     def __init__(self) -> None:
         self.n_seen = 0
         self.dies_after: int | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
         self.most_in_flight = 0
         self._n_in_flight = 0
 
@@ -49,6 +53,7 @@ class _Teacher:
     def extract(self, file: Any, size: int, device: str, images: Any, rows: Any, views: Any) -> Any:
         if self.dies_after is not None and self.n_seen >= self.dies_after:
             raise KeyboardInterrupt
+        self.meanwhile()
         pixels = images[rows].reshape(-1, 64).astype(np.float32) / 255
         base = pixels @ np.random.default_rng(0).normal(size=(64, N_FEATURES)) / 8
         seen = base if views is None else base[:, None] + 0.01 * views[..., 0, None]
@@ -116,6 +121,30 @@ def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked,
     undisturbed = _prepare(check(build_parser().parse_args([*elsewhere, "--out", str(tmp_path)])))
     assert np.array_equal(resumed.data.teacher_features, undisturbed.data.teacher_features)
     assert np.array_equal(resumed.data.teacher_logits, undisturbed.data.teacher_logits)
+
+
+def test_two_studies_that_start_together_pay_once(checked, teacher: _Teacher) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(_prepare, [checked, checked])
+    passes = [prepared.teacher["forward_passes"] for prepared in (first, second)]
+    assert sum(passes) == N_TRAIN * N_VIEWS + 400
+    assert np.array_equal(first.data.teacher_features, second.data.teacher_features)
+
+
+def test_pruning_beside_a_study_never_takes_what_it_uses(checked, teacher: _Teacher, capsys) -> None:
+    def prune() -> None:
+        assert prune_cache(["prune", "--all", "--data-root", checked.plan.data_root]) == 0
+
+    teacher.meanwhile = prune
+    prepared = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400 + prepared.teacher["verification_passes"]
+    assert "kept, a study uses it" in capsys.readouterr().out
+    prune()
+    kept = "kept, a study uses it" in capsys.readouterr().out
+    assert kept, "trials may read the training images' features from their file"
+    del prepared
+    prune()
+    assert list((Path(checked.plan.data_root) / "teacher-cache").iterdir()) == []
 
 
 def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path) -> None:

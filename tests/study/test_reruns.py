@@ -1,7 +1,5 @@
 """The confirmation is fair: the same fresh seeds and training settings for every entry, one model kept."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +36,24 @@ def test_seeds_are_distinct_fit_a_database_and_more_of_them_only_add(study_seed:
 def test_studies_of_other_seeds_confirm_on_other_seeds(one: int, other: int) -> None:
     shared = set(confirm_seeds(one, 999)) & set(confirm_seeds(other, 999))
     assert (one == other) == bool(shared)
+
+
+@given(one=_seeds, other=_seeds, cut=st.integers(1, 50), further=st.integers(0, 50))
+def test_cuts_share_no_seed_whatever_the_study(one: int, other: int, cut: int, further: int) -> None:
+    seeds = [set(confirm_seeds(one, 999, 0)), set(confirm_seeds(one, 999, cut)), set(confirm_seeds(other, 999, 0))]
+    assert not seeds[1] & seeds[0]
+    assert not seeds[1] & seeds[2]
+    assert bool(seeds[1] & set(confirm_seeds(one, 999, further))) == (cut == further)
+    assert max(seeds[1]) < 2**53, "a table with a missing seed holds the others as floating-point numbers"
+
+
+def test_another_cut_is_another_run_with_the_same_configuration() -> None:
+    own, other = (confirm_reruns(BEST, SETTINGS, confirm_seeds(0, 2, cut), cut) for cut in (0, 3))
+    assert [(task.entry, task.config) for task in own] == [(task.entry, task.config) for task in other]
+    assert {task.data_seed for task in other} == {3}
+    assert not {task.name for task in own} & {task.name for task in other}
+    assert not {task.key for task in own} & {task.key for task in other}
+    assert not any(task.export for task in other)
 
 
 def test_rungs_stand_at_their_reference_and_share_the_studys_training_settings() -> None:
@@ -78,8 +94,7 @@ def heard() -> list[tuple[Rerun, object]]:
 def searcher(heard: list) -> RerunSearcher:
     return RerunSearcher(
         confirm_reruns(BEST[:1], SETTINGS, (1001,)),
-        checkpoints=Path("/c"),
-        models=Path("/m"),
+        checkpoints="/c",
         on_done=lambda task, result: heard.append((task, result)),
     )
 
@@ -89,7 +104,7 @@ def test_the_searcher_hands_out_each_task_once_and_then_ends(searcher: RerunSear
     assert searcher.suggest("more") == Searcher.FINISHED
     assert [config["config"]["method"] for config in configs] == ["acckd", *LADDER]
     assert all(config["config"]["seed"] == 1001 and config["checkpoints"] == "/c" for config in configs)
-    assert [config["export"] for config in configs] == [{"folder": "/m", "stem": "best1"}, *[None] * len(LADDER)]
+    assert [config["export"] for config in configs] == ["best1", *[None] * len(LADDER)]
 
 
 def test_a_result_is_passed_on_once_and_a_given_up_run_without_one(searcher: RerunSearcher, heard: list) -> None:

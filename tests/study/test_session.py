@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from study import confirm, replay, resume, session
+from study.cluster import ClusterError
 from study.command import build_parser
 from study.ledger import Ledger
 from study.phase import Study, StudyFailed, StudyInterrupted
 from study.preflight import Checked, check
+from study.store import StudyStore
 from trainables.cckd.errors import UsageError
 
 Play = Callable[[Callable[[Study], None]], None]
@@ -156,6 +158,20 @@ def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path)
     assert settings.n_sobol == 2, "an extended study keeps its Sobol points"
 
 
+@pytest.mark.parametrize("flags", [("--address", "ray://head:10001"), ("--storage", "ftp://x"), ("--trials", "0")])
+def test_resume_refuses_what_run_refuses(tmp_path: Path, capsys, flags) -> None:
+    assert resume.main([str(tmp_path), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flags[0]} ")
+
+
+def test_a_cluster_that_cannot_be_used_is_said_fault_by_fault(checked, play, folder, capsys) -> None:
+    play(_raising(ClusterError(["node a differs", "node b lacks data"])))
+    assert session.begin(checked, "...") == 1
+    printed = capsys.readouterr()
+    assert printed.err == "error: node a differs\nerror: node b lacks data\n"
+    assert printed.out.splitlines()[-1] == f"study: {folder}"
+
+
 def test_confirm_changes_finalists_and_seeds(checked, play, folder) -> None:
     play(lambda study: None)
     session.begin(checked, "...")
@@ -218,7 +234,7 @@ def test_an_altered_manifest_is_refused_by_name_not_with_a_trace(checked, play, 
     session.begin(checked, "...")
     manifest = _manifest(folder)
     del manifest["plan"]["epochs"]
-    (folder / "study.json").write_text(json.dumps(manifest))
+    StudyStore(folder).write_manifest(manifest)  # as another version might have written it
     assert resume.main([str(folder)]) == 2
     assert str(folder / "study.json") in capsys.readouterr().err
 

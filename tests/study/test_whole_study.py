@@ -2,12 +2,9 @@
 
 import csv
 import json
-import os
+import random
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +13,17 @@ from pathlib import Path
 from shutil import copytree
 from statistics import fmean
 from typing import Any
-from uuid import uuid4
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from benchmarks.commands import Command, Ended
+from benchmarks.kills import kill_driver, kill_workers
+from benchmarks.watched_study import WatchedStudy
 from study import schema
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 N_TRIALS, N_SEEDS = 5, 2
 
@@ -34,67 +32,6 @@ TEACHER = ("--teacher-size", "32", "--teacher-views", "2")
 SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", *TEACHER)
 #: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
 ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1", "--confirm-seeds", "0")
-
-#: Every process of one run, Ray's included, carries this in its environment.
-_MARK = "CCKD_TEST_RUN"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-class Command:
-    """A command of ours in a process group of its own, as a terminal would start it."""
-
-    def __init__(self, module: str, *argv: str) -> None:
-        self._mark = uuid4().hex
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *argv],
-            cwd=ROOT, env=os.environ | {_MARK: self._mark}, start_new_session=True, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def interrupt(self) -> None:
-        """What Ctrl-C does: SIGINT to the whole foreground group."""
-        os.killpg(self._process.pid, signal.SIGINT)
-
-    def kill(self) -> None:
-        """SIGKILL the driver, then what is left of its Ray."""
-        self._process.kill()
-        self._process.communicate()
-        limit = time.monotonic() + 10
-        while self._others() and time.monotonic() < limit:
-            time.sleep(0.2)
-        for pid in self._others():
-            os.kill(pid, signal.SIGKILL)
-
-    def end(self, timeout_s: float = 400) -> Ended:
-        out, err = self._process.communicate(timeout=timeout_s)
-        return Ended(self._process.returncode, out, err)
-
-    def _others(self) -> list[int]:
-        """Processes of this run, by the mark in their environment, never by name."""
-        found, wanted = [], f"{_MARK}={self._mark}".encode()
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:
-                continue
-        return [pid for pid in found if pid != self._process.pid]
 
 
 @dataclass(frozen=True)
@@ -364,13 +301,20 @@ def test_ctrl_c_ends_with_130_and_the_resume_command_completes_the_study(run: An
     _completes_as_undisturbed(path, undisturbed)
 
 
-def test_a_killed_driver_is_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
-    path, command = run("killed", *ALONE)
-    _wait_for_epochs(command, path, 27)
-    command.kill()
-    killed = Study(path, Ended(-9, "", ""))
-    assert killed.states().count("RUNNING") == 1
-    _completes_as_undisturbed(path, undisturbed)
+def test_three_kills_of_the_driver_are_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
+    killed = WatchedStudy(undisturbed.path.with_name("killed"))
+    expected = WatchedStudy(undisturbed.path).results()
+    kills = kill_driver(killed, lambda: run("killed", *ALONE)[1], n=3, rng=random.Random(0), expected=expected)
+    assert (kills.faults, kills.orphans) == ([], 0)
+    assert killed.manifest["status"] == "done"
+
+
+def test_three_kills_of_trial_workers_leave_the_metrics_as_they_would_have_been(run: Any, undisturbed: Study) -> None:
+    killed = WatchedStudy(undisturbed.path.with_name("workers"))
+    expected = WatchedStudy(undisturbed.path).results()
+    kills = kill_workers(killed, lambda: run("workers", *ALONE)[1], n=3, rng=random.Random(1), expected=expected)
+    assert kills.faults == []
+    assert sorted(killed.attempts().values()) == [1, 1, 1, 2, 2, 2]
 
 
 def _completes_as_undisturbed(path: Path, undisturbed: Study) -> None:
