@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from analysis.ladder import class_recalls, paired_gain
+from analysis.ladder import claimed, class_recalls, paired_gain, unit_values
 from analysis.tables import Study
 
 GROUPS = ("many", "medium", "few")
 
 
 def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
-    """Return a row an (entry, class), largest class first.
+    """Return a row an (entry, class) of the study's own cut, largest class first.
 
     Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
     95 % paired t interval over seeds). Entries or a baseline without rows in classes.csv give no rows.
@@ -18,7 +18,7 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
     present = set(recalls["entry"])
     usable = [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
     rows = []
-    for class_id, name, n_train in _classes(recalls):
+    for class_id, name, n_train in classes_in_order(recalls):
         of_class = recalls[recalls["class_id"] == class_id]
         for entry in usable:
             gain = paired_gain(of_class, entry, baseline, column="recall")
@@ -29,21 +29,23 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
 
 
 def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
-    """Return a row an (entry, class), largest class first: recall's mean and sd over seeds and their number.
+    """Return a row an (entry, class), largest class first: recall's mean, and its sd over seeds or cuts.
 
-    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds, recall, sd.
+    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds (runs, of all cuts), recall, sd (over the
+    seeds of the study's own cut; where claims rest on cuts, over cuts).
     """
-    recalls = class_recalls(study)
+    recalls = class_recalls(claimed(study))
     rows = []
-    for class_id, name, n_train in _classes(recalls):
+    for class_id, name, n_train in classes_in_order(recalls):
+        of_class = recalls[recalls["class_id"] == class_id]
         for entry in entries:
-            of_both = recalls[(recalls["class_id"] == class_id) & (recalls["entry"] == entry)]
+            of_both = of_class[of_class["entry"] == entry]
             if of_both.empty:
                 continue
-            seen = of_both["recall"].dropna()
+            seen = unit_values(of_class, entry, "recall").dropna()
             n_test = int(of_both["n_test"].iloc[0])
             head = (entry, class_id, name, n_train, n_test, group_of(study, class_id))
-            rows.append((*head, len(seen), seen.mean(), seen.std(ddof=1)))
+            rows.append((*head, int(of_both["recall"].count()), seen.mean(), seen.std(ddof=1)))
     columns = ["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -53,7 +55,7 @@ def group_of(study: Study, class_id: int) -> str:
     return next((group for group in GROUPS if class_id in study.groups.get(group, ())), "")
 
 
-def _classes(recalls: pd.DataFrame) -> list[tuple[int, str, int]]:
+def classes_in_order(recalls: pd.DataFrame) -> list[tuple[int, str, int]]:
     """Return (class id, name, training count), largest class first, ties by class id."""
     one_each = recalls.drop_duplicates("class_id").sort_values(["n_train", "class_id"], ascending=[False, True])
     columns = (one_each["class_id"], one_each["class_name"], one_each["n_train"])

@@ -5,8 +5,19 @@ from math import isnan
 
 import pandas as pd
 
+from analysis.cuts import told_over_cuts
 from analysis.importance import SETTLED_TRIALS, Importances
-from analysis.ladder import BASELINES, BEST, TEACHER, Comparison, paired_gain, primary_family, scores
+from analysis.ladder import (
+    BASELINES,
+    BEST,
+    TEACHER,
+    Comparison,
+    claims_by_cut,
+    paired_gain,
+    primary_family,
+    scores,
+    unit_values,
+)
 from analysis.search_history import state_counts
 from analysis.statistics import MIN_PAIRS, PairedInterval, spread
 from analysis.tables import Study
@@ -27,17 +38,28 @@ def find(study: Study, importances: Importances) -> Findings:
     table = scores(study)
     family = primary_family(table)
     said = _confirmed(study, table, family) if family else _unconfirmed(study, table)
-    sentences = [*said, *_importance(importances), *([conditional(study)] if len(table) else [])]
+    cuts = told_over_cuts(study) if family else []
+    sentences = [*said, *cuts, *_importance(importances), *([conditional(study)] if len(table) else [])]
     return Findings(_headline(study, family), tuple(sentences), _warnings(study, table))
 
 
 def conditional(study: Study) -> str:
-    """What every interval over seeds is conditional on."""
-    return (
-        "Every interval is conditional on one training subset: it covers the chance of training (initial weights, "
-        "order, mixing), not the chance of having drawn these "
-        f"{sum(study.manifest['data']['n_train']):,} training images."
-    )
+    """What every interval of a gain covers, and what it is conditional on."""
+    training, n_train = "the chance of training (initial weights, order, mixing)", study.manifest["data"]["n_train"]
+    images = f"the chance of having drawn these {sum(n_train):,} training images"
+    if claims_by_cut(study):
+        return (
+            f"Every interval over the {study.n_cuts} cuts of the long tail covers both {training} and {images}; it is "
+            "conditional on the pool they were drawn from, on the validation and test images, and on a configuration "
+            "that was searched on one of the cuts."
+        )
+    said = f"is conditional on one training subset: it covers {training}, not {images}"
+    if study.n_cuts > 1:
+        return (
+            f"Every interval over seeds {said}. The interval over {study.n_cuts} cuts covers that too, but so few tell "
+            "little of how cuts vary."
+        )
+    return f"Every interval {said}."
 
 
 def _headline(study: Study, family: tuple[Comparison, ...]) -> str:
@@ -63,10 +85,10 @@ def _headline(study: Study, family: tuple[Comparison, ...]) -> str:
 
 
 def _confirmed(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
-    best = table[table["entry"] == BEST]
-    mean = spread(best["all"])
+    mean = spread(unit_values(table, BEST))
     name = f"The tuned {study.space.method} ({BEST})"
-    reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {plural(mean.n, 'seed')})"
+    over = plural(mean.n, "cut") + " of the long tail" if claims_by_cut(study) else plural(mean.n, "seed")
+    reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
     outcomes = [_outcome(comparison.interval, BASELINES[comparison.baseline]) for comparison in family]
     said = [f"{reached}; it {listing(outcomes)}."]
     said.append(_certainty(family))
@@ -205,7 +227,7 @@ def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
     on_val = _worse_on_val(study)
-    teacher, base = (spread(table[table["entry"] == name]["all"]) for name in (TEACHER, "la"))
+    teacher, base = (spread(unit_values(table, name)) for name in (TEACHER, "la"))
     if not on_val and teacher.n and base.n and teacher.mean < base.mean:
         warnings.append(
             f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "

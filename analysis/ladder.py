@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.statistics import PairedInterval, SignFlip, Spread, holm, paired_interval, sign_flip, spread
+from analysis.statistics import MIN_PAIRS, PairedInterval, SignFlip, Spread, holm, paired_interval, sign_flip, spread
 from analysis.tables import Study
 
 TEACHER = "teacher"
@@ -31,9 +31,14 @@ _TERCILES = ("tercile_high", "tercile_middle", "tercile_low")
 
 @dataclass(frozen=True)
 class LadderRow:
-    """One entry: `cells` maps a column of COLUMNS to its spread over seeds, `gain` is All minus la's All."""
+    """One entry: `cells` maps a column of COLUMNS to its spread, `gain` is All minus la's All.
+
+    Both are over the seeds of the study's own cut; where claims rest on cuts, over cuts. `n_seeds` counts those of the
+    cut that has most.
+    """
 
     entry: str
+    n_cuts: int
     n_seeds: int
     cells: Mapping[str, Spread]
     gain: PairedInterval | None
@@ -51,16 +56,38 @@ class Comparison:
     flip: SignFlip
 
 
+def claims_by_cut(study: Study) -> bool:
+    """Whether the report's claims rest on cuts of the long tail: on MIN_PAIRS of them the family's entries were run.
+
+    With fewer, claims stay conditional on the study's own cut, and what other cuts say is descriptive.
+    """
+    table = study.confirm_cuts
+    family = [name for name in (BEST, *BASELINES) if name in set(table["entry"])]
+    shared = [set(table.loc[table["entry"] == name, "data_seed"]) for name in family]
+    return family[:1] == [BEST] and len(family) > 1 and len(set.intersection(*shared)) >= MIN_PAIRS
+
+
+def claimed(study: Study) -> Study:
+    """Return the study with the rows that claims rest on: every cut's, or those of its own cut."""
+    return study.every_cut if claims_by_cut(study) else study
+
+
 def scores(study: Study) -> pd.DataFrame:
-    """Return test accuracies (fractions), a row an (entry, seed): entry, seed, then the columns of COLUMNS."""
+    """Return the test accuracies that claims rest on (fractions): entry, seed, data_seed, the columns of COLUMNS."""
+    return scores_of(claimed(study))
+
+
+def scores_of(study: Study) -> pd.DataFrame:
+    """Return test accuracies (fractions), a row a run in `study.confirm`: columns as `scores`."""
     renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in ("many", "medium", "few")}
-    table = study.confirm.rename(columns=renamed)[["entry", "seed", *renamed.values()]]
+    run = ["entry", "seed", "data_seed"]
+    table = study.confirm.rename(columns=renamed)[[*run, *renamed.values()]]
     recalls = class_recalls(study)
     for group in _TERCILES:
         inside = recalls[recalls["class_id"].isin(study.groups.get(group, ()))]
-        means = inside.groupby(["entry", "seed"], dropna=False)["recall"].mean().rename(group)
-        table = table.merge(means.reset_index(), on=["entry", "seed"], how="left")
-    return table[["entry", "seed", *COLUMNS]]
+        means = inside.groupby(run, dropna=False)["recall"].mean().rename(group)
+        table = table.merge(means.reset_index(), on=run, how="left")
+    return table[[*run, *COLUMNS]]
 
 
 def class_recalls(study: Study) -> pd.DataFrame:
@@ -78,26 +105,51 @@ def ladder(study: Study) -> tuple[LadderRow, ...]:
     return tuple(
         LadderRow(
             entry=entry,
-            n_seeds=len(rows),
-            cells={column: spread(rows[column]) for column in COLUMNS},
+            n_cuts=rows["data_seed"].nunique(),
+            n_seeds=int(rows["data_seed"].value_counts().max()),
+            cells={column: spread(unit_values(table, entry, column)) for column in COLUMNS},
             gain=None if entry in ("la", TEACHER) else paired_gain(table, entry, "la"),
             selected_on=str(selected[entry]),
         )
-        for entry in _in_order(table["entry"].unique().tolist())
+        for entry in entries_in_order(table["entry"].unique().tolist())
         for rows in [table[table["entry"] == entry]]
     )
 
 
 def paired_gain(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> PairedInterval:
-    """Return `entry` minus `baseline` over the seeds both have; `table` has entry, seed and `column`."""
+    """Return `entry` minus `baseline` over what `paired_differences` pairs."""
     return paired_interval(paired_differences(table, entry, baseline, column=column))
 
 
 def paired_differences(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> pd.Series:
-    """Return the differences indexed by seed; a seed only one of the two has is left out."""
-    sides = [table[table["entry"] == name].set_index("seed")[column] for name in (entry, baseline)]
+    """Return the differences indexed by seed; in a table of several cuts the mean of each cut, indexed by cut.
+
+    `table` has entry, seed, data_seed and `column`. A (cut, seed) that only one of the two has is left out.
+    """
+    differences = paired_runs(table, entry, baseline, column=column)
+    if _has_cuts(table):
+        return differences.groupby(level="data_seed").mean()
+    return differences.droplevel("data_seed")
+
+
+def paired_runs(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> pd.Series:
+    """Return the difference of every pair of runs, indexed by (data_seed, seed)."""
+    run = ["data_seed", "seed"]
+    sides = [table[table["entry"] == name].set_index(run)[column] for name in (entry, baseline)]
     left, right = sides[0].align(sides[1], join="inner")
     return (left - right).astype(float)
+
+
+def by_cut(differences: pd.Series) -> dict[int, list[float]]:
+    """Return what `paired_runs` gives as cut -> its differences."""
+    cuts = differences.index.get_level_values("data_seed")
+    return {int(cut): differences[cuts == cut].tolist() for cut in cuts.unique()}
+
+
+def unit_values(table: pd.DataFrame, entry: str, column: str = "all") -> pd.Series:
+    """Return `column` of an entry a seed; in a table of several cuts its mean a cut."""
+    rows = table[table["entry"] == entry]
+    return rows.groupby("data_seed")[column].mean() if _has_cuts(table) else rows[column]
 
 
 def primary_family(table: pd.DataFrame, *, entry: str = BEST) -> tuple[Comparison, ...]:
@@ -120,6 +172,11 @@ def training_noise(study: Study) -> float:
     return float(variances.mean() ** 0.5)
 
 
-def _in_order(entries: list[str]) -> list[str]:
+def _has_cuts(table: pd.DataFrame) -> bool:
+    return bool(table["data_seed"].nunique() > 1)
+
+
+def entries_in_order(entries: list[str]) -> list[str]:
+    """The teacher, the ladder's rungs from the lowest, then the searched entries."""
     known = [name for name in _ORDER if name in entries]
     return known + sorted(set(entries) - set(known), key=lambda name: (len(name), name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.document import Code, Gallery, Note, Paragraph, Picture, Report, Table
+from analysis.wording import printable
 
 _KINDS = {Paragraph: "paragraph", Note: "note", Code: "code", Table: "table", Picture: "picture", Gallery: "gallery"}
 
@@ -26,6 +27,7 @@ def to_markdown(report: Report) -> str:
     """Return Markdown with relative links to figures/ and tables/; all text is escaped."""
     environment = _environment(autoescape=False)
     environment.filters["md"] = _escape_markdown
+    environment.filters["fenced"] = _fence
     return environment.get_template("report.md.j2").render(report=report)
 
 
@@ -47,4 +49,10 @@ def _data_uri(folder: Path, file: str) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
+
+
+def _fence(text: str) -> str:
+    """Text between fences that nothing in it can close."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}\n{printable(text)}\n{fence}"

@@ -1,6 +1,7 @@
 """`python -m analysis.report DIR`: read a study folder, write its report/ anew, print where it is."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from analysis.document import Report
 from analysis.findings import find
 from analysis.importance import importances
-from analysis.ladder import BEST, scores
+from analysis.ladder import BEST, scores, unit_values
 from analysis.render import to_html, to_markdown
 from analysis.search_history import state_counts
 from analysis.sections.classes import classes_section
@@ -21,8 +22,8 @@ from analysis.sections.recommendation import recommendation_section
 from analysis.sections.search import search_section
 from analysis.sections.teacher import teacher_section
 from analysis.statistics import spread
-from analysis.tables import Study, StudyFolderError, load_study
-from analysis.wording import mean_sd
+from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
+from analysis.wording import mean_sd, printable
 from analysis.writer import Writer
 from study.schema import REPORT
 
@@ -41,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = build_report(options.dir)
     except StudyFolderError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
-    print(f"report: {page}")
+    print(f"report: {printable(str(page))}")
     return 0
 
 
@@ -61,7 +62,7 @@ def build_report(folder: Path) -> Path:
     except OSError as error:
         raise StudyFolderError(f"the report cannot be written to {folder}: {error.strerror}") from error
     try:
-        report = _compose(study, building)
+        report = _composed(study, building)
         (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
         (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
         building.chmod(0o755)  # mkdtemp's folder is private; a report is there to be read
@@ -69,6 +70,14 @@ def build_report(folder: Path) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return (folder / REPORT / _PAGE).resolve()
+
+
+def _composed(study: Study, folder: Path) -> Report:
+    try:
+        return _compose(study, folder)
+    except ODD_CONTENT as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise StudyFolderError(f"{study.folder} is not as a study writes it; reporting gave {told}") from error
 
 
 def _compose(study: Study, folder: Path) -> Report:
@@ -101,22 +110,25 @@ def _facts(study: Study) -> tuple[tuple[str, str], ...]:
     counts = state_counts(study)
     of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, "la")}
     shown = [
-        (f"{label}, {entry} (%)", mean_sd(spread(of[entry][column])))
+        (f"{label}, {entry} (%)", mean_sd(spread(unit_values(table, entry, column))))
         for entry, column, label in ((BEST, "all", "test, all classes"), ("la", "all", "test, all classes"))
         if len(of[entry])
     ]
     shown += [
-        (f"test, Few, {entry} (%)", mean_sd(spread(of[entry]["few"]))) for entry in of if of[entry]["few"].notna().any()
+        (f"test, Few, {entry} (%)", mean_sd(spread(unit_values(table, entry, "few"))))
+        for entry in of
+        if of[entry]["few"].notna().any()
     ]
     total = f"{counts['COMPLETE']} of {study.manifest['plan']['trials']}"
-    seeds = [("seeds", str(len(of[BEST])))] if len(of[BEST]) else []
-    return (*shown, ("complete trials", total), *seeds)
+    n_seeds, n_cuts = len(of[BEST]), of[BEST]["data_seed"].nunique()
+    runs = [("runs on cuts", f"{n_seeds} on {n_cuts}") if n_cuts > 1 else ("seeds", str(n_seeds))] if n_seeds else []
+    return (*shown, ("complete trials", total), *runs)
 
 
 def _replace(target: Path, built: Path) -> None:
     """Put the folder `built` in `target`'s place; a folder cannot be replaced in one step, so the old one moves."""
     old = built.with_name(f"{built.name}-old")
-    if target.exists():
+    if os.path.lexists(target):
         target.rename(old)
     built.rename(target)
     shutil.rmtree(old, ignore_errors=True)

@@ -1,11 +1,10 @@
 """A study folder, read without touching it: manifest, trials, confirmation and per-class counts."""
 
-import json
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.statistics import Spread, spread
 from search_spaces.space import Knob, SearchSpace
+from study import seals
 from study.schema import (
     CLASSES,
     CLASSES_CSV,
@@ -26,7 +26,11 @@ from study.schema import (
     MANIFEST,
     STUDY_NAME,
     TRIALS,
+    links_out,
 )
+
+#: What content of a wrong type or range leads to, in Optuna's readers too.
+ODD_CONTENT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class StudyFolderError(ValueError):
@@ -56,8 +60,10 @@ class Study:
         trials: Optuna's trials, a snapshot in order of number.
         measured: trials.csv indexed by trial number; empty where the file is absent.
         finalists: finalists.csv, a row a (trial, seed) of the selection; empty before it, or where there was none.
-        confirm: confirm.csv, a row an (entry, seed); empty before the confirmation. The teacher's seed is NaN.
-        classes: classes.csv, a row an (entry, seed, class); empty before the confirmation.
+        confirm: the rows of confirm.csv on the study's own cut of the long tail, one an (entry, seed); empty before
+            the confirmation. The teacher's seed is NaN.
+        classes: those of classes.csv, one an (entry, seed, class); empty before the confirmation.
+        confirm_cuts, classes_cuts: the same of every cut, told apart by `data_seed`.
     """
 
     folder: Path
@@ -68,6 +74,18 @@ class Study:
     finalists: pd.DataFrame
     confirm: pd.DataFrame
     classes: pd.DataFrame
+    confirm_cuts: pd.DataFrame
+    classes_cuts: pd.DataFrame
+
+    @property
+    def n_cuts(self) -> int:
+        """Cuts of the long tail on which anything was confirmed."""
+        return int(self.confirm_cuts["data_seed"].nunique())
+
+    @property
+    def every_cut(self) -> "Study":
+        """The study with every cut's rows in `confirm` and `classes`."""
+        return replace(self, confirm=self.confirm_cuts, classes=self.classes_cuts)
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -130,11 +148,14 @@ def load_study(folder: Path) -> Study:
     absent = [name for name in (MANIFEST, DATABASE) if not (folder / name).is_file()]
     if absent:
         raise StudyFolderError(f"{folder} is not a study folder: it has no {' and no '.join(absent)}")
+    if strays := links_out(folder):
+        raise StudyFolderError(f"{folder} is not as a study makes it: links lead out of it: {', '.join(strays[:5])}")
     manifest = _manifest(folder / MANIFEST)
     try:
         space = SearchSpace.from_json(manifest["space"])
-    except (KeyError, TypeError, ValueError) as error:
+    except ODD_CONTENT as error:
         raise StudyFolderError(f"{folder / MANIFEST}: its search space cannot be read: {error!r}") from error
+    confirm, classes = _table_of_cuts(folder / CONFIRM_CSV, CONFIRM), _table_of_cuts(folder / CLASSES_CSV, CLASSES)
     return Study(
         folder=folder,
         manifest=manifest,
@@ -142,16 +163,20 @@ def load_study(folder: Path) -> Study:
         trials=_trials(folder / DATABASE),
         measured=_table(folder / TRIALS, ["number"]).set_index("number"),
         finalists=_table(folder / FINALISTS_CSV, list(FINALISTS)),
-        confirm=_table(folder / CONFIRM_CSV, list(CONFIRM)),
-        classes=_table(folder / CLASSES_CSV, list(CLASSES)),
+        confirm=confirm[confirm["data_seed"] == 0],
+        classes=classes[classes["data_seed"] == 0],
+        confirm_cuts=confirm,
+        classes_cuts=classes,
     )
 
 
 def _manifest(path: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StudyFolderError(f"{path} is not readable JSON: {error}") from error
+        manifest = seals.unsealed(path.read_bytes())
+    except ValueError as error:
+        raise StudyFolderError(
+            f"{path} must be as the study wrote it: {error}; `python -m study.resume {path.parent}` restores it"
+        ) from error
     needed = ("name", "status", "space", "plan", "data", "groups", "teacher")
     absent = [key for key in needed if not isinstance(manifest, dict) or key not in manifest]
     if absent:
@@ -173,10 +198,27 @@ def _trials(database: Path) -> tuple[FrozenTrial, ...]:
             storage = optuna.storages.RDBStorage(f"sqlite:///{snapshot}")
             study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
             trials = tuple(study.get_trials(deepcopy=False))
+            _check_seals(snapshot, study, trials)
             storage.engine.dispose()
-        except (sqlite3.Error, KeyError, RuntimeError, optuna.exceptions.OptunaError) as error:
-            raise StudyFolderError(f"{database} holds no Optuna study {STUDY_NAME!r}: {error}") from error
+        except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+            raise StudyFolderError(f"{database} holds no intact Optuna study {STUDY_NAME!r}: {error}") from error
     return trials
+
+
+def _check_seals(snapshot: Path, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
+    with closing(sqlite3.connect(snapshot)) as connection:
+        there = seals.stored(connection)
+        system_attrs = study._storage.get_study_system_attrs(study._study_id)
+        of_study = seals.of_study(study.directions, study.user_attrs, system_attrs)
+        broken = seals.broken(there, seals.computed(connection, of_study, trials)) if there else []
+    if broken:
+        raise ValueError(f"altered after it was written: {', '.join(broken[:5])}")
+
+
+def _table_of_cuts(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read a table of the confirmation; one from before there were other cuts is of the study's own."""
+    table = _table(path, [name for name in columns if name != "data_seed"])
+    return table if "data_seed" in table else table.assign(data_seed=0)
 
 
 def _table(path: Path, needed: list[str]) -> pd.DataFrame:

@@ -53,6 +53,11 @@ def listing(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
+def printable(text: str) -> str:
+    """Return text without the characters that drive a terminal; names and causes may come from a stranger."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+
+
 def plural(n: int, noun: str) -> str:
     """Return '1 seed', '6 seeds'."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,14 +1,19 @@
 """Files beside the page: every figure with its numbers as CSV, every table with its raw values."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.document import Picture, Table
 from analysis.figures.style import save
+
+_FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,19 @@ class Writer:
         return Table(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
 
     def _csv(self, name: str, numbers: pd.DataFrame) -> str:
-        numbers.to_csv(self._path("tables", f"{name}.csv"), index=False)
+        numbers.map(_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
         return f"tables/{name}.csv"
 
     def _stamped(self, caption: str) -> str:
         return f"{self.stamp} {caption}" if self.stamp else caption
 
     def _path(self, kind: str, name: str) -> Path:
+        if not _FILE.fullmatch(name):  # it may hold a knob's name, which a stranger's study chose
+            raise ValueError(f"a file of a report is named by 1 to 200 of A-Z a-z 0-9 . _ -; got {name!r}")
         (self.folder / kind).mkdir(parents=True, exist_ok=True)
         return self.folder / kind / name
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets the apostrophe that makes it text there."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -4,7 +4,19 @@ import pandas as pd
 
 from analysis.document import Block, Note, Paragraph, Section
 from analysis.findings import conditional
-from analysis.ladder import BASELINES, BEST, COLUMNS, TEACHER, Comparison, LadderRow, ladder, primary_family, scores
+from analysis.ladder import (
+    BASELINES,
+    BEST,
+    COLUMNS,
+    TEACHER,
+    Comparison,
+    LadderRow,
+    claims_by_cut,
+    ladder,
+    primary_family,
+    scores,
+)
+from analysis.sections.cuts import cut_blocks
 from analysis.statistics import MIN_PAIRS
 from analysis.tables import Study
 from analysis.wording import MISSING, mean_sd, p_value, percent, points, span
@@ -22,10 +34,10 @@ def confirmation_section(study: Study, writer: Writer) -> Section:
     blocks: list[Block] = [_ladder_table(study, rows, writer)]
     family = primary_family(scores(study))
     if family:
-        blocks.append(_family_table(family, writer))
+        blocks.append(_family_table(study, family, writer))
     if min((item.interval.n for item in family), default=MIN_PAIRS) < MIN_PAIRS:
         blocks.append(Note(f"Fewer than {MIN_PAIRS} paired seeds: intervals are shown, nothing is claimed from them."))
-    blocks.append(Paragraph(conditional(study)))
+    blocks += [*cut_blocks(study, writer), Paragraph(conditional(study))]
     return Section("confirmation", title, tuple(blocks))
 
 
@@ -35,10 +47,11 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
     empty = [COLUMNS[name] for name in ("many", "medium", "few") if name not in shown]
     missing = f" Without a class in this data set: {', '.join(empty)}." if empty else ""
     heads = [_heading(study, name) for name in shown]
+    of_cuts = claims_by_cut(study)
     cells = [
         (
             row.entry,
-            MISSING if row.entry == TEACHER else str(row.n_seeds),
+            _runs(row),
             *(mean_sd(row.cells[name]) for name in shown[:first]),
             *(_gain(row) if row.gain else (MISSING, MISSING)),
             *(mean_sd(row.cells[name]) for name in shown[first:]),
@@ -48,17 +61,41 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
     return writer.table(
         "ladder",
         pd.DataFrame([_raw(row) for row in rows]),
-        columns=("entry", "seeds", *heads[:first], "gain over la", "95 % interval", *heads[first:]),
+        columns=(
+            "entry",
+            "cuts × seeds" if of_cuts else "seeds",
+            *heads[:first],
+            "gain over la",
+            "95 % interval",
+            *heads[first:],
+        ),
         rows=cells,
         strong=[index for index, row in enumerate(rows) if row.entry == BEST],
         caption=(
-            "Test accuracy in %, mean ± sd over training seeds. All is balanced accuracy, the mean recall of all "
+            f"Test accuracy in %, mean ± sd over {_units(study)}. All is balanced accuracy, the mean recall of all "
             "classes; the other columns are mean recalls of a group of classes cut on training counts (Many over "
             "100, Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The "
-            "gain is in points of All, paired by seed, with a paired t interval. Rungs stand at their reference "
-            f"point; {BEST} was chosen in the search. The teacher is trained once.{missing}"
+            f"gain is in points of All, {_paired(study)}, with a paired t interval. Rungs stand at their reference "
+            f"point; {BEST} was chosen in the search. The teacher is trained once{' a cut' * of_cuts}.{missing}"
         ),
     )
+
+
+def _runs(row: LadderRow) -> str:
+    if row.n_cuts > 1:
+        return f"{row.n_cuts} × {row.n_seeds}"
+    return MISSING if row.entry == TEACHER else str(row.n_seeds)
+
+
+def _units(study: Study) -> str:
+    """What means are taken over."""
+    if claims_by_cut(study):
+        return "cuts of the long tail (each the mean over its training seeds)"
+    return "training seeds" if study.n_cuts < 2 else "training seeds on the study's own cut of the long tail"
+
+
+def _paired(study: Study) -> str:
+    return "paired by seed and averaged by cut" if claims_by_cut(study) else "paired by seed"
 
 
 def _heading(study: Study, name: str) -> str:
@@ -73,7 +110,8 @@ def _gain(row: LadderRow) -> tuple[str, str]:
 
 
 def _raw(row: LadderRow) -> dict[str, object]:
-    flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on, "n_seeds": row.n_seeds}
+    flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on}
+    flat |= {"n_cuts": row.n_cuts, "n_seeds": row.n_seeds}
     for name, cell in row.cells.items():
         flat |= {f"{name}_mean": cell.mean, f"{name}_sd": cell.sd, f"{name}_n": cell.n}
     if row.gain:
@@ -82,7 +120,7 @@ def _raw(row: LadderRow) -> dict[str, object]:
     return flat
 
 
-def _family_table(family: tuple[Comparison, ...], writer: Writer) -> Block:
+def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) -> Block:
     raw = [
         {
             "comparison": f"{item.entry} - {item.baseline}",
@@ -115,11 +153,20 @@ def _family_table(family: tuple[Comparison, ...], writer: Writer) -> Block:
     return writer.table(
         "comparisons",
         pd.DataFrame(raw),
-        columns=("difference", "pairs", "points", "sd", "95 % interval", "p (t)", "p (Holm)", "p (sign-flip)"),
+        columns=(
+            "difference",
+            "cuts" if claims_by_cut(study) else "pairs",
+            "points",
+            "sd",
+            "95 % interval",
+            "p (t)",
+            "p (Holm)",
+            "p (sign-flip)",
+        ),
         rows=rows,
         caption=(
-            "The comparisons that carry the claim: differences of test balanced accuracy in points, paired by seed. "
-            "The t interval decides; the sign-flip test stands beside it with the smallest p its number of pairs can "
-            f"give. {names}. Everything else in this report is descriptive."
+            "The comparisons that carry the claim: differences of test balanced accuracy in points, "
+            f"{_paired(study)}. The t interval decides; the sign-flip test stands beside it with the smallest p its "
+            f"number of pairs can give. {names}. Everything else in this report is descriptive."
         ),
     )

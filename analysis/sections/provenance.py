@@ -42,7 +42,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
         ("student", f"{student.get('name')}, {student.get('n_parameters', 0):,} parameters"),
         ("search", _search(plan)),
-        ("confirmation", f"top {plan.get('confirm_top')} and the ladder, {plan.get('confirm_seeds')} seeds each"),
+        ("confirmation", _confirmation(plan)),
         ("seed", str(plan.get("seed", ""))),
         ("device", f"{manifest.get('device')}, {manifest.get('workers')} workers of {_threads(manifest)}"),
         ("hardware", ", ".join(f"{key} {value}" for key, value in hardware.items() if value)),
@@ -86,6 +86,12 @@ def _search(plan: Mapping[str, Any]) -> str:
         f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
         f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}"
     )
+
+
+def _confirmation(plan: Mapping[str, Any]) -> str:
+    n_cuts = plan.get("data_seeds", 1)
+    cuts = f" on each of {n_cuts} cuts of the long tail" if n_cuts > 1 else ""
+    return f"top {plan.get('confirm_top')} and the ladder, {plan.get('confirm_seeds')} seeds each{cuts}"
 
 
 def _threads(manifest: Mapping[str, Any]) -> str:

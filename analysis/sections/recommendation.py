@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.document import Block, Code, Paragraph, Section
+from analysis.exported import loading_lines
 from analysis.ladder import BEST, paired_gain, primary_family, scores
 from analysis.tables import Study
 from analysis.wording import mean_sd, percent
@@ -25,6 +26,7 @@ def recommendation_section(study: Study, writer: Writer) -> Section:
     folder = shlex.quote(_shown(study.folder))
     blocks: list[Block] = [
         Paragraph(_trust(study)),
+        *loading_lines(study.folder, BEST),
         Code("Train it again, from the row of the study", f"python -m study.replay {folder} {number}"),
         Code("The whole configuration", json.dumps(config, indent=2)),
         Code(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.class_gains import group_of, mean_recalls
 from analysis.document import Block, Note, Paragraph, Section
-from analysis.ladder import BEST, TEACHER, scores
+from analysis.ladder import BEST, TEACHER, claims_by_cut, scores, unit_values
 from analysis.statistics import spread
 from analysis.tables import Study
 from analysis.wording import MISSING, percent
@@ -35,7 +35,7 @@ def teacher_section(study: Study, writer: Writer) -> Section:
             )
         )
     table = scores(study)
-    means = {name: spread(table.loc[table["entry"] == name, "all"]) for name in _SHOWN}
+    means = {name: spread(unit_values(table, name)) for name in _SHOWN}
     if means[TEACHER].n and means["la"].n and means[TEACHER].mean < means["la"].mean:
         blocks.append(
             Note(
@@ -85,7 +85,7 @@ def _class_table(study: Study, writer: Writer) -> Block:
         rows=rows,
         caption=(
             "Recall per class. The prior is the mean probability the teacher gives a class on balanced validation "
-            "data; students are means over seeds."
+            f"data; {'test recalls are means over cuts' if claims_by_cut(study) else 'students are means over seeds'}."
         ),
     )
 

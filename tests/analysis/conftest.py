@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Simulation:
     n_running: int = 0
     n_seeds: int = 6
     seed_sd: float = 0.010
+    n_cuts: int = 1
+    cut_sd: float = 0.0
     recalls: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(RECALLS))
     classes: Sequence[str] = CLOTHES
     counts: Sequence[int] = COUNTS
@@ -178,20 +181,23 @@ def _write_confirmation(folder: Path, plan: Simulation, rng: np.random.Generator
     n_classes = len(plan.classes)
     groups = _groups(plan.counts)
     luck = rng.normal(0, plan.seed_sd, size=plan.n_seeds)  # shared by all entries: pairing removes it
-    for entry, (head, tail) in plan.recalls.items():
+    for cut, entry in product(range(plan.n_cuts), plan.recalls):
+        head, tail = plan.recalls[entry]
+        # What a cut does differs from entry to entry, so pairing does not remove it; the study's own is as planned.
+        shift = rng.normal(0, plan.cut_sd) if cut else 0.0
         for index in range(1 if entry == "teacher" else plan.n_seeds):
-            seed = None if entry == "teacher" else 1001 + index
-            noise = luck[index] + rng.normal(0, plan.seed_sd / 2, size=n_classes)
+            seed = None if entry == "teacher" else cut * 10**13 + 1001 + index
+            noise = shift + luck[index] + rng.normal(0, plan.seed_sd / 2, size=n_classes)
             correct = np.rint(plan.n_test * np.clip(np.linspace(head, tail, n_classes) + noise, 0, 1)).astype(int)
             recall = correct / plan.n_test
             means = [recall[list(groups[name])].mean() if groups[name] else None for name in ("many", "medium", "few")]
             chosen = plan.selected_on if entry == "best1" else "reference"
             trial = best if entry == "best1" else None
-            row = (entry, seed, recall.mean(), recall.mean(), *means, chosen, recall.mean() + 0.005, trial)
+            row = (entry, seed, cut, recall.mean(), recall.mean(), *means, chosen, recall.mean() + 0.005, trial)
             confirm.append(dict(zip(CONFIRM, row, strict=True)))
             counts = zip(range(n_classes), plan.classes, plan.counts, correct, strict=True)
             classes += [
-                dict(zip(CLASSES, (entry, seed, i, name, n, plan.n_test, right), strict=True))
+                dict(zip(CLASSES, (entry, seed, cut, i, name, n, plan.n_test, right), strict=True))
                 for i, name, n, right in counts
             ]
     pd.DataFrame(confirm).to_csv(folder / "confirm.csv", index=False)
@@ -232,6 +238,7 @@ def _manifest(plan: Simulation, best: tuple[int, dict[str, Any]] | None) -> dict
             "confirm_top": 1,
             "confirm_seeds": plan.n_seeds,
             "seed": 0,
+            "data_seeds": plan.n_cuts,
         },
         "data": {
             "name": "fashion_mnist_lt",

@@ -109,13 +109,13 @@ def test_a_space_that_cannot_be_rebuilt_is_refused(simulated: Simulated) -> None
 def test_a_database_of_something_else_is_refused(simulated: Simulated) -> None:
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
     (folder / "study.db").write_bytes(b"not a database, " * 100)
-    with pytest.raises(StudyFolderError, match="no Optuna study"):
+    with pytest.raises(StudyFolderError, match="no intact Optuna study"):
         load_study(folder)
     (folder / "study.db").unlink()
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
     optuna.create_study(study_name="another", storage=storage)
     storage.engine.dispose()
-    with pytest.raises(StudyFolderError, match="no Optuna study 'search'"):
+    with pytest.raises(StudyFolderError, match="no intact Optuna study 'search'"):
         load_study(folder)
 
 

@@ -1,0 +1,39 @@
+"""The gain on each cut of the long tail, and over all of them."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from analysis.figures.style import BLACK, BLUE, PALE, VERMILION, canvas, place_legend
+
+_LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
+_MARKS = ((VERMILION, "o"), (BLUE, "s"))
+
+
+def draw_cuts(means: pd.DataFrame) -> Figure:
+    """Draw `cuts.cut_means`: a point a cut with its interval over seeds, and on the right the one over cuts."""
+    cuts = sorted(means["data_seed"].dropna().unique())
+    last = len(cuts)
+    with canvas(5.2, 3.9) as (figure, axes):
+        axes.axhline(0, color=BLACK, lw=1)
+        axes.axvspan(last - 0.5, last + 0.5, color=PALE, zorder=0)
+        groups = list(means.groupby(["entry", "baseline"], sort=False))
+        for index, (((entry, baseline), rows), (colour, marker)) in enumerate(zip(groups, _MARKS, strict=False)):
+            shift = (index - (len(groups) - 1) / 2) * 0.24
+            places = [shift + (last if cut is pd.NA else cuts.index(cut)) for cut in rows["data_seed"]]
+            bars = 100 * (rows["high"] - rows["gain"])  # a t interval is as wide to either side
+            look = _LOOK | {"color": colour, "marker": marker}
+            axes.errorbar(places, 100 * rows["gain"], yerr=bars, label=f"{entry} − {baseline}", **look)
+        names = ["own" if cut == 0 else str(cut) for cut in cuts]
+        axes.set_xticks(range(last + 1), [*names, "over cuts"])
+        axes.set_xlabel("cut of the long tail")
+        axes.set_xlim(-0.6, last + 0.6)
+        axes.set_ylabel("gain in test balanced accuracy (points)")
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
+        )
+        axes.grid(axis="y")
+        place_legend(axes, columns=2)
+    return figure

@@ -1,0 +1,244 @@
+"""A study folder from a stranger is reported on without running, following or obeying anything in it."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import report
+from analysis.figures import style
+from analysis.importance import importances
+from search_spaces.acckd import ACCKD_SMOKE
+
+Simulated = Callable[..., Path]
+SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 4, "n_pruned": 0, "n_failed": 0, "n_seeds": 2}
+
+SCRIPT = "<script>document.title='x'</script>"
+NASTY = (
+    SCRIPT, "<img src=x onerror=alert(1)>", "=cmd|' /C calc'!A0", "+1+cmd|' /C calc'!A0", "@SUM(1)", "-2+3",
+    "\x1b[2J\x1b]0;owned\x07", "[click](javascript:alert(1))", "../../../../tmp/evil", "```\n<b>out</b>\n```",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_DPI", 40)
+    monkeypatch.setattr(report, "importances", lambda trials, knobs: importances(trials, knobs, n_bootstrap=3))
+
+
+@pytest.fixture
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are composed; drawing them takes most of a report's time, and shows no more."""
+    monkeypatch.setattr("analysis.writer.save", lambda figure, path: path.write_bytes(b""))
+
+
+@pytest.fixture
+def nasty(simulated: Simulated) -> Path:
+    """A study whose every free text is an attack."""
+    folder = simulated(**{**SMALL, "n_trials": 8, "n_failed": 2}, classes=NASTY)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        causes = "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'cause'"
+        database.execute(causes, (json.dumps(" ".join(NASTY)),))
+
+    def poison(manifest: dict[str, Any]) -> None:
+        manifest["name"], manifest["command"] = NASTY[0] + NASTY[6], NASTY[9]
+        manifest["space"]["purpose"] = manifest["data"]["source"] = manifest["data"]["spec"] = NASTY[0] + NASTY[7]
+        manifest["teacher"]["name"] = manifest["student"]["name"] = manifest["git_commit"] = NASTY[8] + NASTY[1]
+        manifest["hardware"]["cpu"] = manifest["versions"]["torch"] = NASTY[2]
+
+    _rewrite(folder, poison)
+    return folder
+
+
+def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    manifest = json.loads((folder / "study.json").read_text())
+    change(manifest)
+    (folder / "study.json").write_text(json.dumps(manifest))
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_attacks_in_text_are_shown_as_text(nasty: Path) -> None:
+    page = report.build_report(nasty).read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert not re.search(r"<img(?! src=\"data:image/png)", page)
+    assert "&lt;script&gt;" in page
+    assert 'href="javascript' not in page
+    markdown = (nasty / "report" / "report.md").read_text(encoding="utf-8")
+    assert "\x1b" not in markdown
+    outside = re.sub(r"(?ms)^(`{3,})\n.*?\n\1$", "", re.sub(r"\\.", "", markdown))
+    assert "<" not in outside, "no HTML outside of code"
+    assert set(re.findall(r"\]\(([^)]*)\)", outside)) <= {
+        str(path.relative_to(nasty / "report")) for path in (nasty / "report").rglob("*.*")
+    }
+
+
+def test_no_cell_of_a_table_is_a_formula_to_a_spreadsheet(nasty: Path) -> None:
+    report.build_report(nasty)
+    cells = []
+    for path in (nasty / "report" / "tables").glob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as handle:
+            cells += [cell for row in csv.reader(handle) for cell in row]
+    assert any(cell.startswith("'=cmd") for cell in cells), "the attack reached a table"
+    formulas = [cell for cell in cells if re.match(r"[=@\t\r]|[+-](?!\d*\.?\d+(e[+-]?\d+)?$)", cell)]
+    assert formulas == []
+
+
+def test_only_the_report_is_written(nasty: Path) -> None:
+    around = nasty.parent.parent
+    before = _tree(around)
+    report.build_report(nasty)
+    after = _tree(around)
+    made = set(after) - set(before)
+    assert made
+    assert all(name.startswith(str(nasty / "report") + os.sep) for name in made)
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_knob_cannot_name_a_file_elsewhere(simulated: Simulated, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = simulated(**SMALL)
+
+    def rename(manifest: dict[str, Any]) -> None:
+        manifest["space"]["tunable"][0]["name"] = "../../../evil"
+
+    _rewrite(folder, rename)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        first = json.loads((folder / "study.json").read_text())["space"]["tunable"][0]
+        known = ACCKD_SMOKE.tunable[0].name
+        database.execute("UPDATE trial_params SET param_name = ? WHERE param_name = ?", (first["name"], known))
+    before = _tree(folder.parent.parent)
+    assert report.main([str(folder)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert _tree(folder.parent.parent) == before
+
+
+@pytest.mark.parametrize("name", ["study.json", "study.db", "report", ".lock"])
+def test_a_link_out_of_the_folder_is_refused_and_not_followed(simulated: Simulated, tmp_path, capsys, name) -> None:
+    folder = simulated(**SMALL)
+    secret = tmp_path / "secret"
+    if (folder / name).is_file():
+        shutil.move(folder / name, secret)
+    else:
+        secret.mkdir()
+        (secret / "0").mkdir()
+    (folder / name).symlink_to(secret)
+    before = _tree(tmp_path)
+    assert report.main([str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert f"links lead out of it: {name}" in error
+    assert _tree(tmp_path) == before
+
+
+@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE trial_params SET distribution_json = 'not JSON'",
+        "UPDATE trial_params SET distribution_json = '{\"name\": \"os.system\", \"attributes\": {}}'",
+        "UPDATE trial_params SET param_value = 'text'",
+        "UPDATE trial_user_attributes SET value_json = '{'",
+        "UPDATE trial_user_attributes SET value_json = '{\"a\": [1]}'",
+        "UPDATE trial_user_attributes SET value_json = '\"\u001b[2J\"'",
+        "UPDATE trial_values SET value = 'text'",
+        "UPDATE trial_values SET value = 9e999",
+        "UPDATE trial_intermediate_values SET intermediate_value = 'text'",
+        "UPDATE trials SET state = 'WON'",
+        "UPDATE trials SET number = NULL",
+        "UPDATE trials SET datetime_start = 'yesterday'",
+        "DROP TABLE studies",
+    ],
+)  # fmt: skip
+def test_a_database_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, statement) -> None:
+    folder = simulated(**SMALL)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute(statement)
+    _ends_well_or_in_one_message(folder, capsys)
+
+
+@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("plan",), []),
+        (("plan", "trials"), 10**400),
+        (("plan", "rungs"), {"a": 1}),
+        (("data",), None),
+        (("data", "n_train"), [10**400] * 10),
+        (("data", "n_train"), [float("nan")] * 10),
+        (("data", "classes"), [1, None, [], {}]),
+        (("data", "image_shape"), 7),
+        (("groups", "many"), [10**9]),
+        (("teacher",), "none"),
+        (("teacher", "val_recall"), [float("inf")] * 10),
+        (("confirm_entries", "best1"), {"trial": "../../x", "config": 4}),
+        (("space", "tunable"), []),
+        (("space", "tunable", 0, "distribution"), {"name": "FloatDistribution", "attributes": {"low": float("nan")}}),
+        (("space", "tunable", 0, "distribution"), "__import__('os')"),
+        (("versions",), []),
+        (("name",), None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, path, value) -> None:
+    folder = simulated(**SMALL)
+
+    def poison(manifest: Any) -> None:
+        for key in path[:-1]:
+            manifest = manifest[key]
+        manifest[path[-1]] = value
+
+    _rewrite(folder, poison)
+    _ends_well_or_in_one_message(folder, capsys)
+
+
+@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv"])
+@pytest.mark.parametrize("cell", ["text", "inf", "-1", "9" * 400, "\x00", '"'], ids=lambda cell: cell[:8])
+def test_a_table_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, table, cell) -> None:
+    folder = simulated(**SMALL)
+    lines = (folder / table).read_text().splitlines()
+    lines[1:] = [",".join([cell] * (lines[0].count(",") + 1)) for _ in lines[1:]]
+    (folder / table).write_text("\n".join(lines))
+    _ends_well_or_in_one_message(folder, capsys)
+
+
+def _ends_well_or_in_one_message(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path.name for path in folder.iterdir()}
+    code = report.main([str(folder)])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    if code == 0:
+        assert (folder / "report" / "index.html").is_file()
+    else:
+        assert (code, said.out) == (2, "")
+        assert len(said.err.splitlines()) == 1
+        assert str(folder) in said.err
+        assert {path.name for path in folder.iterdir()} == before, "nothing is left behind"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
+def test_a_browser_runs_nothing_of_it(nasty: Path, tmp_path: Path) -> None:
+    page = report.build_report(nasty)
+    browse = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    run = subprocess.run([*browse, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    title = re.search(r"<title>(.*?)</title>", run.stdout, re.DOTALL)
+    assert title is not None
+    assert title[1] != "x"
+    assert "&lt;script&gt;" in run.stdout
+    assert "<script" not in run.stdout
+    # The check can fail: the same browser does run a script.
+    (tmp_path / "own.html").write_text(f"<title>before</title>{SCRIPT}")
+    own = [*browse, "--dump-dom", (tmp_path / "own.html").as_uri()]
+    assert "<title>x</title>" in subprocess.run(own, capture_output=True, text=True, timeout=60, check=True).stdout
