@@ -16,7 +16,7 @@ MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
-    "analysis": ("analysis", "search_spaces", "study.schema"),
+    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals"),
     "benchmarks": OURS,
 }
 #: package prefix -> third-party packages it must not import.
