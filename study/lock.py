@@ -39,11 +39,12 @@ class StudyLock:
 
         Raises:
             LockedError: somebody holds it.
-            UsageError: the folder cannot be written.
+            UsageError: the folder cannot be written, or the lock is a link.
         """
         assert self._handle is None, "the lock is not re-entrant"
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            # A stranger's folder may hold a link in its place; what it points to is not ours to write.
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise UsageError(f"a study folder must be one that can be written; {error}") from error
         try:

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 )
 from optuna.distributions import FloatDistribution
 from optuna.storages import RDBStorage
-from ray import cloudpickle
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -96,7 +95,7 @@ class Sequences(RuleBasedStateMachine):
         assert self.knobs[number][0] == knobs
         self.attempts[number] = self.attempts.get(number, 0) + 1
         assert config["attempt"] == self.attempts[number]
-        trial = SimpleNamespace(trial_id=name, config=config, error_file=None, pickled_error_file=str(self.errors))
+        trial = SimpleNamespace(trial_id=name, config=config, error_file=str(self.errors))
         trial.set_config = lambda new: setattr(trial, "config", new)
         self.scheduler.on_trial_add(None, trial)
         self.slots[name] = (trial, 0)
@@ -253,14 +252,14 @@ def _result(records: list[dict[str, Any]], *, done: bool = False, cause: str | N
 @pytest.mark.parametrize("n_sequences", [10, pytest.param(_MANY, marks=pytest.mark.slow)])
 def test_no_sequence_of_events_loses_repeats_or_misfiles_a_trial(tmp_path: Path, monkeypatch, n_sequences: int) -> None:
     Ledger.create(tmp_path / "empty.db", _SPACE, _SETTINGS).close()
-    (tmp_path / "error.pkl").write_bytes(cloudpickle.dumps(OSError("lost")))
+    (tmp_path / "error.txt").write_text("Failure # 1 (occurred at 2026-11-24_06-00-00)\nOSError: lost\n")
     # Optuna reads all its migrations at every opening to learn the newest: four fifths of the time of this test.
     newest = RDBStorage(f"sqlite:///{tmp_path / 'empty.db'}").get_head_version()
     monkeypatch.setattr("optuna.storages._rdb.storage._VersionManager.get_head_version", lambda self: newest)
 
     class Here(Sequences):
         empty = tmp_path / "empty.db"
-        errors = tmp_path / "error.pkl"
+        errors = tmp_path / "error.txt"
 
     run_state_machine_as_test(
         Here,
