@@ -1,10 +1,7 @@
 """`python -m analysis.report DIR`: read a study folder, write its report/ anew, print where it is."""
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from analysis.document import Report
 from analysis.findings import find
 from analysis.importance import importances
 from analysis.ladder import BEST, scores, unit_values
+from analysis.publish import published
 from analysis.render import to_html, to_markdown
 from analysis.search_history import state_counts
 from analysis.sections.classes import classes_section
@@ -58,17 +56,12 @@ def build_report(folder: Path) -> Path:
     """
     study = load_study(folder)
     try:
-        building = Path(tempfile.mkdtemp(prefix=f".{REPORT}-", dir=folder))
+        with published(folder / REPORT) as building:
+            report = _composed(study, building)
+            (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
+            (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
         raise StudyFolderError(f"the report cannot be written to {folder}: {error.strerror}") from error
-    try:
-        report = _composed(study, building)
-        (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
-        (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
-        building.chmod(0o755)  # mkdtemp's folder is private; a report is there to be read
-        _replace(folder / REPORT, building)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return (folder / REPORT / _PAGE).resolve()
 
 
@@ -123,15 +116,6 @@ def _facts(study: Study) -> tuple[tuple[str, str], ...]:
     n_seeds, n_cuts = len(of[BEST]), of[BEST]["data_seed"].nunique()
     runs = [("runs on cuts", f"{n_seeds} on {n_cuts}") if n_cuts > 1 else ("seeds", str(n_seeds))] if n_seeds else []
     return (*shown, ("complete trials", total), *runs)
-
-
-def _replace(target: Path, built: Path) -> None:
-    """Put the folder `built` in `target`'s place; a folder cannot be replaced in one step, so the old one moves."""
-    old = built.with_name(f"{built.name}-old")
-    if os.path.lexists(target):
-        target.rename(old)
-    built.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Writer:
         return Table(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
 
     def _csv(self, name: str, numbers: pd.DataFrame) -> str:
-        numbers.map(_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
+        numbers.map(_no_formula).rename(columns=_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
         return f"tables/{name}.csv"
 
     def _stamped(self, caption: str) -> str:

@@ -78,6 +78,7 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
         ("trainables.cckd.config", ("torch", "ray")),
         ("trainables.cckd.data", ("torch", "ray")),
         ("analysis.report", ("torch", "ray")),
+        ("analysis.compare", ("torch", "ray")),
     ],
 )
 def test_importing_does_not_load_the_heavy_packages(module: str, heavy: tuple[str, ...]) -> None:

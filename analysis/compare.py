@@ -1,0 +1,221 @@
+"""`python -m analysis.compare DIR DIR...`: put studies side by side, as a page, Markdown and CSV."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison import OVER, chosen_values, facts, labels, ladders
+from analysis.document import Block, Note, Paragraph, Report, Section
+from analysis.ladder import BEST, COLUMNS
+from analysis.publish import published
+from analysis.render import to_html, to_markdown
+from analysis.statistics import MIN_PAIRS
+from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
+from analysis.wording import MISSING, listing, percent, plural, points, printable
+from analysis.writer import Writer
+
+_PAGE = "index.html"
+_MARK = Path("tables") / "comparison.csv"
+_GROUPS = ("many", "medium", "few")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 2 with one message naming every folder that cannot be compared."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.compare",
+        description="Put studies (data sets, teachers, spaces) side by side: gains, chosen values, teachers, budgets.",
+        epilog="example: python -m analysis.compare runs/digits runs/fashion --out comparison",
+    )
+    parser.add_argument("dirs", metavar="DIR", type=Path, nargs="+", help="study folders, two or more")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("comparison"), help="folder to write (%(default)s)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        page = build_comparison(options.dirs, options.out)
+    except StudyFolderError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return 2
+    print(f"comparison: {printable(str(page))}")
+    return 0
+
+
+def build_comparison(folders: Sequence[Path], out: Path) -> Path:
+    """Write `out` (index.html, comparison.md, tables) and return the path of index.html.
+
+    The studies are only read. An `out` that holds an earlier comparison is replaced.
+
+    Raises:
+        StudyFolderError: fewer than two studies, one that cannot be read, or an `out` that is something else.
+    """
+    studies = _load(folders, out)
+    try:
+        with published(out.absolute()) as building:
+            report = _compose(studies, building)
+            (building / "comparison.md").write_text(to_markdown(report), encoding="utf-8")
+            (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
+    except OSError as error:
+        raise StudyFolderError(f"the comparison cannot be written to {out}: {error.strerror}") from error
+    except ODD_CONTENT as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise StudyFolderError(f"one of the studies is not as a study writes it; comparing gave {told}") from error
+    return (out / _PAGE).resolve()
+
+
+def _load(folders: Sequence[Path], out: Path) -> Mapping[str, Study]:
+    faults = []
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        faults.append("each study is named once; a folder is named twice")
+    if len(folders) < 2:
+        faults.append(f"a comparison takes two studies or more; got {len(folders)}")
+    if out.exists() and not (out / _MARK).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        faults.append(f"--out must be a new folder or an earlier comparison; {out} is neither")
+    studies = []
+    for folder in folders:
+        try:
+            studies.append(load_study(folder))
+        except StudyFolderError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise StudyFolderError(*faults)
+    return dict(zip(labels(studies), studies, strict=True))
+
+
+def _compose(studies: Mapping[str, Study], folder: Path) -> Report:
+    writer = Writer(folder)
+    ran = ladders(studies)
+    return Report(
+        title="Comparison",
+        subtitle=listing(list(studies)) + ".",
+        headline=f"{len(studies)} studies side by side",
+        lead=tuple(_told(label, ran) for label in studies),
+        warnings=_warnings(studies),
+        facts=(),
+        sections=(
+            Section("ladder", "What was reached and gained", tuple(_ladder(studies, ran, writer))),
+            Section("knobs", "Chosen values", (_knobs(studies, writer),)),
+            Section("setup", "Data, teacher and budget", (_setup(studies, writer),)),
+        ),
+    )
+
+
+def _told(label: str, ran: pd.DataFrame) -> str:
+    rows = ran[(ran["study"] == label) & (ran["entry"] == BEST)]
+    if rows.empty:
+        return f"{label}: {BEST} is not confirmed on the test set."
+    row = rows.iloc[0].to_dict()
+    gains = [f"{_gain(row, baseline)} over {baseline}" for baseline in OVER if row[f"over_{baseline}_n"]]
+    few = [plural(int(row["over_la_n"] or 0), "pair")] if (row["over_la_n"] or 0) < MIN_PAIRS else []
+    caveat = f" ({few[0]}: nothing is claimed)" if few else ""
+    return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
+
+
+def _warnings(studies: Mapping[str, Study]) -> tuple[str, ...]:
+    said = []
+    if len({(study.manifest["data"].get("sha256"), str(study.groups)) for study in studies.values()}) > 1:
+        said.append(
+            "The studies do not share one data set: accuracies stand on different images, so compare gains, each "
+            "paired within its own study, and not accuracies."
+        )
+    tested = [label for label, study in studies.items() if study.manifest["data"].get("selected_on") == "test"]
+    if tested:
+        said.append(f"Selected on test: {listing(tested)}.")
+    unfinished = [label for label, study in studies.items() if study.manifest["status"] != "done"]
+    if unfinished:
+        said.append(f"Not finished: {listing(unfinished)}.")
+    return tuple(said)
+
+
+def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> list[Block]:
+    if ran.empty:
+        return [Paragraph("None of these studies was confirmed: there is no test result to compare.")]
+    entries = list(dict.fromkeys(ran["entry"]))
+    cells = {(row["study"], row["entry"]): row for row in ran.to_dict("records")}
+    of_all = writer.table(
+        "comparison",
+        ran,
+        columns=("entry", *(f"{label}: {what}" for label in studies for what in ("All", "over la", "over kd"))),
+        rows=[
+            [entry, *(text for label in studies for text in _reached(cells.get((label, entry))))] for entry in entries
+        ],
+        strong=[index for index, entry in enumerate(entries) if entry == BEST],
+        caption=(
+            "Test balanced accuracy in % (mean ± sd over seeds), and its gain over la and over kd in points, paired "
+            f"within the study, with a 95 % t interval. Below {MIN_PAIRS} pairs an interval carries no claim."
+        ),
+    )
+    by_group = writer.table(
+        "comparison_groups",
+        ran[["study", "entry", *(f"{name}_{part}" for name in _GROUPS for part in ("mean", "sd"))]],
+        columns=("entry", *(f"{label}: {COLUMNS[name]}" for label in studies for name in _GROUPS)),
+        rows=[
+            [entry, *(_mean(cells.get((label, entry)), name) for label in studies for name in _GROUPS)]
+            for entry in entries
+        ],
+        strong=[index for index, entry in enumerate(entries) if entry == BEST],
+        caption=(
+            "Mean test recall in % by group of classes: Many over 100 training images, Medium 20 to 100, Few under "
+            "20. The groups are each study's own."
+        ),
+    )
+    few = (
+        [Note("Some studies have too few seeds for a claim.")] if (ran["over_la_n"].dropna() < MIN_PAIRS).any() else []
+    )
+    return [of_all, *few, by_group]
+
+
+def _reached(row: Mapping[Any, Any] | None) -> tuple[str, str, str]:
+    return (_mean(row, "all"), *(MISSING if row is None else _gain(row, base) for base in OVER))  # type: ignore[return-value]
+
+
+def _mean(row: Mapping[Any, Any] | None, column: str) -> str:
+    if row is None or pd.isna(row[f"{column}_mean"]):
+        return MISSING
+    sd = row[f"{column}_sd"]
+    return percent(row[f"{column}_mean"]) + ("" if pd.isna(sd) else f" ± {percent(sd)}")
+
+
+def _gain(row: Mapping[Any, Any], baseline: str) -> str:
+    mean, low, high = (row[f"over_{baseline}_{part}"] for part in ("mean", "low", "high"))
+    if pd.isna(mean):
+        return MISSING
+    return points(mean) + ("" if pd.isna(low) else f" ({points(low)} to {points(high)})")
+
+
+def _knobs(studies: Mapping[str, Study], writer: Writer) -> Block:
+    chosen = chosen_values(studies)
+    return writer.table(
+        "comparison_knobs",
+        chosen,
+        columns=("knob", *studies),
+        rows=[[row["knob"], *(_value(row[label]) for label in studies)] for row in chosen.to_dict("records")],
+        caption=(
+            f"The values of {BEST} (before the confirmation: of the best trial). A knob that a study did not search "
+            "shows its fixed value; a dash means that the method or the trial did not use it."
+        ),
+    )
+
+
+def _setup(studies: Mapping[str, Study], writer: Writer) -> Block:
+    table = facts(studies)
+    return writer.table(
+        "comparison_setup",
+        table,
+        columns=("", *studies),
+        rows=[[row["fact"], *(_value(row[label]) for label in studies)] for row in table.to_dict("records")],
+        caption="What each study was run on. Accuracies are fractions here.",
+    )
+
+
+def _value(value: object) -> str:
+    if value is None or value == "" or (isinstance(value, float) and value != value):
+        return MISSING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

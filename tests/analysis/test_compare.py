@@ -1,0 +1,125 @@
+"""Studies side by side: gains as each report gives them, chosen values by knob, and one message for any fault."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import compare
+from analysis.comparison import chosen_values, facts, labels, ladders
+from analysis.ladder import ladder, paired_gain, scores
+from analysis.tables import load_study
+from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
+
+Written = Callable[..., Path]
+NASTY = ("<script>alert(1)</script>", "=1+1", "拖鞋, 'q'")
+
+
+@pytest.fixture
+def pair(simulated: Callable[..., Path]) -> tuple[Path, Path]:
+    """A study of two knobs with six seeds, and one of four knobs with three, under one name."""
+    first = simulated(space=ACCKD_SMOKE, n_trials=8, n_pruned=0, n_failed=0)
+    first = first.rename(first.with_name("first"))
+    return first, simulated(n_trials=12, n_seeds=3, seed=1)
+
+
+def test_every_entry_of_every_study_stands_with_its_own_gains(pair: tuple[Path, Path]) -> None:
+    studies = {name: load_study(folder) for name, folder in zip("ab", pair, strict=True)}
+    table = ladders(studies)
+    assert len(table) == sum(len(ladder(study)) for study in studies.values())
+    assert list(dict.fromkeys(table["entry"])) == [row.entry for row in ladder(studies["a"])]
+    for name, study in studies.items():
+        row = table[(table["study"] == name) & (table["entry"] == "best1")].iloc[0]
+        for baseline in ("la", "kd"):
+            gain = paired_gain(scores(study), "best1", baseline)
+            shown = tuple(row[f"over_{baseline}_{part}"] for part in ("n", "mean", "low", "high"))
+            assert shown == (gain.n, gain.mean, gain.low, gain.high)
+    la = table[table["entry"] == "la"]
+    assert la["over_la_mean"].isna().all()
+    assert la["over_kd_mean"].notna().all()
+
+
+def test_a_knob_shows_the_chosen_value_the_fixed_one_or_nothing(pair: tuple[Path, Path]) -> None:
+    studies = {name: load_study(folder) for name, folder in zip("ab", pair, strict=True)}
+    values = chosen_values(studies).set_index("knob")
+    assert set(values.index) == {*ACCKD_SMOKE.distributions, *ACCKD_CORE.distributions}
+    for knob in ACCKD_CORE.distributions:
+        assert values.loc[knob, "b"] == studies["b"].best.params[knob]
+        expected = studies["a"].best.params.get(knob, ACCKD_SMOKE.fixed.get(knob))
+        assert values.loc[knob, "a"] == expected or (expected is None and pd.isna(values.loc[knob, "a"]))
+        assert values.loc[knob, "searched"] == 1 + (knob in ACCKD_SMOKE.distributions)
+
+
+def test_the_budget_is_what_was_spent(pair: tuple[Path, Path]) -> None:
+    table = facts({"a": load_study(pair[0])}).set_index("fact")["a"]
+    assert table["trials complete"] == 8
+    assert table["seconds spent in trials"] == 80.0
+    assert table["teacher, validation balanced accuracy"] == 0.74
+
+
+def test_studies_of_one_name_are_told_apart(pair: tuple[Path, Path]) -> None:
+    first, second = (load_study(folder) for folder in pair)
+    assert labels([first, second]) == (first.manifest["name"], second.manifest["name"])
+    assert labels([first, first]) == (f"{first.manifest['name']} (1)", f"{first.manifest['name']} (2)")
+
+
+def test_the_command_writes_page_markdown_and_tables(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for folder in pair for path in folder.iterdir()}
+    out = tmp_path / "side"
+    assert compare.main([*map(str, pair), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"comparison: {out / 'index.html'}\n"
+    assert {path.name for path in out.iterdir()} == {"index.html", "comparison.md", "tables"}
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("3 pairs: nothing is claimed") == 1
+    assert len(pd.read_csv(out / "tables" / "comparison.csv")) == 16
+    assert {path: path.read_bytes() for folder in pair for path in folder.iterdir()} == before
+    assert compare.main([*map(str, pair), "--out", str(out)]) == 0  # an earlier comparison is replaced
+
+
+def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    for name in ("confirm.csv", "classes.csv"):
+        (pair[1] / name).unlink()
+    page = compare.build_comparison(pair, tmp_path / "side").read_text(encoding="utf-8")
+    assert "best1 is not confirmed on the test set" in page
+
+
+def test_names_are_shown_as_text(simulated: Callable[..., Path], tmp_path: Path) -> None:
+    folders = []
+    for name in NASTY[:2]:
+        folder = simulated(space=ACCKD_SMOKE, n_trials=4, n_pruned=0, n_failed=0, n_seeds=2)
+        text = (folder / "study.json").read_text().replace("acckd_smoke-fashion_mnist_lt-simulated", name)
+        (folder / "study.json").write_text(text)
+        folders.append(folder.rename(tmp_path / f"study{len(folders)}"))
+    page = compare.build_comparison(folders, tmp_path / "side").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    header = (tmp_path / "side" / "tables" / "comparison_knobs.csv").read_text().splitlines()[0]
+    assert header.split(",")[-1] == "'=1+1"
+
+
+def test_one_message_names_every_fault_and_nothing_is_written(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine"
+    shutil.copytree(pair[0], out)
+    assert compare.main([str(tmp_path / "absent"), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "two studies or more; got 1" in said
+    assert "absent is not a folder" in said
+    assert f"an earlier comparison; {out} is neither" in said
+    assert (out / "study.json").is_file()
+    assert compare.main([str(pair[0]), str(pair[0]), "--out", str(tmp_path / "new")]) == 2
+    assert "a folder is named twice" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_out_that_cannot_be_made_is_one_message(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compare.main([*map(str, pair), "--out", str(tmp_path / "no" / "such" / "place")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
