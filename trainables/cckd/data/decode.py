@@ -18,7 +18,12 @@ ImageSource = ImageFiles | RaggedImages
 
 
 def read_views(
-    source: ImageSource, indices: NDArray[np.int64], views: NDArray[np.int16], size: int
+    source: ImageSource,
+    indices: NDArray[np.int64],
+    views: NDArray[np.int16],
+    size: int,
+    *,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Cut out one view of each image and bring it to `size` x `size` pixels.
 
@@ -32,6 +37,7 @@ def read_views(
         indices: which images, (n,).
         views: int16 (n, 5), boxes inside the images, columns as in views.COLUMNS.
         size: side of the result, pixels.
+        out: uint8 (n, size, size, 3), where the pixels are to lie; fresh memory if None.
 
     Returns:
         uint8 (n, 3, size, size), in memory channels last.
@@ -39,7 +45,7 @@ def read_views(
     Raises:
         DataError: a file that cannot be decoded, or is not of the size it had when it was scanned.
     """
-    pixels = np.empty((len(indices), size, size, 3), np.uint8)
+    pixels = np.empty((len(indices), size, size, 3), np.uint8) if out is None else out
     held: int | None = None
     for row, (index, view) in enumerate(zip(indices.tolist(), views.tolist(), strict=True)):
         top, left, height, width, flip = view
