@@ -18,6 +18,16 @@ _MARK = "CCKD_COMMAND"
 _TRIAL_WORKER = b"ray::CckdTrial"
 
 
+def fresh_data_root(data_root: Path, folder: Path) -> Path:
+    """Make `folder`/data with links to the files under `data_root`, but not to the teacher's outputs beside them."""
+    fresh = folder / "data"
+    fresh.mkdir()
+    for entry in data_root.iterdir() if data_root.is_dir() else ():
+        if entry.name != "teacher-cache":
+            (fresh / entry.name).symlink_to(entry)
+    return fresh
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""
@@ -53,6 +63,11 @@ class Command:
     def running(self) -> bool:
         """Whether the command itself has not ended."""
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the command itself."""
+        return self._process.pid
 
     def interrupt(self) -> None:
         """What Ctrl-C does: SIGINT to the whole foreground group."""

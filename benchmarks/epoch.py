@@ -67,11 +67,11 @@ def measure(shape: Shape, *, turns: int, batch_size: int = BATCH, compiled: bool
     contenders: dict[str, Callable[[], object]] = {
         "acckd": acckd.run_epoch,
         "student only": student_only.run_epoch,
-        "bare channels_last": _bare(data, 2 * batch_size, steps, torch.channels_last),
-        "bare contiguous": _bare(data, 2 * batch_size, steps, torch.contiguous_format),
+        "bare channels_last": bare_epoch(data, 2 * batch_size, steps, torch.channels_last),
+        "bare contiguous": bare_epoch(data, 2 * batch_size, steps, torch.contiguous_format),
     }
     if compiled:
-        contenders["bare compiled"] = _bare(data, 2 * batch_size, steps, torch.channels_last, compiled=True)
+        contenders["bare compiled"] = bare_epoch(data, 2 * batch_size, steps, torch.channels_last, compiled=True)
     of_one_step = 2 * batch_size
     samples = dict.fromkeys(contenders, steps * of_one_step)
     samples["student only"] = len(data.train_labels) // of_one_step * of_one_step
@@ -109,9 +109,10 @@ def _trainer(data: TrialData, method: str, batch_size: int) -> Trainer:
     return Trainer(TrialConfig.build(settings), data)
 
 
-def _bare(
+def bare_epoch(
     data: TrialData, n_samples: int, steps: int, memory_format: torch.memory_format, *, compiled: bool = False
 ) -> Callable[[], None]:
+    """Return an epoch of forward, backward and step on one resident batch of `n_samples`, and of nothing else."""
     channels, size, _ = data.image_shape
     student = build_student(STUDENT, data.n_classes, channels, size).to(memory_format=memory_format)
     optimizer = torch.optim.SGD(

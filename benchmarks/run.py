@@ -18,10 +18,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import driver, epoch, study_wall, turnover
+from benchmarks import driver, epoch, memory, occupancy, start, study_wall, turnover
 from benchmarks.goals import Row, table
 from benchmarks.shapes import SHAPES
 from study.hardware import git_commit, hardware, versions
+
+#: Of the default studies.
+_EPOCHS = {"fashion_mnist_lt": 20, "digits_lt": 40}
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -46,6 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         of_driver = driver.measure(Path(folder))
     rows += driver.rows(of_driver)
     raw["driver"] = asdict(of_driver)
+    quick = ("digits_lt",) if args.quick else tuple(SHAPES)
+    for name in quick:
+        print(f"start of {name} ...", flush=True)
+        of_start = start.measure(name, data_root, turns=1 if args.quick else 3)
+        rows += start.rows(name, of_start)
+        raw[f"start {name}"] = of_start
+        print(f"search of {name} ...", flush=True)
+        of_search = occupancy.measure(name, data_root, trials=12 if args.quick else 64, epochs=_EPOCHS[name])
+        rows += occupancy.rows(name, of_search)
+        raw[f"search {name}"] = asdict(of_search)
+        print(f"memory of {name} ...", flush=True)
+        of_memory = memory.measure(name, data_root)
+        rows += memory.rows(name, of_memory)
+        raw[f"memory {name}"] = asdict(of_memory)
     if not args.quick:
         print("turnover ...", flush=True)
         with tempfile.TemporaryDirectory() as folder:

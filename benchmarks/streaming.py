@@ -32,6 +32,7 @@ from torchvision.io import ImageReadMode, decode_image, encode_jpeg, read_file, 
 from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
 
 from benchmarks.goals import Goal, Row, table
+from benchmarks.memory import proportional_bytes
 from benchmarks.run import RESULTS, write_results
 from benchmarks.timing import Ratio, Seconds, take_turns
 from trainables.cckd.bundle import TeacherState, TrialData
@@ -220,8 +221,9 @@ def _run_trial(data: TrialData, student: str, workers: int, sender: Connection) 
     def watch() -> None:
         while not finished.wait(1.0):
             own = multiprocessing.current_process().pid
-            everyone = [own, *(child.pid for child in multiprocessing.active_children())]
-            peak[0] = max(peak[0], sum(_proportional_bytes(pid) for pid in everyone))
+            children = [child.pid for child in multiprocessing.active_children()]
+            everyone = [pid for pid in (own, *children) if pid is not None]
+            peak[0] = max(peak[0], sum(proportional_bytes(pid) for pid in everyone))
 
     watcher = Thread(target=watch)
     watcher.start()
@@ -232,14 +234,6 @@ def _run_trial(data: TrialData, student: str, workers: int, sender: Connection) 
     finished.set()
     watcher.join()
     sender.send({"epoch_s": round(record.train_s, 1), "peak_gb": round(peak[0] / 1e9, 2)})
-
-
-def _proportional_bytes(pid: int | None) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has just ended
-        return 0
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

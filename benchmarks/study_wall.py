@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.commands import fresh_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.timing import Ratio, Seconds, take_turns
 
@@ -99,11 +100,7 @@ def _peer_script(budget: Budget) -> None:
 def _run(command: Callable[[Path], list[str]], data_root: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "data").mkdir()
-        # The data's own files, but not the teacher's outputs that an earlier run left beside them.
-        for entry in data_root.iterdir() if data_root.is_dir() else ():
-            if entry.name != "teacher-cache":
-                (folder / "data" / entry.name).symlink_to(entry)
+        fresh_data_root(data_root, folder)
         module, *arguments = command(folder)
         run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
         if run.returncode:

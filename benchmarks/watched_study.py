@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,18 @@ _EPOCHS = "SELECT number, epoch, record FROM epoch_records ORDER BY number, epoc
 _STATES = "SELECT number, state FROM trials ORDER BY number"
 _ATTEMPTS = """SELECT t.number, a.value_json FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id
     WHERE a.key = 'attempts'"""
+_TIMES = "SELECT number, datetime_start, datetime_complete FROM trials WHERE state != 'RUNNING' ORDER BY number"
 _KNOBS = """SELECT t.number, p.param_name, p.param_value FROM trials t JOIN trial_params p ON p.trial_id = t.trial_id
     ORDER BY t.number, p.param_name"""
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a trial was handed out, and when it began and ended to compute; seconds since 1970."""
+
+    asked: float
+    began: float
+    ended: float
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,24 @@ class WatchedStudy:
         """How often each trial was started, by number."""
         return {number: json.loads(value) for number, value in self._rows(_ATTEMPTS)}
 
+    def epochs(self) -> list[tuple[int, int, dict[str, Any]]]:
+        """Every epoch that study.db holds: trial number, epoch, record."""
+        return [(number, epoch, json.loads(text)) for number, epoch, text in self._rows(_EPOCHS)]
+
     def n_epochs(self) -> int:
-        """Epochs that study.db holds."""
+        """How many those are."""
         return len(self._rows(_EPOCHS))
+
+    def spans(self) -> list[Span]:
+        """The ended trials' times by number; each began as many seconds before its end as its epochs took."""
+        spent: dict[int, float] = {}
+        for number, _, record in self.epochs():
+            spent[number] = spent.get(number, 0.0) + record["train_s"] + record["eval_s"]
+        times = [
+            (number, *(datetime.fromisoformat(text).timestamp() for text in moments))
+            for number, *moments in self._rows(_TIMES)
+        ]
+        return [Span(asked, ended - spent.get(number, 0.0), ended) for number, asked, ended in times]
 
     def results(self) -> list[tuple[Any, ...]]:
         """Trial by trial: its state, knobs, and every epoch's losses and counts; all but the seconds."""
@@ -51,8 +77,7 @@ class WatchedStudy:
         for number, name, value in self._rows(_KNOBS):
             knobs.setdefault(number, []).append((name, value))
         epochs: dict[int, list[Any]] = {}
-        for number, _, text in self._rows(_EPOCHS):
-            record = json.loads(text)
+        for number, _, record in self.epochs():
             epochs.setdefault(number, []).append({key: record[key] for key in ("epoch", "losses", "lr", "val")})
         return [(state, knobs.get(number), epochs.get(number)) for number, state in enumerate(self.states())]
 

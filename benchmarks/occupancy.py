@@ -1,0 +1,186 @@
+"""What does a search cost beside its students' own compute?
+
+    python -m benchmarks.occupancy --data fashion_mnist_lt
+
+A search of acckd_core runs as a command of its own, with the teacher's outputs in the cache. Its bound is what its
+students would take with nothing around them: every training sample of every trial at the price of a bare forward,
+backward and step, every evaluated image at that of a bare forward, divided by the workers. The prices are taken before
+and after the search, in as many processes at once as there are workers, since cores that share caches slow each other.
+Expected: wall from the first step to the empty queue at most 1.10 times the bound (1.35 on digits_lt, whose trials take
+seconds), slots busy at least 95 % until the last trial is handed out, and no second pass of the teacher.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+
+from benchmarks.commands import Command, fresh_data_root
+from benchmarks.epoch import BATCH, STUDENT, bare_epoch
+from benchmarks.goals import Goal, Row, table
+from benchmarks.shapes import SHAPES, random_trial_data
+from benchmarks.timing import Ratio
+from benchmarks.watched_study import WatchedStudy
+from trainables.cckd.streamed import EVAL_BATCH
+from trainables.cckd.students import build_student
+
+#: Most that wall / bound may be.
+_BOUNDS = {"fashion_mnist_lt": 1.10, "digits_lt": 1.35}
+_ALONE = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0", "--space", "acckd_core")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Seconds a sample: of bare training, and of a bare forward pass in evaluation mode."""
+
+    train: float
+    forward: float
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """One search.
+
+    Attributes:
+        wall_s: from the first training step to the end of the last trial.
+        bound_s: what its students' bare compute would take on as many workers.
+        inside_s: seconds the trials themselves counted for training and evaluating, divided by the workers.
+        busy: share of the slots' time in which a trial trained or evaluated, until the last was handed out.
+        passes: images the teacher has seen, over those of training x views, val and test.
+        workers: trials at once.
+    """
+
+    wall_s: float
+    bound_s: float
+    inside_s: float
+    busy: float
+    passes: float
+    workers: int
+
+
+def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupancy:
+    """Run the search and hold it against its bound.
+
+    Raises:
+        RuntimeError: the search failed; the message holds what it printed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        asked = ("--data", data, "--data-root", str(fresh_data_root(data_root, folder)), "--out", name, *_ALONE)
+        first, study = WatchedStudy(folder / "first"), WatchedStudy(folder / "search")
+        _search(first, *asked, "--trials", "1", "--epochs", "4")
+        workers = first.manifest["workers"]
+        before = _prices(data, workers)
+        _search(study, *asked, "--trials", str(trials), "--epochs", str(epochs))
+        after = _prices(data, workers)
+        prices = Prices(mean([before.train, after.train]), mean([before.forward, after.forward]))
+        passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
+        return judge(study, prices, workers, passes)
+
+
+def rows(data: str, found: Occupancy) -> list[Row]:
+    """Against their goals: wall, busy slots, teacher passes."""
+    return [
+        Row(f"{data}: search wall / bare compute", Goal("at most", _BOUNDS[data]), _one(found.wall_s / found.bound_s)),
+        Row(f"{data}: slots busy until the last trial is handed out", Goal("at least", 0.95), _one(found.busy)),
+        Row(
+            f"{data}: teacher passes / (training x views + val), two studies", Goal("at most", 1.0), _one(found.passes)
+        ),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.occupancy", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", choices=tuple(SHAPES), default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
+    parser.add_argument("--trials", type=int, default=64, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
+    args = parser.parse_args(argv)
+    found = measure(args.data, args.data_root.absolute(), trials=args.trials, epochs=args.epochs)
+    print(table(rows(args.data, found)))
+    print(
+        f"{found.workers} at once: wall {found.wall_s:.1f} s, in trials {found.inside_s:.1f} s, "
+        f"bare compute {found.bound_s:.1f} s"
+    )
+    return 0
+
+
+def _search(study: WatchedStudy, *flags: str) -> None:
+    ended = Command("study.run", *flags, "--name", study.path.name).end(timeout_s=7200)
+    if ended.code:
+        raise RuntimeError(f"the search ended with {ended.code}:\n{ended.out}{ended.err}")
+
+
+def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occupancy:
+    """Hold a finished search against what its samples cost bare."""
+    manifest, epochs, spans = study.manifest, study.epochs(), study.spans()
+    began, ended = min(span.began for span in spans), max(span.ended for span in spans)
+    last_out = max(span.asked for span in spans)
+    data = manifest["data"]
+    steps, n_val = sum(data["n_train"]) // BATCH, sum(data["n_val"])
+    with (study.path / "trials.csv").open(newline="") as file:
+        ratios = {int(row["number"]): float(row["config/mix_ratio"]) for row in csv.DictReader(file)}
+    samples = sum(steps * (BATCH + round(BATCH * ratios[n] / (1 - ratios[n]))) for n, _, _ in epochs)
+    evaluated = sum(n_val for _, _, record in epochs if record["val"] is not None)
+    inside = sum(record["train_s"] + record["eval_s"] for _, _, record in epochs)
+    busy = sum(max(0.0, min(span.ended, last_out) - span.began) for span in spans)
+    must = sum(data["n_train"]) * manifest["teacher"]["views"] + n_val
+    return Occupancy(
+        wall_s=ended - began,
+        bound_s=(samples * prices.train + evaluated * prices.forward) / workers,
+        inside_s=inside / workers,
+        busy=busy / (workers * (last_out - began)),
+        passes=passes / must,
+        workers=workers,
+    )
+
+
+def _prices(data: str, workers: int) -> Prices:
+    """What a sample costs where `workers` processes compute at once: the median of them."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        found = list(pool.map(_price, [data] * workers))
+    return Prices(median(price.train for price in found), median(price.forward for price in found))
+
+
+def _price(data: str, seconds: float = 8.0) -> Prices:
+    torch.set_num_threads(1)
+    shape = random_trial_data(SHAPES[data])
+    channels, size, _ = shape.image_shape
+    train = bare_epoch(shape, 2 * BATCH, 1, torch.channels_last)
+    student = build_student(STUDENT, shape.n_classes, channels, size).to(memory_format=torch.channels_last).eval()
+    images = torch.randn(EVAL_BATCH, channels, size, size).contiguous(memory_format=torch.channels_last)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            student(images)
+
+    return Prices(_median_s(train, seconds) / (2 * BATCH), _median_s(forward, seconds / 2) / EVAL_BATCH)
+
+
+def _median_s(step: Callable[[], None], seconds: float) -> float:
+    """Median seconds of a call, over so many seconds, the first fifth of the calls left out."""
+    marks, end = [time.perf_counter()], time.perf_counter() + seconds
+    while marks[-1] < end:
+        step()
+        marks.append(time.perf_counter())
+    taken = [after - before for before, after in pairwise(marks)]
+    return median(taken[len(taken) // 5 :])
+
+
+def _one(value: float) -> Ratio:
+    return Ratio(value, value, value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

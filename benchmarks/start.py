@@ -1,0 +1,110 @@
+"""How long does a user wait before anything happens?
+
+    python -m benchmarks.start
+
+`--help` and `--dry-run` as whole commands; then the first training step of a study, counted from the command: the
+moment its first epochs are seen in study.db, less the seconds those epochs took, so a little late rather than early.
+Once with an empty teacher cache, then with the cache this left, which is what the goal means by a warm disk.
+Expected: at most 0.5 s, 3 s and 12 s.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.commands import ROOT, Command, fresh_data_root
+from benchmarks.goals import Goal, Row, table
+from benchmarks.timing import Ratio, Seconds
+from benchmarks.watched_study import WatchedStudy
+
+_GOALS = {"--help": 0.5, "--dry-run": 3.0, "first step": 12.0}
+_COLD = "first step, empty teacher cache"
+_LIMIT_S = 600.0
+
+
+class NoFirstStepError(Exception):
+    """The study ended, or ten minutes went by, before its first step; the message holds what it printed."""
+
+
+def measure(data: str, data_root: Path, *, turns: int = 3) -> Seconds:
+    """Wall seconds of each command and of the first step, turn by turn; with an empty teacher cache once.
+
+    Args:
+        data: the data set.
+        data_root: where its files lie; teacher outputs that lie beside them are not used.
+        turns: how often each.
+
+    Raises:
+        NoFirstStepError: a study came to nothing.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, root = Path(name), fresh_data_root(data_root, Path(name))
+        asked = ("--data", data, "--data-root", str(root))
+        seconds: Seconds = {_COLD: [_first_step_s(folder / "cold", asked)]}
+        for turn in range(turns):
+            turn_s = {
+                "--help": _whole_s("--help"),
+                "--dry-run": _whole_s("--dry-run", *asked),
+                "first step": _first_step_s(folder / f"warm-{turn}", asked),
+            }
+            for what, taken in turn_s.items():
+                seconds.setdefault(what, []).append(taken)
+    return seconds
+
+
+def rows(data: str, seconds: Seconds) -> list[Row]:
+    """Seconds against their goals, as ratios to one second."""
+    return [
+        Row(
+            f"{data}: command to {what}, s", Goal("at most", bound), Ratio.of(seconds[what], [1.0] * len(seconds[what]))
+        )
+        for what, bound in _GOALS.items()
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.start", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
+    parser.add_argument("--turns", type=int, default=3, metavar="N", help="default: %(default)s")
+    args = parser.parse_args(argv)
+    seconds = measure(args.data, args.data_root.absolute(), turns=args.turns)
+    print(table(rows(args.data, seconds)))
+    print(f"{_COLD}: {seconds[_COLD][0]:.1f} s")
+    return 0
+
+
+def _whole_s(*flags: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "study.run", *flags], cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def _first_step_s(path: Path, asked: Sequence[str]) -> float:
+    """Seconds from the command to the first training step of a small study, which is then killed."""
+    study = WatchedStudy(path)
+    small = ("--trials", "2", "--sampler", "random", "--finalists", "0", "--confirm-seeds", "0")
+    command = Command("study.run", *asked, *small, "--out", str(path.parent), "--name", path.name)
+    while command.running and time.time() - command.started < _LIMIT_S:
+        epochs = study.epochs()
+        if epochs:
+            seen = time.time()
+            first = min(number for number, _, _ in epochs)
+            spent = sum(record["train_s"] + record["eval_s"] for number, _, record in epochs if number == first)
+            command.kill()
+            return seen - command.started - spent
+        time.sleep(0.05)
+    if command.running:
+        command.kill()
+        raise NoFirstStepError(f"no step of {path.name} within {_LIMIT_S:g} s")
+    ended = command.end()
+    raise NoFirstStepError(f"{path.name} ended with {ended.code}:\n{ended.out}{ended.err}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

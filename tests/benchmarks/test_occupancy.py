@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.memory import Memory, proportional_bytes
+from benchmarks.occupancy import Prices, judge, rows
+from benchmarks.watched_study import Span, WatchedStudy
+
+
+@dataclass(frozen=True)
+class Told(WatchedStudy):
+    """A search of two trials that never ran: two epochs each, the last evaluated."""
+
+    taken: float = 1.0
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return {"data": {"n_train": [100, 29], "n_val": [10, 10]}, "teacher": {"views": 2}}
+
+    def epochs(self) -> list[tuple[int, int, dict[str, Any]]]:
+        val = [None, {"correct": [1], "seen": [20]}]
+        spent = {"train_s": self.taken, "eval_s": 0.0}
+        return [(number, epoch, {"val": val[epoch - 1], **spent}) for number in (0, 1) for epoch in (1, 2)]
+
+    def spans(self) -> list[Span]:
+        # One slot: the second waits for the first, with a gap of a quarter of a second.
+        return [Span(99.0, 100.0, 102.0), Span(102.125, 102.25, 104.25)]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    (tmp_path / "trials.csv").write_text("number,config/mix_ratio\n0,0.5\n1,0.75\n")
+    return Told(tmp_path)
+
+
+def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
+    found = judge(told, Prices(train=0.001, forward=0.01), workers=1, passes=278)
+    # Two steps of 64 an epoch, with 64 and 192 mixed samples beside them; 20 images evaluated at each trial's end.
+    assert found.bound_s == pytest.approx(2 * 2 * (128 + 256) * 0.001 + 2 * 20 * 0.01)
+    assert found.wall_s == pytest.approx(4.25)
+    assert found.inside_s == pytest.approx(4.0)
+    assert found.busy == pytest.approx(2.0 / 2.125)
+    assert found.passes == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("price", "verdict"), [(0.0024, "met"), (0.0015, "not met")])
+def test_the_wall_is_judged(told: Told, price: float, verdict: str) -> None:
+    found = judge(told, Prices(train=price, forward=0.0), workers=1, passes=278)
+    assert [row.verdict for row in rows("digits_lt", found)] == [verdict, "not met", "met"]
+
+
+def test_memory_of_three_more_trials_is_held_against_three_bare_processes() -> None:
+    assert Memory(one=1000, four=1600, bare=400).ratio.median == 0.5
+
+
+def test_an_ended_process_has_no_memory() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert proportional_bytes(process.pid) == 0
+    assert proportional_bytes(os.getpid()) > 0
