@@ -199,15 +199,27 @@ def _unconfirmed(study: Study, table: pd.DataFrame) -> list[str]:
 
 
 def _importance(importances: Importances) -> list[str]:
-    if importances.frame.empty:
+    everyone = importances.of("all")
+    if everyone.empty:
         return []
-    first = importances.frame.iloc[0]
-    favoured = importances.frame.sort_values("fanova", ascending=False)["knob"].iloc[0]
-    agreed = "fANOVA agrees" if favoured == first["knob"] else f"fANOVA puts {favoured} first"
-    between = f"{percent(first['ped_anova_low'], decimals=0)} to {percent(first['ped_anova_high'], decimals=0)} %"
-    share = f"share {percent(first['ped_anova'], decimals=0)} %, 95 % bootstrap interval {between}"
-    ranking = f"By PED-ANOVA {first['knob']} matters most ({share})"
-    return [f"{ranking}; {agreed}.{unsettled(importances)}"]
+    above = everyone[everyone["above_chance"]]
+    if above.empty:
+        return [
+            f"No knob is shown to matter: of {len(everyone)} none is above chance, which random columns in the same "
+            f"forests set.{unsettled(importances)}"
+        ]
+    first = above.iloc[0]
+    between = f"{percent(first['permutation_low'], decimals=0)} to {percent(first['permutation_high'], decimals=0)} %"
+    cost = f"{percent(first['permutation'], decimals=0)} % of the variance, 95 % interval {between}"
+    rivals = {"PED-ANOVA": "ped_anova", "fANOVA": "fanova"}
+    firsts = {label: everyone.sort_values(name, ascending=False)["knob"].iloc[0] for label, name in rivals.items()}
+    dissent = [f"{label} puts {knob} first" for label, knob in firsts.items() if knob != first["knob"]]
+    agreed = listing(dissent) if dissent else f"{listing(list(firsts))} agree"
+    which = "only it is" if len(above) == 1 else f"{listing(list(above['knob']))} are"
+    return [
+        f"{first['knob']} matters most: shuffling it adds an error of {cost}; {which} above chance among "
+        f"{plural(len(everyone), 'knob')}. {agreed}.{unsettled(importances)}"
+    ]
 
 
 def unsettled(importances: Importances) -> str:

@@ -76,7 +76,7 @@ def _composed(study: Study, folder: Path) -> Report:
 def _compose(study: Study, folder: Path) -> Report:
     data = study.manifest["data"]
     writer = Writer(folder, stamp="Selected on test." if data.get("selected_on") == "test" else "")
-    ranked = importances(study.complete, study.knobs)
+    ranked = importances(study)
     found = find(study, ranked)
     sections = (
         confirmation_section(study, writer),

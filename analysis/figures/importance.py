@@ -1,26 +1,84 @@
-"""Which knobs matter: PED-ANOVA shares with bootstrap intervals, fANOVA beside them."""
+"""Which knobs matter: what shuffling costs, against chance; the shares of three other measures; the class groups."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import BLUE, ORANGE, canvas, place_legend
+from analysis.design import TARGETS
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canvas, place_legend
+
+_GROUPS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
+_SHARES = {
+    "ped_anova": ("PED-ANOVA", BLUE, "o", 0.2),
+    "mdi": ("impurity (MDI)", GREEN, "s", 0.0),
+    "fanova": ("fANOVA", ORANGE, "D", -0.2),
+}
 
 
-def draw_importance(frame: pd.DataFrame) -> Figure:
-    """Draw `importance.Importances.frame`, the most important knob on top."""
-    n_knobs = len(frame)
-    with canvas(5.2, 1.5 + 0.42 * n_knobs) as (figure, axes):
-        rows = np.arange(n_knobs)[::-1]
-        low, high = 100 * frame["ped_anova_low"], 100 * frame["ped_anova_high"]
-        axes.hlines(rows + 0.12, low, high, color=BLUE, lw=2, alpha=0.55)
-        axes.plot(100 * frame["ped_anova"], rows + 0.12, "o", color=BLUE, ms=7, label="PED-ANOVA (95 % interval)")
-        axes.plot(100 * frame["fanova"], rows - 0.12, "D", color=ORANGE, ms=6, label="fANOVA")
-        axes.set_yticks(rows, list(frame["knob"]))
-        axes.set_ylim(-0.6, n_knobs - 0.4)
+def draw_importance(frame: pd.DataFrame, *, floor: float) -> Figure:
+    """Draw the permutation importance of one target; knobs not above `floor` are hollow, in its grey zone."""
+    with canvas(5.2, 1.5 + 0.32 * len(frame)) as (figure, axes):
+        rows = _knob_rows(axes, frame)
+        axes.axvspan(min(0.0, 100 * float(frame["permutation_low"].min())), 100 * floor, color=PALE, label="chance")
+        axes.hlines(rows, 100 * frame["permutation_low"], 100 * frame["permutation_high"], color=BLUE, lw=2, alpha=0.5)
+        for above, label in ((True, "above chance"), (False, "not above chance")):
+            chosen = (frame["above_chance"] == above).to_numpy()
+            face = BLUE if above else "white"
+            axes.plot(100 * frame["permutation"][chosen], rows[chosen], "o", label=label, mfc=face, mec=BLUE, ms=7)
+        axes.set_xlabel("error added by shuffling the knob (% of the variance)")
+        place_legend(axes, columns=3)
+    return figure
+
+
+def draw_shares(frame: pd.DataFrame) -> Figure:
+    """Draw PED-ANOVA, MDI and fANOVA of one target; each adds up to 100 %."""
+    with canvas(5.2, 1.5 + 0.42 * len(frame)) as (figure, axes):
+        rows = _knob_rows(axes, frame)
+        for name, (label, colour, marker, shift) in _SHARES.items():
+            if f"{name}_low" in frame:
+                axes.hlines(
+                    rows + shift, 100 * frame[f"{name}_low"], 100 * frame[f"{name}_high"], color=colour, lw=2, alpha=0.5
+                )
+            axes.plot(100 * frame[name], rows + shift, marker, color=colour, ms=6, label=label)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of importance (%, adding up to 100)")
-        axes.grid(axis="x")
-        axes.tick_params(axis="y", length=0)
-        place_legend(axes, columns=2)
+        place_legend(axes, columns=3)
     return figure
+
+
+def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
+    """Draw permutation importances of every target beside each other, knobs in the order of the first target."""
+    shown = [target for target in TARGETS if target in floors]
+    first = frame[frame["target"] == shown[0]].reset_index(drop=True)
+    with canvas(5.2, 1.5 + 0.5 * len(first)) as (figure, axes):
+        rows = _knob_rows(axes, first)
+        for index, target in enumerate(shown):
+            colour, marker = _GROUPS[target]
+            part = frame[frame["target"] == target].set_index("knob").loc[first["knob"]]
+            height = rows + 0.3 - 0.6 * index / max(1, len(shown) - 1)
+            above = part["above_chance"].to_numpy()
+            axes.hlines(
+                height, 100 * part["permutation_low"], 100 * part["permutation_high"], color=colour, lw=1.5, alpha=0.4
+            )
+            values = 100 * part["permutation"].to_numpy()
+            axes.plot(values[above], height[above], marker, color=colour, ms=6, label=TARGETS[target])
+            axes.plot(values[~above], height[~above], marker, mec=colour, mfc="white", ms=5)
+            if not above.any():
+                axes.plot([], [], marker, mec=colour, mfc="white", ms=5, label=TARGETS[target])
+        axes.set_xlabel("error added by shuffling the knob (% of the variance)")
+        place_legend(axes, columns=4)
+    return figure
+
+
+def _knob_rows(axes: Axes, frame: pd.DataFrame) -> np.ndarray:
+    """Give each knob a row, the first on top."""
+    rows = np.arange(len(frame))[::-1].astype(float)
+    axes.set_yticks(rows, list(frame["knob"]))
+    axes.set_ylim(-0.6, len(frame) - 0.4)
+    axes.axvline(0, color=GREY, lw=0.8)
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    return rows

@@ -5,22 +5,21 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from analysis.document import Block, Gallery, Note, Paragraph, Picture, Section
-from analysis.figures.importance import draw_importance
+from analysis.document import Block, Gallery, Paragraph, Picture, Section
 from analysis.figures.pairs import draw_pair
-from analysis.findings import unsettled
-from analysis.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
+from analysis.importance import Importances
 from analysis.knobs import core_knobs, range_text, scale_text, unit_text
 from analysis.ladder import training_noise
+from analysis.sections.importance import importance_blocks
 from analysis.sensitivity import PairGrid, pair_grids
 from analysis.tables import Study
-from analysis.wording import listing, percent, plural
+from analysis.wording import percent, plural
 from analysis.writer import Writer
 
 
 def knobs_section(study: Study, importances: Importances, writer: Writer) -> Section:
     """Return the space's table, the importances and the pair heatmaps."""
-    blocks = chain([_space_table(study, writer)], _importance(importances, writer), _pairs(study, writer))
+    blocks = chain([_space_table(study, writer)], importance_blocks(importances, writer), _pairs(study, writer))
     return Section("knobs", "Which knobs matter", tuple(blocks))
 
 
@@ -54,32 +53,6 @@ def _space_table(study: Study, writer: Writer) -> Block:
 
 def _value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _importance(importances: Importances, writer: Writer) -> list[Block]:
-    frame = importances.frame
-    if frame.empty:
-        needed = f"{MIN_TRIALS} complete trials and two knobs that vary"
-        return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
-    left_out = (
-        f" Not ranked, because not every trial has them or they never vary: {listing(list(importances.unranked))}."
-        if importances.unranked
-        else ""
-    )
-    picture = writer.picture(
-        "importance",
-        draw_importance(frame),
-        frame,
-        alt=f"Importance of each knob; by PED-ANOVA the order is {', '.join(frame['knob'])}.",
-        caption=(
-            f"Importance for validation balanced accuracy from {importances.n_complete} complete trials: {PED_ANOVA}, "
-            f"with the 95 % percentile interval of {importances.n_bootstrap} bootstrap resamples of the trials, and "
-            f"{FANOVA}, computed once. The first asks what sets the best trials apart, the second what explains the "
-            f"variance of all; they may disagree.{left_out}"
-        ),
-    )
-    caveat = unsettled(importances).strip()
-    return [picture, Note(caveat)] if caveat else [picture]
 
 
 def _pairs(study: Study, writer: Writer) -> list[Block]:

@@ -63,6 +63,22 @@ def test_fewer_than_six_seeds_claim_nothing(simulated: Simulated, n_seeds: int) 
     assert "beats" not in " ".join(found.sentences)
 
 
+def _ranked(*above: str) -> Importances:
+    knobs = ["a", "b", "c"]
+    shares = {"permutation": [0.9, 0.1, 0.0], "permutation_low": [0.7, 0.0, 0.0], "permutation_high": [1.1, 0.2, 0.0]}
+    frame = pd.DataFrame({"target": "all", "knob": knobs, **shares, "ped_anova": [0.5, 0.4, 0.1]})
+    frame = frame.assign(fanova=[0.3, 0.6, 0.1], above_chance=frame["knob"].isin(above))
+    return Importances(frame, 60, 50, (), {"all": 0.05})
+
+
+def test_only_knobs_above_chance_are_said_to_matter(simulated: Simulated) -> None:
+    study = load_study(simulated(**SMALL))
+    told = " ".join(find(study, _ranked("a", "b")).sentences)
+    assert "a matters most: shuffling it adds an error of 90 % of the variance, 95 % interval 70 to 110 %" in told
+    assert "a and b are above chance among 3 knobs. fANOVA puts b first." in told
+    assert "No knob is shown to matter: of 3 none is above chance" in " ".join(find(study, _ranked()).sentences)
+
+
 def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simulated) -> None:
     assert "conditional on one training subset" in _find(simulated(**SMALL)).sentences[-1]
 

@@ -32,7 +32,7 @@ NASTY = (
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda trials, knobs: importances(trials, knobs, n_bootstrap=3))
+    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
 
 
 @pytest.fixture
