@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Every process of one command, Ray's included, carries this in its environment.
 _MARK = "CCKD_COMMAND"
-#: How Ray names the process of an actor that runs trials, in its command line.
-_TRIAL_WORKER = b"ray::CckdTrial"
+#: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.
+_TRIAL_WORKER = (b"ray::CckdTrial", b"ray::ResourceTrainable")
 
 
 def fresh_data_root(data_root: Path, folder: Path) -> Path:
@@ -73,7 +73,7 @@ class Command:
         """What Ctrl-C does: SIGINT to the whole foreground group."""
         os.killpg(self._process.pid, signal.SIGINT)
 
-    def kill(self, patience_s: float = 15.0) -> int:
+    def kill(self, patience_s: float = 30.0) -> int:
         """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.
 
         Those are killed too, so that nothing of one test runs into the next.
