@@ -14,6 +14,7 @@ from analysis.render import to_html, to_markdown
 from analysis.search_history import state_counts
 from analysis.sections.classes import classes_section
 from analysis.sections.confirmation import confirmation_section
+from analysis.sections.health import health_section
 from analysis.sections.knobs import knobs_section
 from analysis.sections.provenance import provenance_section
 from analysis.sections.recommendation import recommendation_section
@@ -84,6 +85,7 @@ def _compose(study: Study, folder: Path) -> Report:
         knobs_section(study, ranked, writer),
         recommendation_section(study, writer),
         search_section(study, writer),
+        health_section(study, writer),
         teacher_section(study, writer),
         provenance_section(study, writer),
     )

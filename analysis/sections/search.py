@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.document import Block, Paragraph, Section
 from analysis.figures.history import draw_history
-from analysis.search_history import failure_causes, history, pruned_at, state_counts
+from analysis.search_history import history, pruned_at, state_counts
 from analysis.tables import Study
 from analysis.wording import listing, percent, plural
 from analysis.writer import Writer
@@ -36,10 +36,6 @@ def search_section(study: Study, writer: Writer) -> Section:
     if stopped:
         told = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
         blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {told}."))
-    blocks += [
-        Paragraph(f"Failed: {cause} ({plural(len(numbers), 'trial')}: {', '.join(map(str, numbers))}).")
-        for cause, numbers in failure_causes(study)
-    ]
     return Section("search", "How the search went", tuple(blocks))
 
 

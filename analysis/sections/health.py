@@ -1,0 +1,247 @@
+"""Whether the search can be trusted, and what twenty more trials would most likely bring."""
+
+from math import isfinite
+
+import numpy as np
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from analysis.document import Block, Note, Paragraph, Section
+from analysis.figures.health import draw_convergence
+from analysis.health import (
+    EDGE,
+    KNOB_CELLS,
+    NEXT,
+    WEAK_RANK,
+    Outlook,
+    coverage,
+    edges,
+    expected_best,
+    outlook,
+    pair_coverage,
+    rung_ranks,
+)
+from analysis.knobs import core_knobs
+from analysis.ladder import training_noise
+from analysis.search_history import failure_causes, state_counts
+from analysis.tables import Study
+from analysis.wording import MISSING, listing, percent, plural
+from analysis.writer import Writer
+
+_FEW_TRIALS = 4
+_FEW_RANKED = 10
+
+
+def health_section(study: Study, writer: Writer) -> Section:
+    """Return the answers in sentences, then the tables and the figure they rest on."""
+    title = "Study health"
+    complete = _finite(study)
+    if not complete:
+        lead = "Nothing can be said of a search without a complete trial."
+        return Section("health", title, (Paragraph(lead), *_failures(study, writer)))
+    blocks: list[Block] = [
+        *_covered(study, complete, writer),
+        *_on_edges(study, complete, writer),
+        *_rungs(complete, writer),
+        *_converged(study, complete, writer),
+        *_failures(study, writer),
+    ]
+    return Section("health", title, tuple(blocks))
+
+
+def _finite(study: Study) -> list[FrozenTrial]:
+    """The complete trials, but for values that no accuracy can have: a folder may come from anywhere."""
+    return [trial for trial in study.complete if trial.value is not None and isfinite(trial.value)]
+
+
+def _covered(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+    table, pairs = coverage(complete, study.knobs), pair_coverage(complete, core_knobs(study.knobs))
+    least = table.sort_values("covered", kind="stable").iloc[0]
+    said = (
+        f"Was the space covered? The {plural(len(complete), 'complete trial')} reach "
+        f"{_whole(table['covered'].mean())} % of the cells of a knob on average, "
+        f"least of {least['knob']} ({_whole(least['covered'])} %)"
+    )
+    shown = writer.table(
+        "coverage",
+        table,
+        columns=("knob", "complete trials with it", "cells", "cells with a trial (%)", "widest gap (% of range)"),
+        rows=[
+            (row["knob"], str(row["n"]), str(row["cells"]), _whole(row["covered"]), _whole(row["largest_gap"]))
+            for row in table.to_dict("records")
+        ],
+        caption=(
+            f"How much of each knob's range was tried: up to {KNOB_CELLS} equal cells on its own scale, or one a "
+            "choice. A knob that exists only under a condition has fewer trials."
+        ),
+    )
+    if pairs.empty:
+        return [Paragraph(f"{said}."), shown]
+    said += f"; of the cells of a pair of core knobs {_whole(pairs['covered'].mean())} % hold a trial."
+    of_pairs = writer.table(
+        "coverage_pairs",
+        pairs,
+        columns=("pair", "complete trials with both", "cells", "cells with a trial (%)"),
+        rows=[
+            (f"{row['x']}, {row['y']}", str(row["n"]), str(row["cells"]), _whole(row["covered"]))
+            for row in pairs.to_dict("records")
+        ],
+        caption="The same for pairs of core knobs, on cells that would hold about two trials each.",
+    )
+    return [Paragraph(said), shown, of_pairs]
+
+
+def _on_edges(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+    table = edges(complete, study.knobs, study.best)
+    if table.empty:
+        return []
+    places = table.to_dict("records")
+    rows = [
+        (
+            row["knob"],
+            f"{row['value']:.4g}",
+            _whole(row["position"]),
+            row["edge"] or MISSING,
+            _whole(row["leading_on_edge"]),
+        )
+        for row in places
+    ]
+    shown = writer.table(
+        "edges",
+        table,
+        columns=("knob", "best", "place in the range (%)", "edge", "leading trials there (%)"),
+        rows=rows,
+        caption=(
+            "Where the best trial stands in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
+            f"on its own scale. The outer {_whole(EDGE)} % count as an edge; the leading trials are the best tenth "
+            "of the complete ones, at least five."
+        ),
+    )
+    told = [f"{row['knob']} = {row['value']:.4g}, its {row['edge']} end" for row in places if row["edge"]]
+    if not told:
+        return [Paragraph("Did the best sit on an edge? No, of no knob."), shown]
+    advice = "Where the leading trials agree, the optimum may lie outside the searched range: widen it."
+    return [Note(f"Did the best sit on an edge? Yes: {listing(told)}. {advice}"), shown]
+
+
+def _rungs(complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+    table = rung_ranks(complete)
+    if table.empty:
+        return [Paragraph("Did early rungs rank like the end? No trial was evaluated before its last epoch.")]
+    rows = [
+        (str(row["epoch"]), str(row["n"]), _rank(row["spearman"]), f"{_rank(row['low'])} to {_rank(row['high'])}")
+        for row in table.to_dict("records")
+    ]
+    shown = writer.table(
+        "rung_ranks",
+        table,
+        columns=("rung (epoch)", "trials", "rank correlation", "95 % bootstrap interval"),
+        rows=rows,
+        caption=(
+            "Spearman's rank correlation of validation balanced accuracy at each rung with that at the end, over the "
+            "complete trials. Trials that were pruned there are missing, which lowers it: the worst are gone."
+        ),
+    )
+    first = table.iloc[0]
+    if np.isnan(first["spearman"]):
+        return [Paragraph("Did early rungs rank like the end? Too few trials with both values to say."), shown]
+    said = (
+        f"Did early rungs rank like the end? The first, at epoch {first['epoch']:.0f}, has a rank correlation of "
+        f"{first['spearman']:.2f} with the end ({plural(int(first['n']), 'trial')})"
+    )
+    weak = table.loc[table["spearman"] < WEAK_RANK, "epoch"].tolist()
+    if not weak:
+        return [Paragraph(f"{said}."), shown]
+    warning = f"Below {WEAK_RANK} at {_epochs(weak)}: pruning there is close to chance."
+    few = f" So few trials cannot settle it (fewer than {_FEW_RANKED})." if first["n"] < _FEW_RANKED else ""
+    return [Note(f"{said}. {warning}{few}"), shown]
+
+
+def _converged(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+    values = [float(trial.value) for trial in complete if trial.value is not None]
+    if len(values) < _FEW_TRIALS:
+        return [Paragraph(f"Did the study converge? {plural(len(values), 'complete trial')} cannot tell.")]
+    best = np.maximum.accumulate(values)
+    random = expected_best(values)
+    table = pd.DataFrame({"n_complete": range(1, len(values) + 1), "best_so_far": best, "best_in_random_order": random})
+    last = min(NEXT, len(values) - 1)
+    came = _ago(len(values) - 1 - int(np.argmax(values)))
+    gained, in_random_order = (_raised(curve[-1] - curve[-1 - last]) for curve in (best, random))
+    said = (
+        f"Did the study converge? The highest single value came {came}; the last {last} complete trials raised it by "
+        f"{gained} points, and would have by {in_random_order} on average in random order."
+    )
+    return [
+        Paragraph(said),
+        Paragraph(_next(outlook(study.trials), training_noise(study))),
+        writer.picture(
+            "convergence",
+            draw_convergence(table),
+            table,
+            alt=f"Best validation balanced accuracy after each of {len(values)} complete trials; {said}",
+            caption=(
+                "The highest single validation value after each complete trial, and its mean over all orders of the "
+                "same trials. A curve that is flat at its end promises little from more trials of the same kind."
+            ),
+        ),
+    ]
+
+
+def _ago(since: int) -> str:
+    return "with the last complete trial" if since == 0 else f"{plural(since, 'complete trial')} before the end"
+
+
+def _raised(gain: float) -> str:
+    return percent(max(float(gain), 0.0), decimals=2)
+
+
+def _next(found: Outlook, noise: float) -> str:
+    if np.isnan(found.mean):
+        return f"What would the next {found.n} trials bring? Too few complete trials to say."
+    within = (
+        f" Training one configuration again moves this number by an sd of {percent(noise, decimals=2)} points, so a "
+        "smaller gain is no gain."
+        if noise == noise
+        else ""
+    )
+    return (
+        f"What would the next {found.n} trials most likely bring? {percent(found.mean, decimals=2)} points on average "
+        f"over the best single value, at most {percent(found.high, decimals=2)} in 95 of 100 cases, nothing at all in "
+        f"{percent(1 - found.chance, decimals=0)} of 100, if they are like the last {found.n_seen} that ended "
+        f"(smoothed bootstrap; a sampler that goes on learning may do better).{within}"
+    )
+
+
+def _failures(study: Study, writer: Writer) -> list[Block]:
+    counts, causes = state_counts(study), failure_causes(study)
+    if not causes:
+        return [Paragraph(f"What failed? Nothing of {plural(len(study.trials), 'trial')}.")]
+    raw = [(cause, len(numbers), " ".join(map(str, numbers))) for cause, numbers in causes]
+    return [
+        Paragraph(f"What failed? {counts['FAIL']} of {plural(len(study.trials), 'trial')}, by these causes."),
+        writer.table(
+            "failures",
+            pd.DataFrame(raw, columns=["cause", "n", "trials"]),
+            columns=("trials", "number", "cause"),
+            rows=[(str(n), _numbers(numbers), cause) for cause, n, numbers in raw],
+            caption="Failed trials by cause. They count towards the total and in no table or figure of values.",
+            wordy=True,
+        ),
+    ]
+
+
+def _numbers(listed: str) -> str:
+    numbers = listed.split()
+    return ", ".join(numbers[:8]) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+
+
+def _epochs(epochs: list[int]) -> str:
+    return f"epoch{'s' * (len(epochs) > 1)} {listing([str(epoch) for epoch in epochs])}"
+
+
+def _whole(fraction: float) -> str:
+    return percent(fraction, decimals=0)
+
+
+def _rank(value: float) -> str:
+    return MISSING if np.isnan(value) else f"{value:.2f}"
