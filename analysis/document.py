@@ -1,6 +1,8 @@
 """A report as plain data: sections of paragraphs, notes, tables, pictures and code; both outputs are drawn from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,23 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-Block = Paragraph | Note | Code | Table | Picture | Gallery
+@dataclass(frozen=True)
+class Interactive:
+    """A figure drawn in the page by plotly.js from `figure` (data and layout); Markdown has its caption and numbers.
+
+    `brush` lets a box over an axis keep the lines that pass through it; `width_px` is the least width it is legible at.
+    """
+
+    figure: Mapping[str, Any]
+    alt: str
+    caption: str
+    csv: str
+    height_px: int
+    width_px: int
+    brush: bool = False
+
+
+Block = Paragraph | Note | Code | Table | Picture | Gallery | Interactive
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,36 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.document import Code, Gallery, Note, Paragraph, Picture, Report, Table
+from analysis.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, Table
+from analysis.scripts import packed_library, page_script, plain_json, policy
 from analysis.wording import printable
 
-_KINDS = {Paragraph: "paragraph", Note: "note", Code: "code", Table: "table", Picture: "picture", Gallery: "gallery"}
+_KINDS = {
+    Paragraph: "paragraph",
+    Note: "note",
+    Code: "code",
+    Table: "table",
+    Picture: "picture",
+    Gallery: "gallery",
+    Interactive: "interactive",
+}
 
 #: Characters that mean something in Markdown or in the HTML it may hold.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 def to_html(report: Report, folder: Path) -> str:
-    """Return the page with every picture of `folder` inside it; all text is escaped."""
+    """Return the page with every picture of `folder` and every script inside it; all text is escaped."""
     environment = _environment(autoescape=True)
     environment.filters["data_uri"] = partial(_data_uri, folder)
-    return environment.get_template("report.html.j2").render(report=report)
+    environment.filters["plain_json"] = plain_json
+    drawn = any(isinstance(block, Interactive) for section in report.sections for block in section.blocks)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        policy=policy(with_library=drawn),
+        script=page_script(),
+        library=packed_library() if drawn else "",
+    )
 
 
 def to_markdown(report: Report) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from analysis.document import Report
 from analysis.findings import find
 from analysis.importance import importances
-from analysis.ladder import BEST, scores, unit_values
+from analysis.ladder import BEST, ladder, scores, unit_values
+from analysis.latex import ladder_table
 from analysis.publish import published
 from analysis.render import to_html, to_markdown
 from analysis.search_history import state_counts
@@ -59,11 +60,17 @@ def build_report(folder: Path) -> Path:
     try:
         with published(folder / REPORT) as building:
             report = _composed(study, building)
+            _write_latex(study, building)
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
         raise StudyFolderError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return (folder / REPORT / _PAGE).resolve()
+
+
+def _write_latex(study: Study, folder: Path) -> None:
+    if rows := ladder(study):
+        (folder / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
 
 
 def _composed(study: Study, folder: Path) -> Report:

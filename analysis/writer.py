@@ -1,7 +1,7 @@
 """Files beside the page: every figure with its numbers as CSV, every table with its raw values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.document import Picture, Table
+from analysis.document import Interactive, Picture, Table
 from analysis.figures.style import save
 
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -18,15 +18,32 @@ _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes figures/*.png and tables/*.csv under `folder`; `stamp` is added to the caption of every result."""
+    """Writes figures (PNG and SVG) and tables/*.csv under `folder`; `stamp` is added to every result's caption."""
 
     folder: Path
     stamp: str = ""
 
     def picture(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, caption: str) -> Picture:
         """Save a figure and its numbers under one name."""
-        save(figure, self._path("figures", f"{name}.png"))
+        for kind in ("png", "svg"):
+            save(figure, self._path("figures", f"{name}.{kind}"))
         return Picture(f"figures/{name}.png", alt, self._stamped(caption), self._csv(name, numbers))
+
+    def interactive(
+        self,
+        name: str,
+        figure: Mapping[str, Any],
+        numbers: pd.DataFrame,
+        *,
+        alt: str,
+        caption: str,
+        height_px: int,
+        width_px: int,
+        brush: bool = False,
+    ) -> Interactive:
+        """Save the numbers of a figure that the page draws itself."""
+        csv = self._csv(name, numbers)
+        return Interactive(figure, alt, self._stamped(caption), csv, height_px, width_px, brush)
 
     def table(
         self,

@@ -45,10 +45,12 @@ def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG without a time stamp, so that the same numbers give the same file."""
+    """Write a PNG or an SVG without a time stamp, so that the same numbers give the same file."""
+    metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
     # The theme again: text is laid out when it is drawn, not when it is placed.
-    with mpl.rc_context(_theme()):
-        figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    with mpl.rc_context(_theme() | {"svg.hashsalt": path.stem}):
+        figure.savefig(path, dpi=_DPI, metadata=metadata)
+    figure.set_layout_engine("none")  # it is laid out: the next format need not do it again
 
 
 def class_label(name: str, class_id: int) -> str:

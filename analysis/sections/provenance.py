@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.document import Code, Section
+from analysis.document import Code, Paragraph, Section
 from analysis.tables import Study
 from analysis.wording import listing, percent
 from analysis.writer import Writer
@@ -23,7 +23,12 @@ def provenance_section(study: Study, writer: Writer) -> Section:
         wordy=True,
         caption="What was run and on what.",
     )
-    return Section("provenance", "Provenance", (Code("The command", str(manifest.get("command", ""))), table))
+    command = Code("The command", str(manifest.get("command", "")))
+    files = Paragraph(
+        "Beside this page: report.md; figures/ as PNG and SVG; tables/ as CSV, the numbers of every figure among them"
+        f"{', and the ladder as LaTeX (ladder.tex)' if len(study.confirm) else ''}."
+    )
+    return Section("provenance", "Provenance", (command, table, files))
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,13 +1,18 @@
 """How the search went: its history, and what became of every trial."""
 
+from math import isfinite
+
 import pandas as pd
 
 from analysis.document import Block, Paragraph, Section
 from analysis.figures.history import draw_history
+from analysis.interactive import MOST_LINES, history_lines, parallel_coordinates
 from analysis.search_history import history, pruned_at, state_counts
 from analysis.tables import Study
 from analysis.wording import listing, percent, plural
 from analysis.writer import Writer
+
+_FEWEST_LINES = 3
 
 
 def search_section(study: Study, writer: Writer) -> Section:
@@ -31,12 +36,49 @@ def search_section(study: Study, writer: Writer) -> Section:
                 ),
             )
         )
+    if len(study.trials) > 1 and table["value"].notna().any():
+        blocks += _asked(study, table, writer)
     blocks.append(_states(study, writer))
     stopped = pruned_at(study)
     if stopped:
         told = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
         blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {told}."))
     return Section("search", "How the search went", tuple(blocks))
+
+
+def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:
+    """The figures a reader can ask: which trial is which, and what the good ones have in common."""
+    params = pd.DataFrame([{"number": trial.number, **trial.params} for trial in study.trials])
+    numbers = table[["number", "state", "value"]].merge(params, on="number")
+    hover = writer.interactive(
+        "trials",
+        history_lines(study.trials),
+        numbers,
+        alt=f"Last validation balanced accuracy of {plural(len(study.trials), 'trial')}, with each configuration.",
+        caption="The same trials to point at: state, value and configuration of each. Drag to enlarge a part.",
+        height_px=380,
+        width_px=340,
+    )
+    shown = [trial for trial in study.complete if trial.value is not None and isfinite(trial.value)]
+    if len(shown) < _FEWEST_LINES:
+        return [hover]
+    names = [knob.name for knob in study.knobs]
+    left_out = f" The best {MOST_LINES} of {len(shown)} are drawn." if len(shown) > MOST_LINES else ""
+    lines = writer.interactive(
+        "parallel",
+        parallel_coordinates(shown, study.knobs),
+        numbers[numbers["state"] == "COMPLETE"],
+        alt=f"Parallel coordinates of {plural(len(shown), 'complete trial')}: {', '.join(names)}.",
+        caption=(
+            "A line is a complete trial, from yellow-green (high rank) to violet (low). Every axis has the knob's own "
+            "scale and range; a choice has a place each. Drag a box over an axis to keep the trials that pass through "
+            f"it, over several to combine them; double-click to start again.{left_out}"
+        ),
+        height_px=420,
+        width_px=max(340, 84 * (len(study.knobs) + 1)),
+        brush=True,
+    )
+    return [hover, lines]
 
 
 def _states(study: Study, writer: Writer) -> Block:
