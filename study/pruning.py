@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from study.error_text import last_error
+from study.causes import cause_of
 from study.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def _cause(trial: Trial) -> str:
     # Ray has written the exception into the driver's own staging folder just before it calls us; its public
     # accessors look in storage_path, where the file arrives later. The text, not the pickle that lies beside it: a
     # pickle would be believed whatever it is.
-    return last_error(Path(trial.error_file).read_text())
+    return cause_of(Path(trial.error_file).read_text())

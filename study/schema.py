@@ -24,7 +24,7 @@ LOSS_PREFIX = "loss_"
 TRIALS_HEAD = {
     "number": "Optuna trial number, from 0.",
     "state": "COMPLETE, PRUNED, FAIL, or RUNNING while the study runs.",
-    "cause": "Why a trial failed, one line; empty otherwise.",
+    "cause": "Why a trial failed, one line `<kind>: <what>` (kinds: study/causes.py); empty otherwise.",
 }
 TRIALS_TAIL = {
     "epochs": "Epochs trained.",

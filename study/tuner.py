@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.cluster import ClusterError, connect
+from study.memory_kills import surviving_memory_kills
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -123,7 +124,8 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with surviving_memory_kills():
+            tuner.fit()
     finally:
         # Tune leaves its own SIGINT handler behind, which would swallow the next Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)

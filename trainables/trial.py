@@ -17,7 +17,7 @@ from torch import nn
 
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import ConfigError, NonFiniteLossError
+from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.export import export_model
 from trainables.cckd.rungs import rungs
 from trainables.cckd.trainer import Trainer
@@ -80,7 +80,7 @@ class CckdTrial(Trainable):
         try:
             self._train_leg()
         except NonFiniteLossError as error:
-            return self._leg(done=True, cause=f"NonFiniteLossError: {error}")
+            return self._leg(done=True, cause=f"{NON_FINITE_LOSS}: {error}")
         self._trainer.save(self._shelf.workplace(self._run, self._part))
         self._shelf.publish(self._run, self._part)
         if not self._trainer.done:
@@ -108,7 +108,7 @@ class CckdTrial(Trainable):
             if furthest is not None:
                 self._trainer.restore(furthest)
         except ConfigError as error:
-            self._fault = f"ConfigError: {'; '.join(error.faults)}"
+            self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
 
     def _shared_teacher(self, state: TeacherState) -> nn.Module:
         """The teacher of `forward` targets, kept from trial to trial on weights that the node's processes share."""

@@ -117,7 +117,7 @@ def test_a_crash_that_ray_gives_up_is_filed_with_the_cause_the_scheduler_heard(a
     scheduler.on_trial_error(None, trial)
     searcher.on_trial_complete("a", error=True)
     (row,) = ledger.rows()
-    assert (row.state, row.cause, row.attempts) == ("FAIL", "OSError: disk full", 1)
+    assert (row.state, row.cause, row.attempts) == ("FAIL", "exception: OSError: disk full", 1)
 
 
 def test_a_crash_that_ray_retries_is_a_new_attempt_of_the_same_trial(adapters, ledger, tmp_path) -> None:

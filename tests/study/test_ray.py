@@ -98,7 +98,7 @@ def test_ray_runs_a_search_to_its_total_and_a_second_driver_extends_it(
 
     assert [row.number for row in rows] == list(range(12))
     assert {row.number for row in rows if row.state == "FAIL"} == {2, 3}
-    assert rows[2].cause == "ValueError: always wrong"
+    assert rows[2].cause == "exception: ValueError: always wrong"
     assert rows[3].cause == "loss term 'sup' became nan"
     assert rows[11].state == "PRUNED"
     assert len(rows[11].records) < 4

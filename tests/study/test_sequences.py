@@ -123,7 +123,7 @@ class Sequences(RuleBasedStateMachine):
         self._end(name, "COMPLETE", result)
 
     @precondition(lambda self: self.slots)
-    @rule(data=st.data(), cause=st.sampled_from(["loss became nan", "ConfigError: no"]))
+    @rule(data=st.data(), cause=st.sampled_from(["non-finite loss: it", "bad configuration: no"]))
     def fault(self, data, cause: str) -> None:
         name, _, _ = self._one(data)
         self._end(name, "FAIL", _result([], done=True, cause=cause), cause)
@@ -152,7 +152,7 @@ class Sequences(RuleBasedStateMachine):
     def crash_for_good(self, data) -> None:
         name, trial, _ = self._one(data)
         self.scheduler.on_trial_error(None, trial)
-        self._end(name, "FAIL", None, "OSError: lost")
+        self._end(name, "FAIL", None, "exception: OSError: lost")
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data())

@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_is_passed_over(start: Start, whole, tmp_path: Path
 def test_a_non_finite_loss_is_reported_with_its_term_and_not_raised(start: Start) -> None:
     legs = _run(start(lr=1e30))
     assert legs[-1]["done"]
-    assert "NonFiniteLossError: loss term '" in legs[-1]["cause"]
+    assert "non-finite loss: loss term '" in legs[-1]["cause"]
     assert "epoch" in legs[-1]["cause"]
 
 
@@ -154,7 +154,7 @@ def test_a_non_finite_loss_is_reported_with_its_term_and_not_raised(start: Start
 def test_a_configuration_no_trial_accepts_is_reported_with_its_cause(start: Start, changes, named: str) -> None:
     (leg,) = _run(start(**changes))
     assert (leg["records"], leg["done"]) == ([], True)
-    assert leg["cause"].startswith("ConfigError: ")
+    assert leg["cause"].startswith("bad configuration: ")
     assert named in leg["cause"]
 
 

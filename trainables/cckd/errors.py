@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+#: How the cause of a trial begins that would fail again, as it stands in trials.csv; study/causes.py has the others.
+NON_FINITE_LOSS, BAD_CONFIGURATION = "non-finite loss", "bad configuration"
+
 
 class UsageError(ValueError):
     """Bad input from a user: `faults` holds one sentence per fault (rule, value received, valid choices)."""
