@@ -29,7 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = parser.add_argument_group("what is studied")
-    what.add_argument("--space", default="acckd_full", metavar="NAME", help="search space (default: %(default)s)")
+    what.add_argument(
+        "--space",
+        default="acckd_full",
+        metavar="S",
+        help="search space: a name, a FILE.yaml or module:ATTRIBUTE (default: %(default)s)",
+    )
     what.add_argument(
         "--data",
         metavar="NAME[:key=value,...]",
