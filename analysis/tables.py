@@ -102,9 +102,17 @@ class Study:
         """The trial that stands for the search: best1 where it is chosen, else the highest single value on D_val."""
         chosen = self.manifest.get("confirm_entries", {}).get("best1")
         first = next(iter(self.chosen_from), None)
-        number = chosen["trial"] if chosen else first and first.trial
+        number = chosen["trial"] if chosen else self.manifest.get("chosen_trial", first and first.trial)
         found = (trial for trial in self.complete if trial.number == number)
-        return next(found, self.luckiest)
+        return next(found, self._best_within_guards or self.luckiest)
+
+    @property
+    def _best_within_guards(self) -> FrozenTrial | None:
+        keeping = (
+            set(self.measured.index[self.measured["keeps_guards"] == 1]) if "keeps_guards" in self.measured else ()
+        )
+        within = [trial for trial in self.complete if trial.number in keeping]
+        return max(within, key=lambda trial: (trial.value, -trial.number), default=None)
 
     @property
     def luckiest(self) -> FrozenTrial | None:

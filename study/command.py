@@ -117,6 +117,15 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="R",
         help="cuts of the long tail to confirm on, the study's own among them (default: %(default)s)",
     )
+    how.add_argument(
+        "--guard",
+        action="append",
+        default=[],
+        metavar="GROUP=POINTS",
+        dest="guards",
+        help="most points of recall on D_val that GROUP (all, many, medium, few) may lose to the reference point, e.g. "
+        "many=1; may be repeated",
+    )
     how.add_argument("--seed", default="0", metavar="N", help="study seed (default: %(default)s)")
 
     where = parser.add_argument_group("where it runs")

@@ -27,6 +27,7 @@ from study.pruners import PROTECTED, make_pruner
 from study.record_tables import RecordTables
 from study.samplers import check_sampler, kind_of, make_sampler
 from study.schema import STUDY_NAME
+from study.seen import SeeingSampler
 from study.settings import SearchSettings
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord
@@ -86,7 +87,9 @@ class Ledger(LedgerReading):
                 with self._database.together():
                     self._study.set_user_attr("settings", self.settings.to_json())
                     self._seal()
-            self._study.pruner = make_pruner(self.settings)
+            # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
+            # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
+            self._pruner = make_pruner(self.settings)
         except BaseException:
             self._database.close()
             raise
@@ -122,7 +125,8 @@ class Ledger(LedgerReading):
     def ask(self, seed_of: SeedOf) -> Suggestion:
         """Choose the next trial."""
         number = self.n_asked
-        self._study.sampler = make_sampler(self.space, self.settings, number)
+        sampler = make_sampler(self.space, self.settings, number)
+        self._study.sampler = SeeingSampler(sampler, self._seen) if self.settings.guards else sampler
         trial = self._study.ask()
         assert trial.number == number, "somebody else writes to this study"
         params, kind = self.space.suggest(trial), kind_of(self.settings, number)
@@ -178,7 +182,7 @@ class Ledger(LedgerReading):
         trial = self._trial(number)
         if epoch not in trial.intermediate_values or epoch >= self.settings.epochs:
             return False
-        verdict = self._study.pruner.prune(self._study, trial)
+        verdict = self._pruner.prune(self._study, trial)
         return verdict and kind_of(self.settings, number) not in PROTECTED
 
     @_whole

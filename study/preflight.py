@@ -14,6 +14,7 @@ from study.cluster import address_fault
 from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
 from study.flags import check_device, read_gpus, read_numbers, read_overrides
+from study.guards import classes_of, read_guards
 from study.own_space import corner_points, read_space, shared_settings
 from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
@@ -110,6 +111,9 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     overrides = shared_settings(space) | read_overrides(args.overrides, space, faults)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
+    guards = read_guards(args.guards, faults)
+    if guards and args.sampler == "grid":
+        faults.add("--guard compares with the reference point, which --sampler grid does not try; choose another")
     folder = study_folder(args, space.name if space else "study", data_name, faults)
     check_device(args, numbers["gpus_per_trial"], faults)
     if wrong := address_fault(args.address):
@@ -125,7 +129,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
-    plan = _plan(args, numbers, space, spec, teacher, overrides)
+    plan = replace(_plan(args, numbers, space, spec, teacher, overrides), guards=guards)
     _check_settings(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, spec, args)
@@ -137,6 +141,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
     choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
+    for group in guards:
+        classes_of(group, data.groups.to_dict(), "--guard")  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
     return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data))
 

@@ -15,6 +15,7 @@ from study.command import resume_command
 from study.cuts import with_cuts
 from study.drive import drive, finish
 from study.faults import complain
+from study.guards import Guard, classes_of
 from study.ledger import Ledger
 from study.manifest import checked_again, first_manifest, now
 from study.phase import Study, StudyFailed, StudyInterrupted
@@ -79,7 +80,7 @@ def _resume_command(study: Study) -> str:
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    plan = checked.plan
+    plan, groups = checked.plan, checked.data.groups.to_dict()
     settings = SearchSettings(
         sampler=plan.sampler,
         pruner=plan.pruner,
@@ -88,6 +89,9 @@ def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
         study_seed=plan.seed,
         epochs=plan.epochs,
         rungs=rungs(plan.epochs),
+        guards=tuple(
+            Guard(group, points, classes_of(group, groups, "--guard")) for group, points in plan.guards.items()
+        ),
     )
     return Ledger.create(store.database, checked.space, settings)
 
