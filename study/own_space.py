@@ -1,9 +1,6 @@
 """The space that `--space` names: one of ours, a YAML file, or a SearchSpace object in a module of the user's."""
 
-import importlib
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from optuna.distributions import CategoricalDistribution
@@ -11,6 +8,7 @@ from optuna.distributions import CategoricalDistribution
 from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.from_file import read_draft
 from search_spaces.space import KnobValue
+from study.own_module import imported_space
 from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.methods import METHODS
@@ -98,33 +96,12 @@ def _from_file(path: Path) -> SearchSpace:
 
 
 def _from_module(text: str) -> SearchSpace:
-    module, _, attribute = text.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-        raise SpaceError(f"--space module:ATTRIBUTE must name a Python module and an attribute of it; got {text!r}")
-    try:
-        with _current_folder_first():
-            found = getattr(importlib.import_module(module), attribute, None)
-    except SpaceError as error:
-        raise SpaceError([f"{module}: {fault}" for fault in error.faults]) from error
-    except Exception as error:  # the module is the user's own and may fail in any way
-        raise SpaceError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
-    if not isinstance(found, SearchSpace):
-        raise SpaceError(f"{text} must be a SearchSpace; got {type(found).__name__}")
+    found = imported_space(text)
     names = [knob.name for knob in found.tunable]
     faults = method_faults(found.method, names, found.tunable, found.fixed)
     if faults:
         raise SpaceError([f"{text}: {fault}" for fault in faults])
     return found
-
-
-@contextmanager
-def _current_folder_first() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _takes(method: str) -> list[str]:
