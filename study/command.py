@@ -118,6 +118,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="cuts of the long tail to confirm on, the study's own among them (default: %(default)s)",
     )
     how.add_argument(
+        "--warm-start",
+        metavar="DIR",
+        help="study folder whose complete trials the sampler learns from (same data, objective and knobs); they do not "
+        "count as trials of this one (default: none)",
+    )
+    how.add_argument(
         "--guard",
         action="append",
         default=[],

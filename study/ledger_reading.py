@@ -3,19 +3,24 @@
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from search_spaces.space import SearchSpace
 from study.ledger_rows import Finalist, TrialRow, finalists, trial_row, val_counts
 from study.mirror import MirroredStorage
 from study.record_tables import ConfirmRun, RecordTables, SelectionRun
 from study.samplers import kind_of
 from study.seen import constrained
 from study.settings import SearchSettings
+from study.warm_start import Evidence
+from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
 
 class LedgerReading:
     """The half of the ledger that changes nothing; whoever opens the search sets the attributes."""
 
+    space: SearchSpace
     settings: SearchSettings
+    _evidence: tuple[Evidence, ...]
     _study: Study
     _storage: MirroredStorage
     _records: RecordTables
@@ -97,9 +102,10 @@ class LedgerReading:
         return [guard.excess([val_counts(trial)], [reference]) for guard in self.settings.guards]
 
     def _seen(self) -> list[FrozenTrial]:
-        """The trials as a sampler sees them: with the guards as constraints."""
+        """The trials as a sampler sees them: with the evidence, and with the guards as constraints."""
         reference = self._reference()
-        found = [(trial, self._excesses(trial, reference)) for trial in self._trials()]
+        known = [trial.trial(self.space, [balanced_accuracy(trial.val)]) for trial in self._evidence]
+        found = [(trial, self._excesses(trial, reference)) for trial in (*self._trials(), *known)]
         return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in found]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:

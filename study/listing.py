@@ -68,6 +68,7 @@ def dry_run(checked: Checked) -> str:
         *teacher_lines(checked),
         f"student   {plan.student}, {plan.epochs} epochs",
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
+        *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         *estimate_lines(checked),

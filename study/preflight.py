@@ -19,6 +19,7 @@ from study.own_space import corner_points, read_space, shared_settings
 from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
 from study.samplers import grid_size
+from study.warm_start import LEARNERS, WarmStart, read_warm_start
 from study.watched_load import watched_load
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import (
@@ -57,6 +58,7 @@ class Checked:
     folder: Path
     embeddings: ClassEmbeddings | None = None
     cuts: tuple[str, ...] = ()
+    warm: WarmStart | None = None
 
     def sha256_of(self, subset: str) -> str:
         """What the teacher's features of a set are filed under: D_val and test are the same for every cut."""
@@ -114,6 +116,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     guards = read_guards(args.guards, faults)
     if guards and args.sampler == "grid":
         faults.add("--guard compares with the reference point, which --sampler grid does not try; choose another")
+    if args.warm_start and args.sampler not in LEARNERS:
+        faults.add(f"--warm-start needs a sampler that learns, one of {', '.join(LEARNERS)}; got {args.sampler!r}")
     folder = study_folder(args, space.name if space else "study", data_name, faults)
     check_device(args, numbers["gpus_per_trial"], faults)
     if wrong := address_fault(args.address):
@@ -141,10 +145,11 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
     choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
+    warm = read_warm_start(plan, space, data)
     for group in guards:
         classes_of(group, data.groups.to_dict(), "--guard")  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
-    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data))
+    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data), warm)
 
 
 def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
@@ -197,6 +202,7 @@ def _plan(
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
         storage=None if args.storage is None else read_storage(args.storage, Faults()),
+        warm_start=args.warm_start and str(absolute(args.warm_start)),
         verbose=args.verbose,
         skip_corrupt=args.skip_corrupt,
         data_path=args.data_path,

@@ -23,6 +23,7 @@ from study.preflight import Checked
 from study.progress import Progress
 from study.settings import SearchSettings
 from study.store import StudyStore
+from study.warm_start import read_warm_start
 from trainables.cckd.errors import UsageError
 from trainables.cckd.rungs import rungs
 
@@ -93,7 +94,9 @@ def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
             Guard(group, points, classes_of(group, groups, "--guard")) for group, points in plan.guards.items()
         ),
     )
-    return Ledger.create(store.database, checked.space, settings)
+    # A driver that died before it could make study.db leaves this to the one that resumes.
+    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
+    return Ledger.create(store.database, checked.space, settings, warm.evidence if warm else ())
 
 
 def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
@@ -166,6 +169,8 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
             f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
         )
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
+    if checked.warm:
+        progress.say(f"warm     {checked.warm}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, {plan.n_confirm_runs} on test"
