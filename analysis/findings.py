@@ -6,6 +6,7 @@ from math import isnan
 import pandas as pd
 
 from analysis.cuts import told_over_cuts
+from analysis.guarded import guard_warnings, told_guards
 from analysis.importance import SETTLED_TRIALS, Importances
 from analysis.ladder import (
     BASELINES,
@@ -38,7 +39,7 @@ def find(study: Study, importances: Importances) -> Findings:
     table = scores(study)
     family = primary_family(table)
     said = _confirmed(study, table, family) if family else _unconfirmed(study, table)
-    cuts = told_over_cuts(study) if family else []
+    cuts = [*told_guards(study), *(told_over_cuts(study) if family else [])]
     sentences = [*said, *cuts, *_importance(importances), *([conditional(study)] if len(table) else [])]
     return Findings(_headline(study, family), tuple(sentences), _warnings(study, table))
 
@@ -245,7 +246,7 @@ def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
             f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
             "expect little from distilling it."
         )
-    warnings += on_val
+    warnings += [*on_val, *guard_warnings(study)]
     if study.running:
         warnings.append("The study was still running when this report was made.")
     elif study.manifest["status"] in ("interrupted", "failed"):

@@ -1,14 +1,10 @@
 """A study folder, read without touching it: manifest, trials, confirmation and per-class counts."""
 
-import sqlite3
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
@@ -102,9 +98,17 @@ class Study:
         """The trial that stands for the search: best1 where it is chosen, else the highest single value on D_val."""
         chosen = self.manifest.get("confirm_entries", {}).get("best1")
         first = next(iter(self.chosen_from), None)
-        number = chosen["trial"] if chosen else first and first.trial
+        number = chosen["trial"] if chosen else self.manifest.get("chosen_trial", first and first.trial)
         found = (trial for trial in self.complete if trial.number == number)
-        return next(found, self.luckiest)
+        return next(found, self._best_within_guards or self.luckiest)
+
+    @property
+    def _best_within_guards(self) -> FrozenTrial | None:
+        keeping = (
+            set(self.measured.index[self.measured["keeps_guards"] == 1]) if "keeps_guards" in self.measured else ()
+        )
+        within = [trial for trial in self.complete if trial.number in keeping]
+        return max(within, key=lambda trial: (trial.value, -trial.number), default=None)
 
     @property
     def luckiest(self) -> FrozenTrial | None:
@@ -185,34 +189,10 @@ def _manifest(path: Path) -> Mapping[str, Any]:
 
 
 def _trials(database: Path) -> tuple[FrozenTrial, ...]:
-    # Optuna opens a storage for writing. SQLite's own backup takes a consistent snapshot of a database in use
-    # through a read-only connection, so that a running driver is never disturbed and the file never changes.
-    with tempfile.TemporaryDirectory() as scratch:
-        snapshot = Path(scratch) / DATABASE
-        try:
-            with (
-                closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as source,
-                closing(sqlite3.connect(snapshot)) as target,
-            ):
-                source.backup(target)
-            storage = optuna.storages.RDBStorage(f"sqlite:///{snapshot}")
-            study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-            trials = tuple(study.get_trials(deepcopy=False))
-            _check_seals(snapshot, study, trials)
-            storage.engine.dispose()
-        except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
-            raise StudyFolderError(f"{database} holds no intact Optuna study {STUDY_NAME!r}: {error}") from error
-    return trials
-
-
-def _check_seals(snapshot: Path, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-    with closing(sqlite3.connect(snapshot)) as connection:
-        there = seals.stored(connection)
-        system_attrs = study._storage.get_study_system_attrs(study._study_id)
-        of_study = seals.of_study(study.directions, study.user_attrs, system_attrs)
-        broken = seals.broken(there, seals.computed(connection, of_study, trials)) if there else []
-    if broken:
-        raise ValueError(f"altered after it was written: {', '.join(broken[:5])}")
+    try:
+        return seals.sealed_trials(database)
+    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+        raise StudyFolderError(f"{database} holds no intact Optuna study {STUDY_NAME!r}: {error}") from error
 
 
 def _table_of_cuts(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:

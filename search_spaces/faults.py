@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 if TYPE_CHECKING:
+    from search_spaces.from_file import SpaceDraft
     from search_spaces.space import SearchSpace
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def space_faults(space: "SearchSpace") -> list[str]:
+def space_faults(space: "SearchSpace | SpaceDraft") -> list[str]:
     """Return every contradiction in `space`; empty where it is sound."""
     return [*_head_faults(space), *_knob_faults(space), *_condition_faults(space)]
 
@@ -44,7 +45,7 @@ def describe(distribution: BaseDistribution) -> str:
     return repr(distribution)
 
 
-def _head_faults(space: "SearchSpace") -> Iterator[str]:
+def _head_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
     if not _NAME.fullmatch(space.name):
         yield f"a name is 1 to 64 of A-Z a-z 0-9 . _ -; got {space.name!r}"
     if not space.tunable:
@@ -55,7 +56,7 @@ def _head_faults(space: "SearchSpace") -> Iterator[str]:
         yield "the method is named by `method`, not among the fixed values"
 
 
-def _knob_faults(space: "SearchSpace") -> Iterator[str]:
+def _knob_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
     for name, count in Counter(knob.name for knob in space.tunable).items():
         if count > 1:
             yield f"knob {name!r} is searched {count} times"
@@ -77,7 +78,7 @@ def _knob_faults(space: "SearchSpace") -> Iterator[str]:
             yield f"knob {knob.name!r} needs a unit and a reason"
 
 
-def _condition_faults(space: "SearchSpace") -> Iterator[str]:
+def _condition_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
     order = {knob.name: place for place, knob in enumerate(space.tunable)}
     for rule in space.conditions:
         missing = [name for name in (rule.knob, rule.parent) if name not in order]

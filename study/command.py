@@ -29,7 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = parser.add_argument_group("what is studied")
-    what.add_argument("--space", default="acckd_full", metavar="NAME", help="search space (default: %(default)s)")
+    what.add_argument(
+        "--space",
+        default="acckd_full",
+        metavar="S",
+        help="search space: a name, a FILE.yaml or module:ATTRIBUTE (default: %(default)s)",
+    )
     what.add_argument(
         "--data",
         metavar="NAME[:key=value,...]",
@@ -111,6 +116,21 @@ def build_parser() -> argparse.ArgumentParser:
         default="1",
         metavar="R",
         help="cuts of the long tail to confirm on, the study's own among them (default: %(default)s)",
+    )
+    how.add_argument(
+        "--warm-start",
+        metavar="DIR",
+        help="study folder whose complete trials the sampler learns from (same data, objective and knobs); they do not "
+        "count as trials of this one (default: none)",
+    )
+    how.add_argument(
+        "--guard",
+        action="append",
+        default=[],
+        metavar="GROUP=POINTS",
+        dest="guards",
+        help="most points of recall on D_val that GROUP (all, many, medium, few) may lose to the reference point, e.g. "
+        "many=1; may be repeated",
     )
     how.add_argument("--seed", default="0", metavar="N", help="study seed (default: %(default)s)")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from study.faults import Faults
+from study.own_space import FLAGS
 
 #: No flag takes more; seeds that derive from --seed stay within the 64 bits of a database's integers.
 _LARGEST = 2**32 - 1
@@ -53,7 +54,6 @@ def read_numbers(args: argparse.Namespace, faults: Faults) -> dict[str, Any]:
 
 def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
     """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
-    flags = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
     found: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -61,8 +61,8 @@ def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faul
             faults.add(f"--set must read KEY=VALUE; got {item!r}")
         elif key in found:
             faults.add(f"--set {key} must be given once; got it again as {item!r}")
-        elif key in flags:
-            faults.add(f"--set {key}: use {flags[key]}")
+        elif key in FLAGS:
+            faults.add(f"--set {key}: use {FLAGS[key]}")
         elif space is not None and key in {knob.name for knob in space.tunable}:
             faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
         else:

@@ -6,7 +6,7 @@ crash is the same as never having closed it: trials left RUNNING are handed out 
 Every method that ends a trial may be called twice; the first call counts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from math import isfinite
@@ -27,7 +27,9 @@ from study.pruners import PROTECTED, make_pruner
 from study.record_tables import RecordTables
 from study.samplers import check_sampler, kind_of, make_sampler
 from study.schema import STUDY_NAME
+from study.seen import SeeingSampler
 from study.settings import SearchSettings
+from study.warm_start import Evidence
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord
 
@@ -80,26 +82,31 @@ class Ledger(LedgerReading):
             stored = self._study.user_attrs
             self.space = SearchSpace.from_json(stored["space"])
             self.settings = SearchSettings.from_json(stored["settings"])
+            self._evidence = tuple(Evidence.from_json(plain) for plain in stored.get("evidence", ()))
             if trials is not None:
                 self.settings = replace(self.settings, trials=trials)
                 check_sampler(self.space, self.settings)
                 with self._database.together():
                     self._study.set_user_attr("settings", self.settings.to_json())
                     self._seal()
-            self._study.pruner = make_pruner(self.settings)
+            # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
+            # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
+            self._pruner = make_pruner(self.settings)
         except BaseException:
             self._database.close()
             raise
 
     @classmethod
-    def create(cls, database: Path, space: SearchSpace, settings: SearchSettings) -> Self:
-        """Make study.db with an empty search, whole or not at all, and open it.
+    def create(
+        cls, database: Path, space: SearchSpace, settings: SearchSettings, evidence: Sequence[Evidence] = ()
+    ) -> Self:
+        """Make study.db with an empty search, whole or not at all, and open it; the sampler learns from `evidence`.
 
         Raises:
             SettingsError: the file exists, or the space cannot give so many trials.
         """
         check_sampler(space, settings)
-        make_search(database, space, settings)
+        make_search(database, space, settings, evidence)
         return cls(database, trials=None)
 
     @classmethod
@@ -122,7 +129,11 @@ class Ledger(LedgerReading):
     def ask(self, seed_of: SeedOf) -> Suggestion:
         """Choose the next trial."""
         number = self.n_asked
-        self._study.sampler = make_sampler(self.space, self.settings, number)
+        # Points that depend on a number only go on behind those that the other study has had.
+        behind = 1 + max((known.number for known in self._evidence), default=-1)
+        sampler = make_sampler(self.space, self.settings, number, behind)
+        sees_more = self.settings.guards or self._evidence
+        self._study.sampler = SeeingSampler(sampler, self._seen) if sees_more else sampler
         trial = self._study.ask()
         assert trial.number == number, "somebody else writes to this study"
         params, kind = self.space.suggest(trial), kind_of(self.settings, number)
@@ -178,7 +189,7 @@ class Ledger(LedgerReading):
         trial = self._trial(number)
         if epoch not in trial.intermediate_values or epoch >= self.settings.epochs:
             return False
-        verdict = self._study.pruner.prune(self._study, trial)
+        verdict = self._pruner.prune(self._study, trial)
         return verdict and kind_of(self.settings, number) not in PROTECTED
 
     @_whole

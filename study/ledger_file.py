@@ -11,6 +11,7 @@ from search_spaces.space import SearchSpace
 from study.database import Database
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SearchSettings, SettingsError
+from study.warm_start import Evidence
 from trainables.cckd.atomic import replacing
 
 _MOST_NAMED = 5
@@ -23,7 +24,9 @@ class BrokenSealError(Exception):
         super().__init__(", ".join(broken[:_MOST_NAMED]) + (", ..." if len(broken) > _MOST_NAMED else ""))
 
 
-def make_search(database: Path, space: SearchSpace, settings: SearchSettings) -> None:
+def make_search(
+    database: Path, space: SearchSpace, settings: SearchSettings, evidence: Sequence[Evidence] = ()
+) -> None:
     """Make study.db with an empty search, whole or not at all.
 
     Raises:
@@ -39,6 +42,8 @@ def make_search(database: Path, space: SearchSpace, settings: SearchSettings) ->
             study.set_metric_names([METRIC])
         study.set_user_attr("space", space.to_json())
         study.set_user_attr("settings", settings.to_json())
+        if evidence:
+            study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
 
 
 @contextmanager

@@ -3,17 +3,24 @@
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from study.ledger_rows import Finalist, TrialRow, finalists, trial_row
+from search_spaces.space import SearchSpace
+from study.ledger_rows import Finalist, TrialRow, finalists, trial_row, val_counts
 from study.mirror import MirroredStorage
 from study.record_tables import ConfirmRun, RecordTables, SelectionRun
 from study.samplers import kind_of
+from study.seen import constrained
 from study.settings import SearchSettings
+from study.warm_start import Evidence
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.records import ClassCounts
 
 
 class LedgerReading:
     """The half of the ledger that changes nothing; whoever opens the search sets the attributes."""
 
+    space: SearchSpace
     settings: SearchSettings
+    _evidence: tuple[Evidence, ...]
     _study: Study
     _storage: MirroredStorage
     _records: RecordTables
@@ -40,12 +47,29 @@ class LedgerReading:
         return sum(spent) / len(spent) if spent else 0.0
 
     def best(self, top: int = 1) -> tuple[Finalist, ...]:
-        """Return the `top` best COMPLETE trials, best first, equals in the order they were asked."""
-        return finalists(self._trials(TrialState.COMPLETE), top)
+        """Return the `top` best COMPLETE trials, best first, equals in the order they were asked.
+
+        Where there are guards, only trials that keep them; all where none does (`guards_kept` tells).
+        """
+        complete = self._trials(TrialState.COMPLETE)
+        reference = self._reference()
+        keeping = [trial for trial in complete if self._keeps_guards(trial, reference)]
+        return finalists(keeping or complete, top)
+
+    def guards_kept(self) -> int | None:
+        """Return how many COMPLETE trials keep every guard, None where the reference point is not COMPLETE."""
+        reference = self._reference()
+        if reference is None:
+            return None
+        return sum(self._keeps_guards(trial, reference) is True for trial in self._trials(TrialState.COMPLETE))
 
     def rows(self) -> list[TrialRow]:
         """Return every trial as it stands, by number."""
-        return [trial_row(trial, self._records.epochs(trial.number)) for trial in self._trials()]
+        reference = self._reference()
+        return [
+            trial_row(trial, self._records.epochs(trial.number), self._keeps_guards(trial, reference))
+            for trial in self._trials()
+        ]
 
     def candidates(self, top: int) -> tuple[Finalist, ...]:
         """Return the `top` best COMPLETE trials and the reference point, where it is complete and not among them."""
@@ -61,6 +85,28 @@ class LedgerReading:
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return the confirmation's runs, in the order they were filed."""
         return self._records.confirm_runs()
+
+    def _reference(self) -> ClassCounts | None:
+        """Counts of trial 0, which the guards compare with, once it is COMPLETE."""
+        first = self._trials()[:1]
+        return val_counts(first[0]) if first and first[0].state == TrialState.COMPLETE else None
+
+    def _keeps_guards(self, trial: FrozenTrial, reference: ClassCounts | None) -> bool | None:
+        """Whether a COMPLETE trial keeps the guards; None where there are none or that cannot be told."""
+        excesses = self._excesses(trial, reference)
+        return None if excesses is None else all(excess <= 0 for excess in excesses)
+
+    def _excesses(self, trial: FrozenTrial, reference: ClassCounts | None) -> list[float] | None:
+        if not self.settings.guards or reference is None or trial.state != TrialState.COMPLETE:
+            return None
+        return [guard.excess([val_counts(trial)], [reference]) for guard in self.settings.guards]
+
+    def _seen(self) -> list[FrozenTrial]:
+        """The trials as a sampler sees them: with the evidence, and with the guards as constraints."""
+        reference = self._reference()
+        known = [trial.trial(self.space, [balanced_accuracy(trial.val)]) for trial in self._evidence]
+        found = [(trial, self._excesses(trial, reference)) for trial in (*self._trials(), *known)]
+        return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in found]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)

@@ -21,6 +21,7 @@ class TrialRow:
         kind: what chose its knobs ('reference', 'sobol', a sampler), None if the driver died before that.
         records: its epochs so far, ascending.
         attempts: times it was started.
+        keeps_guards: whether it is complete and within the guards; None where that is not asked or not known.
     """
 
     number: int
@@ -31,6 +32,7 @@ class TrialRow:
     records: tuple[EpochRecord, ...]
     attempts: int
     seed: int | None
+    keeps_guards: bool | None = None
 
     @property
     def val(self) -> ClassCounts | None:
@@ -52,7 +54,7 @@ class Finalist:
     value: float
 
 
-def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord]) -> TrialRow:
+def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord], keeps_guards: bool | None = None) -> TrialRow:
     """Return the row of `trial`, whose epochs are `records`."""
     stored = trial.user_attrs
     return TrialRow(
@@ -64,6 +66,7 @@ def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord]) -> TrialRow:
         records=tuple(records),
         attempts=int(stored.get("attempts", 0)),
         seed=stored.get("seed"),
+        keeps_guards=keeps_guards,
     )
 
 
@@ -92,6 +95,11 @@ def val_summary(records: Sequence[EpochRecord]) -> dict[str, Any]:
     val = last_val(records)
     counts = {} if val is None else {"val_correct": list(val.correct), "val_seen": list(val.seen)}
     return {"duration_s": duration_s(records), **counts}
+
+
+def val_counts(trial: FrozenTrial) -> ClassCounts:
+    """Return what `val_summary` keeps of the last evaluated epoch; a COMPLETE trial always has it."""
+    return ClassCounts(tuple(trial.user_attrs["val_correct"]), tuple(trial.user_attrs["val_seen"]))
 
 
 def last_val(records: Sequence[EpochRecord]) -> ClassCounts | None:

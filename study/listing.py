@@ -5,17 +5,21 @@ import textwrap
 
 from search_spaces import SearchSpace, list_spaces
 from search_spaces.faults import describe
+from search_spaces.from_file import EXAMPLE
 from study.estimate import estimate_lines, teacher_lines
 from study.plan import StudyPlan
 from study.preflight import Checked
 from trainables.cckd.data import DataSetInfo, list_data
 
 _MOST_COUNTS = 20
+_OWN = f"""your own:
+  --space FILE.yaml         {EXAMPLE.parent.name}/{EXAMPLE.name} explains every key
+  --space module:ATTRIBUTE  a SearchSpace object, the current folder first"""
 
 
 def list_search_spaces() -> str:
     """Every space with its purpose and its knobs' ranges and reference values."""
-    return "\n\n".join(_space(space) for space in list_spaces())
+    return "\n\n".join([*(_space(space) for space in list_spaces()), _OWN])
 
 
 def list_data_sets() -> str:
@@ -64,6 +68,7 @@ def dry_run(checked: Checked) -> str:
         *teacher_lines(checked),
         f"student   {plan.student}, {plan.epochs} epochs",
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
+        *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         *estimate_lines(checked),

@@ -64,6 +64,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         "workers": None,
         "cpus_per_trial": plan.cpus_per_trial,
         "counts": {"complete": 0, "pruned": 0, "fail": 0, "running": 0},
+        "warm_start": checked.warm.described() if checked.warm else None,
         "confirm_entries": {},
         "failures": [],
         "starts": [{"started": now(), "command": command}],

@@ -11,16 +11,18 @@ from study.faults import Faults
 from trainables.shelf import SCHEMES, is_uri
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Letters of a space's name in a folder's, so that data set and time fit beside them.
+_LONGEST_SPACE = 30
 
 
-def study_folder(args: argparse.Namespace, data: str, faults: Faults) -> Path:
-    """The study's folder, named after `data` where the user gave no name.
+def study_folder(args: argparse.Namespace, space: str, data: str, faults: Faults) -> Path:
+    """The study's folder, named after `space` and `data` where the user gave no name.
 
     No folder we are to write into may be a file, read-only, or another study's.
     """
     name = args.name
     if name is None:
-        name = f"{Path(args.space).stem}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        name = f"{space[:_LONGEST_SPACE]}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     elif not _NAME.fullmatch(name) or set(name) == {"."}:
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
     for flag, text in (("out", args.out), ("data-root", args.data_root)):

@@ -26,6 +26,8 @@ class StudyPlan:
         finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
         data_seeds: cuts of the long tail that the confirmation runs on, the study's own among them.
         overrides: `--set` values: fixed knobs and training settings.
+        warm_start: folder of the study whose trials the sampler starts from, None for a cold start.
+        guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
         skip_corrupt: leave out image files that can not be used, rather than refuse the set.
@@ -64,12 +66,14 @@ class StudyPlan:
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
     storage: str | None = None
+    warm_start: str | None = None
     verbose: bool = False
     skip_corrupt: bool = False
     data_path: str = "auto"
     fallback_from: str | None = None
     fallback_reason: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    guards: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for the manifest."""

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import SearchSpace, get_space
+from search_spaces import SearchSpace
 from study.cluster import address_fault
 from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
 from study.flags import check_device, read_gpus, read_numbers, read_overrides
+from study.guards import classes_of, read_guards
+from study.own_space import corner_points, read_space, shared_settings
 from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
 from study.samplers import grid_size
+from study.warm_start import LEARNERS, WarmStart, read_warm_start
 from study.watched_load import watched_load
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import (
@@ -55,6 +58,7 @@ class Checked:
     folder: Path
     embeddings: ClassEmbeddings | None = None
     cuts: tuple[str, ...] = ()
+    warm: WarmStart | None = None
 
     def sha256_of(self, subset: str) -> str:
         """What the teacher's features of a set are filed under: D_val and test are the same for every cut."""
@@ -85,7 +89,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     teacher: TeacherSpec | None = None
     teacher_file: TeacherFile | None = None
     with faults.gather():
-        space = get_space(args.space)
+        space = read_space(args.space)
     with faults.gather():
         spec = parse_data(DEFAULT_DATA if args.data is None else args.data)
         resolve_split(spec.info, args.split)
@@ -107,9 +111,14 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         if args.teacher_folds is not None and teacher.targets != "out_of_fold":
             faults.add(f"--teacher-folds goes with --teacher-targets out_of_fold; got {args.teacher_targets!r}")
         teacher_file = check_teacher(teacher)
-    overrides = read_overrides(args.overrides, space, faults)
+    overrides = shared_settings(space) | read_overrides(args.overrides, space, faults)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
-    folder = study_folder(args, data_name, faults)
+    guards = read_guards(args.guards, faults)
+    if guards and args.sampler == "grid":
+        faults.add("--guard compares with the reference point, which --sampler grid does not try; choose another")
+    if args.warm_start and args.sampler not in LEARNERS:
+        faults.add(f"--warm-start needs a sampler that learns, one of {', '.join(LEARNERS)}; got {args.sampler!r}")
+    folder = study_folder(args, space.name if space else "study", data_name, faults)
     check_device(args, numbers["gpus_per_trial"], faults)
     if wrong := address_fault(args.address):
         faults.add(wrong)
@@ -124,20 +133,23 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
-    plan = _plan(args, numbers, space, spec, teacher, overrides)
+    plan = replace(_plan(args, numbers, space, spec, teacher, overrides), guards=guards)
     _check_settings(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, spec, args)
     if plan.fallback_from and args.name is None:
         folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
-    batch_size = TrialConfig.build({"method": "ce", **plan.training}).batch_size
+    batch_size = max(config.batch_size for config in _corner_configs(plan, space))
     if batch_size > len(data.train):
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
     choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
+    warm = read_warm_start(plan, space, data)
+    for group in guards:
+        classes_of(group, data.groups.to_dict(), "--guard")  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
-    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data))
+    return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data), warm)
 
 
 def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
@@ -190,6 +202,7 @@ def _plan(
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
         storage=None if args.storage is None else read_storage(args.storage, Faults()),
+        warm_start=args.warm_start and str(absolute(args.warm_start)),
         verbose=args.verbose,
         skip_corrupt=args.skip_corrupt,
         data_path=args.data_path,
@@ -198,9 +211,9 @@ def _plan(
 
 
 def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
-    """Would the space's reference point and every rung of the ladder build? Is the grid large enough?"""
+    """Would the space's points, to its corners, and every rung of the ladder build? Is the grid large enough?"""
     with faults.gather():
-        TrialConfig.build(space.config(space.reference_point()) | plan.fixed_knobs | plan.training)
+        _corner_configs(plan, space)
     if not faults.found:
         for rung in LADDER:
             TrialConfig.build({"method": rung, **plan.training})
@@ -211,6 +224,15 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
             check_student(plan.student)
     if plan.sampler == "grid" and plan.trials > grid_size(space):
         faults.add(f"--trials must not exceed the grid's {grid_size(space)} points; got {plan.trials}")
+
+
+def _corner_configs(plan: StudyPlan, space: SearchSpace) -> list[TrialConfig]:
+    """The configurations a trial can have, each knob at its ends.
+
+    Raises:
+        ConfigError: with the faults of the first point that has any.
+    """
+    return [TrialConfig.build(space.config(point) | plan.fixed_knobs | plan.training) for point in corner_points(space)]
 
 
 def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:

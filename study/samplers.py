@@ -36,14 +36,14 @@ def kind_of(settings: SearchSettings, number: int) -> str:
     return "sobol" if number <= settings.n_sobol else "tpe"
 
 
-def make_sampler(space: SearchSpace, settings: SearchSettings, number: int) -> BaseSampler:
-    """Return the sampler that chooses trial `number`'s knobs."""
-    seed = _seed(settings.study_seed, number)
+def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behind: int = 0) -> BaseSampler:
+    """Return the sampler that chooses trial `number`'s knobs, `behind` so many trials of another study's."""
+    seed = _seed(settings.study_seed, number + behind)
     match kind_of(settings, number):
         case "reference":
             return PointSampler(space.reference_point())
         case "sobol" | "qmc":
-            return SobolSampler(space, settings.study_seed, number - 1)
+            return SobolSampler(space, settings.study_seed, number - 1 + behind)
         case "grid":
             return PointSampler(_grid_point(space, settings, number))
         case "random":

@@ -37,6 +37,11 @@ TRIALS_TAIL = {
     "seed": "Seed from which every random stream of the trial derives.",
 }
 
+#: trials.csv of a study with guards has one more column.
+TRIALS_GUARDED = {
+    "keeps_guards": "1 where a complete trial keeps every --guard on D_val, 0 where it breaks one; empty otherwise.",
+}
+
 #: epochs.parquet: one row a (trial, epoch); `loss_<term>` columns stand between `epoch` and `lr`.
 EPOCHS_HEAD = {
     "number": "Optuna trial number.",

@@ -8,13 +8,18 @@ Reading needs the standard library and Optuna only, so that the analysis can loo
 
 import json
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.distributions import distribution_to_json
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+from study.schema import STUDY_NAME
 from trainables.cckd.sealed import digest, unsealed
 
 __all__ = [
@@ -31,6 +36,7 @@ __all__ = [
     "of_trial",
     "of_trial_number",
     "put",
+    "sealed_trials",
     "stored",
     "unsealed",
 ]
@@ -119,3 +125,39 @@ def computed(connection: sqlite3.Connection, study_seal: str, trials: Iterable[F
 def broken(there: Mapping[str, str], computed: Mapping[str, str]) -> list[str]:
     """Return the names of what is not as it was sealed; nothing where there are no seals at all."""
     return sorted(what for what in {*there, *computed} if there.get(what) != computed.get(what)) if there else []
+
+
+def sealed_trials(database: Path, *, required: bool = False) -> tuple[FrozenTrial, ...]:
+    """Read the trials of somebody's study.db, which is not written to, and hold them against their seals.
+
+    Args:
+        database: the file; its driver may be writing to it.
+        required: whether a file without seals, of an earlier version, is refused.
+
+    Raises:
+        ValueError: something was altered after it was written, or there are no seals though they are required.
+        Exception: of SQLite, SQLAlchemy or Optuna, where the file is damaged.
+    """
+    # Optuna opens a storage for writing. SQLite's own backup takes a consistent snapshot of a database in use
+    # through a read-only connection, so that a running driver is never disturbed and the file never changes.
+    with tempfile.TemporaryDirectory() as scratch:
+        snapshot = Path(scratch) / "snapshot.db"
+        with (
+            closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(snapshot)) as target,
+        ):
+            source.backup(target)
+        storage = optuna.storages.RDBStorage(f"sqlite:///{snapshot}")
+        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+        trials = tuple(study.get_trials(deepcopy=False))
+        system_attrs = storage.get_study_system_attrs(study._study_id)
+        study_seal = of_study(study.directions, study.user_attrs, system_attrs)
+        with closing(sqlite3.connect(snapshot)) as connection:
+            there = stored(connection)
+            altered = broken(there, computed(connection, study_seal, trials)) if there else []
+        storage.engine.dispose()
+    if altered:
+        raise ValueError(f"altered after it was written: {', '.join(altered[:5])}")
+    if required and not there:
+        raise ValueError("it has no seals; `python -m study.resume` seals a study of an earlier version")
+    return trials

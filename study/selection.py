@@ -5,8 +5,10 @@ trained again, and stood below the reference point. So the search only nominates
 mean over the fresh runs, and the value that nominated it does not count.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from study.guards import REFERENCE, kept, told
 from study.ledger import Ledger
 from study.ledger_rows import Finalist
 from study.phase import Study, StudyInterrupted, run_phase
@@ -27,6 +29,11 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
     """
     plan, ledger = study.checked.plan, study.ledger
+    if plan.guards:
+        n_kept = ledger.guards_kept()
+        reference_failed = f"the reference point, which {told(plan.guards)} compares with, is not complete"
+        none_kept = f"no complete trial keeps {told(plan.guards)}"
+        _file_guards(study, reference_failed if n_kept is None else none_kept if n_kept == 0 else None)
     if not plan.finalists or not plan.finalist_seeds:
         return
     from ray.tune.schedulers import FIFOScheduler
@@ -70,6 +77,10 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         study.progress.end()
         study.export()
     chosen = ranked(ledger, plan)[0]
+    runs = fresh_runs(ledger, selection_seeds(plan.seed, plan.finalist_seeds))
+    study.store.update_manifest(chosen_trial=chosen.number)
+    if chosen.number in runs and not keeps_guards(ledger, runs, chosen.number):
+        _file_guards(study, f"no candidate keeps {told(plan.guards)} on the mean of its fresh runs")
     study.progress.say(
         f"select   best1 is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh seeds, "
         f"the best of {len(candidates)} candidates"
@@ -83,15 +94,42 @@ def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
     not known well enough to be recommended.
     """
     seeds = selection_seeds(plan.seed, plan.finalist_seeds) if plan.finalists else ()
-    values = {(run.trial, run.seed): balanced_accuracy(run.val) for run in ledger.selection_runs()}
+    runs = fresh_runs(ledger, seeds)
     known = [
-        Finalist(found.number, found.params, sum(values[found.number, seed] for seed in seeds) / len(seeds))
+        Finalist(found.number, found.params, sum(map(balanced_accuracy, runs[found.number])) / len(seeds))
         for found in ledger.best(ledger.n_asked)
-        if seeds and all((found.number, seed) in values for seed in seeds)
+        if found.number in runs
     ]
+    known = [found for found in known if keeps_guards(ledger, runs, found.number)] or known
     if not known:
         return ledger.best(plan.confirm_top)
     return tuple(sorted(known, key=lambda found: (-found.value, found.number)))
+
+
+def fresh_runs(ledger: Ledger, seeds: Sequence[int]) -> dict[int, list[ClassCounts]]:
+    """Counts on D_val of every trial that was trained again with each of `seeds`, in their order."""
+    filed = {(run.trial, run.seed): run.val for run in ledger.selection_runs()}
+    trials = {trial for trial, _ in filed} if seeds else set()
+    return {
+        trial: [filed[trial, seed] for seed in seeds]
+        for trial in trials
+        if all((trial, seed) in filed for seed in seeds)
+    }
+
+
+def keeps_guards(ledger: Ledger, runs: Mapping[int, Sequence[ClassCounts]], trial: int) -> bool:
+    """Whether a trial keeps the guards by its fresh runs; so it does where the reference point has none."""
+    return REFERENCE not in runs or kept(ledger.settings.guards, runs[trial], runs[REFERENCE])
+
+
+def _file_guards(study: Study, unmet: str | None) -> None:
+    """Keep in the manifest, and say, how many trials keep the guards, or why best1 is chosen without them."""
+    n_kept, n_complete = study.ledger.guards_kept(), study.ledger.counts()["complete"]
+    study.store.update_manifest(guards={"kept": n_kept, "complete": n_complete, "unmet": unmet})
+    if unmet:
+        study.progress.say(f"NOTE     {unmet}: best1 IS CHOSEN WITHOUT IT")
+    else:
+        study.progress.say(f"guards   {n_kept} of {n_complete} complete trials keep {told(study.checked.plan.guards)}")
 
 
 def _candidates(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:

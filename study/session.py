@@ -15,6 +15,7 @@ from study.command import resume_command
 from study.cuts import with_cuts
 from study.drive import drive, finish
 from study.faults import complain
+from study.guards import Guard, classes_of
 from study.ledger import Ledger
 from study.manifest import checked_again, first_manifest, now
 from study.phase import Study, StudyFailed, StudyInterrupted
@@ -22,6 +23,7 @@ from study.preflight import Checked
 from study.progress import Progress
 from study.settings import SearchSettings
 from study.store import StudyStore
+from study.warm_start import read_warm_start
 from trainables.cckd.errors import UsageError
 from trainables.cckd.rungs import rungs
 
@@ -79,7 +81,7 @@ def _resume_command(study: Study) -> str:
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    plan = checked.plan
+    plan, groups = checked.plan, checked.data.groups.to_dict()
     settings = SearchSettings(
         sampler=plan.sampler,
         pruner=plan.pruner,
@@ -88,8 +90,13 @@ def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
         study_seed=plan.seed,
         epochs=plan.epochs,
         rungs=rungs(plan.epochs),
+        guards=tuple(
+            Guard(group, points, classes_of(group, groups, "--guard")) for group, points in plan.guards.items()
+        ),
     )
-    return Ledger.create(store.database, checked.space, settings)
+    # A driver that died before it could make study.db leaves this to the one that resumes.
+    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
+    return Ledger.create(store.database, checked.space, settings, warm.evidence if warm else ())
 
 
 def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
@@ -162,6 +169,8 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
             f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
         )
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
+    if checked.warm:
+        progress.say(f"warm     {checked.warm}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, {plan.n_confirm_runs} on test"

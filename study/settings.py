@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from study.guards import Guard
 from study.plan import PRUNERS, SAMPLERS
 from trainables.cckd.errors import UsageError
 
@@ -28,6 +29,7 @@ class SearchSettings:
         epochs: epochs of a complete trial.
         rungs: evaluated epochs, ascending, the last one `epochs`; nothing is pruned before the first.
         grid_levels: values a numeric knob takes on the grid ('grid' only).
+        guards: what best1 and the finalists have to keep; the sampler is told too.
 
     Raises:
         SettingsError: a value outside its range; `faults` lists all.
@@ -41,6 +43,7 @@ class SearchSettings:
     epochs: int
     rungs: tuple[int, ...]
     grid_levels: int = GRID_LEVELS
+    guards: tuple[Guard, ...] = ()
 
     def __post_init__(self) -> None:
         checks = {
@@ -55,6 +58,9 @@ class SearchSettings:
                 list(self.rungs) == sorted({rung for rung in self.rungs if rung >= 1})
                 and self.rungs[-1:] == (self.epochs,)
             ),
+            "a guard needs the reference point as trial 0, which the sampler grid does not have": (
+                not self.guards or self.sampler != "grid"
+            ),
         }
         faults = [fault for fault, holds in checks.items() if not holds]
         if faults:
@@ -67,4 +73,5 @@ class SearchSettings:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Inverse of `to_json`, also after a JSON round trip."""
-        return cls(**{**plain, "rungs": tuple(plain["rungs"])})
+        guards = tuple(Guard.from_json(guard) for guard in plain.get("guards", ()))
+        return cls(**{**plain, "rungs": tuple(plain["rungs"]), "guards": guards})

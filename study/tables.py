@@ -35,7 +35,8 @@ class Table:
 def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -> Table:
     """Return trials.csv: a row a trial, an inactive knob's field empty."""
     knobs = [schema.KNOB_PREFIX + name for name in space.distributions]
-    columns = (*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL)
+    guarded = schema.TRIALS_GUARDED if any(row.keeps_guards is not None for row in rows) else {}
+    columns = (*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL, *guarded)
     return Table(columns, tuple(_trial(row, groups) for row in rows))
 
 
@@ -132,6 +133,7 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
         "duration_s": row.duration_s,
         "attempts": row.attempts,
         "seed": row.seed,
+        **({} if row.keeps_guards is None else {"keeps_guards": int(row.keeps_guards)}),
     }
 
 

@@ -20,7 +20,9 @@ def listed(capsys: pytest.CaptureFixture[str]):
 
 def test_list_spaces_names_every_space_with_each_knob_and_its_reference(listed) -> None:
     blocks = {block.partition(":")[0]: block for block in listed("--list-spaces").split("\n\n")}
-    assert list(blocks) == [space.name for space in list_spaces()]
+    assert list(blocks) == [*(space.name for space in list_spaces()), "your own"]
+    assert "FILE.yaml" in blocks["your own"]
+    assert "module:ATTRIBUTE" in blocks["your own"]
     for space in list_spaces():
         rows = blocks[space.name].splitlines()
         assert f"method {space.method}, {space.default_trials} trials" in rows[0]

@@ -43,7 +43,7 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     ("argv", "parts"),
     [
         (("--trails", "9"), ("unknown arguments: --trails 9", "--help")),
-        (("--space", "acckd"), ("search space must be one of", "acckd_core", "got 'acckd'")),
+        (("--space", "acckd"), ("--space must be one of", "acckd_core", "got 'acckd'")),
         (("--data", "cifar"), ("must be one of fashion_mnist_lt, digits_lt", "got 'cifar'")),
         (("--data", "digitslt"), ("did you mean digits_lt?",)),
         (("--data", ""), ("must be one of", "got ''")),

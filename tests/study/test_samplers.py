@@ -46,12 +46,6 @@ def test_no_two_trials_are_the_same_and_another_seed_gives_others(sampler, space
     assert points[1:] != _run(space, settings(sampler=sampler, study_seed=8), 12)[1:]
 
 
-@pytest.mark.slow
-def test_the_gaussian_process_repeats_itself(space, settings) -> None:
-    chosen = settings(sampler="gp")
-    assert _run(space, chosen, 12) == _run(space, chosen, 12)
-
-
 def test_trial_0_is_the_reference_point_except_on_a_grid(space, settings) -> None:
     for sampler in SAMPLERS:
         chosen = settings(sampler=sampler)
