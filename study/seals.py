@@ -46,6 +46,9 @@ LAYOUT = "CREATE TABLE IF NOT EXISTS seals (what TEXT PRIMARY KEY, digest TEXT N
 #: Names of the seals beside those of trials.
 STUDY, SELECTION, CONFIRMATION = "the study's settings", "the selection's runs", "the confirmation's runs"
 
+#: System attributes that users of optuna-dashboard write from its pages.
+_OTHERS = ("dashboard:", "artifacts:")
+
 _SELECTION_ROWS = "SELECT trial, seed, record FROM selection_runs ORDER BY rowid"
 _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_runs ORDER BY rowid"
 
@@ -53,8 +56,9 @@ _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_
 def of_study(
     directions: Sequence[StudyDirection], user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]
 ) -> str:
-    """The seal of what holds for all trials."""
-    return digest([[direction.name for direction in directions], dict(user_attrs), dict(system_attrs)])
+    """The seal of what holds for all trials; notes and files of optuna-dashboard decide nothing and may change."""
+    settled = {key: value for key, value in system_attrs.items() if not key.startswith(_OTHERS)}
+    return digest([[direction.name for direction in directions], dict(user_attrs), settled])
 
 
 def of_epoch(epoch: int, record: Mapping[str, Any]) -> str:

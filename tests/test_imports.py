@@ -16,7 +16,7 @@ MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
-    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals"),
+    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals", "study.annotation"),
     "benchmarks": OURS,
 }
 #: package prefix -> third-party packages it must not import.
@@ -79,6 +79,7 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
         ("trainables.cckd.data", ("torch", "ray")),
         ("analysis.report", ("torch", "ray")),
         ("analysis.compare", ("torch", "ray")),
+        ("analysis.export", ("torch", "ray", "mlflow", "wandb", "optuna_dashboard")),
     ],
 )
 def test_importing_does_not_load_the_heavy_packages(module: str, heavy: tuple[str, ...]) -> None:

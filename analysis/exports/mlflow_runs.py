@@ -1,0 +1,56 @@
+"""A study as an MLflow experiment in a local SQLite store: a run for the study, and one nested in it a trial."""
+
+from pathlib import Path
+from typing import Any
+
+from analysis.exports.summary import about, about_trial, course, epochs, needed, results
+from analysis.tables import Study
+from study.schema import METRIC, REPORT
+
+_MOST_RUNS = 50_000  # what MLflow gives at once
+
+
+def write_mlflow(study: Study, out: Path) -> Path:
+    """Write `out`/mlflow.db and its artifacts; return the path of mlflow.db (`mlflow ui --backend-store-uri sqlite:///...`).
+
+    MLflow's older store, a folder of files, is refused by MLflow itself since 3.17.
+
+    Raises:
+        StudyFolderError: MLflow is not installed.
+    """
+    mlflow = needed("mlflow", install="mlflow")
+    database = out / "mlflow.db"
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}")
+    experiment = _emptied(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
+    parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
+    for name, value in results(study).items():
+        client.log_metric(parent, name, value)
+    page = study.folder / REPORT / "index.html"
+    if page.is_file():
+        client.log_artifact(parent, str(page))
+    table = epochs(study)
+    for trial in study.trials:
+        tags = {**about_trial(trial), "mlflow.parentRunId": parent}
+        run = client.create_run(experiment, run_name=f"trial {trial.number}", tags=tags).info.run_id
+        for name, setting in trial.params.items():
+            client.log_param(run, name, setting)
+        for epoch, numbers in course(table, trial.number):
+            for name, value in numbers.items():
+                client.log_metric(run, name, value, step=epoch)
+        if trial.value is not None:
+            client.log_metric(run, f"{METRIC}_last", trial.value)
+        client.set_terminated(run, status="FAILED" if trial.state.name == "FAIL" else "FINISHED")
+    client.set_terminated(parent)
+    return database
+
+
+def _emptied(client: Any, name: str, artifacts: str) -> str:
+    """The id of the experiment of that name, without the runs of an earlier export."""
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        return str(client.create_experiment(name, artifact_location=artifacts))
+    if known.lifecycle_stage != "active":
+        client.restore_experiment(known.experiment_id)
+    for run in client.search_runs([known.experiment_id], max_results=_MOST_RUNS):
+        client.delete_run(run.info.run_id)
+    return str(known.experiment_id)

@@ -1,0 +1,112 @@
+"""Everything a study knows as one tidy Parquet: a row an observation, with a dictionary of every variable."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.exports.summary import epochs
+from analysis.tables import Study
+from study.schema import (
+    CLASSES,
+    CONFIRM,
+    EPOCHS_HEAD,
+    EPOCHS_TAIL,
+    FINALISTS,
+    KNOB_PREFIX,
+    LOSS_PREFIX,
+    TRIALS_HEAD,
+    TRIALS_TAIL,
+)
+
+#: Columns of the Parquet file: what an observation belongs to, then what was observed.
+COLUMNS = {
+    "table": "The file of the study folder it comes from: trials, epochs, finalists, confirm or classes.",
+    "trial": "Optuna trial number; empty where a row belongs to no trial.",
+    "entry": "Entry of the ladder (confirm, classes); empty elsewhere.",
+    "seed": "Training seed; empty for the teacher and in epochs, whose trials have theirs in trials.",
+    "data_seed": "Cut of the long tail (confirm, classes); empty elsewhere.",
+    "epoch": "Epochs completed (epochs); empty elsewhere.",
+    "class_id": "Label, from 0 (classes); empty elsewhere.",
+    "variable": "What was observed; the dictionary has a sentence on each.",
+    "value": "The number observed; empty for a text.",
+    "text": "The text observed; empty for a number.",
+}
+
+_KEYS = list(COLUMNS)[1:7]
+_RENAMED = {"number": "trial"}
+
+
+def write_tidy(study: Study, out: Path) -> Path:
+    """Write study.parquet, dictionary.json and dictionary.md into `out`; return the path of study.parquet."""
+    path = out / "study.parquet"
+    tidy(study).to_parquet(path, index=False)
+    words = dictionary(study)
+    (out / "dictionary.json").write_text(json.dumps(words, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "dictionary.md").write_text(_markdown(words), encoding="utf-8")
+    return path
+
+
+def tidy(study: Study) -> pd.DataFrame:
+    """Return every observation of the study's tables as a row; columns as COLUMNS says, missing values left out."""
+    tables = {
+        "trials": study.measured.reset_index(),
+        "epochs": epochs(study),
+        "finalists": study.finalists,
+        "confirm": study.confirm_cuts,
+        "classes": study.classes_cuts,
+    }
+    parts = [_melted(name, table) for name, table in tables.items() if len(table)]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+    kinds = {**dict.fromkeys(["trial", "seed", "data_seed", "epoch", "class_id"], "Int64"), "value": "Float64"}
+    texts = dict.fromkeys(["table", "entry", "variable", "text"], "string")
+    return found.reindex(columns=list(COLUMNS)).astype({**kinds, **texts})
+
+
+def dictionary(study: Study) -> dict[str, dict[str, str]]:
+    """Return, for the file's columns and for each table, variable -> a sentence with its unit."""
+    knobs = {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in study.knobs}
+    losses = {
+        name: f"Mean over the epoch's steps of the loss term {name.removeprefix(LOSS_PREFIX)}."
+        for name in epochs(study).columns
+        if str(name).startswith(LOSS_PREFIX)
+    }
+    return {
+        "columns": dict(COLUMNS),
+        "trials": {**TRIALS_HEAD, **knobs, **TRIALS_TAIL},
+        "epochs": {**EPOCHS_HEAD, **losses, **EPOCHS_TAIL},
+        "finalists": dict(FINALISTS),
+        "confirm": dict(CONFIRM),
+        "classes": dict(CLASSES),
+    }
+
+
+def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    # In confirm.csv `trial` is a result of the choice; it keys a row just as well.
+    keyed = table.rename(columns=_RENAMED)
+    keys = [key for key in _KEYS if key in keyed]
+    long = keyed.astype(object).melt(id_vars=keys, var_name="variable", value_name="seen").dropna(subset="seen")
+    number = pd.to_numeric(long["seen"].map(_plain), errors="coerce")
+    is_text = long["seen"].map(lambda seen: isinstance(seen, str)) | number.isna()
+    long["value"] = number.where(~is_text)
+    long["text"] = long["seen"].map(str).where(is_text)
+    return long.drop(columns="seen").assign(table=name)
+
+
+def _plain(seen: object) -> object:
+    return float(seen) if isinstance(seen, bool) else seen
+
+
+def _markdown(words: dict[str, dict[str, str]]) -> str:
+    lines = ["# Data dictionary", "", "Accuracies are fractions 0-1. Missing values are left out."]
+    for table, variables in words.items():
+        lines += ["", f"## {table}", "", "| name | what |", "|---|---|"]
+        lines += [f"| {_cell(name)} | {_cell(told)} |" for name, told in variables.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    for letter in "\\|<>*_`[]":
+        plain = plain.replace(letter, f"\\{letter}")
+    return plain

@@ -1,0 +1,29 @@
+"""A study as Weights & Biases runs, written offline; `wandb sync` uploads them when the user wants that."""
+
+from pathlib import Path
+
+from analysis.exports.summary import about, about_trial, course, epochs, needed, results
+from analysis.tables import Study
+from study.schema import METRIC
+
+
+def write_wandb(study: Study, out: Path) -> Path:
+    """Write `out`/wandb, an offline run a trial and one for the study; nothing leaves the machine.
+
+    Raises:
+        StudyFolderError: wandb is not installed.
+    """
+    wandb = needed("wandb", install="wandb")
+    name, table = str(study.manifest["name"]), epochs(study)
+    quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    common = {"project": "cckd-study", "group": name, "dir": str(out), "mode": "offline", "settings": quiet}
+    for trial in study.trials:
+        config = {**trial.params, **about_trial(trial)}
+        with wandb.init(name=f"{name} trial {trial.number}", job_type="trial", config=config, **common) as run:
+            for epoch, numbers in course(table, trial.number):
+                run.log(numbers, step=epoch)
+            if trial.value is not None:
+                run.summary[f"{METRIC}_last"] = trial.value
+    with wandb.init(name=name, job_type="study", config=about(study), **common) as run:
+        run.summary.update(results(study))
+    return out / "wandb"

@@ -1,0 +1,183 @@
+"""Exports open in what they are for: pandas, optuna-dashboard's own server, MLflow, TensorBoard's event files."""
+
+import json
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import export
+from analysis.exports.summary import results
+from analysis.exports.tidy import COLUMNS, dictionary, tidy
+from analysis.figures import style
+from analysis.ladder import ladder
+from analysis.report import build_report
+from analysis.tables import load_study
+from search_spaces.acckd import ACCKD_SMOKE
+
+Simulated = Callable[..., Path]
+SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 8, "n_pruned": 2, "n_failed": 1, "n_seeds": 2}
+
+
+@pytest.fixture
+def folder(simulated: Simulated) -> Path:
+    """A small study with epochs: two of trials 0 and 1."""
+    made = simulated(**SMALL)
+    rows = [(n, e, 2.0 / e, 0.01, 0.5 + 0.1 * e if e == 2 else np.nan, 1.0, 0.1) for n in (0, 1) for e in (1, 2)]
+    columns = ["number", "epoch", "loss_total", "lr", "val_balanced_accuracy", "train_s", "eval_s"]
+    pd.DataFrame(rows, columns=columns).to_parquet(made / "epochs.parquet")
+    return made
+
+
+def test_the_tidy_table_holds_every_observation_once(folder: Path) -> None:
+    study = load_study(folder)
+    table = tidy(study)
+    assert list(table.columns) == list(COLUMNS)
+    names = [key for key in COLUMNS if key not in ("value", "text")]
+    assert not table.duplicated(names).any()
+    assert (table["value"].isna() ^ table["text"].isna()).all()
+    of = dict(iter(table.groupby("table")))
+    assert set(of) == {"trials", "epochs", "confirm", "classes"}
+    classes = of["classes"][of["classes"]["variable"] == "n_correct"]
+    assert len(classes) == len(study.classes)
+    assert classes["value"].sum() == study.classes["n_correct"].sum()
+    rates = of["epochs"][of["epochs"]["variable"] == "val_balanced_accuracy"]
+    assert rates["value"].tolist() == [0.7, 0.7], "a missing value is left out, not written as one"
+    best = of["confirm"].query("entry == 'best1' and variable == 'test_balanced_accuracy'")
+    assert best["value"].tolist() == study.confirm.query("entry == 'best1'")["test_balanced_accuracy"].tolist()
+    failed = of["trials"].query("variable == 'cause'")
+    assert failed["text"].tolist() == ["loss term 'cckd' became inf at epoch 3, step 7"]
+
+
+def test_every_variable_of_the_table_is_in_the_dictionary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export.main([str(folder), "--to", "parquet"]) == 0
+    out = folder / "export"
+    assert capsys.readouterr().out == f"parquet: {out / 'study.parquet'}\n"
+    table, words = pd.read_parquet(out / "study.parquet"), json.loads((out / "dictionary.json").read_text())
+    assert words == dictionary(load_study(folder))
+    for name, rows in table.groupby("table"):
+        assert set(rows["variable"]) <= set(words[name])
+    assert all(told.endswith(".") for told in words["classes"].values())
+    assert r"config/mix\_ratio" in (out / "dictionary.md").read_text()
+
+
+@pytest.mark.parametrize("to", ["parquet", "dashboard", "tensorboard"])
+def test_a_study_without_any_trial_is_exported_too(simulated: Simulated, to: str) -> None:
+    folder = simulated(space=ACCKD_SMOKE, n_trials=0, n_pruned=0, n_failed=0, n_seeds=0, status="failed")
+    assert export.main([str(folder), "--to", to]) == 0
+
+
+def test_optuna_dashboard_shows_note_attributes_and_figures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.artifacts import FileSystemArtifactStore
+    from optuna_dashboard import wsgi
+
+    monkeypatch.setattr(style, "_DPI", 40)
+    build_report(folder)
+    trials = load_study(folder).trials
+    for _ in range(2):  # a second export replaces the first
+        assert export.main([str(folder), "--to", "dashboard"]) == 0
+
+    def get(path: str, query: str = "") -> bytes:
+        status: list[str] = []
+        environ: dict[str, Any] = {"PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": BytesIO()}
+        setup_testing_defaults(environ)
+        body = b"".join(app(environ, lambda line, *_: status.append(line)))
+        assert status[0].startswith("200"), status
+        return body
+
+    store = FileSystemArtifactStore(folder / "export" / "artifacts")
+    app = wsgi(f"sqlite:///{folder / 'study.db'}", artifact_store=store)
+    (summary,) = json.loads(get("/api/studies"))["study_summaries"]
+    detail = json.loads(get(f"/api/studies/{summary['study_id']}", "after=0"))
+    note = detail["note"]["body"]
+    assert note.startswith("# An indication only: fewer than 6 seeds")
+    attributes = {item["key"]: json.loads(item["value"]) for item in summary["user_attrs"]}
+    assert attributes["report/best1/test_all"] == results(load_study(folder))["best1/test_all"]
+    figures = sorted((folder / "report" / "figures").glob("*.png"))
+    assert note.count("](/artifacts/") == len(figures) == len(list((folder / "export" / "artifacts").iterdir()))
+    first = note.split(f"![{figures[0].stem}](")[1].split(")")[0]
+    assert get(first) == figures[0].read_bytes()
+    assert len(detail["trials"]) == 8
+    assert load_study(folder).trials == trials
+
+
+def test_notes_are_refused_while_a_driver_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from study.lock import LOCK, StudyLock
+
+    before = (folder / "study.db").read_bytes()
+    with StudyLock(folder / LOCK):
+        assert export.main([str(folder), "--to", "dashboard"]) == 2
+    assert "one driver at a time" in capsys.readouterr().err
+    assert (folder / "study.db").read_bytes() == before
+
+
+def test_tensorboard_has_a_run_a_trial_with_its_epochs(folder: Path) -> None:
+    from tensorboardX.proto import event_pb2
+
+    place = export.export(folder, "tensorboard")
+    assert len([path for path in place.iterdir() if path.name.startswith("trial-")]) == 8
+    (file,) = (place / "trial-0001").glob("events*")
+    found = {}
+    content = file.read_bytes()
+    while content:  # TFRecord: length, its checksum, the event, its checksum
+        (length,) = struct.unpack("<Q", content[:8])
+        event = event_pb2.Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+    assert found["loss_total", 1] == 2.0
+    assert found["val_balanced_accuracy", 2] == pytest.approx(0.7)
+    assert ("val_balanced_accuracy", 1) not in found
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow and its parts warn of their own future
+def test_mlflow_opens_the_export(folder: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is an extra: pip install 'cckd-study[tracking]'")
+    for _ in range(2):  # a second export replaces the first
+        database = export.export(folder, "mlflow")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}")
+    study = load_study(folder)
+    experiment = client.get_experiment_by_name(study.manifest["name"])
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"study", *(f"trial {n}" for n in range(8))}
+    assert runs["study"].data.metrics["best1/test_all"] == pytest.approx(results(study)["best1/test_all"])
+    one = runs["trial 1"]
+    assert one.data.params == {name: str(value) for name, value in study.trials[1].params.items()}
+    history = client.get_metric_history(one.info.run_id, "loss_total")
+    assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
+    failed = [run for run in runs.values() if run.info.status == "FAILED"]
+    assert [run.data.tags["cause"] for run in failed] == ["loss term 'cckd' became inf at epoch 3, step 7"]
+
+
+@pytest.mark.filterwarnings("ignore")  # its own parts warn of their future
+def test_wandb_writes_offline_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="W&B is an extra: pip install 'cckd-study[tracking]'")
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    place = export.export(folder, "wandb")
+    assert len(list(place.glob("offline-run-*/run-*.wandb"))) == 9
+
+
+@pytest.mark.parametrize(("to", "module"), [("mlflow", "mlflow"), ("wandb", "wandb"), ("tensorboard", "tensorboardX")])
+def test_a_missing_package_is_one_message(folder: Path, monkeypatch, capsys, to: str, module: str) -> None:
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    assert export.main([str(folder), "--to", to]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: this export needs the package {module}: pip install {module}\n"
+
+
+def test_a_folder_that_is_no_study_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export.main([str(tmp_path), "--to", "parquet"]) == 2
+    assert "is not a study folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_are_those_of_the_ladder(folder: Path) -> None:
+    study = load_study(folder)
+    found = results(study)
+    assert found["la/test_all"] == next(row.cells["all"].mean for row in ladder(study) if row.entry == "la")
+    assert found["best1/over_la_low"] < found["best1/over_la"] < found["best1/over_la_high"]
