@@ -1,9 +1,10 @@
 """Which pairs of knobs act together: the variance that products of two knobs explain beyond each knob's own effect.
 
-A polynomial chaos expansion of order two (Sudret 2008), fitted by least squares: Legendre polynomials of degree one and
-two of each knob's position (contrasts of a choice), and for each pair their products, cleaned of all main effects. At a
-hundred trials it finds planted interactions that a forest's partial dependence does not, since a forest has to split
-on a knob before it can see what the knob does together with another.
+A polynomial chaos expansion of order two (Sudret 2008), fitted by least squares: Legendre polynomials of each knob's
+position (contrasts of a choice) up to degree four, where there are trials enough, and for each pair the products of
+those of degree one and two, cleaned of all main effects. At a hundred trials it finds planted interactions that a
+forest's partial dependence does not, since a forest has to split on a knob before it can see what the knob does
+together with another.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution
 
 from analysis.design import Bools, Design, Floats
@@ -40,19 +42,22 @@ class Interactions:
 
 def interactions(matrix: Design, y: Floats, *, n_permutations: int = _N_PERMUTATIONS, seed: int = 0) -> Interactions:
     """Measure every pair of the knobs of `matrix` for `y` (N,)."""
-    bases = [
-        _basis(knob, column, there)
-        for knob, column, there in zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
-    ]
-    mains = _orthonormal(np.column_stack([np.ones(len(y)), *bases]))
-    free = len(y) - mains.shape[1]
+    bases = _bases(matrix, 2)
+    # A kink that its knob's own polynomials cannot follow would look like an interaction.
+    for degree in (4, 3, 2):
+        mains = _orthonormal(np.column_stack([np.ones(len(y)), *_bases(matrix, degree)]))
+        free = len(y) - mains.shape[1]
+        if free >= 2 * MIN_FREE:
+            break
     pairs = list(combinations(range(len(bases)), 2))
-    total = float(((y - y.mean()) ** 2).sum())
-    if free < MIN_FREE or not pairs or not total:
+    if free < MIN_FREE or not pairs or not np.ptp(y):
         return Interactions(pd.DataFrame(columns=["x_knob", "y_knob", "strength", "p"]), free)
+    total = float(((y - y.mean()) ** 2).sum())
     rest = _cleaned(y[:, None], mains)
     rng = np.random.default_rng(seed)
     shuffled = _cleaned(np.column_stack([rng.permutation(rest[:, 0]) for _ in range(n_permutations)]), mains)
+    # Cleaning a second time takes length away, and shorter residuals could not reach as far as the real ones.
+    shuffled *= np.linalg.norm(rest) / np.linalg.norm(shuffled, axis=0)
     strengths, largest = [], np.full(n_permutations, -np.inf)
     for i, j in pairs:
         products = (bases[i][:, :, None] * bases[j][:, None, :]).reshape(len(y), -1)
@@ -70,14 +75,18 @@ def interactions(matrix: Design, y: Floats, *, n_permutations: int = _N_PERMUTAT
     return Interactions(frame.sort_values("strength", ascending=False, ignore_index=True, kind="stable"), free)
 
 
-def _basis(knob: Knob, column: Floats, there: Bools) -> Floats:
+def _bases(matrix: Design, degree: int) -> list[Floats]:
+    columns = zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
+    return [_basis(knob, column, there, degree) for knob, column, there in columns]
+
+
+def _basis(knob: Knob, column: Floats, there: Bools, degree: int) -> Floats:
     """(N, k) functions of one knob; 0 where a conditional knob is absent."""
     if isinstance(knob.distribution, CategoricalDistribution):
         values = np.unique(column[there])
         functions = np.column_stack([column == value for value in values[1:]]).astype(float)
     else:
-        u = 2 * column - 1
-        functions = np.column_stack([u, 1.5 * u**2 - 0.5])
+        functions = legvander(2 * column - 1, degree)[:, 1:]
     return functions * there[:, None]
 
 

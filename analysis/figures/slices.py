@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from optuna.distributions import CategoricalDistribution
 
 from analysis.figures.style import BLACK, BLUE, GREY, canvas, place_legend
@@ -25,6 +26,11 @@ def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
             _curve(axes, found, choices)
         if is_log(found.knob):
             axes.set_xscale("log")
+            ends = axes.get_xlim()
+            ticks = np.geomspace(found.points["value"].min(), found.points["value"].max(), 5)
+            axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xlim(ends)
         if choices:
             axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
             axes.set_xlim(-0.6, len(choices) - 0.4)

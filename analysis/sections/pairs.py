@@ -1,10 +1,13 @@
 """One knob and two: slices, pair heatmaps in two layers, the matrix of interactions, the path to the best."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from optuna.trial import FrozenTrial
 
 from analysis.ablation import ablation_path
-from analysis.design import Design, design, targets
+from analysis.design import Design, design, scored
 from analysis.document import Block, Gallery, Paragraph, Picture
 from analysis.figures.pairs import Frame, draw_interactions, draw_pair, draw_surrogate
 from analysis.figures.slices import draw_slice
@@ -22,23 +25,24 @@ from analysis.writer import Writer
 
 def sensitivity_blocks(study: Study, importances: Importances, writer: Writer) -> list[Block]:
     """Return everything that shows where knobs should stand; complete trials only."""
-    matrix = design(study.complete, study.knobs)
-    y = targets(study)["all"]
+    trials = scored(study)
+    matrix = design(trials, study.knobs)
+    y = np.array([trial.value for trial in trials], dtype=float)
     surrogate = fit_surrogate(matrix, y)
     return [
-        *_slices(study, writer),
-        *_pairs(study, importances, surrogate, writer),
+        *_slices(study, trials, writer),
+        *_pairs(study, trials, importances, surrogate, writer),
         *_interactions(matrix, y, writer),
         *_ablation(study, surrogate, writer),
     ]
 
 
-def _slices(study: Study, writer: Writer) -> list[Block]:
-    found = [slice_of(study.complete, knob) for knob in study.knobs]
+def _slices(study: Study, trials: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
+    found = [slice_of(trials, knob) for knob in study.knobs]
     found = [item for item in found if len(item.points)]
     if not found:
         return []
-    scores = np.array([trial.value for trial in study.complete], dtype=float)
+    scores = np.array([trial.value for trial in trials], dtype=float)
     margin = 0.05 * float(np.ptp(scores)) + 1e-3
     limits = (float(scores.min()) - margin, float(scores.max()) + margin)
     lead = Paragraph(
@@ -64,10 +68,12 @@ def _slice_picture(item: Slice, limits: tuple[float, float], writer: Writer) -> 
     )
 
 
-def _pairs(study: Study, importances: Importances, surrogate: Surrogate | None, writer: Writer) -> list[Block]:
+def _pairs(
+    study: Study, trials: Sequence[FrozenTrial], importances: Importances, surrogate: Surrogate | None, writer: Writer
+) -> list[Block]:
     everyone = importances.of("all")
     leading = leading_knobs(study.knobs, list(everyone["knob"]) if len(everyone) else [])
-    grids = [grid for grid in pair_grids(study.complete, leading) if grid.n.any()]
+    grids = [grid for grid in pair_grids(trials, leading) if grid.n.any()]
     if not grids:
         return [Paragraph("No pair of knobs to show: that takes complete trials and two searched knobs.")]
     values = np.concatenate([grid.mean[grid.n > 0] for grid in grids])
@@ -85,7 +91,7 @@ def _pairs(study: Study, importances: Importances, surrogate: Surrogate | None, 
     some = f" of {N_LEADING} of the knobs" if len(study.knobs) > N_LEADING else ""
     lead = Paragraph(
         f"Every pair{some}: each cell is the mean validation balanced accuracy of the "
-        f"{plural(len(study.complete), 'complete trial')} that fell into it, with their number n. Blank cells hold no "
+        f"{plural(len(trials), 'complete trial')} that fell into it, with their number n. Blank cells hold no "
         "complete trial; nothing is interpolated. Cells are cut evenly on each knob's own scale, colours are the same "
         f"in all pairs.{floor}{_believed(surrogate)}"
     )

@@ -25,24 +25,23 @@ def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int
     return Design(knobs, x, np.ones(x.shape, dtype=bool) if present is None else present, ())
 
 
-def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int) -> float:
+def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int, degree: int) -> float:
     """Nested least squares: how much the residual sum falls when the pair's products join all main effects."""
-    u = 2 * x - 1
-    bases = [np.column_stack([c, 1.5 * c**2 - 0.5]) for c in u.T]
-    mains = np.column_stack([np.ones(len(y)), *bases])
-    both = np.column_stack([mains, *(a * b for a in bases[i].T for b in bases[j].T)])
+    mains = np.column_stack([np.ones(len(y)), *(x**power for power in range(1, degree + 1))])
+    both = np.column_stack([mains, *(x[:, i] ** a * x[:, j] ** b for a in (1, 2) for b in (1, 2))])
     small, large = (((y - m @ np.linalg.lstsq(m, y, rcond=None)[0]) ** 2).sum() for m in (mains, both))
     noise = large / (len(y) - both.shape[1])
     return float((small - large - 4 * noise) / ((y - y.mean()) ** 2).sum())
 
 
-def test_strengths_equal_nested_least_squares() -> None:
+@pytest.mark.parametrize(("n", "degree"), [(60, 4), (54, 3), (40, 2)])
+def test_strengths_equal_nested_least_squares(n: int, degree: int) -> None:
     rng = np.random.default_rng(0)
-    x = rng.random((60, 4))
-    y = x[:, 0] + np.sin(6 * x[:, 1]) * x[:, 2] + rng.normal(0, 0.2, 60)
+    x = rng.random((n, 4))
+    y = x[:, 0] + np.sin(6 * x[:, 1]) * x[:, 2] + rng.normal(0, 0.2, n)
     for row in interactions(_matrix(x), y).frame.itertuples():
         i, j = int(row.x_knob[1]), int(row.y_knob[1])
-        assert row.strength == pytest.approx(_reference_strength(x, y, i, j))
+        assert row.strength == pytest.approx(_reference_strength(x, y, i, j, degree))
 
 
 def test_on_a_full_factorial_a_product_has_exactly_its_share_of_the_variance() -> None:
