@@ -70,6 +70,11 @@ def position(knob: Knob, value: Any) -> float:
     return float((value - spec.low) / (spec.high - spec.low))
 
 
+def scored(study: Study) -> tuple[FrozenTrial, ...]:
+    """Return the complete trials whose value is finite; a study writes no other, a stranger's folder may hold one."""
+    return tuple(trial for trial in study.complete if trial.value is not None and np.isfinite(trial.value))
+
+
 def targets(study: Study) -> dict[str, Floats]:
     """Return name of TARGETS -> (N,) validation accuracies of the complete trials; a group without any is left out."""
     complete = study.complete

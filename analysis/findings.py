@@ -20,7 +20,7 @@ from analysis.ladder import (
     unit_values,
 )
 from analysis.search_history import state_counts
-from analysis.statistics import MIN_PAIRS, PairedInterval, spread
+from analysis.statistics import MIN_PAIRS, PairedInterval, Verdict, spread
 from analysis.tables import Study
 from analysis.wording import bounds, listing, p_value, percent, plural, points
 
@@ -35,7 +35,7 @@ class Findings:
 
 
 def find(study: Study, importances: Importances) -> Findings:
-    """Judge the study from its tables; every claim rests on a paired t interval that excludes 0."""
+    """Judge the study from its tables; every claim rests on a paired t test, Holm-adjusted."""
     table = scores(study)
     family = primary_family(table)
     said = _confirmed(study, table, family) if family else _unconfirmed(study, table)
@@ -70,7 +70,7 @@ def _headline(study: Study, family: tuple[Comparison, ...]) -> str:
         return "Still running: what stands here will change"
     if not family:
         return "A best configuration, not yet confirmed on the test set"
-    verdicts = {comparison.baseline: comparison.interval.verdict for comparison in family}
+    verdicts = {comparison.baseline: comparison.verdict for comparison in family}
     gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
     lost = [name for name, verdict in verdicts.items() if verdict == "loss"]
     if "too few" in verdicts.values():
@@ -90,7 +90,7 @@ def _confirmed(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]
     name = f"The tuned {study.space.method} ({BEST})"
     over = plural(mean.n, "cut") + " of the long tail" if claims_by_cut(study) else plural(mean.n, "seed")
     reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
-    outcomes = [_outcome(comparison.interval, BASELINES[comparison.baseline]) for comparison in family]
+    outcomes = [_outcome(item.interval, BASELINES[item.baseline], verdict=item.verdict) for item in family]
     said = [f"{reached}; it {listing(outcomes)}."]
     said.append(_certainty(family))
     if "la" in set(table["entry"]):
@@ -99,22 +99,25 @@ def _confirmed(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]
     reference = study.space.method
     if reference in set(table["entry"]) and reference not in BASELINES:
         tuned = paired_gain(table, BEST, reference)
-        said.append(f"What tuning itself bought: {BEST} {_outcome(tuned, f'{reference} at its reference point')}.")
+        told = _outcome(tuned, f"{reference} at its reference point", verdict=tuned.verdict)
+        said.append(f"What tuning itself bought: {BEST} {told}.")
     return [*said, *_shrinkage(study, mean.mean)]
 
 
-def _outcome(interval: PairedInterval, rival: str) -> str:
+def _outcome(interval: PairedInterval, rival: str, *, verdict: Verdict) -> str:
     """Return e.g. 'beats la by 4.1 points (95 % interval +3.0 to +5.2)'."""
     if isnan(interval.mean):
         return f"cannot be compared with {rival}: they share no seed"
     size = f"{abs(100 * interval.mean):.1f} points"
-    match interval.verdict:
+    match verdict:
         case "gain":
             return f"beats {rival} by {size} {bounds(interval)}"
         case "loss":
             return f"falls behind {rival} by {size} {bounds(interval)}"
         case "unclear":
-            return f"cannot be told apart from {rival}: {points(interval.mean)} points {bounds(interval)}"
+            apart = interval.verdict == "unclear"
+            several = "" if apart else ", not enough once both comparisons are paid for"
+            return f"cannot be told apart from {rival}: {points(interval.mean)} points {bounds(interval)}{several}"
         case "too few":
             return f"stands {size} {'above' if interval.mean >= 0 else 'below'} {rival} {bounds(interval)}"
 
@@ -127,8 +130,13 @@ def _certainty(family: tuple[Comparison, ...]) -> str:
         f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm)}, sign-flip p {_p(item.flip.p)}"
         for item in family
     ]
-    smallest = p_value(family[0].flip.smallest_p)
-    return f"How sure: {'; '.join(tests)} ({n} pairs cannot give a sign-flip p below {smallest})."
+    first = family[0]
+    smallest = p_value(first.flip.smallest_p)
+    mute = (
+        "" if first.flip_can_reject
+        else f", {p_value(first.smallest_flip_holm)} after Holm, which can confirm nothing: the t test decides"
+    )  # fmt: skip
+    return f"How sure: {'; '.join(tests)} ({n} pairs cannot give a sign-flip p below {smallest}{mute})."
 
 
 def _p(p: float) -> str:

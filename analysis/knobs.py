@@ -9,11 +9,16 @@ from search_spaces.space import Knob
 #: The knobs whose pairs every report shows, where a space searches them.
 CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")
 
+#: Knobs of which every pair gets a heatmap.
+N_LEADING = 6
 
-def core_knobs(knobs: Sequence[Knob]) -> tuple[Knob, ...]:
-    """Return the core knobs the space searches, or its first four where it searches fewer than two of them."""
-    core = tuple(knob for knob in knobs if knob.name in CORE)
-    return core if len(core) >= 2 else tuple(knobs[:4])
+
+def leading_knobs(knobs: Sequence[Knob], ranking: Sequence[str]) -> tuple[Knob, ...]:
+    """Return up to N_LEADING knobs in the space's order: the core ones, then by `ranking`, then as they stand."""
+    names = [knob.name for knob in knobs]
+    wanted = dict.fromkeys([*(name for name in CORE if name in names), *ranking, *names])
+    leading = [name for name in wanted if name in names][:N_LEADING]
+    return tuple(knob for knob in knobs if knob.name in leading)
 
 
 def is_log(knob: Knob) -> bool:

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.statistics import MIN_PAIRS, PairedInterval, SignFlip, Spread, holm, paired_interval, sign_flip, spread
+from analysis.statistics import (
+    ALPHA,
+    MIN_PAIRS,
+    PairedInterval,
+    SignFlip,
+    Spread,
+    Verdict,
+    holm,
+    paired_interval,
+    sign_flip,
+    spread,
+)
 from analysis.tables import Study
 
 TEACHER = "teacher"
@@ -47,13 +58,38 @@ class LadderRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One member of the primary family: `entry` minus `baseline` on All, with both tests."""
+    """One member of the primary family: `entry` minus `baseline` on All, with both tests.
+
+    Attributes:
+        entry, baseline: what is compared.
+        interval: paired t interval, not adjusted.
+        p_holm: its p, Holm-adjusted within the family; the verdict rests on it.
+        flip: sign-flip test, not adjusted.
+        flip_holm: its p, Holm-adjusted.
+        smallest_flip_holm: the smallest adjusted p that the sign-flip test can give for this family and these pairs.
+    """
 
     entry: str
     baseline: str
     interval: PairedInterval
     p_holm: float
     flip: SignFlip
+    flip_holm: float
+    smallest_flip_holm: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """'gain' or 'loss' where the adjusted p is at most ALPHA, 'too few' below MIN_PAIRS pairs, else 'unclear'."""
+        if self.interval.n < MIN_PAIRS:
+            return "too few"
+        if self.p_holm > ALPHA:
+            return "unclear"
+        return "gain" if self.interval.mean > 0 else "loss"
+
+    @property
+    def flip_can_reject(self) -> bool:
+        """Whether so many pairs let the sign-flip test say anything at all."""
+        return self.smallest_flip_holm <= ALPHA
 
 
 def claims_by_cut(study: Study) -> bool:
@@ -158,10 +194,12 @@ def primary_family(table: pd.DataFrame, *, entry: str = BEST) -> tuple[Compariso
     bases = [name for name in BASELINES if name in present] if entry in present else []
     differences = [paired_differences(table, entry, base) for base in bases]
     intervals = [paired_interval(values) for values in differences]
+    flips = [sign_flip(values) for values in differences]
     adjusted = holm([interval.p for interval in intervals])
+    flips_adjusted = holm([flip.p for flip in flips])
     return tuple(
-        Comparison(entry, base, interval, p_holm, sign_flip(values))
-        for base, interval, p_holm, values in zip(bases, intervals, adjusted, differences, strict=True)
+        Comparison(entry, *found, min(1.0, len(bases) * found[3].smallest_p))
+        for found in zip(bases, intervals, adjusted, flips, flips_adjusted, strict=True)
     )
 
 
@@ -170,6 +208,13 @@ def training_noise(study: Study) -> float:
     trained = study.confirm[study.confirm["entry"] != TEACHER]
     variances = trained.groupby("entry")["val_balanced_accuracy"].var(ddof=1)
     return float(variances.mean() ** 0.5)
+
+
+def noise_degrees(study: Study) -> int:
+    """Return the degrees of freedom behind `training_noise`: its runs less one for each entry with two or more."""
+    trained = study.confirm[study.confirm["entry"] != TEACHER]
+    runs = trained.groupby("entry")["val_balanced_accuracy"].count()
+    return int((runs[runs > 1] - 1).sum())
 
 
 def _has_cuts(table: pd.DataFrame) -> bool:

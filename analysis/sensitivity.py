@@ -1,6 +1,7 @@
-"""Pairs of knobs: mean validation accuracy and n of complete trials on a grid that respects log scales.
+"""Pairs of knobs in two layers: what complete trials gave on a grid that respects log scales, and a surrogate's view.
 
-Cells without a trial stay empty: nothing is interpolated (contours drawn through noisy points show the noise).
+Cells without a trial stay empty in both: nothing is interpolated into them (contours drawn through noisy points show
+the noise).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,13 @@ import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from analysis.design import position
+from analysis.knobs import is_log
+from analysis.surrogate import Surrogate
 from search_spaces.space import Knob
+
+#: Cells of the surrogate's layer to a side of an observed cell.
+_FINER = 4
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,58 @@ def pair_grid(trials: Sequence[FrozenTrial], x: Axis, y: Axis) -> PairGrid:
             n[row, column] += 1
     mean = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
     return PairGrid(x, y, mean, n)
+
+
+@dataclass(frozen=True)
+class PairSurrogate:
+    """A surrogate's partial dependence on finer cells: `mean` (Fy, Fx) fractions, NaN where the grid has no trial."""
+
+    x: Axis
+    y: Axis
+    mean: npt.NDArray[np.float64]
+
+    def frame(self) -> pd.DataFrame:
+        """A row a cell, blank cells included: x_knob, x, y_knob, y (middles, or choices), partial_dependence."""
+        xs, ys = _middles(self.x), _middles(self.y)
+        cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
+        return pd.DataFrame(
+            {
+                "x_knob": self.x.knob.name,
+                "x": [xs[i] for i, _ in cells],
+                "y_knob": self.y.knob.name,
+                "y": [ys[j] for _, j in cells],
+                "partial_dependence": [float(self.mean[j, i]) for i, j in cells],
+            }
+        )
+
+
+def pair_surrogate(surrogate: Surrogate, grid: PairGrid) -> PairSurrogate:
+    """Return the surrogate's partial dependence on `grid`, each cell cut again, masked where the cell has no trial."""
+    columns = tuple(surrogate.matrix.names.index(axis.knob.name) for axis in (grid.x, grid.y))
+    fine = [_cut_again(axis) for axis in (grid.x, grid.y)]
+    at = [np.array([position(axis.knob, value) for value in _middles(axis)]) for axis in fine]
+    mean = surrogate.partial_dependence((columns[0], columns[1]), (at[0], at[1]))
+    supported = grid.n > 0
+    for side, (axis, coarse) in enumerate(zip(reversed(fine), (grid.y, grid.x), strict=True)):
+        supported = np.repeat(supported, axis.size // coarse.size, axis=side)
+    return PairSurrogate(fine[0], fine[1], np.where(supported, mean, np.nan))
+
+
+def _cut_again(axis: Axis) -> Axis:
+    """Cut every cell in _FINER equal ones; a choice stays whole."""
+    if axis.choices:
+        return axis
+    spaced = np.geomspace if is_log(axis.knob) else np.linspace
+    ends = zip(axis.edges[:-1], axis.edges[1:], strict=True)
+    inner = [float(edge) for low, high in ends for edge in spaced(low, high, _FINER + 1)[:-1]]
+    return Axis(axis.knob, edges=(*inner, axis.edges[-1]))
+
+
+def _middles(axis: Axis) -> list[Any]:
+    if axis.choices:
+        return list(axis.choices)
+    low, high = np.array(axis.edges[:-1]), np.array(axis.edges[1:])
+    return [float(middle) for middle in (np.sqrt(low * high) if is_log(axis.knob) else (low + high) / 2)]
 
 
 def n_cells(n_trials: int) -> int:

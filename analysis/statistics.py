@@ -18,6 +18,9 @@ Verdict = Literal["gain", "loss", "unclear", "too few"]
 #: Pairs below which an interval is shown but nothing is claimed from it.
 MIN_PAIRS = 6
 
+#: Level of the claims: a family of comparisons says something false in at most this share of studies.
+ALPHA = 0.05
+
 #: Pairs up to which every sign pattern of the sign-flip test is enumerated (2^16 patterns).
 _MAX_EXACT = 16
 

@@ -1,9 +1,11 @@
-"""A pair of knobs as a heatmap: each cell says its mean and its n, a cell without a trial stays blank."""
+"""A pair of knobs as heatmaps, a cell without a trial blank; and the strengths of all pairs as one matrix."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,34 +13,85 @@ from matplotlib.ticker import NullLocator
 
 from analysis.figures.style import BLACK, COLOUR_MAP, VERMILION, canvas
 from analysis.knobs import axis_label, is_log
-from analysis.sensitivity import Axis, PairGrid
+from analysis.sensitivity import Axis, PairGrid, PairSurrogate
 
 _MARKS = {"reference": ("v", BLACK, 8), "best": ("*", VERMILION, 13)}
 
 
-def draw_pair(
-    grid: PairGrid, *, limits: tuple[float, float], reference: Mapping[str, Any], best: Mapping[str, Any]
-) -> Figure:
-    """Draw one grid; `limits` (fractions) bound the colours of all pairs, the points are marked on the edges."""
+@dataclass(frozen=True)
+class Frame:
+    """What all pairs of a report share.
+
+    Attributes:
+        limits: bounds of the colours (fractions).
+        noise: sd of one trial over training seeds (fraction), drawn on the colour bar; NaN where it is not known.
+        reference, best: the points marked on the edges.
+    """
+
+    limits: tuple[float, float]
+    noise: float
+    reference: Mapping[str, Any]
+    best: Mapping[str, Any]
+
+
+def draw_pair(grid: PairGrid, shared: Frame) -> Figure:
+    """Draw what the trials gave: each cell says its mean and its n."""
     with canvas(5.0, 4.4) as (figure, axes):
-        x_edges, y_edges = _edges(grid.x), _edges(grid.y)
-        low, high = (100 * limit for limit in limits)
-        shown = np.ma.masked_invalid(100 * grid.mean)
-        mesh = axes.pcolormesh(
-            x_edges, y_edges, shown, cmap=COLOUR_MAP, vmin=low, vmax=high, edgecolors="white", linewidth=1
-        )
-        _scale(axes, "x", grid.x)
-        _scale(axes, "y", grid.y)
-        _write_cells(axes, grid, low, high)
-        for point, look in zip((reference, best), _MARKS.values(), strict=True):
-            _mark(axes, grid, point, *look)
-        figure.colorbar(mesh, ax=axes, label="mean validation balanced accuracy (%)", pad=0.06)
-        handles = [
-            Line2D([], [], ls="", marker=marker, color=colour, ms=size, label=f"{name} point, on the edges")
-            for name, (marker, colour, size) in _MARKS.items()
-        ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
+        _heatmap(figure, axes, grid, shared, "mean validation balanced accuracy (%)")
+        _write_cells(axes, grid, *(100 * limit for limit in shared.limits))
     return figure
+
+
+def draw_surrogate(layer: PairSurrogate, shared: Frame) -> Figure:
+    """Draw the surrogate's partial dependence, masked where no trial supports it."""
+    with canvas(5.0, 4.4) as (figure, axes):
+        _heatmap(figure, axes, layer, shared, "surrogate's partial dependence (%)")
+    return figure
+
+
+def draw_interactions(strengths: pd.DataFrame, names: Sequence[str], *, alpha: float = 0.05) -> Figure:
+    """Draw `interactions.Interactions.frame` as a triangle over `names`; a star says p below `alpha`."""
+    n = len(names)
+    share, clear = np.full((n, n), np.nan), np.zeros((n, n), dtype=bool)
+    for row in strengths.itertuples():
+        i, j = sorted((names.index(str(row.x_knob)), names.index(str(row.y_knob))))
+        share[j, i], clear[j, i] = 100 * max(0.0, float(str(row.strength))), float(str(row.p)) < alpha
+    with canvas(1.8 + 0.42 * n, 1.4 + 0.42 * n) as (figure, axes):
+        top = max(1.0, float(np.nanmax(share)))
+        mesh = axes.imshow(np.ma.masked_invalid(share), cmap=COLOUR_MAP, vmin=0, vmax=top)
+        for j, i in zip(*np.nonzero(np.isfinite(share)), strict=True):
+            colour = BLACK if share[j, i] > 0.55 * top else "white"
+            text = f"{share[j, i]:.0f}{'*' * bool(clear[j, i])}"
+            axes.text(i, j, text, ha="center", va="center", color=colour, fontsize=8)
+        axes.set_xticks(range(n - 1), names[:-1], rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(1, n), names[1:])
+        axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
+        figure.colorbar(mesh, ax=axes, label="interaction (% of the variance)", shrink=0.8)
+    return figure
+
+
+def _heatmap(figure: Figure, axes: Axes, layer: PairGrid | PairSurrogate, shared: Frame, label: str) -> None:
+    low, high = (100 * limit for limit in shared.limits)
+    mesh = axes.pcolormesh(
+        _edges(layer.x), _edges(layer.y), np.ma.masked_invalid(100 * layer.mean), cmap=COLOUR_MAP, vmin=low, vmax=high,
+        edgecolors="white" if isinstance(layer, PairGrid) else "none", linewidth=1,
+    )  # fmt: skip
+    _scale(axes, "x", layer.x)
+    _scale(axes, "y", layer.y)
+    for point, look in zip((shared.reference, shared.best), _MARKS.values(), strict=True):
+        _mark(axes, layer, point, *look)
+    bar = figure.colorbar(mesh, ax=axes, label=label, pad=0.06)
+    handles = [
+        Line2D([], [], ls="", marker=marker, color=colour, ms=size, label=f"{name} point, on the edges")
+        for name, (marker, colour, size) in _MARKS.items()
+    ]
+    if np.isfinite(shared.noise):
+        # From minus to plus one sd about the middle: colours that lie within the bar are one colour.
+        ends = (low + high) / 2 + 100 * shared.noise * np.array([-1, 1])
+        bar.ax.plot([0.5, 0.5], np.clip(ends, low, high), color="white", lw=5, solid_capstyle="butt")
+        bar.ax.plot([0.5, 0.5], np.clip(ends, low, high), color=VERMILION, lw=2.5, solid_capstyle="butt")
+        handles.append(Line2D([], [], color=VERMILION, lw=2.5, label="± 1 sd over training seeds"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
 
 
 def _edges(axis: Axis) -> np.ndarray:
@@ -53,8 +106,9 @@ def _scale(axes: Axes, which: str, axis: Axis) -> None:
     if axis.choices:
         side.set_ticks(range(len(axis.choices)), [str(choice) for choice in axis.choices])
     else:
-        # Ticks stand on the cells' bounds, so that a cell can be named.
-        side.set_ticks(edges, [f"{edge:.2g}" for edge in edges])
+        # Ticks stand on the cells' bounds, so that a cell can be named; on fine cells at most on seven of them.
+        shown = edges[:: max(1, (len(edges) - 1) // 6)]
+        side.set_ticks(shown, [f"{edge:.2g}" for edge in shown])
     side.set_minor_locator(NullLocator())
     axes.set(**{f"{which}lim": (edges[0], edges[-1]), f"{which}label": axis_label(axis.knob)})
 
@@ -74,7 +128,9 @@ def _middles(axis: Axis) -> np.ndarray:
     return np.sqrt(edges[:-1] * edges[1:]) if is_log(axis.knob) else (edges[:-1] + edges[1:]) / 2
 
 
-def _mark(axes: Axes, grid: PairGrid, point: Mapping[str, Any], marker: str, colour: str, size: int) -> None:
+def _mark(
+    axes: Axes, grid: PairGrid | PairSurrogate, point: Mapping[str, Any], marker: str, colour: str, size: int
+) -> None:
     """Mark where `point` stands on the upper and the right edge, outside, so that no number is covered."""
     look: dict[str, Any] = {
         "marker": marker,

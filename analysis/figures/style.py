@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from PIL import Image
 
 # Okabe & Ito's palette, told apart under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -46,10 +48,15 @@ def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG or an SVG without a time stamp, so that the same numbers give the same file."""
-    metadata = {"Software": None} if path.suffix == ".png" else {"Date": None, "Creator": None}
     # The theme again: text is laid out when it is drawn, not when it is placed.
     with mpl.rc_context(_theme() | {"svg.hashsalt": path.stem}):
-        figure.savefig(path, dpi=_DPI, metadata=metadata)
+        if path.suffix == ".svg":
+            figure.savefig(path, metadata={"Date": None, "Creator": None})
+        else:
+            drawn = BytesIO()
+            figure.savefig(drawn, dpi=_DPI)
+            # 256 colours are more than a figure has, and a third of the bytes: a page holds dozens of figures.
+            Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path)
     figure.set_layout_engine("none")  # it is laid out: the next format need not do it again
 
 

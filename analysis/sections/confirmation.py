@@ -4,6 +4,7 @@ import pandas as pd
 
 from analysis.document import Block, Note, Paragraph, Section
 from analysis.findings import conditional
+from analysis.image_sampling import image_part
 from analysis.ladder import (
     BASELINES,
     BEST,
@@ -11,13 +12,16 @@ from analysis.ladder import (
     TEACHER,
     Comparison,
     LadderRow,
+    claimed,
     claims_by_cut,
+    class_recalls,
     ladder,
     primary_family,
     scores,
 )
 from analysis.sections.cuts import cut_blocks
-from analysis.statistics import MIN_PAIRS
+from analysis.sections.luck import luck_blocks
+from analysis.statistics import ALPHA, MIN_PAIRS
 from analysis.tables import Study
 from analysis.wording import MISSING, mean_sd, p_value, percent, points, span
 from analysis.writer import Writer
@@ -37,7 +41,7 @@ def confirmation_section(study: Study, writer: Writer) -> Section:
         blocks.append(_family_table(study, family, writer))
     if min((item.interval.n for item in family), default=MIN_PAIRS) < MIN_PAIRS:
         blocks.append(Note(f"Fewer than {MIN_PAIRS} paired seeds: intervals are shown, nothing is claimed from them."))
-    blocks += [*cut_blocks(study, writer), Paragraph(conditional(study))]
+    blocks += [*cut_blocks(study, writer), Paragraph(conditional(study)), *luck_blocks(study, writer)]
     return Section("confirmation", title, tuple(blocks))
 
 
@@ -121,6 +125,8 @@ def _raw(row: LadderRow) -> dict[str, object]:
 
 
 def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) -> Block:
+    recalls = class_recalls(claimed(study))
+    drawn = [image_part(recalls, item.entry, item.baseline) for item in family]
     raw = [
         {
             "comparison": f"{item.entry} - {item.baseline}",
@@ -133,8 +139,12 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
             "p_holm": item.p_holm,
             "p_sign_flip": item.flip.p,
             "smallest_p_sign_flip": item.flip.smallest_p,
+            "p_sign_flip_holm": item.flip_holm,
+            "smallest_p_sign_flip_holm": item.smallest_flip_holm,
+            "sd_test_images": images.sd,
+            "verdict": item.verdict,
         }
-        for item in family
+        for item, images in zip(family, drawn, strict=True)
     ]
     rows = [
         (
@@ -145,9 +155,11 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
             span(item.interval),
             p_value(item.interval.p),
             p_value(item.p_holm),
-            f"{p_value(item.flip.p)} (least {p_value(item.flip.smallest_p)})",
+            f"{p_value(item.flip_holm)} (least {p_value(item.smallest_flip_holm)})",
+            percent(images.sd),
+            item.verdict,
         )
-        for item in family
+        for item, images in zip(family, drawn, strict=True)
     ]
     names = "; ".join(f"{name}: {BASELINES[name]}" for name in (item.baseline for item in family))
     return writer.table(
@@ -161,12 +173,17 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
             "95 % interval",
             "p (t)",
             "p (Holm)",
-            "p (sign-flip)",
+            "p (sign-flip, Holm)",
+            "sd, test images",
+            "verdict",
         ),
         rows=rows,
         caption=(
             "The comparisons that carry the claim: differences of test balanced accuracy in points, "
-            f"{_paired(study)}. The t interval decides; the sign-flip test stands beside it with the smallest p its "
-            f"number of pairs can give. {names}. Everything else in this report is descriptive."
+            f"{_paired(study)}. The paired t test decides, at p (Holm) of at most {ALPHA}; the sign-flip test stands "
+            "beside it with the smallest adjusted p its number of pairs can give, and where that is larger it can "
+            "confirm nothing. The last sd is how far another draw of the test images of each class would move the "
+            "difference, at most: it stays whatever the number of seeds, and no interval here covers it. "
+            f"{names}. Everything else in this report is descriptive."
         ),
     )

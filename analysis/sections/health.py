@@ -21,7 +21,7 @@ from analysis.health import (
     pair_coverage,
     rung_ranks,
 )
-from analysis.knobs import core_knobs
+from analysis.knobs import leading_knobs
 from analysis.ladder import training_noise
 from analysis.search_history import failure_causes, state_counts
 from analysis.tables import Study
@@ -55,7 +55,7 @@ def _finite(study: Study) -> list[FrozenTrial]:
 
 
 def _covered(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
-    table, pairs = coverage(complete, study.knobs), pair_coverage(complete, core_knobs(study.knobs))
+    table, pairs = coverage(complete, study.knobs), pair_coverage(complete, leading_knobs(study.knobs, ()))
     least = table.sort_values("covered", kind="stable").iloc[0]
     said = (
         f"Was the space covered? The {plural(len(complete), 'complete trial')} reach "

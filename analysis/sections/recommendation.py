@@ -79,13 +79,13 @@ def _trust(study: Study) -> str:
     family = primary_family(table)
     if not family:
         return "The best complete trial on validation. It is not confirmed: treat it as a candidate."
-    lost = [item.baseline for item in family if item.interval.verdict == "loss"]
+    lost = [item.baseline for item in family if item.verdict == "loss"]
     if lost:
         return f"The best of the search, but worse than {lost[0]} on test: prefer {lost[0]}."
     method = study.space.method
     if paired_gain(table, BEST, method).verdict == "loss":
         return f"The best of the search, but worse than {method} at its reference point on test: prefer that."
-    if all(item.interval.verdict == "gain" for item in family):
+    if all(item.verdict == "gain" for item in family):
         return "Chosen on validation, confirmed on test with fresh seeds."
     return "Chosen on validation; on test it is not shown to be better than every baseline (see the first screen)."
 

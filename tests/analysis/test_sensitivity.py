@@ -9,7 +9,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from analysis.knobs import axis_label, core_knobs, range_text
+from analysis.knobs import axis_label, leading_knobs, range_text
 from analysis.sensitivity import cut_axis, n_cells, pair_grid, pair_grids
 from analysis.tables import load_study
 from search_spaces.acckd import ACCKD_FULL
@@ -41,7 +41,7 @@ def test_cells_equal_a_pivot_of_the_complete_trials(simulated: Simulated) -> Non
 
 def test_pruned_and_failed_trials_are_in_no_cell(simulated: Simulated) -> None:
     study = load_study(simulated(n_trials=30, n_pruned=8, n_failed=4, n_seeds=0))
-    assert all(grid.n.sum() == 18 for grid in pair_grids(study.complete, core_knobs(study.knobs)))
+    assert all(grid.n.sum() == 18 for grid in pair_grids(study.complete, leading_knobs(study.knobs, [])))
 
 
 def test_a_cell_without_a_trial_is_nan_and_says_n_0() -> None:
@@ -62,15 +62,17 @@ def test_a_trial_without_the_knob_is_left_out() -> None:
     assert pair_grid([trial], cut_axis(a, n_cells=3), cut_axis(b, n_cells=3)).n.sum() == 0
 
 
-def test_the_four_core_knobs_make_six_pairs(simulated: Simulated) -> None:
+def test_six_leading_knobs_make_fifteen_pairs(simulated: Simulated) -> None:
     study = load_study(simulated(space=ACCKD_FULL, n_trials=10, n_pruned=0, n_failed=0, n_seeds=0))
-    assert len(pair_grids(study.complete, core_knobs(study.knobs))) == 6
-    assert pair_grids((), core_knobs(study.knobs)) == ()
+    assert len(pair_grids(study.complete, leading_knobs(study.knobs, ["tau"]))) == 15
+    assert pair_grids((), leading_knobs(study.knobs, [])) == ()
 
 
-def test_a_space_with_fewer_core_knobs_shows_its_first_four() -> None:
-    others = [_knob(name, FloatDistribution(0.0, 1.0)) for name in ("lr", "tau", "mix_ratio", "x", "y")]
-    assert [knob.name for knob in core_knobs(others)] == ["lr", "tau", "mix_ratio", "x"]
+def test_the_core_knobs_lead_then_the_ranking_then_the_space() -> None:
+    names = ("lr", "tau", "mix_ratio", "x", "y", "temperature", "z")
+    knobs = [_knob(name, FloatDistribution(0.0, 1.0)) for name in names]
+    leading = [knob.name for knob in leading_knobs(knobs, ["z", "y", "not searched"])]
+    assert leading == ["lr", "tau", "mix_ratio", "y", "temperature", "z"]
 
 
 def test_a_log_knob_is_cut_by_equal_factors() -> None:

@@ -14,9 +14,9 @@ WORKER = "The actor is dead because its worker process has died. Worker exit typ
 #: A worker that was killed by SIGKILL, that crashed, or that left by os._exit: Ray cannot tell them apart.
 SIGNAL = (
     "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the "
-    "process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed "
-    "unexpectedly due to SIGSEGV or another unexpected error. If the process was killed by the kernel OOM killer "
-    "(verifiable by checking for OOM in dmesg of the OOMing node), consider enabling resource isolation."
+    "process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker "
+    "crashed unexpectedly due to SIGSEGV or another unexpected error. If the process was killed by the kernel OOM "
+    "killer (verifiable by checking for OOM in dmesg of the OOMing node), consider enabling resource isolation."
 )
 MONITOR = (
     "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 7dfdd439) "

@@ -1,0 +1,53 @@
+"""One knob against validation accuracy: every complete trial, the smoothed effect and its interval."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from optuna.distributions import CategoricalDistribution
+
+from analysis.figures.style import BLACK, BLUE, GREY, canvas, place_legend
+from analysis.knobs import axis_label, is_log
+from analysis.slices import Slice
+
+
+def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
+    """Draw one slice; `limits` (fractions) are those of all slices, so that heights can be compared."""
+    with canvas(4.2, 3.2) as (figure, axes):
+        choices = (
+            found.knob.distribution.choices if isinstance(found.knob.distribution, CategoricalDistribution) else ()
+        )
+        values = [choices.index(value) for value in found.points["value"]] if choices else found.points["value"]
+        # Side by side, in order of number, where many trials share one place.
+        aside = 0.25 * (np.arange(len(found.points)) % 5 - 2) / 2 if choices else 0.0
+        axes.plot(np.asarray(values, dtype=float) + aside, 100 * found.points["score"], "o", color=GREY, ms=3.5,
+                  alpha=0.6, mew=0, label="trials")  # fmt: skip
+        if len(found.curve):
+            _curve(axes, found, choices)
+        if is_log(found.knob):
+            axes.set_xscale("log")
+            ends = axes.get_xlim()
+            ticks = np.geomspace(found.points["value"].min(), found.points["value"].max(), 5)
+            axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.set_xlim(ends)
+        if choices:
+            axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
+            axes.set_xlim(-0.6, len(choices) - 0.4)
+        axes.set(xlabel=axis_label(found.knob), ylabel="val balanced accuracy (%)")
+        axes.set_ylim(100 * limits[0], 100 * limits[1])
+        axes.grid(axis="y")
+        place_legend(axes, columns=2, fontsize="small")
+    return figure
+
+
+def _curve(axes: Axes, found: Slice, choices: tuple[object, ...]) -> None:
+    mean, low, high = (100 * found.curve[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    if choices:
+        places = [choices.index(value) for value in found.curve["value"]]
+        axes.errorbar(places, mean, [mean - low, high - mean], fmt="D", color=BLUE, mec=BLACK, mew=0.5, capsize=4,
+                      label="mean (95 % interval)")  # fmt: skip
+        return
+    at = found.curve["value"].to_numpy(dtype=float)
+    axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
+    axes.plot(at, mean, color=BLUE, lw=2, label="smoothed (95 % interval)")

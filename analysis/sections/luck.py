@@ -1,0 +1,94 @@
+"""What was luck in the search: the winner's shrinkage, and every configuration that may still be the best."""
+
+import pandas as pd
+from scipy import stats
+
+from analysis.design import scored
+from analysis.document import Block
+from analysis.knobs import range_text
+from analysis.ladder import noise_degrees, scores_of, training_noise
+from analysis.statistics import spread
+from analysis.subset import NotWorse, critical_distance, not_worse
+from analysis.tables import Study
+from analysis.wording import MISSING, mean_sd, percent, plural, points
+from analysis.writer import Writer
+
+
+def luck_blocks(study: Study, writer: Writer) -> list[Block]:
+    """Return the shrinkage of the searched entries and the set not told apart from the best; none before both exist."""
+    noise, free = training_noise(study), noise_degrees(study)
+    blocks = _shrinkage(study, noise, writer)
+    kept = not_worse(scored(study), study.knobs, noise=noise, free=free)
+    return [*blocks, _set(study, kept, noise, free, writer)] if kept else blocks
+
+
+def _shrinkage(study: Study, noise: float, writer: Writer) -> list[Block]:
+    searched = study.confirm[study.confirm["trial"].notna()]
+    values = {trial.number: trial.value for trial in study.complete}
+    tests = scores_of(study)
+    rows, raw = [], []
+    for entry, runs in searched.groupby("entry", sort=True):
+        number = int(runs["trial"].iloc[0])
+        value = values.get(number)
+        if value is None:
+            continue
+        again, test = spread(runs["val_balanced_accuracy"]), spread(tests.loc[tests["entry"] == entry, "all"])
+        raw.append(
+            {"entry": entry, "trial": number, "val_in_search": value, "val_again": again.mean, "val_again_sd": again.sd,
+             "n": again.n, "test": test.mean, "test_sd": test.sd}
+        )  # fmt: skip
+        rows.append(
+            (str(entry), str(number), percent(value), mean_sd(again), points(again.mean - value), mean_sd(test),
+             points(test.mean - again.mean))
+        )  # fmt: skip
+    if not rows:
+        return []
+    n = len(study.complete)
+    expected = (
+        f" If all {plural(n, 'complete trial')} were equally good, the highest would lie "
+        f"{percent(noise * _luck_of_the_best(n))} points above its own mean by luck alone (training seeds "
+        f"move one run by an sd of {percent(noise)})."
+        if noise == noise and n > 1
+        else ""
+    )
+    return [
+        writer.table(
+            "shrinkage",
+            pd.DataFrame(raw),
+            columns=("entry", "trial", "val, one run in the search", "val, trained again", "change", "test", "change"),
+            rows=rows,
+            caption=(
+                "The winner's curse, in % and points: what the search saw of each searched entry in one run, its mean "
+                f"over fresh seeds on the same validation images, and on test.{expected}"
+            ),
+        )
+    ]
+
+
+def _luck_of_the_best(n: int) -> float:
+    """Mean of the largest of n standard normals (Blom 1958)."""
+    return float(stats.norm.ppf((n - 0.375) / (n + 0.25)))
+
+
+def _set(study: Study, kept: NotWorse, noise: float, free: int, writer: Writer) -> Block:
+    searched = {knob.name: knob for knob in study.knobs}
+    rows = []
+    for row in kept.ranges.to_dict("records"):
+        text = row["low"] if isinstance(row["low"], str) else f"{row['low']:.3g} to {row['high']:.3g}"
+        rows.append((row["knob"], range_text(searched[row["knob"]]), text if row["n"] else MISSING, str(row["n"])))
+    numbers = ", ".join(str(number) for number in kept.trials[:12])
+    more = f" and {len(kept.trials) - 12} more" if len(kept.trials) > 12 else ""
+    n = len(scored(study))
+    return writer.table(
+        "not_worse",
+        kept.ranges.assign(n_kept=len(kept.trials), margin=kept.margin),
+        columns=("knob", "searched", "in the set", "trials that have it"),
+        rows=rows,
+        caption=(
+            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best of the search "
+            f"(trials {numbers}{more}): one run each, they lie within {percent(kept.margin)} points of the highest, "
+            f"which is {critical_distance(n, free):.1f} times the spread over training seeds ({percent(noise)}). With "
+            "95 % probability the truly best of the trials is among them (Gupta's subset selection); the table says "
+            "where their knobs stand. A knob whose range in the set is the searched one is left open by this study."
+        ),
+    )

@@ -1,0 +1,78 @@
+"""Which configurations may still be the best: those that the noise of training does not set apart from the winner.
+
+Gupta's (1965) subset selection: keep every configuration within d standard errors of the highest score, with d such
+that the truly best one is kept with 95 % probability, however many there are and whatever their means.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+import pandas as pd
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
+from scipy import stats
+
+from search_spaces.space import Knob
+
+_N_DRAWS = 200_000
+
+
+@dataclass(frozen=True)
+class NotWorse:
+    """The trials within reach of the highest score.
+
+    Attributes:
+        trials: their numbers, best score first.
+        margin: how far below the highest a score may lie (fraction).
+        ranges: a row a knob: knob, low, high (or the choices seen, as text, in both), n of the kept that have it.
+    """
+
+    trials: tuple[int, ...]
+    margin: float
+    ranges: pd.DataFrame
+
+
+def not_worse(
+    trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: float, free: int, confidence: float = 0.95
+) -> NotWorse | None:
+    """Return the complete trials that cannot be told from the best; None without a noise to judge by.
+
+    Args:
+        trials: complete ones, each a single run.
+        knobs: whose ranges among the kept are told.
+        noise: sd of one run over training seeds (fraction).
+        free: degrees of freedom behind `noise`.
+        confidence: probability with which the truly best is kept.
+    """
+    if len(trials) < 2 or not isfinite(noise) or free < 1:
+        return None
+    margin = noise * critical_distance(len(trials), free, confidence=confidence)
+    highest = max(float(trial.value or 0) for trial in trials)
+    kept = [trial for trial in trials if trial.value is not None and trial.value >= highest - margin]
+    ranked = sorted(kept, key=lambda trial: (-float(trial.value or 0), trial.number))
+    rows = [_range(knob, [trial.params[knob.name] for trial in kept if knob.name in trial.params]) for knob in knobs]
+    ranges = pd.DataFrame(rows, columns=["knob", "low", "high", "n"])
+    return NotWorse(tuple(trial.number for trial in ranked), margin, ranges)
+
+
+def critical_distance(n: int, free: int, *, confidence: float = 0.95, seed: int = 0) -> float:
+    """Return d: the luckiest of n - 1 equals beats one given run by less than d estimated sds, with `confidence`.
+
+    By simulation: the largest of n - 1 standard normals is drawn directly, as the normal quantile of U^(1 / (n - 1)).
+    """
+    rng = np.random.default_rng(seed)
+    luckiest = stats.norm.ppf(rng.random(_N_DRAWS) ** (1 / (n - 1)))
+    estimated = np.sqrt(rng.chisquare(free, _N_DRAWS) / free)
+    return float(np.quantile((luckiest - rng.normal(size=_N_DRAWS)) / estimated, confidence))
+
+
+def _range(knob: Knob, values: list[object]) -> tuple[str, object, object, int]:
+    if not values:
+        return knob.name, None, None, 0
+    if isinstance(knob.distribution, CategoricalDistribution):
+        seen = ", ".join(str(choice) for choice in knob.distribution.choices if choice in values)
+        return knob.name, seen, seen, len(values)
+    numbers = [float(str(value)) for value in values]
+    return knob.name, min(numbers), max(numbers), len(values)

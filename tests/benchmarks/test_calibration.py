@@ -1,0 +1,29 @@
+"""A tenth of the simulated studies: nothing they show contradicts what the report's statistics promise."""
+
+import pytest
+
+from benchmarks.calibration import N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, searches
+
+
+def test_intervals_cover_and_claims_are_rarely_false() -> None:
+    found = confirmations(N_CONFIRMATIONS // 10, seed=0)
+    assert len(found) == 6
+    assert [item.what for item in found if not item.possible] == []
+
+
+def test_chance_stays_below_its_floor_and_the_planted_interaction_ranks_first() -> None:
+    # Fewer half-samples than a report takes: the floor is as often passed, only everything is noisier.
+    found = searches(N_SEARCHES // 10, seed=0, n_samples=8)
+    assert [item.what for item in found if not item.possible] == []
+    assert found[1].met
+
+
+@pytest.mark.parametrize(
+    ("hits", "met", "possible"),
+    [(190, True, True), (184, False, True), (172, False, False), (199, False, False)],
+)
+def test_a_share_is_held_against_its_bounds_and_against_what_its_number_can_tell(
+    hits: int, met: bool, possible: bool
+) -> None:
+    measured = Measured("coverage", 0.93, 0.97, hits, 200)
+    assert (measured.met, measured.possible) == (met, possible)
