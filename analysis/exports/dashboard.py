@@ -5,7 +5,7 @@ from pathlib import Path
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
-from analysis.exports.summary import needed, results
+from analysis.exports.summary import needing, results
 from analysis.findings import find
 from analysis.importance import importances
 from analysis.tables import Study, StudyFolderError
@@ -28,7 +28,8 @@ def write_dashboard(study: Study, out: Path) -> Path:
     Raises:
         StudyFolderError: optuna-dashboard is not installed, or study.db cannot be written to.
     """
-    dashboard = needed("optuna_dashboard", install="optuna-dashboard")
+    with needing("optuna-dashboard"):
+        from optuna_dashboard import save_note
     store_at = out / ARTIFACTS
     store_at.mkdir(parents=True, exist_ok=True)
     note, numbers = _note(study), results(study)
@@ -36,7 +37,7 @@ def write_dashboard(study: Study, out: Path) -> Path:
 
     def write(opened: optuna.Study) -> None:
         pictures = _upload(opened, figures, store_at)
-        dashboard.save_note(opened, f"{note}\n{pictures}" if pictures else note)
+        save_note(opened, f"{note}\n{pictures}" if pictures else note)
         for name, value in numbers.items():
             opened.set_user_attr(f"{_PREFIX}{name}", value)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from analysis.exports.summary import about, about_trial, course, epochs, needed, results
+from analysis.exports.summary import about, about_trial, course, epochs, needing, results
 from analysis.tables import Study
 from study.schema import METRIC, REPORT
 
@@ -18,9 +18,10 @@ def write_mlflow(study: Study, out: Path) -> Path:
     Raises:
         StudyFolderError: MLflow is not installed.
     """
-    mlflow = needed("mlflow", install="mlflow")
+    with needing("mlflow"):
+        from mlflow import MlflowClient
     database = out / "mlflow.db"
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}")
+    client = MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}")
     experiment = _emptied(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
     for name, value in results(study).items():

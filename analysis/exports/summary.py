@@ -1,8 +1,8 @@
 """What every place is told of a study: its result in numbers, and each trial's course."""
 
-import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -13,16 +13,17 @@ from analysis.tables import Study, StudyFolderError
 from study.schema import EPOCHS
 
 
-def needed(module: str, *, install: str) -> ModuleType:
-    """Import a package that only one export needs.
+@contextmanager
+def needing(package: str) -> Iterator[None]:
+    """Around the import of a package that only one export needs.
 
     Raises:
         StudyFolderError: it is not installed; the message says what to install.
     """
     try:
-        return importlib.import_module(module)
+        yield
     except ImportError as error:
-        raise StudyFolderError(f"this export needs the package {module}: pip install {install}") from error
+        raise StudyFolderError(f"this export needs the package {package}: pip install {package}") from error
 
 
 def results(study: Study) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from analysis.exports.summary import course, epochs, needed, results
+from analysis.exports.summary import course, epochs, needing, results
 from analysis.tables import Study
 from study.schema import METRIC
 
@@ -14,19 +14,20 @@ def write_tensorboard(study: Study, out: Path) -> Path:
     Raises:
         StudyFolderError: tensorboardX is not installed (Ray Tune brings it).
     """
-    writer_of = needed("tensorboardX", install="tensorboardX").SummaryWriter
+    with needing("tensorboardX"):
+        from tensorboardX import SummaryWriter
     place = out / "tensorboard"
     shutil.rmtree(place, ignore_errors=True)
     table = epochs(study)
     for trial in study.trials:
-        with writer_of(str(place / f"trial-{trial.number:04d}")) as writer:
+        with SummaryWriter(str(place / f"trial-{trial.number:04d}")) as writer:
             for epoch, numbers in course(table, trial.number):
                 for name, value in numbers.items():
                     writer.add_scalar(name, value, epoch)
             if trial.value is not None:
                 # A folder of its own: a second writer in the first one's would write over its file.
                 writer.add_hparams(dict(trial.params), {f"{METRIC}_last": trial.value}, name="knobs")
-    with writer_of(str(place / "study")) as writer:
+    with SummaryWriter(str(place / "study")) as writer:
         for name, value in results(study).items():
             writer.add_scalar(name, value, 0)
     return place

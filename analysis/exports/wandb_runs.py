@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis.exports.summary import about, about_trial, course, epochs, needed, results
+from analysis.exports.summary import about, about_trial, course, epochs, needing, results
 from analysis.tables import Study
 from study.schema import METRIC
 
@@ -13,7 +13,8 @@ def write_wandb(study: Study, out: Path) -> Path:
     Raises:
         StudyFolderError: wandb is not installed.
     """
-    wandb = needed("wandb", install="wandb")
+    with needing("wandb"):
+        import wandb
     name, table = str(study.manifest["name"]), epochs(study)
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True)
     common = {"project": "cckd-study", "group": name, "dir": str(out), "mode": "offline", "settings": quiet}
