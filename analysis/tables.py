@@ -16,10 +16,14 @@ from study.schema import (
     CLASSES_CSV,
     CONFIRM,
     CONFIRM_CSV,
+    CONFUSION,
+    CONFUSION_CSV,
     DATABASE,
     FINALISTS,
     FINALISTS_CSV,
     MANIFEST,
+    SEPARABILITY,
+    SEPARABILITY_CSV,
     STUDY_NAME,
     TRIALS,
     links_out,
@@ -60,6 +64,8 @@ class Study:
             the confirmation. The teacher's seed is NaN.
         classes: those of classes.csv, one an (entry, seed, class); empty before the confirmation.
         confirm_cuts, classes_cuts: the same of every cut, told apart by `data_seed`.
+        confusion, separability: the rows of confusion.csv and separability.csv on the study's own cut; empty where
+            no run has them.
     """
 
     folder: Path
@@ -72,6 +78,8 @@ class Study:
     classes: pd.DataFrame
     confirm_cuts: pd.DataFrame
     classes_cuts: pd.DataFrame
+    confusion: pd.DataFrame
+    separability: pd.DataFrame
 
     @property
     def n_cuts(self) -> int:
@@ -160,6 +168,8 @@ def load_study(folder: Path) -> Study:
     except ODD_CONTENT as error:
         raise StudyFolderError(f"{folder / MANIFEST}: its search space cannot be read: {error!r}") from error
     confirm, classes = _table_of_cuts(folder / CONFIRM_CSV, CONFIRM), _table_of_cuts(folder / CLASSES_CSV, CLASSES)
+    confusion = _table(folder / CONFUSION_CSV, list(CONFUSION))
+    separability = _table(folder / SEPARABILITY_CSV, list(SEPARABILITY))
     return Study(
         folder=folder,
         manifest=manifest,
@@ -171,6 +181,8 @@ def load_study(folder: Path) -> Study:
         classes=classes[classes["data_seed"] == 0],
         confirm_cuts=confirm,
         classes_cuts=classes,
+        confusion=confusion[confusion["data_seed"] == 0],
+        separability=separability[separability["data_seed"] == 0],
     )
 
 

@@ -89,6 +89,27 @@ CLASSES = {
     "n_correct": "Test images of the class that were classified right.",
 }
 
+#: confusion.csv: one row a (entry, seed, data_seed, true class, predicted class) with at least one test image.
+CONFUSION = {
+    "entry": "As in confirm.csv; the teacher, and runs of versions before this file, are absent.",
+    "seed": "As in confirm.csv.",
+    "data_seed": "As in confirm.csv.",
+    "class_id": "True label, from 0.",
+    "predicted_id": "Label that the student gave, from 0.",
+    "n": "Test images of the true class that were given the predicted label.",
+}
+
+#: separability.csv: one row a (entry, seed, data_seed, class), distances between a student's penultimate features.
+SEPARABILITY = {
+    "entry": "As in confusion.csv.",
+    "seed": "As in confirm.csv.",
+    "data_seed": "As in confirm.csv.",
+    "class_id": "Label, from 0.",
+    "deviation": "Distance between the class's mean feature over training images and over test images.",
+    "intra": "Root mean square distance of the class's test images from their mean feature.",
+    "inter": "Mean distance of the class's mean feature over test images from those of the other classes.",
+}
+
 #: Files of a study folder, relative to it.
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
@@ -98,6 +119,8 @@ EPOCHS = "epochs.parquet"
 FINALISTS_CSV = "finalists.csv"
 CONFIRM_CSV = "confirm.csv"
 CLASSES_CSV = "classes.csv"
+CONFUSION_CSV = "confusion.csv"
+SEPARABILITY_CSV = "separability.csv"
 MODELS = "models"
 REPORT = "report"
 EXPORT = "export"

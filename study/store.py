@@ -14,8 +14,10 @@ from study.lock import LOCK, StudyLock
 from study.tables import (
     classes_table,
     confirm_table,
+    confusion_table,
     epochs_table,
     finalists_table,
+    separability_table,
     trials_table,
     write_csv,
     write_parquet,
@@ -145,3 +147,9 @@ class StudyStore:
             data = self.manifest()["data"]
             write_csv(self.path / schema.CONFIRM_CSV, confirm_table(runs, ids))
             write_csv(self.path / schema.CLASSES_CSV, classes_table(runs, data["classes"], data["n_train"]))
+        confusion = confusion_table(runs)
+        if confusion.rows:
+            write_csv(self.path / schema.CONFUSION_CSV, confusion)
+        separability = separability_table(runs)
+        if separability.rows:
+            write_csv(self.path / schema.SEPARABILITY_CSV, separability)

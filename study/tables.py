@@ -102,6 +102,29 @@ def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_trai
     return Table(tuple(schema.CLASSES), tuple(entries))
 
 
+def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
+    """Return confusion.csv: a row a (entry, seed, true class, predicted class) that occurred; runs may lack theirs."""
+    entries = [
+        dict(zip(schema.CONFUSION, (run.entry, run.seed, run.data_seed, true, predicted, n), strict=True))
+        for run in runs
+        for true, predicted, n in run.record["test"].get("confusion", ())
+    ]
+    return Table(tuple(schema.CONFUSION), tuple(entries))
+
+
+def separability_table(runs: Sequence[ConfirmRun]) -> Table:
+    """Return separability.csv: a row a (entry, seed, class) of the runs that have such distances."""
+    parts = ("deviation", "intra", "inter")
+    entries = [
+        {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed, "class_id": class_id}
+        | dict(zip(parts, distances, strict=True))
+        for run in runs
+        if (found := run.record.get("separability"))
+        for class_id, distances in enumerate(zip(*(found[part] for part in parts), strict=True))
+    ]
+    return Table(tuple(schema.SEPARABILITY), tuple(entries))
+
+
 def write_csv(path: Path, table: Table) -> None:
     """Write `table` as CSV, a missing value or NaN as an empty field, numbers in full precision."""
     text = io.StringIO()

@@ -19,7 +19,9 @@ from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.export import export_model
+from trainables.cckd.metrics import count_classes, count_pairs
 from trainables.cckd.rungs import rungs
+from trainables.cckd.separability import separability
 from trainables.cckd.trainer import Trainer
 from trainables.shelf import MODEL, Shelf
 
@@ -139,10 +141,12 @@ class CckdTrial(Trainable):
         }
 
     def _finish(self) -> dict[str, Any]:
-        """Evaluate on test where this run may, and export where asked."""
+        """Judge the student on test where this run may, its features on the training images too; export where asked."""
         if self._test is None:
             return {}
-        counts = self._trainer.evaluate(self._test.images, self._test.labels)
+        predicted, on_test = self._trainer.judge(self._test.images, self._test.labels)
+        _, on_train = self._trainer.judge(self._data.train_images, self._data.train_labels)
+        counts = count_classes(predicted, self._test.labels, self._data.n_classes)
         if self._export is not None:
             meta = {
                 "config": self._trainer.config.flat(),
@@ -151,4 +155,9 @@ class CckdTrial(Trainable):
             folder = self._shelf.workplace(self._run, MODEL)
             export_model(self._trainer.student, self._data, folder, self._export, meta=meta)
             self._shelf.publish(self._run, MODEL)
-        return {"test_correct": list(counts.correct), "test_seen": list(counts.seen)}
+        return {
+            "test_correct": list(counts.correct),
+            "test_seen": list(counts.seen),
+            "test_confusion": count_pairs(predicted, self._test.labels),
+            "separability": separability(on_train, on_test),
+        }

@@ -10,30 +10,33 @@ from analysis.tables import Study
 from study.schema import (
     CLASSES,
     CONFIRM,
+    CONFUSION,
     EPOCHS_HEAD,
     EPOCHS_TAIL,
     FINALISTS,
     KNOB_PREFIX,
     LOSS_PREFIX,
+    SEPARABILITY,
     TRIALS_HEAD,
     TRIALS_TAIL,
 )
 
 #: Columns of the Parquet file: what an observation belongs to, then what was observed.
 COLUMNS = {
-    "table": "The file of the study folder it comes from: trials, epochs, finalists, confirm or classes.",
+    "table": "The file of the study folder it comes from, without its suffix.",
     "trial": "Optuna trial number; empty where a row belongs to no trial.",
-    "entry": "Entry of the ladder (confirm, classes); empty elsewhere.",
+    "entry": "Entry of the ladder (confirm and the tables below it); empty elsewhere.",
     "seed": "Training seed; empty for the teacher and in epochs, whose trials have theirs in trials.",
-    "data_seed": "Cut of the long tail (confirm, classes); empty elsewhere.",
+    "data_seed": "Cut of the long tail (confirm and the tables below it); empty elsewhere.",
     "epoch": "Epochs completed (epochs); empty elsewhere.",
-    "class_id": "Label, from 0 (classes); empty elsewhere.",
+    "class_id": "True label, from 0 (classes, confusion, separability); empty elsewhere.",
+    "predicted_id": "Label that was given, from 0 (confusion); empty elsewhere.",
     "variable": "What was observed; the dictionary has a sentence on each.",
     "value": "The number observed; empty for a text.",
     "text": "The text observed; empty for a number.",
 }
 
-_KEYS = list(COLUMNS)[1:7]
+_KEYS = list(COLUMNS)[1:8]
 _RENAMED = {"number": "trial"}
 
 
@@ -55,10 +58,15 @@ def tidy(study: Study) -> pd.DataFrame:
         "finalists": study.finalists,
         "confirm": study.confirm_cuts,
         "classes": study.classes_cuts,
+        "confusion": study.confusion,
+        "separability": study.separability,
     }
     parts = [_melted(name, table) for name, table in tables.items() if len(table)]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
-    kinds = {**dict.fromkeys(["trial", "seed", "data_seed", "epoch", "class_id"], "Int64"), "value": "Float64"}
+    kinds = {
+        **dict.fromkeys(["trial", "seed", "data_seed", "epoch", "class_id", "predicted_id"], "Int64"),
+        "value": "Float64",
+    }
     texts = dict.fromkeys(["table", "entry", "variable", "text"], "string")
     return found.reindex(columns=list(COLUMNS)).astype({**kinds, **texts})
 
@@ -78,6 +86,8 @@ def dictionary(study: Study) -> dict[str, dict[str, str]]:
         "finalists": dict(FINALISTS),
         "confirm": dict(CONFIRM),
         "classes": dict(CLASSES),
+        "confusion": dict(CONFUSION),
+        "separability": dict(SEPARABILITY),
     }
 
 

@@ -1,12 +1,18 @@
-"""Which classes gain, and what their recalls are beside the teacher's."""
+"""Which classes gain, at what price, where the errors go, and what recalls are beside the teacher's."""
 
-from analysis.class_gains import class_gains, mean_recalls
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from analysis.class_gains import GROUPS, class_gains, mean_recalls
 from analysis.cuts import class_gains_over_cuts
 from analysis.document import Block, Paragraph, Section
+from analysis.exchange import confusion_flow, exchange, group_separability, leading_confusions
 from analysis.figures.classes import MOST_NAMED, draw_gains, draw_recalls
 from analysis.ladder import BEST, TEACHER, claims_by_cut
 from analysis.tables import Study
-from analysis.wording import listing, points
+from analysis.wording import MISSING, listing, percent, plural, points
 from analysis.writer import Writer
 
 _BASELINE = "la"
@@ -56,6 +62,7 @@ def classes_section(study: Study, writer: Writer) -> Section:
                 ),
             )
         )
+    blocks += [*_exchange(study, writer), *_flow(study, writer), *_features(study, writer)]
     if not blocks:
         blocks.append(Paragraph("Per-class results come with the confirmation."))
     return Section("classes", "Which classes gain", tuple(blocks))
@@ -91,3 +98,127 @@ def _units(study: Study) -> str:
 
 def _axis_note(n_classes: int) -> str:
     return "" if n_classes <= MOST_NAMED else " Dotted lines: 20 and 100 training images."
+
+
+def _exchange(study: Study, writer: Writer) -> list[Block]:
+    table = exchange(study, baseline=_BASELINE)
+    if table.empty:
+        return []
+    rows = [
+        (
+            row["entry"],
+            str(row["n"]),
+            f"{points(row['few'])} ({points(row['few_low'])} to {points(row['few_high'])})",
+            f"{points(row['many'])} ({points(row['many_low'])} to {points(row['many_high'])})",
+            MISSING if row["price"] != row["price"] else f"{row['price']:.2f}",
+        )
+        for row in table.to_dict("records")
+    ]
+    return [
+        writer.table(
+            "exchange",
+            table,
+            columns=("entry", "pairs", "Few, gain (95 % interval)", "Many, gain (95 % interval)", "Many paid per Few"),
+            rows=rows,
+            strong=[index for index, row in enumerate(rows) if row[0] == BEST],
+            caption=(
+                f"Head for tail, in points of test recall over {_BASELINE}, paired. The last column is how many points "
+                "of Many a point of Few costs: 0 where no loss of Many is shown, a dash where no gain of Few is."
+            ),
+        )
+    ]
+
+
+def _flow(study: Study, writer: Writer) -> list[Block]:
+    """Where the test images of each group went, and the pairs of classes behind it."""
+    entries = [name for name in (_BASELINE, BEST) if name in set(study.confusion["entry"])]
+    flow = confusion_flow(study, entries=entries)
+    if flow.empty:
+        return []
+    shown = [name for name in GROUPS if name in set(flow["group"])]
+    rows = [
+        (
+            f"{row['group'].capitalize()}, {row['entry']}",
+            f"{row['n_test']:.0f}",
+            _share(row, "right"),
+            *(_share(row, f"to_{group}") for group in shown),
+        )
+        for row in sorted(flow.to_dict("records"), key=lambda row: GROUPS[::-1].index(row["group"]))
+    ]
+    blocks: list[Block] = [
+        writer.table(
+            "confusion_flow",
+            flow,
+            columns=("true group, entry", "test images", "right (%)", *(f"wrong, to {name} (%)" for name in shown)),
+            rows=rows,
+            caption=(
+                "Where each group's test images went: right, or given a wrong class of which group; shares of the "
+                f"group's images, mean ± sd over {plural(int(flow['n_seeds'].max()), 'seed')} of the study's own cut."
+            ),
+        )
+    ]
+    pairs = leading_confusions(study, entry=BEST, baseline=_BASELINE) if len(entries) == 2 else pd.DataFrame()
+    if len(pairs):
+        of_tail = "of the Few classes " if study.groups.get("few") else ""
+        blocks.append(
+            writer.table(
+                "confusions",
+                pairs,
+                columns=("true class", "taken for", f"{_BASELINE}, images a seed", f"{BEST}, images a seed"),
+                rows=[
+                    (
+                        row["class_name"] or f"class {row['class_id']}",
+                        row["predicted_name"] or f"class {row['predicted_id']}",
+                        f"{row['baseline']:.1f}",
+                        f"{row['entry']:.1f}",
+                    )
+                    for row in pairs.to_dict("records")
+                ],
+                caption=f"The confusions {of_tail}that {_BASELINE} makes most often, and what {BEST} made of them.",
+            )
+        )
+    return blocks
+
+
+def _features(study: Study, writer: Writer) -> list[Block]:
+    entries = [name for name in (_BASELINE, study.space.method, BEST) if name in set(study.separability["entry"])]
+    table = group_separability(study, entries=list(dict.fromkeys(entries)))
+    if table.empty:
+        return []
+    rows = [
+        (
+            f"{row['group'].capitalize()}, {row['entry']}",
+            str(row["n_classes"]),
+            str(row["n_seeds"]),
+            _ratio(row, "deviation"),
+            _ratio(row, "spread"),
+        )
+        for row in sorted(table.to_dict("records"), key=lambda row: GROUPS[::-1].index(row["group"]))
+    ]
+    return [
+        writer.table(
+            "separability",
+            table,
+            columns=("group, entry", "classes", "seeds", "feature deviation", "spread within classes"),
+            rows=rows,
+            caption=(
+                "The student's penultimate features, in units of the mean distance between class means on test: how "
+                "far the mean of a class's training images lies from that of its test images, and how far test images "
+                "lie from their class's mean (root mean square). Smaller is better for both; means over classes, ± sd "
+                "over seeds."
+            ),
+        )
+    ]
+
+
+def _ratio(row: dict[Hashable, Any], name: str) -> str:
+    if row[name] != row[name]:
+        return MISSING
+    return (
+        f"{row[name]:.2f}" if row[f"{name}_sd"] != row[f"{name}_sd"] else f"{row[name]:.2f} ± {row[f'{name}_sd']:.2f}"
+    )
+
+
+def _share(row: dict[Hashable, Any], name: str) -> str:
+    sd = row[f"{name}_sd"]
+    return percent(row[name]) if sd != sd else f"{percent(row[name])} ± {percent(sd)}"

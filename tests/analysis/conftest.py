@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.space import SearchSpace
-from study.schema import CLASSES, CONFIRM, FINALISTS, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
+from study.schema import CLASSES, CONFIRM, CONFUSION, FINALISTS, SEPARABILITY, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 COUNTS = (200, 129, 83, 54, 35, 22, 14, 9, 6, 4)
@@ -177,7 +177,7 @@ def _write_finalists(folder: Path, plan: Simulation) -> None:
 
 
 def _write_confirmation(folder: Path, plan: Simulation, rng: np.random.Generator, best: int) -> None:
-    confirm, classes = [], []
+    confirm, classes, confusion, features = [], [], [], []
     n_classes = len(plan.classes)
     groups = _groups(plan.counts)
     luck = rng.normal(0, plan.seed_sd, size=plan.n_seeds)  # shared by all entries: pairing removes it
@@ -200,6 +200,15 @@ def _write_confirmation(folder: Path, plan: Simulation, rng: np.random.Generator
                 dict(zip(CLASSES, (entry, seed, cut, i, name, n, plan.n_test, right), strict=True))
                 for i, name, n, right in counts
             ]
+            if entry != "teacher":
+                # A class is taken for the next larger one; the largest for the second.
+                pairs = [(i, i, right) for i, right in enumerate(correct)]
+                pairs += [(i, abs(i - 1), plan.n_test - right) for i, right in enumerate(correct) if n_classes > 1]
+                confusion += [dict(zip(CONFUSION, (entry, seed, cut, *pair), strict=True)) for pair in pairs if pair[2]]
+                away = 1 - recall  # what is recognised less lies further from its training images
+                features += [(entry, seed, cut, i, 4 * away[i], 2.0, 4.0) for i in range(n_classes)]
+    pd.DataFrame(features, columns=list(SEPARABILITY)).to_csv(folder / "separability.csv", index=False)
+    pd.DataFrame(confusion, columns=list(CONFUSION)).to_csv(folder / "confusion.csv", index=False)
     pd.DataFrame(confirm).to_csv(folder / "confirm.csv", index=False)
     pd.DataFrame(classes).to_csv(folder / "classes.csv", index=False)
 

@@ -43,7 +43,7 @@ def test_the_tidy_table_holds_every_observation_once(folder: Path) -> None:
     assert not table.duplicated(names).any()
     assert (table["value"].isna() ^ table["text"].isna()).all()
     of = dict(iter(table.groupby("table")))
-    assert set(of) == {"trials", "epochs", "confirm", "classes"}
+    assert set(of) == {"trials", "epochs", "confirm", "classes", "confusion", "separability"}
     classes = of["classes"][of["classes"]["variable"] == "n_correct"]
     assert len(classes) == len(study.classes)
     assert classes["value"].sum() == study.classes["n_correct"].sum()

@@ -206,7 +206,7 @@ def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Si
 
 
 @pytest.mark.usefixtures("_undrawn")
-@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv"])
+@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv", "confusion.csv", "separability.csv"])
 @pytest.mark.parametrize("cell", ["text", "inf", "-1", "9" * 400, "\x00", '"'], ids=lambda cell: cell[:8])
 def test_a_table_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, table, cell) -> None:
     folder = simulated(**SMALL)

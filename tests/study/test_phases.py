@@ -478,4 +478,12 @@ def _good(config: dict[str, Any]) -> dict[str, Any]:
         {"epoch": k, "losses": {"total": 1.0}, "lr": 0.1, "val": val, "train_s": 1.0, "eval_s": 0.1}
         for k in range(1, EPOCHS + 1)
     ]
-    return {"records": records, "cause": None, "done": True, "test_correct": [30] * 10, "test_seen": [40] * 10}
+    return {
+        "records": records,
+        "cause": None,
+        "done": True,
+        "test_correct": [30] * 10,
+        "test_seen": [40] * 10,
+        "test_confusion": [],
+        "separability": {},
+    }

@@ -131,6 +131,7 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "trial": "17",
     }
     assert (la["val_balanced_accuracy"], la["trial"], teacher["seed"]) == ("", "", "")
+    assert not (store.path / "confusion.csv").exists(), "runs of an earlier version have no confusion"
     classes = _rows(store.path / "classes.csv")
     assert list(classes[0]) == list(schema.CLASSES)
     assert len(classes) == 6
@@ -144,3 +145,33 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "n_test": "10",
         "n_correct": "6",
     }
+
+
+def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
+    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
+    test = {"correct": [6, 10], "seen": [10, 10], "confusion": [[0, 0, 6], [0, 1, 4], [1, 1, 10]]}
+    ledger.add_confirm_run("la", 1001, None, {"test": test, "val": None, "selected_on": "reference"}, data_seed=1)
+    store.export_tables(ledger, space, GROUPS)
+    assert not (store.path / "separability.csv").exists()
+    rows = _rows(store.path / "confusion.csv")
+    assert list(rows[0]) == list(schema.CONFUSION)
+    assert [tuple(row.values()) for row in rows] == [
+        ("la", "1001", "1", "0", "0", "6"),
+        ("la", "1001", "1", "0", "1", "4"),
+        ("la", "1001", "1", "1", "1", "10"),
+    ]
+
+
+def test_separability_has_a_row_a_class_and_empty_fields_where_nothing_was_seen(store, ledger, space) -> None:
+    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
+    test = {"correct": [6, 10], "seen": [10, 10]}
+    distances = {"deviation": [0.5, None], "intra": [1.0, 2.0], "inter": [4.0, 4.0]}
+    record = {"test": test, "val": None, "selected_on": "reference", "separability": distances}
+    ledger.add_confirm_run("la", 1001, None, record)
+    store.export_tables(ledger, space, GROUPS)
+    rows = _rows(store.path / "separability.csv")
+    assert list(rows[0]) == list(schema.SEPARABILITY)
+    assert [tuple(row.values()) for row in rows] == [
+        ("la", "1001", "0", "0", "0.5", "1.0", "4.0"),
+        ("la", "1001", "0", "1", "", "2.0", "4.0"),
+    ]

@@ -227,6 +227,13 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
     legs = _run(trial)
     assert ["test_correct" in leg for leg in legs] == [False] * (len(legs) - 1) + [True]
     assert legs[-1]["test_seen"] == np.bincount(test.labels, minlength=3).tolist()
+    pairs = {(true, given): n for true, given, n in legs[-1]["test_confusion"]}
+    assert [pairs.get((c, c), 0) for c in range(3)] == legs[-1]["test_correct"]
+    assert {name: len(values) for name, values in legs[-1]["separability"].items()} == dict.fromkeys(
+        ("deviation", "intra", "inter"), 3
+    )
+    assert all(value is None or value >= 0 for values in legs[-1]["separability"].values() for value in values)
+    assert [sum(n for (true, _), n in pairs.items() if true == c) for c in range(3)] == legs[-1]["test_seen"]
 
     exported = tmp_path / "checkpoints" / "confirm-best1-1001" / "model"
     student = load_model(exported, "best1")

@@ -84,9 +84,14 @@ class Learner:
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
+        return self.read(images)[0]
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `predict` returns, and the penultimate features (N, D_s)."""
         with self._autocast():
-            logits, _ = self.student(images.contiguous(memory_format=torch.channels_last))
-        return logits.argmax(dim=1)
+            logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
+        return logits.argmax(dim=1), features
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that changes in training: weights, running statistics, momentum."""

@@ -37,6 +37,16 @@ def count_classes(predicted: ArrayLike, labels: ArrayLike, n_classes: int) -> Cl
     return ClassCounts(tuple(correct.tolist()), tuple(seen.tolist()))
 
 
+def count_pairs(predicted: ArrayLike, labels: ArrayLike) -> list[list[int]]:
+    """Return the confusion matrix without its zeros: [true class, predicted class, n], ascending, n at least 1.
+
+    Of N samples at most N entries, where a matrix of C classes has C x C; plain integers, ready for a Ray report.
+    """
+    pairs = np.stack([np.asarray(labels, np.int64), np.asarray(predicted, np.int64)], axis=1)
+    found, n = np.unique(pairs, axis=0, return_counts=True)
+    return np.column_stack([found, n]).tolist()
+
+
 def recalls(counts: ClassCounts) -> NDArray[np.float64]:
     """Share of each class's samples that were right, float64 (C,); NaN where the class was not seen."""
     correct, seen = np.asarray(counts.correct, np.float64), np.asarray(counts.seen, np.float64)

@@ -10,6 +10,7 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trainables.cckd.batches import Batches, TeacherFactory
 from trainables.cckd.bundle import Images, TrialData
@@ -24,6 +25,7 @@ from trainables.cckd.objective import Objective
 from trainables.cckd.records import ClassCounts, EpochRecord
 from trainables.cckd.rungs import rungs
 from trainables.cckd.schedule import learning_rate
+from trainables.cckd.separability import ClassMoments, class_moments
 from trainables.cckd.streamed import evaluation_batches
 from trainables.cckd.streams import torch_stream
 from trainables.cckd.students import StudentNet
@@ -173,12 +175,29 @@ class Trainer:
 
     def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
         """Count the N images of each class that the raw logits classify as in `labels` (N,)."""
+        predicted = [self._learner.predict(pixels) for pixels in self._evaluated(images)]
+        return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
+
+    def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
+        """Return the class ids (N,) that the raw logits give N images, and the moments of their features by label."""
+        predicted = []
+
+        def features() -> Iterator[NDArray[np.float32]]:
+            for pixels in self._evaluated(images):
+                answers, found = self._learner.read(pixels)
+                predicted.append(answers)
+                yield found.float().cpu().numpy()
+
+        moments = class_moments(features(), labels, self.data.n_classes)
+        return torch.cat(predicted).cpu().numpy(), moments
+
+    def _evaluated(self, images: Images) -> Iterator[Tensor]:
+        """The normalised pixels of `images` in batches, with the student set to judge them."""
         self.student.eval()
         batches = evaluation_batches(
             images, image_shape=self.data.image_shape, device=self._device, workers=self._decoders
         )
-        predicted = [self._learner.predict(self._batches.images.normalise(pixels)) for pixels in batches]
-        return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
+        return (self._batches.images.normalise(pixels) for pixels in batches)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that `restore` continues from; a kill meanwhile leaves the older one whole."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes, group_accuracy, recalls
+from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes, count_pairs, group_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 
 N_CLASSES = 4
@@ -26,6 +26,16 @@ def _reference_counts(pairs: list[tuple[int, int]]) -> tuple[list[int], list[int
 def test_counts_equal_a_plain_loop(pairs: list[tuple[int, int]]) -> None:
     counts = count_classes([p for p, _ in pairs], [label for _, label in pairs], N_CLASSES)
     assert (list(counts.correct), list(counts.seen)) == _reference_counts(pairs)
+
+
+@given(_ANSWERS)
+def test_pairs_are_the_confusion_matrix_without_its_zeros(pairs: list[tuple[int, int]]) -> None:
+    predicted, labels = [p for p, _ in pairs], [label for _, label in pairs]
+    matrix = np.zeros((N_CLASSES, N_CLASSES), int)
+    for answer, label in pairs:
+        matrix[label, answer] += 1
+    found = count_pairs(predicted, labels)
+    assert found == [[int(i), int(j), int(matrix[i, j])] for i, j in np.argwhere(matrix)]
 
 
 @given(_ANSWERS)

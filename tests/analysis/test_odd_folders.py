@@ -1,0 +1,85 @@
+"""Studies that went wrong or have only begun: every one gives a page of sentences, and no number that is none."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import report
+from analysis.figures import style
+from analysis.importance import importances
+from search_spaces.acckd import ACCKD_SMOKE
+
+Simulated = Callable[..., Path]
+SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 6, "n_pruned": 0, "n_failed": 0}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_DPI", 40)
+    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
+
+
+def _text(folder: Path) -> str:
+    report.build_report(folder)
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert not re.search(r"\b(nan|None|NaN|inf)\b", text)
+    return text
+
+
+def _all(folder: Path, state: str) -> None:
+    """Give every trial the same end; one that is not complete has no value."""
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute("UPDATE trials SET state = ?", (state,))
+        database.execute("DELETE FROM trial_values")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("PRUNED", "Of 6 trials none is complete (0 complete, 6 pruned, 0 failed)"),
+        ("FAIL", "Of 6 trials none is complete (0 complete, 0 pruned, 6 failed)"),
+    ],
+)
+def test_a_search_without_a_complete_trial_says_so(simulated: Simulated, state: str, said: str) -> None:
+    folder = simulated(**SMALL, n_seeds=0, status="failed")
+    _all(folder, state)
+    text = _text(folder)
+    assert "No trial ran to the end" in text
+    assert said in text
+    assert "Nothing can be said of a search without a complete trial." in text
+    assert "There is none: no trial is complete." in text
+    if state == "FAIL":
+        assert "What failed? 6 of 6 trials" in text
+
+
+def test_a_search_that_has_just_begun_says_so(simulated: Simulated) -> None:
+    folder = simulated(**SMALL | {"n_trials": 0, "n_running": 2}, n_seeds=0, status="running")
+    text = _text(folder)
+    assert "Nothing to report yet: no trial has run to the end" in text
+    assert "The study was still running when this report was made." in text
+
+
+def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> None:
+    folder = simulated(**SMALL, status="running")
+    for name in ("confirm.csv", "classes.csv", "confusion.csv", "separability.csv"):
+        table = pd.read_csv(folder / name, keep_default_na=False)
+        table[table["entry"].isin(["teacher", "la"])].to_csv(folder / name, index=False)
+    text = _text(folder)
+    assert "Still running: what stands here will change" in text
+    assert "The confirmation is under way: 7 runs so far." in text
+    assert "Few, la" in text
+
+
+def test_classes_all_in_one_group_leave_the_others_out(simulated: Simulated) -> None:
+    folder = simulated(**SMALL, classes=("a", "b", "c"), counts=(9, 8, 7))
+    text = _text(folder)
+    assert "Without a class in this data set: Many, Medium." in text
+    assert "wrong, to few (%)" in text
+    assert "wrong, to many (%)" not in text
+    assert "Many paid per Few" not in text
