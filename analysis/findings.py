@@ -6,6 +6,7 @@ from math import isnan
 import pandas as pd
 
 from analysis.cuts import told_over_cuts
+from analysis.front import told_front
 from analysis.guarded import guard_warnings, told_guards
 from analysis.importance import SETTLED_TRIALS, Importances
 from analysis.ladder import (
@@ -39,7 +40,7 @@ def find(study: Study, importances: Importances) -> Findings:
     table = scores(study)
     family = primary_family(table)
     said = _confirmed(study, table, family) if family else _unconfirmed(study, table)
-    cuts = [*told_guards(study), *(told_over_cuts(study) if family else [])]
+    cuts = [*told_front(study), *told_guards(study), *(told_over_cuts(study) if family else [])]
     sentences = [*said, *cuts, *_importance(importances), *([conditional(study)] if len(table) else [])]
     return Findings(_headline(study, family), tuple(sentences), _warnings(study, table))
 

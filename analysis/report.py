@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.document import Report
 from analysis.findings import find
+from analysis.front import read_front
 from analysis.importance import importances
 from analysis.ladder import BEST, ladder, scores, unit_values
 from analysis.latex import ladder_table
@@ -15,6 +16,7 @@ from analysis.render import to_html, to_markdown
 from analysis.search_history import state_counts
 from analysis.sections.classes import classes_section
 from analysis.sections.confirmation import confirmation_section
+from analysis.sections.front import front_section
 from analysis.sections.health import health_section
 from analysis.sections.knobs import knobs_section
 from analysis.sections.provenance import provenance_section
@@ -86,8 +88,10 @@ def _compose(study: Study, folder: Path) -> Report:
     writer = Writer(folder, stamp="Selected on test." if data.get("selected_on") == "test" else "")
     ranked = importances(study)
     found = find(study, ranked)
+    front = read_front(study)
     sections = (
         confirmation_section(study, writer),
+        *([front_section(study, front, writer)] if front else []),
         classes_section(study, writer),
         knobs_section(study, ranked, writer),
         recommendation_section(study, writer),

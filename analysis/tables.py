@@ -1,6 +1,7 @@
 """A study folder, read without touching it: manifest, trials, confirmation and per-class counts."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -202,9 +203,18 @@ def _manifest(path: Path) -> Mapping[str, Any]:
 
 def _trials(database: Path) -> tuple[FrozenTrial, ...]:
     try:
-        return seals.sealed_trials(database)
+        return tuple(_by_first_objective(trial) for trial in seals.sealed_trials(database))
     except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
         raise StudyFolderError(f"{database} holds no intact Optuna study {STUDY_NAME!r}: {error}") from error
+
+
+def _by_first_objective(trial: FrozenTrial) -> FrozenTrial:
+    """A trial of a search of two objectives as one of the first, which every analysis is of; both are in trials.csv."""
+    if trial.values is None or len(trial.values) < 2:
+        return trial
+    alone = copy(trial)
+    alone.values = trial.values[:1]
+    return alone
 
 
 def _table_of_cuts(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:

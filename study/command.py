@@ -96,15 +96,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="sobol+tpe, tpe, random, qmc, gp, grid (default: %(default)s)",
     )
     how.add_argument(
-        "--pruner", default="median", metavar="P", help="none, median, asha, hyperband (default: %(default)s)"
+        "--objectives",
+        default="all",
+        metavar="O",
+        help="all, or all and a second one: all,many all,medium all,few all,seconds; of these the knee and the ends of "
+        "the front are confirmed (default: %(default)s)",
     )
     how.add_argument(
-        "--finalists", default="5", metavar="F", help="best trials trained again to choose best1 (default: %(default)s)"
+        "--pruner", metavar="P", help="none, median, asha, hyperband (default: median; none with two objectives)"
+    )
+    how.add_argument(
+        "--finalists",
+        metavar="F",
+        help="best trials trained again to choose best1 (default: 5; 0 with two objectives)",
     )
     how.add_argument(
         "--finalist-seeds", default="3", metavar="S", help="fresh seeds a finalist, 0 to skip (default: %(default)s)"
     )
-    how.add_argument("--confirm-top", default="1", metavar="K", help="best trials to confirm (default: %(default)s)")
+    how.add_argument("--confirm-top", metavar="K", help="best trials to confirm (default: 1; 3 with two objectives)")
     how.add_argument(
         "--confirm-seeds",
         default="6",

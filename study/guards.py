@@ -93,7 +93,7 @@ def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tup
     members = sorted({id for group in sizes for id in groups[group]}) if name == "all" else groups[name]
     if not members:
         held = ", ".join(f"{size} {group}" for group, size in sizes.items())
-        raise UsageError(f"{flag} {name} needs classes in that group; this data set has {held}")
+        raise UsageError(f"{flag}{name} needs classes in that group; this data set has {held}")
     return tuple(members)
 
 

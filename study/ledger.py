@@ -21,7 +21,7 @@ from study import seals
 from study.database import Database
 from study.ledger_file import BrokenSealError, make_search, opening
 from study.ledger_reading import LedgerReading
-from study.ledger_rows import unfit_cause, val_summary
+from study.ledger_rows import duration_s, unfit_cause, val_summary
 from study.mirror import MirroredStorage
 from study.pruners import PROTECTED, make_pruner
 from study.record_tables import RecordTables
@@ -187,7 +187,7 @@ class Ledger(LedgerReading):
         halving files what a trial reached when it is asked, and later trials compete against that.
         """
         trial = self._trial(number)
-        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs:
+        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second:
             return False
         verdict = self._pruner.prune(self._study, trial)
         return verdict and kind_of(self.settings, number) not in PROTECTED
@@ -220,7 +220,9 @@ class Ledger(LedgerReading):
                 return self.fail(number, cause)
             last = records[-1].val
             assert last is not None, "an unevaluated last epoch is a cause"
-            self._end(trial, TrialState.COMPLETE, value=balanced_accuracy(last))
+            second = self.settings.second
+            others = [second.value(last, duration_s(records))] if second else []
+            self._end(trial, TrialState.COMPLETE, [balanced_accuracy(last), *others])
         return self._trial(number).state.name
 
     @_whole
@@ -298,10 +300,10 @@ class Ledger(LedgerReading):
                 fresh.append(record.epoch)
         return tuple(sorted(fresh))
 
-    def _end(self, trial: FrozenTrial, state: TrialState, value: float | None = None) -> None:
+    def _end(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
         # A finished trial takes no more attributes, so they come first.
         self._set(trial, **val_summary(self._records.epochs(trial.number)))
-        self._study.tell(trial.number, value, state)
+        self._study.tell(trial.number, values, state)
 
 
 def _one_line(cause: str) -> str:

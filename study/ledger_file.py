@@ -35,11 +35,16 @@ def make_search(
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
     with replacing(database) as beside, closing(Database(beside)) as made, made.together():
-        study = optuna.create_study(study_name=STUDY_NAME, storage=made.storage, direction="maximize")
+        second = settings.second
+        study = optuna.create_study(
+            study_name=STUDY_NAME,
+            storage=made.storage,
+            directions=["maximize", *([second.direction] if second else [])],
+        )
         with warnings.catch_warnings():
             # Experimental since 3.2; it only names the axis in dashboards and plots.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([METRIC])
+            study.set_metric_names([METRIC, *([second.column] if second else [])])
         study.set_user_attr("space", space.to_json())
         study.set_user_attr("settings", settings.to_json())
         if evidence:

@@ -4,7 +4,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.space import SearchSpace
-from study.ledger_rows import Finalist, TrialRow, finalists, trial_row, val_counts
+from study.ledger_rows import Finalist, TrialRow, finalists, of_front, trial_row, val_counts
 from study.mirror import MirroredStorage
 from study.record_tables import ConfirmRun, RecordTables, SelectionRun
 from study.samplers import kind_of
@@ -49,11 +49,14 @@ class LedgerReading:
     def best(self, top: int = 1) -> tuple[Finalist, ...]:
         """Return the `top` best COMPLETE trials, best first, equals in the order they were asked.
 
-        Where there are guards, only trials that keep them; all where none does (`guards_kept` tells).
+        Where there are guards, only trials that keep them; all where none does (`guards_kept` tells). Of two objectives
+        the front: its knee, its two ends, the rest.
         """
         complete = self._trials(TrialState.COMPLETE)
         reference = self._reference()
         keeping = [trial for trial in complete if self._keeps_guards(trial, reference)]
+        if self.settings.second:
+            return of_front(keeping or complete, self.settings.second)[:top]
         return finalists(keeping or complete, top)
 
     def guards_kept(self) -> int | None:
@@ -104,7 +107,11 @@ class LedgerReading:
     def _seen(self) -> list[FrozenTrial]:
         """The trials as a sampler sees them: with the evidence, and with the guards as constraints."""
         reference = self._reference()
-        known = [trial.trial(self.space, [balanced_accuracy(trial.val)]) for trial in self._evidence]
+        second = self.settings.second  # never seconds, where there is evidence
+        known = [
+            trial.trial(self.space, [balanced_accuracy(trial.val), *([second.value(trial.val, 0.0)] if second else [])])
+            for trial in self._evidence
+        ]
         found = [(trial, self._excesses(trial, reference)) for trial in (*self._trials(), *known)]
         return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in found]
 

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from search_spaces.space import KnobValue
+from study.objectives import SecondObjective, front, knee
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord
 
@@ -76,6 +77,19 @@ def finalists(complete: Iterable[FrozenTrial], top: int) -> tuple[Finalist, ...]
     return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in ranked[:top])
 
 
+def of_front(complete: Sequence[FrozenTrial], second: SecondObjective) -> tuple[Finalist, ...]:
+    """Return the front of `complete` trials: the knee, the end by all classes, the other end, then the rest."""
+    sign = -1 if second.direction == "minimize" else 1
+    points = [(trial.values[0], sign * trial.values[1]) for trial in complete]
+    places = front(points)
+    if not places:
+        return ()
+    first = knee([points[place] for place in places])
+    order = dict.fromkeys([first, 0, len(places) - 1, *range(len(places))])
+    found = [complete[places[place]] for place in order]
+    return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in found)
+
+
 def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
     """Return why a trial with these records is not a complete one of `epochs` epochs, None where it is."""
     if not records:
@@ -113,5 +127,6 @@ def duration_s(records: Sequence[EpochRecord]) -> float:
 
 
 def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None, "a COMPLETE trial has a value"
-    return trial.value
+    """The first objective, the mean recall of all classes."""
+    assert trial.values, "a COMPLETE trial has a value"
+    return trial.values[0]

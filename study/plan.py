@@ -26,6 +26,7 @@ class StudyPlan:
         finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
         data_seeds: cuts of the long tail that the confirmation runs on, the study's own among them.
         overrides: `--set` values: fixed knobs and training settings.
+        second_objective: what is optimised beside the mean recall of all classes, None for nothing.
         warm_start: folder of the study whose trials the sampler starts from, None for a cold start.
         guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
@@ -66,6 +67,7 @@ class StudyPlan:
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
     storage: str | None = None
+    second_objective: str | None = None
     warm_start: str | None = None
     verbose: bool = False
     skip_corrupt: bool = False

@@ -15,6 +15,7 @@ from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
 from study.flags import check_device, read_gpus, read_numbers, read_overrides
 from study.guards import classes_of, read_guards
+from study.objectives import N_CONFIRMED, SECONDS, read_objectives
 from study.own_space import corner_points, read_space, shared_settings
 from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
@@ -80,8 +81,9 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     if unknown:
         faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
     numbers = read_numbers(args, faults)
+    second = read_objectives(args.objectives, faults)
     for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
-        if getattr(args, flag) not in choices:
+        if getattr(args, flag) not in (None, *choices):
             faults.add(f"--{flag} must be one of {', '.join(choices)}; got {getattr(args, flag)!r}")
 
     space: SearchSpace | None = None
@@ -113,6 +115,12 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     overrides = shared_settings(space) | read_overrides(args.overrides, space, faults)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
+    if second and args.pruner not in (None, "none"):
+        faults.add(f"--pruner must be none with two objectives, which no early value tells; got {args.pruner!r}")
+    if second and numbers["finalists"]:
+        faults.add(f"--finalists must be 0 with two objectives: the front's knee is best1; got {numbers['finalists']}")
+    if second == SECONDS and args.warm_start:
+        faults.add("--warm-start does not go with --objectives all,seconds: seconds there are not seconds here")
     guards = read_guards(args.guards, faults)
     if guards and args.sampler == "grid":
         faults.add("--guard compares with the reference point, which --sampler grid does not try; choose another")
@@ -133,7 +141,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
-    plan = replace(_plan(args, numbers, space, spec, teacher, overrides), guards=guards)
+    plan = replace(_plan(args, numbers, space, spec, teacher, overrides, second), guards=guards)
     _check_settings(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, spec, args)
@@ -146,8 +154,10 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         )
     choose_path((data.train, data.val, data.test), plan.data_path)  # for its refusal
     warm = read_warm_start(plan, space, data)
+    if second and second != SECONDS:
+        classes_of(second, data.groups.to_dict(), "--objectives all,")  # for its refusal
     for group in guards:
-        classes_of(group, data.groups.to_dict(), "--guard")  # for its refusal
+        classes_of(group, data.groups.to_dict(), "--guard ")  # for its refusal
     embeddings = check_teacher_fit(teacher, teacher_file, data)
     return Checked(plan, space, data, teacher, teacher_file, folder, embeddings, cut_hashes(plan, data), warm)
 
@@ -166,6 +176,7 @@ def _plan(
     spec: DataSpec,
     teacher: TeacherSpec,
     overrides: dict[str, Any],
+    second: str | None,
 ) -> StudyPlan:
     trials = numbers["trials"] or space.default_trials
     gpus = read_gpus(args, numbers["gpus_per_trial"])
@@ -189,10 +200,11 @@ def _plan(
         epochs=numbers["epochs"] or spec.info.default_epochs,
         sampler=args.sampler,
         n_sobol=trials // 2 if args.sampler == "sobol+tpe" else 0,
-        pruner=args.pruner,
-        finalists=numbers["finalists"],
+        second_objective=second,
+        pruner=args.pruner or ("none" if second else "median"),
+        finalists=_or(numbers["finalists"], 0 if second else 5),
         finalist_seeds=numbers["finalist_seeds"],
-        confirm_top=numbers["confirm_top"],
+        confirm_top=_or(numbers["confirm_top"], N_CONFIRMED if second else 1),
         confirm_seeds=numbers["confirm_seeds"],
         data_seeds=numbers["data_seeds"],
         seed=numbers["seed"],
@@ -208,6 +220,10 @@ def _plan(
         data_path=args.data_path,
         overrides=overrides,
     )
+
+
+def _or(given: int | None, default: int) -> int:
+    return default if given is None else given
 
 
 def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:

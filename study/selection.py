@@ -11,6 +11,7 @@ from typing import Any
 from study.guards import REFERENCE, kept, told
 from study.ledger import Ledger
 from study.ledger_rows import Finalist
+from study.objectives import N_CONFIRMED
 from study.phase import Study, StudyInterrupted, run_phase
 from study.plan import StudyPlan
 from study.prepare import Prepared
@@ -34,6 +35,8 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         reference_failed = f"the reference point, which {told(plan.guards)} compares with, is not complete"
         none_kept = f"no complete trial keeps {told(plan.guards)}"
         _file_guards(study, reference_failed if n_kept is None else none_kept if n_kept == 0 else None)
+    if plan.second_objective:
+        _say_front(study, plan.second_objective)
     if not plan.finalists or not plan.finalist_seeds:
         return
     from ray.tune.schedulers import FIFOScheduler
@@ -120,6 +123,17 @@ def fresh_runs(ledger: Ledger, seeds: Sequence[int]) -> dict[int, list[ClassCoun
 def keeps_guards(ledger: Ledger, runs: Mapping[int, Sequence[ClassCounts]], trial: int) -> bool:
     """Whether a trial keeps the guards by its fresh runs; so it does where the reference point has none."""
     return REFERENCE not in runs or kept(ledger.settings.guards, runs[trial], runs[REFERENCE])
+
+
+def _say_front(study: Study, second: str) -> None:
+    """Keep and say which trials the front of two objectives gives; `LedgerReading.best` orders them."""
+    front, n_complete = study.ledger.best(study.ledger.n_asked), study.ledger.counts()["complete"]
+    study.store.update_manifest(chosen_trial=front[0].number, front=[found.number for found in front])
+    numbers = [found.number for found in front[1:N_CONFIRMED]]
+    ends = f"; its ends are trials {numbers[0]} (all) and {numbers[1]} ({second})" if len(numbers) == 2 else ""
+    study.progress.say(
+        f"front    {len(front)} of {n_complete} complete trials; best1 is its knee, trial {front[0].number}{ends}"
+    )
 
 
 def _file_guards(study: Study, unmet: str | None) -> None:

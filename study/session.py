@@ -18,6 +18,7 @@ from study.faults import complain
 from study.guards import Guard, classes_of
 from study.ledger import Ledger
 from study.manifest import checked_again, first_manifest, now
+from study.objectives import SECONDS, SecondObjective
 from study.phase import Study, StudyFailed, StudyInterrupted
 from study.preflight import Checked
 from study.progress import Progress
@@ -90,13 +91,20 @@ def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
         study_seed=plan.seed,
         epochs=plan.epochs,
         rungs=rungs(plan.epochs),
+        second=_second(plan.second_objective, groups),
         guards=tuple(
-            Guard(group, points, classes_of(group, groups, "--guard")) for group, points in plan.guards.items()
+            Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
         ),
     )
     # A driver that died before it could make study.db leaves this to the one that resumes.
     warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
     return Ledger.create(store.database, checked.space, settings, warm.evidence if warm else ())
+
+
+def _second(name: str | None, groups: dict[str, list[int]]) -> SecondObjective | None:
+    if name is None:
+        return None
+    return SecondObjective(name, () if name == SECONDS else classes_of(name, groups, "--objectives all,"))
 
 
 def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:

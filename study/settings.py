@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from study.guards import Guard
+from study.objectives import SecondObjective
 from study.plan import PRUNERS, SAMPLERS
 from trainables.cckd.errors import UsageError
 
@@ -29,6 +30,7 @@ class SearchSettings:
         epochs: epochs of a complete trial.
         rungs: evaluated epochs, ascending, the last one `epochs`; nothing is pruned before the first.
         grid_levels: values a numeric knob takes on the grid ('grid' only).
+        second: the objective beside the mean recall of all classes, None where there is one objective.
         guards: what best1 and the finalists have to keep; the sampler is told too.
 
     Raises:
@@ -44,6 +46,7 @@ class SearchSettings:
     rungs: tuple[int, ...]
     grid_levels: int = GRID_LEVELS
     guards: tuple[Guard, ...] = ()
+    second: SecondObjective | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -58,6 +61,7 @@ class SearchSettings:
                 list(self.rungs) == sorted({rung for rung in self.rungs if rung >= 1})
                 and self.rungs[-1:] == (self.epochs,)
             ),
+            f"two objectives allow no pruner; got {self.pruner!r}": self.second is None or self.pruner == "none",
             "a guard needs the reference point as trial 0, which the sampler grid does not have": (
                 not self.guards or self.sampler != "grid"
             ),
@@ -74,4 +78,5 @@ class SearchSettings:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Inverse of `to_json`, also after a JSON round trip."""
         guards = tuple(Guard.from_json(guard) for guard in plain.get("guards", ()))
-        return cls(**{**plain, "rungs": tuple(plain["rungs"]), "guards": guards})
+        second = SecondObjective.from_json(plain.get("second"))
+        return cls(**{**plain, "rungs": tuple(plain["rungs"]), "guards": guards, "second": second})

@@ -51,9 +51,9 @@ def test_flags_are_read_and_every_fault_is_named() -> None:
 
 def test_a_group_without_classes_cannot_be_guarded() -> None:
     groups = {"many": [], "medium": [0, 2], "few": [1], "tercile_low": [1]}
-    assert classes_of("all", groups, "--guard") == (0, 1, 2)
+    assert classes_of("all", groups, "--guard ") == (0, 1, 2)
     with pytest.raises(UsageError, match=r"--guard many needs classes.*0 many, 2 medium, 1 few"):
-        classes_of("many", groups, "--guard")
+        classes_of("many", groups, "--guard ")
 
 
 def test_guards_survive_json_and_old_settings_have_none(settings) -> None:
@@ -150,9 +150,8 @@ class _Progress:
 
 def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str, float]) -> tuple[int, dict, list[str]]:
     """Let the selection choose where all fresh runs are filed; return its choice, the manifest and what it said."""
-    plan = SimpleNamespace(
-        seed=7, finalists=3, finalist_seeds=2, confirm_top=1, guards=guards, training={}, fixed_knobs={}
-    )
+    plan = SimpleNamespace(seed=7, finalists=3, finalist_seeds=2, confirm_top=1, guards=guards, second_objective=None)
+    plan.training, plan.fixed_knobs = {}, {}
     for trial, counts in fresh.items():
         for seed in selection_seeds(7, 2):
             ledger.add_selection_run(trial, seed, _counts(*counts))
