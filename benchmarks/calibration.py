@@ -8,7 +8,8 @@ kd 64.5 ± 3.5, best1 74.5 ± 0.8; Few 46.8 ± 2.1, 39.4 ± 5.6, 62.1 ± 2.0), o
 Searches have 100 complete trials of eight knobs: main effects of three, an interaction of two others that makes 30 % of
 the variance (in turns a smooth product and a corner: both knobs high), 30 % noise, and a knob of pure chance.
 
-EXPECTED
+Expected, in 4 minutes of processor time: every bound kept; intervals cover 94.7 to 96.0 %, 2.7 % of the studies without
+a gain claim one, the random knob passes the floor in 3.5 %, the planted pair ranks first in 99 %.
 """
 
 import argparse

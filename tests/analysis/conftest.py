@@ -143,7 +143,7 @@ def _write_database(folder: Path, plan: Simulation, rng: np.random.Generator) ->
     )
     complete = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     storage.engine.dispose()
-    best = max(complete, key=lambda trial: trial.value, default=None)
+    best = max(complete, key=lambda trial: trial.value or 0.0, default=None)
     return (best.number, best.params) if best else None
 
 

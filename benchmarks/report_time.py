@@ -1,0 +1,64 @@
+"""How long does a report take, and how much memory?
+
+    python -m benchmarks.report_time                # 500 trials of acckd_full, 6 seeds
+
+A simulated study folder of the tests' making (a quarter of the trials pruned) is reported on by `python -m
+analysis.report` in a process of its own; wall time, processor time, peak memory and the size of the page are kept in
+benchmarks/results. Goal: 500 trials within 60 s and 2 GB on two cores.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.run import RESULTS, write_results
+from search_spaces.acckd import ACCKD_FULL
+from tests.analysis.conftest import Simulation, write_study
+
+MOST_S, MOST_GB = 60.0, 2.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print one line, write the JSON; return 1 where a goal is not met."""
+    what = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report_time", description=what)
+    parser.add_argument("--trials", type=int, default=500, help="default: %(default)s")
+    args = parser.parse_args(argv)
+    load_before = os.getloadavg()[0]
+    found = measure(args.trials)
+    print(
+        f"{found['trials']} trials: {found['wall_s']:.1f} s, {found['cpu_s']:.1f} s of processor time, "
+        f"{found['peak_gb']:.2f} GB, page {found['page_mb']:.1f} MB"
+    )
+    print(f"results: {write_results(RESULTS, [], found, load_before=load_before, what='report-time')}")
+    return 0 if found["wall_s"] <= MOST_S and found["peak_gb"] <= MOST_GB else 1
+
+
+def measure(n_trials: int) -> dict[str, Any]:
+    """Write a study folder, report on it once, and return what that took."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = write_study(
+            Path(scratch) / "study", Simulation(space=ACCKD_FULL, n_trials=n_trials, n_pruned=n_trials // 4)
+        )
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run([sys.executable, "-m", "analysis.report", str(folder)], check=True, stdout=subprocess.DEVNULL)
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        page = (folder / "report" / "index.html").stat().st_size
+    return {
+        "trials": n_trials,
+        "wall_s": wall,
+        "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "peak_gb": after.ru_maxrss / 2**20,
+        "page_mb": page / 1e6,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
