@@ -91,7 +91,7 @@ def _confirm_cut(
         chosen = "reference" if task.trial is None else selected_on
         test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
         record = {"test": test, "val": result["records"][-1]["val"], "selected_on": chosen}
-        record["separability"] = result["separability"]
+        record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
         ledger.add_confirm_run(task.entry, task.seed, task.trial, record, data_seed=data_seed)
         study.shelf.remove(task.name)
 

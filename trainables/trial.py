@@ -159,5 +159,6 @@ class CckdTrial(Trainable):
             "test_correct": list(counts.correct),
             "test_seen": list(counts.seen),
             "test_confusion": count_pairs(predicted, self._test.labels),
-            "separability": separability(on_train, on_test),
+            # A key each: Ray flattens a dictionary within a result, and the driver would not find it.
+            **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
         }

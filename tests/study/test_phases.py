@@ -522,5 +522,5 @@ def _good(config: dict[str, Any]) -> dict[str, Any]:
         "test_correct": [30] * 10,
         "test_seen": [40] * 10,
         "test_confusion": [],
-        "separability": {},
+        **{f"test_{name}": [1.0] * 10 for name in ("deviation", "intra", "inter")},
     }

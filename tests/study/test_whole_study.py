@@ -99,6 +99,7 @@ def test_its_output_is_ours_alone_and_fits_80_columns(smoke: Study) -> None:
 
 def test_the_folder_holds_what_the_contract_names(smoke: Study) -> None:
     names = {"study.json", "study.db", "trials.csv", "epochs.parquet", "confirm.csv", "classes.csv", "run.log"}
+    names |= {"confusion.csv", "separability.csv"}
     names |= {"models/best1.safetensors", "models/best1.json", "report/index.html", "report/report.md"}
     assert {name for name in names if not (smoke.path / name).is_file()} == set()
     assert list((smoke.path / "checkpoints").glob("*")) == [], "no trial is left to continue"
@@ -113,6 +114,8 @@ def test_tables_have_exactly_the_published_columns(smoke: Study) -> None:
     assert list(smoke.csv("trials.csv")[0]) == [*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL]
     assert list(smoke.csv("confirm.csv")[0]) == list(schema.CONFIRM)
     assert list(smoke.csv("classes.csv")[0]) == list(schema.CLASSES)
+    assert list(smoke.csv("confusion.csv")[0]) == list(schema.CONFUSION)
+    assert list(smoke.csv("separability.csv")[0]) == list(schema.SEPARABILITY)
     columns = pq.read_table(smoke.path / "epochs.parquet").column_names
     losses = [column for column in columns if column.startswith(schema.LOSS_PREFIX)]
     assert columns == [*schema.EPOCHS_HEAD, *losses, *schema.EPOCHS_TAIL]

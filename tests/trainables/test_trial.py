@@ -229,10 +229,11 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
     assert legs[-1]["test_seen"] == np.bincount(test.labels, minlength=3).tolist()
     pairs = {(true, given): n for true, given, n in legs[-1]["test_confusion"]}
     assert [pairs.get((c, c), 0) for c in range(3)] == legs[-1]["test_correct"]
-    assert {name: len(values) for name, values in legs[-1]["separability"].items()} == dict.fromkeys(
-        ("deviation", "intra", "inter"), 3
-    )
-    assert all(value is None or value >= 0 for values in legs[-1]["separability"].values() for value in values)
+    distances = [legs[-1][f"test_{name}"] for name in ("deviation", "intra", "inter")]
+    assert [len(values) for values in distances] == [3, 3, 3]
+    assert all(value is None or value >= 0 for values in distances for value in values)
+    flat = {key for key, value in legs[-1].items() if not isinstance(value, dict)}
+    assert flat == set(legs[-1]), "Ray flattens a dictionary within a result: its key would be gone"
     assert [sum(n for (true, _), n in pairs.items() if true == c) for c in range(3)] == legs[-1]["test_seen"]
 
     exported = tmp_path / "checkpoints" / "confirm-best1-1001" / "model"
