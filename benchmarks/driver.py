@@ -40,7 +40,7 @@ WINDOW = 100
 _N_TPE = 5
 _PARTS = ("ask", "report", "end", "tick", "processor")
 #: Stands for Ray's controller, which our scheduler leaves alone.
-_NO_RAY: Any = None
+_NO_RAY: Any = SimpleNamespace(_tune_controller=None)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class DriverTimes:
 def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> DriverTimes:
     """Run `trials` trials that train nothing, the study kept in `folder`; TPE is asked at three points on the way."""
     study = _study(folder, trials)
-    searcher = LedgerSearcher(study.ledger, seed_of=lambda params, replicate: 1 + replicate)
-    scheduler = LedgerScheduler(study.ledger)
+    searcher = LedgerSearcher(study.ledger, failures=study.failures, seed_of=lambda params, replicate: 1 + replicate)
+    scheduler = LedgerScheduler(study.ledger, study.failures)
     tick = Ticker(study, n_done=lambda: study.ledger.finished_total, note=lambda n: str(study.ledger.best()))
     times = DriverTimes([], [], [], [], [], [], [])
     for number in range(trials):

@@ -94,17 +94,17 @@ def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float =
     study = Study(checked, store, ledger, Progress(io.StringIO()))
     with ray_session(checked.plan) as workers:
         assert workers.n_workers == slots, workers
+        tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: "")
         began = time.time()
         run_trials(
             checked.plan,
             workers,
             trainable=Sleeping,
             context=seconds,
-            searcher=LedgerSearcher(ledger, seed_of=lambda params, replicate: 1 + replicate),
-            scheduler=LedgerScheduler(ledger),
-            n_trials=trials,
+            searcher=LedgerSearcher(ledger, failures=study.failures, seed_of=lambda params, replicate: 1 + replicate),
+            scheduler=LedgerScheduler(ledger, study.failures),
             folder=study.ray_folder("search"),
-            on_step=Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: ""),
+            on_step=lambda trials: tick(),
         )
         ended = time.time()
     spans = sorted((row.records[0].losses["began"], row.records[0].losses["ended"]) for row in ledger.rows())

@@ -156,6 +156,20 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--gpus-per-trial", metavar="X", help="may be a fraction (default: 0 on cpu, 1 on cuda)")
     where.add_argument("--max-concurrent", metavar="N", help="concurrent trials (default: as many as fit)")
     where.add_argument(
+        "--max-retries", default="2", metavar="N", help="times a crashed trial is tried again (default: %(default)s)"
+    )
+    where.add_argument(
+        "--max-failures",
+        metavar="N",
+        help="trials and later runs that may fail before the study ends (default: a quarter of the trials, at least 3)",
+    )
+    where.add_argument(
+        "--trial-timeout",
+        default="1800",
+        metavar="S",
+        help="seconds without a report after which a trial hangs and is ended, 0 for never (default: %(default)s)",
+    )
+    where.add_argument(
         "--storage",
         metavar="URI",
         help="checkpoints and Ray's files: a folder that every node sees, or s3://..., gs://... (default: the study "

@@ -9,12 +9,12 @@ from typing import Any
 from study.cuts import recut
 from study.holding import hold_images
 from study.ledger import Ledger
-from study.phase import Study, StudyInterrupted, run_phase
+from study.phase import Study, StudyInterrupted, check_failures, run_phase
 from study.preflight import Checked
 from study.prepare import Prepared, prepare, teacher_on_test
 from study.progress import duration
 from study.record_tables import RunKey
-from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds
+from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
 from study.selection import ranked
 from study.ticker import Ticker
 from study.tuner import Workers
@@ -30,6 +30,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     Raises:
         StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        StudyFailed: too much has failed.
         DataError: a cut that is not the one that was looked at when the study started.
     """
     plan, ledger = study.checked.plan, study.ledger
@@ -50,16 +51,15 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         ledger.drop_confirm_runs(f"best{rank}", but_of=number)
 
     tasks = [task for cut in cuts for task in cut]
-    failures: list[str] = []
     n_run = 0
     for data_seed, cut in enumerate(cuts):
-        filed = _filed(ledger)
-        left = [task for task in cut if task.key not in filed]
-        if left or (data_seed, _TEACHER, None) not in filed:
-            _confirm_cut(study, data_seed, prepared, workers, left, tasks, failures)
+        left = _missing(study, cut)
+        if left or (data_seed, _TEACHER, None) not in _filed(ledger):
+            _confirm_cut(study, data_seed, prepared, workers, left, tasks)
         n_run += len(left)
     if n_run:
-        study.progress.say(f"confirm  {_n_done(ledger, tasks)} runs on test, {len(failures)} failed")
+        n_failed = len({task.name for task in tasks} & given_up(ledger, plan.max_retries))
+        study.progress.say(f"confirm  {_n_done(ledger, tasks)} runs on test, {n_failed} failed")
 
 
 def _confirm_cut(
@@ -69,10 +69,9 @@ def _confirm_cut(
     workers: Workers,
     left: list[Rerun],
     tasks: list[Rerun],
-    failures: list[str],
 ) -> None:
     """Bring one cut to its end: its teacher on test, the runs `left` of it; `prepared` is the study's own cut."""
-    from ray.tune.schedulers import FIFOScheduler
+    from study.pruning import ListeningScheduler
 
     ledger, selected_on, checked = study.ledger, study.checked.data.selected_on, study.checked
     if data_seed:
@@ -86,12 +85,7 @@ def _confirm_cut(
     if not left:
         return
 
-    def on_done(task: Rerun, result: dict[str, Any] | None) -> None:
-        cause = "Ray gave the run up" if result is None else result["cause"]
-        if result is None or cause:
-            of_cut = f", cut {data_seed}" if data_seed else ""
-            failures.append(f"{task.entry}, seed {task.seed}{of_cut}: {cause}")
-            return
+    def on_done(task: Rerun, result: dict[str, Any]) -> None:
         if task.export:
             study.keep_model(task.name)
         chosen = "reference" if task.trial is None else selected_on
@@ -102,15 +96,13 @@ def _confirm_cut(
         study.shelf.remove(task.name)
 
     study.progress.begin("confirm", len(tasks))
-    n_failed_before, wanted = len(failures), {task.key for task in left}
-    searcher = RerunSearcher(left, checkpoints=study.shelf.root, on_done=on_done)
+    shelf, failures = study.shelf.root, study.failures
+    searcher = RerunSearcher(left, ledger=ledger, failures=failures, checkpoints=shelf, on_done=on_done)
     tick = Ticker(study, n_done=lambda: _n_done(ledger, tasks), note=lambda n: _note(study, workers, len(tasks) - n))
-    passing = data_seed > 0
-    run_phase(
-        study, prepared, workers, "confirm", searcher, FIFOScheduler(), len(left), tick, test=True, passing=passing
-    )
-    study.store.update_manifest(failures=failures)
-    if len(wanted & _filed(ledger)) + len(failures) - n_failed_before < len(left):
+    scheduler = ListeningScheduler(failures)
+    run_phase(study, prepared, workers, "confirm", searcher, scheduler, tick, test=True, passing=data_seed > 0)
+    check_failures(study)
+    if _missing(study, left):
         raise StudyInterrupted
     study.progress.end()
 
@@ -132,6 +124,12 @@ def _count_passes(study: Study, passes: int) -> None:
     described = study.store.manifest()["teacher"]
     described["forward_passes"] += passes
     study.store.update_manifest(teacher=described)
+
+
+def _missing(study: Study, tasks: list[Rerun]) -> list[Rerun]:
+    """Those of `tasks` that have neither a result nor failed for good."""
+    filed, hopeless = _filed(study.ledger), given_up(study.ledger, study.checked.plan.max_retries)
+    return [task for task in tasks if task.key not in filed and task.name not in hopeless]
 
 
 def _filed(ledger: Ledger) -> set[RunKey]:

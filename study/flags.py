@@ -33,6 +33,9 @@ def read_numbers(args: argparse.Namespace, faults: Faults) -> dict[str, Any]:
         "cpus_per_trial": (float, 0),
         "gpus_per_trial": (float, 0),
         "max_concurrent": (int, 1),
+        "max_retries": (int, 0),
+        "max_failures": (int, 0),
+        "trial_timeout": (float, 0),
     }
     found: dict[str, Any] = {}
     for name, (kind, least) in wanted.items():

@@ -193,15 +193,13 @@ class Ledger(LedgerReading):
         return verdict and kind_of(self.settings, number) not in PROTECTED
 
     @_whole
-    def note_error(self, number: int, cause: str) -> None:
-        """Keep the cause of a crash, which fails the trial only if it is not retried."""
+    def count_failure(self, number: int, cause: str) -> int:
+        """Count a crash of trial `number`, which may be tried again, and return how many it had over all drivers."""
         trial = self._trial(number)
+        failures = int(trial.user_attrs.get("failures", 0)) + 1
         if not trial.state.is_finished():
-            self._set(trial, last_error=_one_line(cause))
-
-    def last_error(self, number: int) -> str | None:
-        """Return the cause kept last, None where there was no crash."""
-        return self._trial(number).user_attrs.get("last_error")
+            self._set(trial, failures=failures, last_error=_one_line(cause))
+        return failures
 
     # ---- ending trials
 
@@ -253,6 +251,18 @@ class Ledger(LedgerReading):
     ) -> None:
         """File one run of the confirmation; a second for the same (entry, seed, cut) is ignored."""
         self._records.add_confirm_run(entry, seed, trial, record, data_seed=data_seed)
+
+    def start_rerun(self, name: str) -> int:
+        """Count one more start of the selection's or confirmation's run `name` and return the count, from 1."""
+        return self._records.count_rerun(name, attempts=1).attempts
+
+    def count_rerun_failure(self, name: str, cause: str) -> int:
+        """Count a crash of run `name`, which may be tried again, and return how many it had over all drivers."""
+        return self._records.count_rerun(name, failures=1, cause=_one_line(cause)).failures
+
+    def fail_rerun(self, name: str, cause: str) -> None:
+        """File that run `name` has failed for good because of `cause`."""
+        self._records.count_rerun(name, cause=_one_line(cause), failed=True)
 
     def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
         """Forget an entry's runs of any other trial: a study that was extended may have another best."""

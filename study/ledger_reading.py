@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.space import SearchSpace
 from study.ledger_rows import Finalist, TrialRow, finalists, of_front, trial_row, val_counts
 from study.mirror import MirroredStorage
-from study.record_tables import ConfirmRun, RecordTables, SelectionRun
+from study.record_tables import ConfirmRun, RecordTables, RerunAttempts, SelectionRun
 from study.samplers import kind_of
 from study.seen import constrained
 from study.settings import SearchSettings
@@ -114,6 +114,15 @@ class LedgerReading:
         ]
         found = [(trial, self._excesses(trial, reference)) for trial in (*self._trials(), *known)]
         return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in found]
+
+    def rerun_attempts(self) -> dict[str, RerunAttempts]:
+        """Return how often each run of the selection and the confirmation was started, by its name."""
+        return self._records.rerun_attempts()
+
+    def causes_of_failure(self) -> list[str | None]:
+        """Return why trials and later runs failed for good, a cause each."""
+        failed = [trial.user_attrs.get("cause") for trial in self._trials(TrialState.FAIL)]
+        return failed + [run.cause for run in self.rerun_attempts().values() if run.failed]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)

@@ -1,10 +1,13 @@
 """What the phases of a study share: the study itself, handing a queue of trials to Ray, and spent checkpoints."""
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from study import schema
+from study.failures import Failures
 from study.ledger import Ledger
 from study.lending import lending
 from study.preflight import Checked
@@ -16,8 +19,9 @@ from trainables.cckd.atomic import write_bytes
 from trainables.shelf import MODEL, Shelf
 
 if TYPE_CHECKING:
-    from ray.tune.schedulers import TrialScheduler
     from ray.tune.search import Searcher
+
+    from study.pruning import ListeningScheduler
 
 
 class StudyInterrupted(Exception):
@@ -36,6 +40,17 @@ class Study:
     store: StudyStore
     ledger: Ledger
     progress: Progress
+
+    @cached_property
+    def failures(self) -> Failures:
+        """What has gone wrong so far, and whether to go on; it begins with what study.db holds."""
+        plan = self.checked.plan
+        return Failures(
+            max_retries=plan.max_retries,
+            max_failures=plan.failures_allowed,
+            n_workers=self.store.manifest().get("workers") or 1,
+            causes=self.ledger.causes_of_failure(),
+        )
 
     @property
     def shelf(self) -> Shelf:
@@ -62,10 +77,22 @@ class Study:
     def export(self) -> None:
         """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
-        self.store.update_manifest(counts=self.ledger.counts())
+        failed = [f"{name}: {run.cause}" for name, run in self.ledger.rerun_attempts().items() if run.failed]
+        self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         finished = {str(row.number) for row in self.ledger.rows() if row.state != "RUNNING"}
         for run in finished.intersection(self.shelf.runs()):
             self.shelf.remove(run)
+
+
+def check_failures(study: Study) -> None:
+    """Stop the study where more has failed than its user allows, or everything crashes.
+
+    Raises:
+        StudyFailed: with what fails most.
+    """
+    if study.failures.verdict:
+        study.export()
+        raise StudyFailed(study.failures.verdict)
 
 
 def run_phase(
@@ -74,9 +101,8 @@ def run_phase(
     workers: Workers,
     phase: str,
     searcher: "Searcher",
-    scheduler: "TrialScheduler",
-    n_trials: int,
-    on_step: Any,
+    scheduler: "ListeningScheduler",
+    on_step: Callable[[], None],
     *,
     test: bool = False,
     passing: bool = False,
@@ -84,11 +110,19 @@ def run_phase(
     """Hand the phase to Ray; the test set goes into the object store only where `test` opens it.
 
     A `passing` phase gives the store's memory back at its end; it is one of many, each with a bundle of its own.
+    Workers of trials that hang are killed.
     """
     import ray
 
+    from study.hung import HungWatch
     from trainables.cckd.assemble import assemble_test
     from trainables.trial import CckdTrial, TrialContext
+
+    watch = HungWatch(scheduler, study.failures, study.checked.plan.trial_timeout)
+
+    def on_turn(trials: Sequence[Any]) -> None:
+        watch(trials)
+        on_step()
 
     with lending() if passing else nullcontext(ray.put) as put:
         context = TrialContext(
@@ -105,9 +139,8 @@ def run_phase(
             context=context,
             searcher=searcher,
             scheduler=scheduler,
-            n_trials=n_trials,
             folder=study.ray_folder(phase),
-            on_step=on_step,
+            on_step=on_turn,
         )
 
 

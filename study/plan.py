@@ -32,6 +32,9 @@ class StudyPlan:
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
         skip_corrupt: leave out image files that can not be used, rather than refuse the set.
+        max_retries: times a trial that crashed is tried again.
+        max_failures: trials and later runs that may fail for good, None for a quarter of the trials, at least 3.
+        trial_timeout: seconds without a report after which a trial hangs, 0 for never.
         storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
     """
 
@@ -66,6 +69,9 @@ class StudyPlan:
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
+    max_retries: int = 2
+    max_failures: int | None = None
+    trial_timeout: float = 1800.0
     storage: str | None = None
     second_objective: str | None = None
     warm_start: str | None = None
@@ -112,6 +118,11 @@ class StudyPlan:
             targets=self.teacher_targets,
             folds=self.teacher_folds,
         )
+
+    @property
+    def failures_allowed(self) -> int:
+        """Failures for good with which the study still goes on."""
+        return max(3, self.trials // 4) if self.max_failures is None else self.max_failures
 
     @property
     def n_selection_runs(self) -> int:

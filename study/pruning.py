@@ -1,8 +1,7 @@
-"""Ray tells the ledger: a Ray TrialScheduler that files every result and answers stop or continue.
+"""Ray tells us: TrialSchedulers that hear of every result and crash, and answer stop or continue.
 
-Ray calls `on_trial_result` for every result but a trial's last (that one has `done` set and goes to the
-searcher). It calls `on_trial_error` for every crash, before it retries the trial (then `on_trial_add`
-follows) or gives it up (then the searcher's `on_trial_complete(error=True)` follows).
+Ray calls `on_trial_result` for every result but a trial's last (that one has `done` set and goes to the searcher), and
+`on_trial_error` for every crash, just before the searcher's `on_trial_complete(error=True)`.
 """
 
 from pathlib import Path
@@ -12,51 +11,59 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from study.causes import cause_of
+from study.failures import Failures
 from study.ledger import Ledger
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 
-class LedgerScheduler(FIFOScheduler):
-    """Runs trials in the order they come and stops those the ledger's pruner judges hopeless."""
+class ListeningScheduler(FIFOScheduler):
+    """Runs what comes in the order it comes, and leaves the cause of every crash with `failures`.
 
-    def __init__(self, ledger: Ledger) -> None:
+    Attributes:
+        controller: Ray's own, once it has added a trial.
+    """
+
+    def __init__(self, failures: Failures) -> None:
         super().__init__()
-        self._ledger = ledger
-        self._added: set[str] = set()
+        self._failures = failures
+        self.controller: TuneController | None = None
 
-    def on_trial_add(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Give a trial that Ray starts again a new attempt.
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Keep the controller, without the wrapper that Ray puts around it for schedulers."""
+        self.controller = tune_controller._tune_controller
 
-        Ray restarts it with the configuration of its first start, and a survivor of that start must not write
-        into the new one's checkpoints.
-        """
-        if trial.trial_id in self._added:
-            attempt = self._ledger.start_attempt(trial.config["number"])
-            trial.set_config({**trial.config, "attempt": attempt})
-        self._added.add(trial.trial_id)
-
-    def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
-        """File the epochs of `result`; stop the trial if its newest evaluation is bad enough."""
-        number = trial.config["number"]
-        evaluated = self._ledger.record(number, result["records"])
-        if evaluated and self._ledger.should_prune(number, evaluated[-1]):
-            self._ledger.prune(number)
-            return TrialScheduler.STOP
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Hear that the trial gets on."""
+        self._failures.reported()
         return TrialScheduler.CONTINUE
 
-    def on_trial_error(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Leave the cause with the ledger, which uses it if Ray gives the trial up."""
-        self._ledger.note_error(trial.config["number"], _cause(trial))
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Leave the cause of a crash for the searcher."""
+        # Ray has written the exception into the driver's own staging folder just before it calls us; its public
+        # accessors look in storage_path, where the file arrives later. The text, not the pickle that lies beside it: a
+        # pickle would be believed whatever it is.
+        self._failures.crash(trial.trial_id, cause_of(Path(trial.error_file).read_text()))
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its scheduler into tuner.pkl, which nothing ever reads back; handles cannot be pickled.
         return {}
 
 
-def _cause(trial: Trial) -> str:
-    # Ray has written the exception into the driver's own staging folder just before it calls us; its public
-    # accessors look in storage_path, where the file arrives later. The text, not the pickle that lies beside it: a
-    # pickle would be believed whatever it is.
-    return cause_of(Path(trial.error_file).read_text())
+class LedgerScheduler(ListeningScheduler):
+    """Files every result and stops the trials that the ledger's pruner judges hopeless."""
+
+    def __init__(self, ledger: Ledger, failures: Failures) -> None:
+        super().__init__(failures)
+        self._ledger = ledger
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """File the epochs of `result`; stop the trial if its newest evaluation is bad enough."""
+        super().on_trial_result(tune_controller, trial, result)
+        number = trial.config["number"]
+        evaluated = self._ledger.record(number, result["records"])
+        if evaluated and self._ledger.should_prune(number, evaluated[-1]):
+            self._ledger.prune(number)
+            return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE

@@ -16,6 +16,9 @@ _LAYOUT = (
         entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS selection_runs (
         trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed))""",
+    """CREATE TABLE IF NOT EXISTS rerun_attempts (
+        name TEXT PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, cause TEXT,
+        failed INTEGER NOT NULL)""",
     seals.LAYOUT,
 )
 
@@ -55,6 +58,23 @@ class SelectionRun:
     trial: int
     seed: int
     val: ClassCounts
+
+
+@dataclass(frozen=True)
+class RerunAttempts:
+    """How a run of the selection or the confirmation has fared.
+
+    Attributes:
+        attempts: times it was started, over all drivers.
+        failures: of them those that crashed; a driver that dies takes its runs with it, and that is none.
+        cause: of its last failure.
+        failed: it is not tried again.
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    cause: str | None = None
+    failed: bool = False
 
 
 class RecordTables:
@@ -134,6 +154,28 @@ class RecordTables:
                 (entry, seed, trial, json.dumps(dict(record)), data_seed),
             )
             seals.put(self._connection, seals.CONFIRMATION, seals.of_confirmation(self._connection))
+
+    def rerun_attempts(self) -> dict[str, RerunAttempts]:
+        """Return every run that was started, by name."""
+        rows = self._connection.execute("SELECT name, attempts, failures, cause, failed FROM rerun_attempts")
+        return {
+            name: RerunAttempts(attempts, failures, cause, bool(failed))
+            for name, attempts, failures, cause, failed in rows
+        }
+
+    def count_rerun(
+        self, name: str, *, attempts: int = 0, failures: int = 0, cause: str | None = None, failed: bool = False
+    ) -> RerunAttempts:
+        """Add to what is known of run `name`, and return that; a start makes a failed run one that is tried again."""
+        known = self.rerun_attempts().get(name, RerunAttempts())
+        now = RerunAttempts(known.attempts + attempts, known.failures + failures, cause or known.cause, failed)
+        with self._database.together():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO rerun_attempts VALUES (?, ?, ?, ?, ?)",
+                (name, now.attempts, now.failures, now.cause, int(now.failed)),
+            )
+            seals.put(self._connection, seals.RERUNS, seals.of_reruns(self._connection))
+        return now
 
     def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
         """Forget an entry's runs of any other trial than `but_of`."""

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray.tune.search import Searcher
-
+from study.causes import may_retry
+from study.failures import Failures
+from study.ledger import Ledger
 from study.record_tables import RunKey
+from study.retrying import RetryingSearcher
 from trainables.cckd.methods import LADDER
 from trainables.cckd.streams import derive_seed
 
@@ -90,53 +92,56 @@ def confirm_reruns(
     ]
 
 
-class RerunSearcher(Searcher):
-    """Hands Ray the reruns one by one and passes each result on.
+class RerunSearcher(RetryingSearcher[Rerun]):
+    """Hands Ray the reruns one by one and passes each result on; attempts and failures are kept in the ledger.
 
     Args:
         reruns: what is left to run.
+        ledger: counts attempts, so that a survivor of a lost one can not write into its successor's checkpoints.
+        failures: shared with the scheduler.
         checkpoints: root of the shelf for the runs' checkpoints and exported students.
-        on_done: called with (rerun, result) when a run has finished, and with (rerun, None) when Ray gave it up;
-            a result whose `cause` is set is a run that could not go on.
+        on_done: called with (rerun, result) when a run has finished.
     """
 
     def __init__(
         self,
         reruns: Sequence[Rerun],
         *,
+        ledger: Ledger,
+        failures: Failures,
         checkpoints: str,
-        on_done: Callable[[Rerun, dict[str, Any] | None], None],
+        on_done: Callable[[Rerun, dict[str, Any]], None],
     ) -> None:
-        super().__init__(metric=None, mode=None)
+        super().__init__(failures)
         self._waiting = list(reversed(reruns))
-        self._running: dict[str, Rerun] = {}
-        self._checkpoints, self._on_done = checkpoints, on_done
+        self._ledger, self._checkpoints, self._on_done = ledger, checkpoints, on_done
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """Return the next rerun's Ray configuration, or FINISHED."""
-        if not self._waiting:
-            return Searcher.FINISHED
-        rerun = self._running[trial_id] = self._waiting.pop()
+    def _next(self) -> Rerun | None:
+        return self._waiting.pop() if self._waiting else None
+
+    def _started(self, run: Rerun) -> dict[str, Any]:
         return {
-            "number": rerun.name,
-            "attempt": 1,
-            "config": rerun.config | {"seed": rerun.seed},
+            "number": run.name,
+            "attempt": self._ledger.start_rerun(run.name),
+            "config": run.config | {"seed": run.seed},
             "checkpoints": self._checkpoints,
-            "export": rerun.entry if rerun.export else None,
+            "export": run.entry if run.export else None,
         }
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Pass the result on, once; without a result or an error Ray has only taken an unbegun run back."""
-        rerun = self._running.pop(trial_id, None)
-        if rerun is not None and (error or result is not None):
-            self._on_done(rerun, None if error else result)
+    def _count_failure(self, run: Rerun, told: str) -> int:
+        return self._ledger.count_rerun_failure(run.name, told)
 
-    def save(self, checkpoint_path: str) -> None:
-        """Ray asks for this; what is done lies in study.db."""
+    def _give_up(self, run: Rerun, told: str, result: dict[str, Any] | None) -> None:
+        self._ledger.fail_rerun(run.name, told)
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Ray asks for this; what is done lies in study.db."""
+    def _finish(self, run: Rerun, result: dict[str, Any]) -> None:
+        self._on_done(run, result)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher into tuner.pkl, which nothing ever reads back.
-        return {}
+
+def given_up(ledger: Ledger, max_retries: int) -> set[str]:
+    """Names of the reruns that are not tried again, unless `max_retries` is raised."""
+    return {
+        name
+        for name, run in ledger.rerun_attempts().items()
+        if run.failed and not may_retry(run.cause or "", n_failures=run.failures, max_retries=max_retries)
+    }

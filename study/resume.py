@@ -1,6 +1,7 @@
 """`python -m study.resume DIR`: continue a study after any end, or extend it with a larger --trials."""
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: as planned")
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="default: as planned")
+    parser.add_argument("--max-retries", type=int, metavar="N", help="default: as planned")
+    parser.add_argument("--max-failures", type=int, metavar="N", help="default: as planned")
+    parser.add_argument("--trial-timeout", type=float, metavar="S", help="default: as planned")
     parser.add_argument("--storage", metavar="DIR", help="default: as planned")
     args = parser.parse_args(argv)
     # What follows costs a second of imports, which `--help` need not pay.
@@ -30,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     faults = Faults()
     faults.found += at_least_one(trials=args.trials, max_concurrent=args.max_concurrent)
+    faults.found += _at_least_zero(
+        max_retries=args.max_retries, max_failures=args.max_failures, trial_timeout=args.trial_timeout
+    )
     if wrong := address_fault(args.address or LOCAL):
         faults.add(wrong)
     storage = None if args.storage is None else read_storage(args.storage, faults)
@@ -62,6 +69,14 @@ def at_least_one(**values: int | None) -> list[str]:
     ]
 
 
+def _at_least_zero(**values: float | None) -> list[str]:
+    return [
+        f"--{flag.replace('_', '-')} must be a number from 0; got {value}"
+        for flag, value in values.items()
+        if value is not None and not 0 <= value < math.inf
+    ]
+
+
 def report_faults(faults: Sequence[str]) -> int:
     """Print every fault in one message and return the exit code of wrong usage."""
     from study.faults import complain
@@ -76,6 +91,9 @@ def _changes(args: argparse.Namespace, storage: str | None) -> dict[str, Any]:
         "address": args.address,
         "device": args.device,
         "max_concurrent": args.max_concurrent,
+        "max_retries": args.max_retries,
+        "max_failures": args.max_failures,
+        "trial_timeout": args.trial_timeout,
         "storage": storage,
     }
     changes = {name: value for name, value in wanted.items() if value is not None}

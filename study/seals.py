@@ -25,12 +25,14 @@ from trainables.cckd.sealed import digest, unsealed
 __all__ = [
     "CONFIRMATION",
     "LAYOUT",
+    "RERUNS",
     "SELECTION",
     "STUDY",
     "broken",
     "computed",
     "of_confirmation",
     "of_epoch",
+    "of_reruns",
     "of_selection",
     "of_study",
     "of_trial",
@@ -45,11 +47,13 @@ LAYOUT = "CREATE TABLE IF NOT EXISTS seals (what TEXT PRIMARY KEY, digest TEXT N
 
 #: Names of the seals beside those of trials.
 STUDY, SELECTION, CONFIRMATION = "the study's settings", "the selection's runs", "the confirmation's runs"
+RERUNS = "the attempts of the later phases"
 
 #: System attributes that users of optuna-dashboard write from its pages.
 _OTHERS = ("dashboard:", "artifacts:")
 
 _SELECTION_ROWS = "SELECT trial, seed, record FROM selection_runs ORDER BY rowid"
+_RERUN_ROWS = "SELECT name, attempts, failures, cause, failed FROM rerun_attempts ORDER BY name"
 _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_runs ORDER BY rowid"
 
 
@@ -97,6 +101,11 @@ def of_confirmation(connection: sqlite3.Connection) -> str:
     return digest([[*key, json.loads(record)] for *key, record in connection.execute(_CONFIRMATION_ROWS)])
 
 
+def of_reruns(connection: sqlite3.Connection) -> str:
+    """The seal of the attempts of the selection's and the confirmation's runs."""
+    return digest([list(row) for row in connection.execute(_RERUN_ROWS)])
+
+
 def put(connection: sqlite3.Connection, what: str, seal: str) -> None:
     """Write a seal, in the transaction that is open."""
     connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (what, seal))
@@ -123,6 +132,10 @@ def computed(connection: sqlite3.Connection, study_seal: str, trials: Iterable[F
     of_trials = {of_trial_number(trial.number): of_trial(trial, epochs.pop(trial.number, ())) for trial in trials}
     strays = {f"the epochs of trial {number}": "there is no such trial" for number in epochs}
     runs = {SELECTION: of_selection(connection), CONFIRMATION: of_confirmation(connection)}
+    # An earlier version kept no such table; without a row there is nothing that was sealed.
+    kept = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'rerun_attempts'").fetchone()[0]
+    if kept and connection.execute("SELECT count(*) FROM rerun_attempts").fetchone()[0]:
+        runs[RERUNS] = of_reruns(connection)
     return {STUDY: study_seal, **of_trials, **strays, **runs}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from study.phase import Study, StudyFailed, StudyInterrupted, run_phase
+from study.phase import Study, StudyFailed, StudyInterrupted, check_failures, run_phase
 from study.prepare import Prepared
 from study.progress import duration
 from study.pruning import LedgerScheduler
@@ -17,7 +17,7 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     Raises:
         StudyInterrupted: Ray came back with trials missing, after Ctrl-C.
-        StudyFailed: every trial has ended and none is complete.
+        StudyFailed: every trial has ended and none is complete, or too many have failed.
     """
     plan, ledger = study.checked.plan, study.ledger
     left = plan.trials - ledger.finished_total
@@ -30,15 +30,18 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
             return derive_seed("trial", plan.seed, {**study.checked.space.config(params), **shared}, replicate)
 
         folders = {"checkpoints": study.shelf.root}
-        searcher = LedgerSearcher(ledger, seed_of=seed_of, settings=shared, extras=folders)
+        failures = study.failures
+        searcher = LedgerSearcher(ledger, failures=failures, seed_of=seed_of, settings=shared, extras=folders)
         tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: _note(study, workers, n))
-        run_phase(study, prepared, workers, "search", searcher, LedgerScheduler(ledger), left, tick)
+        run_phase(study, prepared, workers, "search", searcher, LedgerScheduler(ledger, failures), tick)
+        check_failures(study)
         if ledger.finished_total < plan.trials:
             raise StudyInterrupted
         study.progress.end()
         study.export()
     counts = ledger.counts()
     study.progress.say(f"search   {counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed")
+    check_failures(study)
     if not counts["complete"]:
         causes = sorted({row.cause for row in ledger.rows() if row.cause})
         raise StudyFailed(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")

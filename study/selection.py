@@ -12,11 +12,11 @@ from study.guards import REFERENCE, kept, told
 from study.ledger import Ledger
 from study.ledger_rows import Finalist
 from study.objectives import N_CONFIRMED
-from study.phase import Study, StudyInterrupted, run_phase
+from study.phase import Study, StudyInterrupted, check_failures, run_phase
 from study.plan import StudyPlan
 from study.prepare import Prepared
 from study.progress import duration
-from study.reruns import Rerun, RerunSearcher, selection_reruns, selection_seeds
+from study.reruns import Rerun, RerunSearcher, given_up, selection_reruns, selection_seeds
 from study.ticker import Ticker
 from study.tuner import Workers
 from trainables.cckd.metrics import balanced_accuracy
@@ -28,6 +28,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     Raises:
         StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        StudyFailed: too much has failed.
     """
     plan, ledger = study.checked.plan, study.ledger
     if plan.guards:
@@ -39,7 +40,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         _say_front(study, plan.second_objective)
     if not plan.finalists or not plan.finalist_seeds:
         return
-    from ray.tune.schedulers import FIFOScheduler
+    from study.pruning import ListeningScheduler
 
     shared = {**plan.training, **plan.fixed_knobs}
     space = study.checked.space
@@ -50,15 +51,13 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     def filed() -> set[tuple[int | None, int]]:
         return wanted & {(run.trial, run.seed) for run in ledger.selection_runs()}
 
-    done = filed()
-    left = [rerun for rerun in reruns if (rerun.trial, rerun.seed) not in done]
-    failures: list[str] = []
+    def missing() -> list[Rerun]:
+        done, hopeless = filed(), given_up(ledger, plan.max_retries)
+        return [rerun for rerun in reruns if (rerun.trial, rerun.seed) not in done and rerun.name not in hopeless]
 
-    def on_done(rerun: Rerun, result: dict[str, Any] | None) -> None:
-        cause = "Ray gave the run up" if result is None else result["cause"]
-        if result is None or cause:
-            failures.append(f"trial {rerun.trial}, seed {rerun.seed}: {cause}")
-            return
+    left = missing()
+
+    def on_done(rerun: Rerun, result: dict[str, Any]) -> None:
         assert rerun.trial is not None, "a candidate is a trial"
         val = result["records"][-1]["val"]
         ledger.add_selection_run(rerun.trial, rerun.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
@@ -67,15 +66,17 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     if left:
         study.store.update_manifest(phase="selection")
         study.progress.begin("select", len(reruns))
-        searcher = RerunSearcher(left, checkpoints=study.shelf.root, on_done=on_done)
+        shelf, failures = study.shelf.root, study.failures
+        searcher = RerunSearcher(left, ledger=ledger, failures=failures, checkpoints=shelf, on_done=on_done)
 
         def note(n_done: int) -> str:
             seconds = ledger.mean_duration_s() * (len(reruns) - n_done) / workers.n_workers
             return f"{duration(seconds)} left, then the confirmation"
 
         tick = Ticker(study, n_done=lambda: len(filed()), note=note)
-        run_phase(study, prepared, workers, "selection", searcher, FIFOScheduler(), len(left), tick)
-        if len(filed()) + len(failures) < len(reruns):
+        run_phase(study, prepared, workers, "selection", searcher, ListeningScheduler(failures), tick)
+        check_failures(study)
+        if missing():
             raise StudyInterrupted
         study.progress.end()
         study.export()

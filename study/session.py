@@ -137,6 +137,8 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     except (StudyFailed, ClusterError) as error:
         _file_end(study, "failed")
         complain(str(error).splitlines())
+        if isinstance(error, StudyFailed):
+            print(f"continue with: {_resume_command(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from study.plan import StudyPlan
 
-#: Ray restarts a trial this often after a lost worker or an unforeseen exception; the trial then continues from
-#: its own checkpoint.
-MAX_RETRIES = 2
-
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # its progress tables ignore verbose=0
@@ -83,11 +79,10 @@ def run_trials(
     context: Any,
     searcher: "Searcher",
     scheduler: "TrialScheduler",
-    n_trials: int,
     folder: tuple[str, str],
-    on_step: Callable[[], None],
+    on_step: Callable[[Sequence[Any]], None],
 ) -> None:
-    """Run up to `n_trials` trials that `searcher` hands out; return when all ended or after Ctrl-C.
+    """Run the trials that `searcher` hands out; return when all ended or after Ctrl-C.
 
     Args:
         plan: resources and verbosity.
@@ -96,10 +91,9 @@ def run_trials(
         context: handed to every trial's setup through the object store.
         searcher: hands out configurations and hears of completions.
         scheduler: hears of every result and answers stop or continue.
-        n_trials: upper bound for this call.
         folder: parent (a path or URI) and name of a new folder for Ray's own tree; never an existing one, since
             Ray overwrites.
-        on_step: called on every turn of Ray's loop, for progress.
+        on_step: called with Ray's trials on every turn of its loop, for progress.
     """
     from ray import tune
 
@@ -109,14 +103,14 @@ def run_trials(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=n_trials,
+            num_samples=-1,  # until the searcher has no more
             max_concurrent_trials=workers.n_workers,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name=folder[1],
             storage_path=folder[0],
-            failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a crashed trial out again
             # The trainable keeps its own; a class Trainable would else be asked for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[_step_callback(on_step)],
@@ -165,14 +159,14 @@ def _fitting(plan: "StudyPlan", node: Mapping[str, float]) -> int:
     return int(min(by_cpu, by_gpu))
 
 
-def _step_callback(on_step: Callable[[], None]) -> Any:
+def _step_callback(on_step: Callable[[Sequence[Any]], None]) -> Any:
     from ray.tune import Callback
 
     class StepCallback(Callback):
         """Ray calls this after every turn of its loop."""
 
         def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            on_step()
+            on_step(trials)
 
         def __reduce__(self) -> tuple[Any, ...]:
             # Tune pickles its callbacks into tuner.pkl, which nothing ever reads back.

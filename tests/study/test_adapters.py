@@ -7,6 +7,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from study.failures import Failures
 from study.ledger import Ledger
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
@@ -14,8 +15,11 @@ from study.searcher import LedgerSearcher
 
 @pytest.fixture
 def adapters(ledger, seed_of):
-    searcher = LedgerSearcher(ledger, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
-    return searcher, LedgerScheduler(ledger)
+    failures = Failures(max_retries=1, max_failures=3)
+    searcher = LedgerSearcher(
+        ledger, failures=failures, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"}
+    )
+    return searcher, LedgerScheduler(ledger, failures)
 
 
 def _trial(trial_id: str, config: dict, **more) -> SimpleNamespace:
@@ -41,13 +45,17 @@ def test_a_suggestion_holds_number_attempt_extras_and_the_whole_configuration(ad
 def test_the_searcher_ends_at_the_total_and_not_before(adapters) -> None:
     numbers = [adapters[0].suggest(str(k))["number"] for k in range(12)]
     assert numbers == list(range(12))
+    assert adapters[0].suggest("one more") is None, "one of those that run may come back"
+    for k in range(12):
+        adapters[0].on_trial_complete(str(k), _result([], done=True, cause="..."))
     assert adapters[0].suggest("one more") == Searcher.FINISHED
 
 
 def test_trials_of_a_killed_driver_come_first_with_a_new_attempt(adapters, ledger, database, seed_of) -> None:
     configs = [adapters[0].suggest(str(k)) for k in range(2)]
     ledger.close()
-    again = LedgerSearcher(Ledger.open(database), seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
+    reopened, failures = Ledger.open(database), Failures(max_retries=1, max_failures=3)
+    again = LedgerSearcher(reopened, failures=failures, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
     assert again.suggest("x") == configs[0] | {"attempt": 2}
     assert again.suggest("y") == configs[1] | {"attempt": 2}
     assert again.suggest("z")["number"] == 2
@@ -110,25 +118,52 @@ def _crash(tmp_path, error: str) -> dict:
     return {"error_file": str(path)}
 
 
-def test_a_crash_that_ray_gives_up_is_filed_with_the_cause_the_scheduler_heard(adapters, ledger, tmp_path) -> None:
+def _play_crash(adapters, tmp_path, trial_id: str, config: dict, error: str) -> None:
     searcher, scheduler = adapters
-    trial = _trial("a", searcher.suggest("a"), **_crash(tmp_path, "OSError: disk full"))
-    scheduler.on_trial_add(None, trial)
+    trial = _trial(trial_id, config, **_crash(tmp_path, error))
     scheduler.on_trial_error(None, trial)
-    searcher.on_trial_complete("a", error=True)
-    (row,) = ledger.rows()
-    assert (row.state, row.cause, row.attempts) == ("FAIL", "exception: OSError: disk full", 1)
+    searcher.on_trial_complete(trial_id, error=True)
+    searcher.on_trial_complete(trial_id, error=True)
 
 
-def test_a_crash_that_ray_retries_is_a_new_attempt_of_the_same_trial(adapters, ledger, tmp_path) -> None:
-    searcher, scheduler = adapters
-    trial = _trial("a", searcher.suggest("a"), **_crash(tmp_path, "OSError: lost"))
-    scheduler.on_trial_add(None, trial)
-    assert trial.config["attempt"] == 1
-    scheduler.on_trial_error(None, trial)
-    scheduler.on_trial_add(None, trial)
-    assert trial.config["attempt"] == 2
+def test_a_crashed_trial_comes_again_as_a_new_attempt_and_is_filed_with_its_cause_at_last(adapters, ledger, tmp_path):
+    first = adapters[0].suggest("a")
+    _play_crash(adapters, tmp_path, "a", first, "OSError: lost")
     assert ledger.counts()["running"] == 1
+    second = adapters[0].suggest("b")
+    assert second == first | {"attempt": 2}
+    _play_crash(adapters, tmp_path, "b", second, "OSError: disk full")
+    (row,) = ledger.rows()
+    assert (row.state, row.cause, row.attempts) == ("FAIL", "exception: OSError: disk full", 2)
+    assert adapters[0].suggest("c")["number"] == 1
+
+
+def test_crashes_count_over_drivers_but_a_killed_driver_is_none(ledger, database, seed_of, tmp_path) -> None:
+    def driver(opened) -> tuple[LedgerSearcher, LedgerScheduler]:
+        failures = Failures(max_retries=1, max_failures=3)
+        return LedgerSearcher(opened, failures=failures, seed_of=seed_of), LedgerScheduler(opened, failures)
+
+    for k in range(3):  # three drivers die with the trial
+        driver(ledger)[0].suggest(f"{k}")
+        ledger.close()
+        ledger = Ledger.open(database)
+    for k in range(2):
+        adapters = driver(ledger)
+        _play_crash(adapters, tmp_path, f"crash {k}", adapters[0].suggest(f"crash {k}"), "OSError: lost")
+        state = ledger.rows()[0].state
+        ledger.close()
+        ledger = Ledger.open(database)
+    assert (state, ledger.rows()[0].attempts) == ("FAIL", 5)
+    ledger.close()
+
+
+def test_too_many_failures_end_the_queue_with_the_most_frequent_cause(adapters, ledger) -> None:
+    for k in range(4):
+        adapters[0].suggest(str(k))
+        told = "bad configuration: no" if k else "non-finite loss: it"
+        adapters[0].on_trial_complete(str(k), _result([], done=True, cause=told))
+    assert adapters[0].suggest("more") == Searcher.FINISHED
+    assert ledger.n_asked == 4
 
 
 def test_a_trial_ray_takes_back_before_it_began_stays_running(adapters, ledger) -> None:

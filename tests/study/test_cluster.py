@@ -18,6 +18,7 @@ import pytest
 from study import cluster as module
 from study.cluster import PACKAGES, ClusterError, connect
 from study.command import build_parser
+from study.failures import Failures
 from study.nodes import check_nodes
 from study.preflight import check
 from study.reruns import Rerun, RerunSearcher
@@ -131,9 +132,17 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
 
     heard: list[dict[str, Any]] = []
     reruns = [Rerun("la", seed, None, {}, export=False) for seed in range(4)]
-    searcher = RerunSearcher(reruns, checkpoints="/c", on_done=lambda rerun, result: heard.append(result))
+    failures = Failures(max_retries=0, max_failures=0)
+    counts = SimpleNamespace(start_rerun=lambda name: 1)
+    searcher = RerunSearcher(
+        reruns,
+        ledger=counts,  # type: ignore[arg-type]
+        failures=failures,
+        checkpoints="/c",
+        on_done=lambda rerun, result: heard.append(result),
+    )
     plan = SimpleNamespace(cpus_per_trial=0.0, gpus_per_trial=0.25)
-    from ray.tune.schedulers import FIFOScheduler
+    from study.pruning import ListeningScheduler
 
     run_trials(
         plan,
@@ -141,10 +150,9 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
         trainable=trainable(),
         context=SimpleNamespace(data=ray.put(np.ones(2_000_000))),
         searcher=searcher,
-        scheduler=FIFOScheduler(),
-        n_trials=4,
+        scheduler=ListeningScheduler(failures),
         folder=(str(tmp_path / "ray"), "stub-1"),
-        on_step=lambda: None,
+        on_step=lambda trials: None,
     )
     assert [result["together"] for result in heard] == [4] * 4
     assert len({result["pid"] for result in heard}) == 4

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from search_spaces.faults import contains
 from study.ledger import Ledger
+from study.record_tables import RerunAttempts
 from study.samplers import PointSampler
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SettingsError
@@ -113,17 +114,31 @@ def test_a_cause_is_one_line(ledger, seed_of) -> None:
 
 def test_a_retried_crash_leaves_no_cause_on_a_complete_trial(ledger, seed_of, epoch) -> None:
     ledger.ask(seed_of)
-    ledger.note_error(0, "OSError: lost")
-    assert ledger.last_error(0) == "OSError: lost"
+    assert ledger.count_failure(0, "exception: OSError: lost") == 1
     assert _finish(ledger, 0, epoch) == "COMPLETE"
     assert ledger.rows()[0].cause is None
 
 
-def test_attempts_count_up_across_drivers(ledger, database, seed_of) -> None:
+def test_attempts_and_crashes_count_up_across_drivers_each_for_itself(ledger, database, seed_of) -> None:
     ledger.ask(seed_of)
-    assert [ledger.start_attempt(0), ledger.start_attempt(0)] == [1, 2]
+    assert [ledger.start_attempt(0), ledger.start_attempt(0), ledger.start_attempt(0)] == [1, 2, 3]
+    assert ledger.count_failure(0, "worker killed: ...") == 1
     ledger.close()
-    assert Ledger.open(database).start_attempt(0) == 3
+    again = Ledger.open(database)
+    assert (again.start_attempt(0), again.count_failure(0, "worker killed: ...")) == (4, 2)
+
+
+def test_attempts_and_crashes_of_later_runs_count_up_across_drivers(ledger, database) -> None:
+    assert [ledger.start_rerun("ce-seed1"), ledger.start_rerun("ce-seed1"), ledger.start_rerun("la-seed1")] == [1, 2, 1]
+    assert ledger.count_rerun_failure("ce-seed1", "hung:\n60 s") == 1
+    ledger.fail_rerun("la-seed1", "non-finite loss: it")
+    ledger.close()
+    again = Ledger.open(database)
+    assert again.causes_of_failure() == ["non-finite loss: it"]
+    assert again.count_rerun_failure("ce-seed1", "hung: 60 s") == 2
+    assert again.rerun_attempts()["ce-seed1"] == RerunAttempts(2, 2, "hung: 60 s", failed=False)
+    assert again.start_rerun("la-seed1") == 2
+    assert again.causes_of_failure() == [], "it is being tried again"
 
 
 def test_the_best_are_complete_trials_and_equals_keep_their_order(ledger, seed_of, epoch) -> None:

@@ -92,20 +92,22 @@ class _Ray:
         self.bundles: list[tuple[Any, bool]] = []
 
     def run_phase(
-        self, study, prepared, workers, phase, searcher, scheduler, n_trials, on_step, *, test=False, passing=False
+        self, study, prepared, workers, phase, searcher, scheduler, on_step, *, test=False, passing=False
     ) -> None:
         self.configs, self.opened_test = [], test
         self.bundles.append((prepared, passing))
         while len(self.configs) != self.stop_after:
             config = searcher.suggest(f"{phase}-{len(self.configs)}")
             if config == Searcher.FINISHED:
-                assert len(self.configs) == n_trials, "Ray is told the number of runs"
                 return
             self.configs.append(config)
             result = self.outcome(config)
             if config.get("export"):
                 _export(config)
-            searcher.on_trial_complete(f"{phase}-{len(self.configs) - 1}", result, error=result is None)
+            name = f"{phase}-{len(self.configs) - 1}"
+            if result is None:
+                study.failures.crash(name, "exception: OSError: lost")
+            searcher.on_trial_complete(name, result, error=result is None)
             on_step()
         searcher.suggest("begun")
         searcher.suggest("waiting")
@@ -253,13 +255,37 @@ def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_file
             return None
         return _good(config) | ({"cause": "became nan"} if config["config"]["method"] == "ce" else {})
 
+    _allow(searched, max_failures=2 * N_SEEDS)
     ray.outcome = outcome
     confirm(searched, None, WORKERS)
+    searched.export()
     failures = searched.store.manifest()["failures"]
-    assert "ce, seed 1001: became nan" in failures
-    assert "kd, seed 1002: Ray gave the run up" in failures
+    assert "ce-seed1001: became nan" in failures
+    assert "kd-seed1002: exception: OSError: lost" in failures
     assert len(failures) == 2 * N_SEEDS
     assert len(searched.ledger.confirm_runs()) == N_RUNS + 1 - len(failures)
+    attempts = {name: run.attempts for name, run in searched.ledger.rerun_attempts().items()}
+    assert (attempts["ce-seed1001"], attempts["kd-seed1002"], attempts["la-seed1001"]) == (1, 3, 1)
+
+
+def test_more_failed_runs_than_allowed_end_the_confirmation_and_a_higher_limit_continues_it(searched, ray) -> None:
+    _allow(searched, max_failures=1)
+    ray.outcome = lambda config: None if config["config"]["method"] == "kd" else _good(config)
+    with pytest.raises(StudyFailed, match=r"2 runs failed and --max-failures allows 1; most frequent cause \(2 of 2\)"):
+        confirm(searched, None, WORKERS)
+    assert len(searched.store.manifest()["failures"]) == N_SEEDS
+    _allow(searched, max_failures=2, max_retries=3)
+    ray.outcome, ray.configs = _good, []
+    confirm(searched, None, WORKERS)
+    assert {config["attempt"] for config in ray.configs if config["number"].startswith("kd")} == {4}
+    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+
+
+def test_a_crash_loop_ends_the_search_with_its_cause(study: Study, ray: _Ray) -> None:
+    ray.outcome = lambda config: None
+    with pytest.raises(StudyFailed, match=r"6 attempts crashed one after the other.*\(6 of 6\): exception: "):
+        search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": 0, "pruned": 0, "fail": 2, "running": 0}
 
 
 @pytest.fixture
@@ -335,12 +361,23 @@ def test_a_failed_run_of_another_cut_is_named_with_its_cut(recutting: Study, ray
     broken = f"ce-seed{confirm_seeds(0, 1, 1)[0]}-cut1"
     ray.outcome = lambda config: None if config["number"] == broken else _good(config)
     confirm(recutting, OWN, WORKERS)
+    recutting.export()
     (failure,) = recutting.store.manifest()["failures"]
-    assert failure.endswith(", cut 1: Ray gave the run up")
+    assert failure.startswith(f"{broken}: exception: ")
     ray.outcome, ray.configs = _good, []
     confirm(recutting, OWN, WORKERS)
+    assert ray.configs == [], "a restart does not try for ever"
+    _allow(recutting, max_retries=3)
+    confirm(recutting, OWN, WORKERS)
+    recutting.export()
     assert [config["number"] for config in ray.configs] == [broken]
     assert recutting.store.manifest()["failures"] == []
+
+
+def _allow(study: Study, **limits: int) -> None:
+    """As if the study were resumed with other limits."""
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, **limits))
+    study.__dict__.pop("failures", None)
 
 
 def _selecting(study: Study, **changes: int) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from study.failures import Failures
 from study.ledger import Ledger
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
@@ -56,11 +57,12 @@ def _toy_trainable():
 def _drive(ledger: Ledger, seed_of, folder: Path) -> None:
     from ray import tune
 
+    failures = Failures(max_retries=1, max_failures=9)
     tune.Tuner(
         tune.with_resources(_toy_trainable(), {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearcher(ledger, seed_of=seed_of),
-            scheduler=LedgerScheduler(ledger),
+            search_alg=LedgerSearcher(ledger, failures=failures, seed_of=seed_of),
+            scheduler=LedgerScheduler(ledger, failures),
             num_samples=-1,
             max_concurrent_trials=2,
             reuse_actors=True,
@@ -68,7 +70,7 @@ def _drive(ledger: Ledger, seed_of, folder: Path) -> None:
         run_config=tune.RunConfig(
             name=folder.name,
             storage_path=str(folder.parent),
-            failure_config=tune.FailureConfig(max_failures=1),
+            failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
     ).fit()

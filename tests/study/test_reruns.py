@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
-from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds
+from study.failures import Failures
+from study.ledger import Ledger
+from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import LADDER
 
@@ -91,9 +93,11 @@ def heard() -> list[tuple[Rerun, object]]:
 
 
 @pytest.fixture
-def searcher(heard: list) -> RerunSearcher:
+def searcher(heard: list, ledger: Ledger) -> RerunSearcher:
     return RerunSearcher(
         confirm_reruns(BEST[:1], SETTINGS, (1001,)),
+        ledger=ledger,
+        failures=Failures(max_retries=1, max_failures=9),
         checkpoints="/c",
         on_done=lambda task, result: heard.append((task, result)),
     )
@@ -101,20 +105,39 @@ def searcher(heard: list) -> RerunSearcher:
 
 def test_the_searcher_hands_out_each_task_once_and_then_ends(searcher: RerunSearcher) -> None:
     configs = [searcher.suggest(str(k)) for k in range(len(LADDER) + 1)]
+    assert searcher.suggest("more") is None, "one of those that run may come back"
+    for k in range(len(configs)):
+        searcher.on_trial_complete(str(k), {"cause": None})
     assert searcher.suggest("more") == Searcher.FINISHED
     assert [config["config"]["method"] for config in configs] == ["acckd", *LADDER]
     assert all(config["config"]["seed"] == 1001 and config["checkpoints"] == "/c" for config in configs)
     assert [config["export"] for config in configs] == ["best1", *[None] * len(LADDER)]
 
 
-def test_a_result_is_passed_on_once_and_a_given_up_run_without_one(searcher: RerunSearcher, heard: list) -> None:
+def test_a_result_is_passed_on_once(searcher: RerunSearcher, heard: list) -> None:
     searcher.suggest("a")
     searcher.suggest("b")
-    searcher.suggest("c")
     result = {"cause": None}
     searcher.on_trial_complete("a", result)
     searcher.on_trial_complete("a", result)
-    searcher.on_trial_complete("b", {"cause": None}, error=True)
-    searcher.on_trial_complete("c")  # Ctrl-C came before it had begun
+    searcher.on_trial_complete("b")  # Ctrl-C came before it had begun
     searcher.on_trial_complete("never handed out", result)
-    assert [(task.entry, got) for task, got in heard] == [("best1", result), (LADDER[0], None)]
+    assert [(task.entry, got) for task, got in heard] == [("best1", result)]
+
+
+def test_a_crashed_run_comes_again_with_a_new_attempt_and_then_is_given_up(searcher, heard: list, ledger) -> None:
+    first = searcher.suggest("a")
+    searcher.on_trial_complete("a", error=True)
+    second = searcher.suggest("b")
+    assert (second["number"], first["attempt"], second["attempt"]) == (first["number"], 1, 2)
+    searcher.on_trial_complete("b", error=True)
+    assert searcher.suggest("c")["number"] != first["number"]
+    assert heard == []
+    assert given_up(ledger, max_retries=1) == {first["number"]}
+    assert given_up(ledger, max_retries=2) == set(), "who raises the limit tries again"
+
+
+def test_a_run_that_would_fail_the_same_way_is_given_up_whatever_the_limit(searcher, ledger) -> None:
+    number = searcher.suggest("a")["number"]
+    searcher.on_trial_complete("a", {"cause": "non-finite loss: it"})
+    assert given_up(ledger, max_retries=99) == {number}

@@ -24,12 +24,14 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Knob, SearchSpace
+from study.causes import Kind, cause
+from study.failures import Failures
 from study.ledger import Ledger
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
 from study.settings import SearchSettings
 
-SLOTS, TRIALS, EPOCHS = 2, 5, 3
+SLOTS, TRIALS, EPOCHS, RETRIES = 2, 5, 3, 1
 #: How many sequences the slow test plays; `make soak` plays a thousand.
 _MANY = int(os.environ.get("CCKD_SEQUENCES", "200"))
 _SPACE = SearchSpace(
@@ -59,6 +61,7 @@ class Sequences(RuleBasedStateMachine):
         self.waiting: set[int] = set()
         self.taken_back: set[int] = set()
         self.attempts: dict[int, int] = {}
+        self.crashes: dict[int, int] = {}
         self.ended: dict[int, tuple[str, str | None]] = {}
         self.knobs: dict[int, tuple[dict[str, Any], int]] = {}
 
@@ -69,8 +72,11 @@ class Sequences(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.ledger = Ledger.open(self.folder / "study.db")
-        self.searcher = LedgerSearcher(self.ledger, seed_of=lambda params, replicate: 100 + replicate)
-        self.scheduler = LedgerScheduler(self.ledger)
+        self.failures = Failures(max_retries=RETRIES, max_failures=TRIALS, n_workers=1000)
+        self.searcher = LedgerSearcher(
+            self.ledger, failures=self.failures, seed_of=lambda params, replicate: 100 + replicate
+        )
+        self.scheduler = LedgerScheduler(self.ledger, self.failures)
 
     # ---- Ray's calls
 
@@ -80,9 +86,10 @@ class Sequences(RuleBasedStateMachine):
         self.ids += 1
         name = f"ray-{self.ids}"
         config = self.searcher.suggest(name)
-        if config == Searcher.FINISHED:
-            assert not self.waiting
+        if config is None or config == Searcher.FINISHED:
+            assert not self.waiting, "what is left to do is handed out"
             assert self.ledger.n_asked == TRIALS
+            assert (config is None) == bool(self.slots), "Ray asks again or ends"
             return
         number, knobs = config["number"], config["config"]
         if self.waiting:
@@ -97,7 +104,7 @@ class Sequences(RuleBasedStateMachine):
         assert config["attempt"] == self.attempts[number]
         trial = SimpleNamespace(trial_id=name, config=config, error_file=str(self.errors))
         trial.set_config = lambda new: setattr(trial, "config", new)
-        self.scheduler.on_trial_add(None, trial)
+        self.scheduler.on_trial_add(SimpleNamespace(_tune_controller=None), trial)
         self.slots[name] = (trial, 0)
 
     @precondition(lambda self: self.slots)
@@ -138,21 +145,23 @@ class Sequences(RuleBasedStateMachine):
             self._end(name, "FAIL", _result([], done=True), cause)
 
     @precondition(lambda self: self.slots)
-    @rule(data=st.data())
-    def crash_and_retry(self, data) -> None:
+    @rule(data=st.data(), hung=st.booleans())
+    def crash(self, data, hung: bool) -> None:
+        """It comes again, unless that was once too often; a trial that hangs is killed, and so crashes."""
         name, trial, _ = self._one(data)
+        number = trial.config["number"]
+        if hung:
+            self.failures.hang(name, 60.0)
         self.scheduler.on_trial_error(None, trial)
-        self.scheduler.on_trial_add(None, trial)
-        self.attempts[trial.config["number"]] += 1
-        assert trial.config["attempt"] == self.attempts[trial.config["number"]]
-        self.slots[name] = (trial, 0)
-
-    @precondition(lambda self: self.slots)
-    @rule(data=st.data())
-    def crash_for_good(self, data) -> None:
-        name, trial, _ = self._one(data)
-        self.scheduler.on_trial_error(None, trial)
-        self._end(name, "FAIL", None, "exception: OSError: lost")
+        self.crashes[number] = self.crashes.get(number, 0) + 1
+        if self.crashes[number] > RETRIES:
+            told = cause(Kind.HUNG, "no report for 60 s") if hung else "exception: OSError: lost"
+            self._end(name, "FAIL", None, told)
+            return
+        for _ in range(2):  # Ray may say it twice
+            self.searcher.on_trial_complete(name, error=True)
+        del self.slots[name]
+        self.waiting.add(number)
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data())

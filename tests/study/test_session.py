@@ -74,7 +74,9 @@ def test_a_failed_study_says_why(checked, play, folder, capsys) -> None:
     play(_raising(StudyFailed("no trial completed; causes: loss became nan")))
     assert session.begin(checked, "...") == 1
     printed = capsys.readouterr()
-    assert printed.err == "error: no trial completed; causes: loss became nan\n"
+    assert printed.err == (
+        f"error: no trial completed; causes: loss became nan\ncontinue with: python -m study.resume {folder}\n"
+    )
     assert printed.out.splitlines()[-1] == f"study: {folder}"
     assert _manifest(folder)["status"] == "failed"
 

@@ -65,8 +65,8 @@ def test_a_cluster_that_fits_no_trial_is_said_with_all_numbers(plan) -> None:
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:
     turns = []
-    callback = _step_callback(lambda: turns.append(1))
-    callback.on_step_end(1, [])
+    callback = _step_callback(turns.append)
+    callback.on_step_end(1, ["trial"])
     callback.on_step_end(2, [])
-    assert turns == [1, 1]
+    assert turns == [["trial"], []]
     pickle.loads(pickle.dumps(callback))
