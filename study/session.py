@@ -183,7 +183,8 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
         progress.say(f"warm     {checked.warm}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
-        f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, {plan.n_confirm_runs} on test"
+        + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
+        + f"{plan.n_confirm_runs} on test"
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
 

@@ -15,6 +15,7 @@ def front_section(study: Study, front: Front, writer: Writer) -> Section:
     names = [knob.name for knob in study.knobs]
     params = {trial.number: trial.params for trial in study.complete}
     members = front.members
+    guarded = " that keeps the guards" if study.manifest["plan"].get("guards") else ""
     better = "less is better" if front.is_seconds else "more is better"
     picture = writer.picture(
         "front",
@@ -23,9 +24,10 @@ def front_section(study: Study, front: Front, writer: Writer) -> Section:
         alt=f"All classes against {front.second} of {plural(len(front.points), 'complete trial')}; "
         f"{len(members)} on the front.",
         caption=(
-            f"Both objectives of every complete trial on validation ({front.second}: {better}). No trial beats one on "
-            "the line in both. The knee is the point nearest to the best of both, in units of the front's extent. "
-            "Every point is a single run, and the best of many are lucky: the confirmation tells what remains on test."
+            f"Both objectives of every complete trial on validation ({front.second}: {better}). No trial{guarded} "
+            "beats one on the line in both. The knee is the point nearest to the best of both, in units of the front's "
+            "extent. Every point is a single run, and the best of many are lucky: the confirmation tells what remains "
+            "on test."
         ),
     )
     rows = [

@@ -47,6 +47,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
         ("student", f"{student.get('name')}, {student.get('n_parameters', 0):,} parameters"),
         ("search", _search(plan)),
+        *_warm(manifest),
         ("confirmation", _confirmation(plan)),
         ("seed", str(plan.get("seed", ""))),
         ("device", f"{manifest.get('device')}, {manifest.get('workers')} workers of {_threads(manifest)}"),
@@ -89,8 +90,25 @@ def _search(plan: Mapping[str, Any]) -> str:
     rungs = f", rungs at epochs {', '.join(map(str, plan['rungs']))}" if plan.get("rungs") else ""
     return (
         f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
-        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}"
+        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}{_objectives_and_guards(plan)}"
     )
+
+
+def _objectives_and_guards(plan: Mapping[str, Any]) -> str:
+    second, guards = plan.get("second_objective"), plan.get("guards")
+    told = f", objectives all and {second}" if second else ""
+    if isinstance(guards, dict):
+        told += "".join(f", guard {group}={points}" for group, points in guards.items())
+    return told
+
+
+def _warm(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    warm = manifest.get("warm_start")
+    if not isinstance(warm, dict):
+        return []
+    return [
+        ("warm start", f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}; they count nowhere here")
+    ]
 
 
 def _confirmation(plan: Mapping[str, Any]) -> str:

@@ -36,7 +36,8 @@ def two(simulated) -> Path:
         trials.loc[number, ["val_balanced_accuracy_last", "val_few"]] = first, few
     trials.reset_index().to_csv(folder / "trials.csv", index=False)
     manifest = json.loads((folder / "study.json").read_text())
-    manifest["plan"]["second_objective"] = "few"
+    manifest["plan"] |= {"second_objective": "few", "guards": {"all": 1.0}}
+    manifest["warm_start"] = {"study": "before", "trials": 24}
     manifest |= {"front": [1, 3, 4, 2], "chosen_trial": 1}
     manifest["confirm_entries"]["best1"]["trial"] = 1
     (folder / "study.json").write_text(json.dumps(manifest))
@@ -76,7 +77,14 @@ def test_the_report_shows_the_front_and_the_first_screen_tells_of_it(two: Path) 
     assert written["trial"].tolist() == [3, 2, 1, 4]
     assert "temperature" in written
     assert (page.parent / "figures" / "front.png").is_file()
-    assert "| 3 | best all | 70.0 | 30.0 % |" in (page.parent / "report.md").read_text(encoding="utf-8")
+    text = (page.parent / "report.md").read_text(encoding="utf-8")
+    for words in (
+        "| 3 | best all | 70.0 | 30.0 % |",
+        "No trial that keeps the guards beats one on the line in both",
+        "objectives all and few, guard all=1.0",
+        "the sampler knew 24 trials of before; they count nowhere here",
+    ):
+        assert words in text
 
 
 def test_seconds_are_told_with_their_unit(two: Path) -> None:
