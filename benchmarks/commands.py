@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _MARK = "CCKD_COMMAND"
 #: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.
 _TRIAL_WORKER = (b"ray::CckdTrial", b"ray::ResourceTrainable")
+_AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 
 
 def fresh_data_root(data_root: Path, folder: Path) -> Path:
@@ -73,19 +75,21 @@ class Command:
         """What Ctrl-C does: SIGINT to the whole foreground group."""
         os.killpg(self._process.pid, signal.SIGINT)
 
-    def kill(self, patience_s: float = 30.0) -> int:
+    def kill(self, patience_s: float = 15.0) -> int:
         """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.
 
-        Those are killed too, so that nothing of one test runs into the next.
+        Those are killed too, so that nothing of one test runs into the next. Ray's agents are not counted: one that
+        was just starting asks for its dead head node for up to a minute before it ends by itself.
         """
         self._process.kill()
         self._process.communicate()
         limit = time.monotonic() + patience_s
-        while self.others() and time.monotonic() < limit:
+        while self.others(but=_AGENTS) and time.monotonic() < limit:
             time.sleep(0.1)
-        orphans = self.others()
-        for pid in orphans:
-            os.kill(pid, signal.SIGKILL)
+        orphans = self.others(but=_AGENTS)
+        for pid in self.others():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return len(orphans)
 
     def _leave_nothing(self) -> None:
@@ -98,12 +102,17 @@ class Command:
         out, err = self._process.communicate(timeout=timeout_s)
         return Ended(self._process.returncode, out, err)
 
-    def others(self) -> list[int]:
-        """Live processes of this command beside itself, by the mark in their environment, never by name."""
+    def others(self, *, but: tuple[bytes, ...] = ()) -> list[int]:
+        """Live processes of this command beside itself, by the mark in their environment, never by name.
+
+        Args:
+            but: beginnings of command lines to leave out.
+        """
         found, wanted = [], f"{_MARK}={self._mark}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                marked = wanted in (folder / "environ").read_bytes().split(b"\0")
+                if marked and not (but and (folder / "cmdline").read_bytes().startswith(but)):
                     found.append(int(folder.name))
             except OSError:
                 continue

@@ -16,7 +16,6 @@ from benchmarks.watched_study import WatchedStudy
 #: A start that is killed while it starts, one in so many; the others are killed at work.
 _ONE_IN = 4
 _STARTING_S = 8.0
-_WORKING_S = 4.0
 _LIMIT_S = 240.0
 
 
@@ -26,7 +25,7 @@ class Kills:
 
     Attributes:
         n: kills that hit.
-        orphans: processes a killed driver left that were still there 30 seconds later.
+        orphans: processes a killed driver left that were still there 15 seconds later.
         first_step_s: from each start of a driver to its first epoch or checkpoint.
         lost_s: how long before its kill a running trial had last been saved, or had begun.
         ended: how the last command ended.
@@ -42,7 +41,13 @@ class Kills:
 
 
 def kill_driver(
-    study: WatchedStudy, start: Callable[[], Command], *, n: int, rng: random.Random, expected: list[Any]
+    study: WatchedStudy,
+    start: Callable[[], Command],
+    *,
+    n: int,
+    rng: random.Random,
+    expected: list[Any],
+    working_s: float = 4.0,
 ) -> Kills:
     """Kill the driver `n` times at random instants, resuming each time; then let it end and hold it to `expected`.
 
@@ -52,6 +57,7 @@ def kill_driver(
         n: kills.
         rng: chooses the instants.
         expected: `results` of the same study undisturbed, one trial at a time.
+        working_s: most seconds that a driver works between its first step and its kill.
     """
     kills, command = Kills(), start()
     while kills.n < n:
@@ -61,7 +67,7 @@ def kill_driver(
             step_s = _first_step_s(study, command)
             if step_s is not None:
                 kills.first_step_s.append(step_s)
-                time.sleep(rng.uniform(0, _WORKING_S))
+                time.sleep(rng.uniform(0, working_s))
                 kills.lost_s += _unsaved_s(study, command)
         if not command.running:
             break

@@ -44,7 +44,8 @@ def draw_recalls(recalls: pd.DataFrame) -> Figure:
             spread = 100 * rows["sd"].fillna(0.0)
             axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=entry, **style)
         axes.set_ylabel("test recall (%)")
-        axes.set_ylim(-3, 103)
+        axes.set_yticks(range(0, 101, 20))
+        axes.set_ylim(-3, 112)  # room for the groups' names above recalls of 100
         place_legend(axes, columns=4)
     return figure
 

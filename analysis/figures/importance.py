@@ -64,10 +64,9 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
                 height, 100 * part["permutation_low"], 100 * part["permutation_high"], color=colour, lw=1.5, alpha=0.4
             )
             values = 100 * part["permutation"].to_numpy()
-            axes.plot(values[above], height[above], marker, color=colour, ms=6, label=TARGETS[target])
-            axes.plot(values[~above], height[~above], marker, mec=colour, mfc="white", ms=5)
-            if not above.any():
-                axes.plot([], [], marker, mec=colour, mfc="white", ms=5, label=TARGETS[target])
+            names = (TARGETS[target], None) if above.any() else (None, TARGETS[target])
+            axes.plot(values[above], height[above], marker, color=colour, ms=6, label=names[0])
+            axes.plot(values[~above], height[~above], marker, mec=colour, mfc="white", ms=5, label=names[1])
         axes.set_xlabel("error added by shuffling the knob (% of the variance)")
         place_legend(axes, columns=4)
     return figure

@@ -126,7 +126,14 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
                         place = (line.split()[4], offset)  # inode of the store's memory, and where in it
                 together = len(list(tmp_path.glob("*.begun")))
                 node = ray.get_runtime_context().get_node_id()
-                return {"done": True, "place": place, "node": node, "together": together, "pid": os.getpid()}
+                return {
+                    "done": True,
+                    "cause": None,
+                    "place": place,
+                    "node": node,
+                    "together": together,
+                    "pid": os.getpid(),
+                }
 
         return Stub
 

@@ -307,7 +307,11 @@ def test_ctrl_c_ends_with_130_and_the_resume_command_completes_the_study(run: An
 def test_three_kills_of_the_driver_are_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
     killed = WatchedStudy(undisturbed.path.with_name("killed"))
     expected = WatchedStudy(undisturbed.path).results()
-    kills = kill_driver(killed, lambda: run("killed", *ALONE)[1], n=3, rng=random.Random(0), expected=expected)
+
+    def start() -> Command:
+        return run("killed", *ALONE)[1]
+
+    kills = kill_driver(killed, start, n=3, rng=random.Random(0), expected=expected, working_s=1.0)
     assert (kills.faults, kills.orphans) == ([], 0)
     assert killed.manifest["status"] == "done"
 
