@@ -17,6 +17,9 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
+from analysis import report
+from analysis.figures import style
+from analysis.importance import importances
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.space import SearchSpace
 from study.schema import CLASSES, CONFIRM, CONFUSION, FINALISTS, SEPARABILITY, STUDY_NAME, TRIALS_HEAD, TRIALS_TAIL
@@ -35,6 +38,18 @@ RECALLS = {
     "best1": (0.83, 0.64),
     "teacher": (0.80, 0.68),
 }
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports as they are, but with few half-samples and coarse pictures; statistics are tested on their own."""
+    drawn = style.save
+    monkeypatch.setattr(style, "_DPI", 40)
+    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
+    monkeypatch.setattr(
+        "analysis.writer.save",
+        lambda figure, path: path.write_text("<svg/>") if path.suffix == ".svg" else drawn(figure, path),
+    )
 
 
 @dataclass(frozen=True)

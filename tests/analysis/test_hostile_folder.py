@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 
 from analysis import report
-from analysis.figures import style
-from analysis.importance import importances
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
@@ -29,12 +27,6 @@ NASTY = (
     SCRIPT, "<img src=x onerror=alert(1)>", "=cmd|' /C calc'!A0", "+1+cmd|' /C calc'!A0", "@SUM(1)", "-2+3",
     "\x1b[2J\x1b]0;owned\x07", "[click](javascript:alert(1))", "../../../../tmp/evil", "```\n<b>out</b>\n```",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
 
 
 @pytest.fixture

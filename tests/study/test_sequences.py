@@ -33,7 +33,7 @@ from study.settings import SearchSettings
 
 SLOTS, TRIALS, EPOCHS, RETRIES = 2, 5, 3, 1
 #: How many sequences the slow test plays; `make soak` plays a thousand.
-_MANY = int(os.environ.get("CCKD_SEQUENCES", "200"))
+_MANY = int(os.environ.get("CCKD_SEQUENCES", "60"))
 _SPACE = SearchSpace(
     name="toy",
     purpose="Does the engine work?",
