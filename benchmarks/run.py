@@ -1,6 +1,6 @@
 """Is the toolkit as fast as it wants to be on this machine?
 
-    python -m benchmarks.run --quick      (4 minutes on two cores of an AMD EPYC, other work running)
+    python -m benchmarks.run --quick      (meant to stay within 10 minutes on two cores)
     python -m benchmarks.run              (expected about 2 hours: the default study against the peer script)
 
 Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/<hardware>-<date>.json.
