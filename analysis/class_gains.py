@@ -15,8 +15,7 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
     95 % paired t interval over seeds). Entries or a baseline without rows in classes.csv give no rows.
     """
     recalls = class_recalls(study)
-    present = set(recalls["entry"])
-    usable = [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
+    usable = comparable(recalls, entries, baseline)
     rows = []
     for class_id, name, n_train in classes_in_order(recalls):
         of_class = recalls[recalls["class_id"] == class_id]
@@ -48,6 +47,12 @@ def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
             rows.append((*head, int(of_both["recall"].count()), seen.mean(), seen.std(ddof=1)))
     columns = ["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def comparable(recalls: pd.DataFrame, entries: tuple[str, ...], baseline: str) -> list[str]:
+    """Return those of `entries` that can be compared with `baseline`: both have rows, and they are not the same."""
+    present = set(recalls["entry"])
+    return [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
 
 
 def group_of(study: Study, class_id: int) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.class_gains import classes_in_order, group_of
+from analysis.class_gains import classes_in_order, comparable, group_of
 from analysis.ladder import (
     BASELINES,
     BEST,
@@ -71,8 +71,7 @@ def class_gains_over_cuts(study: Study, *, entries: tuple[str, ...], baseline: s
     means), low, high (95 % t interval over cuts), lowest, highest (cut means), sd_cuts, sd_seeds; fractions of recall.
     """
     recalls = class_recalls(study.every_cut)
-    present = set(recalls["entry"])
-    usable = [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
+    usable = comparable(recalls, entries, baseline)
     rows = []
     for class_id, name, n_train in classes_in_order(recalls):
         of_class = recalls[recalls["class_id"] == class_id]

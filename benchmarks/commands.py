@@ -13,6 +13,9 @@ from uuid import uuid4
 
 ROOT = Path(__file__).resolve().parents[1]
 
+#: What makes a study a search alone, every trial run to its end.
+SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0")
+
 #: Every process of one command, Ray's included, carries this in its environment.
 _MARK = "CCKD_COMMAND"
 #: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.

@@ -19,12 +19,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.commands import Command, fresh_data_root
+from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES
 from benchmarks.timing import Ratio
 
-_ALONE = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0", "--space", "acckd_core")
 _TRIALS = 4
 
 
@@ -39,8 +38,7 @@ class Memory:
     @property
     def ratio(self) -> Ratio:
         """What three more trials take, over three bare processes."""
-        value = (self.four - self.one) / (3 * self.bare)
-        return Ratio(value, value, value)
+        return Ratio.single((self.four - self.one) / (3 * self.bare))
 
 
 def measure(data: str, data_root: Path, *, epochs: int = 20) -> Memory:
@@ -88,8 +86,17 @@ def _bytes(pid: int, *keys: str) -> int:
 
 def _peak(at_once: int, *flags: str) -> int:
     """Largest sum over the processes of a search of `_TRIALS` trials that share one core's worth of Ray's CPUs."""
-    how = ("--trials", str(_TRIALS), "--max-concurrent", str(at_once), "--cpus-per-trial", "0.25", *_ALONE)
-    command, peak = Command("study.run", *flags, *how), 0
+    how = (
+        "--trials",
+        str(_TRIALS),
+        "--max-concurrent",
+        str(at_once),
+        "--cpus-per-trial",
+        "0.25",
+        "--space",
+        "acckd_core",
+    )
+    command, peak = Command("study.run", *flags, *how, *SEARCH_ONLY), 0
     while command.running:
         peak = max(peak, sum(map(proportional_bytes, [command.pid, *command.others()])))
         time.sleep(0.5)

@@ -25,7 +25,7 @@ from statistics import mean, median
 
 import torch
 
-from benchmarks.commands import Command, fresh_data_root
+from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
 from benchmarks.epoch import BATCH, STUDENT, bare_epoch
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, random_trial_data
@@ -36,7 +36,6 @@ from trainables.cckd.students import build_student
 
 #: Most that wall / bound may be.
 _BOUNDS = {"fashion_mnist_lt": 1.10, "digits_lt": 1.35}
-_ALONE = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0", "--space", "acckd_core")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,17 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        asked = ("--data", data, "--data-root", str(fresh_data_root(data_root, folder)), "--out", name, *_ALONE)
+        asked = (
+            "--data",
+            data,
+            "--data-root",
+            str(fresh_data_root(data_root, folder)),
+            "--out",
+            name,
+            "--space",
+            "acckd_core",
+            *SEARCH_ONLY,
+        )
         first, study = WatchedStudy(folder / "first"), WatchedStudy(folder / "search")
         _search(first, *asked, "--trials", "1", "--epochs", "4")
         workers = first.manifest["workers"]
@@ -91,10 +100,16 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
 def rows(data: str, found: Occupancy) -> list[Row]:
     """Against their goals: wall, busy slots, teacher passes."""
     return [
-        Row(f"{data}: search wall / bare compute", Goal("at most", _BOUNDS[data]), _one(found.wall_s / found.bound_s)),
-        Row(f"{data}: slots busy until the last trial is handed out", Goal("at least", 0.95), _one(found.busy)),
         Row(
-            f"{data}: teacher passes / (training x views + val), two studies", Goal("at most", 1.0), _one(found.passes)
+            f"{data}: search wall / bare compute",
+            Goal("at most", _BOUNDS[data]),
+            Ratio.single(found.wall_s / found.bound_s),
+        ),
+        Row(f"{data}: slots busy until the last trial is handed out", Goal("at least", 0.95), Ratio.single(found.busy)),
+        Row(
+            f"{data}: teacher passes / (training x views + val), two studies",
+            Goal("at most", 1.0),
+            Ratio.single(found.passes),
         ),
     ]
 
@@ -176,10 +191,6 @@ def _median_s(step: Callable[[], None], seconds: float) -> float:
         marks.append(time.perf_counter())
     taken = [after - before for before, after in pairwise(marks)]
     return median(taken[len(taken) // 5 :])
-
-
-def _one(value: float) -> Ratio:
-    return Ratio(value, value, value)
 
 
 if __name__ == "__main__":

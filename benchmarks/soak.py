@@ -11,8 +11,6 @@ every trial ends once, and neither a process nor a file in /dev/shm is left. Res
 """
 
 import argparse
-import datetime
-import json
 import os
 import random
 import signal
@@ -26,9 +24,8 @@ from typing import Any
 
 from benchmarks.commands import Command
 from benchmarks.kills import Kills, kill_driver, kill_workers
-from benchmarks.run import RESULTS, hardware_name
+from benchmarks.run import RESULTS, write_results
 from benchmarks.watched_study import WatchedStudy
-from study.hardware import git_commit, hardware, versions
 
 #: Kills of each kind, trials of the study they fall into, and minutes of the last part.
 TIERS = {"ci": (3, 8, 0.0), "full": (20, 32, 30.0)}
@@ -52,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     n_kills, n_trials, minutes = TIERS[args.tier]
     minutes = minutes if args.minutes is None else args.minutes
-    rng, found = random.Random(args.seed), {}
+    rng, found, load_before = random.Random(args.seed), {}, os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if {"drivers", "workers"} & set(args.only):
@@ -64,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     found[part] = _told(part, kills)
         if "minutes" in args.only and minutes:
             found["minutes"] = _told("minutes", for_minutes(WatchedStudy(folder / "minutes"), minutes, rng))
-    print(f"raw numbers: {_write(args.tier, args.seed, found)}")
+    raw = {"tier": args.tier, "seed": args.seed, "parts": found}
+    path = write_results(RESULTS, [], raw, load_before=load_before, what=f"soak-{args.tier}")
+    print(f"raw numbers: {path}")
     return 1 if any(part["faults"] for part in found.values()) else 0
 
 
@@ -142,23 +141,6 @@ def _told(part: str, kills: Kills) -> dict[str, Any]:
         f"{part}: {kills.n} kills; {'; '.join([*times, *kills.faults, 'all holds' if not kills.faults else 'NOT MET'])}"
     )
     return asdict(kills) | {"ended": None if kills.ended is None else kills.ended.code}
-
-
-def _write(tier: str, seed: int, found: dict[str, Any]) -> Path:
-    machine, today = hardware("cpu"), datetime.datetime.now().date().isoformat()
-    document = {
-        "date": today,
-        "hardware": machine,
-        "versions": versions(),
-        "commit": git_commit(),
-        "tier": tier,
-        "seed": seed,
-        "parts": found,
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"soak-{tier}-{hardware_name(machine)}-{today}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    return path
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def rows(seconds: Seconds, peak_gb: float) -> list[Row]:
     """Throughput against the bare decoder, and memory of a trial, each with its goal."""
     return [
         Row("streamed / bare decoder, images a second", Goal("at least", 0.9), _speed(seconds, "bare")),
-        Row("peak memory of a trial and its workers, GB", Goal("at most", 3.0), Ratio(peak_gb, peak_gb, peak_gb)),
+        Row("peak memory of a trial and its workers, GB", Goal("at most", 3.0), Ratio.single(peak_gb)),
     ]
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.commands import fresh_data_root
+from benchmarks.commands import SEARCH_ONLY, fresh_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.timing import Ratio, Seconds, take_turns
 
@@ -79,7 +79,7 @@ def _study(budget: Budget) -> None:
         return [
             *("study.run", "--space", budget.space, "--data", budget.data, "--data-root", str(folder / "data")),
             *("--trials", str(budget.trials), "--epochs", str(budget.epochs)),
-            *("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0"),
+            *SEARCH_ONLY,
             *("--out", str(folder / "runs"), "--name", "wall"),
         ]
 

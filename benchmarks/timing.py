@@ -29,6 +29,11 @@ class Ratio:
         ratios = sorted(a / b for a, b in zip(above, below, strict=True))
         return cls(median(ratios), ratios[0], ratios[-1])
 
+    @classmethod
+    def single(cls, value: float) -> Self:
+        """A value that was measured once."""
+        return cls(value, value, value)
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 

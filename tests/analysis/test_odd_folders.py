@@ -11,18 +11,10 @@ import pandas as pd
 import pytest
 
 from analysis import report
-from analysis.figures import style
-from analysis.importance import importances
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
 SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 6, "n_pruned": 0, "n_failed": 0}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
 
 
 def _text(folder: Path) -> str:

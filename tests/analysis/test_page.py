@@ -15,8 +15,6 @@ import plotly.graph_objects as go
 import pytest
 
 from analysis import report
-from analysis.figures import style
-from analysis.importance import importances
 from analysis.interactive import MOST_LINES, history_lines, parallel_coordinates
 from analysis.ladder import ladder
 from analysis.latex import escape, ladder_table
@@ -26,12 +24,6 @@ from search_spaces.acckd import ACCKD_FULL, ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
 SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 8, "n_pruned": 2, "n_failed": 1}
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
 
 
 def test_parallel_coordinates_have_a_line_a_complete_trial_on_every_knobs_own_scale(simulated: Simulated) -> None:

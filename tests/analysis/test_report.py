@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis import report
-from analysis.figures import style
 from analysis.figures.style import class_label
-from analysis.importance import importances
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
@@ -36,13 +34,6 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resamples and pixels take seconds; the report's shape does not depend on their number."""
-    monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
 
 
 def _build(folder: Path) -> _Page:
