@@ -94,8 +94,7 @@ def teacher_pass(
     claim, features, n_passed = store.claim(), None, 0
     claim.share(wait)
     while not store.complete:  # whoever finds it so builds it, alone; who waited for that finds it complete
-        claim.take(wait)
-        if not store.complete:
+        if claim.take(wait, unless=lambda: store.complete) and not store.complete:
             features, n_passed = _build(store, task, subset, images, views, workers, progress)
         claim.share(wait)
     if features is None:

@@ -78,7 +78,7 @@ def test_prune_keeps_what_a_study_uses_and_leaves_no_lock_behind(
     _build(tmp_path, replace(KEY, size=64), finish=False)
     reader, builder = Claim(used), building.claim()
     reader.share(lambda: None)
-    builder.take(lambda: None)
+    assert builder.try_take()
     code, shown = _run(tmp_path, capsys, "prune", "--all")
     assert code == 0
     assert [path.exists() for path in (used, building.folder, free)] == [True, True, False]

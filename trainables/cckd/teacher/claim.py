@@ -6,10 +6,14 @@ hosts exclude each other only on file systems that carry flock (NFS 4 does).
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+#: How often who waits to have a cache alone looks again.
+_POLL_S = 0.1
 
 
 class Claim:
@@ -30,11 +34,24 @@ class Claim:
             on_wait()
             self._lock(fcntl.LOCK_SH)
 
-    def take(self, on_wait: Callable[[], None]) -> None:
-        """Have it alone; where somebody uses it, call `on_wait` and wait."""
-        if not self.try_take():
-            on_wait()
-            self._lock(fcntl.LOCK_EX)
+    def take(self, on_wait: Callable[[], None], *, unless: Callable[[], bool]) -> bool:
+        """Have it alone; where somebody uses it, call `on_wait` and wait until that ends or `unless` comes true.
+
+        Readers hold a cache for as long as their study lasts. Who waits to build it must therefore look, again and
+        again, whether one of them has done so: a plain lock would wait for the end of that study.
+
+        Returns:
+            Whether it is had. Where it is not, nothing is held.
+        """
+        told = False
+        while not self.try_take():
+            if unless():
+                return False
+            if not told:
+                on_wait()
+                told = True
+            time.sleep(_POLL_S)
+        return True
 
     def try_take(self) -> bool:
         """Have it alone, unless somebody else uses it; return whether that was so."""

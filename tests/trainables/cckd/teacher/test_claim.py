@@ -33,7 +33,7 @@ def test_readers_share_and_keep_the_remover_out(folder: Path) -> None:
 
 def test_a_reader_waits_for_the_builder_and_says_so(folder: Path) -> None:
     builder, reader, waits, done = Claim(folder), Claim(folder), Event(), Event()
-    builder.take(_never)
+    assert builder.try_take()
 
     def read() -> None:
         reader.share(waits.set)
@@ -46,6 +46,20 @@ def test_a_reader_waits_for_the_builder_and_says_so(folder: Path) -> None:
     builder.release()
     assert done.wait(5)
     assert not Claim(folder).try_take()
+
+
+def test_a_second_builder_stops_waiting_when_the_first_has_built_and_reads(folder: Path) -> None:
+    first, second, waits, built = Claim(folder), Claim(folder), Event(), Event()
+    first.share(_never)
+    taken: list[bool] = []
+    thread = Thread(target=lambda: taken.append(second.take(waits.set, unless=built.is_set)), daemon=True)
+    thread.start()
+    assert waits.wait(5)
+    built.set()
+    thread.join(5)
+    assert taken == [False], "the first goes on reading for as long as its study lasts"
+    first.release()
+    assert second.take(_never, unless=lambda: False)
 
 
 def test_who_waited_while_the_cache_was_removed_holds_the_new_lock(folder: Path) -> None:
@@ -80,7 +94,7 @@ def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
 
     def hold() -> None:
         claim = Claim(folder)
-        claim.take(lambda: None)
+        claim.try_take()
         held.set()
         signal.pause()
 
