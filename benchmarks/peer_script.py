@@ -59,9 +59,16 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 def train(config: dict[str, Any], data: LongTailData, teacher_state: TeacherState, log_prior: np.ndarray) -> None:
-    """Train one student by `config`, reporting balanced accuracy on D_val after every epoch."""
-    trial = TrialConfig.build(config)
+    """Ray's trainable: train one student by `config` on one thread, reporting every epoch."""
     torch.set_num_threads(1)
+    for accuracy in epochs(TrialConfig.build(config), data, teacher_state, log_prior):
+        tune.report({"val_balanced_accuracy": accuracy})
+
+
+def epochs(
+    trial: TrialConfig, data: LongTailData, teacher_state: TeacherState, log_prior: np.ndarray
+) -> Iterator[float]:
+    """Train one student with the teacher in the loop; yield balanced accuracy on D_val after every epoch."""
     torch.manual_seed(trial.seed)
     teacher = ForwardTeacher(teacher_state).eval()
     channels, size, _ = data.image_shape
@@ -115,15 +122,15 @@ def train(config: dict[str, Any], data: LongTailData, teacher_state: TeacherStat
         with torch.no_grad():
             predicted = [student((images - mean) / std)[0].argmax(dim=1) for images, _ in val_loader]
         on_val = count_classes(torch.cat(predicted).numpy(), data.val.labels, n_classes)
-        tune.report({"val_balanced_accuracy": balanced_accuracy(on_val)})
+        yield balanced_accuracy(on_val)
 
 
 def search(data: LongTailData, *, space_name: str, trials: int, epochs: int, seed: int, out: Path) -> tune.ResultGrid:
     """Prepare the teacher and run the search, one trial a core."""
-    teacher_state, log_prior = _fit_teacher(data)
+    teacher_state, log_prior = fit_teacher(data)
     settings = {"epochs": epochs, "seed": seed}
     # Ray pickles the searcher: a function of the module, not one of this call.
-    suggest = partial(_suggest, space_name=space_name, settings=settings)
+    suggest = partial(suggest_knobs, space_name=space_name, settings=settings)
     trainable = tune.with_parameters(train, data=data, teacher_state=teacher_state, log_prior=log_prior)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
@@ -139,11 +146,9 @@ def search(data: LongTailData, *, space_name: str, trials: int, epochs: int, see
     return tuner.fit()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the search; return 1 where a trial failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peer_script", description=(__doc__ or "").split("\n")[0]
-    )
+def search_parser(module: str, what: str) -> argparse.ArgumentParser:
+    """The flags of a peer's search: data, space, budget and seed."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=what)
     parser.add_argument("--data", default="digits_lt", help="default: %(default)s")
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     parser.add_argument(
@@ -152,6 +157,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=4, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the search; return 1 where a trial failed."""
+    parser = search_parser("benchmarks.peer_script", (__doc__ or "").split("\n")[0])
     parser.add_argument("--out", default="~/ray_results", type=Path, help="Ray's folder (default: %(default)s)")
     args = parser.parse_args(argv)
     data = load_data(parse_data(args.data), data_root=args.data_root.absolute())
@@ -166,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _suggest(trial: optuna.Trial, space_name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def suggest_knobs(trial: optuna.Trial, space_name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Ask for every knob (Ray takes those from the trial); return what every trial shares."""
     space = get_space(space_name)
     space.suggest(trial)
@@ -185,7 +196,8 @@ def _mixed_pairs(
         yield pixels * first + (1 - pixels) * second, rows * one_hot[0] + (1 - rows) * one_hot[1]
 
 
-def _fit_teacher(data: LongTailData) -> tuple[TeacherState, np.ndarray]:
+def fit_teacher(data: LongTailData) -> tuple[TeacherState, np.ndarray]:
+    """The embedded teacher's probe, fitted on un-augmented images, and its log prior on D_val."""
     spec = TeacherSpec()
     file = check_teacher(spec)
     size = spec.input_size(file, *data.image_shape[1:])
