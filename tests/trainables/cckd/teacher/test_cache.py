@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,27 +106,31 @@ def test_a_kill_between_the_file_and_its_mark_loses_nothing(tmp_path: Path, monk
 MANY = np.random.default_rng(1).normal(size=(24, 2, 3)).astype(np.float16)
 
 
-def _build_slowly(root: Path, pause_s: float = 0.03) -> None:
+def _build_many(root: Path, may_write: Callable[[], object] = lambda: None) -> None:
     cache = FeatureCache(root, replace(KEY, shape=MANY.shape), part_size=1)
     for number in cache.missing_parts():
-        time.sleep(pause_s)
+        may_write()
         cache.write_part(number, MANY[number : number + 1])
     cache.finish()
 
 
 def test_ten_kills_at_random_leave_the_same_bytes_as_an_undisturbed_build(tmp_path: Path) -> None:
-    _build_slowly(tmp_path / "whole", pause_s=0)
+    _build_many(tmp_path / "whole")
     rng, fork = np.random.default_rng(), multiprocessing.get_context("fork")
-    for _ in range(10):  # a builder lives for less than two parts, so ten never finish all 24
-        builder = fork.Process(target=_build_slowly, args=(tmp_path / "killed",))
+    folders = [FeatureCache(tmp_path / name, replace(KEY, shape=MANY.shape)).folder for name in ("whole", "killed")]
+    for n_kills in range(10):  # a builder may write two parts and is killed after one of them: ten never finish 24
+        allowed = fork.Semaphore(2)
+        builder = fork.Process(target=_build_many, args=(tmp_path / "killed", allowed.acquire))
         builder.start()
-        builder.join(rng.uniform(0.02, 0.06))
+        limit = time.monotonic() + 30
+        while len(list(folders[1].glob("parts/*.safetensors"))) <= n_kills and time.monotonic() < limit:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.003))
         builder.kill()
         builder.join()
-    folders = [FeatureCache(tmp_path / name, replace(KEY, shape=MANY.shape)).folder for name in ("whole", "killed")]
     assert not (folders[1] / "meta.json").exists()
-    assert list(folders[1].glob("parts/*.safetensors"))
-    _build_slowly(tmp_path / "killed", pause_s=0)
+    assert len(list(folders[1].glob("parts/*.safetensors"))) >= 10
+    _build_many(tmp_path / "killed")
     for name in ("features.safetensors", "meta.json"):
         whole, killed = ((folder / name).read_bytes() for folder in folders)
         assert whole == killed
