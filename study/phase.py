@@ -146,6 +146,9 @@ def run_phase(
                 scheduler=scheduler,
                 folder=study.ray_folder(phase),
                 on_step=on_turn,
+                on_interrupt=lambda: study.progress.say(
+                    "Ctrl-C   running trials have ten seconds to save a checkpoint; Ctrl-C again ends them now"
+                ),
             )
         finally:
             _raise_fault(study)
