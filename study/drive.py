@@ -11,6 +11,7 @@ import numpy as np
 from study.cluster import LOCAL, ClusterError
 from study.confirmation import confirm
 from study.holding import hold_images
+from study.interruption import undisturbed
 from study.manifest import now
 from study.nodes import check_nodes, described
 from study.phase import Study, StudyInterrupted
@@ -49,8 +50,9 @@ def drive(study: Study) -> None:
     except KeyboardInterrupt:
         raise StudyInterrupted from None
     finally:
-        study.progress.end()
-        study.export()
+        with undisturbed():
+            study.progress.end()
+            study.export()
 
 
 def _check_nodes(study: Study) -> None:

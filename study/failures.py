@@ -5,7 +5,9 @@ it, for a user who resumes a study has mended something.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from study.causes import Kind, cause, kind_of, may_retry
 
@@ -22,6 +24,9 @@ class Failures:
         max_failures: trials and later runs that may fail for good.
         n_workers: concurrent trials; they all crash at once where the machine or the code is at fault.
         causes: of the failures for good that study.db holds already.
+
+    Attributes:
+        fault: the first error of our own that Ray was told with (`noting_faults`); it is no trial's.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Failures:
         self._crashes: Counter[str] = Counter()
         self._heard: dict[str, str] = {}
         self._hung: dict[str, str] = {}
+        self.fault: Exception | None = None
 
     def reported(self) -> None:
         """A trial has reported an epoch: no crash loop."""
@@ -78,6 +84,33 @@ class Failures:
                 f"{_commonest(self._crashes)}. Mend that, then continue the study"
             )
         return None
+
+
+class _Adapter(Protocol):
+    _failures: Failures
+
+
+A = TypeVar("A", bound=_Adapter)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def noting_faults(callback: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[A, P], R]:
+    """Make a callback of Ray's keep what it raises with the failures: a full disk, a database that is not intact.
+
+    Ray takes what a callback raises for its trial's failure and goes on with the others, or wraps its traceback up in
+    an error of its own. Whoever runs the phase raises the `fault` itself.
+    """
+
+    @wraps(callback)
+    def run(self: A, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return callback(self, *args, **kwargs)
+        except Exception as error:
+            self._failures.fault = self._failures.fault or error
+            raise
+
+    return run
 
 
 def _commonest(causes: Counter[str]) -> str:

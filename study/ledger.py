@@ -6,7 +6,7 @@ crash is the same as never having closed it: trials left RUNNING are handed out 
 Every method that ends a trial may be called twice; the first call counts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from math import isfinite
@@ -193,6 +193,27 @@ class Ledger(LedgerReading):
         return verdict and kind_of(self.settings, number) not in PROTECTED
 
     @_whole
+    def report(self, number: int, records: Iterable[Mapping[str, Any]]) -> bool:
+        """File epochs of trial `number`, judge its evaluations one by one, prune it where one is bad enough.
+
+        One transaction, so that a driver that dies leaves no evaluation unjudged. A continued trial reports several at
+        once; each is judged before the next is known, and what comes after the one that ends the trial is not filed.
+
+        Args:
+            number: the trial.
+            records: as for `record`, ascending.
+
+        Returns:
+            Whether the trial has been pruned now.
+        """
+        for part in _up_to_evaluations(records):
+            evaluated = self.record(number, part)
+            if evaluated and self.should_prune(number, evaluated[-1]):
+                self.prune(number)
+                return True
+        return False
+
+    @_whole
     def count_failure(self, number: int, cause: str) -> int:
         """Count a crash of trial `number`, which may be tried again, and return how many it had over all drivers."""
         trial = self._trial(number)
@@ -314,6 +335,18 @@ class Ledger(LedgerReading):
         # A finished trial takes no more attributes, so they come first.
         self._set(trial, **val_summary(self._records.epochs(trial.number)))
         self._study.tell(trial.number, values, state)
+
+
+def _up_to_evaluations(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Cut the records behind each evaluated epoch."""
+    part: list[Mapping[str, Any]] = []
+    for record in records:
+        part.append(record)
+        if record["val"] is not None:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _one_line(cause: str) -> str:

@@ -111,6 +111,9 @@ def run_phase(
 
     A `passing` phase gives the store's memory back at its end; it is one of many, each with a bundle of its own.
     Workers of trials that hang are killed.
+
+    Raises:
+        Exception: what a callback of ours raised, a full disk for instance.
     """
     import ray
 
@@ -121,6 +124,7 @@ def run_phase(
     watch = HungWatch(scheduler, study.failures, study.checked.plan.trial_timeout)
 
     def on_turn(trials: Sequence[Any]) -> None:
+        _raise_fault(study)
         watch(trials)
         on_step()
 
@@ -132,16 +136,28 @@ def run_phase(
             device=workers.device,
             threads=workers.threads,
         )
-        run_trials(
-            study.checked.plan,
-            workers,
-            trainable=CckdTrial,
-            context=context,
-            searcher=searcher,
-            scheduler=scheduler,
-            folder=study.ray_folder(phase),
-            on_step=on_turn,
-        )
+        try:
+            run_trials(
+                study.checked.plan,
+                workers,
+                trainable=CckdTrial,
+                context=context,
+                searcher=searcher,
+                scheduler=scheduler,
+                folder=study.ray_folder(phase),
+                on_step=on_turn,
+                on_interrupt=lambda: study.progress.say(
+                    "Ctrl-C   running trials have ten seconds to save a checkpoint; Ctrl-C again ends them now"
+                ),
+            )
+        finally:
+            _raise_fault(study)
+
+
+def _raise_fault(study: Study) -> None:
+    """Raise the error of a callback in place of what Ray has made of it, if anything."""
+    if study.failures.fault is not None:
+        raise study.failures.fault
 
 
 def _may_run_teacher(checked: Checked) -> bool:

@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from study.causes import cause_of
-from study.failures import Failures
+from study.failures import Failures, noting_faults
 from study.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class ListeningScheduler(FIFOScheduler):
         self._failures.reported()
         return TrialScheduler.CONTINUE
 
+    @noting_faults
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Leave the cause of a crash for the searcher."""
         # Ray has written the exception into the driver's own staging folder just before it calls us; its public
@@ -58,12 +59,9 @@ class LedgerScheduler(ListeningScheduler):
         super().__init__(failures)
         self._ledger = ledger
 
+    @noting_faults
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """File the epochs of `result`; stop the trial if its newest evaluation is bad enough."""
+        """File the epochs of `result`; stop the trial if an evaluation among them is bad enough."""
         super().on_trial_result(tune_controller, trial, result)
-        number = trial.config["number"]
-        evaluated = self._ledger.record(number, result["records"])
-        if evaluated and self._ledger.should_prune(number, evaluated[-1]):
-            self._ledger.prune(number)
-            return TrialScheduler.STOP
-        return TrialScheduler.CONTINUE
+        pruned = self._ledger.report(trial.config["number"], result["records"])
+        return TrialScheduler.STOP if pruned else TrialScheduler.CONTINUE

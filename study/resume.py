@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def continue_study(folder: Path, changes: dict[str, Any], command: str) -> int:
     """Resume with the plan's `changes`; a UsageError becomes a message and exit code 2."""
+    from study.interruption import interrupted_early
     from study.lock import check_free
     from trainables.cckd.errors import UsageError
 
@@ -58,6 +59,8 @@ def continue_study(folder: Path, changes: dict[str, Any], command: str) -> int:
         return resume(folder, command, **changes)
     except UsageError as error:
         return report_faults(error.faults)
+    except KeyboardInterrupt:
+        return interrupted_early(folder)
 
 
 def at_least_one(**values: int | None) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ray.tune.search import Searcher
 
-from study.failures import Failures
+from study.failures import Failures, noting_faults
 
 Run = TypeVar("Run")
 
@@ -35,6 +35,7 @@ class RetryingSearcher(Searcher, Generic[Run]):
             return self._started(run)
         return None if self._running else Searcher.FINISHED
 
+    @noting_faults
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """File how a run ended, once.
 

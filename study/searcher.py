@@ -56,11 +56,12 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
 
     def _give_up(self, run: Suggestion, told: str, result: dict[str, Any] | None) -> None:
         if result is not None:
-            self._ledger.record(run.number, result["records"])
+            self._ledger.report(run.number, result["records"])
         self._ledger.fail(run.number, told)
 
     def _finish(self, run: Suggestion, result: dict[str, Any]) -> None:
-        self._ledger.record(run.number, result["records"])
-        # Changes nothing where the scheduler has filed it PRUNED.
+        # The last report of a continued trial may hold evaluations that no driver has judged yet.
+        self._ledger.report(run.number, result["records"])
+        # Changes nothing where it has been filed PRUNED.
         if self._ledger.complete(run.number) == "FAIL":
             self._failures.fail(self._ledger.rows()[run.number].cause or "")

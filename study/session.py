@@ -16,6 +16,7 @@ from study.cuts import with_cuts
 from study.drive import drive, finish
 from study.faults import complain
 from study.guards import Guard, classes_of
+from study.interruption import undisturbed
 from study.ledger import Ledger
 from study.manifest import checked_again, first_manifest, now
 from study.objectives import SECONDS, SecondObjective
@@ -157,7 +158,8 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
 def _file_end(study: Study, status: str) -> None:
     """Write how the study ended, where the folder can still be written; a full disk may be what ended it."""
     try:
-        finish(study, status)
+        with undisturbed():
+            finish(study, status)
     except OSError as error:
         print(f"error: {study.store.path} cannot be written: {error}; make room, then continue it", file=sys.stderr)
 

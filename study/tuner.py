@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.cluster import ClusterError, connect
+from study.interruption import undisturbed
 from study.memory_kills import surviving_memory_kills
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
     try:
         yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     finally:
-        ray.shutdown()
+        with undisturbed():
+            ray.shutdown()
 
 
 def run_trials(
@@ -81,8 +83,11 @@ def run_trials(
     scheduler: "TrialScheduler",
     folder: tuple[str, str],
     on_step: Callable[[Sequence[Any]], None],
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the trials that `searcher` hands out; return when all ended or after Ctrl-C.
+
+    Ray then gives running trials ten seconds to end what they are at, which is a leg and its checkpoint.
 
     Args:
         plan: resources and verbosity.
@@ -94,6 +99,10 @@ def run_trials(
         folder: parent (a path or URI) and name of a new folder for Ray's own tree; never an existing one, since
             Ray overwrites.
         on_step: called with Ray's trials on every turn of its loop, for progress.
+        on_interrupt: called once Ctrl-C was heard.
+
+    Raises:
+        KeyboardInterrupt: a second Ctrl-C did not wait for the trials.
     """
     from ray import tune
 
@@ -113,16 +122,17 @@ def run_trials(
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a crashed trial out again
             # The trainable keeps its own; a class Trainable would else be asked for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[_step_callback(on_step)],
+            callbacks=[_step_callback(on_step, on_interrupt)],
             verbose=0,
         ),
     )
+    before = signal.getsignal(signal.SIGINT)
     try:
         with surviving_memory_kills():
             tuner.fit()
     finally:
         # Tune leaves its own SIGINT handler behind, which would swallow the next Ctrl-C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
 
 
 def _workers(plan: "StudyPlan", nodes: Sequence[Mapping[str, float]]) -> Workers:
@@ -159,13 +169,28 @@ def _fitting(plan: "StudyPlan", node: Mapping[str, float]) -> int:
     return int(min(by_cpu, by_gpu))
 
 
-def _step_callback(on_step: Callable[[Sequence[Any]], None]) -> Any:
+def _step_callback(on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> Any:
     from ray.tune import Callback
 
     class StepCallback(Callback):
-        """Ray calls this after every turn of its loop."""
+        """Ray calls this after every turn of its loop; the turn in which Ctrl-C came is the last."""
+
+        interrupted = False
+
+        def setup(self, *args: Any, **info: Any) -> None:
+            """Listen beside Tune, whose handler of the first Ctrl-C is in place by now."""
+            theirs = signal.getsignal(signal.SIGINT)
+
+            def heard(*of_signal: Any) -> None:
+                self.interrupted = True
+                if callable(theirs):
+                    theirs(*of_signal)  # ends the loop, and makes a second one raise
+
+            signal.signal(signal.SIGINT, heard)
 
         def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            if self.interrupted:
+                on_interrupt()
             on_step(trials)
 
         def __reduce__(self) -> tuple[Any, ...]:

@@ -1,31 +1,41 @@
-"""Whole searches without Ray: under every sampler and pruner they end, and alike however often they are reopened.
+"""Whole searches without Ray: under every sampler and pruner they end, and alike however often the driver is killed.
 
 A search with one worker is played against a made-up trainer whose curves depend on the knobs, so that pruners have
 something to judge and TPE and GP something to learn.
 """
 
+import random
 from binascii import crc32
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
 from math import log
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optuna.pruners import HyperbandPruner
 from optuna.storages import RDBStorage
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
 from search_spaces import SearchSpace
 from search_spaces.faults import contains
+from study.failures import Failures
 from study.ledger import Ledger
 from study.plan import PRUNERS, SAMPLERS
 from study.pruners import PROTECTED, make_pruner
+from study.pruning import LedgerScheduler
 from study.samplers import kind_of
+from study.searcher import LedgerSearcher
 
 EPOCHS, RUNGS, TRIALS = 8, (2, 4, 8), 13
+#: The fast tests play every sampler and every pruner once, the slow ones all pairs.
+FAST = {*((sampler, "median") for sampler in SAMPLERS if sampler != "gp"), *(("sobol+tpe", one) for one in PRUNERS)}
 COURSES = [
-    *(pytest.param(sampler, "median", id=sampler) for sampler in SAMPLERS if sampler != "gp"),
-    *(pytest.param("sobol+tpe", pruner, id=pruner) for pruner in PRUNERS if pruner != "median"),
-    pytest.param("gp", "median", id="gp", marks=pytest.mark.slow),
+    pytest.param(*course, id="-".join(course), marks=() if course in FAST else pytest.mark.slow)
+    for course in product(SAMPLERS, PRUNERS)
 ]
 
 
@@ -41,37 +51,68 @@ def _epoch(params: dict[str, Any], epoch: int) -> dict[str, Any]:
     return {"epoch": epoch, "losses": {"total": 1.0}, "lr": 0.1, "val": val, "train_s": 2.0, "eval_s": 0.5}
 
 
-def play(database: Path, seed_of: Callable[..., int], *, reopen: bool = False) -> list[tuple[Any, ...]]:
-    """Run the search in `database` to its end as Ray's adapters do; return what became of each trial.
+class Killed(BaseException):
+    """The driver dies here."""
+
+
+def play(database: Path, seed_of: Callable[..., int], *, kills: random.Random | None = None) -> list[tuple[Any, ...]]:
+    """Run the search in `database` to its end as Ray does with one worker; return what became of each trial.
 
     Args:
-        reopen: close the ledger and open it again before a trial's first and third epoch and after its last.
+        kills: chooses when each driver dies: just before or just after its second to sixth write. None: no driver dies.
     """
-    ledger = Ledger.open(database)
-
-    def again(ledger: Ledger) -> Ledger:
-        if not reopen:
-            return ledger
+    saved: dict[int, int] = {}
+    while True:
+        ledger = Ledger.open(database)
+        if kills:
+            ledger._database.together = _mortal(ledger, kills.randint(2, 6), after=kills.random() < 0.5)
+        try:
+            _drive(ledger, seed_of, saved)
+        except Killed:
+            ledger.close()
+            continue
+        rows = ledger.rows()
         ledger.close()
-        return Ledger.open(database)
+        return [(row.number, row.kind, row.params, row.state, row.seed, len(row.records), row.val) for row in rows]
 
-    while ledger.n_asked < ledger.settings.trials:
-        asked = ledger.ask(seed_of)
-        for epoch in range(1, ledger.settings.epochs + 1):
-            ledger = again(ledger) if epoch in (1, 3) else ledger
-            if reopen and epoch in (1, 3):
-                (left,) = ledger.unfinished()
-                assert left == asked
-            evaluated = ledger.record(asked.number, [_epoch(asked.params, epoch)])
-            if evaluated and ledger.should_prune(asked.number, evaluated[-1]):
-                ledger.prune(asked.number)
-                break
-        else:
-            ledger.complete(asked.number)
-        ledger = again(ledger)
-    rows = ledger.rows()
-    ledger.close()
-    return [(row.number, row.kind, row.params, row.state, row.seed, len(row.records)) for row in rows]
+
+def _drive(ledger: Ledger, seed_of: Callable[..., int], saved: dict[int, int]) -> None:
+    """Play Ray and a worker that saves the epochs of a leg, a rung at a time, before the driver hears of them."""
+    failures = Failures(max_retries=0, max_failures=0)
+    searcher = LedgerSearcher(ledger, failures=failures, seed_of=seed_of)
+    scheduler = LedgerScheduler(ledger, failures)
+    while (config := searcher.suggest("ray")) != Searcher.FINISHED:
+        assert isinstance(config, dict)
+        number, reported = config["number"], 0
+        trial: Any = SimpleNamespace(trial_id="ray", config=config)
+        decision = TrialScheduler.CONTINUE
+        while decision == TrialScheduler.CONTINUE:
+            saved[number] = next((rung for rung in RUNGS if rung > saved.get(number, 0)), EPOCHS)
+            # A continued trial reports all that it has.
+            records = [_epoch(config["config"], epoch) for epoch in range(reported + 1, saved[number] + 1)]
+            reported, result = saved[number], {"records": records, "cause": None}
+            done = reported == EPOCHS
+            decision = TrialScheduler.STOP if done else scheduler.on_trial_result(None, trial, result)
+        searcher.on_trial_complete("ray", result)
+
+
+def _mortal(ledger: Ledger, n_writes: int, *, after: bool) -> Callable[[], Any]:
+    """`Database.together` of a driver that dies before or after its n-th transaction."""
+    together, left = ledger._database.together, n_writes
+
+    @contextmanager
+    def mortal() -> Iterator[None]:
+        nonlocal left
+        whole = not ledger._database.connection.held
+        left -= whole
+        if whole and not left and not after:
+            raise Killed
+        with together():
+            yield
+        if whole and not left:
+            raise Killed
+
+    return mortal
 
 
 @pytest.fixture
@@ -88,17 +129,19 @@ def begin(tmp_path: Path, space: SearchSpace, settings: Callable[..., Any], monk
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), COURSES)
-def test_a_search_ends_alike_however_often_it_is_reopened(begin, space, settings, seed_of, sampler, pruner) -> None:
+def test_a_search_ends_alike_however_often_its_driver_is_killed(
+    begin, space, settings, seed_of, sampler, pruner
+) -> None:
     chosen = {"sampler": sampler, "pruner": pruner}
     course = play(begin("calm.db", **chosen), seed_of)
-    assert play(begin("torn.db", **chosen), seed_of, reopen=True) == course
+    assert play(begin("torn.db", **chosen), seed_of, kills=random.Random(f"{sampler} {pruner}")) == course
 
-    states = [state for _, _, _, state, _, _ in course]
+    states = [state for _, _, _, state, *_ in course]
     assert len(course) == TRIALS
     assert set(states) <= {"COMPLETE", "PRUNED"}
     assert ("PRUNED" in states) == (pruner != "none")
-    assert len({tuple(params.items()) for _, _, params, _, _, _ in course}) == TRIALS
-    for number, kind, params, state, _, n_epochs in course:
+    assert len({tuple(params.items()) for _, _, params, *_ in course}) == TRIALS
+    for number, kind, params, state, _, n_epochs, _ in course:
         assert kind == kind_of(settings(n_sobol=5, **chosen), number)
         assert all(contains(space.distributions[name], value) for name, value in params.items())
         assert n_epochs == EPOCHS if state == "COMPLETE" or kind in PROTECTED else n_epochs in RUNGS[:-1]
@@ -112,7 +155,7 @@ def test_hyperband_judges_each_trial_within_its_bracket_and_one_bracket_runs_to_
     assert isinstance(pruner, HyperbandPruner)
     # Halving by 2 from epoch 2 to 8 leaves brackets that begin to judge at 2, at 4 and never: shares 4, 3 and 3 of 10.
     shortest: dict[int, int] = {}
-    for number, kind, _, _, _, n_epochs in course:
+    for number, kind, _, _, _, n_epochs, _ in course:
         if kind not in PROTECTED:
             bracket = _bracket(number)
             shortest[bracket] = min(n_epochs, shortest.get(bracket, EPOCHS))
@@ -129,5 +172,5 @@ def test_the_sampler_sees_every_trial_under_hyperband_too(begin, seed_of) -> Non
     """Optuna would show TPE one bracket only; what it sees then decides what it suggests."""
     with_pruner = play(begin("hyperband.db", sampler="tpe", pruner="hyperband", trials=11), seed_of)
     without = play(begin("none.db", sampler="tpe", pruner="none", trials=11), seed_of)
-    assert [params for _, _, params, _, _, _ in with_pruner[:10]] == [params for _, _, params, _, _, _ in without[:10]]
-    assert {state for _, _, _, state, _, _ in with_pruner} == {"COMPLETE", "PRUNED"}
+    assert [params for _, _, params, *_ in with_pruner[:10]] == [params for _, _, params, *_ in without[:10]]
+    assert {state for _, _, _, state, *_ in with_pruner} == {"COMPLETE", "PRUNED"}

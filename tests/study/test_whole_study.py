@@ -2,11 +2,13 @@
 
 import csv
 import json
+import os
 import random
 import re
+import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -26,10 +28,13 @@ pytestmark = pytest.mark.slow
 
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 N_TRIALS, N_SEEDS = 5, 2
+#: The reference point and the Sobol trials, which do not hang on the trials before them.
+N_SETTLED = 3
 
 #: The teacher at its smallest; what it knows does not matter here.
 TEACHER = ("--teacher-size", "32", "--teacher-views", "2")
 SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", *TEACHER)
+BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
 #: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
 ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1", "--confirm-seeds", "0")
 
@@ -61,7 +66,7 @@ class Study:
     def results(self) -> list[tuple[Any, ...]]:
         """Trial by trial: knobs, state, and every epoch's losses and counts; all but the seconds."""
         rows = [(trial.params, trial.state.name, trial.intermediate_values) for trial in self.trials()]
-        return [(*row, _epochs(self.path / "study.db", number)) for number, row in enumerate(rows)]
+        return [(*row, _epochs(self.path, number)) for number, row in enumerate(rows)]
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +83,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def smoke(run: Any) -> Study:
-    """The study most tests read."""
-    budget = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
-    path, command = run("smoke", *SMOKE, *budget)
+    """The study most tests read; two trials at a time, on a machine with one core too."""
+    path, command = run("smoke", *SMOKE, *BUDGET, "--cpus-per-trial", "0.5", "--max-concurrent", "2")
     return Study(path, command.end())
 
 
@@ -125,7 +129,9 @@ def test_tables_have_exactly_the_published_columns(smoke: Study) -> None:
 def test_study_db_has_exactly_the_trials_asked_for_and_none_running(smoke: Study) -> None:
     assert len(smoke.states()) == N_TRIALS
     assert set(smoke.states()) <= {"COMPLETE", "PRUNED", "FAIL"}
-    assert smoke.states()[:3] == ["COMPLETE"] * 3, "the reference point and the Sobol trials run to the end"
+    assert smoke.states()[:N_SETTLED] == ["COMPLETE"] * N_SETTLED, (
+        "the reference point and the Sobol trials run to the end"
+    )
     counts = smoke.manifest["counts"]
     assert counts == {state: smoke.states().count(state.upper()) for state in counts}
 
@@ -268,11 +274,11 @@ def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study
 
 
 def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> None:
-    before = (smoke.path / "study.json").read_bytes(), _rows(smoke.path / "study.db", "study_user_attributes")
+    before = (smoke.path / "study.json").read_bytes(), _rows(smoke.path, "study_user_attributes")
     ended = Command("study.resume", str(smoke.path), "--trials", str(N_TRIALS - 1)).end()
     assert ended.code == 2
     assert f"must not be below the {N_TRIALS} trials already run; got {N_TRIALS - 1}" in ended.err
-    assert ((smoke.path / "study.json").read_bytes(), _rows(smoke.path / "study.db", "study_user_attributes")) == before
+    assert ((smoke.path / "study.json").read_bytes(), _rows(smoke.path, "study_user_attributes")) == before
 
 
 @pytest.fixture(scope="module")
@@ -291,17 +297,82 @@ def test_the_same_study_at_one_worker_gives_the_same_results(run: Any, undisturb
     assert again.results() == undisturbed.results()
 
 
-def test_ctrl_c_ends_with_130_and_the_resume_command_completes_the_study(run: Any, undisturbed: Study) -> None:
+def test_ctrl_c_lets_trials_checkpoint_and_the_resume_command_completes_the_study(run: Any, undisturbed: Study) -> None:
     path, command = run("interrupted", *ALONE)
-    _wait_for_epochs(command, path, 15)
+    _wait(command, lambda: len(_rows(path, "epoch_records")) >= 15)
+    pressed = time.time()
     command.interrupt()
+    stopped = _interrupted(path, command)
+    assert any("Ctrl-C again ends them now" in line for line in _unwrapped(stopped.ended))
+    assert len(stopped.states()) < 6
+    running = [number for number, state in enumerate(stopped.states()) if state == "RUNNING"]
+    saved = [WatchedStudy(path).last_checkpoint(number) for number in running]
+    assert [moment for moment in saved if moment is None or moment < pressed] == []
+    _completes_as_undisturbed(path, undisturbed)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_trial_that_hangs_and_loses_nothing(run: Any, undisturbed: Study) -> None:
+    path, command = run("impatient", *ALONE)
+    _wait(command, lambda: len(_rows(path, "epoch_records")) >= 15)
+    for worker in command.trial_workers():
+        os.kill(worker, signal.SIGSTOP)
+    command.interrupt()
+    time.sleep(1)
+    assert command.running, "Ray waits ten seconds for the trial"
+    pressed = time.monotonic()
+    command.interrupt()
+    for _ in range(3):  # impatience does no harm
+        time.sleep(0.2)
+        command.interrupt()
+    _interrupted(path, command)
+    assert time.monotonic() - pressed < 9
+    assert command.others() == []
+    _completes_as_undisturbed(path, undisturbed)
+
+
+def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
+    run: Any, smoke: Study, tmp_path: Path
+) -> None:
+    path, command = run("phases", *SMOKE, *BUDGET, "--max-concurrent", "1", "--data-root", str(tmp_path))
+    begun = {
+        "teacher": lambda: any(tmp_path.glob("teacher-cache/*/parts/*.safetensors")),
+        "search": lambda: len(_rows(path, "epoch_records")) >= 3,
+        "selection": lambda: len(_rows(path, "selection_runs")) >= 1,
+        "confirm": lambda: len(_rows(path, "confirm_runs")) >= 2,
+        "report": lambda: any(path.glob(".report-*")),
+    }
+    kept: list[Any] = []
+    for phase, is_under_way in begun.items():
+        _wait(command, is_under_way)
+        command.interrupt()
+        _interrupted(path, command)
+        assert command.others() == [], phase
+        runs = [*_rows(path, "selection_runs"), *_rows(path, "confirm_runs")]
+        assert [run for run in kept if run not in runs] == [], phase
+        kept, command = runs, Command("study.resume", str(path))
+    study = Study(path, command.end())
+    assert (study.ended.code, study.manifest["status"], len(study.manifest["starts"])) == (0, "done", 1 + len(begun))
+    assert [*_rows(path, "selection_runs"), *_rows(path, "confirm_runs")] == kept, "the last start only had to report"
+    assert list(path.glob(".report-*")) == []
+    assert study.states().count("RUNNING") == 0
+    assert len(study.states()) == N_TRIALS
+    assert study.results()[:N_SETTLED] == smoke.results()[:N_SETTLED]
+    settled = [[row for row in one.csv("confirm.csv") if row["entry"] != "best1"] for one in (study, smoke)]
+    assert sorted(settled[0], key=str) == sorted(settled[1], key=str)
+    assert len(study.csv("confirm.csv")) == len(smoke.csv("confirm.csv"))
+
+
+def _interrupted(path: Path, command: Command) -> Study:
+    """Wait for the end that Ctrl-C must come to."""
     stopped = Study(path, command.end(60))
     assert (stopped.ended.code, stopped.ended.err) == (130, "")
-    assert f"  python -m study.resume {path}" in stopped.ended.lines
-    assert stopped.ended.lines[-1] == f"study: {path}"
+    assert stopped.ended.lines[-2:] == [f"  python -m study.resume {path}", f"study: {path}"]
     assert stopped.manifest["status"] == "interrupted"
-    assert len(stopped.states()) < 6
-    _completes_as_undisturbed(path, undisturbed)
+    return stopped
+
+
+def _unwrapped(ended: Ended) -> list[str]:
+    return ended.out.replace("\n         ", " ").splitlines()
 
 
 def test_three_kills_of_the_driver_are_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
@@ -337,24 +408,26 @@ def _completes_as_undisturbed(path: Path, undisturbed: Study) -> None:
     assert len(resumed.manifest["starts"]) == 2
 
 
-def _wait_for_epochs(command: Command, path: Path, n_epochs: int) -> None:
-    """Wait until study.db holds so many epochs: a trial is under way."""
+def _wait(command: Command, happens: Callable[[], bool]) -> None:
     limit = time.monotonic() + 240
     while command.running and time.monotonic() < limit:
-        if (path / "study.db").exists() and len(_rows(path / "study.db", "epoch_records")) >= n_epochs:
+        if happens():
             return
-        time.sleep(0.05)
-    pytest.fail(f"the study never came to {n_epochs} epochs: {command.end(1) if not command.running else 'slow'}")
+        time.sleep(0.02)
+    pytest.fail(f"it never came to that: {command.end(1) if not command.running else 'slow'}")
 
 
-def _epochs(database: Path, number: int) -> list[dict[str, Any]]:
-    rows: Iterator[Sequence[Any]] = (row for row in _rows(database, "epoch_records") if row[0] == number)
+def _epochs(path: Path, number: int) -> list[dict[str, Any]]:
+    rows: Iterator[Sequence[Any]] = (row for row in _rows(path, "epoch_records") if row[0] == number)
     records = [json.loads(record) for _, _, record in sorted(rows)]
     return [{key: record[key] for key in ("epoch", "losses", "lr", "val")} for record in records]
 
 
-def _rows(database: Path, table: str) -> list[Sequence[Any]]:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)
+def _rows(path: Path, table: str) -> list[Sequence[Any]]:
+    """A table of the study.db in the folder `path`; empty where it is not made yet."""
+    if not (path / "study.db").exists():
+        return []
+    connection = sqlite3.connect(f"file:{path / 'study.db'}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(f"SELECT * FROM {table}").fetchall()
     except sqlite3.OperationalError:  # not made yet
