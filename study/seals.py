@@ -146,9 +146,7 @@ def stored(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT what, digest FROM seals")) if known else {}
 
 
-def computed(
-    connection: sqlite3.Connection, found: Mapping[str, tuple[str, Iterable[FrozenTrial]]]
-) -> dict[str, str]:
+def computed(connection: sqlite3.Connection, found: Mapping[str, tuple[str, Iterable[FrozenTrial]]]) -> dict[str, str]:
     """Return the seals that a study.db with this content must have.
 
     Args:
