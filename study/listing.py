@@ -70,11 +70,7 @@ def dry_run(checked: Checked) -> str:
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
-        *(
-            [f"tuned     {', '.join(plan.tuned_baselines)}: {plan.n_tuning_runs} runs each"]
-            if plan.tuned_baselines
-            else []
-        ),
+        *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         *estimate_lines(checked),
         f"folder    {checked.folder} (not made: dry run)",
