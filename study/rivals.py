@@ -43,13 +43,13 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
     if plan.tuned_baselines and plan.warm_start:
         faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
     for name in plan.tuned_baselines:
-        if name == space.method:
+        if name not in _SPACES:
+            faults.add(f"a tuned baseline must be one of {', '.join(_SPACES)}; got {name!r}")
+        elif name == space.method:
             faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
         elif all(knob.name in plan.training for knob in _SPACES[name].tunable):
             fixed = ", ".join(knob.name for knob in _SPACES[name].tunable)
-            faults.add(
-                f"--tuned-baselines {name} has nothing to tune: {fixed} are fixed; fix less, or leave {name} out"
-            )
+            faults.add(f"--tuned-baselines {name} has nothing to tune: {fixed} are fixed; leave {name} out")
         else:
             _check_space(baseline_space(name, space, plan), plan, faults)
 

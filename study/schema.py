@@ -79,8 +79,8 @@ BASELINES_TAIL = {
 
 #: confirm.csv: one row a (entry, seed, data_seed).
 CONFIRM = {
-    "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), la_tuned... (baselines that "
-    "were searched too), or teacher.",
+    "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), la_tuned, kd_tuned... "
+    "(baselines, searched), or teacher.",
     "seed": "Training seed, the same set for every entry; empty for the teacher, which is fitted once a cut.",
     "data_seed": "Cut of the long tail, from 0, the study's own; each has training seeds of its own.",
     "test_balanced_accuracy": "Mean per-class recall on the test set after the last epoch.",

@@ -66,7 +66,7 @@ _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_
 
 
 def searches(storage: BaseStorage) -> list[str]:
-    """Return the names of the searches that a study.db holds, the studied method's first; other studies are not ours."""
+    """Return the names of the searches that a study.db holds, the studied method's first; others are not ours."""
     return sorted(name for study in storage.get_all_studies() if _SEARCH.fullmatch(name := study.study_name))
 
 

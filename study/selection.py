@@ -86,8 +86,8 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     if chosen.number in runs and not keeps_guards(ledger, runs, chosen.number):
         _file_guards(study, f"no candidate keeps {told(plan.guards)} on the mean of its fresh runs")
     study.progress.say(
-        f"select   {study.entry} is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh seeds, "
-        f"the best of {len(candidates)} candidates"
+        f"select   {study.entry} is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh "
+        f"seeds, the best of {len(candidates)} candidates"
     )
 
 
@@ -133,7 +133,8 @@ def _say_front(study: Study, second: str) -> None:
     numbers = [found.number for found in front[1:N_CONFIRMED]]
     ends = f"; its ends are trials {numbers[0]} (all) and {numbers[1]} ({second})" if len(numbers) == 2 else ""
     study.progress.say(
-        f"front    {len(front)} of {n_complete} complete trials; {study.entry} is its knee, trial {front[0].number}{ends}"
+        f"front    {len(front)} of {n_complete} complete trials; {study.entry} is its knee, trial {front[0].number}"
+        f"{ends}"
     )
 
 
