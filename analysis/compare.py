@@ -108,7 +108,7 @@ def _told(label: str, ran: pd.DataFrame) -> str:
     if rows.empty:
         return f"{label}: {BEST} is not confirmed on the test set."
     row = rows.iloc[0].to_dict()
-    gains = [f"{_gain(row, baseline)} over {baseline}" for baseline in OVER if row[f"over_{baseline}_n"]]
+    gains = [f"{_gain(row, baseline)} over {baseline}" for baseline in _over(rows)]
     few = [plural(int(row["over_la_n"] or 0), "pair")] if (row["over_la_n"] or 0) < MIN_PAIRS else []
     caveat = f" ({few[0]}: nothing is claimed)" if few else ""
     return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
@@ -135,16 +135,21 @@ def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> 
         return [Paragraph("None of these studies was confirmed: there is no test result to compare.")]
     entries = list(dict.fromkeys(ran["entry"]))
     cells = {(row["study"], row["entry"]): row for row in ran.to_dict("records")}
+    over = _over(ran)
     of_all = writer.table(
         "comparison",
         ran,
-        columns=("entry", *(f"{label}: {what}" for label in studies for what in ("All", "over la", "over kd"))),
+        columns=(
+            "entry",
+            *(f"{label}: {what}" for label in studies for what in ("All", *(f"over {name}" for name in over))),
+        ),
         rows=[
-            [entry, *(text for label in studies for text in _reached(cells.get((label, entry))))] for entry in entries
+            [entry, *(text for label in studies for text in _reached(cells.get((label, entry)), over))]
+            for entry in entries
         ],
         strong=[index for index, entry in enumerate(entries) if entry == BEST],
         caption=(
-            "Test balanced accuracy in % (mean ± sd over seeds), and its gain over la and over kd in points, paired "
+            f"Test balanced accuracy in % (mean ± sd over seeds), and its gain over {listing(over)} in points, paired "
             f"within the study, with a 95 % t interval. Below {MIN_PAIRS} pairs an interval carries no claim."
         ),
     )
@@ -168,8 +173,13 @@ def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> 
     return [of_all, *few, by_group]
 
 
-def _reached(row: Mapping[Any, Any] | None) -> tuple[str, str, str]:
-    return (_mean(row, "all"), *(MISSING if row is None else _gain(row, base) for base in OVER))  # type: ignore[return-value]
+def _over(ran: pd.DataFrame) -> list[str]:
+    """The baselines over which some entry's gain is known."""
+    return [name for name in OVER if (ran[f"over_{name}_n"].fillna(0) > 0).any()]
+
+
+def _reached(row: Mapping[Any, Any] | None, over: Sequence[str]) -> tuple[str, ...]:
+    return (_mean(row, "all"), *(MISSING if row is None else _gain(row, base) for base in over))
 
 
 def _mean(row: Mapping[Any, Any] | None, column: str) -> str:

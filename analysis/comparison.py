@@ -11,8 +11,8 @@ from analysis.search_history import state_counts
 from analysis.statistics import PairedInterval
 from analysis.tables import Study
 
-#: Baselines over which gains are compared.
-OVER = ("la", "kd")
+#: Entries over which gains are compared: the baselines, at their reference points and tuned.
+OVER = ("la", "kd", "la_tuned", "kd_tuned")
 
 _NO_INTERVAL = dict.fromkeys(("n", "mean", "low", "high"))
 
@@ -27,8 +27,9 @@ def labels(studies: Sequence[Study]) -> tuple[str, ...]:
 def ladders(studies: Mapping[str, Study]) -> pd.DataFrame:
     """Return a row a (study, entry), entries in the ladder's order.
 
-    Columns: study, entry, n_cuts, n_seeds, `<column>_mean`, `<column>_sd` of every column of COLUMNS, and
-    `over_<baseline>_n`, `_mean`, `_low`, `_high`: the gain of All over la and kd, paired within the study. Fractions.
+    Columns: study, entry, n_cuts, n_seeds, `<column>_mean`, `<column>_sd` of every column of COLUMNS, and for every
+    entry of OVER `over_<entry>_n`, `_mean`, `_low`, `_high`: the gain of All over it, paired within the study.
+    Fractions.
     """
     rows = [
         {"study": label, **_entry(row), **_gains(study, row.entry)}

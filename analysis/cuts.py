@@ -15,6 +15,7 @@ from analysis.ladder import (
     entries_in_order,
     paired_gain,
     paired_runs,
+    rival,
     scores_of,
 )
 from analysis.nested import Nested, nested
@@ -34,12 +35,12 @@ class CutGain:
 
 
 def cut_gains(study: Study) -> tuple[CutGain, ...]:
-    """Return every entry against la and best1 against each baseline; none where the study has one cut."""
+    """Return every entry against la and best1 against each rival, tuned or not; none where the study has one cut."""
     if study.n_cuts < 2:
         return ()
     table, own = scores_of(study.every_cut), scores_of(study)
     entries = [entry for entry in entries_in_order(table["entry"].unique().tolist()) if entry != TEACHER]
-    bases = [name for name in BASELINES if name in entries]
+    bases = list(dict.fromkeys(name for base in BASELINES for name in (base, rival(base, entries)) if name in entries))
     pairs = [(entry, base) for base in bases for entry in entries if entry != base and (base == "la" or entry == BEST)]
     return tuple(
         CutGain(entry, base, paired_gain(own, entry, base), nested(by_cut(paired_runs(table, entry, base))))

@@ -17,9 +17,12 @@ from analysis.ladder import (
     claims_by_cut,
     paired_gain,
     primary_family,
+    rival,
+    rival_in_words,
     scores,
     unit_values,
 )
+from analysis.rivals import rival_warnings, told_rivals
 from analysis.search_history import state_counts
 from analysis.statistics import MIN_PAIRS, PairedInterval, Verdict, spread
 from analysis.tables import Study
@@ -91,12 +94,12 @@ def _confirmed(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]
     name = f"The tuned {study.space.method} ({BEST})"
     over = plural(mean.n, "cut") + " of the long tail" if claims_by_cut(study) else plural(mean.n, "seed")
     reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
-    outcomes = [_outcome(item.interval, BASELINES[item.baseline], verdict=item.verdict) for item in family]
-    said = [f"{reached}; it {listing(outcomes)}."]
-    said.append(_certainty(family))
-    if "la" in set(table["entry"]):
-        few, many = (paired_gain(table, BEST, "la", column=column) for column in ("few", "many"))
-        said.append(_price(few, many))
+    outcomes = [_outcome(item.interval, rival_in_words(item.baseline), verdict=item.verdict) for item in family]
+    said = [f"{reached}; it {listing(outcomes)}.", *told_rivals(study, table, family), _certainty(family)]
+    present = set(table["entry"])
+    if (base := rival("la", present)) in present:
+        few, many = (paired_gain(table, BEST, base, column=column) for column in ("few", "many"))
+        said.append(_price(few, many, base))
     reference = study.space.method
     if reference in set(table["entry"]) and reference not in BASELINES:
         tuned = paired_gain(table, BEST, reference)
@@ -145,12 +148,12 @@ def _p(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _price(few: PairedInterval, many: PairedInterval) -> str:
+def _price(few: PairedInterval, many: PairedInterval, baseline: str) -> str:
     sides = [(name, gain) for name, gain in (("Few", few), ("Many", many)) if gain.n]
     if not sides:
         return "The head's price is not known: the Many and Few groups are empty."
     told = [f"{name} {points(gain.mean)} points {bounds(gain)}" for name, gain in sides]
-    sentence = f"Where it comes from, against la: {listing(told)}."
+    sentence = f"Where it comes from, against {baseline}: {listing(told)}."
     if len(sides) < 2 or "too few" in (few.verdict, many.verdict):
         return sentence
     if many.verdict == "loss" and few.mean > 0:
@@ -255,7 +258,7 @@ def _warnings(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
             f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
             "expect little from distilling it."
         )
-    warnings += [*on_val, *guard_warnings(study)]
+    warnings += [*on_val, *guard_warnings(study), *rival_warnings(study, table)]
     if study.running:
         warnings.append("The study was still running when this report was made.")
     elif study.manifest["status"] in ("interrupted", "failed"):

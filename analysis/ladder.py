@@ -1,6 +1,6 @@
 """The ladder: every entry's accuracy by class group over seeds, and its gain over the baselines paired by seed."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,12 +18,14 @@ from analysis.statistics import (
     spread,
 )
 from analysis.tables import Study
+from study.schema import TUNED_SUFFIX
 
 TEACHER = "teacher"
 BEST = "best1"
+LA_TUNED = "la" + TUNED_SUFFIX
 
 #: What each baseline is, in words; gains are measured over the first.
-BASELINES = {"la": "logit adjustment (la)", "kd": "logit adjustment with classic distillation (kd)"}
+BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic distillation"}
 
 #: Column of `scores` -> heading. 'all' is the balanced accuracy, the rest are means over a group of classes.
 COLUMNS = {
@@ -36,7 +38,8 @@ COLUMNS = {
     "tercile_low": "Low third",
 }
 
-_ORDER = (TEACHER, "ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
+_RUNGS = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
+_ORDER = (TEACHER, *(name for rung in _RUNGS for name in (rung, rung + TUNED_SUFFIX)))
 _TERCILES = ("tercile_high", "tercile_middle", "tercile_low")
 
 
@@ -44,8 +47,8 @@ _TERCILES = ("tercile_high", "tercile_middle", "tercile_low")
 class LadderRow:
     """One entry: `cells` maps a column of COLUMNS to its spread, `gain` is All minus la's All.
 
-    Both are over the seeds of the study's own cut; where claims rest on cuts, over cuts. `n_seeds` counts those of the
-    cut that has most.
+    `gain_tuned` is All minus that of la_tuned, where la was tuned too. All are over the seeds of the study's own cut;
+    where claims rest on cuts, over cuts. `n_seeds` counts those of the cut that has most.
     """
 
     entry: str
@@ -53,6 +56,7 @@ class LadderRow:
     n_seeds: int
     cells: Mapping[str, Spread]
     gain: PairedInterval | None
+    gain_tuned: PairedInterval | None
     selected_on: str
 
 
@@ -98,7 +102,8 @@ def claims_by_cut(study: Study) -> bool:
     With fewer, claims stay conditional on the study's own cut, and what other cuts say is descriptive.
     """
     table = study.confirm_cuts
-    family = [name for name in (BEST, *BASELINES) if name in set(table["entry"])]
+    present = set(table["entry"])
+    family = [name for name in (BEST, *rivals(present)) if name in present]
     shared = [set(table.loc[table["entry"] == name, "data_seed"]) for name in family]
     return family[:1] == [BEST] and len(family) > 1 and len(set.intersection(*shared)) >= MIN_PAIRS
 
@@ -145,6 +150,7 @@ def ladder(study: Study) -> tuple[LadderRow, ...]:
             n_seeds=int(rows["data_seed"].value_counts().max()),
             cells={column: spread(unit_values(table, entry, column)) for column in COLUMNS},
             gain=None if entry in ("la", TEACHER) else paired_gain(table, entry, "la"),
+            gain_tuned=None if entry in (LA_TUNED, TEACHER) else paired_gain(table, entry, LA_TUNED),
             selected_on=str(selected[entry]),
         )
         for entry in entries_in_order(table["entry"].unique().tolist())
@@ -189,9 +195,12 @@ def unit_values(table: pd.DataFrame, entry: str, column: str = "all") -> pd.Seri
 
 
 def primary_family(table: pd.DataFrame, *, entry: str = BEST) -> tuple[Comparison, ...]:
-    """Return the comparisons that carry the report's claim, Holm-adjusted among themselves."""
+    """Return the comparisons that carry the report's claim, Holm-adjusted among themselves.
+
+    A baseline that was tuned at the same budget is there as tuned; at its reference point it is descriptive.
+    """
     present = set(table["entry"])
-    bases = [name for name in BASELINES if name in present] if entry in present else []
+    bases = rivals(present) if entry in present else ()
     differences = [paired_differences(table, entry, base) for base in bases]
     intervals = [paired_interval(values) for values in differences]
     flips = [sign_flip(values) for values in differences]
@@ -201,6 +210,22 @@ def primary_family(table: pd.DataFrame, *, entry: str = BEST) -> tuple[Compariso
         Comparison(entry, *found, min(1.0, len(bases) * found[3].smallest_p))
         for found in zip(bases, intervals, adjusted, flips, flips_adjusted, strict=True)
     )
+
+
+def rival(baseline: str, present: Container[str]) -> str:
+    """Return the entry that stands for a baseline: its tuned one where that is among those present, else itself."""
+    return baseline + TUNED_SUFFIX if baseline + TUNED_SUFFIX in present else baseline
+
+
+def rivals(present: Container[str]) -> tuple[str, ...]:
+    """Return those of `present` that the claim is about, one for each of BASELINES."""
+    return tuple(name for name in (rival(baseline, present) for baseline in BASELINES) if name in present)
+
+
+def rival_in_words(entry: str) -> str:
+    """Return e.g. 'logit adjustment (la)' or 'tuned logit adjustment (la_tuned)'."""
+    baseline = entry.removesuffix(TUNED_SUFFIX)
+    return f"{'tuned ' * (entry != baseline)}{BASELINES[baseline]} ({entry})"
 
 
 def training_noise(study: Study) -> float:

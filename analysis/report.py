@@ -9,7 +9,7 @@ from analysis.document import Report
 from analysis.findings import find
 from analysis.front import read_front
 from analysis.importance import importances
-from analysis.ladder import BEST, ladder, scores, unit_values
+from analysis.ladder import BEST, ladder, rival, scores, unit_values
 from analysis.latex import ladder_table
 from analysis.publish import published
 from analysis.render import to_html, to_markdown
@@ -114,10 +114,10 @@ def _compose(study: Study, folder: Path) -> Report:
 def _facts(study: Study) -> tuple[tuple[str, str], ...]:
     table = scores(study)
     counts = state_counts(study)
-    of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, "la")}
+    of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, rival("la", set(table["entry"])))}
     shown = [
-        (f"{label}, {entry} (%)", mean_sd(spread(unit_values(table, entry, column))))
-        for entry, column, label in ((BEST, "all", "test, all classes"), ("la", "all", "test, all classes"))
+        (f"test, all classes, {entry} (%)", mean_sd(spread(unit_values(table, entry, "all"))))
+        for entry in of
         if len(of[entry])
     ]
     shown += [

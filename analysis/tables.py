@@ -13,6 +13,9 @@ from analysis.statistics import Spread, spread
 from search_spaces.space import Knob, SearchSpace
 from study import seals
 from study.schema import (
+    BASELINES_CSV,
+    BASELINES_HEAD,
+    BASELINES_TAIL,
     CLASSES,
     CLASSES_CSV,
     CONFIRM,
@@ -27,6 +30,9 @@ from study.schema import (
     SEPARABILITY_CSV,
     STUDY_NAME,
     TRIALS,
+    TRIALS_HEAD,
+    TRIALS_TAIL,
+    TUNED_SUFFIX,
     links_out,
 )
 
@@ -60,6 +66,7 @@ class Study:
         space: the search space, rebuilt from the manifest.
         trials: Optuna's trials, a snapshot in order of number.
         measured: trials.csv indexed by trial number; empty where the file is absent.
+        baselines: baselines.csv, a row a trial of a tuned baseline; empty where none is tuned.
         finalists: finalists.csv, a row a (trial, seed) of the selection; empty before it, or where there was none.
         confirm: the rows of confirm.csv on the study's own cut of the long tail, one an (entry, seed); empty before
             the confirmation. The teacher's seed is NaN.
@@ -74,6 +81,7 @@ class Study:
     space: SearchSpace
     trials: tuple[FrozenTrial, ...]
     measured: pd.DataFrame
+    baselines: pd.DataFrame
     finalists: pd.DataFrame
     confirm: pd.DataFrame
     classes: pd.DataFrame
@@ -123,6 +131,14 @@ class Study:
     def luckiest(self) -> FrozenTrial | None:
         """The complete trial with the highest single value on D_val, the earliest of equals."""
         return max(self.complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+    def searched_value(self, entry: str, number: int) -> float | None:
+        """The one value on D_val that the search of a confirmed entry gave its trial; None where it is not known."""
+        if entry.endswith(TUNED_SUFFIX):
+            of_baseline = self.baselines[self.baselines["baseline"] == entry.removesuffix(TUNED_SUFFIX)]
+            found = of_baseline.loc[of_baseline["number"] == number, "val_balanced_accuracy_last"]
+            return float(found.iloc[0]) if len(found) else None
+        return next((trial.value for trial in self.complete if trial.number == number), None)
 
     @property
     def chosen_from(self) -> tuple["Finalist", ...]:
@@ -177,6 +193,7 @@ def load_study(folder: Path) -> Study:
         space=space,
         trials=_trials(folder / DATABASE),
         measured=_table(folder / TRIALS, ["number"]).set_index("number"),
+        baselines=_table(folder / BASELINES_CSV, [*BASELINES_HEAD, *TRIALS_HEAD, *TRIALS_TAIL, *BASELINES_TAIL]),
         finalists=_table(folder / FINALISTS_CSV, list(FINALISTS)),
         confirm=confirm[confirm["data_seed"] == 0],
         classes=classes[classes["data_seed"] == 0],
@@ -227,7 +244,7 @@ def _table(path: Path, needed: list[str]) -> pd.DataFrame:
     """Read a CSV whose only missing value is the empty field, so that a class may be called 'NA'."""
     if not path.is_file():
         return pd.DataFrame(columns=needed)
-    texts = dict.fromkeys(("entry", "class_name", "selected_on", "state", "cause"), "str")
+    texts = dict.fromkeys(("entry", "baseline", "class_name", "selected_on", "state", "cause"), "str")
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -30,7 +30,7 @@ def annotate(folder: Path, write: Callable[[optuna.Study], None]) -> None:
             study = optuna.load_study(study_name=STUDY_NAME, storage=database.storage)
             there = seals.stored(database.connection)
             if there:
-                computed = seals.computed(database.connection, _study_seal(study), study.get_trials(deepcopy=False))
+                computed = seals.computed(database.connection, seals.read_searches(database.storage))
                 if broken := seals.broken(there, computed):
                     raise AnnotationError(f"altered after it was written: {', '.join(broken[:5])}")
             write(study)

@@ -120,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="fresh seeds an entry, 0 to skip (default: %(default)s)",
     )
+    add_tuned_baselines(how)
     how.add_argument(
         "--data-seeds",
         default="1",
@@ -189,6 +190,18 @@ def build_parser() -> argparse.ArgumentParser:
 def add_data_root(parser: argparse._ActionsContainer) -> None:
     """Add `--data-root`, under which the teacher's cache lies too."""
     parser.add_argument("--data-root", default="data", metavar="DIR", help="where data sets lie (default: %(default)s)")
+
+
+def add_tuned_baselines(parser: argparse._ActionsContainer) -> None:
+    """Add `--tuned-baselines`, alone or with a list."""
+    parser.add_argument(
+        "--tuned-baselines",
+        nargs="?",
+        const="la,kd",
+        metavar="LIST",
+        help="tune rivals too, at the budget of the search, and hold the best against them: ce, la, kd, cckd, "
+        "acckd_no_fi (without a list: la,kd)",
+    )
 
 
 def command_line(argv: Sequence[str] | None) -> str:

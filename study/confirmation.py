@@ -17,6 +17,7 @@ from study.record_tables import RunKey
 from study.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
 from study.selection import ranked
 from study.ticker import Ticker
+from study.tuned import tuned_entries
 from study.tuner import Workers
 
 _TEACHER = "teacher"
@@ -41,14 +42,16 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     best = [
         (found.number, {**space.config(found.params), **shared}) for found in ranked(ledger, plan)[: plan.confirm_top]
     ]
+    tuned = {entry: (found.number, config) for entry, (found, config) in tuned_entries(study).items()}
     cuts = [
-        confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed)
+        confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed, tuned)
         for data_seed in range(plan.data_seeds)
     ]
     entries = {task.entry: {"trial": task.trial, "config": task.config} for task in cuts[0]}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
-    for rank, (number, _) in enumerate(best, start=1):
-        ledger.drop_confirm_runs(f"best{rank}", but_of=number)
+    for task in cuts[0]:
+        if task.trial is not None:
+            ledger.drop_confirm_runs(task.entry, but_of=task.trial)
 
     tasks = [task for cut in cuts for task in cut]
     n_run = 0

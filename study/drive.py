@@ -1,4 +1,4 @@
-"""Drive one study from wherever it stands to its report: teacher, search, selection, confirmation, tables.
+"""Drive one study from wherever it stands to its report: teacher, search, selection, baselines, confirmation, tables.
 
 Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
 """
@@ -20,6 +20,7 @@ from study.progress import Progress
 from study.record_tables import ConfirmRun
 from study.search import search
 from study.selection import select
+from study.tuned import tune_baselines
 from study.tuner import ray_session
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
@@ -44,6 +45,7 @@ def drive(study: Study) -> None:
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
             select(study, prepared, workers)
+            tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.confirm_runs()):
             study.progress.say(f"NOTE     {line}")

@@ -69,7 +69,7 @@ def _student_s(checked: Checked) -> float:
     n_steps = len(data.train) // config.batch_size
     samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
     _, height, width = data.image_shape
-    n_runs = plan.trials + plan.n_selection_runs + plan.n_confirm_runs
+    n_runs = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.n_confirm_runs
     return n_runs * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
 
 

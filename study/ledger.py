@@ -19,14 +19,14 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.space import KnobValue, SearchSpace
 from study import seals
 from study.database import Database
-from study.ledger_file import BrokenSealError, make_search, opening
+from study.ledger_file import BrokenSealError, add_search, make_search, opening
 from study.ledger_reading import LedgerReading
 from study.ledger_rows import duration_s, unfit_cause, val_summary
 from study.mirror import MirroredStorage
 from study.pruners import PROTECTED, make_pruner
 from study.record_tables import RecordTables
 from study.samplers import check_sampler, kind_of, make_sampler
-from study.schema import STUDY_NAME
+from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.seen import SeeingSampler
 from study.settings import SearchSettings
 from study.warm_start import Evidence
@@ -70,31 +70,37 @@ class Suggestion:
 
 
 class Ledger(LedgerReading):
-    """The search's trials, in study.db. One driver at a time, in one thread (`StudyLock`)."""
+    """A search's trials, in study.db. One driver at a time, in one thread (`StudyLock`).
 
-    def __init__(self, database: Path, *, trials: int | None) -> None:
-        self._database = Database(database)
-        try:
-            self._storage = MirroredStorage(self._database.storage)
-            self._study = optuna.load_study(study_name=STUDY_NAME, storage=self._storage)
-            self._records = RecordTables(self._database)
-            self._check_seals()
-            stored = self._study.user_attrs
-            self.space = SearchSpace.from_json(stored["space"])
-            self.settings = SearchSettings.from_json(stored["settings"])
-            self._evidence = tuple(Evidence.from_json(plain) for plain in stored.get("evidence", ()))
-            if trials is not None:
-                self.settings = replace(self.settings, trials=trials)
-                check_sampler(self.space, self.settings)
-                with self._database.together():
-                    self._study.set_user_attr("settings", self.settings.to_json())
-                    self._seal()
-            # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
-            # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
-            self._pruner = make_pruner(self.settings)
-        except BaseException:
-            self._database.close()
-            raise
+    `create` and `open` give the ledger of the studied method, with those of tuned baselines in `baselines`.
+
+    Args:
+        database: the open study.db; `_read` follows once all of it is held against its seals.
+        search: name of the search.
+    """
+
+    def __init__(self, database: Database, search: str) -> None:
+        self._database, self._search = database, search
+        self._storage = MirroredStorage(database.storage, search)
+        self._study = optuna.load_study(study_name=search, storage=self._storage)
+        self._records = RecordTables(database, search)
+        self.baselines: dict[str, Ledger] = {}
+
+    def _read(self, trials: int | None = None) -> None:
+        """Read how the search goes; `trials`, where given, is its new total."""
+        stored = self._study.user_attrs
+        self.space = SearchSpace.from_json(stored["space"])
+        self.settings = SearchSettings.from_json(stored["settings"])
+        self._evidence = tuple(Evidence.from_json(plain) for plain in stored.get("evidence", ()))
+        if trials is not None:
+            self.settings = replace(self.settings, trials=trials)
+            check_sampler(self.space, self.settings)
+            with self._database.together():
+                self._study.set_user_attr("settings", self.settings.to_json())
+                self._seal()
+        # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
+        # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
+        self._pruner = make_pruner(self.settings)
 
     @classmethod
     def create(
@@ -107,17 +113,52 @@ class Ledger(LedgerReading):
         """
         check_sampler(space, settings)
         make_search(database, space, settings, evidence)
-        return cls(database, trials=None)
+        return cls.open(database)
 
     @classmethod
     def open(cls, database: Path, *, trials: int | None = None) -> Self:
-        """Open an existing search; `trials`, where given, is its new total.
+        """Open an existing search; `trials`, where given, is its new total, and that of every baseline's.
 
         Raises:
-            SettingsError: no file or a damaged one, or the space cannot give so many trials.
+            SettingsError: no file or a damaged one, or a space cannot give so many trials.
         """
         with opening(database):
-            return cls(database, trials=trials)
+            opened = Database(database)
+            try:
+                ledgers = {name: cls(opened, name) for name in seals.searches(opened.storage)}
+                main = ledgers[STUDY_NAME]
+                main._check_seals(ledgers)
+                with opened.together():
+                    for ledger in ledgers.values():
+                        ledger._read(trials)
+            except BaseException:
+                opened.close()
+                raise
+        main.baselines = {
+            name.removeprefix(BASELINE_PREFIX): ledger for name, ledger in ledgers.items() if ledger is not main
+        }
+        return main
+
+    def tune(self, baseline: str, space: SearchSpace) -> "Ledger":
+        """Return the search of a baseline, beside this one and on its settings; made where there is none.
+
+        One that is there keeps the space that it was made with.
+
+        Raises:
+            SettingsError: the space cannot give so many trials.
+        """
+        if baseline not in self.baselines:
+            check_sampler(space, self.settings)
+            search = BASELINE_PREFIX + baseline
+            with self._database.together():
+                add_search(self._database, search, space, self.settings)
+                made = Ledger(self._database, search)
+                made._storage.changed.add(None)
+                made._seal()
+                made._records.seal_selection()
+            made._read()
+            self.baselines[baseline] = made
+        return self.baselines[baseline]
 
     def close(self) -> None:
         """Close the database; the ledger is of no use afterwards."""
@@ -297,13 +338,15 @@ class Ledger(LedgerReading):
             else:
                 what = seals.of_trial_number(number)
                 seal = seals.of_trial(self._trial(number), self._records.digests(number))
-            seals.put(self._database.connection, what, seal)
+            seals.put(self._database.connection, seals.of(what, self._search), seal)
         self._storage.changed.clear()
 
-    def _check_seals(self) -> None:
+    def _check_seals(self, ledgers: Mapping[str, "Ledger"]) -> None:
+        """Hold study.db, with all its searches, against its seals; one of an earlier version gets them now."""
         connection = self._database.connection
         there = seals.stored(connection)
-        computed = seals.computed(connection, self._study_seal(), self._trials())
+        found = {name: (ledger._study_seal(), ledger._trials()) for name, ledger in ledgers.items()}
+        computed = seals.computed(connection, found)
         broken = seals.broken(there, computed)
         if broken:
             raise BrokenSealError(broken)

@@ -35,20 +35,26 @@ def make_search(
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
     with replacing(database) as beside, closing(Database(beside)) as made, made.together():
-        second = settings.second
-        study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=made.storage,
-            directions=["maximize", *([second.direction] if second else [])],
-        )
-        with warnings.catch_warnings():
-            # Experimental since 3.2; it only names the axis in dashboards and plots.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([METRIC, *([second.column] if second else [])])
-        study.set_user_attr("space", space.to_json())
-        study.set_user_attr("settings", settings.to_json())
+        study = add_search(made, STUDY_NAME, space, settings)
         if evidence:
             study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+
+
+def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
+    """Make an empty search in an open study.db, in the transaction that is open."""
+    second = settings.second
+    study = optuna.create_study(
+        study_name=search,
+        storage=database.storage,
+        directions=["maximize", *([second.direction] if second else [])],
+    )
+    with warnings.catch_warnings():
+        # Experimental since 3.2; it only names the axis in dashboards and plots.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([METRIC, *([second.column] if second else [])])
+    study.set_user_attr("space", space.to_json())
+    study.set_user_attr("settings", settings.to_json())
+    return study
 
 
 @contextmanager

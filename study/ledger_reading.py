@@ -1,5 +1,7 @@
 """What can be read from an open search: counts, the best trials, rows, the runs of later phases."""
 
+from collections.abc import Mapping
+
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -16,8 +18,13 @@ from trainables.cckd.records import ClassCounts
 
 
 class LedgerReading:
-    """The half of the ledger that changes nothing; whoever opens the search sets the attributes."""
+    """The half of the ledger that changes nothing; whoever opens the search sets the attributes.
 
+    Attributes:
+        baselines: baseline -> the ledger of its search, where it is tuned too.
+    """
+
+    baselines: Mapping[str, "LedgerReading"]
     space: SearchSpace
     settings: SearchSettings
     _evidence: tuple[Evidence, ...]
@@ -120,8 +127,12 @@ class LedgerReading:
         return self._records.rerun_attempts()
 
     def causes_of_failure(self) -> list[str | None]:
-        """Return why trials and later runs failed for good, a cause each."""
-        failed = [trial.user_attrs.get("cause") for trial in self._trials(TrialState.FAIL)]
+        """Return why trials, those of tuned baselines too, and later runs failed for good, a cause each."""
+        failed = [
+            trial.user_attrs.get("cause")
+            for ledger in (self, *self.baselines.values())
+            for trial in ledger._trials(TrialState.FAIL)
+        ]
         return failed + [run.cause for run in self.rerun_attempts().values() if run.failed]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:

@@ -70,6 +70,7 @@ def dry_run(checked: Checked) -> str:
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
+        *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         *estimate_lines(checked),
         f"folder    {checked.folder} (not made: dry run)",
@@ -83,7 +84,8 @@ def dry_run(checked: Checked) -> str:
 
 
 def _confirmed(plan: StudyPlan) -> str:
-    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top} and the ladder"
+    tuned = f", {len(plan.tuned_baselines)} tuned baselines" if plan.tuned_baselines else ""
+    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top}{tuned} and the ladder"
     return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
 
 

@@ -12,9 +12,11 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from study.schema import STUDY_NAME
+
 
 class MirroredStorage(InMemoryStorage):
-    """Optuna's storage in memory over the one in study.db, which must hold exactly one search.
+    """Optuna's storage in memory over the one in study.db, of one of the searches there.
 
     Trials are numbered by their position here as there, and a trial's id is its number.
 
@@ -23,17 +25,18 @@ class MirroredStorage(InMemoryStorage):
 
     Args:
         backend: study.db.
+        search: name of the search.
     """
 
-    def __init__(self, backend: RDBStorage) -> None:
-        self._backend = backend
+    def __init__(self, backend: RDBStorage, search: str = STUDY_NAME) -> None:
+        self._backend, self._search = backend, search
         self.reload()
 
     def reload(self) -> None:
         """Drop the copy and read it again."""
         super().__init__()
         self.changed: set[int | None] = set()
-        (stored,) = self._backend.get_all_studies()
+        (stored,) = (study for study in self._backend.get_all_studies() if study.study_name == self._search)
         self._stored_id = stored._study_id
         study_id = super().create_new_study(stored.directions, stored.study_name)
         for key, value in stored.user_attrs.items():
@@ -46,8 +49,8 @@ class MirroredStorage(InMemoryStorage):
             super().create_new_trial(study_id, trial)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Refused: a search is made in study.db, and there is one."""
-        raise NotImplementedError("study.db holds one search")
+        """Refused: a search is made in study.db, and this is one."""
+        raise NotImplementedError("a mirror holds one search")
 
     def delete_study(self, study_id: int) -> None:
         """Refused: nothing of a search is ever deleted."""

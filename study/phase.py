@@ -32,6 +32,10 @@ class StudyFailed(Exception):
     """The study can not go on; the message says why."""
 
 
+class NothingComplete(StudyFailed):
+    """Every trial of a search has ended and none is complete."""
+
+
 @dataclass
 class Study:
     """One study in progress: what it is, where it is kept, and what the user sees of it."""
@@ -40,6 +44,27 @@ class Study:
     store: StudyStore
     ledger: Ledger
     progress: Progress
+
+    @property
+    def entry(self) -> str:
+        """What the search's winner is confirmed as."""
+        return "best1"
+
+    @property
+    def candidate(self) -> str:
+        """What the runs of the selection are called."""
+        return "candidate"
+
+    @property
+    def what(self) -> str:
+        """Names the search to the user."""
+        return "search"
+
+    @property
+    def n_left(self) -> int:
+        """Runs of the phases that come after the search."""
+        plan = self.checked.plan
+        return plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs + plan.n_confirm_runs
 
     @cached_property
     def failures(self) -> Failures:
@@ -56,6 +81,14 @@ class Study:
     def shelf(self) -> Shelf:
         """Where all trials' checkpoints lie."""
         return Shelf(self._stored(schema.CHECKPOINTS))
+
+    def shelf_of(self, baseline: str) -> Shelf:
+        """Where the checkpoints of a tuned baseline's trials lie."""
+        return Shelf(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
+
+    def keep(self, **found: Any) -> None:
+        """Keep in the manifest what search and selection have come to."""
+        self.store.update_manifest(**found)
 
     def ray_folder(self, phase: str) -> tuple[str, str]:
         """Parent and name of a folder for Ray's tree that does not exist yet: Ray destroys what it finds."""
@@ -79,9 +112,11 @@ class Study:
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
-        finished = {str(row.number) for row in self.ledger.rows() if row.state != "RUNNING"}
-        for run in finished.intersection(self.shelf.runs()):
-            self.shelf.remove(run)
+        baselines = self.ledger.baselines.items()
+        for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):
+            finished = {str(row.number) for row in ledger.rows() if row.state != "RUNNING"}
+            for run in finished.intersection(shelf.runs()):
+                shelf.remove(run)
 
 
 def check_failures(study: Study) -> None:

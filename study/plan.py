@@ -1,6 +1,6 @@
 """The plan of a study: every choice of the command line, resolved, frozen, and kept in study.json."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self, get_type_hints
 
@@ -28,6 +28,7 @@ class StudyPlan:
         overrides: `--set` values: fixed knobs and training settings.
         second_objective: what is optimised beside the mean recall of all classes, None for nothing.
         warm_start: folder of the study whose trials the sampler starts from, None for a cold start.
+        tuned_baselines: methods of the ladder that are tuned too, at an equal budget.
         guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
@@ -82,6 +83,7 @@ class StudyPlan:
     fallback_reason: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     guards: Mapping[str, float] = field(default_factory=dict)
+    tuned_baselines: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for the manifest."""
@@ -95,7 +97,8 @@ class StudyPlan:
             TypeError: an unknown key, or a missing one.
             ValueError: a value of another type; names the key.
         """
-        plan = cls(**plain)
+        tuned = plain.get("tuned_baselines", ())
+        plan = cls(**{**plain, "tuned_baselines": tuple(tuned) if isinstance(tuned, list) else tuned})
         for name, kind in get_type_hints(cls).items():
             try:
                 TypeAdapter(kind).validate_python(getattr(plan, name), strict=True)
@@ -122,7 +125,8 @@ class StudyPlan:
     @property
     def failures_allowed(self) -> int:
         """Failures for good with which the study still goes on."""
-        return max(3, self.trials // 4) if self.max_failures is None else self.max_failures
+        n_trials = self.trials * (1 + len(self.tuned_baselines))
+        return max(3, n_trials // 4) if self.max_failures is None else self.max_failures
 
     @property
     def n_selection_runs(self) -> int:
@@ -130,9 +134,15 @@ class StudyPlan:
         return (self.finalists + 1) * self.finalist_seeds if self.finalists else 0
 
     @property
+    def n_tuning_runs(self) -> int:
+        """Trials and runs of the selection at most, for one tuned baseline as for the studied method."""
+        return self.trials + self.n_selection_runs
+
+    @property
     def n_confirm_runs(self) -> int:
-        """Runs of the confirmation: the best entries and every rung of the ladder, on every cut."""
-        return (len(LADDER) + self.confirm_top) * self.confirm_seeds * self.data_seeds
+        """Runs of the confirmation: the searched entries and every rung of the ladder, on every cut."""
+        n_entries = len(LADDER) + self.confirm_top + len(self.tuned_baselines)
+        return n_entries * self.confirm_seeds * self.data_seeds
 
     @property
     def training(self) -> dict[str, Any]:

@@ -7,15 +7,19 @@ from typing import Any
 
 from study import seals
 from study.database import Database
+from study.schema import STUDY_NAME
 from trainables.cckd.records import ClassCounts, EpochRecord
 
-_LAYOUT = (
-    """CREATE TABLE IF NOT EXISTS epoch_records (
+#: A search's own tables.
+_OF_A_SEARCH = (
+    """CREATE TABLE IF NOT EXISTS {epoch_records} (
         number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch))""",
+    """CREATE TABLE IF NOT EXISTS {selection_runs} (
+        trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed))""",
+)
+_LAYOUT = (
     """CREATE TABLE IF NOT EXISTS confirm_runs (
         entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS selection_runs (
-        trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed))""",
     """CREATE TABLE IF NOT EXISTS rerun_attempts (
         name TEXT PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, cause TEXT,
         failed INTEGER NOT NULL)""",
@@ -81,14 +85,17 @@ class RecordTables:
     """The tables of one open study.db; epochs are kept in memory too, since every trial is shown again and again.
 
     What was filed first stays: an epoch or a run that is filed again is ignored, so a trial that repeats
-    epochs after a crash changes nothing.
+    epochs after a crash changes nothing. Epochs and the selection's runs are those of `search`; the confirmation and
+    the attempts at later runs are the whole study's.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, search: str = STUDY_NAME) -> None:
+        self._database, self._search = database, search
         self._connection = database.connection
+        tables = {kind: seals.table(kind, search) for kind in ("epoch_records", "selection_runs")}
+        self._epoch_records, self._selection_runs = tables.values()
         with database.together():
-            for statement in _LAYOUT:
+            for statement in (*(text.format(**tables) for text in _OF_A_SEARCH), *_LAYOUT):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(confirm_runs)")}
             for statement in () if "data_seed" in columns else _ADD_DATA_SEED:
@@ -100,7 +107,9 @@ class RecordTables:
         """Drop what is in memory and read it again."""
         self._epochs: dict[int, dict[int, EpochRecord]] = {}
         self._digests: dict[int, dict[int, str]] = {}
-        rows = self._connection.execute("SELECT number, epoch, record FROM epoch_records ORDER BY number, epoch")
+        rows = self._connection.execute(
+            f"SELECT number, epoch, record FROM {self._epoch_records} ORDER BY number, epoch"
+        )
         for number, epoch, record in rows:
             plain = json.loads(record)
             self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(plain)
@@ -113,7 +122,7 @@ class RecordTables:
         plain = {epoch: record.to_dict() for epoch, record in fresh.items()}
         rows = [(number, epoch, json.dumps(record)) for epoch, record in plain.items()]
         with self._database.together():
-            self._connection.executemany("INSERT INTO epoch_records VALUES (?, ?, ?)", rows)
+            self._connection.executemany(f"INSERT INTO {self._epoch_records} VALUES (?, ?, ?)", rows)
         known.update(fresh)
         self._digests.setdefault(number, {}).update(
             {epoch: seals.of_epoch(epoch, record) for epoch, record in plain.items()}
@@ -131,13 +140,18 @@ class RecordTables:
         """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
         with self._database.together():
             self._connection.execute(
-                "INSERT OR IGNORE INTO selection_runs VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
+                f"INSERT OR IGNORE INTO {self._selection_runs} VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
             )
-            seals.put(self._connection, seals.SELECTION, seals.of_selection(self._connection))
+            self.seal_selection()
+
+    def seal_selection(self) -> None:
+        """Seal the selection's runs, in the transaction that is open."""
+        seal = seals.of_selection(self._connection, self._search)
+        seals.put(self._connection, seals.of(seals.SELECTION, self._search), seal)
 
     def selection_runs(self) -> list[SelectionRun]:
         """Return every run of the selection, in the order they were filed."""
-        rows = self._connection.execute("SELECT trial, seed, record FROM selection_runs ORDER BY rowid")
+        rows = self._connection.execute(f"SELECT trial, seed, record FROM {self._selection_runs} ORDER BY rowid")
         return [
             SelectionRun(trial, seed, ClassCounts(tuple(plain["correct"]), tuple(plain["seen"])))
             for trial, seed, record in rows

@@ -1,5 +1,6 @@
 """`python -m study.replay DIR TRIAL`: train one trial of a study again from its row and compare every epoch.
 
+TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3.
 On the machine type, versions and threads the trial ran on, the losses and counts are the same to the last bit.
 """
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="DIR", help="study folder")
-    parser.add_argument("trial", type=int, metavar="TRIAL", help="trial number, as in trials.csv")
+    parser.add_argument("trial", metavar="TRIAL", help="trial number, as in trials.csv; of a tuned baseline e.g. kd-3")
     args = parser.parse_args(argv)
     from study.lock import check_free
     from trainables.cckd.errors import UsageError
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report_faults(error.faults)
 
 
-def _replay(folder: Path, number: int) -> int:
+def _replay(folder: Path, trial: str) -> int:
     from study.cluster import LOCAL
     from study.ledger import Ledger
     from study.manifest import checked_again
@@ -48,14 +49,17 @@ def _replay(folder: Path, number: int) -> int:
     with store.lock():
         checked = checked_again(store.path, store.manifest())
         ledger = Ledger.open(store.database)
-        rows = {row.number: row for row in ledger.rows()}
+        baselines = {f"{name}-": own for name, own in ledger.baselines.items()}
+        rows = {f"{of}{row.number}": row for of, own in ({"": ledger} | baselines).items() for row in own.rows()}
         ledger.close()
-        if number not in rows or not rows[number].records:
-            trained = ", ".join(str(n) for n, row in rows.items() if row.records) or "none"
-            raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {number}")
+        if trial not in rows or not rows[trial].records:
+            trained = ", ".join(name for name, row in rows.items() if row.records) or "none"
+            raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {trial}")
         # Here, whatever the folder says: a replay is one trial in this process.
-        row, plan = rows[number], replace(checked.plan, address=LOCAL)
-        flat = {**checked.space.config(row.params), **plan.training, **plan.fixed_knobs, "seed": row.seed}
+        row, plan = rows[trial], replace(checked.plan, address=LOCAL)
+        rival = baselines.get(trial.removesuffix(str(row.number)))
+        searched = rival.space.config(row.params) if rival else checked.space.config(row.params) | plan.fixed_knobs
+        flat = {**searched, **plan.training, "seed": row.seed}
         progress = Progress()
         with ray_session(plan) as workers:
             data = prepare(checked, workers, progress).data
@@ -72,9 +76,9 @@ def _replay(folder: Path, number: int) -> int:
             progress.update(recorded.epoch)
         progress.end()
     if differing:
-        print(f"trial {number} differs from its record at epochs {', '.join(map(str, differing))}")
+        print(f"trial {trial} differs from its record at epochs {', '.join(map(str, differing))}")
         return 1
-    print(f"trial {number}: {len(row.records)} epochs trained again, losses and counts equal to the last bit")
+    print(f"trial {trial}: {len(row.records)} epochs trained again, losses and counts equal to the last bit")
     return 0
 
 

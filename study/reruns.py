@@ -3,8 +3,9 @@
 The same seeds train every entry of a phase, so that differences are paired.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from study.causes import may_retry
@@ -24,7 +25,8 @@ class Rerun:
     """One training run from scratch.
 
     Attributes:
-        entry: a rung of the ladder at its reference point, best1, best2, ..., or 'candidate' in the selection.
+        entry: a rung of the ladder at its reference point, best1, best2, ..., a tuned baseline such as la_tuned, or in
+            the selection 'candidate'.
         seed: the training seed.
         trial: Optuna trial number of a searched configuration, None for a rung.
         config: flat trial configuration without the seed.
@@ -66,29 +68,38 @@ def selection_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
     return tuple(derive_seed("selection", study_seed, k) for k in range(1, n_seeds + 1))
 
 
-def selection_reruns(candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Sequence[int]) -> list[Rerun]:
+def selection_reruns(
+    candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Sequence[int], entry: str = "candidate"
+) -> list[Rerun]:
     """List every (candidate, seed), seed by seed; `candidates` as `best` of `confirm_reruns`."""
-    return [Rerun("candidate", seed, number, config, export=False) for seed in seeds for number, config in candidates]
+    return [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
 
 
 def confirm_reruns(
-    best: Sequence[tuple[int, dict[str, Any]]], settings: dict[str, Any], seeds: Sequence[int], data_seed: int = 0
+    best: Sequence[tuple[int, dict[str, Any]]],
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    data_seed: int = 0,
+    tuned: Mapping[str, tuple[int, dict[str, Any]]] = MappingProxyType({}),
 ) -> list[Rerun]:
     """List every (entry, seed) of one cut, seed by seed so that an early stop leaves whole seeds.
 
     Args:
         best: (trial number, flat configuration) of the trials to confirm, best first.
+        tuned: the same of tuned baselines, by entry.
         settings: training settings the ladder's rungs share with the study.
         seeds: as from `confirm_seeds`. A best entry exports the model of the study's own cut and first seed:
             choosing among them by their test results would be selection on test.
         data_seed: the cut.
     """
-    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
+    rivals = [(entry, number, config) for entry, (number, config) in tuned.items()]
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
+    exported = {entry for entry, _, _ in found}
     return [
-        Rerun(entry, seed, trial, config, trial is not None and (data_seed, seed) == (0, seeds[0]), data_seed)
+        Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
         for seed in seeds
-        for entry, trial, config in (*found, *rungs)
+        for entry, trial, config in (*found, *rivals, *rungs)
     ]
 
 

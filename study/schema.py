@@ -14,6 +14,11 @@ SCHEMA_VERSION = 1
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"
 
+#: The search of a baseline that is tuned too is a further Optuna study in study.db, `search-<baseline>`; the winner is
+#: confirmed as the entry `<baseline>_tuned`.
+BASELINE_PREFIX = f"{STUDY_NAME}-"
+TUNED_SUFFIX = "_tuned"
+
 #: Prefix of the columns of trials.csv that hold searched knobs.
 KNOB_PREFIX = "config/"
 
@@ -62,9 +67,20 @@ FINALISTS = {
     "search_val_balanced_accuracy": "The trial's own value in the search, not used for the choice.",
 }
 
+#: baselines.csv: one row a trial of a tuned baseline, as in trials.csv, `config/<knob>` columns of all baselines among
+#: them; beside it what `finalists.csv` holds of the studied method.
+BASELINES_HEAD = {
+    "baseline": "la, kd, ...: the method that the trial tunes; its search is search-<baseline> in study.db.",
+}
+BASELINES_TAIL = {
+    "fresh_val_balanced_accuracy": "Mean over fresh seeds of the mean recall on D_val; empty where not trained again.",
+    "fresh_runs": "Runs behind that mean.",
+}
+
 #: confirm.csv: one row a (entry, seed, data_seed).
 CONFIRM = {
-    "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), or teacher.",
+    "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), la_tuned, kd_tuned... "
+    "(baselines, searched), or teacher.",
     "seed": "Training seed, the same set for every entry; empty for the teacher, which is fitted once a cut.",
     "data_seed": "Cut of the long tail, from 0, the study's own; each has training seeds of its own.",
     "test_balanced_accuracy": "Mean per-class recall on the test set after the last epoch.",
@@ -74,7 +90,7 @@ CONFIRM = {
     "test_few": "Mean test recall over classes with fewer than 20 training images.",
     "selected_on": "The set the entry's configuration was chosen on: val, test, or reference (not searched).",
     "val_balanced_accuracy": "Mean per-class recall on D_val of the same trained model.",
-    "trial": "Optuna trial number of a best entry; empty otherwise.",
+    "trial": "Optuna trial number of a searched entry, in its own search; empty otherwise.",
 }
 
 #: classes.csv: one row a (entry, seed, data_seed, class).
@@ -117,6 +133,7 @@ DATABASE = "study.db"
 TRIALS = "trials.csv"
 EPOCHS = "epochs.parquet"
 FINALISTS_CSV = "finalists.csv"
+BASELINES_CSV = "baselines.csv"
 CONFIRM_CSV = "confirm.csv"
 CLASSES_CSV = "classes.csv"
 CONFUSION_CSV = "confusion.csv"

@@ -7,6 +7,7 @@ Reading needs the standard library and Optuna only, so that the analysis can loo
 """
 
 import json
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +17,11 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from study.schema import STUDY_NAME
+from study.schema import BASELINE_PREFIX, STUDY_NAME
 from trainables.cckd.sealed import digest, unsealed
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "STUDY",
     "broken",
     "computed",
+    "of",
     "of_confirmation",
     "of_epoch",
     "of_reruns",
@@ -38,8 +41,11 @@ __all__ = [
     "of_trial",
     "of_trial_number",
     "put",
+    "read_searches",
     "sealed_trials",
+    "searches",
     "stored",
+    "table",
     "unsealed",
 ]
 
@@ -52,9 +58,31 @@ RERUNS = "the attempts of the later phases"
 #: System attributes that users of optuna-dashboard write from its pages.
 _OTHERS = ("dashboard:", "artifacts:")
 
-_SELECTION_ROWS = "SELECT trial, seed, record FROM selection_runs ORDER BY rowid"
+#: Names of searches: the studied method's, and those of tuned baselines.
+_SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
+
 _RERUN_ROWS = "SELECT name, attempts, failures, cause, failed FROM rerun_attempts ORDER BY name"
 _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_runs ORDER BY rowid"
+
+
+def searches(storage: BaseStorage) -> list[str]:
+    """Return the names of the searches that a study.db holds, the studied method's first; others are not ours."""
+    return sorted(name for study in storage.get_all_studies() if _SEARCH.fullmatch(name := study.study_name))
+
+
+def table(kind: str, search: str) -> str:
+    """Return the name of a search's own table of `kind` (epoch_records, selection_runs).
+
+    The studied method's are called as they were before baselines could be tuned too.
+    """
+    if not _SEARCH.fullmatch(search):  # it becomes part of a statement
+        raise ValueError(f"a search is called {STUDY_NAME} or {BASELINE_PREFIX}<baseline>; got {search!r}")
+    return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"
+
+
+def of(what: str, search: str) -> str:
+    """Return the name of a seal of one search."""
+    return what if search == STUDY_NAME else f"{what} of {search}"
 
 
 def of_study(
@@ -91,9 +119,10 @@ def of_trial_number(number: int) -> str:
     return f"trial {number}"
 
 
-def of_selection(connection: sqlite3.Connection) -> str:
-    """The seal of the selection's runs."""
-    return digest([[*key, json.loads(record)] for *key, record in connection.execute(_SELECTION_ROWS)])
+def of_selection(connection: sqlite3.Connection, search: str = STUDY_NAME) -> str:
+    """The seal of the runs of a search's selection."""
+    rows = connection.execute(f"SELECT trial, seed, record FROM {table('selection_runs', search)} ORDER BY rowid")
+    return digest([[*key, json.loads(record)] for *key, record in rows])
 
 
 def of_confirmation(connection: sqlite3.Connection) -> str:
@@ -117,26 +146,46 @@ def stored(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT what, digest FROM seals")) if known else {}
 
 
-def computed(connection: sqlite3.Connection, study_seal: str, trials: Iterable[FrozenTrial]) -> dict[str, str]:
+def computed(connection: sqlite3.Connection, found: Mapping[str, tuple[str, Iterable[FrozenTrial]]]) -> dict[str, str]:
     """Return the seals that a study.db with this content must have.
 
     Args:
         connection: to the file, for our own tables.
-        study_seal: from `of_study`.
-        trials: all trials, as Optuna reads them from the file.
+        found: name of every search -> its seal from `of_study`, and all its trials as Optuna reads them from the file.
     """
-    epochs: dict[int, list[str]] = {}
-    rows = connection.execute("SELECT number, epoch, record FROM epoch_records ORDER BY number, epoch")
-    for number, epoch, record in rows:
-        epochs.setdefault(number, []).append(of_epoch(epoch, json.loads(record)))
-    of_trials = {of_trial_number(trial.number): of_trial(trial, epochs.pop(trial.number, ())) for trial in trials}
-    strays = {f"the epochs of trial {number}": "there is no such trial" for number in epochs}
-    runs = {SELECTION: of_selection(connection), CONFIRMATION: of_confirmation(connection)}
+    of_searches = [_of_search(connection, search, *parts) for search, parts in found.items()]
+    runs = {CONFIRMATION: of_confirmation(connection)}
     # An earlier version kept no such table; without a row there is nothing that was sealed.
     kept = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'rerun_attempts'").fetchone()[0]
     if kept and connection.execute("SELECT count(*) FROM rerun_attempts").fetchone()[0]:
         runs[RERUNS] = of_reruns(connection)
-    return {STUDY: study_seal, **of_trials, **strays, **runs}
+    return {what: seal for seals in (*of_searches, runs) for what, seal in seals.items()}
+
+
+def read_searches(storage: BaseStorage) -> dict[str, tuple[str, tuple[FrozenTrial, ...]]]:
+    """Read what `computed` needs of every search in a study.db."""
+    found = {}
+    for search in searches(storage):
+        study_id = storage.get_study_id_from_name(search)
+        directions, user_attrs = storage.get_study_directions(study_id), storage.get_study_user_attrs(study_id)
+        seal = of_study(directions, user_attrs, storage.get_study_system_attrs(study_id))
+        found[search] = seal, tuple(storage.get_all_trials(study_id, deepcopy=False))
+    return found
+
+
+def _of_search(
+    connection: sqlite3.Connection, search: str, study_seal: str, trials: Iterable[FrozenTrial]
+) -> dict[str, str]:
+    epochs: dict[int, list[str]] = {}
+    records = table("epoch_records", search)
+    for number, epoch, record in connection.execute(
+        f"SELECT number, epoch, record FROM {records} ORDER BY number, epoch"
+    ):
+        epochs.setdefault(number, []).append(of_epoch(epoch, json.loads(record)))
+    of_trials = {of_trial_number(trial.number): of_trial(trial, epochs.pop(trial.number, ())) for trial in trials}
+    strays = {f"the epochs of trial {number}": "there is no such trial" for number in epochs}
+    all_of_it = {STUDY: study_seal, **of_trials, **strays, SELECTION: of_selection(connection, search)}
+    return {of(what, search): seal for what, seal in all_of_it.items()}
 
 
 def broken(there: Mapping[str, str], computed: Mapping[str, str]) -> list[str]:
@@ -145,7 +194,7 @@ def broken(there: Mapping[str, str], computed: Mapping[str, str]) -> list[str]:
 
 
 def sealed_trials(database: Path, *, required: bool = False) -> tuple[FrozenTrial, ...]:
-    """Read the trials of somebody's study.db, which is not written to, and hold them against their seals.
+    """Read the trials of somebody's study.db, which is not written to, and hold all of it against its seals.
 
     Args:
         database: the file; its driver may be writing to it.
@@ -165,16 +214,13 @@ def sealed_trials(database: Path, *, required: bool = False) -> tuple[FrozenTria
         ):
             source.backup(target)
         storage = optuna.storages.RDBStorage(f"sqlite:///{snapshot}")
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-        trials = tuple(study.get_trials(deepcopy=False))
-        system_attrs = storage.get_study_system_attrs(study._study_id)
-        study_seal = of_study(study.directions, study.user_attrs, system_attrs)
+        found = read_searches(storage)
         with closing(sqlite3.connect(snapshot)) as connection:
             there = stored(connection)
-            altered = broken(there, computed(connection, study_seal, trials)) if there else []
+            altered = broken(there, computed(connection, found)) if there else []
         storage.engine.dispose()
     if altered:
         raise ValueError(f"altered after it was written: {', '.join(altered[:5])}")
     if required and not there:
         raise ValueError("it has no seals; `python -m study.resume` seals a study of an earlier version")
-    return trials
+    return found[STUDY_NAME][1]

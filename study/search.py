@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from study.phase import Study, StudyFailed, StudyInterrupted, check_failures, run_phase
+from study.phase import NothingComplete, Study, StudyInterrupted, check_failures, run_phase
 from study.prepare import Prepared
 from study.progress import duration
 from study.pruning import LedgerScheduler
@@ -17,13 +17,14 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
 
     Raises:
         StudyInterrupted: Ray came back with trials missing, after Ctrl-C.
-        StudyFailed: every trial has ended and none is complete, or too many have failed.
+        StudyFailed: too much has failed.
+        NothingComplete: every trial has ended and none is complete.
     """
     plan, ledger = study.checked.plan, study.ledger
     left = plan.trials - ledger.finished_total
     if left > 0:
         study.store.update_manifest(phase="search")
-        study.progress.begin("search", plan.trials)
+        study.progress.begin(study.what, plan.trials)
         shared = {**plan.training, **plan.fixed_knobs}
 
         def seed_of(params: Any, replicate: int) -> int:
@@ -40,11 +41,12 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
         study.progress.end()
         study.export()
     counts = ledger.counts()
-    study.progress.say(f"search   {counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed")
+    states = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed"
+    study.progress.say(f"{study.what:<8} {states}")
     check_failures(study)
     if not counts["complete"]:
         causes = sorted({row.cause for row in ledger.rows() if row.cause})
-        raise StudyFailed(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
+        raise NothingComplete(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 
 def _note(study: Study, workers: Workers, n_done: int) -> str:
@@ -54,6 +56,6 @@ def _note(study: Study, workers: Workers, n_done: int) -> str:
     found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
     if not n_done:
         return found
-    n_left = plan.trials - n_done + plan.n_selection_runs + plan.n_confirm_runs
+    n_left = plan.trials - n_done + study.n_left
     left_s = study.ledger.mean_duration_s() * n_left / workers.n_workers
     return f"{found}, {duration(left_s)} left"

@@ -45,7 +45,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     shared = {**plan.training, **plan.fixed_knobs}
     space = study.checked.space
     candidates = [(found.number, {**space.config(found.params), **shared}) for found in _candidates(ledger, plan)]
-    reruns = selection_reruns(candidates, selection_seeds(plan.seed, plan.finalist_seeds))
+    reruns = selection_reruns(candidates, selection_seeds(plan.seed, plan.finalist_seeds), study.candidate)
     wanted = {(rerun.trial, rerun.seed) for rerun in reruns}
 
     def filed() -> set[tuple[int | None, int]]:
@@ -82,12 +82,12 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
         study.export()
     chosen = ranked(ledger, plan)[0]
     runs = fresh_runs(ledger, selection_seeds(plan.seed, plan.finalist_seeds))
-    study.store.update_manifest(chosen_trial=chosen.number)
+    study.keep(chosen_trial=chosen.number)
     if chosen.number in runs and not keeps_guards(ledger, runs, chosen.number):
         _file_guards(study, f"no candidate keeps {told(plan.guards)} on the mean of its fresh runs")
     study.progress.say(
-        f"select   best1 is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh seeds, "
-        f"the best of {len(candidates)} candidates"
+        f"select   {study.entry} is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh "
+        f"seeds, the best of {len(candidates)} candidates"
     )
 
 
@@ -129,20 +129,21 @@ def keeps_guards(ledger: Ledger, runs: Mapping[int, Sequence[ClassCounts]], tria
 def _say_front(study: Study, second: str) -> None:
     """Keep and say which trials the front of two objectives gives; `LedgerReading.best` orders them."""
     front, n_complete = study.ledger.best(study.ledger.n_asked), study.ledger.counts()["complete"]
-    study.store.update_manifest(chosen_trial=front[0].number, front=[found.number for found in front])
+    study.keep(chosen_trial=front[0].number, front=[found.number for found in front])
     numbers = [found.number for found in front[1:N_CONFIRMED]]
     ends = f"; its ends are trials {numbers[0]} (all) and {numbers[1]} ({second})" if len(numbers) == 2 else ""
     study.progress.say(
-        f"front    {len(front)} of {n_complete} complete trials; best1 is its knee, trial {front[0].number}{ends}"
+        f"front    {len(front)} of {n_complete} complete trials; {study.entry} is its knee, trial {front[0].number}"
+        f"{ends}"
     )
 
 
 def _file_guards(study: Study, unmet: str | None) -> None:
     """Keep in the manifest, and say, how many trials keep the guards, or why best1 is chosen without them."""
     n_kept, n_complete = study.ledger.guards_kept(), study.ledger.counts()["complete"]
-    study.store.update_manifest(guards={"kept": n_kept, "complete": n_complete, "unmet": unmet})
+    study.keep(guards={"kept": n_kept, "complete": n_complete, "unmet": unmet})
     if unmet:
-        study.progress.say(f"NOTE     {unmet}: best1 IS CHOSEN WITHOUT IT")
+        study.progress.say(f"NOTE     {unmet}: {study.entry} IS CHOSEN WITHOUT IT")
     else:
         study.progress.say(f"guards   {n_kept} of {n_complete} complete trials keep {told(study.checked.plan.guards)}")
 

@@ -14,7 +14,7 @@ from study.cluster import AUTO, LOCAL, ClusterError
 from study.command import resume_command
 from study.cuts import with_cuts
 from study.drive import drive, finish
-from study.faults import complain
+from study.faults import Faults, complain
 from study.guards import Guard, classes_of
 from study.interruption import undisturbed
 from study.ledger import Ledger
@@ -23,6 +23,7 @@ from study.objectives import SECONDS, SecondObjective
 from study.phase import Study, StudyFailed, StudyInterrupted
 from study.preflight import Checked
 from study.progress import Progress
+from study.rivals import check_baselines
 from study.settings import SearchSettings
 from study.store import StudyStore
 from study.warm_start import read_warm_start
@@ -59,7 +60,10 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         _check_address(checked.plan.address, changes)
-        checked = replace(checked, plan=replace(checked.plan, **changes))
+        # Baselines that were tuned stay so: nothing is lost.
+        named = (*checked.plan.tuned_baselines, *changes.pop("tuned_baselines", ()))
+        checked = replace(checked, plan=replace(checked.plan, **changes, tuned_baselines=tuple(dict.fromkeys(named))))
+        _check_baselines(checked)
         known = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, known)
         ledger = _open_ledger(checked, store)
@@ -68,6 +72,12 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
         data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
         store.update_manifest(starts=starts, plan=plan, data=data)
         return _see_through(checked, store, ledger)
+
+
+def _check_baselines(checked: Checked) -> None:
+    faults = Faults()
+    check_baselines(checked.plan, checked.space, faults)
+    faults.raise_any()
 
 
 def _check_address(planned: str, changes: dict[str, Any]) -> None:
@@ -186,6 +196,7 @@ def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
+        + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
         + f"{plan.n_confirm_runs} on test"
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )

@@ -12,6 +12,7 @@ from study import schema
 from study.ledger import Ledger
 from study.lock import LOCK, StudyLock
 from study.tables import (
+    baselines_table,
     classes_table,
     confirm_table,
     confusion_table,
@@ -142,6 +143,8 @@ class StudyStore:
         selected = ledger.selection_runs()
         if selected:
             write_csv(self.path / schema.FINALISTS_CSV, finalists_table(selected, rows))
+        if ledger.baselines:
+            write_csv(self.path / schema.BASELINES_CSV, baselines_table(ledger.baselines, ids))
         runs = ledger.confirm_runs()
         if runs:
             data = self.manifest()["data"]

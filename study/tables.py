@@ -10,6 +10,7 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
+from study.ledger_reading import LedgerReading
 from study.ledger_rows import TrialRow
 from study.record_tables import ConfirmRun, SelectionRun
 from trainables.cckd.atomic import replacing, write_text
@@ -74,6 +75,24 @@ def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> T
         for run in runs
     ]
     return Table(tuple(schema.FINALISTS), tuple(entries))
+
+
+def baselines_table(ledgers: Mapping[str, LedgerReading], groups: Groups) -> Table:
+    """Return baselines.csv: the trials of every tuned baseline, and what became of those that were trained again."""
+    entries: list[dict[str, Any]] = []
+    for baseline, ledger in ledgers.items():
+        fresh: dict[int, list[float]] = {}
+        for run in ledger.selection_runs():
+            fresh.setdefault(run.trial, []).append(balanced_accuracy(run.val))
+        for row in ledger.rows():
+            again = fresh.get(row.number, [])
+            mean = sum(again) / len(again) if again else None
+            known = {"fresh_val_balanced_accuracy": mean, "fresh_runs": len(again)}
+            entries.append({"baseline": baseline, **_trial(row, groups), **known})
+    names = dict.fromkeys(name for ledger in ledgers.values() for name in ledger.space.distributions)
+    guarded = schema.TRIALS_GUARDED if any("keeps_guards" in entry for entry in entries) else {}
+    head = (*schema.BASELINES_HEAD, *schema.TRIALS_HEAD, *(schema.KNOB_PREFIX + name for name in names))
+    return Table((*head, *schema.TRIALS_TAIL, *guarded, *schema.BASELINES_TAIL), tuple(entries))
 
 
 def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.ladder import BASELINES, BEST, ladder, paired_gain, scores
+from analysis.ladder import BASELINES, BEST, ladder, paired_gain, rivals, scores
 from analysis.tables import Study, StudyFolderError
 from study.schema import EPOCHS
 
@@ -34,7 +34,8 @@ def results(study: Study) -> dict[str, float]:
             found[f"{row.entry}/test_{column}"] = row.cells[column].mean
         found[f"{row.entry}/n_seeds"] = float(row.n_seeds)
     table = scores(study)
-    for baseline in BASELINES if BEST in set(table["entry"]) else ():
+    present = set(table["entry"])
+    for baseline in dict.fromkeys((*BASELINES, *rivals(present))) if BEST in present else ():
         gain = paired_gain(table, BEST, baseline)
         found |= {f"{BEST}/over_{baseline}": gain.mean, f"{BEST}/over_{baseline}_low": gain.low}
         found[f"{BEST}/over_{baseline}_high"] = gain.high

@@ -7,7 +7,10 @@ import pandas as pd
 
 from analysis.exports.summary import epochs
 from analysis.tables import Study
+from search_spaces.space import SearchSpace
 from study.schema import (
+    BASELINES_HEAD,
+    BASELINES_TAIL,
     CLASSES,
     CONFIRM,
     CONFUSION,
@@ -25,6 +28,7 @@ from study.schema import (
 COLUMNS = {
     "table": "The file of the study folder it comes from, without its suffix.",
     "trial": "Optuna trial number; empty where a row belongs to no trial.",
+    "baseline": "Tuned baseline whose search the trial is of (baselines); empty elsewhere.",
     "entry": "Entry of the ladder (confirm and the tables below it); empty elsewhere.",
     "seed": "Training seed; empty for the teacher and in epochs, whose trials have theirs in trials.",
     "data_seed": "Cut of the long tail (confirm and the tables below it); empty elsewhere.",
@@ -36,7 +40,7 @@ COLUMNS = {
     "text": "The text observed; empty for a number.",
 }
 
-_KEYS = list(COLUMNS)[1:8]
+_KEYS = list(COLUMNS)[1:9]
 _RENAMED = {"number": "trial"}
 
 
@@ -56,6 +60,7 @@ def tidy(study: Study) -> pd.DataFrame:
         "trials": study.measured.reset_index(),
         "epochs": epochs(study),
         "finalists": study.finalists,
+        "baselines": study.baselines,
         "confirm": study.confirm_cuts,
         "classes": study.classes_cuts,
         "confusion": study.confusion,
@@ -67,7 +72,7 @@ def tidy(study: Study) -> pd.DataFrame:
         **dict.fromkeys(["trial", "seed", "data_seed", "epoch", "class_id", "predicted_id"], "Int64"),
         "value": "Float64",
     }
-    texts = dict.fromkeys(["table", "entry", "variable", "text"], "string")
+    texts = dict.fromkeys(["table", "baseline", "entry", "variable", "text"], "string")
     return found.reindex(columns=list(COLUMNS)).astype({**kinds, **texts})
 
 
@@ -84,11 +89,18 @@ def dictionary(study: Study) -> dict[str, dict[str, str]]:
         "trials": {**TRIALS_HEAD, **knobs, **TRIALS_TAIL},
         "epochs": {**EPOCHS_HEAD, **losses, **EPOCHS_TAIL},
         "finalists": dict(FINALISTS),
+        "baselines": {**BASELINES_HEAD, **TRIALS_HEAD, **_baseline_knobs(study), **TRIALS_TAIL, **BASELINES_TAIL},
         "confirm": dict(CONFIRM),
         "classes": dict(CLASSES),
         "confusion": dict(CONFUSION),
         "separability": dict(SEPARABILITY),
     }
+
+
+def _baseline_knobs(study: Study) -> dict[str, str]:
+    spaces = [SearchSpace.from_json(tuned["space"]) for tuned in study.manifest.get("tuned_baselines", {}).values()]
+    knobs = {knob.name: knob for space in spaces for knob in space.tunable}
+    return {f"{KNOB_PREFIX}{name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for name, knob in knobs.items()}
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:

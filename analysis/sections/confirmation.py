@@ -6,9 +6,9 @@ from analysis.document import Block, Note, Paragraph, Section
 from analysis.findings import conditional
 from analysis.image_sampling import image_part
 from analysis.ladder import (
-    BASELINES,
     BEST,
     COLUMNS,
+    LA_TUNED,
     TEACHER,
     Comparison,
     LadderRow,
@@ -17,11 +17,14 @@ from analysis.ladder import (
     class_recalls,
     ladder,
     primary_family,
+    rival_in_words,
     scores,
 )
+from analysis.rivals import untuned_gains
 from analysis.sections.cuts import cut_blocks
 from analysis.sections.luck import luck_blocks
-from analysis.statistics import ALPHA, MIN_PAIRS
+from analysis.sections.rivals import rival_blocks
+from analysis.statistics import ALPHA, MIN_PAIRS, PairedInterval
 from analysis.tables import Study
 from analysis.wording import MISSING, mean_sd, p_value, percent, points, span
 from analysis.writer import Writer
@@ -41,7 +44,8 @@ def confirmation_section(study: Study, writer: Writer) -> Section:
         blocks.append(_family_table(study, family, writer))
     if min((item.interval.n for item in family), default=MIN_PAIRS) < MIN_PAIRS:
         blocks.append(Note(f"Fewer than {MIN_PAIRS} paired seeds: intervals are shown, nothing is claimed from them."))
-    blocks += [*cut_blocks(study, writer), Paragraph(conditional(study)), *luck_blocks(study, writer)]
+    blocks += [*cut_blocks(study, writer), Paragraph(conditional(study))]
+    blocks += [*rival_blocks(study, writer), *luck_blocks(study, writer)]
     return Section("confirmation", title, tuple(blocks))
 
 
@@ -52,12 +56,14 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
     missing = f" Without a class in this data set: {', '.join(empty)}." if empty else ""
     heads = [_heading(study, name) for name in shown]
     of_cuts = claims_by_cut(study)
+    tuned = any(row.entry == LA_TUNED for row in rows)
+    over = ("la", LA_TUNED) if tuned else ("la",)
     cells = [
         (
             row.entry,
             _runs(row),
             *(mean_sd(row.cells[name]) for name in shown[:first]),
-            *(_gain(row) if row.gain else (MISSING, MISSING)),
+            *(text for gain in (row.gain, row.gain_tuned)[: len(over)] for text in _gain(gain)),
             *(mean_sd(row.cells[name]) for name in shown[first:]),
         )
         for row in rows
@@ -69,8 +75,7 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
             "entry",
             "cuts × seeds" if of_cuts else "seeds",
             *heads[:first],
-            "gain over la",
-            "95 % interval",
+            *(text for name in over for text in (f"gain over {name}", "95 % interval")),
             *heads[first:],
         ),
         rows=cells,
@@ -80,7 +85,8 @@ def _ladder_table(study: Study, rows: tuple[LadderRow, ...], writer: Writer) -> 
             "classes; the other columns are mean recalls of a group of classes cut on training counts (Many over "
             "100, Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The "
             f"gain is in points of All, {_paired(study)}, with a paired t interval. Rungs stand at their reference "
-            f"point; {BEST} was chosen in the search. The teacher is trained once{' a cut' * of_cuts}.{missing}"
+            f"point; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. The teacher is "
+            f"trained once{' a cut' * of_cuts}.{missing}"
         ),
     )
 
@@ -108,9 +114,8 @@ def _heading(study: Study, name: str) -> str:
     return f"{COLUMNS[name]} ({len(study.groups.get(name, ()))})"
 
 
-def _gain(row: LadderRow) -> tuple[str, str]:
-    assert row.gain is not None
-    return (MISSING, MISSING) if not row.gain.n else (points(row.gain.mean), span(row.gain))
+def _gain(gain: PairedInterval | None) -> tuple[str, str]:
+    return (MISSING, MISSING) if gain is None or not gain.n else (points(gain.mean), span(gain))
 
 
 def _raw(row: LadderRow) -> dict[str, object]:
@@ -121,6 +126,10 @@ def _raw(row: LadderRow) -> dict[str, object]:
     if row.gain:
         gain = row.gain
         flat |= {"gain_over_la": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n}
+    if row.gain_tuned and row.gain_tuned.n:
+        gain = row.gain_tuned
+        flat |= {"gain_over_la_tuned": gain.mean, "gain_tuned_low": gain.low, "gain_tuned_high": gain.high}
+        flat["gain_tuned_n"] = gain.n
     return flat
 
 
@@ -146,7 +155,7 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
         }
         for item, images in zip(family, drawn, strict=True)
     ]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{item.entry} − {item.baseline}",
             str(item.interval.n),
@@ -161,7 +170,17 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
         )
         for item, images in zip(family, drawn, strict=True)
     ]
-    names = "; ".join(f"{name}: {BASELINES[name]}" for name in (item.baseline for item in family))
+    for name, gain in untuned_gains(scores(study), family).items():
+        images = image_part(recalls, BEST, name)
+        raw.append(
+            {"comparison": f"{BEST} - {name}", "n": gain.n, "mean": gain.mean, "sd": gain.sd, "low": gain.low,
+             "high": gain.high, "p_t": gain.p, "sd_test_images": images.sd, "verdict": "descriptive"}
+        )  # fmt: skip
+        rows.append(
+            (f"{BEST} − {name}", str(gain.n), points(gain.mean), percent(gain.sd), span(gain), p_value(gain.p),
+             MISSING, MISSING, percent(images.sd), "descriptive")
+        )  # fmt: skip
+    names = "; ".join(rival_in_words(item.baseline) for item in family)
     return writer.table(
         "comparisons",
         pd.DataFrame(raw),
@@ -184,6 +203,7 @@ def _family_table(study: Study, family: tuple[Comparison, ...], writer: Writer) 
             "beside it with the smallest adjusted p its number of pairs can give, and where that is larger it can "
             "confirm nothing. The last sd is how far another draw of the test images of each class would move the "
             "difference, at most: it stays whatever the number of seeds, and no interval here covers it. "
-            f"{names}. Everything else in this report is descriptive."
+            f"Against {names}. Everything else in this report is descriptive"
+            f"{', comparisons with rivals that are not tuned included' if len(rows) > len(family) else ''}."
         ),
     )

@@ -24,12 +24,11 @@ def luck_blocks(study: Study, writer: Writer) -> list[Block]:
 
 def _shrinkage(study: Study, noise: float, writer: Writer) -> list[Block]:
     searched = study.confirm[study.confirm["trial"].notna()]
-    values = {trial.number: trial.value for trial in study.complete}
     tests = scores_of(study)
     rows, raw = [], []
     for entry, runs in searched.groupby("entry", sort=True):
         number = int(runs["trial"].iloc[0])
-        value = values.get(number)
+        value = study.searched_value(str(entry), number)
         if value is None:
             continue
         again, test = spread(runs["val_balanced_accuracy"]), spread(tests.loc[tests["entry"] == entry, "all"])

@@ -114,7 +114,9 @@ def _warm(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _confirmation(plan: Mapping[str, Any]) -> str:
     n_cuts = plan.get("data_seeds", 1)
     cuts = f" on each of {n_cuts} cuts of the long tail" if n_cuts > 1 else ""
-    return f"top {plan.get('confirm_top')} and the ladder, {plan.get('confirm_seeds')} seeds each{cuts}"
+    names = plan.get("tuned_baselines") or ()
+    tuned = f", {', '.join(map(str, names))} tuned at the same budget" if names else ""
+    return f"top {plan.get('confirm_top')}{tuned} and the ladder, {plan.get('confirm_seeds')} seeds each{cuts}"
 
 
 def _threads(manifest: Mapping[str, Any]) -> str:

@@ -158,10 +158,10 @@ def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str,
         for seed in selection_seeds(7, 2):
             ledger.add_selection_run(trial, seed, _counts(*counts))
     manifest: dict[str, Any] = {}
-    store = SimpleNamespace(update_manifest=lambda **changes: manifest.update(changes))
     progress = _Progress()
     checked = SimpleNamespace(plan=plan, space=ledger.space)
-    study: Any = SimpleNamespace(checked=checked, store=store, ledger=ledger, progress=progress)
+    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress, keep=manifest.update)
+    study.entry, study.candidate = "best1", "candidate"
     selection.select(study, None, None)  # type: ignore[arg-type]
     return manifest["chosen_trial"], manifest, progress.said
 

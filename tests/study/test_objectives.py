@@ -149,10 +149,9 @@ def test_the_selection_says_which_trials_the_front_gives(played) -> None:
     plan = SimpleNamespace(seed=7, finalists=0, finalist_seeds=3, confirm_top=3, guards={}, second_objective="few")
     manifest: dict[str, Any] = {}
     said: list[str] = []
-    store = SimpleNamespace(update_manifest=lambda **changes: manifest.update(changes))
     checked = SimpleNamespace(plan=plan, space=ledger.space)
     progress = SimpleNamespace(say=said.append)
-    study: Any = SimpleNamespace(checked=checked, store=store, ledger=ledger, progress=progress)
+    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress, entry="best1", keep=manifest.update)
     selection.select(study, None, None)  # type: ignore[arg-type]
     assert manifest["chosen_trial"] == 2
     assert [found.number for found in selection.ranked(ledger, plan)] == [2, 3, 4]  # type: ignore[arg-type]
