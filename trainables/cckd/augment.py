@@ -1,7 +1,7 @@
 """Training images kept on the device as bytes, and the augmented view of each that an epoch uses.
 
-The views of several steps are one gather by advanced indexing. Student and teacher see the same recorded view of a sample. Images of
-other sets are streamed (see streamed.py) behind the same two methods.
+The views of several steps are one gather by advanced indexing. Student and teacher see the same recorded view of a
+sample. Images of other sets are streamed (see streamed.py) behind the same two methods.
 """
 
 import warnings

@@ -15,14 +15,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.cckd.augment import resident, view_of_epoch
+from trainables.cckd.aims import Aims
+from trainables.cckd.augment import resident
 from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.choices import draw_choices
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.mixing import Pairs, draw_pairs, mix_images, mix_rows
-from trainables.cckd.objective import Aims, Objective, Targets
+from trainables.cckd.mixing import mix_images, mix_rows
+from trainables.cckd.objective import Objective, Targets
 from trainables.cckd.streamed import training_images
-from trainables.cckd.streams import generator
 from trainables.cckd.targets import gather, resident_features, resident_logits
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
@@ -68,7 +69,13 @@ class _Block:
 
 
 class Batches:
-    """The batches of every epoch of one trial, on one device."""
+    """The batches of every epoch of one trial, on one device.
+
+    Attributes:
+        n_steps: of an epoch.
+        images: where their pixels come from.
+        steps_a_block: how many steps are made at a time, at most.
+    """
 
     def __init__(
         self,
@@ -99,7 +106,7 @@ class Batches:
         self.n_steps = len(data.train_labels) // config.batch_size
         n_seen = config.batch_size + 2 * objective.n_mixed
         self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
-        self._steps_a_block = max(1, BLOCK_BYTES // (8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes)))
+        self.steps_a_block = max(1, BLOCK_BYTES // (8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes)))
         self._config, self._objective, self._device = config, objective, device
         self._data = data
         self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
@@ -117,20 +124,14 @@ class Batches:
             yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
 
     def _blocks(self, epoch: int) -> Iterator[_Block]:
-        config, n_views = self._config, self._data.n_views
-        n_train = len(self._labels)
-        order = generator(config.seed, "order", epoch).permutation(n_train)
-        members = order[: self.n_steps * config.batch_size].reshape(self.n_steps, -1)
-        share = boxes = None
-        if self._objective.n_mixed > 0:
-            pairs = self._pairs(epoch)
-            members = np.concatenate([members, pairs.first, pairs.second], axis=1)
-            share = self._upload(pairs.share)
-            boxes = None if pairs.boxes is None else self._upload(pairs.boxes)
-        which = view_of_epoch(config.seed, epoch, n_train, n_views)[members]
-        samples, rows = self._upload(members), self._upload(members * n_views + which)
+        choices = draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+        samples = self._upload(choices.samples)
+        rows = self._upload(choices.samples * self._data.n_views + choices.views)
+        share = None if choices.share is None else self._upload(choices.share)
+        boxes = None if choices.boxes is None else self._upload(choices.boxes)
+        views = self._data.views[choices.samples, choices.views]
         start = 0
-        for pixels in self.images.blocks(members, self._data.views[members, which], most=self._steps_a_block):
+        for pixels in self.images.blocks(choices.samples, views, most=self.steps_a_block):
             steps = slice(start, start + len(pixels))
             start = steps.stop
             yield _Block(
@@ -140,19 +141,6 @@ class Batches:
                 None if share is None else share[steps],
                 None if boxes is None else boxes[steps],
             )
-
-    def _pairs(self, epoch: int) -> Pairs:
-        config = self._config
-        return draw_pairs(
-            self._data.train_labels,
-            self.n_steps,
-            self._objective.n_mixed,
-            alpha=config.mix_alpha,
-            op=config.mix_op,
-            image_size=self._data.image_shape[1:],
-            seed=config.seed,
-            epoch=epoch,
-        )
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
         """The steps of a block with targets mixed from those of the pairs."""

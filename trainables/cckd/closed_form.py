@@ -56,13 +56,11 @@ class Part:
             scales: from a set's sum to its term.
             weights: from the term to what its slope by the margins counts in the total's by the logits.
         """
-        places = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(corrections[0].device)
-        per_set = torch.tensor(scales, dtype=torch.float32, device=corrections[0].device)
-        shares = torch.nn.functional.one_hot(places, len(sizes)).T * per_set[:, None]
-        pull = torch.tensor(weights, dtype=torch.float32, device=per_set.device)[places] * per_set[places]
-        return cls(
-            tuple(sizes), slice(first, first + sum(sizes)), spread(corrections, sizes), shares.contiguous(), pull
-        )
+        per_set = corrections[0].new_tensor(scales)
+        of_sample = [number for number, size in enumerate(sizes) for _ in range(size)]
+        shares = torch.diag(per_set)[:, of_sample].contiguous()
+        pull = (corrections[0].new_tensor(weights) * per_set)[of_sample]
+        return cls(tuple(sizes), slice(first, first + len(of_sample)), spread(corrections, sizes), shares, pull)
 
 
 def spread(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
@@ -104,9 +102,21 @@ def distilled(
     return additions, slope
 
 
-class WeightedTerms(torch.autograd.Function):
-    """(logits (N, C), weights (terms,), parts, forms) -> the weighted total, and the terms (terms,) without gradient."""
+def weighted_terms(
+    logits: Tensor, weights: Tensor, parts: Sequence[Part], forms: Sequence[Form]
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted total, with its gradient, and the terms (terms,), a part's sets one after the other, without.
 
+    Args:
+        logits: raw student logits (N, C).
+        weights: of the terms, (terms,).
+        parts, forms: what is computed where.
+    """
+    total, terms = _WeightedTerms.apply(logits, weights, parts, forms)
+    return total, terms
+
+
+class _WeightedTerms(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, weights: Tensor, parts: Sequence[Part], forms: Sequence[Form]

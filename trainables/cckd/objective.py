@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.cckd import alignment, losses
+from trainables.cckd.aims import Aims
 from trainables.cckd.alignment import Unaligned
-from trainables.cckd.closed_form import Part, WeightedTerms, distilled, log_distributions, spread, supervised
+from trainables.cckd.closed_form import distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.layout import Layout, Priors, lay_out
 from trainables.cckd.priors import student_log_prior
 
 _Given = TypeVar("_Given")
@@ -42,48 +44,6 @@ class Targets:
         if self.logits is None:
             return map(Targets, self.labels.unbind())
         return map(Targets, self.labels.unbind(), self.logits.unbind())
-
-
-@dataclass(frozen=True, eq=False)
-class Aims:
-    """What an objective makes of both sets' targets before it sees the student; None where no term needs it.
-
-    Those of several steps have the steps as their first dimension.
-
-    Attributes:
-        labels: of the sets with a supervised term, float32 (C, N).
-        log_teacher: of the sets that are distilled, the log-distributions that the estimator compares, (C, N).
-        teacher: their exponentials.
-        features: the teacher's on both sets, float32 (N, D).
-        lengths: norms of those, (N,).
-    """
-
-    labels: Tensor
-    log_teacher: Tensor | None = None
-    teacher: Tensor | None = None
-    features: Tensor | None = None
-    lengths: Tensor | None = None
-
-    def with_features(self, features: Tensor) -> "Aims":
-        """The same with teacher features (N, D) to imitate."""
-        lengths = torch.linalg.vector_norm(features, dim=-1).clamp_min_(losses.SHORTEST)
-        return Aims(self.labels, self.log_teacher, self.teacher, features, lengths)
-
-    def steps(self) -> Iterator["Aims"]:
-        """Those of one step after the other, without features."""
-        if self.log_teacher is None or self.teacher is None:
-            return map(Aims, self.labels.unbind())
-        return map(Aims, self.labels.unbind(), self.log_teacher.unbind(), self.teacher.unbind())
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Which columns of a step each loss is computed on, and what corrects the teacher's logits there, (C, n)."""
-
-    supervised: Part
-    distilled: Part | None
-    teacher_correction: Tensor | None
-    imitation_shares: Tensor
 
 
 class Objective:
@@ -119,17 +79,18 @@ class Objective:
         self.weights = {
             term: weight for term, weight in wanted.items() if weight > 0 and (mixes or not term.endswith("_mix"))
         }
-        # In the order of a layout's parts.
+        # Computed together; in the order of a layout's parts.
         self._joint = [term for term in ("sup", "sup_mix", "cckd", "cckd_mix") if term in self.weights]
         self._joint_weights = torch.tensor([self.weights[term] for term in self._joint], device=log_prior_train.device)
         self._temperature = config.temperature
         self._estimator = config.estimator
         # Priors are formed in float64 and used in the logits' own precision.
-        self._log_train = log_prior_train.float()
-        self._log_uniform = torch.full_like(self._log_train, -log(len(log_prior_train)))
-        self._log_student = student_log_prior(log_prior_train, config.tau).float()
-        self._log_teacher = teacher_log_prior.float()
-        self._layouts: dict[tuple[int, int], _Layout] = {}
+        train = log_prior_train.float()
+        uniform = torch.full_like(train, -log(len(train)))
+        student = student_log_prior(log_prior_train, config.tau).float()
+        self._priors = Priors(train, uniform, student, teacher_log_prior.float())
+        self._n_classes = len(train)
+        self._layouts: dict[tuple[int, int], Layout] = {}
 
     @property
     def needs_logits(self) -> bool:
@@ -149,7 +110,7 @@ class Objective:
     def aims(self, plain: Targets, mixed: Targets | None) -> Aims:
         """Prepare the targets of one step, or of several with a dimension more in front."""
         layout = self._layout(plain, mixed)
-        labels = [F.one_hot(plain.labels, len(self._log_train)).float()]
+        labels = [F.one_hot(plain.labels, self._n_classes).float()]
         if "sup_mix" in self.weights:
             labels.append(_required(mixed).labels)
         log_teacher = None
@@ -201,7 +162,7 @@ class Objective:
                     estimator=self._estimator,
                 )
             )
-        total, values = WeightedTerms.apply(logits.float(), self._joint_weights, parts, forms)
+        total, values = weighted_terms(logits.float(), self._joint_weights, parts, forms)
         terms = dict(zip(self._joint, values.unbind(), strict=True))
         if "kd" in self.weights:
             terms["kd"] = losses.kd(logits[: len(plain.labels)].float(), _required(plain.logits), self._temperature)
@@ -212,47 +173,21 @@ class Objective:
         return {term: terms[term] for term in self.weights} | {"total": total}
 
     def _imitation(
-        self, aligned: Tensor | Unaligned, plain: Targets, mixed: Targets | None, aims: Aims, layout: _Layout
+        self, aligned: Tensor | Unaligned, plain: Targets, mixed: Targets | None, aims: Aims, layout: Layout
     ) -> Tensor:
         if isinstance(aligned, Unaligned):
-            shares = layout.imitation_shares
+            shares = layout.shares
             return alignment.imitation(aligned, _required(aims.features), _required(aims.lengths), shares)
         sets = [plain] if mixed is None else [plain, mixed]
         return losses.imitation(aligned.float(), *(_required(targets.features) for targets in sets))
 
-    def _layout(self, plain: Targets, mixed: Targets | None) -> _Layout:
+    def _layout(self, plain: Targets, mixed: Targets | None) -> Layout:
         sizes = plain.labels.shape[-1], 0 if mixed is None else mixed.labels.shape[-2]
         if sizes not in self._layouts:
-            self._layouts[sizes] = self._lay_out(*sizes)
-        return self._layouts[sizes]
-
-    def _lay_out(self, n_plain: int, n_mixed: int) -> _Layout:
-        sizes = {"": n_plain, "_mix": n_mixed}
-        priors = {"": self._log_train, "_mix": self._log_uniform}
-
-        def part(loss: str, scales: dict[str, float], temperature: float) -> Part | None:
-            on = [name for name in sizes if loss + name in self.weights]
-            if not on:
-                return None
-            return Part.of(
-                [priors[name] - self._log_student for name in on],
-                [sizes[name] for name in on],
-                first=0 if on[0] == "" else n_plain,
-                scales=[scales[name] for name in on],
-                weights=[self.weights[loss + name] / temperature for name in on],
+            self._layouts[sizes] = lay_out(
+                self.weights, *sizes, priors=self._priors, temperature=self._temperature, estimator=self._estimator
             )
-
-        square, n_classes = self._temperature**2, len(self._log_train)
-        over_samples = {name: square / n_classes for name in sizes}
-        over_classes = {name: square / size for name, size in sizes.items() if size}
-        supervised_part = part("sup", {name: 1.0 / size for name, size in sizes.items() if size}, 1.0)
-        distilled_part = part("cckd", over_samples if self._estimator == "batch" else over_classes, self._temperature)
-        correction = None
-        if distilled_part is not None:
-            on = [name for name in sizes if "cckd" + name in self.weights]
-            correction = spread([priors[name] - self._log_teacher for name in on], distilled_part.sizes)
-        shares = [self._log_train.new_full((size,), 1.0 / size) for size in sizes.values() if size]
-        return _Layout(_required(supervised_part), distilled_part, correction, torch.cat(shares))
+        return self._layouts[sizes]
 
 
 def _by_class(sets: list[Tensor]) -> Tensor:
