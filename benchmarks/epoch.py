@@ -61,8 +61,8 @@ def measure(shape: Shape, *, turns: int, batch_size: int = BATCH, compiled: bool
     """
     torch.set_num_threads(1)
     data = random_trial_data(shape)
-    acckd = _trainer(data, "acckd", batch_size)
-    student_only = _trainer(data, "la", 2 * batch_size)
+    acckd = trainer_of(data, "acckd", batch_size)
+    student_only = trainer_of(data, "la", 2 * batch_size)
     steps = len(data.train_labels) // batch_size
     contenders: dict[str, Callable[[], object]] = {
         "acckd": acckd.run_epoch,
@@ -104,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _trainer(data: TrialData, method: str, batch_size: int) -> Trainer:
+def trainer_of(data: TrialData, method: str, batch_size: int) -> Trainer:
+    """Return a trainer of the default student whose next epochs are no rungs."""
     settings = {"method": method, "student": STUDENT, "epochs": _EPOCHS, "batch_size": batch_size}
     return Trainer(TrialConfig.build(settings), data)
 

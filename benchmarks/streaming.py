@@ -128,7 +128,7 @@ def _take_turns(files: ImageFiles, views: np.ndarray, size: int, workers: int, t
     )
 
     def stream() -> None:
-        for _ in images.steps(members, views[members]):
+        for _ in images.blocks(members, views[members], most=1):
             pass
 
     with multiprocessing.get_context("fork").Pool(workers, _adopt, (files, views, size)) as pool:

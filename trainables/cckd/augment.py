@@ -1,12 +1,13 @@
 """Training images kept on the device as bytes, and the augmented view of each that an epoch uses.
 
-A batch is one gather by advanced indexing. Student and teacher see the same recorded view of a sample. Images of
-other sets are streamed (see streamed.py) behind the same two methods.
+The views of several steps are one gather by advanced indexing. Student and teacher see the same recorded view of a
+sample. Images of other sets are streamed (see streamed.py) behind the same two methods.
 """
 
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -28,17 +29,21 @@ class TrainingImages(ABC):
         self._scale = torch.tensor(1.0 / (255.0 * pixel_std), dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
     @abstractmethod
-    def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
-        """Yield the views of each of an epoch's S steps: float32 (K, Ch, H, W) in [0, 255], channels_last.
+    def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
+        """Yield the views of an epoch's S steps, step after step in blocks of at least one.
 
         Args:
             members: which images, (S, K).
             views: the view of each, (S, K, 5) as in `TrialData.views`.
+            most: steps of a block, at most.
+
+        Returns:
+            Blocks float32 (steps, K, Ch, H, W) in [0, 255], every step of it channels_last.
         """
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Return (pixels / 255 - mean) / std for pixels (B, Ch, H, W) in [0, 255]."""
-        return (pixels.float() - self._mean) * self._scale
+        """Return (pixels / 255 - mean) / std for pixels (..., Ch, H, W) in [0, 255]."""
+        return (pixels.float() - self._mean).mul_(self._scale)
 
 
 class ResidentImages(TrainingImages):
@@ -68,12 +73,12 @@ class ResidentImages(TrainingImages):
         pixels = padded.permute(0, 2, 3, 1).contiguous()
         self._windows = pixels.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
 
-    def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
-        """As in `TrainingImages`: an upload an epoch, then a gather a step."""
-        uploaded = torch.from_numpy(members).to(self._device, non_blocking=True)
-        windows = torch.from_numpy(views).to(self._device, non_blocking=True)
+    def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
+        """As in `TrainingImages`: an upload an epoch, then a gather a block of `most` steps."""
+        uploaded = torch.from_numpy(members).to(self._device, non_blocking=True).split(most)
+        windows = torch.from_numpy(views).to(self._device, non_blocking=True).split(most)
         for indices, window in zip(uploaded, windows, strict=True):
-            yield self.pixels(indices, window)
+            yield self.pixels(indices.flatten(), window.flatten(0, 1)).unflatten(0, indices.shape)
 
     def pixels(self, indices: Tensor, views: Tensor) -> Tensor:
         """Return the views as float32 (B, Ch, H, W) in [0, 255], channels_last.
@@ -95,8 +100,7 @@ def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray
     is a trap: BatchNorm's running statistics follow the last epochs' views, 7 to 12 points lost on digits.
     """
     block, within = divmod(epoch - 1, n_views)
-    orders = generator(seed, "views", block).random((n_images, n_views)).argsort(axis=1, kind="stable")
-    return orders[:, within]
+    return _view_orders(seed, block, n_images, n_views)[within]
 
 
 def resident(array: NDArray[np.generic], device: torch.device) -> Tensor:
@@ -105,6 +109,14 @@ def resident(array: NDArray[np.generic], device: torch.device) -> Tensor:
         # torch has no read-only tensors and warns about read-only arrays; Ray's object store lends such.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)
+
+
+@lru_cache(maxsize=1)
+def _view_orders(seed: int, block: int, n_images: int, n_views: int) -> NDArray[np.int64]:
+    # (V, N): drawn in the first of V epochs, and kept for the others.
+    orders = generator(seed, "views", block).random((n_images, n_views)).argsort(axis=1, kind="stable").T
+    orders.flags.writeable = False
+    return orders
 
 
 def _reach(views: NDArray[np.int16], height: int, width: int) -> int:

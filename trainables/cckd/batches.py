@@ -1,41 +1,81 @@
 """What each step of an epoch sees: views of D, mixed samples of D_mix, and the teacher's targets for both.
 
-All random choices of an epoch are drawn on the host before its first step and uploaded once.
+All random choices of an epoch are drawn on the host before its first step and uploaded once. Everything else is made
+for a block of steps at a time, because on small images the number of operations is what costs; only the teacher's
+features are gathered step by step, so that they are still in the processor's cache when they are compared.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.cckd.augment import resident, view_of_epoch
+from trainables.cckd.aims import Aims
+from trainables.cckd.augment import resident
 from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.choices import draw_choices
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.mixing import draw_pairs, mix_images, mix_rows
+from trainables.cckd.mixing import mix_images, mix_rows
 from trainables.cckd.objective import Objective, Targets
 from trainables.cckd.streamed import training_images
-from trainables.cckd.streams import generator
-from trainables.cckd.targets import MappedFeatures, ResidentTopK, resident_features, resident_logits
+from trainables.cckd.targets import gather, resident_features, resident_logits
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
 TeacherFactory = Callable[[TeacherState], nn.Module]
 
+#: Bytes that a block of steps should take, its pixels and logits counted as often as they are copied; one step may
+#: take more.
+BLOCK_BYTES = 2**22
+
 
 @dataclass(frozen=True, eq=False)
 class StepBatch:
-    """One step: `images`, normalised (B + M, Ch, H, W), D first; `mixed` is None where there is no D_mix."""
+    """One step.
+
+    Attributes:
+        images: normalised (B + M, Ch, H, W), D first.
+        plain, mixed: targets of D and D_mix; `mixed` is None where there is no D_mix.
+        aims: what the objective makes of both, None where it has not been asked.
+    """
 
     images: Tensor
     plain: Targets
     mixed: Targets | None
+    aims: Aims | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """What a block of S steps is made of: B samples of D each, then the firsts and the seconds of M pairs.
+
+    Attributes:
+        pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255]; may be written to.
+        samples: which images, int64 (S, B + 2M).
+        rows: which views, sample V + view, int64 (S, B + 2M).
+        share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None where there are none.
+    """
+
+    pixels: Tensor
+    samples: Tensor
+    rows: Tensor
+    share: Tensor | None
+    boxes: Tensor | None
 
 
 class Batches:
-    """The batches of every epoch of one trial, on one device."""
+    """The batches of every epoch of one trial, on one device.
+
+    Attributes:
+        n_steps: of an epoch.
+        images: where their pixels come from.
+        steps_a_block: how many steps are made at a time, at most.
+    """
 
     def __init__(
         self,
@@ -64,11 +104,12 @@ class Batches:
             n_train = len(data.train_labels)
             raise ConfigError(f"batch_size must be at most the {n_train} training images; got {config.batch_size}")
         self.n_steps = len(data.train_labels) // config.batch_size
-        self.images = training_images(
-            data, batch_size=config.batch_size + 2 * objective.n_mixed, device=device, workers=workers
-        )
+        n_seen = config.batch_size + 2 * objective.n_mixed
+        self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
+        self.steps_a_block = max(1, BLOCK_BYTES // (8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes)))
         self._config, self._objective, self._device = config, objective, device
         self._data = data
+        self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
         self._labels = resident(data.train_labels, device)
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
         wants_teacher = objective.needs_mixed_logits or objective.needs_features
@@ -79,91 +120,96 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
         """Yield the `n_steps` batches of `epoch`, counted from 1; the samples left over are dropped."""
-        config, n_mixed = self._config, self._objective.n_mixed
-        n_train = len(self._labels)
-        order = generator(config.seed, "order", epoch).permutation(n_train)
-        members = order[: self.n_steps * config.batch_size].reshape(self.n_steps, -1)
-        pairs = None
-        if n_mixed > 0:
-            pairs = draw_pairs(
-                self._data.train_labels,
-                self.n_steps,
-                n_mixed,
-                alpha=config.mix_alpha,
-                op=config.mix_op,
-                image_size=self._data.image_shape[1:],
-                seed=config.seed,
-                epoch=epoch,
+        for block in self._blocks(epoch):
+            yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
+
+    def _blocks(self, epoch: int) -> Iterator[_Block]:
+        choices = draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+        samples = self._upload(choices.samples)
+        rows = self._upload(choices.samples * self._data.n_views + choices.views)
+        share = None if choices.share is None else self._upload(choices.share)
+        boxes = None if choices.boxes is None else self._upload(choices.boxes)
+        views = self._data.views[choices.samples, choices.views]
+        start = 0
+        for pixels in self.images.blocks(choices.samples, views, most=self.steps_a_block):
+            steps = slice(start, start + len(pixels))
+            start = steps.stop
+            yield _Block(
+                pixels,
+                samples[steps],
+                rows[steps],
+                None if share is None else share[steps],
+                None if boxes is None else boxes[steps],
             )
-            members = np.concatenate([members, pairs.first, pairs.second], axis=1)
-        which = view_of_epoch(config.seed, epoch, n_train, self._data.n_views)[members]
-        steps = zip(
-            self.images.steps(members, self._data.views[members, which]),
-            self._upload(members),
-            self._upload(which),
-            strict=True,
-        )
-        if pairs is None:
-            for pixels, indices, view in steps:
-                yield StepBatch(self.images.normalise(pixels), self._plain_targets(indices, view), mixed=None)
-            return
-        shares = self._upload(pairs.share)
-        boxes = None if pairs.boxes is None else self._upload(pairs.boxes)
-        for step, (pixels, indices, view) in enumerate(steps):
-            box = None if boxes is None else boxes[step]
-            yield self._mixed_batch(pixels, indices, view, shares[step], box)
 
-    def _mixed_batch(
-        self, step_pixels: Tensor, indices: Tensor, view: Tensor, share: Tensor, box: Tensor | None
-    ) -> StepBatch:
-        # A step holds the B samples of D, then the M firsts and the M seconds of the pairs.
-        n_mixed = len(share)
-        sizes = [len(indices) - 2 * n_mixed, n_mixed, n_mixed]
-        plain_pixels, *pair_pixels = step_pixels.split(sizes)
-        plain_indices, *pair_indices = indices.split(sizes)
-        plain_view, *pair_views = view.split(sizes)
-        pixels = mix_images(pair_pixels[0], pair_pixels[1], share, box)
+    def _steps(self, block: _Block) -> Iterator[StepBatch]:
+        """The steps of a block with targets mixed from those of the pairs."""
+        images = self.images.normalise(self._mix_pixels(block))
+        plain, mixed = self._targets(block)
+        aims = self._objective.aims(plain, mixed)
+        n_plain = self._config.batch_size
+        of_mixed = [None] * len(images) if mixed is None else mixed.steps()
+        steps = zip(images.unbind(), plain.steps(), of_mixed, aims.steps(), strict=True)
+        for step, (pixels, ours, theirs, aim) in enumerate(steps):
+            if self._features is None:
+                yield StepBatch(pixels, ours, theirs, aim)
+                continue
+            share = None if block.share is None else block.share[step]
+            features = self._mix_features(block.rows[step], share)
+            if theirs is not None:
+                theirs = replace(theirs, features=features[n_plain:])
+            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim.with_features(features))
 
-        labels = [F.one_hot(self._labels[index], self._data.n_classes).float() for index in pair_indices]
-        logits = features = None
-        if self._teacher is not None:
+    def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
+        """The steps of a block with mixed targets from the teacher itself."""
+        assert self._teacher is not None
+        mixed_pixels = self._mix_pixels(block)
+        images = self.images.normalise(mixed_pixels)
+        plain, mixed = self._targets(block)
+        assert mixed is not None
+        n_plain = self._config.batch_size
+        for step, (pixels, ours, theirs) in enumerate(zip(images, plain.steps(), mixed.steps(), strict=True)):
             with torch.no_grad():
-                logits, features = self._teacher(pixels)
-        else:
-            if self._objective.needs_mixed_logits:
-                logits = _mix_cached(self._logits, pair_indices, pair_views, share)
-            if self._objective.needs_features:
-                features = _mix_cached(self._features, pair_indices, pair_views, share)
-        return StepBatch(
-            self.images.normalise(torch.cat([plain_pixels, pixels])),
-            self._plain_targets(plain_indices, plain_view),
-            Targets(mix_rows(labels[0], labels[1], share), logits, features),
+                logits, features = self._teacher(mixed_pixels[step, n_plain:])
+            if self._features is not None:
+                ours = replace(ours, features=self._mix_features(block.rows[step, :n_plain], None))
+            yield StepBatch(pixels, ours, Targets(theirs.labels, logits, features))
+
+    def _mix_pixels(self, block: _Block) -> Tensor:
+        """D and D_mix as (S, B + M, Ch, H, W) in [0, 255], in the block's own memory."""
+        if block.share is None:
+            return block.pixels
+        _, first, second = block.pixels.split(self._sizes, dim=1)
+        mix_images(first, second, block.share, block.boxes, out=first)
+        return block.pixels[:, : -self._objective.n_mixed]
+
+    def _targets(self, block: _Block) -> tuple[Targets, Targets | None]:
+        """All but the features of D and of D_mix, of S steps; the teacher's logits on D_mix where they are mixed."""
+        if block.share is None:
+            logits = gather(self._logits, block.rows, self._data.n_views) if self._logits is not None else None
+            return Targets(self._labels[block.samples], logits), None
+        plain, *pairs = self._labels[block.samples].split(self._sizes, dim=1)
+        labels = mix_rows(*(F.one_hot(labels, self._data.n_classes).float() for labels in pairs), block.share)
+        if self._logits is None:
+            return Targets(plain), Targets(labels)
+        plain_logits, *pair_logits = gather(self._logits, block.rows, self._data.n_views).split(self._sizes, dim=1)
+        return (
+            Targets(plain, plain_logits if self._objective.needs_logits else None),
+            Targets(labels, mix_rows(*pair_logits, block.share) if self._objective.needs_mixed_logits else None),
         )
 
-    def _plain_targets(self, indices: Tensor, view: Tensor) -> Targets:
-        logits = features = None
-        if self._objective.needs_logits:
-            logits = _cached(self._logits, indices, view)
-        if self._objective.needs_features:
-            features = _cached(self._features, indices, view)
-        return Targets(self._labels[indices], logits, features)
+    def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
+        """The teacher's features on D and D_mix of one step, (B + M, D)."""
+        assert self._features is not None
+        features = gather(self._features, rows, self._data.n_views)
+        if share is None:
+            return features
+        _, first, second = features.split(self._sizes)
+        mix_rows(first, second, share, out=first)
+        return features[: -len(share)]
 
-    def _upload(self, array: np.ndarray) -> Tensor:
+    def _upload(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)
-
-
-#: Teacher outputs of every view, indexed like a tensor (N, V, ...).
-_Outputs = Tensor | ResidentTopK | MappedFeatures
-
-
-def _cached(outputs: _Outputs | None, indices: Tensor, view: Tensor) -> Tensor:
-    assert outputs is not None
-    return outputs[indices, view].float()
-
-
-def _mix_cached(outputs: _Outputs | None, indices: list[Tensor], views: list[Tensor], share: Tensor) -> Tensor:
-    first, second = (_cached(outputs, index, view) for index, view in zip(indices, views, strict=True))
-    return mix_rows(first, second, share)
 
 
 def _build_teacher(data: TrialData, factory: TeacherFactory | None, device: torch.device) -> nn.Module:

@@ -1,12 +1,14 @@
 """What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
+from trainables.cckd.alignment import Unaligned
 from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.objective import Objective
@@ -53,15 +55,19 @@ class Learner:
             with torch_stream(config.seed, "align"):
                 self._align = nn.Linear(student.n_features, n_teacher_features).to(device)
         self._parameters = dict(self._named_parameters())
+        # Zeros at the start give the first step that torch.optim.SGD takes without a buffer.
+        self._momenta = {
+            name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
+        }
         # Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
-        self._optimizer = torch.optim.SGD(
-            self._parameters.values(),
-            lr=config.lr,
-            momentum=config.momentum,
-            nesterov=config.momentum > 0,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self._settings = {
+            "momentum": config.momentum,
+            "nesterov": config.momentum > 0,
+            "weight_decay": config.weight_decay,
+            "dampening": 0.0,
+            "maximize": False,
+            "fused": True,
+        }
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         """Take one step at learning rate `rate`.
@@ -70,15 +76,14 @@ class Learner:
             The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
             the device, so that the host does not wait for it.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         with self._autocast():
             logits, features = self.student(batch.images)
-            aligned = None if self._align is None else self._align(features)
-        terms = self._objective(logits, aligned, batch.plain, batch.mixed)
-        self._optimizer.zero_grad()
+            aligned = self._aligned(features)
+        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)
+        for parameter in self._parameters.values():
+            parameter.grad = None
         terms["total"].backward()
-        self._optimizer.step()
+        self._descend(rate)
         return torch.stack(list(terms.values())).detach()
 
     @torch.no_grad()
@@ -95,23 +100,33 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that changes in training: weights, running statistics, momentum."""
-        buffers = {
-            f"momentum.{name}": self._optimizer.state[parameter].get("momentum_buffer")
-            for name, parameter in self._parameters.items()
-        }
-        return self._model_tensors() | {name: buffer for name, buffer in buffers.items() if buffer is not None}
+        return self._model_tensors() | {f"momentum.{name}": buffer for name, buffer in self._momenta.items()}
 
     @torch.no_grad()
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `tensors` returned for a learner of the same configuration."""
         for name, tensor in self._model_tensors().items():
             tensor.copy_(tensors[name])
-        self._optimizer.state.clear()
-        for name, parameter in self._parameters.items():
-            if f"momentum.{name}" in tensors:
-                # In the parameter's own memory format, as SGD would have made it.
-                buffer = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"])
-                self._optimizer.state[parameter]["momentum_buffer"] = buffer
+        for name, buffer in self._momenta.items():
+            # Absent from a checkpoint of an earlier version that was taken before the first step.
+            buffer.copy_(tensors.get(f"momentum.{name}", torch.zeros(())))
+
+    def _aligned(self, features: Tensor) -> Tensor | Unaligned | None:
+        if self._align is None:
+            return None
+        # Forming A h_s costs 3 N D D_s multiplications with its gradients, going without 2 (N + D_s) D D_s but fewer
+        # passes over memory; a GPU has the bandwidth, and bfloat16 for the former.
+        if self._device.type == "cpu" and features.shape[1] <= len(features):
+            return Unaligned(features, self._align.weight, self._align.bias)
+        aligned: Tensor = self._align(features)
+        return aligned
+
+    @torch.no_grad()
+    def _descend(self, rate: float) -> None:
+        # What torch.optim.SGD calls, without its groups, hooks and profiling: half of its time on small students.
+        trained = [(name, p) for name, p in self._parameters.items() if p.grad is not None]
+        buffers: list[Tensor | None] = [self._momenta.get(name) for name, _ in trained]
+        sgd([p for _, p in trained], [p.grad for _, p in trained], buffers, lr=rate, **self._settings)
 
     def _model_tensors(self) -> dict[str, Tensor]:
         tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
@@ -125,4 +140,4 @@ class Learner:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         # On the CPU bfloat16 was slower than float32.
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda")
+        return torch.autocast("cuda", torch.bfloat16) if self._device.type == "cuda" else nullcontext()

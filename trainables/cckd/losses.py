@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 #: Norms are taken as no less, as torch's cosine similarity does.
-_SHORTEST = 1e-8
+SHORTEST = 1e-8
 
 
 def supervised(logits: Tensor, labels: Tensor, log_own_prior: Tensor, log_set_prior: Tensor) -> Tensor:
@@ -124,8 +124,8 @@ class _MeanCosineDistances(torch.autograd.Function):
         loss = guess.new_zeros(())
         kept: list[Tensor] = []
         for rows, target in zip(guess.split([len(target) for target in targets]), targets, strict=True):
-            length = torch.linalg.vector_norm(rows, dim=1).clamp_min(_SHORTEST)
-            both = length * torch.linalg.vector_norm(target, dim=1).clamp_min(_SHORTEST)
+            length = torch.linalg.vector_norm(rows, dim=1).clamp_min(SHORTEST)
+            both = length * torch.linalg.vector_norm(target, dim=1).clamp_min(SHORTEST)
             cosine = (rows * target).sum(dim=1) / both
             kept += [both, cosine / length.square()]
             loss = loss + (1.0 - cosine.mean())

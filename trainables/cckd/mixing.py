@@ -90,22 +90,28 @@ def draw_class_balanced(
     return by_class[starts[classes] + rng.integers(counts[classes])]
 
 
-def mix_images(first: Tensor, second: Tensor, share: Tensor, boxes: Tensor | None) -> Tensor:
-    """Blend images (M, Ch, H, W) by `share` (M,), or paste `boxes` (M, 4) of `second` into `first`."""
+def mix_images(
+    first: Tensor, second: Tensor, share: Tensor, boxes: Tensor | None, *, out: Tensor | None = None
+) -> Tensor:
+    """Blend images (..., M, Ch, H, W) by `share` (..., M), or paste `boxes` (..., M, 4) of `second` into `first`.
+
+    The result is written to `out` where it is given, which may be `first` or `second`.
+    """
     if boxes is None:
-        return mix_rows(first, second, share)
-    rows = torch.arange(first.shape[2], device=first.device)
-    columns = torch.arange(first.shape[3], device=first.device)
-    top, bottom, left, right = boxes[:, :, None].unbind(dim=1)
+        return mix_rows(first, second, share, out=out)
+    rows = torch.arange(first.shape[-2], device=first.device)
+    columns = torch.arange(first.shape[-1], device=first.device)
+    top, bottom, left, right = boxes[..., None].unbind(dim=-2)
     in_rows = (rows >= top) & (rows < bottom)
     in_columns = (columns >= left) & (columns < right)
-    return torch.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], second, first)
+    inside = (in_rows[..., :, None] & in_columns[..., None, :])[..., None, :, :]
+    return torch.where(inside, second, first, out=out)
 
 
-def mix_rows(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Return share * first + (1 - share) * second for rows (M, ...) and shares (M,)."""
-    share = share.view(-1, *[1] * (first.ndim - 1))
-    return torch.lerp(second, first, share)
+def mix_rows(first: Tensor, second: Tensor, share: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return share * first + (1 - share) * second for rows (..., M, *) and shares (..., M); `out` as above."""
+    share = share.view(*share.shape, *[1] * (first.ndim - share.ndim))
+    return torch.lerp(second, first, share, out=out)
 
 
 def _draw_boxes(share: NDArray[np.float64], image_size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -4,20 +4,25 @@ total = sup(D) + kd_weight kd(D) + cckd_weight cckd(D) + mix_weight [sup(D_mix) 
       + feature_weight [imitation(D) + imitation(D_mix)]
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import log
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd import losses
+from trainables.cckd import alignment, losses
+from trainables.cckd.aims import Aims
+from trainables.cckd.alignment import Unaligned
+from trainables.cckd.closed_form import distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.layout import Layout, Priors, lay_out
 from trainables.cckd.priors import student_log_prior
 
 _Given = TypeVar("_Given")
-
-_ESTIMATORS = {"batch": losses.cckd_batch, "prior": losses.cckd_prior}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,12 @@ class Targets:
     labels: Tensor
     logits: Tensor | None = None
     features: Tensor | None = None
+
+    def steps(self) -> Iterator["Targets"]:
+        """Those of one step after the other, where the steps are the first dimension; without features."""
+        if self.logits is None:
+            return map(Targets, self.labels.unbind())
+        return map(Targets, self.labels.unbind(), self.logits.unbind())
 
 
 class Objective:
@@ -68,14 +79,18 @@ class Objective:
         self.weights = {
             term: weight for term, weight in wanted.items() if weight > 0 and (mixes or not term.endswith("_mix"))
         }
-        self._weights = torch.tensor(list(self.weights.values()), device=log_prior_train.device)
+        # Computed together; in the order of a layout's parts.
+        self._joint = [term for term in ("sup", "sup_mix", "cckd", "cckd_mix") if term in self.weights]
+        self._joint_weights = torch.tensor([self.weights[term] for term in self._joint], device=log_prior_train.device)
         self._temperature = config.temperature
-        self._cckd = _ESTIMATORS[config.estimator]
+        self._estimator = config.estimator
         # Priors are formed in float64 and used in the logits' own precision.
-        self._log_train = log_prior_train.float()
-        self._log_uniform = torch.full_like(self._log_train, -log(len(log_prior_train)))
-        self._log_student = student_log_prior(log_prior_train, config.tau).float()
-        self._log_teacher = teacher_log_prior.float()
+        train = log_prior_train.float()
+        uniform = torch.full_like(train, -log(len(train)))
+        student = student_log_prior(log_prior_train, config.tau).float()
+        self._priors = Priors(train, uniform, student, teacher_log_prior.float())
+        self._n_classes = len(train)
+        self._layouts: dict[tuple[int, int], Layout] = {}
 
     @property
     def needs_logits(self) -> bool:
@@ -92,47 +107,91 @@ class Objective:
         """Whether a term reads features, on D and on D_mix where there is one."""
         return "imitation" in self.weights
 
+    def aims(self, plain: Targets, mixed: Targets | None) -> Aims:
+        """Prepare the targets of one step, or of several with a dimension more in front."""
+        layout = self._layout(plain, mixed)
+        labels = [F.one_hot(plain.labels, self._n_classes).float()]
+        if "sup_mix" in self.weights:
+            labels.append(_required(mixed).labels)
+        log_teacher = None
+        if layout.distilled is not None:
+            logits = [_required(plain.logits)] if "cckd" in self.weights else []
+            logits += [_required(_required(mixed).logits)] if "cckd_mix" in self.weights else []
+            log_teacher = log_distributions(
+                _by_class(logits) + layout.teacher_correction,
+                layout.distilled.sizes,
+                self._temperature,
+                self._estimator,
+            )
+        aims = Aims(_by_class(labels), log_teacher, None if log_teacher is None else log_teacher.exp())
+        if plain.features is None:
+            return aims
+        of_mixed = [] if mixed is None else [_required(mixed.features)]
+        return aims.with_features(torch.cat([plain.features, *of_mixed], dim=-2))
+
     def __call__(
-        self, logits: Tensor, aligned: Tensor | None, plain: Targets, mixed: Targets | None
+        self,
+        logits: Tensor,
+        aligned: Tensor | Unaligned | None,
+        plain: Targets,
+        mixed: Targets | None,
+        aims: Aims | None = None,
     ) -> dict[str, Tensor]:
-        """Return term -> unweighted mean loss (a scalar), then 'total', their weighted sum.
+        """Return term -> unweighted mean loss (a scalar), then 'total', their weighted sum, which has the gradient.
 
         Args:
             logits: raw student logits (B + M, C), the B samples of D first, then the M of D_mix.
-            aligned: student features after the alignment layer (B + M, D), where `needs_features`.
+            aligned: student features after the alignment layer (B + M, D), or what they would be made of, where
+                `needs_features`.
             plain: targets of the samples of D.
             mixed: targets of the samples of D_mix; None where `n_mixed` is 0.
+            aims: what `aims` makes of both, where that has been done.
         """
-        n_plain = len(plain.labels)
-        logits_plain, logits_mix = logits.float().split([n_plain, len(logits) - n_plain])
-        terms = {"sup": losses.supervised(logits_plain, plain.labels, self._log_student, self._log_train)}
-        if "kd" in self.weights:
-            terms["kd"] = losses.kd(logits_plain, _required(plain.logits), self._temperature)
-        if "cckd" in self.weights:
-            terms["cckd"] = self._distil(logits_plain, _required(plain.logits), self._log_train)
-        if "sup_mix" in self.weights:
-            labels = _required(mixed).labels
-            terms["sup_mix"] = losses.supervised(logits_mix, labels, self._log_student, self._log_uniform)
-        if "cckd_mix" in self.weights:
-            teacher_logits = _required(_required(mixed).logits)
-            terms["cckd_mix"] = self._distil(logits_mix, teacher_logits, self._log_uniform)
-        if "imitation" in self.weights:
-            sets = [plain] if mixed is None else [plain, mixed]
-            terms["imitation"] = losses.imitation(
-                _required(aligned).float(), *(_required(targets.features) for targets in sets)
+        aims = self.aims(plain, mixed) if aims is None else aims
+        layout = self._layout(plain, mixed)
+        parts, forms = [layout.supervised], [partial(supervised, labels=aims.labels)]
+        if layout.distilled is not None:
+            parts.append(layout.distilled)
+            forms.append(
+                partial(
+                    distilled,
+                    log_target=_required(aims.log_teacher),
+                    target=_required(aims.teacher),
+                    sizes=layout.distilled.sizes,
+                    temperature=self._temperature,
+                    estimator=self._estimator,
+                )
             )
-        terms["total"] = torch.stack(list(terms.values())) @ self._weights
-        return terms
+        total, values = weighted_terms(logits.float(), self._joint_weights, parts, forms)
+        terms = dict(zip(self._joint, values.unbind(), strict=True))
+        if "kd" in self.weights:
+            terms["kd"] = losses.kd(logits[: len(plain.labels)].float(), _required(plain.logits), self._temperature)
+            total = total + self.weights["kd"] * terms["kd"]
+        if "imitation" in self.weights:
+            terms["imitation"] = self._imitation(_required(aligned), plain, mixed, aims, layout)
+            total = total + self.weights["imitation"] * terms["imitation"]
+        return {term: terms[term] for term in self.weights} | {"total": total}
 
-    def _distil(self, logits: Tensor, teacher_logits: Tensor, log_set_prior: Tensor) -> Tensor:
-        return self._cckd(
-            logits,
-            teacher_logits,
-            student_log_prior=self._log_student,
-            teacher_log_prior=self._log_teacher,
-            log_set_prior=log_set_prior,
-            temperature=self._temperature,
-        )
+    def _imitation(
+        self, aligned: Tensor | Unaligned, plain: Targets, mixed: Targets | None, aims: Aims, layout: Layout
+    ) -> Tensor:
+        if isinstance(aligned, Unaligned):
+            shares = layout.shares
+            return alignment.imitation(aligned, _required(aims.features), _required(aims.lengths), shares)
+        sets = [plain] if mixed is None else [plain, mixed]
+        return losses.imitation(aligned.float(), *(_required(targets.features) for targets in sets))
+
+    def _layout(self, plain: Targets, mixed: Targets | None) -> Layout:
+        sizes = plain.labels.shape[-1], 0 if mixed is None else mixed.labels.shape[-2]
+        if sizes not in self._layouts:
+            self._layouts[sizes] = lay_out(
+                self.weights, *sizes, priors=self._priors, temperature=self._temperature, estimator=self._estimator
+            )
+        return self._layouts[sizes]
+
+
+def _by_class(sets: list[Tensor]) -> Tensor:
+    return torch.cat(sets, dim=-2).transpose(-1, -2).contiguous()
 
 
 def _required(value: _Given | None) -> _Given:

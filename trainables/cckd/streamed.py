@@ -39,14 +39,14 @@ class StreamedImages(TrainingImages):
         self._stream = ViewStream(source, size=size, batch_size=batch_size, workers=workers)
         self._device = device
 
-    def steps(self, members: NDArray[np.int64], views: NDArray[np.int16]) -> Iterator[Tensor]:
-        """As in `TrainingImages`.
+    def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
+        """As in `TrainingImages`, of one step each: `most` would only delay the first.
 
         Raises:
             DataError: a file that has become unreadable.
         """
         for pixels in self._stream.batches(members, views, pinned=self._device.type == "cuda"):
-            yield pixels.to(self._device, non_blocking=True).float()
+            yield pixels.to(self._device, non_blocking=True).float()[None]
 
 
 def training_images(data: TrialData, *, batch_size: int, device: torch.device, workers: int) -> TrainingImages:

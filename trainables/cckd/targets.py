@@ -22,11 +22,11 @@ class ResidentTopK:
         self._prior = self._log_prior.exp()
 
     def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
-        """Dense logits (B, C), float32, of images and views (B,) each; as `TopKLogits.dense`."""
+        """Dense logits (..., C), float32, of images and views (...) each; as `TopKLogits.dense`."""
         classes = self._classes[rows].long()
-        unkept = (1 - self._prior[classes].sum(dim=1)).clamp_min(torch.finfo(torch.float32).tiny)
+        unkept = (1 - self._prior[classes].sum(dim=-1)).clamp_min(torch.finfo(torch.float32).tiny)
         shift = self._rest[rows].float() - unkept.log()
-        return (self._log_prior + shift[:, None]).scatter(1, classes, self._values[rows].float())
+        return (self._log_prior + shift[..., None]).scatter(-1, classes, self._values[rows].float())
 
 
 class MappedFeatures:
@@ -42,9 +42,22 @@ class MappedFeatures:
         self._std = torch.tensor(features.std, device=device)
 
     def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
-        """Standardised features (B, D), float32, of images and views (B,) each."""
+        """Standardised features (..., D), float32, of images and views (...) each."""
         images, views = (index.cpu() for index in rows)
         return (self._raw[images, views].to(self._device).float() - self._mean) / self._std
+
+
+#: Teacher outputs of V views of N images, indexed like a tensor (N, V, ...).
+Outputs = Tensor | ResidentTopK | MappedFeatures
+
+
+def gather(outputs: Outputs, rows: Tensor, n_views: int) -> Tensor:
+    """Return outputs as float32 (..., K) of `rows`, int64 (...): sample V + view of each."""
+    if isinstance(outputs, Tensor):
+        # Whole rows of one matrix: several times faster than two indices.
+        found = outputs.flatten(0, 1).index_select(0, rows.flatten())
+        return found.float().unflatten(0, rows.shape)
+    return outputs[rows // n_views, rows % n_views]
 
 
 def resident_features(data: TrialData, device: torch.device) -> Tensor | MappedFeatures:

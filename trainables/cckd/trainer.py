@@ -142,7 +142,8 @@ class Trainer:
         assert not self.done, f"all {self.config.epochs} epochs have been trained"
         epoch, n_steps = self.epoch + 1, self._batches.n_steps
         started = perf_counter()
-        self.student.train()
+        if not self.student.training:
+            self.student.train()
         history = []
         rate = 0.0
         with torch_stream(self.config.seed, "noise", epoch, device=self._device):
