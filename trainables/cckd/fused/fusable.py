@@ -52,7 +52,7 @@ def layer_faults(student: StudentNet, image_shape: tuple[int, int, int]) -> list
         noisy = _noisy_layers(deepcopy(student).cpu().train(), images)
         if noisy:
             return [
-                f"layer {name!r} draws random numbers in training, which fused trials cannot do apart from each other"
+                f"layer {name} draws random numbers in training, which fused trials cannot do apart from each other"
                 for name in noisy
             ]
         fault = _fused_fault(deepcopy(student).cpu().train(), images)
@@ -80,28 +80,33 @@ def _noisy_layers(student: StudentNet, images: Tensor) -> list[str]:
 
 def _fused_fault(student: StudentNet, images: Tensor) -> str | None:
     names = _layer_names(student)
-    entered: list[str] = []
-    _hook(student, lambda module, args: entered.append(names[module]), lambda module, args, output: _drop(entered))
+    entered = [names[student]]
+
+    def enter(module: nn.Module, args: Any) -> None:
+        entered.append(names[module])
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        entered.pop()
+
+    _hook(student, enter, leave)
     tensors = {f"student.{name}": stacked([tensor, tensor]) for name, tensor in student.net.state_dict().items()}
     try:
         forward(student, tensors, [images, images])
     except Exception as error:  # layers raise every kind
-        where = f"layer {entered[-1]!r}" if entered else "the student"
         reason = str(error).strip().splitlines()[0]
-        return f"{where} cannot work on several trials at once: {reason}"
+        return f"layer {entered[-1]} cannot work on several trials at once: {reason}"
     return None
 
 
 def _layer_names(student: StudentNet) -> dict[nn.Module, str]:
-    """Layers under the names that timm gives them, with their kind."""
-    return {module: f"{name.removeprefix('net.')} ({type(module).__name__})" for name, module in student.named_modules()}
+    """Layers under the names that timm gives them, with their kind; what is in none is of the student's `forward`."""
+    return {
+        layer: f"{name.removeprefix('net.') or 'forward'} ({type(layer).__name__})"
+        for name, layer in student.named_modules()
+    }
 
 
 def _hook(student: StudentNet, enter: Callable[..., None], leave: Callable[..., None]) -> None:
-    for module in student.net.modules():
+    for module in student.modules():
         module.register_forward_pre_hook(enter)
         module.register_forward_hook(leave)
-
-
-def _drop(entered: list[str]) -> None:
-    entered.pop()

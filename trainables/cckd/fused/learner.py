@@ -44,7 +44,8 @@ class FusedLearner:
         # Lends its layers; its own weights are never read or changed.
         self._template: StudentNet = learners[0].student
         solo = [learner.tensors() for learner in learners]
-        trainable = {f"student.{name}" for name, weight in self._template.net.named_parameters() if weight.requires_grad}
+        weights = self._template.net.named_parameters()
+        trainable = {f"student.{name}" for name, weight in weights if weight.requires_grad}
         self._tensors = {
             name: stacked([of_trial[name] for of_trial in solo]) for name in solo[0] if not name.startswith("momentum.")
         }
@@ -161,7 +162,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def _quiet_about_loops() -> Iterator[None]:
-    # A layer that vmap has no rule for runs once a trial, with the right numbers; whether fusing still pays is measured.
+    # A layer that vmap has no rule for runs once a trial, with the right numbers; choice.py measures if it still pays.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="There is a performance drop")
         yield

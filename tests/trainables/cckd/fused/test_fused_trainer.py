@@ -1,90 +1,141 @@
 """What trials trained as one must have in common with the same trials trained solo: everything but the time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import ConfigError
+from trainables.cckd.errors import NonFiniteLossError
 from trainables.cckd.fused.trainer import FusedTrainer
-from trainables.cckd.methods import LADDER, used_knobs
+from trainables.cckd.methods import LADDER
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.trainer import Trainer
 
-#: What the trials of a test differ in; a knob that the method does not use is left out.
-VARIANTS: tuple[dict[str, Any], ...] = (
-    {"seed": 3, "lr": 0.05, "tau": 1.0, "temperature": 2.0, "estimator": "batch", "mix_op": "mixup"},
-    {
-        "seed": 4,
-        "lr": 0.02,
-        "momentum": 0.5,
-        "weight_decay": 2e-3,
-        "tau": 0.7,
-        "temperature": 4.0,
-        "estimator": "prior",
-        "kd_weight": 0.4,
-        "cckd_weight": 0.6,
-        "mix_weight": 0.8,
-        "mix_alpha": 1.5,
-        "mix_op": "cutmix",
-        "cckd_mix_weight": 1.3,
-        "feature_weight": 0.3,
-    },
-    {"seed": 5, "lr": 0.03, "momentum": 0.0, "schedule": "cosine", "estimator": "batch", "mix_op": "cutmix"},
-)
+Configs = Callable[..., list[TrialConfig]]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _trained(config: TrialConfig, data: TrialData) -> Trainer:
+    solo = Trainer(config, data)
+    list(solo)
+    return solo
 
 
-def _configs(method: str, variants: Sequence[dict[str, Any]] = VARIANTS, **changes: Any) -> list[TrialConfig]:
-    # 10 epochs of 2 steps of 16 of the 42 images: 20 steps.
-    common = {"method": method, "epochs": 10, "batch_size": 16}
-    unused = {"tau", "temperature", "estimator", "mix_op"} | {name for name in VARIANTS[1] if "_weight" in name}
-    unused = unused | {"mix_alpha"} - {"weight_decay"}
-    used = {*used_knobs(method, use_kd=False), "weight_decay"}
-    return [
-        TrialConfig.build(
-            common | {key: value for key, value in variant.items() if key in used or key not in unused} | changes
-        )
-        for variant in variants
-    ]
+def _without_losses_and_seconds(records: tuple[EpochRecord, ...]) -> list[EpochRecord]:
+    return [replace(record, losses={}, train_s=0.0, eval_s=0.0) for record in records]
 
 
-def _numbers(record: EpochRecord) -> EpochRecord:
-    return replace(record, losses={}, train_s=0.0, eval_s=0.0)
-
-
-def _assert_equal_trials(fused: Trainer, solo: Trainer, *, atol: float = 1e-5) -> None:
+def _assert_equal(fused: Trainer, solo: Trainer, *, within: float = 1e-5) -> None:
     theirs, ours = fused.learner.tensors(), solo.learner.tensors()
-    assert {name for name in ours} == {name for name in theirs}
+    assert theirs.keys() == ours.keys()
     for name, tensor in ours.items():
-        np.testing.assert_allclose(theirs[name].numpy(), tensor.numpy(), rtol=0, atol=atol, err_msg=name)
-    assert [_numbers(record) for record in fused.records] == [_numbers(record) for record in solo.records]
+        np.testing.assert_allclose(theirs[name].numpy(), tensor.numpy(), rtol=0, atol=within, err_msg=name)
+    assert _without_losses_and_seconds(fused.records) == _without_losses_and_seconds(solo.records)
     for mine, other in zip(fused.records, solo.records, strict=True):
-        assert mine.losses == pytest.approx(other.losses, abs=atol)
+        assert mine.losses == pytest.approx(other.losses, abs=within)
 
 
 @pytest.mark.parametrize("method", LADDER)
-def test_twenty_steps_of_every_rung_equal_solo_training(trial_data: TrialData, method: str) -> None:
-    configs = _configs(method)
+def test_twenty_steps_of_every_rung_equal_solo_training(
+    make_configs: Configs, trial_data: TrialData, method: str
+) -> None:
+    configs = make_configs(method)
     fused = FusedTrainer.build(configs, trial_data)
     epochs = list(fused)
-    assert len(epochs) == 10
-    assert all(records.keys() == {0, 1, 2} for records in epochs)
+    assert [tuple(records) for records in epochs] == [(0, 1, 2)] * 10
+    assert fused.running == ()
     for config, trial in zip(configs, fused.trials, strict=True):
-        solo = Trainer(config, trial_data)
+        _assert_equal(trial, _trained(config, trial_data))
+
+
+def test_evaluation_of_a_fused_trial_equals_solo(make_configs: Configs, trial_data: TrialData) -> None:
+    configs = make_configs("la", epochs=2)
+    fused = FusedTrainer.build(configs, trial_data)
+    list(fused)
+    for config, trial in zip(configs, fused.trials, strict=True):
+        solo = _trained(config, trial_data)
+        predicted, _ = trial.judge(trial_data.train_images, trial_data.train_labels)
+        wanted, _ = solo.judge(trial_data.train_images, trial_data.train_labels)
+        assert (predicted == wanted).all()
+
+
+def test_a_fused_trials_checkpoint_goes_on_solo_and_a_solo_ones_fused(
+    make_configs: Configs, trial_data: TrialData, tmp_path: Path
+) -> None:
+    configs = make_configs("acckd", epochs=4)
+    fused = FusedTrainer.build(configs, trial_data)
+    fused.run_epoch()
+    fused.run_epoch()
+    for number, trial in enumerate(fused.trials):
+        trial.save(tmp_path / str(number))
+    solo = Trainer.load(tmp_path / "0", trial_data)
+    assert solo.epoch == 2
+    list(solo)
+    # The second goes on one epoch solo, and the third from its checkpoint, fused with it.
+    ahead = Trainer.load(tmp_path / "1", trial_data)
+    ahead.run_epoch()
+    again = FusedTrainer([ahead, Trainer.load(tmp_path / "2", trial_data)])
+    assert [tuple(records) for records in again] == [(0, 1), (1,)]
+    for config, trial in zip(configs, (solo, *again.trials), strict=True):
+        _assert_equal(trial, _trained(config, trial_data))
+
+
+def test_saving_midway_does_not_change_what_follows(
+    make_configs: Configs, trial_data: TrialData, tmp_path: Path
+) -> None:
+    configs = make_configs("cckd", epochs=3)
+    watched, left = FusedTrainer.build(configs, trial_data), FusedTrainer.build(configs, trial_data)
+    for _ in watched:
+        watched.trials[1].save(tmp_path)
+    list(left)
+    for mine, other in zip(watched.trials, left.trials, strict=True):
+        _assert_equal(mine, other, within=0.0)
+
+
+def test_a_trial_that_diverges_ends_as_it_would_solo_and_spoils_no_other(
+    make_configs: Configs, trial_data: TrialData
+) -> None:
+    configs = make_configs("acckd", epochs=4)
+    configs[1] = TrialConfig.build(configs[1].flat() | {"lr": 1e20, "schedule": "cosine"})
+    fused = FusedTrainer.build(configs, trial_data)
+    list(fused)
+    solo = Trainer(configs[1], trial_data)
+    with pytest.raises(NonFiniteLossError) as wanted:
         list(solo)
-        _assert_equal_trials(trial, solo)
+    assert {trial: str(cause) for trial, cause in fused.causes.items()} == {1: str(wanted.value)}
+    assert _without_losses_and_seconds(fused.trials[1].records) == _without_losses_and_seconds(solo.records)
+    for trial in (0, 2):
+        assert fused.trials[trial].done
+        _assert_equal(fused.trials[trial], _trained(configs[trial], trial_data))
+
+
+def test_a_dropped_trial_keeps_what_it_had_and_the_others_go_on(make_configs: Configs, trial_data: TrialData) -> None:
+    configs = make_configs("kd", epochs=3)
+    fused = FusedTrainer.build(configs, trial_data)
+    fused.run_epoch()
+    fused.drop(0)
+    assert fused.running == (1, 2)
+    list(fused)
+    assert [trial.epoch for trial in fused.trials] == [1, 3, 3]
+    alone = Trainer(configs[0], trial_data)
+    alone.run_epoch()
+    _assert_equal(fused.trials[0], alone)
+    _assert_equal(fused.trials[2], _trained(configs[2], trial_data))
+
+
+def test_trials_of_different_length_end_at_their_own_epoch(make_configs: Configs, trial_data: TrialData) -> None:
+    short, *others = make_configs("ce", epochs=3)
+    short = TrialConfig.build(short.flat() | {"epochs": 2})
+    fused = FusedTrainer.build([short, *others], trial_data)
+    assert [tuple(records) for records in fused] == [(0, 1, 2), (0, 1, 2), (1, 2)]
+    for config, trial in zip([short, *others], fused.trials, strict=True):
+        _assert_equal(trial, _trained(config, trial_data))
+
+
+def test_a_records_seconds_are_the_trials_share(make_configs: Configs, trial_data: TrialData) -> None:
+    records = FusedTrainer.build(make_configs("ce"), trial_data).run_epoch()
+    assert len({record.train_s for record in records.values()}) == 1
+    assert all(record.train_s > 0 for record in records.values())
