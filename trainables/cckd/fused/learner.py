@@ -72,9 +72,8 @@ class FusedLearner:
                 weight, bias = self._tensors["align.weight"], self._tensors["align.bias"]
                 aligned = torch.baddbmm(bias.unsqueeze(1), features, weight.transpose(1, 2))
         mixed = [batch.mixed for batch in batches if batch.mixed is not None]
-        losses = self._objective(
-            logits, aligned, _stacked_targets([batch.plain for batch in batches]), _stacked_targets(mixed)
-        )
+        plain_targets = _stacked_targets([batch.plain for batch in batches])
+        losses = self._objective(logits, aligned, plain_targets, _stacked_targets(mixed) if mixed else None)
         for name in self._trained:
             self._tensors[name].grad = None
         # No loss of one trial depends on another's weights, so the sum has each one's own gradient.
@@ -143,9 +142,7 @@ def stacked(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.detach().permute(0, 2, 3, 1) for tensor in tensors]).permute(0, 1, 4, 2, 3)
 
 
-def _stacked_targets(targets: Sequence[Targets]) -> Targets | None:
-    if not targets:
-        return None
+def _stacked_targets(targets: Sequence[Targets]) -> Targets:
     logits = [each.logits for each in targets if each.logits is not None]
     features = [each.features for each in targets if each.features is not None]
     return Targets(

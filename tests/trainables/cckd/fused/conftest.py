@@ -11,10 +11,10 @@ from trainables.cckd.methods import KNOBS, used_knobs
 
 #: What the trials of a test differ in; a knob that the method does not use is left out.
 VARIANTS: tuple[dict[str, Any], ...] = (
-    {"seed": 3, "lr": 0.02, "tau": 1.0, "temperature": 2.0, "estimator": "batch", "mix_op": "mixup"},
+    {"seed": 3, "lr": 0.05, "tau": 1.0, "temperature": 2.0, "estimator": "batch", "mix_op": "mixup"},
     {
         "seed": 4,
-        "lr": 0.01,
+        "lr": 0.02,
         "momentum": 0.5,
         "weight_decay": 2e-3,
         "tau": 0.7,
@@ -28,7 +28,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
         "cckd_mix_weight": 1.3,
         "feature_weight": 0.3,
     },
-    {"seed": 5, "lr": 0.01, "momentum": 0.0, "schedule": "cosine", "estimator": "batch", "mix_op": "cutmix"},
+    {"seed": 5, "lr": 0.03, "momentum": 0.0, "schedule": "cosine", "estimator": "batch", "mix_op": "cutmix"},
 )
 
 
