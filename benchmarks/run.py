@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write_results(
-    folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float, what: str = ""
+    folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float, what: str = "", device: str = "cpu"
 ) -> Path:
     """Write one JSON: the machine, its load before the run, versions, commit, goals, raw numbers; return its path.
 
@@ -98,8 +98,9 @@ def write_results(
         raw: anything JSON takes.
         load_before: the machine's, before the run.
         what: begins the file's name.
+        device: 'cpu' or 'cuda', where it was measured; a GPU is then part of the machine.
     """
-    machine = hardware("cpu")
+    machine = hardware(device)
     today = datetime.datetime.now().date().isoformat()
     document = {
         "date": today,

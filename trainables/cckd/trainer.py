@@ -39,6 +39,8 @@ class Trainer:
 
     Attributes:
         config, data: as given.
+        device: where it trains.
+        objective, batches, learner: what a step minimises, what it sees, and what takes it.
     """
 
     def __init__(
@@ -70,29 +72,29 @@ class Trainer:
             torch.set_num_threads(threads)
         keep_freed_memory()
         self.config, self.data = config, data
-        self._device = torch.device(device)
+        self.device = torch.device(device)
         self._decoders = torch.get_num_threads() if decoders is None else decoders
-        self._objective = Objective(
+        self.objective = Objective(
             config,
-            torch.from_numpy(np.log(data.prior)).to(self._device),
-            torch.from_numpy(data.teacher_log_prior.copy()).to(self._device),
+            torch.from_numpy(np.log(data.prior)).to(self.device),
+            torch.from_numpy(data.teacher_log_prior.copy()).to(self.device),
             n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
         )
-        self._batches = Batches(
+        self.batches = Batches(
             config,
             data,
-            self._objective,
-            device=self._device,
+            self.objective,
+            device=self.device,
             workers=self._decoders,
             teacher_factory=teacher_factory,
         )
-        self._learner = Learner(
+        self.learner = Learner(
             config,
-            self._objective,
+            self.objective,
             n_classes=data.n_classes,
             image_shape=data.image_shape,
             n_teacher_features=data.teacher_features.shape[2],
-            device=self._device,
+            device=self.device,
         )
         self._records: list[EpochRecord] = []
 
@@ -112,7 +114,7 @@ class Trainer:
     @property
     def student(self) -> StudentNet:
         """The network being trained."""
-        return self._learner.student
+        return self.learner.student
 
     @property
     def epoch(self) -> int:
@@ -140,43 +142,56 @@ class Trainer:
             NonFiniteLossError: a loss became NaN or infinite; the trainer is of no use after it.
         """
         assert not self.done, f"all {self.config.epochs} epochs have been trained"
-        epoch, n_steps = self.epoch + 1, self._batches.n_steps
+        epoch = self.epoch + 1
         started = perf_counter()
         if not self.student.training:
             self.student.train()
         history = []
-        rate = 0.0
-        with torch_stream(self.config.seed, "noise", epoch, device=self._device):
-            for step, batch in enumerate(self._batches.epoch(epoch)):
-                rate = learning_rate(
-                    self.epoch * n_steps + step,
-                    self.config.epochs * n_steps,
-                    self.config.lr,
-                    self.config.schedule,
-                )
-                history.append(self._learner.step(batch, rate))
+        with torch_stream(self.config.seed, "noise", epoch, device=self.device):
+            for batch, rate in zip(self.batches.epoch(epoch), self.rates(), strict=True):
+                history.append(self.learner.step(batch, rate))
         # The only point of an epoch where the host waits for the device.
         losses = torch.stack(history).double().cpu().numpy()
-        terms = (*self._objective.weights, "total")
+        return self.conclude(losses, train_s=perf_counter() - started)
+
+    def rates(self) -> list[float]:
+        """The learning rate of each step of the coming epoch."""
+        n_steps = self.batches.n_steps
+        first, total = self.epoch * n_steps, self.config.epochs * n_steps
+        return [
+            learning_rate(step, total, self.config.lr, self.config.schedule) for step in range(first, first + n_steps)
+        ]
+
+    def conclude(self, losses: NDArray[np.float64], *, train_s: float) -> EpochRecord:
+        """Close the coming epoch once its steps have been taken: evaluate at rungs, keep and return its record.
+
+        Args:
+            losses: of S steps, unweighted, in the order of `Objective.weights`, then the total: (S, terms + 1).
+            train_s: seconds the steps took.
+
+        Raises:
+            NonFiniteLossError: a loss is NaN or infinite.
+        """
+        epoch, terms = self.epoch + 1, (*self.objective.weights, "total")
         _require_finite(losses, terms, epoch)
-        trained = perf_counter()
+        started = perf_counter()
         val = None
         if epoch in rungs(self.config.epochs):
             val = self.evaluate(self.data.val_images, self.data.val_labels)
         record = EpochRecord(
             epoch=epoch,
             losses=dict(zip(terms, losses.mean(axis=0).tolist(), strict=True)),
-            lr=rate,
+            lr=self.rates()[-1],
             val=val,
-            train_s=trained - started,
-            eval_s=perf_counter() - trained if val is not None else 0.0,
+            train_s=train_s,
+            eval_s=perf_counter() - started if val is not None else 0.0,
         )
         self._records.append(record)
         return record
 
     def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
         """Count the N images of each class that the raw logits classify as in `labels` (N,)."""
-        predicted = [self._learner.predict(pixels) for pixels in self._evaluated(images)]
+        predicted = [self.learner.predict(pixels) for pixels in self._evaluated(images)]
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 
     def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
@@ -185,7 +200,7 @@ class Trainer:
 
         def features() -> Iterator[NDArray[np.float32]]:
             for pixels in self._evaluated(images):
-                answers, found = self._learner.read(pixels)
+                answers, found = self.learner.read(pixels)
                 predicted.append(answers)
                 yield found.float().cpu().numpy()
 
@@ -196,9 +211,9 @@ class Trainer:
         """The normalised pixels of `images` in batches, with the student set to judge them."""
         self.student.eval()
         batches = evaluation_batches(
-            images, image_shape=self.data.image_shape, device=self._device, workers=self._decoders
+            images, image_shape=self.data.image_shape, device=self.device, workers=self._decoders
         )
-        return (self._batches.images.normalise(pixels) for pixels in batches)
+        return (self.batches.images.normalise(pixels) for pixels in batches)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that `restore` continues from; a kill meanwhile leaves the older one whole."""
@@ -214,7 +229,7 @@ class Trainer:
                 "timm": timm.__version__,
             },
         )
-        write_checkpoint(folder, state, self._learner.tensors())
+        write_checkpoint(folder, state, self.learner.tensors())
 
     def restore(self, folder: Path) -> None:
         """Continue from a checkpoint of the same configuration and data.
@@ -229,7 +244,7 @@ class Trainer:
         if faults:
             raise ConfigError([f"checkpoint {folder} belongs to another trial: {fault}" for fault in faults])
         self._records = [EpochRecord.from_dict(record) for record in state.records]
-        self._learner.load_tensors(tensors)
+        self.learner.load_tensors(tensors)
 
 
 def _require_finite(losses: NDArray[np.float64], terms: tuple[str, ...], epoch: int) -> None:

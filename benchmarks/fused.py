@@ -1,0 +1,112 @@
+"""What do K trials trained as one network cost, against the same K one after the other?
+
+    python -m benchmarks.fused --k 1 2 4 8 --device cpu          (or cuda)
+
+Epochs of ACCKD by K configurations that differ in seed, rate, temperature and weights take turns, fused and one by one,
+without evaluation; the ratio is how many times as fast the fused ones are. Beside it stands what the trainer's own
+measurement of a few steps answers, on which it is decided whether to fuse.
+Expected: on a GPU at least 4 at K = 8. On CPU cores about 1 or below, where the student's computing is the cost.
+The raw seconds are kept in benchmarks/results/fused-<hardware>-<date>.json.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from benchmarks.goals import Goal, Row, table
+from benchmarks.run import RESULTS, write_results
+from benchmarks.shapes import SHAPES, Shape, random_trial_data
+from benchmarks.timing import Ratio, Seconds, take_turns
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.fused.choice import StepSeconds, measure_steps
+from trainables.cckd.fused.trainer import FusedTrainer
+from trainables.cckd.trainer import Trainer
+
+#: Longer than any benchmark, so that no measured epoch is a rung, which evaluates.
+_EPOCHS = 1_000_000
+
+GOAL_K = 8
+GOAL = Goal("at least", 4.0)
+
+
+@dataclass(frozen=True)
+class FusedTimes:
+    """Seconds of an epoch of `k` trials, turn by turn, and what a few measured steps said."""
+
+    k: int
+    seconds: Seconds
+    steps: StepSeconds
+
+    @property
+    def gain(self) -> Ratio:
+        """Time one after the other over time fused."""
+        return Ratio.of(self.seconds["one by one"], self.seconds["fused"])
+
+
+def measure(
+    shape: Shape, k: int, *, turns: int, device: str, student: str = "resnet8_cifar", batch_size: int = 64
+) -> FusedTimes:
+    """Let epochs of `k` trials take turns, fused and one by one, on random data of `shape`."""
+    torch.set_num_threads(1)
+    data = random_trial_data(shape)
+    solo, together = (_trainers(data, k, student=student, batch_size=batch_size, device=device) for _ in range(2))
+    fused = FusedTrainer(together)
+    contenders: dict[str, Callable[[], object]] = {
+        "fused": fused.run_epoch,
+        "one by one": lambda: [trainer.run_epoch() for trainer in solo],
+    }
+    steps = measure_steps(solo)
+    # An epoch ends with a copy to the host, so the clock waits for a GPU.
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    return FusedTimes(k, take_turns(contenders, turns, clock=clock), steps)
+
+
+def rows(found: Sequence[FusedTimes], *, device: str) -> list[Row]:
+    """What has a goal: K = 8 on a GPU."""
+    return [
+        Row(f"{times.k} trials one by one / fused", GOAL, times.gain)
+        for times in found
+        if times.k == GOAL_K and device == "cuda"
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write the JSON; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fused", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 4, 8], metavar="K", help="default: 1 2 4 8")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--data", choices=tuple(SHAPES), default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--student", default="resnet8_cifar", help="default: %(default)s")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="default: %(default)s")
+    parser.add_argument("--turns", type=int, default=7, metavar="N", help="epochs of each (default: %(default)s)")
+    args = parser.parse_args(argv)
+    setting = {"device": args.device, "student": args.student, "batch_size": args.batch_size}
+    load_before = os.getloadavg()[0]
+    found = [measure(SHAPES[args.data], k, turns=args.turns, **setting) for k in args.k]
+    for times in found:
+        answer = "faster" if times.steps.faster else "not faster"
+        told = f"a few steps say {times.steps.gain:.2f}: {answer} here"
+        print(f"K = {times.k}: one by one takes {times.gain} times the fused epoch; {told}")
+    with_goal = rows(found, device=args.device)
+    if with_goal:
+        print(table(with_goal))
+    raw = setting | {"data": args.data, "times": [asdict(times) for times in found]}
+    path = write_results(RESULTS, with_goal, raw, load_before=load_before, what="fused", device=args.device)
+    print(f"raw numbers: {path}")
+    return 0
+
+
+def _trainers(data: TrialData, k: int, *, student: str, batch_size: int, device: str) -> list[Trainer]:
+    common = {"method": "acckd", "student": student, "epochs": _EPOCHS, "batch_size": batch_size}
+    own = [{"seed": n, "lr": 0.01 * (1 + n), "temperature": 1.0 + n, "feature_weight": 1.0 / (1 + n)} for n in range(k)]
+    return [Trainer(TrialConfig.build(common | each), data, device=device) for each in own]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

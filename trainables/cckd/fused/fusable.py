@@ -1,0 +1,112 @@
+"""Which trials can be trained as one: what must be equal, and what a student's layers must not do."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.cckd.fused.learner import forward, stacked
+from trainables.cckd.students import StudentNet
+from trainables.cckd.trainer import Trainer
+
+#: What trials trained as one share, and how it is read off a trainer.
+SHARED: dict[str, Callable[[Trainer], object]] = {
+    "student": lambda trainer: trainer.config.student,
+    "batch_size": lambda trainer: trainer.config.batch_size,
+    "loss terms": lambda trainer: ", ".join(trainer.objective.weights),
+    "mixed samples a step": lambda trainer: trainer.objective.n_mixed,
+}
+
+
+def trial_faults(trainers: Sequence[Trainer]) -> list[str]:
+    """Return one sentence for each thing in which a trial differs from the first; none where all can be fused."""
+    first, *others = trainers
+    faults = [
+        f"fused trials must have the same {what}: trial 0 has {read(first)!r}, trial {number} {read(trainer)!r}"
+        for number, trainer in enumerate(others, start=1)
+        for what, read in SHARED.items()
+        if read(trainer) != read(first)
+    ]
+    faults += [
+        f"fused trials must train on the same data on the same device; trial {number} does not share trial 0's"
+        for number, trainer in enumerate(others, start=1)
+        if trainer.data is not first.data or trainer.device != first.device
+    ]
+    return faults
+
+
+def layer_faults(student: StudentNet, image_shape: tuple[int, int, int]) -> list[str]:
+    """Return one sentence for each layer of `student` that K trials cannot share; none where all can.
+
+    Two forward passes on the CPU find out: one solo, after each layer of which torch's generator must stand where it
+    stood, since a fused trial has no random stream of its own; and one fused, which must go through.
+
+    Args:
+        student: unchanged.
+        image_shape: (Ch, H, W).
+    """
+    images = torch.zeros(2, *image_shape)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        noisy = _noisy_layers(deepcopy(student).cpu().train(), images)
+        if noisy:
+            return [
+                f"layer {name} draws random numbers in training, which fused trials cannot do apart from each other"
+                for name in noisy
+            ]
+        fault = _fused_fault(deepcopy(student).cpu().train(), images)
+    return [] if fault is None else [fault]
+
+
+def _noisy_layers(student: StudentNet, images: Tensor) -> list[str]:
+    names = _layer_names(student)
+    noisy: list[str] = []
+    entered: list[tuple[Tensor, int]] = []
+
+    def enter(module: nn.Module, args: Any) -> None:
+        entered.append((torch.get_rng_state(), len(noisy)))
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        state, n_known = entered.pop()
+        # Of nested layers the innermost is named.
+        if len(noisy) == n_known and not torch.equal(state, torch.get_rng_state()):
+            noisy.append(names[module])
+
+    _hook(student, enter, leave)
+    student(images)
+    return list(dict.fromkeys(noisy))
+
+
+def _fused_fault(student: StudentNet, images: Tensor) -> str | None:
+    names = _layer_names(student)
+    entered = [names[student]]
+
+    def enter(module: nn.Module, args: Any) -> None:
+        entered.append(names[module])
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        entered.pop()
+
+    _hook(student, enter, leave)
+    tensors = {f"student.{name}": stacked([tensor, tensor]) for name, tensor in student.net.state_dict().items()}
+    try:
+        forward(student, tensors, [images, images])
+    except Exception as error:  # layers raise every kind
+        reason = str(error).strip().splitlines()[0]
+        return f"layer {entered[-1]} cannot work on several trials at once: {reason}"
+    return None
+
+
+def _layer_names(student: StudentNet) -> dict[nn.Module, str]:
+    """Layers under the names that timm gives them, with their kind; what is in none is of the student's `forward`."""
+    return {
+        layer: f"{name.removeprefix('net.') or 'forward'} ({type(layer).__name__})"
+        for name, layer in student.named_modules()
+    }
+
+
+def _hook(student: StudentNet, enter: Callable[..., None], leave: Callable[..., None]) -> None:
+    for module in student.modules():
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
