@@ -2,7 +2,18 @@
 
 import pandas as pd
 
-from analysis.ladder import claimed, class_recalls, paired_gain, unit_values
+from analysis.ladder import (
+    BASELINES,
+    COLUMNS,
+    TEACHER,
+    claimed,
+    class_recalls,
+    entries_in_order,
+    paired_gain,
+    rival,
+    scores,
+    unit_values,
+)
 from analysis.tables import Study
 
 GROUPS = ("many", "medium", "few")
@@ -25,6 +36,24 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
             rows.append((entry, class_id, name, n_train, group_of(study, class_id), *values))
     columns = ["entry", "class_id", "class_name", "n_train", "group", "n_seeds", "gain", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def group_gains(study: Study) -> pd.DataFrame:
+    """Return a row an (entry, baseline, group): the gain in the group's mean recall, paired as claims are.
+
+    Columns: entry, baseline (la and kd, and as tuned where they were), group (a column of ladder.COLUMNS), n, gain,
+    low, high (fractions; the 95 % paired t interval). A group without classes is left out.
+    """
+    table = scores(study)
+    present = entries_in_order(table["entry"].unique().tolist())
+    bases = dict.fromkeys(name for base in BASELINES for name in (base, rival(base, present)) if name in present)
+    rows = []
+    for baseline in bases:
+        for entry in (name for name in present if name not in (baseline, TEACHER)):
+            for group in (name for name in COLUMNS if table[name].notna().any()):
+                gain = paired_gain(table, entry, baseline, column=group)
+                rows.append((entry, baseline, group, gain.n, gain.mean, gain.low, gain.high))
+    return pd.DataFrame(rows, columns=["entry", "baseline", "group", "n", "gain", "low", "high"])
 
 
 def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from analysis.design import Bools, Design, Floats, design, targets
+from analysis.fanova import fanova_shares
 from analysis.forest import forest_importance, half_samples
 from analysis.tables import Study
 
@@ -33,8 +34,8 @@ class Importances:
 
     Attributes:
         frame: a row a (target, knob), targets as in design.TARGETS, the most important knob first: target, knob,
-            permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the trials), fanova (for
-            all classes only; NaN for a conditional knob), above_chance. permutation is the rise of a forest's squared
+            permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the trials), fanova (NaN
+            for a conditional knob), above_chance. permutation is the rise of a forest's squared
             error over the variance when the knob is shuffled; the others are shares that add up to 1. Empty where
             there were too few trials or knobs.
         n_complete: complete trials used.
@@ -72,8 +73,8 @@ def importances(study: Study, *, n_samples: int = 50, seed: int = 0) -> Importan
         rows = Design(matrix.knobs, matrix.x[known], matrix.present[known], ())
         kept = [trial for trial, used in zip(trials, known, strict=True) if used]
         part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples, seed=seed)
-        whole = rows.present.all(axis=0)
-        shares = fanova(kept, rows, values[known], seed=seed) if target == "all" and whole.sum() > 1 else {}
+        whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
+        shares = fanova_shares(kept, whole, values[known], seed=seed) if len(whole) > 1 else {}
         parts.append(part.assign(target=target, fanova=[shares.get(name, np.nan) for name in part["knob"]]))
     columns = ["target", "knob", *(f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high"))]
     empty = pd.DataFrame(columns=[*columns, "fanova", "above_chance"])
@@ -131,17 +132,6 @@ def ped_anova_shares(
             return raw / raw.sum() if raw.sum() > 0 else np.full(len(names), 1 / len(names))
 
         return shares(np.ones(len(y), dtype=bool)), np.array([shares(half) for half in halves])
-
-
-def fanova(trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, seed: int) -> dict[str, float]:
-    """Return fANOVA's shares of the knobs that every trial has; seconds at 500 trials, so never resampled."""
-    whole = [name for name, there in zip(rows.names, rows.present.T, strict=True) if there.all()]
-    with _quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-        study.add_trials(_numbered(trials, y))
-        found = FanovaImportanceEvaluator(seed=seed).evaluate(study, params=whole)
-    total = sum(found.values())
-    return {name: value / total if total else 0.0 for name, value in found.items()}
 
 
 def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:

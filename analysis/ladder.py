@@ -143,6 +143,7 @@ def ladder(study: Study) -> tuple[LadderRow, ...]:
     """Return a row an entry: the teacher, the ladder's rungs from the lowest, then the searched entries."""
     table = scores(study)
     selected = study.confirm.groupby("entry")["selected_on"].first()
+    tuned = LA_TUNED in set(table["entry"])
     return tuple(
         LadderRow(
             entry=entry,
@@ -150,7 +151,7 @@ def ladder(study: Study) -> tuple[LadderRow, ...]:
             n_seeds=int(rows["data_seed"].value_counts().max()),
             cells={column: spread(unit_values(table, entry, column)) for column in COLUMNS},
             gain=None if entry in ("la", TEACHER) else paired_gain(table, entry, "la"),
-            gain_tuned=None if entry in (LA_TUNED, TEACHER) else paired_gain(table, entry, LA_TUNED),
+            gain_tuned=None if entry in (LA_TUNED, TEACHER) or not tuned else paired_gain(table, entry, LA_TUNED),
             selected_on=str(selected[entry]),
         )
         for entry in entries_in_order(table["entry"].unique().tolist())

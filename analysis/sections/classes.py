@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.class_gains import GROUPS, class_gains, mean_recalls
+from analysis.class_gains import GROUPS, class_gains, group_gains, mean_recalls
 from analysis.cuts import class_gains_over_cuts
 from analysis.document import Block, Paragraph, Section
 from analysis.exchange import confusion_flow, exchange, group_separability, leading_confusions
 from analysis.figures.classes import MOST_NAMED, draw_gains, draw_recalls
-from analysis.ladder import BEST, TEACHER, claims_by_cut
+from analysis.ladder import BEST, COLUMNS, TEACHER, claims_by_cut, rivals
 from analysis.tables import Study
 from analysis.wording import MISSING, listing, percent, plural, points
 from analysis.writer import Writer
@@ -19,32 +19,13 @@ _BASELINE = "la"
 
 
 def classes_section(study: Study, writer: Writer) -> Section:
-    """Return the figure of gains and that of recalls, where the confirmation has got that far."""
+    """Return the figures of gains and of recalls and their tables, where the confirmation has got that far."""
     blocks: list[Block] = []
     entries = tuple(dict.fromkeys((BEST, study.space.method)))
     by_cut = claims_by_cut(study)
-    gains = (class_gains_over_cuts if by_cut else class_gains)(study, entries=entries, baseline=_BASELINE)
-    if len(gains):
-        clear = gains[(gains["low"] > 0) | (gains["high"] < 0)]
-        lead = gains[gains["entry"] == gains["entry"].iloc[0]].sort_values("gain")
-        ends = [f"{row.class_name} {points(row.gain)}" for row in (lead.iloc[-1], lead.iloc[0])]
-        blocks.append(
-            writer.picture(
-                "class_gains",
-                draw_gains(gains, baseline=_BASELINE),
-                gains,
-                alt=(
-                    f"Gain in test recall over {_BASELINE} for each class, by number of training images. "
-                    f"{lead['entry'].iloc[0]}: largest {ends[0]} points, smallest {ends[1]} points."
-                ),
-                caption=(
-                    f"Gain in test recall over {_BASELINE} per class, mean over {_units(study)} with 95 % paired t "
-                    "intervals. "
-                    f"{len(clear)} of {len(gains)} intervals exclude 0; they are not corrected for the number of "
-                    f"classes, so read them as a description.{_axis_note(gains['class_id'].nunique())}"
-                ),
-            )
-        )
+    for baseline in dict.fromkeys((_BASELINE, *rivals(set(study.classes["entry"])))):
+        blocks += _gains(study, entries, baseline, writer)
+    blocks += _by_group(study, writer)
     if study.n_cuts > 1 and not by_cut:
         blocks += _other_cuts(study, entries, writer)
     recalls = mean_recalls(study, entries=(BEST, _BASELINE, TEACHER))
@@ -66,6 +47,66 @@ def classes_section(study: Study, writer: Writer) -> Section:
     if not blocks:
         blocks.append(Paragraph("Per-class results come with the confirmation."))
     return Section("classes", "Which classes gain", tuple(blocks))
+
+
+def _gains(study: Study, entries: tuple[str, ...], baseline: str, writer: Writer) -> list[Block]:
+    """The figure of every class's gain over one baseline."""
+    gains_of = class_gains_over_cuts if claims_by_cut(study) else class_gains
+    gains = gains_of(study, entries=entries, baseline=baseline)
+    if gains.empty:
+        return []
+    clear = gains[(gains["low"] > 0) | (gains["high"] < 0)]
+    lead = gains[gains["entry"] == gains["entry"].iloc[0]].sort_values("gain")
+    ends = [f"{row.class_name} {points(row.gain)}" for row in (lead.iloc[-1], lead.iloc[0])]
+    return [
+        writer.picture(
+            "class_gains" if baseline == _BASELINE else f"class_gains_{baseline}",
+            draw_gains(gains, baseline=baseline),
+            gains,
+            alt=(
+                f"Gain in test recall over {baseline} for each class, by number of training images. "
+                f"{lead['entry'].iloc[0]}: largest {ends[0]} points, smallest {ends[1]} points."
+            ),
+            caption=(
+                f"Gain in test recall over {baseline} per class, mean over {_units(study)} with 95 % paired t "
+                "intervals. "
+                f"{len(clear)} of {len(gains)} intervals exclude 0; they are not corrected for the number of "
+                f"classes, so read them as a description.{_axis_note(gains['class_id'].nunique())}"
+            ),
+        )
+    ]
+
+
+def _by_group(study: Study, writer: Writer) -> list[Block]:
+    """Every entry's gains by groups of classes and thirds, over each baseline."""
+    table = group_gains(study)
+    if table.empty:
+        return []
+    shown = list(dict.fromkeys(table["group"]))
+    cells = {(row["entry"], row["baseline"], row["group"]): row for row in table.to_dict("records")}
+    pairs = list(dict.fromkeys((entry, baseline) for entry, baseline, _ in cells))
+    return [
+        writer.table(
+            "group_gains",
+            table,
+            columns=("entry", "over", *(COLUMNS[name] for name in shown)),
+            rows=[
+                (entry, baseline, *(_gain(cells[entry, baseline, name]) for name in shown)) for entry, baseline in pairs
+            ],
+            strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
+            caption=(
+                "Every entry's gain in mean test recall, in points, by groups of classes and by thirds of them, paired "
+                f"over {_units(study)}, with 95 % t intervals. A description: no correction for so many comparisons."
+            ),
+        )
+    ]
+
+
+def _gain(row: dict[Hashable, Any]) -> str:
+    if row["gain"] != row["gain"]:
+        return MISSING
+    between = "" if row["low"] != row["low"] else f" ({points(row['low'])} to {points(row['high'])})"
+    return points(row["gain"]) + between
 
 
 def _other_cuts(study: Study, entries: tuple[str, ...], writer: Writer) -> list[Block]:

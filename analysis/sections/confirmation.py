@@ -126,7 +126,7 @@ def _raw(row: LadderRow) -> dict[str, object]:
     if row.gain:
         gain = row.gain
         flat |= {"gain_over_la": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n}
-    if row.gain_tuned and row.gain_tuned.n:
+    if row.gain_tuned:
         gain = row.gain_tuned
         flat |= {"gain_over_la_tuned": gain.mean, "gain_tuned_low": gain.low, "gain_tuned_high": gain.high}
         flat["gain_tuned_n"] = gain.n

@@ -8,7 +8,7 @@ from analysis.figures.importance import draw_groups, draw_importance, draw_share
 from analysis.findings import unsettled
 from analysis.forest import N_CHANCE
 from analysis.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
-from analysis.wording import listing
+from analysis.wording import listing, percent, plural
 from analysis.writer import Writer
 
 
@@ -20,7 +20,7 @@ def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:
         return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
     blocks: list[Block] = [_against_chance(importances, everyone, writer), _shares(importances, everyone, writer)]
     if len(importances.floors) > 1:
-        blocks.append(_groups(importances, writer))
+        blocks += [_groups(importances, writer), _every_measure(importances, writer)]
     caveat = unsettled(importances).strip()
     return [*blocks, Note(caveat)] if caveat else blocks
 
@@ -75,7 +75,35 @@ def _groups(importances: Importances, writer: Writer) -> Block:
         alt=f"What shuffling each knob costs, by class group. First is, for {'; '.join(firsts)}.",
         caption=(
             "The same for the mean validation recall of each class group; hollow marks are not above the floor of "
-            "their own group. The file holds every measure for every group."
+            "their own group."
+        ),
+    )
+
+
+def _every_measure(importances: Importances, writer: Writer) -> Block:
+    """All four measures of every target, to sort by."""
+    frame = importances.frame.assign(floor=importances.frame["target"].map(dict(importances.floors)))
+    rows = [
+        (
+            TARGETS[str(row["target"])],
+            str(row["knob"]),
+            f"{percent(row['permutation'])} ({percent(row['permutation_low'])} to {percent(row['permutation_high'])})",
+            "yes" if row["above_chance"] else "no",
+            f"{percent(row['ped_anova'])} ({percent(row['ped_anova_low'])} to {percent(row['ped_anova_high'])})",
+            f"{percent(row['mdi'])} ({percent(row['mdi_low'])} to {percent(row['mdi_high'])})",
+            percent(row["fanova"]),
+        )
+        for row in frame.to_dict("records")
+    ]
+    return writer.table(
+        "importance_measures",
+        frame,
+        columns=("target", "knob", "permutation (%)", "above chance", "PED-ANOVA (%)", "MDI (%)", "fANOVA (%)"),
+        rows=rows,
+        caption=(
+            "Every measure for every class group: error added by shuffling in % of the variance, with the central 95 % "
+            "of the half-samples and whether it is above that group's floor; the other three as shares, fANOVA once "
+            f"from {plural(importances.n_complete, 'complete trial')}. Click a heading to sort."
         ),
     )
 

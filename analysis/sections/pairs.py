@@ -7,7 +7,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from analysis.ablation import ablation_path
-from analysis.design import Design, design, scored
+from analysis.design import TARGETS, Design, design, scored, targets
 from analysis.document import Block, Gallery, Paragraph, Picture
 from analysis.figures.pairs import Frame, draw_interactions, draw_pair, draw_surrogate
 from analysis.figures.slices import draw_slice
@@ -19,8 +19,11 @@ from analysis.sensitivity import PairGrid, pair_grids, pair_surrogate
 from analysis.slices import Slice, slice_of
 from analysis.surrogate import Surrogate, fit_surrogate
 from analysis.tables import Study
-from analysis.wording import MISSING, percent, plural, points
+from analysis.wording import MISSING, p_value, percent, plural, points
 from analysis.writer import Writer
+
+#: Pairs of knobs that are listed for each class group.
+_STRONGEST = 3
 
 
 def sensitivity_blocks(study: Study, importances: Importances, writer: Writer) -> list[Block]:
@@ -33,6 +36,7 @@ def sensitivity_blocks(study: Study, importances: Importances, writer: Writer) -
         *_slices(study, trials, writer),
         *_pairs(study, trials, importances, surrogate, writer),
         *_interactions(matrix, y, writer),
+        *_group_interactions(study, writer),
         *_ablation(study, surrogate, writer),
     ]
 
@@ -172,6 +176,43 @@ def _interactions(matrix: Design, y: np.ndarray, writer: Writer) -> list[Block]:
                 "balanced accuracy that products of their Legendre polynomials (degree one and two) explain beside "
                 f"all main effects, corrected for their number; {told}. A star marks p below 0.05, from permuted "
                 "residuals and for the strongest of all pairs, so that the number of pairs is paid for."
+            ),
+        )
+    ]
+
+
+def _group_interactions(study: Study, writer: Writer) -> list[Block]:
+    """The strongest pairs for each class group; the file holds all pairs."""
+    matrix = design(study.complete, study.knobs)
+    parts: list[pd.DataFrame] = []
+    for target, values in targets(study).items():
+        known = np.isfinite(values)
+        if target != "all":
+            rows = Design(matrix.knobs, matrix.x[known], matrix.present[known], ())
+            parts.append(interactions(rows, values[known]).frame.assign(target=target))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return []
+    found = pd.concat(parts, ignore_index=True)
+    shown = found.groupby("target", sort=False).head(_STRONGEST)
+    return [
+        writer.table(
+            "interactions_groups",
+            found[["target", "x_knob", "y_knob", "strength", "p"]],
+            columns=("group", "pair", "share of the variance (%)", "p"),
+            rows=[
+                (
+                    TARGETS[row["target"]],
+                    f"{row['x_knob']}, {row['y_knob']}",
+                    percent(row["strength"]),
+                    p_value(row["p"]),
+                )
+                for row in shown.to_dict("records")
+            ],
+            caption=(
+                f"The {_STRONGEST} strongest pairs for the mean validation recall of each class group, measured in the "
+                "same way; p pays for the number of pairs within a group, not for the number of groups. The file holds "
+                "every pair."
             ),
         )
     ]

@@ -11,6 +11,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.trial import create_trial
 
 from analysis.design import design, position, targets
+from analysis.fanova import fanova_shares
 from analysis.forest import N_CHANCE, fit_forest, forest_importance, half_samples, permuted_losses, shuffled_among
 from analysis.importance import importances, ped_anova_shares
 from analysis.tables import Study, load_study
@@ -67,6 +68,31 @@ def test_fanova_is_optunas_own(study: Study) -> None:
     total = sum(expected.values())
     ours = importances(study, n_samples=2).of("all").set_index("knob")["fanova"]
     assert ours.to_dict() == pytest.approx({name: value / total for name, value in expected.items()})
+
+
+def test_fanova_is_optunas_own_for_choices_too(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=20, space=ACCKD_FULL, **ALL_COMPLETE))
+    knobs = [knob for knob in study.knobs if knob.name != "kd_weight"]
+    names = [knob.name for knob in knobs]
+    y = np.random.default_rng(1).normal(size=20) + [trial.params["mix_op"] == "mixup" for trial in study.complete]
+    plain = optuna.create_study(direction="maximize")
+    plain.add_trials(study.complete)
+    expected = FanovaImportanceEvaluator(seed=3).evaluate(plain, params=names, target=lambda trial: y[trial.number])
+    total = sum(expected.values())
+    ours = fanova_shares(study.complete, knobs, y, seed=3)
+    assert ours == pytest.approx({name: value / total for name, value in expected.items()})
+
+
+def test_a_constant_target_gives_no_knob_a_share(study: Study) -> None:
+    shares = fanova_shares(study.complete, study.knobs, np.ones(len(study.complete)), seed=0)
+    assert shares == dict.fromkeys([knob.name for knob in study.knobs], 0.0)
+
+
+def test_every_group_has_every_measure(study: Study) -> None:
+    frame = importances(study, n_samples=3).frame
+    assert set(frame["target"]) == {"all", "many", "medium", "few"}
+    assert frame["fanova"].notna().all()
+    assert frame.groupby("target")["fanova"].sum().tolist() == pytest.approx([1.0] * 4)
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
