@@ -70,19 +70,19 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "heavy"),
+    ("modules", "heavy"),
     [
-        ("study.run", ("torch", "ray", "optuna", "pandas", "numpy")),
-        ("study.preflight", ("torch", "ray")),
-        ("search_spaces", ("torch", "ray", "sklearn")),
-        ("trainables.cckd.config", ("torch", "ray")),
-        ("trainables.cckd.data", ("torch", "ray")),
-        ("analysis.report", ("torch", "ray")),
-        ("analysis.compare", ("torch", "ray")),
-        ("analysis.export", ("torch", "ray", "mlflow", "wandb", "optuna_dashboard")),
+        (("study.run",), ("torch", "ray", "optuna", "pandas", "numpy")),
+        (("search_spaces",), ("torch", "ray", "sklearn")),
+        (("study.preflight", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray")),
+        (
+            ("analysis.report", "analysis.compare", "analysis.export"),
+            ("torch", "ray", "mlflow", "wandb", "optuna_dashboard"),
+        ),
     ],
+    ids=lambda names: names[0],
 )
-def test_importing_does_not_load_the_heavy_packages(module: str, heavy: tuple[str, ...]) -> None:
-    code = f"import sys, {module}; print(*[name for name in {heavy!r} if name in sys.modules])"
+def test_importing_does_not_load_the_heavy_packages(modules: tuple[str, ...], heavy: tuple[str, ...]) -> None:
+    code = f"import sys, {', '.join(modules)}; print(*[name for name in {heavy!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []

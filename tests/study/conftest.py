@@ -48,7 +48,7 @@ def settings() -> Callable[..., SearchSettings]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seed_of() -> Callable[[Mapping[str, Any], int], int]:
     return lambda params, replicate: 2**62 + 1000 * replicate + len(params)
 
@@ -70,7 +70,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "study.db"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _no_fsync() -> Iterator[None]:
     """Tests kill processes but cut no power: SQLite need not wait for the disk at every write."""
 

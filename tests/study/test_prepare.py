@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study import prepare as module
 from study.cache import main as prune_cache
 from study.command import build_parser
 from study.preflight import Checked, check
@@ -71,17 +70,21 @@ class _Reference:
 def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
     played = _Teacher()
     monkeypatch.setitem(sys.modules, "ray", played.as_ray())
-    monkeypatch.setattr(module, "fit_teacher", _cached_fit)
     return played
+
+
+WORKERS = Workers(n_workers=2, threads=1, device="cpu")
+
+
+def _check(out: Path, root: Path, *, n_views: int = N_VIEWS) -> Checked:
+    """A study of digits; nearest class means are fitted at once, where a probe takes longer than all the rest."""
+    what = ["--data", "digits_lt", "--teacher-form", "ncm", "--teacher-views", str(n_views)]
+    return check(build_parser().parse_args([*what, "--data-root", str(root), "--out", str(out)]))
 
 
 @pytest.fixture
 def checked(tmp_path: Path) -> Checked:
-    what = ["--data", "digits_lt", "--teacher-views", str(N_VIEWS), "--data-root", str(tmp_path / "data")]
-    return check(build_parser().parse_args([*what, "--out", str(tmp_path)]))
-
-
-WORKERS = Workers(n_workers=2, threads=1, device="cpu")
+    return _check(tmp_path, tmp_path / "data")
 
 
 def _prepare(checked: Checked) -> Any:
@@ -117,8 +120,7 @@ def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked,
     assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
     assert resumed.teacher["forward_passes"] == teacher.n_seen - seen_before
 
-    elsewhere = ["--data", "digits_lt", "--teacher-views", str(N_VIEWS), "--data-root", str(tmp_path / "other")]
-    undisturbed = _prepare(check(build_parser().parse_args([*elsewhere, "--out", str(tmp_path)])))
+    undisturbed = _prepare(_check(tmp_path, tmp_path / "other"))
     assert np.array_equal(resumed.data.teacher_features, undisturbed.data.teacher_features)
     assert np.array_equal(resumed.data.teacher_logits, undisturbed.data.teacher_logits)
 
@@ -150,8 +152,7 @@ def test_pruning_beside_a_study_never_takes_what_it_uses(checked, teacher: _Teac
 def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path) -> None:
     _prepare(checked)
     teacher.n_seen = 0
-    more = ["--data", "digits_lt", "--teacher-views", "3", "--data-root", str(tmp_path / "data")]
-    _prepare(check(build_parser().parse_args([*more, "--out", str(tmp_path)])))
+    _prepare(_check(tmp_path, tmp_path / "data", n_views=3))
     n_sampled = teacher.n_seen - N_TRAIN * 3  # of the val images, which have been seen
     assert 0 <= n_sampled < 400
 
@@ -170,15 +171,3 @@ def test_the_manifests_teacher_is_plain_and_says_how_good_it_is(checked, teacher
     assert (described["size"], described["views"], len(described["val_recall"])) == (96, N_VIEWS, 10)
     assert described["val_balanced_accuracy"] == pytest.approx(np.mean(described["val_recall"]))
     assert sum(described["prior"]) == pytest.approx(1)
-
-
-_FITS: dict[bytes, Any] = {}
-_fit_teacher = module.fit_teacher
-
-
-def _cached_fit(spec: Any, train: Any, *more: Any, **options: Any) -> Any:
-    """The probe is fitted once for equal features; it takes longer than all the rest."""
-    key = train.tobytes()
-    if key not in _FITS:
-        _FITS[key] = _fit_teacher(spec, train, *more, **options)
-    return _FITS[key]

@@ -54,16 +54,25 @@ def _run(ledger: Ledger, n_trials: int, seed_of: Callable[..., int]) -> None:
             ledger.complete(asked.number)
 
 
-@pytest.fixture
-def other(here: Path, seed_of) -> Path:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, seed_of) -> Path:
     """The folder of a finished search of acckd_smoke on digits_lt."""
-    checked = _check("--name", "other")
-    store = StudyStore.create(here, "other")
+    out = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(out)
+        checked = _check("--name", "other")
+    store = StudyStore.create(out, "other")
     store.write_manifest(first_manifest(checked, "command"))
     ledger = Ledger.create(store.database, checked.space, _settings())
     _run(ledger, N_OTHER, seed_of)
     ledger.close()
     return store.path
+
+
+@pytest.fixture
+def other(here: Path, finished: Path) -> Path:
+    """A copy of it, the test's own."""
+    return Path(shutil.copytree(finished, here / "other"))
 
 
 def _warm(other: Path, *argv: str) -> WarmStart:
