@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,26 @@ RECALLS = {
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports as they are, but with few half-samples and coarse pictures; statistics are tested on their own."""
-    drawn = style.save
-    monkeypatch.setattr(style, "_DPI", 40)
-    monkeypatch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
-    monkeypatch.setattr(
+    _hasten(monkeypatch)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn, coarsely, where a test is about what drawing them meets."""
+    _draw(monkeypatch)
+
+
+def _hasten(patch: pytest.MonkeyPatch) -> None:
+    """Reports as they are, but with few half-samples and figures composed but not drawn, which takes longest."""
+    patch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
+    patch.setattr("analysis.writer.save", lambda figure, path: path.write_bytes(b""))
+
+
+def _draw(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(style, "_DPI", 40)
+    patch.setattr(
         "analysis.writer.save",
-        lambda figure, path: path.write_text("<svg/>") if path.suffix == ".svg" else drawn(figure, path),
+        lambda figure, path: path.write_text("<svg/>") if path.suffix == ".svg" else style.save(figure, path),
     )
 
 
@@ -104,14 +117,41 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Simulation], 
     return once
 
 
-@pytest.fixture
-def simulated(tmp_path: Path, written: Callable[[Simulation], Path]) -> Callable[..., Path]:
-    """Return a function that gives a study folder of the test's own, made from Simulation's fields."""
+@pytest.fixture(scope="session")
+def simulate(written: Callable[[Simulation], Path]) -> Callable[..., Path]:
+    """Return a function that gives a study folder within `place`, made from Simulation's fields."""
 
-    def write(**changes: Any) -> Path:
-        return Path(shutil.copytree(written(Simulation(**changes)), tmp_path / "runs" / "simulated"))
+    def write(place: Path, **changes: Any) -> Path:
+        return Path(shutil.copytree(written(Simulation(**changes)), place / "runs" / "simulated"))
 
     return write
+
+
+@pytest.fixture
+def simulated(tmp_path: Path, simulate: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a function that gives a study folder of the test's own, made from Simulation's fields."""
+    return partial(simulate, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def build_drawn() -> Callable[[Path], Path]:
+    """Return a function that builds a report with figures drawn, for fixtures that several tests read."""
+
+    def build(folder: Path) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            _hasten(patch)
+            _draw(patch)
+            return report.build_report(folder)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def reported(simulate: Callable[..., Path], build_drawn: Callable[[Path], Path], tmp_path_factory: Any) -> Path:
+    """A study of acckd_core with 16 complete trials and its report, for tests that only read."""
+    folder = simulate(tmp_path_factory.mktemp("reported"), n_trials=26)
+    build_drawn(folder)
+    return folder
 
 
 def write_study(folder: Path, plan: Simulation) -> Path:

@@ -16,6 +16,7 @@ from analysis.ladder import claims_by_cut, ladder, primary_family, scores
 from analysis.report import build_report
 from analysis.statistics import paired_interval
 from analysis.tables import Study, load_study
+from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd": 0.01}
@@ -168,9 +169,10 @@ def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
     assert _find(study).headline == "No gain shown over la and kd"
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("kind", [FEW, ENOUGH])
 def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simulated, kind: dict) -> None:
-    page = build_report(simulated(**kind))
+    page = build_report(simulated(**kind, space=ACCKD_SMOKE))
     report = (page.parent / "report.md").read_text()
     figures = {path.stem for path in (page.parent / "figures").glob("*.png")}
     assert {"cuts", "class_gains", "class_recalls"} <= figures

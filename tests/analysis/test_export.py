@@ -15,7 +15,6 @@ import pytest
 from analysis import export
 from analysis.exports.summary import results
 from analysis.exports.tidy import COLUMNS, dictionary, tidy
-from analysis.figures import style
 from analysis.ladder import ladder
 from analysis.report import build_report
 from analysis.tables import load_study
@@ -73,11 +72,11 @@ def test_a_study_without_any_trial_is_exported_too(simulated: Simulated, to: str
     assert export.main([str(folder), "--to", to]) == 0
 
 
-def test_optuna_dashboard_shows_note_attributes_and_figures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("drawn")
+def test_optuna_dashboard_shows_note_attributes_and_figures(folder: Path) -> None:
     from optuna.artifacts import FileSystemArtifactStore
     from optuna_dashboard import wsgi
 
-    monkeypatch.setattr(style, "_DPI", 40)
     build_report(folder)
     trials = load_study(folder).trials
     for _ in range(2):  # a second export replaces the first

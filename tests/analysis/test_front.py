@@ -66,6 +66,7 @@ def test_the_front_has_its_roles_in_order(two: Path) -> None:
     assert len(front.points) == 7
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_report_shows_the_front_and_the_first_screen_tells_of_it(two: Path) -> None:
     found = find(load_study(two), Importances(pd.DataFrame(), 7, 0, ()))
     (told,) = (sentence for sentence in found.sentences if sentence.startswith("Two objectives"))

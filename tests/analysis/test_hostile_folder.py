@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,18 @@ NASTY = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are composed; drawing them takes most of a report's time, and shows no more."""
-    monkeypatch.setattr("analysis.writer.save", lambda figure, path: path.write_bytes(b""))
+@dataclass(frozen=True)
+class Attacked:
+    """A study whose every free text is an attack, with its report; `before` is what lay around it before that."""
+
+    folder: Path
+    before: dict[str, bytes]
 
 
-@pytest.fixture
-def nasty(simulated: Simulated) -> Path:
-    """A study whose every free text is an attack."""
-    folder = simulated(**{**SMALL, "n_trials": 8, "n_failed": 2}, classes=NASTY)
+@pytest.fixture(scope="module")
+def attacked(simulate: Callable[..., Path], build_drawn: Callable[[Path], Path], tmp_path_factory: Any) -> Attacked:
+    around = tmp_path_factory.mktemp("attacked")
+    folder = simulate(around, **{**SMALL, "n_trials": 8, "n_failed": 2}, classes=NASTY)
     with closing(sqlite3.connect(folder / "study.db")) as database, database:
         causes = "UPDATE trial_user_attributes SET value_json = ? WHERE key = 'cause'"
         database.execute(causes, (json.dumps(" ".join(NASTY)),))
@@ -50,7 +53,9 @@ def nasty(simulated: Simulated) -> Path:
         manifest["hardware"]["cpu"] = manifest["versions"]["torch"] = NASTY[2]
 
     _rewrite(folder, poison)
-    return folder
+    before = _tree(around)
+    build_drawn(folder)
+    return Attacked(folder, before)
 
 
 def _rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -63,26 +68,24 @@ def _tree(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_attacks_in_text_are_shown_as_text(nasty: Path) -> None:
-    page = report.build_report(nasty).read_text(encoding="utf-8")
+def test_attacks_in_text_are_shown_as_text(attacked: Attacked) -> None:
+    made = attacked.folder / "report"
+    page = (made / "index.html").read_text(encoding="utf-8")
     assert SCRIPT not in page
     assert set(re.findall(r"<script[^>]*>", page)) <= OUR_SCRIPTS
     assert not re.search(r"<img(?! src=\"data:image/png)", page)
     assert "&lt;script&gt;" in page
     assert 'href="javascript' not in page
-    markdown = (nasty / "report" / "report.md").read_text(encoding="utf-8")
+    markdown = (made / "report.md").read_text(encoding="utf-8")
     assert "\x1b" not in markdown
     outside = re.sub(r"(?ms)^(`{3,})\n.*?\n\1$", "", re.sub(r"\\.", "", markdown))
     assert "<" not in outside, "no HTML outside of code"
-    assert set(re.findall(r"\]\(([^)]*)\)", outside)) <= {
-        str(path.relative_to(nasty / "report")) for path in (nasty / "report").rglob("*.*")
-    }
+    assert set(re.findall(r"\]\(([^)]*)\)", outside)) <= {str(path.relative_to(made)) for path in made.rglob("*.*")}
 
 
-def test_no_cell_of_a_table_is_a_formula_to_a_spreadsheet(nasty: Path) -> None:
-    report.build_report(nasty)
+def test_no_cell_of_a_table_is_a_formula_to_a_spreadsheet(attacked: Attacked) -> None:
     cells = []
-    for path in (nasty / "report" / "tables").glob("*.csv"):
+    for path in (attacked.folder / "report" / "tables").glob("*.csv"):
         with path.open(newline="", encoding="utf-8") as handle:
             cells += [cell for row in csv.reader(handle) for cell in row]
     assert any(cell.startswith("'=cmd") for cell in cells), "the attack reached a table"
@@ -90,15 +93,12 @@ def test_no_cell_of_a_table_is_a_formula_to_a_spreadsheet(nasty: Path) -> None:
     assert formulas == []
 
 
-def test_only_the_report_is_written(nasty: Path) -> None:
-    around = nasty.parent.parent
-    before = _tree(around)
-    report.build_report(nasty)
-    after = _tree(around)
-    made = set(after) - set(before)
+def test_only_the_report_is_written(attacked: Attacked) -> None:
+    after = _tree(attacked.folder.parent.parent)
+    made = set(after) - set(attacked.before)
     assert made
-    assert all(name.startswith(str(nasty / "report") + os.sep) for name in made)
-    assert {name: after[name] for name in before} == before
+    assert all(name.startswith(str(attacked.folder / "report") + os.sep) for name in made)
+    assert {name: after[name] for name in attacked.before} == attacked.before
 
 
 def test_a_knob_cannot_name_a_file_elsewhere(simulated: Simulated, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +135,6 @@ def test_a_link_out_of_the_folder_is_refused_and_not_followed(simulated: Simulat
     assert _tree(tmp_path) == before
 
 
-@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -161,7 +160,6 @@ def test_a_database_with_odd_content_gives_a_report_or_one_message(simulated: Si
     _ends_well_or_in_one_message(folder, capsys)
 
 
-@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -197,7 +195,6 @@ def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Si
     _ends_well_or_in_one_message(folder, capsys)
 
 
-@pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize("table", ["confirm.csv", "classes.csv", "confusion.csv", "separability.csv"])
 @pytest.mark.parametrize("cell", ["text", "inf", "-1", "9" * 400, "\x00", '"'], ids=lambda cell: cell[:8])
 def test_a_table_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, table, cell) -> None:
@@ -224,8 +221,8 @@ def _ends_well_or_in_one_message(folder: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
-def test_a_browser_runs_nothing_of_it(nasty: Path, tmp_path: Path) -> None:
-    page = report.build_report(nasty)
+def test_a_browser_runs_nothing_of_it(attacked: Attacked, tmp_path: Path) -> None:
+    page = attacked.folder / "report" / "index.html"
     browse = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
     run = subprocess.run([*browse, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60, check=True)
     title = re.search(r"<title>(.*?)</title>", run.stdout, re.DOTALL)

@@ -57,6 +57,7 @@ def test_a_search_that_has_just_begun_says_so(simulated: Simulated) -> None:
     assert "The study was still running when this report was made." in text
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> None:
     folder = simulated(**SMALL, status="running")
     for name in ("confirm.csv", "classes.csv", "confusion.csv", "separability.csv"):
@@ -68,6 +69,7 @@ def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> N
     assert "Few, la" in text
 
 
+@pytest.mark.usefixtures("drawn")
 def test_classes_all_in_one_group_leave_the_others_out(simulated: Simulated) -> None:
     folder = simulated(**SMALL, classes=("a", "b", "c"), counts=(9, 8, 7))
     text = _text(folder)

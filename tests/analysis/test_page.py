@@ -57,8 +57,8 @@ def test_every_trial_with_a_value_can_be_pointed_at(simulated: Simulated) -> Non
     assert all(f"mix_ratio {t.params['mix_ratio']:.4g}" in points[t.number] for t in study.complete)
 
 
-def test_only_our_scripts_may_run_and_nothing_is_fetched(simulated: Simulated) -> None:
-    page = report.build_report(simulated(**SMALL)).read_text(encoding="utf-8")
+def test_only_our_scripts_may_run_and_nothing_is_fetched(reported: Path) -> None:
+    page = (reported / "report" / "index.html").read_text(encoding="utf-8")
     assert len(page) < 8_000_000
     told = html.unescape(re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1])
     assert told == policy(with_library=True)
@@ -84,11 +84,9 @@ def test_data_of_a_chart_cannot_end_its_element() -> None:
     assert json.loads(text) == hostile
 
 
-def test_the_ladder_is_a_latex_table(simulated: Simulated) -> None:
-    folder = simulated(**SMALL)
-    report.build_report(folder)
-    rows = ladder(load_study(folder))
-    text = (folder / "report" / "tables" / "ladder.tex").read_text(encoding="utf-8")
+def test_the_ladder_is_a_latex_table(reported: Path) -> None:
+    rows = ladder(load_study(reported))
+    text = (reported / "report" / "tables" / "ladder.tex").read_text(encoding="utf-8")
     assert text == ladder_table(rows)
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(body) == 1 + len(rows)
@@ -135,6 +133,7 @@ def _browse(page: Path, profile: Path, *, width: int, dark: bool) -> tuple[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
 def test_a_browser_draws_the_page_offline_without_a_word_on_its_console(simulated: Simulated, tmp_path: Path) -> None:
     page = report.build_report(simulated(**SMALL))
