@@ -11,7 +11,7 @@ from trainables.cckd.methods import KNOBS, used_knobs
 
 #: What the trials of a test differ in; a knob that the method does not use is left out.
 VARIANTS: tuple[dict[str, Any], ...] = (
-    {"seed": 3, "lr": 0.05, "tau": 1.0, "temperature": 2.0, "estimator": "batch", "mix_op": "mixup"},
+    {"seed": 3, "lr": 0.03, "tau": 1.0, "temperature": 2.0, "estimator": "batch", "mix_op": "mixup"},
     {
         "seed": 4,
         "lr": 0.02,
