@@ -228,9 +228,11 @@ def _importance(importances: Importances) -> list[str]:
     firsts = {label: everyone.sort_values(name, ascending=False)["knob"].iloc[0] for label, name in rivals.items()}
     dissent = [f"{label} puts {knob} first" for label, knob in firsts.items() if knob != first["knob"]]
     agreed = listing(dissent) if dissent else f"{listing(list(firsts))} agree"
+    # Above chance in the forests, but what shuffling costs may still be nothing.
+    leads = "matters most" if first["permutation_low"] > 0 else "ranks first, by a margin that may be nothing"
     which = "only it is" if len(above) == 1 else f"{listing(list(above['knob']))} are"
     return [
-        f"{first['knob']} matters most: shuffling it adds an error of {cost}; {which} above chance among "
+        f"{first['knob']} {leads}: shuffling it adds an error of {cost}; {which} above chance among "
         f"{plural(len(everyone), 'knob')}. {agreed}.{unsettled(importances)}"
     ]
 

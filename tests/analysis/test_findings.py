@@ -79,6 +79,14 @@ def test_only_knobs_above_chance_are_said_to_matter(simulated: Simulated) -> Non
     assert "No knob is shown to matter: of 3 none is above chance" in " ".join(find(study, _ranked()).sentences)
 
 
+def test_a_knob_whose_shuffling_may_cost_nothing_is_not_said_to_matter_most(simulated: Simulated) -> None:
+    importances = _ranked("a")
+    importances.frame.loc[0, "permutation_low"] = -0.04
+    told = " ".join(find(load_study(simulated(**SMALL)), importances).sentences)
+    assert "a ranks first, by a margin that may be nothing: shuffling it adds" in told
+    assert "matters most" not in told
+
+
 def test_every_confirmed_report_says_what_it_is_conditional_on(simulated: Simulated) -> None:
     assert "conditional on one training subset" in _find(simulated(**SMALL)).sentences[-1]
 

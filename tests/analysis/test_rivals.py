@@ -82,8 +82,8 @@ def test_too_few_seeds_say_nothing_of_survival(simulated: Simulated) -> None:
 
 def test_untuned_rivals_are_called_so_with_the_command_that_tunes_them(simulated: Simulated) -> None:
     said = _find(simulated(recalls=UNTUNED, **SMALL)).sentences[1]
-    assert said.startswith("Whether the gain survives against tuned baselines is open: la and kd stand at")
-    assert "`python -m study.confirm DIR --tuned-baselines`" in said
+    assert said.startswith("How acckd compares with tuned baselines is open: la and kd stand at reference values")
+    assert "study.confirm with --tuned-baselines gives" in said
 
 
 def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: Simulated) -> None:
