@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 
 from search_spaces.space import SearchSpace
-from study.database import Database
+from study.database import Database, disk_fault
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SearchSettings, SettingsError
 from study.warm_start import Evidence
@@ -31,32 +31,49 @@ def make_search(
 
     Raises:
         SettingsError: the file exists.
+        Exception: of SQLite, SQLAlchemy or Optuna, where the disk is full.
     """
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
-    with replacing(database) as beside, closing(Database(beside)) as made, made.together():
-        second = settings.second
-        study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=made.storage,
-            directions=["maximize", *([second.direction] if second else [])],
-        )
-        with warnings.catch_warnings():
-            # Experimental since 3.2; it only names the axis in dashboards and plots.
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names([METRIC, *([second.column] if second else [])])
-        study.set_user_attr("space", space.to_json())
-        study.set_user_attr("settings", settings.to_json())
-        if evidence:
-            study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+    with replacing(database) as beside, _alone(beside), closing(Database(beside)) as made:
+        with made.together():
+            _fill(made, space, settings, evidence)
+        made.close(whole=True)
+
+
+def _fill(made: Database, space: SearchSpace, settings: SearchSettings, evidence: Sequence[Evidence]) -> None:
+    second = settings.second
+    study = optuna.create_study(
+        study_name=STUDY_NAME,
+        storage=made.storage,
+        directions=["maximize", *([second.direction] if second else [])],
+    )
+    with warnings.catch_warnings():
+        # Experimental since 3.2; it only names the axis in dashboards and plots.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([METRIC, *([second.column] if second else [])])
+    study.set_user_attr("space", space.to_json())
+    study.set_user_attr("settings", settings.to_json())
+    if evidence:
+        study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Remove what SQLite may leave beside a file that could not be made."""
+    try:
+        yield
+    finally:
+        for kind in ("wal", "shm", "journal"):
+            database.with_name(f"{database.name}-{kind}").unlink(missing_ok=True)
 
 
 @contextmanager
 def opening(database: Path) -> Iterator[None]:
-    """Turn what a missing or damaged file raises in the block into one error that names it.
+    """Turn what a missing or damaged file, or a full disk, raises in the block into one error that names it.
 
     Raises:
-        SettingsError: the file is missing or damaged.
+        SettingsError: the file is missing or damaged, or cannot be written.
     """
     if not database.exists():
         raise SettingsError(f"there is no search to open; {database} does not exist")
@@ -69,6 +86,8 @@ def opening(database: Path) -> Iterator[None]:
             f"{database} must be as the study wrote it; altered since then: {error}. Restore it from a copy"
         ) from error
     except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+        if fault := disk_fault(error):
+            raise SettingsError(f"{database} must be a file that can be written; {fault}") from error
         raise SettingsError(
             f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
         ) from error
