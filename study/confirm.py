@@ -1,12 +1,10 @@
 """`python -m study.confirm DIR`: confirm more of the best trials, on more seeds or more cuts, than the study did."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from study.resume import at_least_one, continue_study, report_faults
+from study.continuing import continue_study, faults_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,18 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-seeds", type=int, metavar="R", help="cuts of the long tail (default: as planned)")
     parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
     args = parser.parse_args(argv)
-    from study.cluster import LOCAL, address_fault
-
     numbers = {"confirm_top": args.top, "confirm_seeds": args.seeds, "data_seeds": args.data_seeds}
-    faults = at_least_one(top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
-    if wrong := address_fault(args.address or LOCAL):
-        faults.append(wrong)
-    if faults:
-        return report_faults(faults)
-    wanted = {**numbers, "address": args.address}
-    changes = {name: value for name, value in wanted.items() if value is not None}
-    words = sys.argv[1:] if argv is None else argv
-    return continue_study(Path(args.folder), changes, shlex.join(["python", "-m", "study.confirm", *words]))
+    faults = faults_of(args.address, top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
+    return continue_study("study.confirm", argv, args.folder, faults, {**numbers, "address": args.address})
 
 
 if __name__ == "__main__":

@@ -79,8 +79,7 @@ class Study:
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
-        finished = {str(row.number) for row in self.ledger.rows() if row.state != "RUNNING"}
-        for run in finished.intersection(self.shelf.runs()):
+        for run in set(map(str, self.ledger.finished)).intersection(self.shelf.runs()):
             self.shelf.remove(run)
 
 
