@@ -1,4 +1,4 @@
-"""How the search went: a row a trial with the best value so far, counts by state, causes of failure."""
+"""How the study went: a row a trial with the best value so far, counts by state, causes of failure."""
 
 from collections import Counter
 
@@ -41,6 +41,16 @@ def failure_causes(study: Study) -> list[tuple[str, tuple[int, ...]]]:
         if trial.state == TrialState.FAIL:
             causes.setdefault(str(trial.user_attrs.get("cause", "no cause recorded")), []).append(trial.number)
     return sorted(((cause, tuple(numbers)) for cause, numbers in causes.items()), key=lambda item: -len(item[1]))
+
+
+def failed_runs(study: Study) -> list[tuple[str, list[str]]]:
+    """Return (cause, names of runs) of the selection and the confirmation, the most frequent cause first."""
+    noted = study.manifest.get("failures")
+    causes: dict[str, list[str]] = {}
+    for failure in noted if isinstance(noted, list) else ():
+        name, _, cause = str(failure).partition(": ")
+        causes.setdefault(cause or "no cause recorded", []).append(name)
+    return sorted(causes.items(), key=lambda item: -len(item[1]))
 
 
 def pruned_at(study: Study) -> list[tuple[int, int]]:

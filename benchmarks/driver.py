@@ -9,7 +9,6 @@ stood. Expected: a trial of the last hundred at most 1.5 times one of the first,
 """
 
 import argparse
-import io
 import shutil
 import sys
 import tempfile
@@ -22,17 +21,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.goals import Goal, Row, table
+from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.command import build_parser
 from study.ledger import Ledger
-from study.manifest import first_manifest
 from study.phase import Study
-from study.preflight import check
-from study.progress import Progress
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
 from study.settings import SearchSettings
-from study.store import StudyStore
 from study.ticker import Ticker
 
 EPOCHS, RUNGS = 20, (5, 10, 15, 20)
@@ -73,7 +68,7 @@ class DriverTimes:
 
 def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> DriverTimes:
     """Run `trials` trials that train nothing, the study kept in `folder`; TPE is asked at three points on the way."""
-    study = _study(folder, trials)
+    study = idle_study(folder, "driver", SearchSettings("random", "median", trials, 0, 0, EPOCHS, RUNGS))
     searcher = LedgerSearcher(study.ledger, failures=study.failures, seed_of=lambda params, replicate: 1 + replicate)
     scheduler = LedgerScheduler(study.ledger, study.failures)
     tick = Ticker(study, n_done=lambda: study.ledger.finished_total, note=lambda n: str(study.ledger.best()))
@@ -129,15 +124,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for n, taken in times.export:
         print(f"writing the tables of {n} trials: {1000 * taken:.0f} ms")
     return 0
-
-
-def _study(folder: Path, trials: int) -> Study:
-    what = ["--space", "acckd_full", "--data", "digits_lt", "--trials", str(trials), "--epochs", str(EPOCHS)]
-    checked = check(build_parser().parse_args([*what, "--sampler", "random", "--out", str(folder), "--name", "driver"]))
-    store = StudyStore.create(folder, "driver")
-    store.write_manifest(first_manifest(checked, "benchmark"))
-    settings = SearchSettings("random", "median", trials, 0, 0, EPOCHS, RUNGS)
-    return Study(checked, store, Ledger.create(store.database, checked.space, settings), Progress(io.StringIO()))
 
 
 def _run_trial(

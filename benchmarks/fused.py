@@ -97,7 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if with_goal:
         print(table(with_goal))
     raw = setting | {"data": args.data, "times": [asdict(times) for times in found]}
-    path = write_results(RESULTS, with_goal, raw, load_before=load_before, what=f"fused-{args.data}", device=args.device)
+    path = write_results(
+        RESULTS, with_goal, raw, load_before=load_before, what=f"fused-{args.data}", device=args.device
+    )
     print(f"raw numbers: {path}")
     return 0
 

@@ -8,7 +8,6 @@ the workers included. Where a second goes is told from what the trials note them
 """
 
 import argparse
-import io
 import sys
 import tempfile
 import time
@@ -21,17 +20,11 @@ from typing import Any
 from ray.tune import Trainable
 
 from benchmarks.goals import Goal, Row, table
+from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.command import build_parser
-from study.ledger import Ledger
-from study.manifest import first_manifest
-from study.phase import Study
-from study.preflight import check
-from study.progress import Progress
 from study.pruning import LedgerScheduler
 from study.searcher import LedgerSearcher
 from study.settings import SearchSettings
-from study.store import StudyStore
 from study.ticker import Ticker
 from study.tuner import ray_session, run_trials
 
@@ -84,20 +77,15 @@ class Turnover:
 
 def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float = 1.0) -> Turnover:
     """Run `trials` trials of `seconds` on `slots` slots, the study kept in `folder`; starts and stops a private Ray."""
-    what = ["--space", "acckd_full", "--data", "digits_lt", "--trials", str(trials), "--epochs", "1"]
-    where = ["--out", str(folder), "--name", "turnover", "--max-concurrent", str(slots)]
-    checked = check(build_parser().parse_args([*what, *where, "--sampler", "random", "--pruner", "none"]))
-    store = StudyStore.create(folder, "turnover")
-    store.write_manifest(first_manifest(checked, "benchmark"))
     settings = SearchSettings("random", "none", trials, 0, 0, 1, (1,))
-    ledger = Ledger.create(store.database, checked.space, settings)
-    study = Study(checked, store, ledger, Progress(io.StringIO()))
-    with ray_session(checked.plan) as workers:
+    study = idle_study(folder, "turnover", settings, "--max-concurrent", str(slots))
+    plan, ledger = study.checked.plan, study.ledger
+    with ray_session(plan) as workers:
         assert workers.n_workers == slots, workers
         tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: "")
         began = time.time()
         run_trials(
-            checked.plan,
+            plan,
             workers,
             trainable=Sleeping,
             context=seconds,

@@ -1,13 +1,11 @@
 """`python -m study.confirm DIR`: confirm more of the best trials, on more seeds or more cuts, than the study did."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from study.command import add_tuned_baselines
-from study.resume import at_least_one, continue_study, report_faults
+from study.continuing import continue_study, faults_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,22 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_tuned_baselines(parser)
     parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
     args = parser.parse_args(argv)
-    from study.cluster import LOCAL, address_fault
     from study.faults import Faults
     from study.rivals import read_baselines
 
     faults = Faults()
-    faults.found += at_least_one(top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
-    tuned = read_baselines(args.tuned_baselines, faults)
-    if wrong := address_fault(args.address or LOCAL):
-        faults.add(wrong)
-    if faults.found:
-        return report_faults(faults.found)
-    numbers = {"confirm_top": args.top, "confirm_seeds": args.seeds, "data_seeds": args.data_seeds}
-    wanted = {**numbers, "address": args.address, "tuned_baselines": tuned or None}
-    changes = {name: value for name, value in wanted.items() if value is not None}
-    words = sys.argv[1:] if argv is None else argv
-    return continue_study(Path(args.folder), changes, shlex.join(["python", "-m", "study.confirm", *words]))
+    faults.found += faults_of(args.address, top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
+    changes = {
+        "confirm_top": args.top,
+        "confirm_seeds": args.seeds,
+        "data_seeds": args.data_seeds,
+        "tuned_baselines": read_baselines(args.tuned_baselines, faults) or None,
+        "address": args.address,
+    }
+    return continue_study("study.confirm", argv, args.folder, faults.found, changes)
 
 
 if __name__ == "__main__":

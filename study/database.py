@@ -5,6 +5,7 @@ together or not at all, with one wait for the disk (a third of a trial's bookkee
 write-ahead log waits once a transaction instead of three times; closing folds it back into the one file.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,20 @@ from pathlib import Path
 import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import StaticPool
+
+#: What the system, and what SQLite says where the disk is at fault, not the file.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+_DISK_FAULTS = ("disk is full", "readonly database", "disk I/O error", "unable to open database file")
+
+
+def disk_fault(error: BaseException | None) -> str | None:
+    """What the disk did not let us do, where that is behind `error` or what caused it; None where it is not."""
+    while error is not None:
+        of_system = isinstance(error, OSError) and error.errno in _DISK_ERRORS
+        if of_system or any(fault in str(error) for fault in _DISK_FAULTS):
+            return " ".join(str(error).split("\n")[0].split())
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class Database:
@@ -58,16 +73,27 @@ class Database:
             raise
         self.connection.release()
 
-    def close(self) -> None:
-        """Close the connection and leave one file behind; a second time does nothing."""
+    def close(self, *, whole: bool = False) -> None:
+        """Close the connection and leave one file behind; a second time does nothing.
+
+        Where that cannot be, since somebody reads it just now or the disk is full, the log stays beside it.
+
+        Args:
+            whole: raise then; for a file that is about to be moved away from its log.
+
+        Raises:
+            sqlite3.OperationalError: there are two files, and `whole` asks for one.
+        """
         if self._closed:
             return
         self._closed = True
         self.storage.remove_session()
-        with suppress(sqlite3.OperationalError):  # somebody reads it just now; the log stays beside it
-            self.connection.execute("PRAGMA journal_mode=DELETE")
-        self.storage.engine.dispose()
-        self.connection.close()
+        try:
+            with suppress(*(() if whole else (sqlite3.OperationalError,))):
+                self.connection.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            self.storage.engine.dispose()
+            self.connection.close()
 
 
 class _Connection(sqlite3.Connection):

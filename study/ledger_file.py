@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 
 from search_spaces.space import SearchSpace
-from study.database import Database
+from study.database import Database, disk_fault
 from study.schema import METRIC, STUDY_NAME
 from study.settings import SearchSettings, SettingsError
 from study.warm_start import Evidence
@@ -31,13 +31,26 @@ def make_search(
 
     Raises:
         SettingsError: the file exists.
+        Exception: of SQLite, SQLAlchemy or Optuna, where the disk is full.
     """
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
-    with replacing(database) as beside, closing(Database(beside)) as made, made.together():
-        study = add_search(made, STUDY_NAME, space, settings)
-        if evidence:
-            study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+    with replacing(database) as beside, _alone(beside), closing(Database(beside)) as made:
+        with made.together():
+            study = add_search(made, STUDY_NAME, space, settings)
+            if evidence:
+                study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+        made.close(whole=True)
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Remove what SQLite may leave beside a file that could not be made."""
+    try:
+        yield
+    finally:
+        for kind in ("wal", "shm", "journal"):
+            database.with_name(f"{database.name}-{kind}").unlink(missing_ok=True)
 
 
 def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
@@ -59,10 +72,10 @@ def add_search(database: Database, search: str, space: SearchSpace, settings: Se
 
 @contextmanager
 def opening(database: Path) -> Iterator[None]:
-    """Turn what a missing or damaged file raises in the block into one error that names it.
+    """Turn what a missing or damaged file, or a full disk, raises in the block into one error that names it.
 
     Raises:
-        SettingsError: the file is missing or damaged.
+        SettingsError: the file is missing or damaged, or cannot be written.
     """
     if not database.exists():
         raise SettingsError(f"there is no search to open; {database} does not exist")
@@ -75,6 +88,8 @@ def opening(database: Path) -> Iterator[None]:
             f"{database} must be as the study wrote it; altered since then: {error}. Restore it from a copy"
         ) from error
     except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+        if fault := disk_fault(error):
+            raise SettingsError(f"{database} must be a file that can be written; {fault}") from error
         raise SettingsError(
             f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
         ) from error

@@ -40,7 +40,12 @@ class LedgerReading:
     @property
     def finished_total(self) -> int:
         """Trials that are COMPLETE, PRUNED or FAIL."""
-        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+        return len(self.finished)
+
+    @property
+    def finished(self) -> set[int]:
+        """Numbers of the trials that are COMPLETE, PRUNED or FAIL."""
+        return {trial.number for trial in self._trials() if trial.state.is_finished()}
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials by state: complete, pruned, fail, running."""

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -54,8 +55,9 @@ class StudyLock:
             raise LockedError(
                 f"a study takes one driver at a time; {self._path.parent} is held by {_holder(self._path)}"
             ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(_myself()).encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same, and whoever is refused learns no name
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_myself()).encode(), 0)
         self._handle = handle
         return self
 

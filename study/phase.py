@@ -114,8 +114,7 @@ class Study:
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         baselines = self.ledger.baselines.items()
         for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):
-            finished = {str(row.number) for row in ledger.rows() if row.state != "RUNNING"}
-            for run in finished.intersection(shelf.runs()):
+            for run in set(map(str, ledger.finished)).intersection(shelf.runs()):
                 shelf.remove(run)
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from study.continuing import report_faults
 from study.progress import Progress
-from study.resume import report_faults
 
 
 def main(argv: Sequence[str] | None = None) -> int:

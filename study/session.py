@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from study.cluster import AUTO, LOCAL, ClusterError
 from study.command import resume_command
 from study.cuts import with_cuts
+from study.database import disk_fault
 from study.drive import drive, finish
 from study.faults import Faults, complain
 from study.guards import Guard, classes_of
@@ -32,6 +34,9 @@ from trainables.cckd.rungs import rungs
 
 log = logging.getLogger("study")
 
+#: Failed runs that are named on the terminal; the report names them all.
+_MOST_FAILURES = 3
+
 
 def begin(checked: Checked, command: str) -> int:
     """Make the study's folder and run it; return the exit code.
@@ -45,8 +50,10 @@ def begin(checked: Checked, command: str) -> int:
     except OSError as error:
         raise UsageError(f"--out must be a folder that can be written; {error}") from error
     with store.lock(), _logging_to(store.log):
-        store.write_manifest(manifest)
-        return _see_through(checked, store, _create_ledger(checked, store))
+        with _writing(store):
+            store.write_manifest(manifest)
+            ledger = _create_ledger(checked, store)
+        return _see_through(checked, store, ledger)
 
 
 def resume(folder: Path, command: str, **changes: Any) -> int:
@@ -66,11 +73,17 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
         _check_baselines(checked)
         known = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, known)
-        ledger = _open_ledger(checked, store)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
         plan = checked.plan.to_json() | {"rungs": list(rungs(checked.plan.epochs))}
         data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
-        store.update_manifest(starts=starts, plan=plan, data=data)
+        with _writing(store):
+            ledger = _open_ledger(checked, store)
+            _say_lost(manifest["counts"], ledger.counts())
+            try:
+                store.update_manifest(starts=starts, plan=plan, data=data)
+            except BaseException:
+                ledger.close()
+                raise
         return _see_through(checked, store, ledger)
 
 
@@ -78,6 +91,28 @@ def _check_baselines(checked: Checked) -> None:
     faults = Faults()
     check_baselines(checked.plan, checked.space, faults)
     faults.raise_any()
+
+
+@contextmanager
+def _writing(store: StudyStore) -> Iterator[None]:
+    """Turn what a full or read-only disk raises before the first phase into one error that names the folder.
+
+    Raises:
+        UsageError: the disk is at fault; a folder without a manifest, which nothing could continue, is gone again.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        fault = disk_fault(error)
+        if fault is None:
+            raise
+        if not store.manifest_path.exists():
+            shutil.rmtree(store.path, ignore_errors=True)
+        raise UsageError(
+            f"{store.path} must be a folder that can be written; {fault}; make room, then go on"
+        ) from error
 
 
 def _check_address(planned: str, changes: dict[str, Any]) -> None:
@@ -130,6 +165,15 @@ def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
     return Ledger.open(store.database, trials=trials)
 
 
+def _say_lost(known: dict[str, int], found: dict[str, int]) -> None:
+    """Say so where study.db has gone back to what it held earlier, which a damaged study.db-wal makes it do."""
+    before, now_there = (sum(n for state, n in counts.items() if state != "running") for counts in (known, found))
+    if now_there < before:
+        told = f"study.db holds {now_there} finished trials, and study.json knew {before}: the others are run again"
+        log.warning("%s", told)
+        print(f"NOTE     {told}")
+
+
 def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     progress = Progress()
     _say_what(progress, checked, store)
@@ -154,15 +198,27 @@ def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
     except Exception as error:
         log.error("%s", traceback.format_exc())
         _file_end(study, "failed")
-        complain([f"{type(error).__name__}: {error}"])
+        complain([f"{type(error).__name__}: {disk_fault(error) or error}"])
         print(f"details: {store.log}; continue with: {_resume_command(study)}", file=sys.stderr)
         return _last_line(store, 1)
     finally:
         ledger.close()
+    _say_failures(study)
     progress.say(f"report   {report}")
     progress.say("browse   its trials with:")
     progress.show_command(f"optuna-dashboard {shlex.quote(f'sqlite:///{store.database}')}")
     return _last_line(store, 0)
+
+
+def _say_failures(study: Study) -> None:
+    """Say which runs of the later phases failed for good; the search has said how many trials did."""
+    failed = study.store.manifest()["failures"]
+    if failed:
+        more = f"; and {len(failed) - _MOST_FAILURES} more" if len(failed) > _MOST_FAILURES else ""
+        study.progress.say(
+            f"NOTE     {len(failed)} of the later runs failed, listed under Study health in the report: "
+            f"{'; '.join(failed[:_MOST_FAILURES])}{more}"
+        )
 
 
 def _file_end(study: Study, status: str) -> None:

@@ -23,7 +23,7 @@ from analysis.health import (
 )
 from analysis.knobs import leading_knobs
 from analysis.ladder import training_noise
-from analysis.search_history import failure_causes, state_counts
+from analysis.sections.failures import failure_blocks
 from analysis.tables import Study
 from analysis.wording import MISSING, listing, percent, plural
 from analysis.writer import Writer
@@ -38,13 +38,13 @@ def health_section(study: Study, writer: Writer) -> Section:
     complete = _finite(study)
     if not complete:
         lead = "Nothing can be said of a search without a complete trial."
-        return Section("health", title, (Paragraph(lead), *_failures(study, writer)))
+        return Section("health", title, (Paragraph(lead), *failure_blocks(study, writer)))
     blocks: list[Block] = [
         *_covered(study, complete, writer),
         *_on_edges(study, complete, writer),
         *_rungs(complete, writer),
         *_converged(study, complete, writer),
-        *_failures(study, writer),
+        *failure_blocks(study, writer),
     ]
     return Section("health", title, tuple(blocks))
 
@@ -210,29 +210,6 @@ def _next(found: Outlook, noise: float) -> str:
         f"{percent(1 - found.chance, decimals=0)} of 100, if they are like the last {found.n_seen} that ended "
         f"(smoothed bootstrap; a sampler that goes on learning may do better).{within}"
     )
-
-
-def _failures(study: Study, writer: Writer) -> list[Block]:
-    counts, causes = state_counts(study), failure_causes(study)
-    if not causes:
-        return [Paragraph(f"What failed? Nothing of {plural(len(study.trials), 'trial')}.")]
-    raw = [(cause, len(numbers), " ".join(map(str, numbers))) for cause, numbers in causes]
-    return [
-        Paragraph(f"What failed? {counts['FAIL']} of {plural(len(study.trials), 'trial')}, by these causes."),
-        writer.table(
-            "failures",
-            pd.DataFrame(raw, columns=["cause", "n", "trials"]),
-            columns=("trials", "number", "cause"),
-            rows=[(str(n), _numbers(numbers), cause) for cause, n, numbers in raw],
-            caption="Failed trials by cause. They count towards the total and in no table or figure of values.",
-            wordy=True,
-        ),
-    ]
-
-
-def _numbers(listed: str) -> str:
-    numbers = listed.split()
-    return ", ".join(numbers[:8]) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
 
 
 def _epochs(epochs: list[int]) -> str:

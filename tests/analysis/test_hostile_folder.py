@@ -50,6 +50,7 @@ def attacked(simulate: Callable[..., Path], build_drawn: Callable[[Path], Path],
         manifest["name"], manifest["command"] = NASTY[0] + NASTY[6], NASTY[9]
         manifest["space"]["purpose"] = manifest["data"]["source"] = manifest["data"]["spec"] = NASTY[0] + NASTY[7]
         manifest["teacher"]["name"] = manifest["student"]["name"] = manifest["git_commit"] = NASTY[8] + NASTY[1]
+        manifest["failures"] = [f"{one}: {other}" for one, other in zip(NASTY, reversed(NASTY), strict=True)]
         manifest["hardware"]["cpu"] = manifest["versions"]["torch"] = NASTY[2]
 
     _rewrite(folder, poison)
@@ -179,6 +180,8 @@ def test_a_database_with_odd_content_gives_a_report_or_one_message(simulated: Si
         (("space", "tunable", 0, "distribution"), {"name": "FloatDistribution", "attributes": {"low": float("nan")}}),
         (("space", "tunable", 0, "distribution"), "__import__('os')"),
         (("versions",), []),
+        (("failures",), {"a": 1}),
+        (("failures",), [None, 4, ["x"], ":"]),
         (("name",), None),
     ],
     ids=lambda value: str(value)[:40],

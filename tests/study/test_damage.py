@@ -1,12 +1,14 @@
 """Every file of state, torn or with a flipped byte: read as it was written, or refused by name."""
 
 import json
+import logging
 import random
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ from analysis.tables import _trials as read_trials
 from study import schema
 from study.ledger import Ledger
 from study.lock import StudyLock
+from study.session import _logging_to
 from study.settings import SettingsError
 from study.store import StoreError, StudyStore
 from trainables.cckd.checkpoint import CheckpointError, CheckpointState, read_checkpoint, write_checkpoint
@@ -93,6 +96,29 @@ def _build_cache_on(folder: Path) -> Any:
     return cache.finish().tolist()
 
 
+def _make_cache_lock(folder: Path) -> Path:
+    lock = Path(f"{FeatureCache(folder, _KEY).folder}.lock")
+    lock.write_bytes(b"ours is empty; whatever it holds, it decides nothing")
+    return lock
+
+
+def _take_cache(folder: Path) -> bool:
+    with FeatureCache(folder, _KEY).claim() as claim:
+        return claim.try_take()
+
+
+def _make_log(folder: Path) -> Path:
+    _log_on(folder)
+    return folder / schema.LOG
+
+
+def _log_on(folder: Path) -> bool:
+    """Whether the log takes a line; what stands before it is for people, and never read."""
+    with _logging_to(folder / schema.LOG):
+        logging.getLogger("study").info("a line")
+    return (folder / schema.LOG).read_bytes().endswith(b"study INFO a line\n")
+
+
 def _make_lock(folder: Path) -> Path:
     with StudyLock(folder / ".lock"):
         pass
@@ -127,10 +153,51 @@ STATES = {
     "cache note": State(
         lambda folder: _make_cache(folder, "parts/key.json", finished=False), _build_cache_on, TeacherError, ""
     ),
+    "cache lock": State(_make_cache_lock, _take_cache, OSError, "never refused"),
     "lock": State(_make_lock, _take_lock, OSError, "never refused"),
+    "run.log": State(_make_log, _log_on, OSError, "never refused"),
 }
 #: Always read, whatever the damage.
-RECOVERED = {"cache part", "cache note", "lock"}
+RECOVERED = {"cache part", "cache note", "cache lock", "lock", "run.log"}
+
+#: Every file that we write, in a study's folder and in the teacher's cache, and the test here that damages its kind.
+COVERED = {
+    schema.MANIFEST: "test_a_damaged_manifest_is_recovered_from_the_copy_before_it",
+    schema.MANIFEST_BEFORE: "test_a_damaged_manifest_without_a_good_copy_is_refused_by_name",
+    schema.DATABASE: "test_a_flipped_byte_in_the_database_is_refused_by_name_or_changes_nothing",
+    f"{schema.DATABASE}-wal": "test_a_damaged_log_of_the_database_gives_what_it_held_before_and_that_is_told",
+    **dict.fromkeys(
+        (
+            *(schema.TRIALS, schema.EPOCHS, schema.FINALISTS_CSV, schema.CONFIRM_CSV, schema.CLASSES_CSV),
+            *(schema.CONFUSION_CSV, schema.SEPARABILITY_CSV),
+        ),
+        "test_a_damaged_table_is_written_anew",
+    ),
+    f"{schema.CHECKPOINTS}/*/*/checkpoint.json": "checkpoint.json",
+    f"{schema.CHECKPOINTS}/*/*/tensors-*.safetensors": "checkpoint tensors",
+    f"{schema.MODELS}/*.json": "model.json",
+    f"{schema.MODELS}/*.safetensors": "model weights",
+    schema.LOG: "run.log",
+    ".lock": "lock",
+    "teacher-cache/*/features.safetensors": "cache features",
+    "teacher-cache/*/meta.json": "cache meta",
+    "teacher-cache/*/parts/*.safetensors": "cache part",
+    "teacher-cache/*/parts/key.json": "cache note",
+    "teacher-cache/*.lock": "cache lock",
+}
+#: Written whole again by every report, and read by no program of ours; Ray's own tree, which nobody reads.
+NOT_READ = (f"{schema.REPORT}/*", f"{schema.RAY}/*")
+
+
+def uncovered(folder: Path) -> list[str]:
+    """The files under `folder` that no test here damages."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(file for file in files if not any(fnmatch(file, known) for known in (*COVERED, *NOT_READ)))
+
+
+def test_every_file_that_is_said_to_be_covered_is() -> None:
+    assert [test for test in COVERED.values() if test not in STATES and not callable(globals().get(test))] == []
+    assert set(COVERED.values()) >= set(STATES)
 
 
 def _damages(content: bytes, n_flips: int, seed: int = 0) -> dict[str, bytes]:
@@ -220,7 +287,7 @@ def test_a_damaged_manifest_without_a_good_copy_is_refused_by_name(tmp_path: Pat
 
 def _told(ledger: Ledger) -> Any:
     trials = [{k: v for k, v in vars(one).items() if "datetime" not in k} for one in ledger._trials()]
-    runs = ledger.selection_runs(), ledger.confirm_runs()
+    runs = ledger.selection_runs(), ledger.confirm_runs(), ledger.rerun_attempts()
     return ledger.space, ledger.settings, trials, ledger.rows(), ledger.unfinished(), ledger.best(9), *runs
 
 
@@ -238,6 +305,9 @@ def _filled(database: Path, space, settings, seed_of, epoch) -> Any:
         ledger.complete(number)
     ledger.add_selection_run(3, 2**40, ClassCounts((5, 6), (10, 10)))
     ledger.add_confirm_run("best1", 1001, 3, {"test": {"correct": [5, 6], "seen": [10, 10]}, "selected_on": "val"})
+    ledger.start_rerun("best1-trial3-seed1001")
+    ledger.start_rerun("ce-seed1001")
+    ledger.fail_rerun("ce-seed1001", "hung: no report")
     told = _told(ledger)
     ledger.close()
     return told
@@ -277,6 +347,9 @@ def test_a_flipped_byte_in_the_database_is_refused_by_name_or_changes_nothing(
         ("UPDATE study_user_attributes SET value_json = replace(value_json, '12', '13')", "the study's settings"),
         ("UPDATE selection_runs SET record = replace(record, '6', '7')", "the selection's runs"),
         ("UPDATE confirm_runs SET entry = 'best2'", "the confirmation's runs"),
+        ("UPDATE rerun_attempts SET failed = 0", "the attempts of the later phases"),
+        ("UPDATE rerun_attempts SET attempts = attempts + 1", "the attempts of the later phases"),
+        ("DELETE FROM rerun_attempts", "the attempts of the later phases"),
     ],
 )
 def test_what_was_altered_in_the_database_is_named(
@@ -305,7 +378,39 @@ def test_a_database_of_an_earlier_version_is_sealed_when_it_is_opened(
         assert _told(ledger) == expected
         ledger.close()
     with closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT count(*) FROM seals").fetchone()[0] == 6 + 3
+        assert connection.execute("SELECT count(*) FROM seals").fetchone()[0] == 6 + 4
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_damaged_log_of_the_database_gives_what_it_held_before_and_that_is_told(
+    tmp_path: Path, database, space, settings, seed_of, epoch, seed: int
+) -> None:
+    """SQLite keeps the newest writes beside study.db while a driver works; after its death they lie there still."""
+    ledger, held = Ledger.create(database, space, settings()), []
+    for number in range(5):
+        held.append(_told(ledger))
+        ledger.ask(seed_of)
+        held.append(_told(ledger))
+        ledger.record(number, [epoch(k) for k in (1, 2, 3, 4)])
+        held.append(_told(ledger))
+        ledger.complete(number)
+    held.append(_told(ledger))
+    dead = tmp_path / "dead"
+    dead.mkdir()
+    for file in (database, database.with_name(f"{database.name}-wal")):
+        shutil.copy(file, dead)
+    ledger.close()
+    content = (dead / "study.db-wal").read_bytes()
+    found = set()
+    for n, (damage, spoiled) in enumerate(_damages(content, 8, seed).items()):
+        folder = tmp_path / f"damaged-{n}"
+        shutil.copytree(dead, folder)
+        (folder / "study.db-wal").write_bytes(spoiled)
+        damaged = Ledger.open(folder / "study.db")
+        assert _told(damaged) in held, damage
+        found.add(damaged.finished_total)
+        damaged.close()
+    assert len(found) > 2, "the damage hit here and there"
 
 
 # ---- exports
@@ -317,11 +422,13 @@ def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of,
     ledger.ask(seed_of)
     ledger.record(0, [epoch(k) for k in (1, 2, 3, 4)])
     ledger.complete(0)
-    counts = {"correct": [6, 10], "seen": [10, 20]}
+    counts = {"correct": [6, 10], "seen": [10, 20], "confusion": [[0, 0, 6], [0, 1, 4], [1, 1, 10], [1, 0, 10]]}
+    distances = {"deviation": [0.1, 0.2], "intra": [1.0, 1.1], "inter": [2.0, 2.1]}
     ledger.add_selection_run(0, 5, ClassCounts((5, 6), (10, 10)))
-    ledger.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
+    record = {"test": counts, "val": None, "selected_on": "reference", "separability": distances}
+    ledger.add_confirm_run("la", 1001, None, record)
     store.export_tables(ledger, space, GROUPS)
-    names = (schema.TRIALS, schema.EPOCHS, schema.FINALISTS_CSV, schema.CONFIRM_CSV, schema.CLASSES_CSV)
+    names = [name for name, test in COVERED.items() if test == "test_a_damaged_table_is_written_anew"]
     expected = {name: (store.path / name).read_bytes() for name in names}
     for kind in _damages(b"x" * 100, 2):
         for name in names:

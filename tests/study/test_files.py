@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,22 @@ def test_a_second_driver_is_refused_before_anything_slow_is_imported(tmp_path: P
         ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "2\n"
     assert f"is held by process {os.getpid()} on " in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("study.resume",), ("study.confirm",), ("study.replay", "0")])
+def test_a_second_driver_is_refused_within_two_seconds(tmp_path: Path, command: tuple[str, ...]) -> None:
+    module, *more = command
+    taken = []
+    with StudyLock(tmp_path / ".lock"):
+        for _ in range(3):  # the machine may have other things to do
+            start = time.monotonic()
+            ended = subprocess.run(
+                [sys.executable, "-m", module, str(tmp_path), *more], cwd=ROOT, capture_output=True, check=False
+            )
+            taken.append(time.monotonic() - start)
+            assert ended.returncode == 2
+    assert min(taken) < 2.0
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_plain_words(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -60,6 +60,22 @@ def test_a_study_that_is_done_names_its_report_and_last_of_all_its_folder(checke
     assert _manifest(folder)["ended"] is not None
 
 
+def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, play, folder, capsys) -> None:
+    def act(study: Study) -> None:
+        for k in range(5):
+            study.ledger.start_rerun(f"kd-seed{k}")
+            study.ledger.fail_rerun(f"kd-seed{k}", "non-finite loss: it")
+        study.export()
+
+    play(act)
+    assert session.begin(checked, "...") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "NOTE 5 of the later runs failed, listed under Study health in the report" in said
+    assert "kd-seed0: non-finite loss: it; kd-seed1: non-finite loss: it; " in said
+    assert "kd-seed3" not in said
+    assert "and 2 more" in said
+
+
 @pytest.mark.parametrize("error", [StudyInterrupted(), KeyboardInterrupt()])
 def test_an_interrupted_study_prints_the_resume_command(checked, play, folder, capsys, error) -> None:
     play(_raising(error))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from runpy import run_path
 from shutil import copytree
 from statistics import fmean
 from typing import Any
@@ -99,6 +100,12 @@ def test_its_output_is_ours_alone_and_fits_80_columns(smoke: Study) -> None:
     assert [line for line in smoke.ended.lines if len(line) > 80 and str(smoke.path) not in line] == []
     assert str(smoke.path / "report" / "index.html") in smoke.ended.out
     assert f"optuna-dashboard sqlite:///{smoke.path / 'study.db'}" in smoke.ended.out
+
+
+def test_every_file_that_it_left_is_one_that_the_damage_tests_spoil(smoke: Study) -> None:
+    uncovered = run_path(str(Path(__file__).with_name("test_damage.py")))["uncovered"]
+    assert uncovered(smoke.path) == []
+    assert uncovered(smoke.path.parent / "data") == []
 
 
 def test_the_folder_holds_what_the_contract_names(smoke: Study) -> None:
