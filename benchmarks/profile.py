@@ -2,9 +2,9 @@
 
     python -m benchmarks.profile
 
-Takes the steps of an ACCKD epoch apart, one thread, processor time, whole and dissected epochs taking turns. The bound of
-benchmarks/epoch.py counts the student's passes and its part of the optimiser. Alignment and imitation are the method's
-own compute. What remains of the whole epoch is the host: Python between the steps, learning rate, records.
+Takes the steps of an ACCKD epoch apart, one thread, processor time, whole and dissected epochs taking turns. The bound
+of benchmarks/epoch.py counts the student's passes and its part of the optimiser. Alignment and imitation are the
+method's own compute. What remains of the whole epoch is the host: Python between the steps, learning rate, records.
 """
 
 import argparse

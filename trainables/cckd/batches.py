@@ -189,13 +189,14 @@ class Batches:
             logits = gather(self._logits, block.rows, self._data.n_views) if self._logits is not None else None
             return Targets(self._labels[block.samples], logits), None
         plain, *pairs = self._labels[block.samples].split(self._sizes, dim=1)
-        labels = mix_rows(*(F.one_hot(labels, self._data.n_classes).float() for labels in pairs), block.share)
+        first, second = (F.one_hot(labels, self._data.n_classes).float() for labels in pairs)
+        labels = mix_rows(first, second, block.share)
         if self._logits is None:
             return Targets(plain), Targets(labels)
-        plain_logits, *pair_logits = gather(self._logits, block.rows, self._data.n_views).split(self._sizes, dim=1)
+        logits, first, second = gather(self._logits, block.rows, self._data.n_views).split(self._sizes, dim=1)
         return (
-            Targets(plain, plain_logits if self._objective.needs_logits else None),
-            Targets(labels, mix_rows(*pair_logits, block.share) if self._objective.needs_mixed_logits else None),
+            Targets(plain, logits if self._objective.needs_logits else None),
+            Targets(labels, mix_rows(first, second, block.share) if self._objective.needs_mixed_logits else None),
         )
 
     def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:

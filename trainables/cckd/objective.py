@@ -80,7 +80,7 @@ class Objective:
             term: weight for term, weight in wanted.items() if weight > 0 and (mixes or not term.endswith("_mix"))
         }
         # Computed together; in the order of a layout's parts.
-        self._joint = [term for term in ("sup", "sup_mix", "cckd", "cckd_mix") if term in self.weights]
+        self._joint: list[str] = [term for term in ("sup", "sup_mix", "cckd", "cckd_mix") if term in self.weights]
         self._joint_weights = torch.tensor([self.weights[term] for term in self._joint], device=log_prior_train.device)
         self._temperature = config.temperature
         self._estimator = config.estimator
@@ -118,7 +118,7 @@ class Objective:
             logits = [_required(plain.logits)] if "cckd" in self.weights else []
             logits += [_required(_required(mixed).logits)] if "cckd_mix" in self.weights else []
             log_teacher = log_distributions(
-                _by_class(logits) + layout.teacher_correction,
+                _by_class(logits) + _required(layout.teacher_correction),
                 layout.distilled.sizes,
                 self._temperature,
                 self._estimator,
@@ -168,13 +168,14 @@ class Objective:
             terms["kd"] = losses.kd(logits[: len(plain.labels)].float(), _required(plain.logits), self._temperature)
             total = total + self.weights["kd"] * terms["kd"]
         if "imitation" in self.weights:
-            terms["imitation"] = self._imitation(_required(aligned), plain, mixed, aims, layout)
+            terms["imitation"] = self._imitation(aligned, plain, mixed, aims, layout)
             total = total + self.weights["imitation"] * terms["imitation"]
         return {term: terms[term] for term in self.weights} | {"total": total}
 
     def _imitation(
-        self, aligned: Tensor | Unaligned, plain: Targets, mixed: Targets | None, aims: Aims, layout: Layout
+        self, aligned: Tensor | Unaligned | None, plain: Targets, mixed: Targets | None, aims: Aims, layout: Layout
     ) -> Tensor:
+        assert aligned is not None, "imitation was given no features of the student"
         if isinstance(aligned, Unaligned):
             shares = layout.shares
             return alignment.imitation(aligned, _required(aims.features), _required(aims.lengths), shares)

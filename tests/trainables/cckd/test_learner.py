@@ -1,6 +1,7 @@
 """A learner's steps are those of the plain losses, of autograd and of torch's own SGD."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def wide_data(trial_data: TrialData) -> TrialData:
+    """The synthetic world with more features of the teacher than of the student, as it is in earnest."""
+    features = np.random.default_rng(0).normal(size=(*trial_data.views.shape[:2], 96)).astype(np.float16)
+    return replace(trial_data, teacher_features=features)
 
 
 def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
@@ -75,7 +83,13 @@ class _PlainLearner:
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        logits, features = self.student(batch.images)
+        total = self.total(*self.student(batch.images), batch)
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return total.detach()
+
+    def total(self, logits: Tensor, features: Tensor, batch: StepBatch) -> Tensor:
         n_plain, config = len(batch.plain.labels), self.config
         total = self._terms(logits[:n_plain], features[:n_plain], batch.plain, self.train, 1.0, config.cckd_weight)
         if config.kd_weight:
@@ -84,10 +98,7 @@ class _PlainLearner:
         if batch.mixed is not None:
             rest = logits[n_plain:], features[n_plain:], batch.mixed, self.uniform
             total = total + self._terms(*rest, config.mix_weight, config.mix_weight * config.cckd_mix_weight)
-        self.optimizer.zero_grad()
-        total.backward()
-        self.optimizer.step()
-        return total.detach()
+        return total
 
     def _terms(
         self, logits: Tensor, features: Tensor, targets: Targets, log_set: Tensor, sup_weight: float, cckd_weight: float
@@ -126,17 +137,17 @@ class _PlainLearner:
     ids=["la", "kd", "cckd", "prior", "imitation", "unaligned"],
 )
 def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
-    trial_data: TrialData, changes: dict[str, Any]
+    wide_data: TrialData, changes: dict[str, Any]
 ) -> None:
     config = TrialConfig.build({"batch_size": 10, "lr": 0.05, "seed": 3} | changes)
-    learner, batches = _learner(config, trial_data)
-    plain = _PlainLearner(config, trial_data)
+    learner, batches = _learner(config, wide_data)
+    plain = _PlainLearner(config, wide_data)
     learner.student.train()
     plain.student.train()
     step = 0
     while step < 20:
         for batch in batches.epoch(1 + step // batches.n_steps):
-            rate = 0.02 + 0.002 * (step % 5)
+            rate = 0.002 + 0.0002 * (step % 5)  # small: ReLUs amplify any rounding, also that of the plain losses
             found, expected = learner.step(batch, rate)[-1], plain.step(batch, rate)
             torch.testing.assert_close(found, expected, rtol=2e-4, atol=1e-5, msg=f"step {step}")
             step += 1
@@ -146,12 +157,22 @@ def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_the_objective_of_a_step_takes_few_operations(trial_data: TrialData) -> None:
-    # Their number is what a step on small images costs: the plain losses and formed features took about 300.
-    learner, batches = _learner(TrialConfig.build({"method": "acckd", "batch_size": 40}), trial_data)
+def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:
+    # Their number is what a step on small images costs.
+    config = TrialConfig.build({"method": "acckd", "batch_size": 40})
+    learner, batches = _learner(config, wide_data)
+    plain = _PlainLearner(config, wide_data)
     batch = next(batches.epoch(1))
     logits, features = (tensor.detach().requires_grad_() for tensor in learner.student(batch.images))
+
+    def fast_total() -> Tensor:
+        return learner._objective(logits, learner._aligned(features), batch.plain, batch.mixed, batch.aims)["total"]
+
+    fast, slow = (_operations(total) for total in (fast_total, lambda: plain.total(logits, features, batch)))
+    assert 0 < fast < slow / 2
+
+
+def _operations(total: Callable[[], Tensor]) -> int:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        aligned = learner._aligned(features)
-        learner._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)["total"].backward()
-    assert 0 < sum(event.count for event in profile.key_averages() if event.key.startswith("aten::")) < 200
+        total().backward()
+    return sum(event.count for event in profile.key_averages() if event.key.startswith("aten::"))
