@@ -72,8 +72,8 @@ def told_rivals(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...
         names = listing([item.baseline for item in family])
         verb = "stand" if len(family) > 1 else "stands"
         return [
-            f"How {study.space.method} compares with tuned baselines is open: {names} {verb} at reference values while it "
-            "was searched; study.confirm with --tuned-baselines gives them its budget."
+            f"How {study.space.method} compares with tuned baselines is open: {names} {verb} at reference values while "
+            "it was searched; study.confirm with --tuned-baselines gives them its budget."
         ]
     untuned = untuned_gains(table, family)
     beside = listing([f"{points(gain.mean)} over {name} ({span(gain)})" for name, gain in untuned.items()])

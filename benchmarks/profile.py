@@ -83,7 +83,7 @@ def dissect(trainer: Trainer) -> dict[str, float]:
 
     The trainer does not count it: its next epoch has the same choices.
     """
-    learner, batches, objective = trainer._learner, trainer._batches, trainer._objective
+    learner, batches, objective = trainer.learner, trainer.batches, trainer.objective
     epoch, n_plain = trainer.epoch + 1, trainer.config.batch_size
     shares = torch.cat([torch.full((n,), 1.0 / n) for n in (n_plain, objective.n_mixed)])
     clock = _Clock()
