@@ -200,8 +200,13 @@ def add_tuned_baselines(parser: argparse._ActionsContainer) -> None:
         const="la,kd",
         metavar="LIST",
         help="tune rivals too, at the budget of the search, and hold the best against them: ce, la, kd, cckd, "
-        "acckd_no_fi (without a list: la,kd)",
+        "acckd_no_fi; la,kd without a list (default: none)",
     )
+
+
+def baseline_names(text: str | None) -> tuple[str, ...]:
+    """The names that `--tuned-baselines` was given, each once; none where it is absent."""
+    return () if text is None else tuple(dict.fromkeys(text.split(",")))
 
 
 def command_line(argv: Sequence[str] | None) -> str:

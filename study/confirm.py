@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from study.command import add_tuned_baselines
+from study.command import add_tuned_baselines, baseline_names
 from study.continuing import continue_study, faults_of
 
 
@@ -23,19 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_tuned_baselines(parser)
     parser.add_argument("--address", metavar="A", help="Ray cluster (default: as planned)")
     args = parser.parse_args(argv)
-    from study.faults import Faults
-    from study.rivals import read_baselines
-
-    faults = Faults()
-    faults.found += faults_of(args.address, top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
+    faults = faults_of(args.address, top=args.top, seeds=args.seeds, data_seeds=args.data_seeds)
     changes = {
         "confirm_top": args.top,
         "confirm_seeds": args.seeds,
         "data_seeds": args.data_seeds,
-        "tuned_baselines": read_baselines(args.tuned_baselines, faults) or None,
+        "tuned_baselines": baseline_names(args.tuned_baselines) or None,
         "address": args.address,
     }
-    return continue_study("study.confirm", argv, args.folder, faults.found, changes)
+    return continue_study("study.confirm", argv, args.folder, faults, changes)
 
 
 if __name__ == "__main__":

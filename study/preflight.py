@@ -11,6 +11,7 @@ import numpy as np
 
 from search_spaces import SearchSpace
 from study.cluster import address_fault
+from study.command import baseline_names
 from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
 from study.flags import check_device, read_gpus, read_numbers, read_overrides
@@ -19,7 +20,7 @@ from study.objectives import N_CONFIRMED, SECONDS, read_objectives
 from study.own_space import corner_points, read_space, shared_settings
 from study.places import absolute, read_storage, study_folder
 from study.plan import PRUNERS, SAMPLERS, StudyPlan
-from study.rivals import check_baselines, read_baselines
+from study.rivals import check_baselines
 from study.samplers import grid_size
 from study.warm_start import LEARNERS, WarmStart, read_warm_start
 from study.watched_load import watched_load
@@ -123,7 +124,6 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     if second == SECONDS and args.warm_start:
         faults.add("--warm-start does not go with --objectives all,seconds: seconds there are not seconds here")
     guards = read_guards(args.guards, faults)
-    tuned = read_baselines(args.tuned_baselines, faults)
     if guards and args.sampler == "grid":
         faults.add("--guard compares with the reference point, which --sampler grid does not try; choose another")
     if args.warm_start and args.sampler not in LEARNERS:
@@ -144,7 +144,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher_file is not None, "a missing part is a fault"
 
     plan = _plan(args, numbers, space, spec, teacher, overrides, second)
-    plan = replace(plan, guards=guards, tuned_baselines=tuned)
+    plan = replace(plan, guards=guards, tuned_baselines=baseline_names(args.tuned_baselines))
     _check_settings(plan, space, faults)
     check_baselines(plan, space, faults)
     faults.raise_any()

@@ -16,17 +16,6 @@ from trainables.cckd.config import TrialConfig, training_settings
 _SPACES = {space.name: space for space in SPACES}
 
 
-def read_baselines(text: str | None, faults: Faults) -> tuple[str, ...]:
-    """Read the list of `--tuned-baselines`; empty where the flag is absent."""
-    names = tuple(dict.fromkeys(text.split(","))) if text is not None else ()
-    unknown = [name for name in names if name not in _SPACES]
-    if unknown:
-        faults.add(
-            f"--tuned-baselines takes a list of {', '.join(_SPACES)}, or nothing; got {', '.join(map(repr, unknown))}"
-        )
-    return () if unknown else names
-
-
 def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpace:
     """Return what is searched for a baseline: its own knobs, and the training settings that `space` searches always.
 
@@ -44,7 +33,7 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
         faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
     for name in plan.tuned_baselines:
         if name not in _SPACES:
-            faults.add(f"a tuned baseline must be one of {', '.join(_SPACES)}; got {name!r}")
+            faults.add(f"--tuned-baselines takes a list of {', '.join(_SPACES)}, or nothing; got {name!r}")
         elif name == space.method:
             faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
         elif all(knob.name in plan.training for knob in _SPACES[name].tunable):

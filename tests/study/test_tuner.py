@@ -65,7 +65,7 @@ def test_a_cluster_that_fits_no_trial_is_said_with_all_numbers(plan) -> None:
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:
     turns = []
-    callback = _step_callback(turns.append)
+    callback = _step_callback(turns.append, lambda: None)
     callback.on_step_end(1, ["trial"])
     callback.on_step_end(2, [])
     assert turns == [["trial"], []]
