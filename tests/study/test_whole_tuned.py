@@ -83,7 +83,6 @@ def test_a_driver_killed_in_a_baselines_search_leaves_what_came_before(
     assert len(epochs) >= EPOCHS
     ledger = Ledger.open(folder / "study.db")  # every seal holds
     assert ledger.baselines["la"].counts()["complete"] == N_TRIALS
-    assert ledger.baselines["kd"].finished_total < N_TRIALS
     ledger.close()
     assert _read(folder, "SELECT * FROM confirm_runs ORDER BY rowid") == before
 
