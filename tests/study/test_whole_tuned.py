@@ -49,8 +49,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tuned(finished: Path) -> tuple[Path, list[Any], list[Any]]:
-    """The folder with both baselines tuned; its confirmed runs before, and kd's epochs when the driver was killed."""
+def killed(finished: Path) -> tuple[Path, list[Any], list[Any]]:
+    """The folder once its driver was killed in kd's search; its confirmed runs before, and kd's epochs then."""
     before = _read(finished, "SELECT * FROM confirm_runs ORDER BY rowid")
     command = Command("study.confirm", str(finished), "--tuned-baselines")
     limit = time.monotonic() + 240
@@ -59,11 +59,32 @@ def tuned(finished: Path) -> tuple[Path, list[Any], list[Any]]:
         assert time.monotonic() < limit, "kd's search never began"
         time.sleep(0.02)
     command.kill()
-    epochs = _read(finished, "SELECT * FROM epoch_records_kd ORDER BY number, epoch")
-    ended = Command("study.resume", str(finished)).end()
+    return finished, before, _read(finished, "SELECT * FROM epoch_records_kd ORDER BY number, epoch")
+
+
+@pytest.fixture(scope="module")
+def tuned(killed: tuple[Path, list[Any], list[Any]]) -> tuple[Path, list[Any], list[Any]]:
+    """The same with both baselines tuned."""
+    ended = Command("study.resume", str(killed[0])).end()
     assert (ended.code, ended.err) == (0, "")
     assert f"tune kd  {N_TRIALS} complete, 0 pruned, 0 failed" in ended.out
-    return finished, before, epochs
+    return killed
+
+
+# Each test that makes one more of the fixtures has a time limit of its own.
+def test_a_finished_study_has_no_baselines_search(finished: Path) -> None:
+    assert _read(finished, "SELECT study_name FROM studies") == [("search",)]
+
+
+def test_a_driver_killed_in_a_baselines_search_leaves_what_came_before(
+    killed: tuple[Path, list[Any], list[Any]],
+) -> None:
+    folder, before, epochs = killed
+    assert len(epochs) >= EPOCHS
+    ledger = Ledger.open(folder / "study.db")  # every seal holds
+    assert ledger.baselines["la"].counts()["complete"] == N_TRIALS
+    ledger.close()
+    assert _read(folder, "SELECT * FROM confirm_runs ORDER BY rowid") == before
 
 
 def test_nothing_is_lost_or_repeated(tuned: tuple[Path, list[Any], list[Any]]) -> None:

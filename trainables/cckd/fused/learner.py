@@ -5,13 +5,15 @@ product. BatchNorm's running statistics are stacked like the weights; unstacked 
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.optim.sgd import sgd
+from torch.overrides import TorchFunctionMode
 
 from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
@@ -130,7 +132,7 @@ def forward(student: StudentNet, tensors: dict[str, Tensor], images: Sequence[Te
         logits, features = functional_call(student, of_one, (its_pixels,))
         return logits, features
 
-    with _quiet_about_loops():
+    with _quiet_about_loops(), _NewActivations():
         logits, features = torch.vmap(one, in_dims=(0, 1))(state, pixels)
     return logits, features
 
@@ -155,6 +157,20 @@ def _stacked_targets(targets: Sequence[Targets]) -> Targets:
 def _gradient(tensor: Tensor) -> Tensor:
     assert tensor.grad is not None
     return tensor.grad
+
+
+class _NewActivations(TorchFunctionMode):
+    """Activations that would overwrite what they are given make a new tensor instead.
+
+    What vmap gives a layer is a view, and the gradient of a view that was written to is copied into another memory
+    format first: ReLU's backward pass then took ten times as long.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **(kwargs | {"inplace": False} if "inplace" in kwargs else kwargs))
 
 
 @contextmanager

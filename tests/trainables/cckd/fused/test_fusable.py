@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.cckd.bundle import TrialData
@@ -21,6 +22,12 @@ from trainables.cckd.trainer import Trainer
 class _Doubting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
+
+
+class _Overwriting(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        F.relu(x, inplace=True)
+        return x
 
 
 def _student(**kwargs: Any) -> StudentNet:
@@ -71,6 +78,14 @@ def test_a_layer_that_decides_by_its_values_is_named() -> None:
     student.net.blocks.append(_Doubting())
     (fault,) = layer_faults(student, (1, 8, 8))
     assert fault.startswith("layer blocks.3 (_Doubting) cannot work on several trials at once: ")
+
+
+def test_a_student_whose_logits_would_be_others_is_refused() -> None:
+    # Activations never overwrite what they are given in fused training.
+    student = _student()
+    student.net.bn1 = nn.Sequential(student.net.bn1, _Overwriting(), nn.Conv2d(16, 16, 1))
+    (fault,) = layer_faults(student, (1, 8, 8))
+    assert fault == "student 'resnet8_cifar' gives other logits when several trials share its layers"
 
 
 def test_all_that_trials_must_share_is_told_at_once(
