@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 study: install
 	$(BIN)/python -m study.run --space acckd_full $(ARGS)
 
+# The fast tests share the cores; the slow ones start studies that use them all.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 	$(BIN)/python -m pytest -m slow
 
 lint: install
