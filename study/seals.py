@@ -66,8 +66,9 @@ _CONFIRMATION_ROWS = "SELECT entry, seed, data_seed, trial, record FROM confirm_
 
 
 def searches(storage: BaseStorage) -> list[str]:
-    """Return the names of the searches that a study.db holds, the studied method's first; others are not ours."""
-    return sorted(name for study in storage.get_all_studies() if _SEARCH.fullmatch(name := study.study_name))
+    """Return the names of the searches that a study.db holds, in the order they were made; others are not ours."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    return [study.study_name for study in studies if _SEARCH.fullmatch(study.study_name)]
 
 
 def table(kind: str, search: str) -> str:

@@ -417,6 +417,8 @@ def test_tuned_baselines_are_confirmed_on_the_seeds_of_all_others_and_told_in_th
     _tuning(searched, "la", "kd")
     tune_baselines(searched, None, WORKERS)
     confirm(searched, None, WORKERS)
+    searched.ledger.close()
+    searched.ledger = Ledger.open(searched.store.database)
     searched.export()
     runs = searched.ledger.confirm_runs()
     assert len(runs) == N_RUNS + 2 * N_SEEDS + 1
