@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.document import Report
+from analysis.drawing import drawing
 from analysis.findings import find
 from analysis.front import read_front
 from analysis.importance import importances
@@ -26,7 +27,7 @@ from analysis.sections.teacher import teacher_section
 from analysis.statistics import spread
 from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
 from analysis.wording import mean_sd, printable
-from analysis.writer import Writer
+from analysis.writer import Draw, Writer
 from study.schema import REPORT
 
 _PAGE = "index.html"
@@ -77,15 +78,16 @@ def _write_latex(study: Study, folder: Path) -> None:
 
 def _composed(study: Study, folder: Path) -> Report:
     try:
-        return _compose(study, folder)
+        with drawing() as draw:
+            return _compose(study, folder, draw)
     except ODD_CONTENT as error:
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise StudyFolderError(f"{study.folder} is not as a study writes it; reporting gave {told}") from error
 
 
-def _compose(study: Study, folder: Path) -> Report:
+def _compose(study: Study, folder: Path, draw: Draw) -> Report:
     data = study.manifest["data"]
-    writer = Writer(folder, stamp="Selected on test." if data.get("selected_on") == "test" else "")
+    writer = Writer(folder, "Selected on test." if data.get("selected_on") == "test" else "", draw)
     ranked = importances(study)
     found = find(study, ranked)
     front = read_front(study)

@@ -1,7 +1,7 @@
 """Files beside the page: every figure with its numbers as CSV, every table with its raw values."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,33 @@ _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
 
 
+#: Writes a figure to every path, each of its suffix's format.
+Draw = Callable[[Figure, Sequence[Path]], object]
+
+
+def write_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure to every path, each of its suffix's format."""
+    for path in paths:
+        save(figure, path)
+
+
 @dataclass(frozen=True)
 class Writer:
-    """Writes figures (PNG and SVG) and tables/*.csv under `folder`; `stamp` is added to every result's caption."""
+    """Writes figures (PNG and SVG) and tables/*.csv under `folder`.
+
+    Attributes:
+        folder: of the report.
+        stamp: added to every result's caption.
+        draw: how figures are written; it may put that off.
+    """
 
     folder: Path
     stamp: str = ""
+    draw: Draw = write_figure
 
     def picture(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, caption: str) -> Picture:
         """Save a figure and its numbers under one name."""
-        for kind in ("png", "svg"):
-            save(figure, self._path("figures", f"{name}.{kind}"))
+        self.draw(figure, [self._path("figures", f"{name}.{kind}") for kind in ("png", "svg")])
         return Picture(f"figures/{name}.png", alt, self._stamped(caption), self._csv(name, numbers))
 
     def interactive(

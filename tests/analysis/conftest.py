@@ -70,6 +70,7 @@ def _hasten(patch: pytest.MonkeyPatch) -> None:
     """Reports as they are, but with few half-samples and figures composed but not drawn, which takes longest."""
     patch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
     patch.setattr("analysis.writer.save", lambda figure, path: path.write_bytes(b""))
+    patch.setattr("analysis.drawing.spare_cores", lambda: 0)
 
 
 def _draw(patch: pytest.MonkeyPatch) -> None:
