@@ -61,6 +61,8 @@ class Command:
             [sys.executable, "-m", module, *argv],
             cwd=ROOT, env=os.environ | {_MARK: self._mark}, start_new_session=True, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A shell starts what stands before an & deaf to Ctrl-C, and whatever that starts in turn.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         atexit.register(self._leave_nothing)
 

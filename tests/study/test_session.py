@@ -86,6 +86,19 @@ def test_an_interrupted_study_prints_the_resume_command(checked, play, folder, c
     assert _manifest(folder)["status"] == "interrupted"
 
 
+def test_ctrl_c_while_the_report_is_built_is_an_interruption_that_resuming_mends(
+    checked, play, folder, capsys, monkeypatch
+) -> None:
+    play(lambda study: None)
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.report.build_report", lambda path: _raise(KeyboardInterrupt()))
+        assert session.begin(checked, "...") == 130
+    assert _manifest(folder)["status"] == "interrupted"
+    assert f"  python -m study.resume {folder}" in capsys.readouterr().out.splitlines()
+    assert resume.main([str(folder)]) == 0
+    assert _manifest(folder)["status"] == "done"
+
+
 def test_a_failed_study_says_why(checked, play, folder, capsys) -> None:
     play(_raising(StudyFailed("no trial completed; causes: loss became nan")))
     assert session.begin(checked, "...") == 1
@@ -120,7 +133,7 @@ def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys,
     assert "Traceback" not in printed.err
 
 
-def _raise(error: Exception) -> None:
+def _raise(error: BaseException) -> None:
     raise error
 
 
