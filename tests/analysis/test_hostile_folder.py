@@ -183,6 +183,8 @@ def test_a_database_with_odd_content_gives_a_report_or_one_message(simulated: Si
         (("failures",), {"a": 1}),
         (("failures",), [None, 4, ["x"], ":"]),
         (("name",), None),
+        (("tuned_baselines",), "text"),
+        (("tuned_baselines",), {"kd": None}),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -198,10 +200,11 @@ def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Si
     _ends_well_or_in_one_message(folder, capsys)
 
 
-@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv", "confusion.csv", "separability.csv"])
+@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv", "confusion.csv", "separability.csv", "baselines.csv"])
 @pytest.mark.parametrize("cell", ["text", "inf", "-1", "9" * 400, "\x00", '"'], ids=lambda cell: cell[:8])
 def test_a_table_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, table, cell) -> None:
-    folder = simulated(**SMALL)
+    tuned = {"kd_tuned": (0.84, 0.63)} if table == "baselines.csv" else {}
+    folder = simulated(recalls={"la": (0.86, 0.50), "kd": (0.93, 0.30), "best1": (0.83, 0.64)} | tuned, **SMALL)
     lines = (folder / table).read_text().splitlines()
     lines[1:] = [",".join([cell] * (lines[0].count(",") + 1)) for _ in lines[1:]]
     (folder / table).write_text("\n".join(lines))

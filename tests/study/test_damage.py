@@ -19,6 +19,7 @@ import torch
 
 from analysis.tables import StudyFolderError
 from analysis.tables import _trials as read_trials
+from search_spaces import get_space
 from study import schema
 from study.ledger import Ledger
 from study.lock import StudyLock
@@ -169,7 +170,7 @@ COVERED = {
     **dict.fromkeys(
         (
             *(schema.TRIALS, schema.EPOCHS, schema.FINALISTS_CSV, schema.CONFIRM_CSV, schema.CLASSES_CSV),
-            *(schema.CONFUSION_CSV, schema.SEPARABILITY_CSV),
+            *(schema.CONFUSION_CSV, schema.SEPARABILITY_CSV, schema.BASELINES_CSV),
         ),
         "test_a_damaged_table_is_written_anew",
     ),
@@ -427,6 +428,7 @@ def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of,
     ledger.add_selection_run(0, 5, ClassCounts((5, 6), (10, 10)))
     record = {"test": counts, "val": None, "selected_on": "reference", "separability": distances}
     ledger.add_confirm_run("la", 1001, None, record)
+    ledger.tune("kd", get_space("kd")).ask(seed_of)
     store.export_tables(ledger, space, GROUPS)
     names = [name for name, test in COVERED.items() if test == "test_a_damaged_table_is_written_anew"]
     expected = {name: (store.path / name).read_bytes() for name in names}
