@@ -129,7 +129,7 @@ def test_report_comparison_and_exports_know_the_tuned_entries(tuned: tuple[Path,
         assert (ended.code, ended.err) == (0, "")
     tidy = pd.read_parquet(folder / "export" / "study.parquet")
     assert {"la_tuned", "kd_tuned"} <= set(tidy["entry"].dropna())
-    assert len(tidy[(tidy["table"] == "baselines") & (tidy["variable"] == "seed")]) == 2 * N_TRIALS
+    assert len(tidy[(tidy["table"] == "baselines") & (tidy["variable"] == "state")]) == 2 * N_TRIALS
     other = folder.with_name("other")
     copytree(folder, other, ignore=ignore_patterns("ray", "report"))
     page = build_comparison([folder, other], folder.with_name("side"))
