@@ -324,16 +324,7 @@ def test_the_manifest_counts_the_passes_of_every_cut_and_describes_its_teacher(r
 
 @pytest.mark.parametrize("whole_cuts", [0, 1, 2])
 def test_an_interrupted_confirmation_goes_on_cut_by_cut(recutting: Study, ray: _Ray, whole_cuts: int) -> None:
-    left = whole_cuts * N_RUNS + 3
-
-    def stops(config: dict[str, Any]) -> dict[str, Any]:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return _good(config)
-
-    ray.outcome = stops
+    ray.outcome = _then_ctrl_c(whole_cuts * N_RUNS + 3)
     with pytest.raises(KeyboardInterrupt):
         confirm(recutting, OWN, WORKERS)
     before = recutting.ledger.confirm_runs()
@@ -442,16 +433,7 @@ def test_tuned_baselines_are_confirmed_on_the_seeds_of_all_others_and_told_in_th
 def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, ray: _Ray, stop_after: int) -> None:
     """Within la's search, before it, or within its selection; the study is opened again each time."""
     _tuning(searched, "la")
-    left = stop_after
-
-    def stops(config: dict[str, Any]) -> dict[str, Any]:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise KeyboardInterrupt
-        return _good(config)
-
-    ray.outcome = stops
+    ray.outcome = _then_ctrl_c(stop_after)
     with pytest.raises(KeyboardInterrupt):
         tune_baselines(searched, None, WORKERS)
     known = [(row.params, row.seed) for row in searched.ledger.baselines["la"].rows()]
@@ -511,6 +493,20 @@ def test_checkpoints_of_a_baselines_trials_lie_apart_and_are_swept(searched: Stu
         shelf.workplace(number, "1").mkdir(parents=True)
     searched.export()
     assert shelf.runs() == [str(N_TRIALS)]
+
+
+def _then_ctrl_c(n_good: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """An outcome: so many runs end well, and then Ctrl-C is pressed."""
+    left = n_good
+
+    def outcome(config: dict[str, Any]) -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return _good(config)
+
+    return outcome
 
 
 def _lucky(trial: int) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -1,10 +1,11 @@
 """A small synthetic world: three classes of 8x8 images with a bright band, and a teacher that knows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from trainables.cckd.bundle import TeacherState, TrialData
@@ -108,3 +109,12 @@ def file_data(make_trial_data: Callable[..., TrialData], image_files: ImageFiles
         pixel_std=np.full(3, 0.2),
         size=16,
     )
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of torch's for the test, and as many as before behind it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,10 +1,9 @@
 """Configurations that differ in all that fused trials may differ in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import KNOBS, used_knobs
@@ -33,11 +32,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    """In all tests of this folder."""
 
 
 @pytest.fixture(scope="session")
