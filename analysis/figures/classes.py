@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from analysis.figures.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend
+from analysis.figures.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
 
 #: Classes up to which each has its own place and name; beyond, the axis is the training count itself.
 MOST_NAMED = 30
@@ -29,7 +29,7 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
             style = _LOOK | {"color": colour, "marker": marker, "capsize": 2.5}
             axes.errorbar(places, mean, yerr=bars, label=f"{entry} − {baseline}", **style)
         axes.set_ylabel(f"gain in test recall over {baseline} (points)")
-        axes.yaxis.set_major_formatter(FuncFormatter(_signed))
+        axes.yaxis.set_major_formatter(signed_ticks())
         place_legend(axes, columns=3)
     return figure
 
@@ -48,10 +48,6 @@ def draw_recalls(recalls: pd.DataFrame) -> Figure:
         axes.set_ylim(-3, 112)  # room for the groups' names above recalls of 100
         place_legend(axes, columns=4)
     return figure
-
-
-def _signed(value: float, _: int | None) -> str:
-    return f"{value:+g}".replace("-", "−") if value else "0"
 
 
 def _size(table: pd.DataFrame) -> tuple[float, float]:
@@ -89,8 +85,8 @@ def _name_classes(axes: Axes, classes: pd.DataFrame) -> None:
 
 def _count_axis(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("training images of the class (log scale)")
     for edge in (20, 100):  # where Few ends and Many begins
         axes.axvline(edge, color=GREY, lw=0.8, ls=":")

@@ -4,9 +4,8 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from analysis.figures.style import BLACK, BLUE, PALE, VERMILION, canvas, place_legend
+from analysis.figures.style import BLACK, BLUE, PALE, VERMILION, canvas, place_legend, signed_ticks
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
 _MARKS = ((VERMILION, "o"), (BLUE, "s"))
@@ -31,9 +30,7 @@ def draw_cuts(means: pd.DataFrame) -> Figure:
         axes.set_xlabel("cut of the long tail")
         axes.set_xlim(-0.6, last + 0.6)
         axes.set_ylabel("gain in test balanced accuracy (points)")
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
-        )
+        axes.yaxis.set_major_formatter(signed_ticks())
         axes.grid(axis="y")
         place_legend(axes, columns=2)
     return figure

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 # Okabe & Ito's palette, told apart under every common colour blindness.
@@ -71,6 +72,15 @@ def class_label(name: str, class_id: int) -> str:
 def place_legend(axes: Axes, *, columns: int, **options: Any) -> None:
     """Put the legend above the axes, where it cannot cover a point."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, borderaxespad=0, **options)
+
+
+def signed_ticks() -> FuncFormatter:
+    """Return how the ticks of an axis of gains read: +2, 0, −2."""
+    return FuncFormatter(_signed)
+
+
+def _signed(value: float, _: int | None) -> str:
+    return f"{value:+g}".replace("-", "−") if value else "0"
 
 
 @cache

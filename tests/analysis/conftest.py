@@ -1,6 +1,7 @@
 """Simulated study folders: a real Optuna database, and tables by study/schema.py, with effects set by the test."""
 
 import json
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import optuna
 import pandas as pd
 import pytest
 import sqlalchemy
+from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from analysis import report
@@ -69,16 +71,32 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def _hasten(patch: pytest.MonkeyPatch) -> None:
     """Reports as they are, but with few half-samples and figures composed but not drawn, which takes longest."""
     patch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
-    patch.setattr("analysis.writer.save", lambda figure, path: path.write_bytes(b""))
+    patch.setattr("analysis.writer.save", _save_empty)
     patch.setattr("analysis.drawing.spare_cores", lambda: 0)
 
 
 def _draw(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(style, "_DPI", 40)
-    patch.setattr(
-        "analysis.writer.save",
-        lambda figure, path: path.write_text("<svg/>") if path.suffix == ".svg" else style.save(figure, path),
-    )
+    patch.setattr("analysis.writer.save", _save_coarse)
+
+
+def _save_empty(figure: Figure, path: Path) -> None:
+    if path.suffix == ".png":
+        _sent(figure)
+    path.write_bytes(b"")
+
+
+def _save_coarse(figure: Figure, path: Path) -> None:
+    if path.suffix == ".png":
+        style.save(_sent(figure), path)
+    else:
+        path.write_text("<svg/>")
+
+
+def _sent(figure: Figure) -> Figure:
+    """Return a figure as another process gets it, which is how reports have theirs drawn."""
+    arrived: Figure = pickle.loads(pickle.dumps(figure))
+    return arrived
 
 
 @dataclass(frozen=True)
