@@ -17,10 +17,10 @@ $(STAMP): pyproject.toml constraints.txt
 study: install
 	$(BIN)/python -m study.run --space acckd_full $(ARGS)
 
-# The fast tests share the cores; the slow ones start studies that use them all.
+# Slow tests start studies, most of whose time is waiting: two files at a time.
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -80,7 +80,7 @@ class Measured:
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate, print the table, write the JSON; return 1 where a bound is not kept."""
     # Its imports take seconds (torch), which the simulations and their tests do not need.
-    from benchmarks.run import RESULTS, write_results
+    from benchmarks.record import RESULTS, write_results
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.calibration", description=(__doc__ or "").split("\n")[0]

@@ -88,10 +88,7 @@ class Command:
         """
         self._process.kill()
         self._process.communicate()
-        limit = time.monotonic() + patience_s
-        while self.others(but=_AGENTS) and time.monotonic() < limit:
-            time.sleep(0.1)
-        orphans = self.others(but=_AGENTS)
+        orphans = self.left_behind(patience_s, but=_AGENTS)
         for pid in self.others():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -106,6 +103,13 @@ class Command:
         """Wait for the command to end."""
         out, err = self._process.communicate(timeout=timeout_s)
         return Ended(self._process.returncode, out, err)
+
+    def left_behind(self, patience_s: float = 15.0, *, but: tuple[bytes, ...] = ()) -> list[int]:
+        """Its other live processes that `patience_s` do not see ending; `but` as for `others`."""
+        limit = time.monotonic() + patience_s
+        while (found := self.others(but=but)) and time.monotonic() < limit:
+            time.sleep(0.1)
+        return found
 
     def others(self, *, but: tuple[bytes, ...] = ()) -> list[int]:
         """Live processes of this command beside itself, by the mark in their environment, never by name.

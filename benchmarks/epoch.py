@@ -12,22 +12,23 @@ benchmarks/profile.py: its products take the operations of a ninth of the studen
 """
 
 import argparse
+import os
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
-import torch.nn.functional as F
 
+from benchmarks.bare import COMPILED, SETTINGS, bare_epoch
 from benchmarks.goals import Goal, Row, table
+from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.students import build_student
 from trainables.cckd.trainer import Trainer
 
-STUDENT = "resnet8_cifar"
 BATCH = 64
 
 #: Longer than any benchmark, so that no measured epoch is a rung, which evaluates.
@@ -52,7 +53,9 @@ class EpochTimes:
         return Ratio.of([taken * share for taken in self.seconds[above]], self.seconds[below])
 
 
-def measure(shape: Shape, *, turns: int, batch_size: int = BATCH, compiled: bool = False) -> EpochTimes:
+def measure(
+    shape: Shape, *, turns: int, batch_size: int = BATCH, compiled: bool = False, device: str = "cpu"
+) -> EpochTimes:
     """Let an epoch of ACCKD, one without a teacher and the bare settings take turns.
 
     Args:
@@ -60,24 +63,29 @@ def measure(shape: Shape, *, turns: int, batch_size: int = BATCH, compiled: bool
         turns: measured epochs of each.
         batch_size: B; ACCKD takes as many mixed samples beside, the others 2 B plain ones.
         compiled: try `torch.compile` too, which first compiles for about a minute.
+        device: 'cpu', on one thread, or 'cuda'.
     """
     torch.set_num_threads(1)
     data = random_trial_data(shape)
-    acckd = trainer_of(data, "acckd", batch_size)
-    student_only = trainer_of(data, "la", 2 * batch_size)
-    steps = len(data.train_labels) // batch_size
+    steps, of_one_step = len(data.train_labels) // batch_size, 2 * batch_size
     contenders: dict[str, Callable[[], object]] = {
-        "acckd": acckd.run_epoch,
-        "student only": student_only.run_epoch,
-        "bare channels_last": bare_epoch(data, 2 * batch_size, steps, torch.channels_last),
-        "bare contiguous": bare_epoch(data, 2 * batch_size, steps, torch.contiguous_format),
+        "acckd": trainer_of(data, shape.student, "acckd", batch_size, device).run_epoch,
+        "student only": trainer_of(data, shape.student, "la", of_one_step, device).run_epoch,
     }
-    if compiled:
-        contenders["bare compiled"] = bare_epoch(data, 2 * batch_size, steps, torch.channels_last, compiled=True)
-    of_one_step = 2 * batch_size
+    if device == "cuda":
+        launched = trainer_of(data, shape.student, "acckd", batch_size, device)
+        assert launched.learner.recorded is not None
+        launched.learner.recorded.records = False
+        contenders["acckd, kernel by kernel"] = launched.run_epoch
+    settings = SETTINGS[device] | (COMPILED[device] if compiled else {})
+    contenders |= {
+        name: bare_epoch(shape, of_one_step, steps, setting, device=device) for name, setting in settings.items()
+    }
     samples = dict.fromkeys(contenders, steps * of_one_step)
     samples["student only"] = len(data.train_labels) // of_one_step * of_one_step
-    return EpochTimes(take_turns(contenders, turns), samples)
+    # Every epoch ends by waiting for the device.
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    return EpochTimes(take_turns(contenders, turns, clock=clock), samples)
 
 
 def rows(name: str, times: EpochTimes) -> list[Row]:
@@ -93,47 +101,33 @@ def rows(name: str, times: EpochTimes) -> list[Row]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; return the exit code."""
+    """Measure, print, write the JSON; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.epoch", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", choices=tuple(SHAPES), default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--n-max", type=int, metavar="N", help="images of the largest class (default: the set's)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=15, metavar="N", help="epochs of each (default: %(default)s)")
     parser.add_argument("--compile", action="store_true", help="try torch.compile for the bound too")
     args = parser.parse_args(argv)
-    times = measure(SHAPES[args.data], turns=args.turns, compiled=args.compile)
-    print(table(rows(args.data, times)))
-    for name in times.seconds:
-        print(f"{name}: {times.ratio(name, times.bound)} times the bound a sample")
+    shape = SHAPES[args.data] if args.n_max is None else replace(SHAPES[args.data], n_max=args.n_max)
+    load_before = os.getloadavg()[0]
+    times = measure(shape, turns=args.turns, compiled=args.compile, device=args.device)
+    found = rows(args.data, times)
+    print(table(found))
+    for name, taken in times.seconds.items():
+        ratio = times.ratio(name, times.bound)
+        print(f"{name}: {1e3 * sorted(taken)[len(taken) // 2]:.1f} ms an epoch, {ratio} times the bound a sample")
+    raw = {"shape": asdict(shape), "batch_size": BATCH, "times": asdict(times)}
+    what = f"epoch-{args.data}"
+    path = write_results(RESULTS, found, raw, load_before=load_before, what=what, device=args.device)
+    print(f"raw numbers: {path}")
     return 0
 
 
-def trainer_of(data: TrialData, method: str, batch_size: int) -> Trainer:
-    """Return a trainer of the default student whose next epochs are no rungs."""
-    settings = {"method": method, "student": STUDENT, "epochs": _EPOCHS, "batch_size": batch_size}
-    return Trainer(TrialConfig.build(settings), data)
-
-
-def bare_epoch(
-    data: TrialData, n_samples: int, steps: int, memory_format: torch.memory_format, *, compiled: bool = False
-) -> Callable[[], None]:
-    """Return an epoch of forward, backward and step on one resident batch of `n_samples`, and of nothing else."""
-    channels, size, _ = data.image_shape
-    student = build_student(STUDENT, data.n_classes, channels, size).to(memory_format=memory_format)
-    optimizer = torch.optim.SGD(
-        student.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
-    )
-    forward = torch.compile(student) if compiled else student
-    images = torch.randn(n_samples, channels, size, size).contiguous(memory_format=memory_format)
-    labels = torch.randint(data.n_classes, (n_samples,))
-
-    def epoch() -> None:
-        for _ in range(steps):
-            logits, _ = forward(images)
-            loss = F.cross_entropy(logits, labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    return epoch
+def trainer_of(data: TrialData, student: str, method: str, batch_size: int, device: str = "cpu") -> Trainer:
+    """Return a trainer whose next epochs are no rungs."""
+    settings = {"method": method, "student": student, "epochs": _EPOCHS, "batch_size": batch_size}
+    return Trainer(TrialConfig.build(settings), data, device=device)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from benchmarks.goals import Goal, Row, table
-from benchmarks.run import RESULTS, write_results
+from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, take_turns
 from trainables.cckd.bundle import TrialData
@@ -50,13 +50,11 @@ class FusedTimes:
         return Ratio.of(self.seconds["one by one"], self.seconds["fused"])
 
 
-def measure(
-    shape: Shape, k: int, *, turns: int, device: str, student: str = "resnet8_cifar", batch_size: int = 64
-) -> FusedTimes:
+def measure(shape: Shape, k: int, *, turns: int, device: str, batch_size: int = 64) -> FusedTimes:
     """Let epochs of `k` trials take turns, fused and one by one, on random data of `shape`."""
     torch.set_num_threads(1)
     data = random_trial_data(shape)
-    solo, together = (_trainers(data, k, student=student, batch_size=batch_size, device=device) for _ in range(2))
+    solo, together = (_trainers(data, k, student=shape.student, batch_size=batch_size, device=device) for _ in range(2))
     fused = FusedTrainer(together)
     contenders: dict[str, Callable[[], object]] = {
         "fused": fused.run_epoch,
@@ -83,11 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--k", type=int, nargs="+", default=[1, 2, 4, 8], metavar="K", help="default: 1 2 4 8")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     parser.add_argument("--data", choices=tuple(SHAPES), default="fashion_mnist_lt", help="default: %(default)s")
-    parser.add_argument("--student", default="resnet8_cifar", help="default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=7, metavar="N", help="epochs of each (default: %(default)s)")
     args = parser.parse_args(argv)
-    setting = {"device": args.device, "student": args.student, "batch_size": args.batch_size}
+    setting = {"device": args.device, "batch_size": args.batch_size}
     load_before = os.getloadavg()[0]
     found = [measure(SHAPES[args.data], k, turns=args.turns, **setting) for k in args.k]
     for times in found:

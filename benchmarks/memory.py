@@ -120,11 +120,11 @@ def _train_bare(data: str, sender: Connection) -> None:
     import torch
 
     import trainables.trial  # noqa: F401  what a worker imports
-    from benchmarks.epoch import BATCH, bare_epoch
-    from benchmarks.shapes import random_trial_data
+    from benchmarks.bare import bare_epoch
+    from benchmarks.epoch import BATCH
 
     torch.set_num_threads(1)
-    bare_epoch(random_trial_data(SHAPES[data]), 2 * BATCH, 10, torch.channels_last)()
+    bare_epoch(SHAPES[data], 2 * BATCH, 10)()
     sender.send(_bytes(os.getpid(), "Private_Clean:", "Private_Dirty:"))
 
 

@@ -25,10 +25,11 @@ from statistics import mean, median
 
 import torch
 
+from benchmarks.bare import bare_epoch
 from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
-from benchmarks.epoch import BATCH, STUDENT, bare_epoch
+from benchmarks.epoch import BATCH
 from benchmarks.goals import Goal, Row, table
-from benchmarks.shapes import SHAPES, random_trial_data
+from benchmarks.shapes import SHAPES
 from benchmarks.timing import Ratio
 from benchmarks.watched_study import WatchedStudy
 from trainables.cckd.streamed import EVAL_BATCH
@@ -170,11 +171,12 @@ def _prices(data: str, workers: int) -> Prices:
 
 def _price(data: str, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
-    shape = random_trial_data(SHAPES[data])
-    channels, size, _ = shape.image_shape
-    train = bare_epoch(shape, 2 * BATCH, 1, torch.channels_last)
-    student = build_student(STUDENT, shape.n_classes, channels, size).to(memory_format=torch.channels_last).eval()
-    images = torch.randn(EVAL_BATCH, channels, size, size).contiguous(memory_format=torch.channels_last)
+    shape = SHAPES[data]
+    train = bare_epoch(shape, 2 * BATCH, 1)
+    student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size)
+    student = student.to(memory_format=torch.channels_last).eval()
+    images = torch.randn(EVAL_BATCH, shape.n_channels, shape.size, shape.size)
+    images = images.contiguous(memory_format=torch.channels_last)
 
     def forward() -> None:
         with torch.inference_mode():

@@ -16,7 +16,7 @@ from time import process_time
 
 import torch
 
-from benchmarks.epoch import BATCH, STUDENT, trainer_of
+from benchmarks.epoch import BATCH, trainer_of
 from benchmarks.shapes import SHAPES, Shape, random_trial_data
 from trainables.cckd import alignment
 from trainables.cckd.alignment import Unaligned
@@ -59,7 +59,7 @@ def measure(shape: Shape, *, turns: int, batch_size: int = BATCH) -> Profile:
     """Train and take apart `turns` epochs each."""
     torch.set_num_threads(1)
     data = random_trial_data(shape)
-    trainer = trainer_of(data, "acckd", batch_size)
+    trainer = trainer_of(data, shape.student, "acckd", batch_size)
     steps = len(data.train_labels) // batch_size
     for _ in range(2):
         trainer.run_epoch()
@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--turns", type=int, default=15, metavar="N", help="epochs of each (default: %(default)s)")
     args = parser.parse_args(argv)
     for name in SHAPES if args.data is None else [args.data]:
-        print(f"{name}, acckd, {STUDENT}, {BATCH} plain and {BATCH} mixed images a step:\n")
+        print(f"{name}, acckd, {SHAPES[name].student}, {BATCH} plain and {BATCH} mixed images a step:\n")
         print(measure(SHAPES[name], turns=args.turns).table(), end="\n\n", flush=True)
     return 0
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.run import RESULTS, write_results
+from benchmarks.record import RESULTS, write_results
 from search_spaces.acckd import ACCKD_FULL
 from tests.analysis.conftest import Simulation, write_study
 

@@ -7,10 +7,7 @@ Prints every goal with its measured ratio and keeps the raw seconds in benchmark
 """
 
 import argparse
-import datetime
-import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,13 +17,11 @@ from typing import Any
 
 from benchmarks import driver, epoch, memory, occupancy, start, study_wall, turnover
 from benchmarks.goals import Row, table
+from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import SHAPES
-from study.hardware import git_commit, hardware, versions
 
 #: Of the default studies.
 _EPOCHS = {"fashion_mnist_lt": 20, "digits_lt": 40}
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,42 +80,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(rows))
     print(f"raw numbers: {write_results(RESULTS, rows, raw, load_before=load_before)}")
     return 0
-
-
-def write_results(
-    folder: Path, rows: Sequence[Row], raw: dict[str, Any], *, load_before: float, what: str = "", device: str = "cpu"
-) -> Path:
-    """Write one JSON: the machine, its load before the run, versions, commit, goals, raw numbers; return its path.
-
-    Args:
-        folder: made where absent.
-        rows: goals and what was measured.
-        raw: anything JSON takes.
-        load_before: the machine's, before the run.
-        what: begins the file's name.
-        device: 'cpu' or 'cuda', where it was measured; a GPU is then part of the machine.
-    """
-    machine = hardware(device)
-    today = datetime.datetime.now().date().isoformat()
-    document = {
-        "date": today,
-        "hardware": machine,
-        "load_before": load_before,
-        "versions": versions(),
-        "commit": git_commit(),
-        "goals": [asdict(row) | {"verdict": row.verdict} for row in rows],
-        "raw": raw,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "-".join(part for part in (what, hardware_name(machine), f"{today}.json") if part)
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    return path
-
-
-def hardware_name(machine: dict[str, Any]) -> str:
-    """A file name's worth of the machine: processor, cores, and the GPU where there is one."""
-    parts = [machine["cpu"], f"{machine['cores']}-cores", machine["gpu"] or ""]
-    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,20 @@ import numpy as np
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.longtail import class_counts
 
-N_CLASSES, N_VIEWS, N_FEATURES = 10, 8, 1280
+N_VIEWS, N_FEATURES = 8, 1280
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Class counts and pixels of a set.
+    """Class counts and pixels of a set, and the student that is trained on such.
 
     Attributes:
         n_max, ir: training images of the largest class, and how many times the smallest class's that is.
-        size: side of the images, pixels; one channel.
+        size: side of the images, pixels.
         padding: pixels a view may be shifted by.
         val_per_class: images of D_val a class.
+        n_classes, n_channels: of the images.
+        student: of the benchmarks on this shape.
     """
 
     n_max: int
@@ -26,42 +28,51 @@ class Shape:
     size: int
     padding: int
     val_per_class: int
+    n_classes: int = 10
+    n_channels: int = 1
+    student: str = "resnet8_cifar"
 
 
 SHAPES = {
     "fashion_mnist_lt": Shape(n_max=200, ir=50, size=28, padding=2, val_per_class=100),
     "digits_lt": Shape(n_max=90, ir=20, size=8, padding=1, val_per_class=40),
+    "cifar100_lt": Shape(
+        n_max=500, ir=100, size=32, padding=4, val_per_class=10, n_classes=100, n_channels=3, student="resnet32_cifar"
+    ),
 }
 
 
 def random_trial_data(shape: Shape, seed: int = 0) -> TrialData:
     """Return data of `shape` with the embedded teacher's number of features."""
     rng = np.random.default_rng(seed)
-    labels = rng.permutation(np.repeat(np.arange(N_CLASSES), class_counts(shape.n_max, N_CLASSES, shape.ir)))
-    val_labels = np.repeat(np.arange(N_CLASSES), shape.val_per_class)
-    n_train, image = len(labels), (1, shape.size, shape.size)
+    classes, per_class = np.arange(shape.n_classes), class_counts(shape.n_max, shape.n_classes, shape.ir)
+    labels = rng.permutation(np.repeat(classes, per_class))
+    val_labels = np.repeat(classes, shape.val_per_class)
+    n_train, image = len(labels), (shape.n_channels, shape.size, shape.size)
     views = np.zeros((n_train, N_VIEWS, 5), np.int16)
     views[..., :2] = rng.integers(-shape.padding, shape.padding + 1, (n_train, N_VIEWS, 2))
     views[..., 2:4] = shape.size
     views[..., 4] = rng.integers(0, 2, (n_train, N_VIEWS))
+    # Drawn for some images and repeated: the draws would take longer than the benchmarks.
+    features = rng.normal(size=(min(n_train, 500), N_VIEWS, N_FEATURES)).astype(np.float16)
     return TrialData(
         name="random",
-        class_names=tuple(f"class {number}" for number in range(N_CLASSES)),
+        class_names=tuple(f"class {number}" for number in classes),
         train_images=rng.integers(0, 256, (n_train, *image), np.uint8),
         train_labels=labels.astype(np.int64),
         val_images=rng.integers(0, 256, (len(val_labels), *image), np.uint8),
         val_labels=val_labels.astype(np.int64),
         views=views,
-        teacher_logits=rng.normal(size=(n_train, N_VIEWS, N_CLASSES)).astype(np.float16),
-        teacher_features=rng.normal(size=(n_train, N_VIEWS, N_FEATURES)).astype(np.float16),
-        teacher_log_prior=np.full(N_CLASSES, -np.log(N_CLASSES)),
-        pixel_mean=np.full(1, 0.5),
-        pixel_std=np.full(1, 0.3),
+        teacher_logits=rng.normal(size=(n_train, N_VIEWS, shape.n_classes)).astype(np.float16),
+        teacher_features=np.resize(features, (n_train, N_VIEWS, N_FEATURES)),
+        teacher_log_prior=np.full(shape.n_classes, -np.log(shape.n_classes)),
+        pixel_mean=np.full(shape.n_channels, 0.5),
+        pixel_std=np.full(shape.n_channels, 0.3),
         teacher=TeacherState(
             name="none",
             size=shape.size,
-            weight=np.zeros((N_CLASSES, N_FEATURES), np.float32),
-            bias=np.zeros(N_CLASSES, np.float32),
+            weight=np.zeros((shape.n_classes, N_FEATURES), np.float32),
+            bias=np.zeros(shape.n_classes, np.float32),
             feature_mean=np.zeros(N_FEATURES, np.float32),
             feature_std=np.ones(N_FEATURES, np.float32),
         ),

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.commands import Command
 from benchmarks.kills import Kills, kill_driver, kill_workers
-from benchmarks.run import RESULTS, write_results
+from benchmarks.record import RESULTS, write_results
 from benchmarks.watched_study import WatchedStudy
 
 #: Kills of each kind, trials of the study they fall into, and minutes of the last part.

@@ -33,7 +33,7 @@ from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
 
 from benchmarks.goals import Goal, Row, table
 from benchmarks.memory import proportional_bytes
-from benchmarks.run import RESULTS, write_results
+from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio, Seconds, take_turns
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.config import TrialConfig

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from analysis.statistics import PairedInterval, paired_interval, spread
-from benchmarks.run import RESULTS, write_results
+from benchmarks.record import RESULTS, write_results
 from study.prepare import VIEW_SEED
 from trainables.cckd.assemble import assemble, assemble_test, teacher_counts
 from trainables.cckd.bundle import Images, TestData, TrialData

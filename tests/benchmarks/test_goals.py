@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.goals import Goal, Row, table
-from benchmarks.run import hardware_name, write_results
+from benchmarks.record import hardware_name, write_results
 from benchmarks.timing import Ratio
 
 

@@ -1,24 +1,21 @@
 """A whole study on two cuts of the long tail, really run: interrupted in the second, resumed, and opened when old."""
 
-import csv
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.commands import Command
 from study import schema
+from tests.study.whole import SMOKE, csv_rows, query, starter, wait
 from trainables.cckd.sealed import unsealed
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = ("best1", "ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 N_CUTS, N_SEEDS, N_VIEWS = 2, 2, 2
 N_RUNS = N_CUTS * (len(ENTRIES) * N_SEEDS + 1)
@@ -26,59 +23,32 @@ N_RUNS = N_CUTS * (len(ENTRIES) * N_SEEDS + 1)
 BROKEN_AT = N_RUNS // N_CUTS + 2
 
 
-def _start(module: str, *argv: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *argv],
-        cwd=ROOT, start_new_session=True, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def _ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def _runs(folder: Path) -> list[tuple[str, int | None, str]]:
-    try:
-        with closing(sqlite3.connect(f"{(folder / 'study.db').as_uri()}?mode=ro", uri=True, timeout=10)) as reader:
-            return reader.execute("SELECT entry, seed, record FROM confirm_runs ORDER BY rowid").fetchall()
-    except sqlite3.OperationalError:  # not made yet
-        return []
-
-
-def _rows(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / name).open(newline="") as handle:
-        return list(csv.DictReader(handle))
+def _runs(folder: Path) -> list[Sequence[Any]]:
+    return query(folder, "SELECT entry, seed, record FROM confirm_runs ORDER BY rowid")
 
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A study folder, and the runs that were filed when Ctrl-C came in the second cut."""
     out = tmp_path_factory.mktemp("out")
-    what = ("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", str(N_VIEWS))
     budget = ("--trials", "2", "--epochs", "3", "--finalists", "0", "--confirm-seeds", str(N_SEEDS))
-    places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "cuts")
-    process = _start("study.run", *what, *budget, *places, "--data-seeds", str(N_CUTS), "--max-concurrent", "1")
-    limit = time.monotonic() + 400
-    while len(_runs(out / "cuts")) < BROKEN_AT:
-        assert process.poll() is None, _ended(process)
-        assert time.monotonic() < limit, "the study never came to its second cut"
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    code, _, err = _ended(process)
-    assert (code, err) == (130, "")
-    return out / "cuts", len(_runs(out / "cuts"))
+    cuts = ("--data-seeds", str(N_CUTS), "--max-concurrent", "1")
+    folder, command = starter(out)("cuts", *SMOKE, *budget, *cuts)
+    wait(command, lambda: len(_runs(folder)) >= BROKEN_AT)
+    command.interrupt()
+    ended = command.end()
+    assert (ended.code, ended.err) == (130, "")
+    return folder, len(_runs(folder))
 
 
 @pytest.fixture(scope="module")
 def whole(interrupted: tuple[Path, int]) -> Path:
     folder, _ = interrupted
     before = _runs(folder)
-    code, out, err = _ended(_start("study.resume", str(folder)))
-    assert (code, err) == (0, "")
+    ended = Command("study.resume", str(folder)).end()
+    assert (ended.code, ended.err) == (0, "")
     assert _runs(folder)[: len(before)] == before
-    assert "cut      2 of 2: other training images" in out
+    assert "cut      2 of 2: other training images" in ended.out
     return folder
 
 
@@ -87,7 +57,7 @@ def test_ctrl_c_in_a_further_cut_leaves_runs_to_do(interrupted: tuple[Path, int]
 
 
 def test_every_cut_has_every_entry_on_the_same_seeds_and_a_teacher(whole: Path) -> None:
-    rows = _rows(whole, "confirm.csv")
+    rows = csv_rows(whole, "confirm.csv")
     assert list(rows[0]) == list(schema.CONFIRM)
     seeds = {"0": ["1001", "1002"], "1": ["10000000001001", "10000000001002"]}
     wanted = [(cut, entry, seed) for cut in seeds for entry in ENTRIES for seed in seeds[cut]]
@@ -96,7 +66,7 @@ def test_every_cut_has_every_entry_on_the_same_seeds_and_a_teacher(whole: Path) 
 
 
 def test_classes_csv_has_the_same_training_counts_for_every_cut(whole: Path) -> None:
-    rows, counts = _rows(whole, "classes.csv"), json.loads((whole / "study.json").read_text())["data"]["n_train"]
+    rows, counts = csv_rows(whole, "classes.csv"), json.loads((whole / "study.json").read_text())["data"]["n_train"]
     assert list(rows[0]) == list(schema.CLASSES)
     assert len(rows) == 10 * N_RUNS
     for cut in "01":
@@ -114,7 +84,7 @@ def test_the_teacher_saw_the_views_of_every_cut_and_the_rest_once(whole: Path) -
 
 def test_the_exported_model_is_of_the_studys_own_cut(whole: Path) -> None:
     written = json.loads((whole / "models" / "best1.json").read_text())
-    (own,) = [row for row in _rows(whole, "confirm.csv") if (row["entry"], row["seed"]) == ("best1", "1001")]
+    (own,) = [row for row in csv_rows(whole, "confirm.csv") if (row["entry"], row["seed"]) == ("best1", "1001")]
     recalls = [right / seen for right, seen in zip(written["test"]["correct"], written["test"]["seen"], strict=True)]
     assert own["data_seed"] == "0"
     assert float(own["test_balanced_accuracy"]) == pytest.approx(sum(recalls) / 10)
@@ -133,8 +103,8 @@ def test_a_study_from_before_there_were_cuts_is_resumed_and_keeps_its_runs(whole
         old.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
         old.execute("CREATE UNIQUE INDEX one_confirm_run ON confirm_runs (entry, ifnull(seed, -1))")
     before = _runs(whole)
-    code, _, err = _ended(_start("study.resume", str(whole)))
-    assert (code, err) == (0, "")
+    ended = Command("study.resume", str(whole)).end()
+    assert (ended.code, ended.err) == (0, "")
     assert _runs(whole) == before
-    assert {row["data_seed"] for row in _rows(whole, "confirm.csv")} == {"0"}
+    assert {row["data_seed"] for row in csv_rows(whole, "confirm.csv")} == {"0"}
     assert "interval over" not in (whole / "report" / "report.md").read_text()

@@ -1,15 +1,7 @@
-"""A whole study, really run: its folder holds what the contract says, and every kind of death is survived."""
+"""A whole study, really run: its folder holds what the contract says, also after Ctrl-C in every phase."""
 
-import csv
 import json
-import os
-import random
 import re
-import signal
-import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from runpy import run_path
@@ -20,10 +12,9 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from benchmarks.commands import Command, Ended
-from benchmarks.kills import kill_driver, kill_workers
-from benchmarks.watched_study import WatchedStudy
+from benchmarks.commands import Command
 from study import schema
+from tests.study.whole import SMOKE, Start, Study, interrupted, starter, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
@@ -32,58 +23,16 @@ N_TRIALS, N_SEEDS = 5, 2
 #: The reference point and the Sobol trials, which do not hang on the trials before them.
 N_SETTLED = 3
 
-#: The teacher at its smallest; what it knows does not matter here.
-TEACHER = ("--teacher-size", "32", "--teacher-views", "2")
-SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", *TEACHER)
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
-#: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
-ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1", "--confirm-seeds", "0")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study folder, and how the command that made it ended."""
-
-    path: Path
-    ended: Ended
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        return json.loads((self.path / "study.json").read_text())
-
-    def csv(self, name: str) -> list[dict[str, str]]:
-        with (self.path / name).open(newline="") as handle:
-            return list(csv.DictReader(handle))
-
-    def trials(self) -> list[Any]:
-        import optuna
-
-        study = optuna.load_study(study_name="search", storage=f"sqlite:///{self.path / 'study.db'}")
-        return study.get_trials()
-
-    def states(self) -> list[str]:
-        return [trial.state.name for trial in self.trials()]
-
-    def results(self) -> list[tuple[Any, ...]]:
-        """Trial by trial: knobs, state, and every epoch's losses and counts; all but the seconds."""
-        rows = [(trial.params, trial.state.name, trial.intermediate_values) for trial in self.trials()]
-        return [(*row, _epochs(self.path, number)) for number, row in enumerate(rows)]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`run(name, *argv)` starts a study; all share one data root, so that the teacher is paid for once."""
-    base = tmp_path_factory.mktemp("studies")
-
-    def start(name: str, *argv: str) -> tuple[Path, Command]:
-        folders = ("--data-root", str(base / "data"), "--out", str(base), "--name", name)
-        return base / name, Command("study.run", *folders, *argv)
-
-    return start
+def run(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    return starter(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")
-def smoke(run: Any) -> Study:
+def smoke(run: Start) -> Study:
     """The study most tests read; two trials at a time, on a machine with one core too."""
     path, command = run("smoke", *SMOKE, *BUDGET, "--cpus-per-trial", "0.5", "--max-concurrent", "2")
     return Study(path, command.end())
@@ -281,79 +230,30 @@ def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study
 
 
 def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> None:
-    before = (smoke.path / "study.json").read_bytes(), _rows(smoke.path, "study_user_attributes")
+    before = (smoke.path / "study.json").read_bytes(), table_rows(smoke.path, "study_user_attributes")
     ended = Command("study.resume", str(smoke.path), "--trials", str(N_TRIALS - 1)).end()
     assert ended.code == 2
     assert f"must not be below the {N_TRIALS} trials already run; got {N_TRIALS - 1}" in ended.err
-    assert ((smoke.path / "study.json").read_bytes(), _rows(smoke.path, "study_user_attributes")) == before
-
-
-@pytest.fixture(scope="module")
-def undisturbed(run: Any) -> Study:
-    """One worker, nothing happens."""
-    path, command = run("undisturbed", *ALONE)
-    study = Study(path, command.end())
-    assert (study.ended.code, study.ended.err) == (0, "")
-    return study
-
-
-def test_the_same_study_at_one_worker_gives_the_same_results(run: Any, undisturbed: Study) -> None:
-    path, command = run("again", *ALONE)
-    again = Study(path, command.end())
-    assert again.ended.code == 0
-    assert again.results() == undisturbed.results()
-
-
-def test_ctrl_c_lets_trials_checkpoint_and_the_resume_command_completes_the_study(run: Any, undisturbed: Study) -> None:
-    path, command = run("interrupted", *ALONE)
-    _wait(command, lambda: len(_rows(path, "epoch_records")) >= 15)
-    pressed = time.time()
-    command.interrupt()
-    stopped = _interrupted(path, command)
-    assert any("Ctrl-C again ends them now" in line for line in _unwrapped(stopped.ended))
-    assert len(stopped.states()) < 6
-    running = [number for number, state in enumerate(stopped.states()) if state == "RUNNING"]
-    saved = [WatchedStudy(path).last_checkpoint(number) for number in running]
-    assert [moment for moment in saved if moment is None or moment < pressed] == []
-    _completes_as_undisturbed(path, undisturbed)
-
-
-def test_a_second_ctrl_c_does_not_wait_for_a_trial_that_hangs_and_loses_nothing(run: Any, undisturbed: Study) -> None:
-    path, command = run("impatient", *ALONE)
-    _wait(command, lambda: len(_rows(path, "epoch_records")) >= 15)
-    for worker in command.trial_workers():
-        os.kill(worker, signal.SIGSTOP)
-    command.interrupt()
-    time.sleep(1)
-    assert command.running, "Ray waits ten seconds for the trial"
-    pressed = time.monotonic()
-    command.interrupt()
-    for _ in range(3):  # impatience does no harm
-        time.sleep(0.2)
-        command.interrupt()
-    _interrupted(path, command)
-    assert time.monotonic() - pressed < 12, "Ray alone needs six seconds to end a process that does not answer"
-    assert command.others() == []
-    _completes_as_undisturbed(path, undisturbed)
+    assert ((smoke.path / "study.json").read_bytes(), table_rows(smoke.path, "study_user_attributes")) == before
 
 
 def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
-    run: Any, smoke: Study, tmp_path: Path
+    run: Start, smoke: Study, tmp_path: Path
 ) -> None:
     path, command = run("phases", *SMOKE, *BUDGET, "--max-concurrent", "1", "--data-root", str(tmp_path))
     begun = {
         "teacher": lambda: any(tmp_path.glob("teacher-cache/*/parts/*.safetensors")),
-        "search": lambda: len(_rows(path, "epoch_records")) >= 3,
-        "selection": lambda: len(_rows(path, "selection_runs")) >= 1,
-        "confirm": lambda: len(_rows(path, "confirm_runs")) >= 2,
+        "search": lambda: len(table_rows(path, "epoch_records")) >= 3,
+        "selection": lambda: len(table_rows(path, "selection_runs")) >= 1,
+        "confirm": lambda: len(table_rows(path, "confirm_runs")) >= 2,
     }
     kept: list[Any] = []
     for phase, is_under_way in begun.items():
-        _wait(command, is_under_way)
+        wait(command, is_under_way)
         command.interrupt()
-        _interrupted(path, command)
-        assert command.others() == [], phase
-        runs = [*_rows(path, "selection_runs"), *_rows(path, "confirm_runs")]
+        interrupted(path, command)
+        assert command.left_behind() == [], phase
+        runs = [*table_rows(path, "selection_runs"), *table_rows(path, "confirm_runs")]
         assert [run for run in kept if run not in runs] == [], phase
         kept, command = runs, Command("study.resume", str(path))
     study = Study(path, command.end())
@@ -364,77 +264,3 @@ def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
     settled = [[row for row in one.csv("confirm.csv") if row["entry"] != "best1"] for one in (study, smoke)]
     assert sorted(settled[0], key=str) == sorted(settled[1], key=str)
     assert len(study.csv("confirm.csv")) == len(smoke.csv("confirm.csv"))
-
-
-def _interrupted(path: Path, command: Command) -> Study:
-    """Wait for the end that Ctrl-C must come to."""
-    stopped = Study(path, command.end(60))
-    assert (stopped.ended.code, stopped.ended.err) == (130, "")
-    assert stopped.ended.lines[-2:] == [f"  python -m study.resume {path}", f"study: {path}"]
-    assert stopped.manifest["status"] == "interrupted"
-    return stopped
-
-
-def _unwrapped(ended: Ended) -> list[str]:
-    return ended.out.replace("\n         ", " ").splitlines()
-
-
-def test_three_kills_of_the_driver_are_survived_and_nothing_is_lost_or_repeated(run: Any, undisturbed: Study) -> None:
-    killed = WatchedStudy(undisturbed.path.with_name("killed"))
-    expected = WatchedStudy(undisturbed.path).results()
-
-    def start() -> Command:
-        return run("killed", *ALONE)[1]
-
-    kills = kill_driver(killed, start, n=3, rng=random.Random(0), expected=expected, working_s=1.0)
-    assert (kills.faults, kills.orphans) == ([], 0)
-    assert killed.manifest["status"] == "done"
-
-
-def test_three_kills_of_trial_workers_leave_the_metrics_as_they_would_have_been(run: Any, undisturbed: Study) -> None:
-    killed = WatchedStudy(undisturbed.path.with_name("workers"))
-    expected = WatchedStudy(undisturbed.path).results()
-    kills = kill_workers(killed, lambda: run("workers", *ALONE)[1], n=3, rng=random.Random(1), expected=expected)
-    assert kills.faults == []
-    assert sorted(killed.attempts().values()) == [1, 1, 1, 2, 2, 2]
-
-
-def _completes_as_undisturbed(path: Path, undisturbed: Study) -> None:
-    before = Study(path, Ended(0, "", "")).results()
-    resumed = Study(path, Command("study.resume", str(path)).end())
-    assert (resumed.ended.code, resumed.ended.err) == (0, "")
-    assert len(resumed.states()) == 6
-    assert "RUNNING" not in resumed.states()
-    finished = [number for number, row in enumerate(before) if row[1] != "RUNNING"]
-    assert [resumed.results()[number] for number in finished] == [before[number] for number in finished]
-    assert resumed.results() == undisturbed.results()
-    assert resumed.manifest["status"] == "done"
-    assert len(resumed.manifest["starts"]) == 2
-
-
-def _wait(command: Command, happens: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 240
-    while command.running and time.monotonic() < limit:
-        if happens():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"it never came to that: {command.end(1) if not command.running else 'slow'}")
-
-
-def _epochs(path: Path, number: int) -> list[dict[str, Any]]:
-    rows: Iterator[Sequence[Any]] = (row for row in _rows(path, "epoch_records") if row[0] == number)
-    records = [json.loads(record) for _, _, record in sorted(rows)]
-    return [{key: record[key] for key in ("epoch", "losses", "lr", "val")} for record in records]
-
-
-def _rows(path: Path, table: str) -> list[Sequence[Any]]:
-    """A table of the study.db in the folder `path`; empty where it is not made yet."""
-    if not (path / "study.db").exists():
-        return []
-    connection = sqlite3.connect(f"file:{path / 'study.db'}?mode=ro", uri=True, timeout=10)
-    try:
-        return connection.execute(f"SELECT * FROM {table}").fetchall()
-    except sqlite3.OperationalError:  # not made yet
-        return []
-    finally:
-        connection.close()

@@ -1,10 +1,7 @@
 """Tuned baselines, really run: added to a finished study, killed in a baseline's search, resumed, replayed, read."""
 
-import csv
 import json
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
@@ -18,32 +15,19 @@ from analysis.tables import load_study
 from benchmarks.commands import Command
 from study import schema
 from study.ledger import Ledger
+from tests.study.whole import SMOKE, csv_rows, query
 
 pytestmark = pytest.mark.slow
 
 N_TRIALS, EPOCHS, N_SEEDS = 3, 4, 2
-WHAT = ("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", "2")
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--finalist-seeds", "1")
-
-
-def _read(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"{(folder / 'study.db').as_uri()}?mode=ro", uri=True, timeout=10)) as reader:
-        try:
-            return reader.execute(query).fetchall()
-        except sqlite3.OperationalError:  # not made yet
-            return []
-
-
-def _rows(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / name).open(newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned", "--confirm-seeds", str(N_SEEDS))
-    ended = Command("study.run", *WHAT, *BUDGET, *places).end()
+    ended = Command("study.run", *SMOKE, *BUDGET, *places).end()
     assert (ended.code, ended.err) == (0, "")
     return out / "tuned"
 
@@ -51,15 +35,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def killed(finished: Path) -> tuple[Path, list[Any], list[Any]]:
     """The folder once its driver was killed in kd's search; its confirmed runs before, and kd's epochs then."""
-    before = _read(finished, "SELECT * FROM confirm_runs ORDER BY rowid")
+    before = query(finished, "SELECT * FROM confirm_runs ORDER BY rowid")
     command = Command("study.confirm", str(finished), "--tuned-baselines")
     limit = time.monotonic() + 240
-    while len(_read(finished, "SELECT 1 FROM epoch_records_kd")) < EPOCHS:
+    while len(query(finished, "SELECT 1 FROM epoch_records_kd")) < EPOCHS:
         assert command.running, command.end()
         assert time.monotonic() < limit, "kd's search never began"
         time.sleep(0.02)
     command.kill()
-    return finished, before, _read(finished, "SELECT * FROM epoch_records_kd ORDER BY number, epoch")
+    return finished, before, query(finished, "SELECT * FROM epoch_records_kd ORDER BY number, epoch")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +57,7 @@ def tuned(killed: tuple[Path, list[Any], list[Any]]) -> tuple[Path, list[Any], l
 
 # Each test that makes one more of the fixtures has a time limit of its own.
 def test_a_finished_study_has_no_baselines_search(finished: Path) -> None:
-    assert _read(finished, "SELECT study_name FROM studies") == [("search",)]
+    assert query(finished, "SELECT study_name FROM studies") == [("search",)]
 
 
 def test_a_driver_killed_in_a_baselines_search_leaves_what_came_before(
@@ -84,13 +68,13 @@ def test_a_driver_killed_in_a_baselines_search_leaves_what_came_before(
     ledger = Ledger.open(folder / "study.db")  # every seal holds
     assert ledger.baselines["la"].counts()["complete"] == N_TRIALS
     ledger.close()
-    assert _read(folder, "SELECT * FROM confirm_runs ORDER BY rowid") == before
+    assert query(folder, "SELECT * FROM confirm_runs ORDER BY rowid") == before
 
 
 def test_nothing_is_lost_or_repeated(tuned: tuple[Path, list[Any], list[Any]]) -> None:
     folder, before, epochs = tuned
-    assert _read(folder, "SELECT * FROM confirm_runs ORDER BY rowid")[: len(before)] == before
-    assert set(epochs) <= set(_read(folder, "SELECT * FROM epoch_records_kd"))
+    assert query(folder, "SELECT * FROM confirm_runs ORDER BY rowid")[: len(before)] == before
+    assert set(epochs) <= set(query(folder, "SELECT * FROM epoch_records_kd"))
     ledger = Ledger.open(folder / "study.db")  # every seal holds
     for own in (ledger, *ledger.baselines.values()):
         assert own.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
@@ -100,13 +84,13 @@ def test_nothing_is_lost_or_repeated(tuned: tuple[Path, list[Any], list[Any]]) -
 
 
 def test_tuned_entries_stand_beside_the_others_on_the_same_seeds(tuned: tuple[Path, list[Any], list[Any]]) -> None:
-    rows = _rows(tuned[0], schema.CONFIRM_CSV)
+    rows = csv_rows(tuned[0], schema.CONFIRM_CSV)
     seeds = {entry: {row["seed"] for row in rows if row["entry"] == entry} for entry in {row["entry"] for row in rows}}
     assert seeds["best1"] == seeds["la_tuned"] == seeds["kd_tuned"] == {"1001", "1002"}
     chosen = json.loads((tuned[0] / "study.json").read_text())["tuned_baselines"]
     trials = {row["entry"]: row["trial"] for row in rows}
     assert {f"{name}_tuned": str(found["chosen_trial"]) for name, found in chosen.items()}.items() <= trials.items()
-    baselines = _rows(tuned[0], schema.BASELINES_CSV)
+    baselines = csv_rows(tuned[0], schema.BASELINES_CSV)
     assert [(row["baseline"], row["number"]) for row in baselines] == [
         (name, str(number)) for name in ("la", "kd") for number in range(N_TRIALS)
     ]

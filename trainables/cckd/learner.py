@@ -1,6 +1,6 @@
 """What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,6 +12,7 @@ from trainables.cckd.alignment import Unaligned
 from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.objective import Objective
+from trainables.cckd.recorded import RecordedStep
 from trainables.cckd.streams import torch_stream
 from trainables.cckd.students import StudentNet, build_student
 
@@ -21,6 +22,7 @@ class Learner:
 
     Attributes:
         student: the network.
+        recorded: what takes the steps on a GPU, None on the CPU.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Learner:
         self._momenta = {
             name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
         }
+        self.recorded = RecordedStep(self._take_one, n_trials=1, device=device) if device.type == "cuda" else None
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         """Take one step at learning rate `rate`.
@@ -67,6 +70,12 @@ class Learner:
             The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
             the device, so that the host does not wait for it.
         """
+        return self._take(batch, rate) if self.recorded is None else self.recorded([batch], [rate])
+
+    def _take_one(self, batches: Sequence[StepBatch], rates: Tensor) -> Tensor:
+        return self._take(batches[0], rates[0])
+
+    def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
         with self._autocast():
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)
@@ -114,7 +123,7 @@ class Learner:
         return aligned
 
     @torch.no_grad()
-    def _descend(self, rate: float) -> None:
+    def _descend(self, rate: float | Tensor) -> None:
         # What torch.optim.SGD calls, without the groups, hooks and records around it, a third of its time on small
         # students. Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
         parameters: list[Tensor] = []

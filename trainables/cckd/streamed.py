@@ -13,9 +13,9 @@ from trainables.cckd.bundle import Images, TrialData
 from trainables.cckd.data.decode import ImageSource
 from trainables.cckd.data.stream import ViewStream, stream_views
 
-#: Pixels of one evaluation batch of small images, which holds at most EVAL_BATCH of them; the result does not depend
-#: on either. At 224 pixels this leaves 41 images, whose activations stay well below those of a training step; more
-#: than 125 small images leave a processor's cache and take longer.
+#: Pixels of one evaluation batch of small images, which on the CPU holds at most EVAL_BATCH of them; the result does
+#: not depend on either. At 224 pixels this leaves 41 images, whose activations stay well below those of a training
+#: step; more than 125 small images leave a processor's cache and take longer.
 EVAL_PIXELS = 2**21
 EVAL_BATCH = 125
 
@@ -77,7 +77,9 @@ def evaluation_batches(
 ) -> Iterator[Tensor]:
     """Yield all images in order as uint8 batches (B, Ch, H, W) on `device`: as they are, or their evaluation views."""
     _, height, width = image_shape
-    batch_size = max(1, min(EVAL_BATCH, EVAL_PIXELS // (height * width)))
+    batch_size = max(1, EVAL_PIXELS // (height * width))
+    if device.type == "cpu":
+        batch_size = min(EVAL_BATCH, batch_size)
     if isinstance(images, np.ndarray):
         for start, end in pairwise([*range(0, len(images), batch_size), len(images)]):
             yield resident(images[start:end], device)

@@ -12,6 +12,7 @@ from time import perf_counter
 import torch
 
 from trainables.cckd.fused.trainer import fused_learner
+from trainables.cckd.recorded import WARM_UP_STEPS
 from trainables.cckd.trainer import Trainer
 
 #: How many times as fast fused steps must be: less than this is within what two measurements differ by.
@@ -36,7 +37,7 @@ class StepSeconds:
         return self.gain >= MARGIN
 
 
-def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int = 2) -> StepSeconds:
+def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int = WARM_UP_STEPS + 1) -> StepSeconds:
     """Let fused and solo steps take turns on the trials' own first batches; the trials are left as they were.
 
     Making the batches costs both the same and is not in the seconds.
@@ -44,7 +45,7 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
     Args:
         trainers: trials that can be fused.
         turns: measured steps of each.
-        warm_up: steps before them, in which a GPU's libraries choose their algorithms.
+        warm_up: steps before them, in which a GPU's are recorded.
     """
     device = trainers[0].device
     batches = [next(iter(trainer.batches.epoch(trainer.epoch + 1))) for trainer in trainers]

@@ -1,7 +1,7 @@
 """K students as one: their weights stacked, one forward and backward pass for all, each with its own optimiser.
 
 `torch.vmap` turns a convolution with stacked weights into one grouped convolution, a linear layer into one batched
-product. BatchNorm's running statistics are stacked like the weights; unstacked ones vmap would refuse to update.
+product; BatchNorm is folded in batch_norm.py. Its running statistics are stacked like the weights.
 """
 
 import warnings
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 from torch.optim.sgd import sgd
@@ -17,9 +18,11 @@ from torch.overrides import TorchFunctionMode
 
 from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.fused.batch_norm import fused_batch_norm
 from trainables.cckd.fused.terms import FusedObjective
 from trainables.cckd.learner import Learner
 from trainables.cckd.objective import Targets
+from trainables.cckd.recorded import RecordedStep
 from trainables.cckd.students import StudentNet
 
 
@@ -60,6 +63,8 @@ class FusedLearner:
             for row, of_trial in zip(buffer, solo, strict=True):
                 if f"momentum.{name}" in of_trial:
                     row.copy_(of_trial[f"momentum.{name}"])
+        n_trials = len(self._configs)
+        self._recorded = RecordedStep(self._take, n_trials=n_trials, device=device) if device.type == "cuda" else None
 
     def step(self, batches: Sequence[StepBatch], rates: Sequence[float]) -> Tensor:
         """Take one step of every trial, each on its own batch at its own learning rate.
@@ -67,6 +72,9 @@ class FusedLearner:
         Returns:
             As `Learner.step`, a row a trial: (K, terms + 1).
         """
+        return self._take(batches, rates) if self._recorded is None else self._recorded(batches, rates)
+
+    def _take(self, batches: Sequence[StepBatch], rates: Sequence[float] | Tensor) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             logits, features = forward(self._template, self._tensors, [batch.images for batch in batches])
             aligned = None
@@ -91,7 +99,7 @@ class FusedLearner:
         return found
 
     @torch.no_grad()
-    def _descend(self, rates: Sequence[float]) -> None:
+    def _descend(self, rates: Sequence[float] | Tensor) -> None:
         # torch's own SGD on each trial's rows: one launch a trial, and equal to solo training by construction.
         names = [name for name in self._trained if self._tensors[name].grad is not None]
         weights = [self._tensors[name].detach().unbind() for name in names]
@@ -132,7 +140,7 @@ def forward(student: StudentNet, tensors: dict[str, Tensor], images: Sequence[Te
         logits, features = functional_call(student, of_one, (its_pixels,))
         return logits, features
 
-    with _quiet_about_loops(), _NewActivations():
+    with _quiet_about_loops(), _Layers():
         logits, features = torch.vmap(one, in_dims=(0, 1))(state, pixels)
     return logits, features
 
@@ -159,17 +167,20 @@ def _gradient(tensor: Tensor) -> Tensor:
     return tensor.grad
 
 
-class _NewActivations(TorchFunctionMode):
-    """Activations that would overwrite what they are given make a new tensor instead.
+class _Layers(TorchFunctionMode):
+    """What layers do otherwise where K trials share them.
 
-    What vmap gives a layer is a view, and the gradient of a view that was written to is copied into another memory
-    format first: ReLU's backward pass then took ten times as long.
+    Activations that would overwrite what they are given make a new tensor instead: what vmap gives a layer is a view,
+    and the gradient of a view that was written to is copied into another memory format first. ReLU's backward pass
+    then took ten times as long.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is F.batch_norm:
+            return fused_batch_norm(*args, **kwargs)
         return func(*args, **(kwargs | {"inplace": False} if "inplace" in kwargs else kwargs))
 
 

@@ -1,0 +1,140 @@
+"""What training on a GPU must have in common with training on the CPU, and what its host must not wait for."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainables.cckd import cifar_resnets, recorded
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.fused.trainer import FusedTrainer
+from trainables.cckd.learner import Learner
+from trainables.cckd.methods import LADDER
+from trainables.cckd.students import StudentNet
+from trainables.cckd.trainer import Trainer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+#: float32 on both sides, but convolutions sum in another order.
+CLOSE = 2e-3
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full float32, and the CIFAR students with SiLU: at a ReLU's kink two equal runs part (see fused tests)."""
+
+    def silu(x: Tensor, inplace: bool = False) -> Tensor:
+        return F.silu(x, inplace=inplace)
+
+    monkeypatch.setattr(cifar_resnets, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
+    monkeypatch.setattr(Learner, "_autocast", lambda learner: nullcontext())
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
+def _config(method: str, *, seed: int = 3, epochs: int = 5) -> TrialConfig:
+    return TrialConfig.build({"method": method, "epochs": epochs, "batch_size": 16, "seed": seed, "lr": 0.02})
+
+
+def _assert_close(ours: Trainer, theirs: Trainer, *, within: float) -> None:
+    expected = theirs.learner.tensors()
+    for name, tensor in ours.learner.tensors().items():
+        wanted = expected[name].cpu().numpy()
+        np.testing.assert_allclose(tensor.cpu().numpy(), wanted, rtol=0, atol=within, err_msg=name)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("method", LADDER)
+def test_ten_steps_on_a_gpu_are_those_on_the_cpu(trial_data: TrialData, method: str) -> None:
+    on_cpu, on_gpu = (Trainer(_config(method), trial_data, device=device) for device in ("cpu", "cuda"))
+    for ours, theirs in zip(on_gpu, on_cpu, strict=True):
+        assert ours.losses == pytest.approx(theirs.losses, rel=CLOSE, abs=CLOSE)
+    _assert_close(on_gpu, on_cpu, within=CLOSE)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("method", ["la", "acckd"])
+def test_replayed_steps_are_those_taken_as_they_are(
+    trial_data: TrialData, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    replayed = Trainer(_config(method), trial_data, device="cuda")
+    list(replayed)
+    assert replayed.learner.recorded is not None
+    assert replayed.learner.recorded._graph is not None
+    monkeypatch.setattr(recorded, "WARM_UP_STEPS", 1000)
+    plain = Trainer(_config(method), trial_data, device="cuda")
+    list(plain)
+    assert plain.learner.recorded is not None
+    assert plain.learner.recorded._graph is None
+    _assert_close(replayed, plain, within=1e-5)
+
+
+def test_the_host_waits_for_the_gpu_once_an_epoch(trial_data: TrialData) -> None:
+    trainer = Trainer(_config("acckd", epochs=20), trial_data, device="cuda")
+    for _ in range(3):
+        trainer.run_epoch()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch, rate in zip(trainer.batches.epoch(4), trainer.rates(), strict=True):
+            trainer.learner.step(batch, rate)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.usefixtures("exact")
+def test_a_checkpoint_of_a_gpu_is_continued_there_and_on_the_cpu(trial_data: TrialData, tmp_path: Path) -> None:
+    config = _config("acckd", epochs=6)
+    whole = Trainer(config, trial_data, device="cuda")
+    for _ in range(3):
+        whole.run_epoch()
+    whole.save(tmp_path)
+    list(whole)
+    for device, within in (("cuda", 1e-5), ("cpu", CLOSE)):
+        continued = Trainer.load(tmp_path, trial_data, device=device)
+        assert continued.epoch == 3
+        list(continued)
+        _assert_close(continued, whole, within=within)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("method", ["la", "acckd"])
+def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str) -> None:
+    configs = [_config(method, seed=seed, epochs=10) for seed in (3, 4, 5)]
+    fused = FusedTrainer.build(configs, trial_data, device="cuda")
+    list(fused)
+    for config, trial in zip(configs, fused.trials, strict=True):
+        solo = Trainer(config, trial_data, device="cuda")
+        list(solo)
+        _assert_close(trial, solo, within=1e-4)
+        assert [record.val for record in trial.records] == [record.val for record in solo.records]
+
+
+def test_a_step_that_waits_for_the_gpu_goes_on_as_it_is(trial_data: TrialData, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward: Callable[..., tuple[Tensor, Tensor]] = StudentNet.forward
+
+    def curious(student: StudentNet, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits, features = forward(student, images)
+        assert logits.sum().item() is not None
+        return logits, features
+
+    monkeypatch.setattr(StudentNet, "forward", curious)
+    trainer = Trainer(_config("la"), trial_data, device="cuda")
+    with pytest.warns(UserWarning, match="kernel by kernel"):
+        list(trainer)
+    assert trainer.done
+
+
+def test_bfloat16_learns_what_float32_learns(trial_data: TrialData) -> None:
+    trainer = Trainer(_config("acckd", epochs=30), trial_data, device="cuda")
+    records = list(trainer)
+    assert records[-1].losses["total"] < records[0].losses["total"]
+    assert records[-1].val is not None
+    assert sum(records[-1].val.correct) >= 24  # of 30

@@ -1,0 +1,101 @@
+"""A training step that a GPU replays from a recording, as a CUDA graph.
+
+The step of a small student is some hundreds of kernels of a few microseconds each; launching them one by one takes the
+host several times as long as running them takes the GPU. Recorded, they are one launch.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.cckd.batches import StepBatch
+
+#: Steps taken as they are before one is recorded: in them libraries choose their algorithms and allocate.
+WARM_UP_STEPS = 3
+
+#: Takes one step of every trial, on its batch and at its learning rate (K,), and returns the losses.
+Step = Callable[[Sequence[StepBatch], Tensor], Tensor]
+
+
+class RecordedStep:
+    """Takes training steps, the first ones as they are, all later ones by replaying a recording of one.
+
+    A step that cannot be recorded, because it waits for the device, goes on as it is.
+
+    Attributes:
+        records: whether a step is still to be recorded, where none has been; clear it to have none.
+    """
+
+    def __init__(self, step: Step, *, n_trials: int, device: torch.device) -> None:
+        """Record `step` when it is warm.
+
+        Args:
+            step: changes weights, buffers and momenta in place only; what it decides in Python is decided for good.
+            n_trials: K, batches and learning rates of a step.
+            device: a CUDA device.
+        """
+        self._step, self._n_plain = step, 0
+        self.records = True
+        self._rates = torch.zeros(n_trials, device=device)
+        self._inputs: list[Tensor] = []
+        self._losses: Tensor | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, batches: Sequence[StepBatch], rates: Sequence[float]) -> Tensor:
+        """Take one step; return its losses, which later steps do not overwrite."""
+        for slot, rate in zip(self._rates.unbind(), rates, strict=True):
+            slot.fill_(rate)
+        if self._graph is None and self._n_plain >= WARM_UP_STEPS and self.records:
+            self._record(batches)
+        if self._graph is None or self._losses is None:
+            self._n_plain += 1
+            return self._step(batches, self._rates)
+        _copy(_tensors(batches), self._inputs)
+        self._graph.replay()
+        return self._losses.clone()
+
+    def _record(self, batches: Sequence[StepBatch]) -> None:
+        kept = [_changed(batch, torch.empty_like) for batch in batches]
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                losses = self._step(kept, self._rates)
+        except RuntimeError as error:
+            self.records = False
+            torch.cuda.synchronize()
+            reason = str(error).strip().splitlines()[0]
+            warnings.warn(f"training steps are launched kernel by kernel, which is slower: {reason}", stacklevel=2)
+            return
+        self._graph, self._inputs, self._losses = graph, _tensors(kept), losses
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a dataclass of tensors and such dataclasses with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _changed(getattr(value, field.name), change) for field in fields(value)})
+    return value
+
+
+def _tensors(batches: Sequence[StepBatch]) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    for batch in batches:
+        _changed(batch, keep)
+    return found
+
+
+def _copy(given: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
+    # One launch a kind of number instead of one a tensor.
+    for dtype in {tensor.dtype for tensor in kept}:
+        into = [tensor for tensor in kept if tensor.dtype == dtype]
+        torch._foreach_copy_(into, [tensor for tensor in given if tensor.dtype == dtype])
