@@ -32,7 +32,7 @@ def test_fused_and_solo_epochs_take_turns_and_are_kept_with_the_answer(
 
 @pytest.mark.parametrize(("k", "device", "judged"), [(8, "cuda", True), (8, "cpu", False), (4, "cuda", False)])
 def test_only_eight_trials_on_a_gpu_have_a_goal(k: int, device: str, judged: bool) -> None:
-    steps = StepSeconds(fused=(1.0,), solo=(5.0,))
-    times = fused.FusedTimes(k, {"fused": [1.0, 1.0], "one by one": [4.0, 6.0]}, steps)
-    assert times.gain.median == 5.0
+    seconds = {"one by one": [8.0, 12.0], "stacked": [4.0, 6.0], "parallel": [2.0, 2.4]}
+    times = fused.FusedTimes(k, seconds, StepSeconds(solo=(5.0,), joint={"stacked": (2.0,), "parallel": (1.0,)}))
+    assert (times.best, times.gain("parallel").median, times.gain("stacked").median) == ("parallel", 4.5, 2.0)
     assert [row.verdict for row in fused.rows([times], device=device)] == (["met"] if judged else [])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -35,7 +36,6 @@ class Aims:
         return Aims(self.labels, self.log_teacher, self.teacher, features, lengths)
 
     def steps(self) -> Iterator["Aims"]:
-        """Those of one step after the other, without features."""
-        if self.log_teacher is None or self.teacher is None:
-            return map(Aims, self.labels.unbind())
-        return map(Aims, self.labels.unbind(), self.log_teacher.unbind(), self.teacher.unbind())
+        """Those of one step after the other."""
+        fields = (self.labels, self.log_teacher, self.teacher, self.features, self.lengths)
+        return map(Aims, *(repeat(None) if field is None else field.unbind() for field in fields))

@@ -1,8 +1,8 @@
 """What each step of an epoch sees: views of D, mixed samples of D_mix, and the teacher's targets for both.
 
 All random choices of an epoch are drawn on the host before its first step and uploaded once. Everything else is made
-for a block of steps at a time, because on small images the number of operations is what costs; only the teacher's
-features are gathered step by step, so that they are still in the processor's cache when they are compared.
+for a block of steps at a time, because on small images the number of operations is what costs; only on the CPU the
+teacher's features are gathered step by step, so that they are still in the processor's cache when they are compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from trainables.cckd.aims import Aims
 from trainables.cckd.augment import resident
 from trainables.cckd.bundle import TeacherState, TrialData
-from trainables.cckd.choices import draw_choices
+from trainables.cckd.choices import Choices, draw_choices
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.mixing import mix_images, mix_rows
@@ -106,10 +106,12 @@ class Batches:
         self.n_steps = len(data.train_labels) // config.batch_size
         n_seen = config.batch_size + 2 * objective.n_mixed
         self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
-        bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes)
+        n_features = data.teacher_features.shape[2] if objective.needs_features and device.type == "cuda" else 0
+        bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes + n_features)
         self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
         self._config, self._objective, self._device = config, objective, device
         self._data = data
+        self._prepared: tuple[int, Choices | None] = (0, None)
         self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
         self._labels = resident(data.train_labels, device)
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
@@ -119,13 +121,17 @@ class Batches:
         self._logits = resident_logits(data, device) if needs_logits else None
         self._features = resident_features(data, device) if objective.needs_features else None
 
+    def prepare(self, epoch: int) -> None:
+        """Draw the choices of `epoch` already: while a GPU is at work the host has nothing else to do."""
+        self._prepared = epoch, self._choices(epoch)
+
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
         """Yield the `n_steps` batches of `epoch`, counted from 1; the samples left over are dropped."""
         for block in self._blocks(epoch):
             yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
 
     def _blocks(self, epoch: int) -> Iterator[_Block]:
-        choices = draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+        choices = self._choices(epoch)
         samples = self._upload(choices.samples)
         rows = self._upload(choices.samples * self._data.n_views + choices.views)
         share = None if choices.share is None else self._upload(choices.share)
@@ -143,11 +149,19 @@ class Batches:
                 None if boxes is None else boxes[steps],
             )
 
+    def _choices(self, epoch: int) -> Choices:
+        prepared, choices = self._prepared
+        if prepared == epoch and choices is not None:
+            return choices
+        return draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
         """The steps of a block with targets mixed from those of the pairs."""
         images = self.images.normalise(self._mix_pixels(block))
         plain, mixed = self._targets(block)
         aims = self._objective.aims(plain, mixed)
+        if self._features is not None and self._device.type == "cuda":
+            aims = aims.with_features(self._mix_features(block.rows, block.share))
         n_plain = self._config.batch_size
         of_mixed = [None] * len(images) if mixed is None else mixed.steps()
         steps = zip(images.unbind(), plain.steps(), of_mixed, aims.steps(), strict=True)
@@ -155,11 +169,14 @@ class Batches:
             if self._features is None:
                 yield StepBatch(pixels, ours, theirs, aim)
                 continue
-            share = None if block.share is None else block.share[step]
-            features = self._mix_features(block.rows[step], share)
+            if aim.features is None:
+                share = None if block.share is None else block.share[step]
+                aim = aim.with_features(self._mix_features(block.rows[step], share))
+            features = aim.features
+            assert features is not None
             if theirs is not None:
                 theirs = replace(theirs, features=features[n_plain:])
-            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim.with_features(features))
+            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim)
 
     def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
         """The steps of a block with mixed targets from the teacher itself."""
@@ -201,14 +218,14 @@ class Batches:
         )
 
     def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
-        """The teacher's features on D and D_mix of one step, (B + M, D)."""
+        """The teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
         assert self._features is not None
         features = gather(self._features, rows, self._data.n_views)
         if share is None:
             return features
-        _, first, second = features.split(self._sizes)
+        _, first, second = features.split(self._sizes, dim=-2)
         mix_rows(first, second, share, out=first)
-        return features[: -len(share)]
+        return features[..., : -self._objective.n_mixed, :]
 
     def _upload(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)

@@ -70,12 +70,13 @@ class Learner:
             The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
             the device, so that the host does not wait for it.
         """
-        return self._take(batch, rate) if self.recorded is None else self.recorded([batch], [rate])
+        return self.take(batch, rate) if self.recorded is None else self.recorded([batch], [rate])
 
     def _take_one(self, batches: Sequence[StepBatch], rates: Tensor) -> Tensor:
-        return self._take(batches[0], rates[0])
+        return self.take(batches[0], rates[0])
 
-    def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
+    def take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
+        """What `step` does, launched kernel by kernel."""
         with self._autocast():
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)

@@ -84,13 +84,13 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 def _tensors(batches: Sequence[StepBatch]) -> list[Tensor]:
     found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    for batch in batches:
-        _changed(batch, keep)
+    waiting: list[Any] = list(reversed(batches))
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif value is not None:
+            waiting += reversed(vars(value).values())
     return found
 
 

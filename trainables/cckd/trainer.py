@@ -150,9 +150,15 @@ class Trainer:
         with torch_stream(self.config.seed, "noise", epoch, device=self.device):
             for batch, rate in zip(self.batches.epoch(epoch), self.rates(), strict=True):
                 history.append(self.learner.step(batch, rate))
+        self.look_ahead()
         # The only point of an epoch where the host waits for the device.
         losses = torch.stack(history).double().cpu().numpy()
         return self.conclude(losses, train_s=perf_counter() - started)
+
+    def look_ahead(self) -> None:
+        """Prepare the epoch after the coming one while the device is still at work on the latter."""
+        if self.device.type == "cuda" and self.epoch + 1 < self.config.epochs:
+            self.batches.prepare(self.epoch + 2)
 
     def rates(self) -> list[float]:
         """The learning rate of each step of the coming epoch."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainables.cckd import cifar_resnets, recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.fused.trainer import FusedTrainer
+from trainables.cckd.fused.trainer import FusedTrainer, How
 from trainables.cckd.learner import Learner
 from trainables.cckd.methods import LADDER
 from trainables.cckd.students import StudentNet
@@ -105,10 +105,11 @@ def test_a_checkpoint_of_a_gpu_is_continued_there_and_on_the_cpu(trial_data: Tri
 
 
 @pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("how", ["stacked", "parallel"])
 @pytest.mark.parametrize("method", ["la", "acckd"])
-def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str) -> None:
+def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str, how: How) -> None:
     configs = [_config(method, seed=seed, epochs=10) for seed in (3, 4, 5)]
-    fused = FusedTrainer.build(configs, trial_data, device="cuda")
+    fused = FusedTrainer.build(configs, trial_data, how=how, device="cuda")
     list(fused)
     for config, trial in zip(configs, fused.trials, strict=True):
         solo = Trainer(config, trial_data, device="cuda")

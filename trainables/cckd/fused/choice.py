@@ -4,14 +4,15 @@ On two CPU cores it is not for students of usual width: a grouped convolution co
 pays where launching a layer costs more than computing it: small students on a GPU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter
 
 import torch
 
-from trainables.cckd.fused.trainer import fused_learner
+from trainables.cckd.fused.trainer import How, joint_learner
 from trainables.cckd.recorded import WARM_UP_STEPS
 from trainables.cckd.trainer import Trainer
 
@@ -21,26 +22,31 @@ MARGIN = 1.1
 
 @dataclass(frozen=True)
 class StepSeconds:
-    """Seconds of one step of all K trials, turn by turn: fused, and one trial after the other."""
+    """Seconds of one step of all K trials, turn by turn.
 
-    fused: tuple[float, ...]
+    Attributes:
+        solo: one trial after the other.
+        joint: by the ways that the device has.
+    """
+
     solo: tuple[float, ...]
+    joint: Mapping[How, tuple[float, ...]]
+
+    def gain(self, how: How) -> float:
+        """How many times as fast joint steps are, by medians."""
+        return median(self.solo) / median(self.joint[how])
 
     @property
-    def gain(self) -> float:
-        """How many times as fast fused steps are, by medians."""
-        return median(self.solo) / median(self.fused)
-
-    @property
-    def faster(self) -> bool:
-        """Whether trials like these should be fused here."""
-        return self.gain >= MARGIN
+    def best(self) -> How | None:
+        """How trials like these should be trained here, None where solo is as good."""
+        best = max(self.joint, key=self.gain)
+        return best if self.gain(best) >= MARGIN else None
 
 
 def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int = WARM_UP_STEPS + 1) -> StepSeconds:
-    """Let fused and solo steps take turns on the trials' own first batches; the trials are left as they were.
+    """Let joint and solo steps take turns on the trials' own first batches; the trials are left as they were.
 
-    Making the batches costs both the same and is not in the seconds.
+    Making the batches costs all the same and is not in the seconds.
 
     Args:
         trainers: trials that can be fused.
@@ -51,7 +57,8 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
     batches = [next(iter(trainer.batches.epoch(trainer.epoch + 1))) for trainer in trainers]
     rates = [trainer.rates()[0] for trainer in trainers]
     before = [{name: tensor.clone() for name, tensor in trainer.learner.tensors().items()} for trainer in trainers]
-    fused = fused_learner(trainers)
+    hows: tuple[How, ...] = ("stacked", "parallel") if device.type == "cuda" else ("stacked",)
+    joint = {how: joint_learner(trainers, how) for how in hows}
     for trainer in trainers:
         trainer.student.train()
 
@@ -59,8 +66,9 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
         for trainer, batch, rate in zip(trainers, batches, rates, strict=True):
             trainer.learner.step(batch, rate)
 
-    seconds: dict[str, list[float]] = {"fused": [], "solo": []}
-    contenders: dict[str, Callable[[], object]] = {"fused": lambda: fused.step(batches, rates), "solo": solo}
+    contenders: dict[str, Callable[[], object]] = {"solo": solo}
+    contenders |= {how: partial(learner.step, batches, rates) for how, learner in joint.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(-warm_up, turns):
         for name, step in contenders.items():
             taken = _seconds(step, device)
@@ -68,7 +76,7 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
                 seconds[name].append(taken)
     for trainer, tensors in zip(trainers, before, strict=True):
         trainer.learner.load_tensors(tensors)
-    return StepSeconds(tuple(seconds["fused"]), tuple(seconds["solo"]))
+    return StepSeconds(tuple(seconds["solo"]), {how: tuple(seconds[how]) for how in hows})
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 
@@ -11,14 +11,18 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.fused.fusable import layer_faults, trial_faults
 from trainables.cckd.fused.learner import FusedLearner
+from trainables.cckd.fused.parallel import ParallelLearner
 from trainables.cckd.fused.terms import FusedObjective
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.rungs import rungs
 from trainables.cckd.trainer import Trainer
 
+#: How K trials take their steps together: their weights stacked into one network, or side by side on one GPU.
+How = Literal["stacked", "parallel"]
+
 
 class FusedTrainer:
-    """Trains K trials as one network, on each the numbers of solo training to rounding.
+    """Trains K trials together, on each the numbers of solo training to rounding.
 
     Trials may stand at different epochs and end at different times; those that go on are stacked anew.
 
@@ -26,8 +30,12 @@ class FusedTrainer:
         causes: position of a trial -> the loss that ended it; the others go on without it.
     """
 
-    def __init__(self, trainers: Sequence[Trainer]) -> None:
+    def __init__(self, trainers: Sequence[Trainer], *, how: How = "stacked") -> None:
         """Take over trainers that may have been restored, or trained solo for a while.
+
+        Args:
+            trainers: one a trial.
+            how: choice.py measures which is faster; parallel needs a GPU.
 
         Raises:
             ConfigError: trials or layers that cannot be fused; `faults` lists every one.
@@ -37,14 +45,17 @@ class FusedTrainer:
         self._trainers = tuple(trainers)
         faults = trial_faults(self._trainers)
         faults += layer_faults(self._trainers[0].student, self._trainers[0].data.image_shape)
+        if how == "parallel" and self._trainers[0].device.type != "cuda":
+            faults.append(f"parallel trials need a GPU; got device {self._trainers[0].device}")
         if faults:
             raise ConfigError(faults)
+        self._how: How = how
         self.causes: dict[int, NonFiniteLossError] = {}
         self._dropped: set[int] = set()
-        self._stacked: tuple[tuple[int, ...], FusedLearner] | None = None
+        self._stacked: tuple[tuple[int, ...], FusedLearner | ParallelLearner] | None = None
 
     @classmethod
-    def build(cls, configs: Sequence[TrialConfig], data: TrialData, **options: Any) -> Self:
+    def build(cls, configs: Sequence[TrialConfig], data: TrialData, *, how: How = "stacked", **options: Any) -> Self:
         """Build the trainers first; `options` as for `Trainer`.
 
         Raises:
@@ -58,7 +69,7 @@ class FusedTrainer:
                 faults += [f"trial {number}: {fault}" for fault in error.faults]
         if faults:
             raise ConfigError(faults)
-        return cls(trainers)
+        return cls(trainers, how=how)
 
     @property
     def trials(self) -> tuple[Trainer, ...]:
@@ -99,6 +110,8 @@ class FusedTrainer:
         batches = zip(*(trainer.batches.epoch(trainer.epoch + 1) for trainer in trainers), strict=True)
         rates = zip(*(trainer.rates() for trainer in trainers), strict=True)
         history = [learner.step(step, at) for step, at in zip(batches, rates, strict=True)]
+        for trainer in trainers:
+            trainer.look_ahead()
         losses = torch.stack(history, dim=1).double().cpu().numpy()
         train_s = (perf_counter() - started) / len(running)
         if any(trainer.epoch + 1 in rungs(trainer.config.epochs) for trainer in trainers):
@@ -111,10 +124,10 @@ class FusedTrainer:
                 self.causes[k] = error
         return records
 
-    def _learner(self, running: tuple[int, ...]) -> FusedLearner:
+    def _learner(self, running: tuple[int, ...]) -> FusedLearner | ParallelLearner:
         if self._stacked is None or self._stacked[0] != running:
             self._settle()
-            self._stacked = running, fused_learner([self._trainers[k] for k in running])
+            self._stacked = running, joint_learner([self._trainers[k] for k in running], self._how)
         return self._stacked[1]
 
     def _settle(self) -> None:
@@ -125,11 +138,12 @@ class FusedTrainer:
                 self._trainers[k].learner.load_tensors(learner.tensors(position))
 
 
-def fused_learner(trainers: Sequence[Trainer]) -> FusedLearner:
-    """Stack what the trainers have learnt so far."""
+def joint_learner(trainers: Sequence[Trainer], how: How) -> FusedLearner | ParallelLearner:
+    """What takes the trainers' steps from here on; stacked it starts from a copy of what they have learnt so far."""
+    learners, device = [trainer.learner for trainer in trainers], trainers[0].device
+    if how == "parallel":
+        return ParallelLearner(learners, device=device)
     configs = [trainer.config for trainer in trainers]
-    device = trainers[0].device
-    objective = FusedObjective(
-        configs, [trainer.objective.weights for trainer in trainers], trainers[0].data, device=device
-    )
-    return FusedLearner([trainer.learner for trainer in trainers], configs, objective, device=device)
+    weights = [trainer.objective.weights for trainer in trainers]
+    objective = FusedObjective(configs, weights, trainers[0].data, device=device)
+    return FusedLearner(learners, configs, objective, device=device)

@@ -11,11 +11,13 @@ from trainables.cckd.fused.choice import StepSeconds, measure_steps
 from trainables.cckd.trainer import Trainer
 
 
-@pytest.mark.parametrize(("solo", "faster"), [((3.0, 1.2, 1.0), True), ((3.0, 1.05, 1.0), False)])
-def test_fused_training_must_be_faster_by_more_than_chance(solo: tuple[float, ...], faster: bool) -> None:
-    seconds = StepSeconds(fused=(1.0, 1.0, 9.0), solo=solo)
-    assert seconds.gain == solo[1]
-    assert seconds.faster is faster
+@pytest.mark.parametrize(
+    ("stacked", "parallel", "best"), [(1.0, 2.0, "stacked"), (1.0, 0.5, "parallel"), (2.9, 2.95, None)]
+)
+def test_joint_training_must_be_faster_by_more_than_chance(stacked: float, parallel: float, best: str | None) -> None:
+    seconds = StepSeconds(solo=(1.0, 3.0, 9.0), joint={"stacked": (9.0, stacked, 0.1), "parallel": (parallel,) * 3})
+    assert seconds.gain("stacked") == 3.0 / stacked
+    assert seconds.best == best
 
 
 def test_measuring_leaves_every_trial_as_it_was(
@@ -27,8 +29,9 @@ def test_measuring_leaves_every_trial_as_it_was(
     for trainer in (*measured, *untouched):
         trainer.run_epoch()
     seconds = measure_steps(measured, turns=2, warm_up=1)
-    assert len(seconds.fused) == len(seconds.solo) == 2
-    assert min(*seconds.fused, *seconds.solo) > 0
+    assert list(seconds.joint) == ["stacked"]
+    assert len(seconds.joint["stacked"]) == len(seconds.solo) == 2
+    assert min(*seconds.joint["stacked"], *seconds.solo) > 0
     for trainer in (*measured, *untouched):
         trainer.run_epoch()
     for one, other in zip(measured, untouched, strict=True):

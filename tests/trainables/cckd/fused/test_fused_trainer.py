@@ -18,8 +18,8 @@ from torch import Tensor
 from trainables.cckd import cifar_resnets
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import NonFiniteLossError
-from trainables.cckd.fused.trainer import FusedTrainer, fused_learner
+from trainables.cckd.errors import ConfigError, NonFiniteLossError
+from trainables.cckd.fused.trainer import FusedTrainer, joint_learner
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.trainer import Trainer
@@ -88,7 +88,7 @@ def test_twenty_steps_of_the_default_student_each_equal_the_solo_step_from_the_s
     solo = [Trainer(config, trial_data) for config in make_configs("acckd")]
     for epoch in range(1, 11):
         for batches in zip(*(trainer.batches.epoch(epoch) for trainer in solo), strict=True):
-            fused = fused_learner(solo)
+            fused = joint_learner(solo, "stacked")
             rates = [trainer.config.lr for trainer in solo]
             losses = fused.step(batches, rates)
             for position, (trainer, batch, rate) in enumerate(zip(solo, batches, rates, strict=True)):
@@ -181,3 +181,8 @@ def test_a_records_seconds_are_the_trials_share(make_configs: Configs, trial_dat
     records = FusedTrainer.build(make_configs("ce"), trial_data).run_epoch()
     assert len({record.train_s for record in records.values()}) == 1
     assert all(record.train_s > 0 for record in records.values())
+
+
+def test_parallel_trials_need_a_gpu(make_configs: Configs, trial_data: TrialData) -> None:
+    with pytest.raises(ConfigError, match="parallel trials need a GPU; got device cpu"):
+        FusedTrainer.build(make_configs("la"), trial_data, how="parallel")
