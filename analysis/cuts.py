@@ -15,6 +15,7 @@ from analysis.ladder import (
     entries_in_order,
     paired_gain,
     paired_runs,
+    primary_family,
     rival,
     scores_of,
 )
@@ -94,7 +95,8 @@ def teacher_over_cuts(study: Study) -> Spread:
 
 def told_over_cuts(study: Study) -> list[str]:
     """Say what a few cuts show of the primary comparisons; nothing where claims rest on cuts, or there is only one."""
-    gains = [gain for gain in cut_gains(study) if gain.entry == BEST]
+    family = [comparison.baseline for comparison in primary_family(scores_of(study))]
+    gains = [gain for gain in cut_gains(study) if gain.entry == BEST and gain.baseline in family]
     if not gains or claims_by_cut(study):
         return []
     told = [

@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.style import BLACK, BLUE, PALE, VERMILION, canvas, place_legend, signed_ticks
+from analysis.figures.style import BLACK, BLUE, GREEN, PALE, PURPLE, VERMILION, canvas, place_legend, signed_ticks
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
-_MARKS = ((VERMILION, "o"), (BLUE, "s"))
+#: Of the comparisons: over two rivals, tuned and at their reference points.
+_MARKS = ((VERMILION, "o"), (BLUE, "s"), (GREEN, "^"), (PURPLE, "D"))
 
 
 def draw_cuts(means: pd.DataFrame) -> Figure:
@@ -19,8 +20,9 @@ def draw_cuts(means: pd.DataFrame) -> Figure:
         axes.axhline(0, color=BLACK, lw=1)
         axes.axvspan(last - 0.5, last + 0.5, color=PALE, zorder=0)
         groups = list(means.groupby(["entry", "baseline"], sort=False))
-        for index, (((entry, baseline), rows), (colour, marker)) in enumerate(zip(groups, _MARKS, strict=False)):
-            shift = (index - (len(groups) - 1) / 2) * 0.24
+        marks = _MARKS[: len(groups)]
+        for index, (((entry, baseline), rows), (colour, marker)) in enumerate(zip(groups, marks, strict=True)):
+            shift = (index - (len(groups) - 1) / 2) * min(0.24, 0.6 / len(groups))
             places = [shift + (last if cut is pd.NA else cuts.index(cut)) for cut in rows["data_seed"]]
             bars = 100 * (rows["high"] - rows["gain"])  # a t interval is as wide to either side
             look = _LOOK | {"color": colour, "marker": marker}

@@ -4,8 +4,10 @@ The step of a small student is some hundreds of kernels of a few microseconds ea
 host several times as long as running them takes the GPU. Recorded, they are one launch.
 """
 
+import gc
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -62,7 +64,7 @@ class RecordedStep:
         kept = [_changed(batch, torch.empty_like) for batch in batches]
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            with _no_collection(), torch.cuda.graph(graph):
                 losses = self._step(kept, self._rates)
         except RuntimeError as error:
             self.records = False
@@ -71,6 +73,19 @@ class RecordedStep:
             warnings.warn(f"training steps are launched kernel by kernel, which is slower: {reason}", stacklevel=2)
             return
         self._graph, self._inputs, self._losses = graph, _tensors(kept), losses
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Another trial's recording, if it were collected meanwhile, would spoil this one."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
