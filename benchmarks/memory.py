@@ -62,7 +62,9 @@ def rows(data: str, found: Memory) -> list[Row]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", choices=tuple(SHAPES), default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument(
+        "--data", choices=("fashion_mnist_lt", "digits_lt"), default="fashion_mnist_lt", help="default: %(default)s"
+    )
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     args = parser.parse_args(argv)
     found = measure(args.data, args.data_root.absolute())
