@@ -10,25 +10,27 @@ from analysis.statistics import spread
 from analysis.tables import Study
 
 
-def exchange(study: Study, *, baseline: str = "la") -> pd.DataFrame:
-    """Return a row an entry: gains of Few and Many over `baseline`, and the points of Many a point of Few cost.
+def exchange(study: Study, *, baselines: Sequence[str] = ("la",)) -> pd.DataFrame:
+    """Return a row a (baseline, entry): gains of Few and Many, and the points of Many a point of Few cost.
 
-    Columns: entry, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals), price:
-    -many / few where Few's interval is above 0 and Many's below, 0 where Few gains and Many is not shown to lose, NaN
-    where Few is not shown to gain.
+    Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
+    price: -many / few where Few's interval is above 0 and Many's below, 0 where Few gains and Many is not shown to
+    lose, NaN where Few is not shown to gain.
     """
     table = scores(study)
-    entries = [name for name in entries_in_order(table["entry"].unique().tolist()) if name not in (TEACHER, baseline)]
+    present = entries_in_order(table["entry"].unique().tolist())
     rows = []
-    for entry in entries if baseline in set(table["entry"]) else ():
-        few, many = (paired_gain(table, entry, baseline, column=column) for column in ("few", "many"))
-        if not few.n or not many.n:
-            continue
-        price = float("nan")
-        if few.verdict == "gain" and many.verdict != "too few":
-            price = -many.mean / few.mean if many.verdict == "loss" else 0.0
-        rows.append((entry, few.n, few.mean, few.low, few.high, many.mean, many.low, many.high, price))
-    columns = ["entry", "n", "few", "few_low", "few_high", "many", "many_low", "many_high", "price"]
+    for baseline in (name for name in baselines if name in present):
+        for entry in (name for name in present if name not in (TEACHER, baseline)):
+            few, many = (paired_gain(table, entry, baseline, column=column) for column in ("few", "many"))
+            if not few.n or not many.n:
+                continue
+            price = float("nan")
+            if few.verdict == "gain" and many.verdict != "too few":
+                price = -many.mean / few.mean if many.verdict == "loss" else 0.0
+            gains = (few.mean, few.low, few.high, many.mean, many.low, many.high)
+            rows.append((entry, baseline, few.n, *gains, price))
+    columns = ["entry", "baseline", "n", "few", "few_low", "few_high", "many", "many_low", "many_high", "price"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -23,7 +23,7 @@ def classes_section(study: Study, writer: Writer) -> Section:
     blocks: list[Block] = []
     entries = tuple(dict.fromkeys((BEST, study.space.method)))
     by_cut = claims_by_cut(study)
-    for baseline in dict.fromkeys((_BASELINE, *rivals(set(study.classes["entry"])))):
+    for baseline in _baselines(study):
         blocks += _gains(study, entries, baseline, writer)
     blocks += _by_group(study, writer)
     if study.n_cuts > 1 and not by_cut:
@@ -47,6 +47,11 @@ def classes_section(study: Study, writer: Writer) -> Section:
     if not blocks:
         blocks.append(Paragraph("Per-class results come with the confirmation."))
     return Section("classes", "Which classes gain", tuple(blocks))
+
+
+def _baselines(study: Study) -> tuple[str, ...]:
+    """What entries are held against: `la`, and what the claim is about."""
+    return tuple(dict.fromkeys((_BASELINE, *rivals(set(study.classes["entry"])))))
 
 
 def _gains(study: Study, entries: tuple[str, ...], baseline: str, writer: Writer) -> list[Block]:
@@ -142,12 +147,13 @@ def _axis_note(n_classes: int) -> str:
 
 
 def _exchange(study: Study, writer: Writer) -> list[Block]:
-    table = exchange(study, baseline=_BASELINE)
+    table = exchange(study, baselines=_baselines(study))
     if table.empty:
         return []
     rows = [
         (
             row["entry"],
+            row["baseline"],
             str(row["n"]),
             f"{points(row['few'])} ({points(row['few_low'])} to {points(row['few_high'])})",
             f"{points(row['many'])} ({points(row['many_low'])} to {points(row['many_high'])})",
@@ -159,12 +165,15 @@ def _exchange(study: Study, writer: Writer) -> list[Block]:
         writer.table(
             "exchange",
             table,
-            columns=("entry", "pairs", "Few, gain (95 % interval)", "Many, gain (95 % interval)", "Many paid per Few"),
+            columns=(
+                *("entry", "over", "pairs", "Few, gain (95 % interval)", "Many, gain (95 % interval)"),
+                "Many paid per Few",
+            ),
             rows=rows,
             strong=[index for index, row in enumerate(rows) if row[0] == BEST],
             caption=(
-                f"Head for tail, in points of test recall over {_BASELINE}, paired. The last column is how many points "
-                "of Many a point of Few costs: 0 where no loss of Many is shown, a dash where no gain of Few is."
+                "Head for tail, in points of test recall, paired. The last column is how many points of Many a point "
+                "of Few costs: 0 where no loss of Many is shown, a dash where no gain of Few is."
             ),
         )
     ]
@@ -172,7 +181,8 @@ def _exchange(study: Study, writer: Writer) -> list[Block]:
 
 def _flow(study: Study, writer: Writer) -> list[Block]:
     """Where the test images of each group went, and the pairs of classes behind it."""
-    entries = [name for name in (_BASELINE, BEST) if name in set(study.confusion["entry"])]
+    present = set(study.confusion["entry"])
+    entries = [name for name in (*_baselines(study), BEST) if name in present]
     flow = confusion_flow(study, entries=entries)
     if flow.empty:
         return []
@@ -198,7 +208,9 @@ def _flow(study: Study, writer: Writer) -> list[Block]:
             ),
         )
     ]
-    pairs = leading_confusions(study, entry=BEST, baseline=_BASELINE) if len(entries) == 2 else pd.DataFrame()
+    pairs = (
+        leading_confusions(study, entry=BEST, baseline=_BASELINE) if {_BASELINE, BEST} <= present else pd.DataFrame()
+    )
     if len(pairs):
         of_tail = "of the Few classes " if study.groups.get("few") else ""
         blocks.append(

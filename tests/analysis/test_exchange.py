@@ -31,6 +31,16 @@ def test_the_price_is_points_of_many_for_a_point_of_few(simulated: Simulated) ->
     assert np.isnan(table.loc["ce", "price"]), "ce loses on Few: there is nothing to pay for"
 
 
+def test_every_baseline_has_its_own_exchange(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    table = exchange(study, baselines=("la", "kd", "absent"))
+    assert list(dict.fromkeys(table["baseline"])) == ["la", "kd"]
+    alone = exchange(study, baselines=("kd",))
+    pd.testing.assert_frame_equal(table[table["baseline"] == "kd"].reset_index(drop=True), alone)
+    few = paired_gain(scores(study), "best1", "kd", column="few")
+    assert alone.set_index("entry").loc["best1", "few"] == few.mean
+
+
 def test_nothing_is_priced_from_few_seeds(simulated: Simulated) -> None:
     study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=3))
     assert exchange(study)["price"].isna().all()
