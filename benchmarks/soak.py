@@ -28,7 +28,7 @@ from benchmarks.record import RESULTS, write_results
 from benchmarks.watched_study import WatchedStudy
 
 #: Kills of each kind, trials of the study they fall into, and minutes of the last part.
-TIERS = {"ci": (3, 8, 0.0), "full": (20, 32, 30.0)}
+TIERS = {"ci": (3, 8, 0.0), "full": (20, 60, 30.0)}
 PARTS = ("drivers", "workers", "minutes")
 
 #: The teacher at its smallest, trials of a second or two, no later phases.
@@ -62,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "minutes" in args.only and minutes:
             found["minutes"] = _told("minutes", for_minutes(WatchedStudy(folder / "minutes"), minutes, rng))
     raw = {"tier": args.tier, "seed": args.seed, "parts": found}
-    path = write_results(RESULTS, [], raw, load_before=load_before, what=f"soak-{args.tier}")
+    what = "-".join(["soak", args.tier, *(args.only if set(args.only) < set(PARTS) else ())])
+    path = write_results(RESULTS, [], raw, load_before=load_before, what=what)
     print(f"raw numbers: {path}")
     return 1 if any(part["faults"] for part in found.values()) else 0
 
