@@ -11,10 +11,11 @@ STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
 
 def history(study: Study) -> pd.DataFrame:
-    """Return number, state, kind, value, epoch, best_so_far, duration_s; a row a trial.
+    """Return number, state, kind, value, epoch, best_so_far, duration_s, spent_s; a row a trial.
 
     `value` is the validation balanced accuracy after the last evaluated epoch (`epoch`), NaN before the first;
-    `best_so_far` counts complete trials only, in order of trial number.
+    `best_so_far` counts complete trials only, in order of trial number, and `spent_s` is the time that all trials
+    up to this one trained and evaluated, whatever became of them.
     """
     rows = []
     best = float("nan")
@@ -25,7 +26,14 @@ def history(study: Study) -> pd.DataFrame:
         kind = str(trial.user_attrs.get("kind", ""))
         rows.append((trial.number, trial.state.name, kind, value, epoch, best, _duration(trial)))
     columns = ["number", "state", "kind", "value", "epoch", "best_so_far", "duration_s"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(spent_s=table["duration_s"].fillna(0.0).cumsum())
+
+
+def time_to_best(table: pd.DataFrame, *, within: float = 0.01) -> float:
+    """Return the seconds spent until the best so far of a `history` came within `within` of its last value."""
+    best = table["best_so_far"]
+    return float(table.loc[best >= best.max() - within, "spent_s"].min())
 
 
 def state_counts(study: Study) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The search over time: every trial by state, and the best complete value so far."""
+"""The search over trials and over time: every trial by state, and the best complete value so far."""
 
 from typing import Any
 
@@ -47,6 +47,24 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
         axes.set(xlabel="trial number", ylabel="validation balanced accuracy (%)")
         axes.set_xlim(-1, max(history["number"].max(), 1) + 1)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        place_legend(axes, columns=3)
+    return figure
+
+
+def draw_spending(history: pd.DataFrame) -> Figure:
+    """Draw the best so far of `search_history.history` against the minutes that all trials together took."""
+    minutes, best = history["spent_s"] / 60, 100 * history["best_so_far"]
+    with canvas(5.2, 3.4) as (figure, axes):
+        axes.step(minutes, best, where="post", color=BLACK, lw=1.4, label="best so far", zorder=3)
+        for state, (label, colour, marker) in _MARKS.items():
+            rows = history["state"] == state
+            if state != "RUNNING" and rows.any():
+                label = label.removesuffix(" (last value)")
+                axes.scatter(
+                    minutes[rows], 100 * history["value"][rows], label=label, color=colour, marker=marker, **_LOOK
+                )
+        axes.set(xlabel="minutes of training, all trials together", ylabel="validation balanced accuracy (%)")
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure

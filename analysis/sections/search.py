@@ -5,9 +5,9 @@ from math import isfinite
 import pandas as pd
 
 from analysis.document import Block, Paragraph, Section
-from analysis.figures.history import draw_history
+from analysis.figures.history import draw_history, draw_spending
 from analysis.interactive import MOST_LINES, history_lines, parallel_coordinates
-from analysis.search_history import history, pruned_at, state_counts
+from analysis.search_history import history, pruned_at, state_counts, time_to_best
 from analysis.tables import Study
 from analysis.wording import listing, percent, plural
 from analysis.writer import Writer
@@ -36,6 +36,8 @@ def search_section(study: Study, writer: Writer) -> Section:
                 ),
             )
         )
+    if table["best_so_far"].notna().any() and table["duration_s"].sum() > 0:
+        blocks.append(_spending(table, writer))
     if len(study.trials) > 1 and table["value"].notna().any():
         blocks += _asked(study, table, writer)
     blocks.append(_states(study, writer))
@@ -44,6 +46,22 @@ def search_section(study: Study, writer: Writer) -> Section:
         told = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
         blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {told}."))
     return Section("search", "How the search went", tuple(blocks))
+
+
+def _spending(table: pd.DataFrame, writer: Writer) -> Block:
+    """What the time bought."""
+    total, soon = table["spent_s"].max() / 60, time_to_best(table) / 60
+    told = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} minutes"
+    return writer.picture(
+        "spending",
+        draw_spending(table),
+        table[["number", "state", "value", "best_so_far", "duration_s", "spent_s"]],
+        alt=f"Best validation balanced accuracy so far against training time: {told}.",
+        caption=(
+            "The same against the time that trials trained, in order of their numbers, pruned and failed ones "
+            f"included: {told}. Trials run side by side, so the search itself took less."
+        ),
+    )
 
 
 def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:

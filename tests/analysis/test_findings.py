@@ -9,7 +9,7 @@ import pytest
 
 from analysis.findings import Findings, find
 from analysis.importance import Importances
-from analysis.search_history import failure_causes, history, pruned_at, state_counts
+from analysis.search_history import failure_causes, history, pruned_at, state_counts, time_to_best
 from analysis.statistics import spread
 from analysis.tables import load_study
 from analysis.wording import mean_sd, p_value, percent, points
@@ -144,6 +144,20 @@ def test_the_best_so_far_counts_complete_trials_only(simulated: Simulated) -> No
         if row.state == "COMPLETE" and not best >= row.value:
             best = row.value
         assert row.best_so_far == best
+
+
+def test_time_spent_counts_every_trial_whatever_became_of_it(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=20, n_pruned=4, n_failed=2, n_seeds=0))
+    table = history(study)
+    spent, reached = 0.0, []
+    for row in table.itertuples():
+        spent += 0.0 if row.duration_s != row.duration_s else row.duration_s
+        assert row.spent_s == pytest.approx(spent)
+        if row.best_so_far >= table["best_so_far"].iloc[-1] - 0.01:
+            reached.append(spent)
+    assert set(table.loc[table["duration_s"] > 0, "state"]) >= {"COMPLETE", "PRUNED"}
+    assert time_to_best(table) == pytest.approx(reached[0])
+    assert 0 < reached[0] <= spent
 
 
 def test_states_causes_and_rungs_are_counted(simulated: Simulated) -> None:
