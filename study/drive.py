@@ -3,7 +3,7 @@
 Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from study.interruption import undisturbed
 from study.manifest import now
 from study.nodes import check_nodes, described
 from study.phase import Study, StudyInterrupted
-from study.prepare import Prepared, prepare
+from study.prepare import prepare
 from study.progress import Progress
 from study.record_tables import ConfirmRun
 from study.search import search
@@ -39,9 +39,10 @@ def drive(study: Study) -> None:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
             _check_nodes(study)
             study.checked = hold_images(study.checked, workers, study.progress)
+            student = _student(study)
             prepared = prepare(study.checked, workers, study.progress)
             described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
-            study.store.update_manifest(teacher=described, student=_student(study, prepared))
+            study.store.update_manifest(teacher=described, student=student())
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
             select(study, prepared, workers)
@@ -69,15 +70,21 @@ def _check_nodes(study: Study) -> None:
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
 
 
-def _student(study: Study, prepared: Prepared) -> dict[str, Any]:
-    """The manifest's `student` entry; counting parameters needs torch, so a Ray worker does it."""
+def _student(study: Study) -> Callable[[], dict[str, Any]]:
+    """Begin to count the student's parameters, and return what waits for the manifest's `student` entry.
+
+    Counting needs torch, so a Ray worker does it, which imports it for seconds. Meanwhile the teacher is prepared; a
+    resumed study has counted already.
+    """
+    name, data = study.checked.plan.student, study.checked.data
+    known = study.store.manifest().get("student") or {}
+    if known.get("name") == name and isinstance(known.get("n_parameters"), int):
+        return lambda: known
     import ray
 
-    data = prepared.data
     channels, height, _ = data.image_shape
-    count = ray.remote(num_cpus=1)(_n_parameters)
-    n_parameters = ray.get(count.remote(study.checked.plan.student, data.n_classes, channels, height))
-    return {"name": study.checked.plan.student, "n_parameters": n_parameters}
+    count = ray.remote(num_cpus=1)(_n_parameters).remote(name, len(data.class_names), channels, height)
+    return lambda: {"name": name, "n_parameters": ray.get(count)}
 
 
 def _n_parameters(name: str, n_classes: int, channels: int, size: int) -> int:

@@ -1,6 +1,12 @@
-"""What is said of a teacher that is no better than the student without one."""
+"""What is said of a teacher that is no better than the student without one, and what a resumed study knows already."""
 
-from study.drive import teacher_warnings
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from study.drive import _student, teacher_warnings
 from study.record_tables import ConfirmRun
 
 
@@ -22,3 +28,17 @@ def test_a_teacher_as_good_as_la_is_not() -> None:
 
 def test_without_la_nothing_is_claimed() -> None:
     assert teacher_warnings({"val_balanced_accuracy": 0.1}, []) == []
+
+
+def test_a_resumed_study_does_not_count_its_students_parameters_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # a worker could not be asked
+    known = {"name": "resnet8_cifar", "n_parameters": 77_000}
+    data = SimpleNamespace(image_shape=(1, 28, 28), class_names=("a", "b"))
+    checked = SimpleNamespace(plan=SimpleNamespace(student="resnet8_cifar"), data=data)
+    for manifest, is_known in (({"student": known}, True), ({"student": known | {"n_parameters": None}}, False)):
+        study: Any = SimpleNamespace(checked=checked, store=SimpleNamespace(manifest=lambda found=manifest: found))
+        if is_known:
+            assert _student(study)() == known
+        else:
+            with pytest.raises(ImportError):
+                _student(study)
