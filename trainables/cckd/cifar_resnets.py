@@ -1,19 +1,12 @@
-"""The residual networks of the CIFAR literature (He et al., arXiv 1512.03385, section 4.2), as timm models.
-
-3x3 stem, three stages of 16, 32 and 64 channels, option A shortcuts (subsample and zero-pad, no parameters),
-global average pooling, 6n + 2 layers. `resnet32_cifar` (0.46 M parameters) is the usual student on CIFAR-LT.
-"""
+"""Importing this makes the networks of `cifar_net` timm models, by their names; exported models are loaded so."""
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from torch import Tensor, nn
+
+from trainables.cckd.cifar_net import N_BLOCKS, CifarResNet
 
 __all__ = ["CifarResNet", "resnet8_cifar", "resnet20_cifar", "resnet32_cifar"]
-
-_WIDTHS = (16, 32, 64)
 
 default_cfgs = generate_default_cfgs(
     {
@@ -27,108 +20,28 @@ default_cfgs = generate_default_cfgs(
             "first_conv": "conv1",
             "classifier": "fc",
         }
-        for name in ("resnet8_cifar.untrained", "resnet20_cifar.untrained", "resnet32_cifar.untrained")
+        for name in (f"{variant}.untrained" for variant in N_BLOCKS)
     }
 )
-
-
-class CifarResNet(nn.Module):
-    """timm's classifier interface over stem, stages, pooling and one linear layer `fc`."""
-
-    def __init__(self, n_blocks: int, num_classes: int = 10, in_chans: int = 3, drop_rate: float = 0.0) -> None:
-        """Build 6 * `n_blocks` + 2 layers; `drop_rate` is dropout before the classifier."""
-        super().__init__()
-        self.num_classes = num_classes
-        self.num_features = self.head_hidden_size = _WIDTHS[-1]
-        self.drop_rate = drop_rate
-        self.conv1 = _conv3x3(in_chans, _WIDTHS[0], stride=1)
-        self.bn1 = nn.BatchNorm2d(_WIDTHS[0])
-        blocks: list[nn.Module] = []
-        width = _WIDTHS[0]
-        for stage, wider in enumerate(_WIDTHS):
-            for block in range(n_blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(_BasicBlock(width, wider, stride))
-                width = wider
-        self.blocks = nn.Sequential(*blocks)
-        self.fc: nn.Module = nn.Linear(width, num_classes) if num_classes else nn.Identity()
-        self.apply(_initialise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, C) of images (N, Ch, H, W)."""
-        return self.forward_head(self.forward_features(x))
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Return the last feature map (N, 64, H/4, W/4)."""
-        return self.blocks(F.relu(self.bn1(self.conv1(x)), inplace=True))
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool a feature map to (N, 64) and classify it, or stop before the classifier."""
-        # Not x.mean(dim=(2, 3)), see _BasicBlock.forward.
-        pooled = F.avg_pool2d(x, x.shape[2:]).flatten(1)
-        pooled = F.dropout(pooled, self.drop_rate, training=self.training) if self.drop_rate else pooled
-        return pooled if pre_logits else self.fc(pooled)
-
-    def get_classifier(self) -> nn.Module:
-        """Return the linear layer."""
-        return self.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a fresh classifier of `num_classes` (0: none) in place; the pooling is always the average."""
-        if global_pool not in (None, "avg"):
-            raise ValueError(f"global_pool must be 'avg'; got {global_pool!r}")
-        self.num_classes = num_classes
-        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        self.fc.apply(_initialise)
 
 
 @register_model
 def resnet8_cifar(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
     """8 layers, 0.08 M parameters: the default student of the small sets."""
-    return _build("resnet8_cifar", pretrained, n_blocks=1, **kwargs)
+    return _build("resnet8_cifar", pretrained, **kwargs)
 
 
 @register_model
 def resnet20_cifar(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
     """20 layers, 0.27 M parameters."""
-    return _build("resnet20_cifar", pretrained, n_blocks=3, **kwargs)
+    return _build("resnet20_cifar", pretrained, **kwargs)
 
 
 @register_model
 def resnet32_cifar(pretrained: bool = False, **kwargs: Any) -> CifarResNet:
     """32 layers, 0.46 M parameters."""
-    return _build("resnet32_cifar", pretrained, n_blocks=5, **kwargs)
-
-
-class _BasicBlock(nn.Module):
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = _conv3x3(n_in, n_out, stride)
-        self.bn1 = nn.BatchNorm2d(n_out)
-        self.conv2 = _conv3x3(n_out, n_out, stride=1)
-        self.bn2 = nn.BatchNorm2d(n_out)
-        self.stride, self.extra = stride, n_out - n_in
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
-        if self.extra:
-            # A pooling window of one pixel is x[:, :, ::stride, ::stride], but its gradient stays channels_last;
-            # that of a slice does not, and each addition and ReLU that met it then took twenty times as long.
-            before = self.extra // 2
-            x = F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, before, self.extra - before))
-        return F.relu(residual.add_(x), inplace=True)
-
-
-def _conv3x3(n_in: int, n_out: int, stride: int) -> nn.Conv2d:
-    return nn.Conv2d(n_in, n_out, kernel_size=3, stride=stride, padding=1, bias=False)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight)
-        if module.bias is not None:
-            torch.nn.init.zeros_(module.bias)
+    return _build("resnet32_cifar", pretrained, **kwargs)
 
 
 def _build(variant: str, pretrained: bool, **kwargs: Any) -> CifarResNet:
-    return build_model_with_cfg(CifarResNet, variant, pretrained, **kwargs)
+    return build_model_with_cfg(CifarResNet, variant, pretrained, n_blocks=N_BLOCKS[variant], **kwargs)

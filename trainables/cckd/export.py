@@ -13,7 +13,7 @@ from trainables.cckd.bundle import TrialData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.sealed import sealed, unsealed
 from trainables.cckd.stems import stem_line
-from trainables.cckd.students import StudentNet, build_student
+from trainables.cckd.students import OWN_STUDENTS, StudentNet, build_student
 
 
 class ExportError(UsageError):
@@ -40,7 +40,7 @@ def export_model(
     description = {
         "timm_name": student.name,
         "timm_kwargs": student.kwargs,
-        "timm_module": type(student.net).__module__,
+        "timm_module": _module(student),
         "small_stem": student.small_stem,
         "load": _loading_lines(student, f"{stem}.safetensors"),
         "classes": list(data.class_names),
@@ -91,7 +91,11 @@ def _loading_lines(student: StudentNet, file: str) -> list[str]:
             stem_line(student.net),
             f'timm.models.load_checkpoint(net, "{file}")',
         ]
-    module = type(student.net).__module__
-    # Our own networks are timm models once their module has been imported.
+    module = _module(student)
     imported = "timm" if module.startswith("timm.") else f"timm, {module}"
     return [f"import {imported}", f'net = timm.create_model({arguments}, checkpoint_path="{file}").eval()']
+
+
+def _module(student: StudentNet) -> str:
+    # Our own networks are timm models once this module has been imported.
+    return "trainables.cckd.cifar_resnets" if student.name in OWN_STUDENTS else type(student.net).__module__

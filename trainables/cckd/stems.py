@@ -4,7 +4,8 @@ timm's 7x7 stride-2 stem and its pooling leave 8x8 of 32x32 pixels before the fi
 changes that, so the two layers are replaced; an exported model says so in its loading lines.
 """
 
-from timm.models.resnet import ResNet
+from typing import Any
+
 from torch import nn
 
 #: Largest side, pixels, on which the stem is replaced.
@@ -13,6 +14,8 @@ SMALL_IMAGE = 64
 
 def fit_stem(net: nn.Module, *, in_chans: int, image_size: int) -> bool:
     """Replace the stem of a timm ResNet for images of at most SMALL_IMAGE pixels; return whether it was."""
+    from timm.models.resnet import ResNet  # by whoever has a network of timm's, and so has imported it
+
     if image_size > SMALL_IMAGE or not isinstance(net, ResNet):
         return False
     stem = nn.Conv2d(in_chans, net.bn1.num_features, kernel_size=3, stride=1, padding=1, bias=False)
@@ -23,7 +26,6 @@ def fit_stem(net: nn.Module, *, in_chans: int, image_size: int) -> bool:
 
 def stem_line(net: nn.Module) -> str:
     """One line of Python that gives a fresh `net` from timm the stem of this one."""
-    assert isinstance(net, ResNet), type(net).__name__
-    stem = net.conv1
+    stem: Any = net.conv1
     layer = f"torch.nn.Conv2d({stem.in_channels}, {stem.out_channels}, 3, padding=1, bias=False)"
     return f"net.conv1, net.maxpool = {layer}, torch.nn.Identity()"

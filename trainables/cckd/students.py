@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
-from trainables.cckd import cifar_resnets
+from trainables.cckd.cifar_net import N_BLOCKS, CifarResNet
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.stems import fit_stem
 
 #: Networks of our own, beside timm's.
-OWN_STUDENTS = tuple(name for name in cifar_resnets.__all__ if timm.is_model(name))
+OWN_STUDENTS = tuple(N_BLOCKS)
 
 
 class StudentNet(nn.Module):
@@ -50,9 +49,13 @@ def check_student(name: str) -> None:
     Raises:
         ConfigError: names the nearest known students.
     """
+    if name in OWN_STUDENTS:
+        return  # without timm, which takes seconds to import
+    import timm
+
     if timm.is_model(name):
         return
-    near = get_close_matches(name, timm.list_models(), n=5, cutoff=0.5)
+    near = get_close_matches(name, [*OWN_STUDENTS, *timm.list_models()], n=5, cutoff=0.5)
     hint = f"closest: {', '.join(near)}" if near else f"for instance {', '.join(OWN_STUDENTS)}"
     raise ConfigError(f"student must be a model that timm {timm.__version__} knows; got {name!r}; {hint}")
 
@@ -73,13 +76,9 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
     """
     check_student(name)
     what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
-    cfg = timm.get_pretrained_cfg(name)
     kwargs = {"num_classes": n_classes, "in_chans": in_chans}
-    if cfg is not None and cfg.fixed_input_size:
-        kwargs["img_size"] = image_size
     try:
-        net = timm.create_model(name, pretrained=False, **kwargs)
-        small_stem = fit_stem(net, in_chans=in_chans, image_size=image_size)
+        net, small_stem = _network(name, kwargs, image_size)
         logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
     except Exception as error:  # timm's constructors and layers raise every kind
         raise ConfigError(f"{what} cannot be built: {error}") from error
@@ -87,6 +86,19 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
         shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
         raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
     return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
+
+
+def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Module, bool]:
+    """The network, and whether its stem was replaced; `kwargs` learn of a fixed input size."""
+    if name in OWN_STUDENTS:
+        return CifarResNet(N_BLOCKS[name], **kwargs), False
+    import timm
+
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is not None and cfg.fixed_input_size:
+        kwargs["img_size"] = image_size
+    net = timm.create_model(name, pretrained=False, **kwargs)
+    return net, fit_stem(net, in_chans=kwargs["in_chans"], image_size=image_size)
 
 
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,12 @@
 
 import platform
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
 
 import numpy as np
-import timm
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -232,7 +232,7 @@ class Trainer:
                 "python": platform.python_version(),
                 "numpy": np.__version__,
                 "torch": torch.__version__,
-                "timm": timm.__version__,
+                "timm": version("timm"),
             },
         )
         write_checkpoint(folder, state, self.learner.tensors())

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd import cifar_resnets, recorded
+from trainables.cckd import cifar_net, recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.trainer import FusedTrainer, How
@@ -33,7 +33,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     def silu(x: Tensor, inplace: bool = False) -> Tensor:
         return F.silu(x, inplace=inplace)
 
-    monkeypatch.setattr(cifar_resnets, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
+    monkeypatch.setattr(cifar_net, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
     monkeypatch.setattr(Learner, "_autocast", lambda learner: nullcontext())
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

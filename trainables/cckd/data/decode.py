@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
-from torchvision.io import ImageReadMode, decode_image
 
 from trainables.cckd.data.files import ImageFiles
 from trainables.cckd.data.ragged import RaggedImages
@@ -68,6 +67,8 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     """
     if isinstance(source, RaggedImages):
         return source.image(index)
+    from torchvision.io import ImageReadMode, decode_image  # seconds, for those who have files to read
+
     path = source.root / source.paths[index]
     try:
         decoded = decode_image(torch.from_numpy(np.fromfile(path, np.uint8)), ImageReadMode.RGB)

@@ -15,7 +15,7 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd import cifar_resnets
+from trainables.cckd import cifar_net
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
@@ -34,7 +34,7 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
     def silu(x: Tensor, inplace: bool = False) -> Tensor:
         return F.silu(x, inplace=inplace)
 
-    monkeypatch.setattr(cifar_resnets, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
+    monkeypatch.setattr(cifar_net, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
 
 
 def _trained(config: TrialConfig, data: TrialData) -> Trainer:
