@@ -73,7 +73,7 @@ def test_position_is_on_the_knobs_scale() -> None:
 
 
 @given(some.lists(some.floats(0, 1), min_size=4, max_size=12), some.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rank_correlation_is_pandas(values: list[float], seed: int) -> None:
     first = np.round(values, 1)  # rounded, so that ties occur
     second = np.random.default_rng(seed).permutation(first)
@@ -99,7 +99,7 @@ def test_rungs_are_judged_over_trials_that_have_both_values() -> None:
 
 
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=7))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_expected_best_is_the_mean_over_all_subsets(values: list[float]) -> None:
     found = expected_best(values)
     for m in range(1, len(values) + 1):

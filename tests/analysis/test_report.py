@@ -94,6 +94,7 @@ def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict
     assert not re.search(r"\b(nan|None|NaN)\b", text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
 def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) -> None:
     counts = [int(500 * 0.01 ** (i / 99)) for i in range(100)]

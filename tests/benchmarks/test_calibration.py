@@ -11,6 +11,7 @@ def test_intervals_cover_and_claims_are_rarely_false() -> None:
     assert [item.what for item in found if not item.possible] == []
 
 
+@pytest.mark.slow
 def test_chance_stays_below_its_floor_and_the_planted_interaction_ranks_first() -> None:
     # Fewer half-samples than a report takes: the floor is as often passed, only everything is noisier.
     found = searches(N_SEARCHES // 10, seed=0, n_samples=8)

@@ -111,6 +111,7 @@ def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:
         optuna.create_study(storage=mirror)
 
 
+@pytest.mark.slow
 def test_the_database_does_as_much_for_the_hundredth_trial_as_for_the_fifth(
     database, space, settings, seed_of, epoch
 ) -> None:

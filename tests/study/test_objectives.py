@@ -124,7 +124,7 @@ def test_guards_hold_for_the_front_too(played) -> None:
     ledger.close()
 
 
-@pytest.mark.parametrize("sampler", ["sobol+tpe", "random"])
+@pytest.mark.parametrize("sampler", [pytest.param("sobol+tpe", marks=pytest.mark.slow), "random"])
 def test_a_search_of_two_objectives_goes_the_same_way_however_often_it_is_reopened(played, sampler: str) -> None:
     courses = []
     for name, reopen in (("calm.db", False), ("torn.db", True)):

@@ -130,7 +130,7 @@ def test_imitation_runs_from_zero_at_equal_directions_to_two_at_opposite_ones() 
 
 
 laws = given(seed=st.integers(0, 10_000), temperature=st.floats(0.5, 8))
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 @both_estimators

@@ -33,7 +33,7 @@ def _reference(train, train_labels, test, test_labels, n_classes) -> dict[str, l
 
 
 @given(some.integers(0, 10_000), some.integers(1, 30), some.integers(1, 30), some.integers(2, 6), some.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_distances_equal_a_plain_reference(seed: int, n_train: int, n_test: int, n_classes: int, size: int) -> None:
     train, test = _features(seed, n_train, n_classes), _features(seed + 1, n_test, n_classes)
     moments = [

@@ -17,7 +17,7 @@ SIZES = np.array([[480, 640], [640, 480], [333, 333], [90, 1000], [1, 1]], np.in
     smallest=st.floats(0.01, 1),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_box_lies_inside_its_image(sizes: list[tuple[int, int]], smallest: float, seed: int) -> None:
     bounds = np.array(sizes, np.int32)
     for views in (draw_crops(bounds, 3, smallest=smallest, flip=True, seed=seed), centre_views(bounds)[:, None]):

@@ -35,7 +35,9 @@ def _student(**kwargs: Any) -> StudentNet:
     return StudentNet("resnet8_cifar", {}, net, n_features=64, small_stem=False)
 
 
-@pytest.mark.parametrize("name", ["resnet8_cifar", "resnet20_cifar", "resnet32_cifar", "resnet18", "test_vit"])
+@pytest.mark.parametrize(
+    "name", ["resnet8_cifar", "resnet32_cifar", pytest.param("resnet18", marks=pytest.mark.slow), "test_vit"]
+)
 def test_a_student_that_can_be_fused_gives_each_trial_its_own_output(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)

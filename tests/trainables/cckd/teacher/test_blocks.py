@@ -122,6 +122,7 @@ def _keep_two(logits: NDArray[np.float32]) -> TopKLogits:
     return keep_top(logits, k=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["linear_probe", "ncm"])
 @pytest.mark.parametrize("targets", ["in_fold", "out_of_fold"])
 def test_fitting_mapped_features_needs_less_memory_than_they_take(

@@ -14,7 +14,7 @@ from trainables.cckd.teacher.prior import (
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_removing_the_fixed_point_leaves_no_preference(seed: int) -> None:
     rng = np.random.default_rng(seed)
