@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def test_plain_timm_loads_the_weights_without_the_alignment_layer(trial_data: Tr
     )
     about = json.loads(json_path.read_text())
     channels = about["input_shape"][0]
+    import_module(about["timm_module"])
     net = timm.create_model(about["timm_name"], num_classes=len(about["classes"]), in_chans=channels)
     net.load_state_dict(safetensors.torch.load_file(weights_path))
     assert about["classes"] == ["top", "middle", "bottom"]

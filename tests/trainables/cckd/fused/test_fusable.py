@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.cckd.bundle import TrialData
+from trainables.cckd.cifar_net import CifarResNet
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.fused.fusable import layer_faults
@@ -31,7 +31,7 @@ class _Overwriting(nn.Module):
 
 
 def _student(**kwargs: Any) -> StudentNet:
-    net = timm.create_model("resnet8_cifar", num_classes=3, in_chans=1, **kwargs)
+    net = CifarResNet(1, num_classes=3, in_chans=1, **kwargs)
     return StudentNet("resnet8_cifar", {}, net, n_features=64, small_stem=False)
 
 
