@@ -1,10 +1,12 @@
-"""K trials trained as one network: one launch of a layer serves them all, which pays where launches are the cost.
+"""K trials trained together, which pays where a small student leaves most of a device idle.
 
-terms      the losses of K trials at once
-learner    their students stacked into one, and one step of it
-fusable    which trials, and which students, can be trained so
-trainer    K trainers that take their epochs together
-choice     whether that is faster here
+terms       the losses of K trials at once
+batch_norm  BatchNorm of K trials at once
+learner     their students stacked into one, and one step of it
+parallel    their students side by side on a GPU, and one step of all
+fusable     which trials, and which students, can be trained so
+trainer     K trainers that take their epochs together
+choice      which of these is fastest here, if any
 
 HFTA (Wang et al., MLSys 2021) does the same by rewriting the layers of a model; here `torch.vmap` does, so that what a
 student does between its layers (padding channels, joining them) is right for each trial too.
