@@ -80,8 +80,10 @@ class Command:
         """What Ctrl-C does: SIGINT to the whole foreground group."""
         os.killpg(self._process.pid, signal.SIGINT)
 
-    def kill(self, patience_s: float = 15.0) -> int:
+    def kill(self, patience_s: float = 60.0) -> int:
         """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.
+
+        A worker that is just importing torch hears of its driver's death when it has done so.
 
         Those are killed too, so that nothing of one test runs into the next. Ray's agents are not counted: one that
         was just starting asks for its dead head node for up to a minute before it ends by itself.
@@ -104,7 +106,7 @@ class Command:
         out, err = self._process.communicate(timeout=timeout_s)
         return Ended(self._process.returncode, out, err)
 
-    def left_behind(self, patience_s: float = 15.0, *, but: tuple[bytes, ...] = ()) -> list[int]:
+    def left_behind(self, patience_s: float = 60.0, *, but: tuple[bytes, ...] = ()) -> list[int]:
         """Its other live processes that `patience_s` do not see ending; `but` as for `others`."""
         limit = time.monotonic() + patience_s
         while (found := self.others(but=but)) and time.monotonic() < limit:

@@ -25,7 +25,7 @@ class Kills:
 
     Attributes:
         n: kills that hit.
-        orphans: processes a killed driver left that were still there 15 seconds later.
+        orphans: processes a killed driver left that were still there a minute later.
         first_step_s: from each start of a driver to its first epoch or checkpoint.
         lost_s: how long before its kill a running trial had last been saved, or had begun.
         ended: how the last command ended.

@@ -132,7 +132,7 @@ def _told(part: str, kills: Kills) -> dict[str, Any]:
     if slow:
         kills.faults.append(f"{len(slow)} starts took over {_FIRST_STEP_S:g} s to the first step")
     if kills.orphans:
-        kills.faults.append(f"{kills.orphans} processes outlived their driver by 15 s")
+        kills.faults.append(f"{kills.orphans} processes outlived their driver by a minute")
     times = [
         f"{what} {max(taken):.1f} s at most"
         for what, taken in (("first step after", kills.first_step_s), ("unsaved work", kills.lost_s))
