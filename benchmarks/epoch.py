@@ -5,10 +5,9 @@
 One thread, no evaluation: only training. The bound takes the same number of steps of the same number of
 samples with the same optimiser on one resident batch, cross-entropy alone, in the fastest of the settings tried.
 Expected: at most 1.05 times the bound, and at most 1.05 times an epoch without a teacher, sample for sample.
-Measured on one core of an Intel Xeon under heavy other load (2026-11-26, so to be taken again on an idle machine):
-digits_lt 1.18 and 1.13 (before the losses were computed in closed form 1.30 and 1.19), without feature imitation 1.05;
-fashion_mnist_lt 1.10 and 1.10 with a spread of 0.3. What is left on digits_lt is the alignment layer, see
-benchmarks/profile.py: its products take the operations of a ninth of the student's.
+On the CPU one thread is measured by its processor time. What is left on digits_lt is the alignment layer, see
+benchmarks/profile.py: its products take the operations of a ninth of the student's. The raw seconds are kept in
+benchmarks/results/epoch-<data>-<hardware>-<date>.json.
 """
 
 import argparse
