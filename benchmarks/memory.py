@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
 from benchmarks.goals import Goal, Row, table
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 
 _TRIALS = 4
@@ -62,9 +62,7 @@ def rows(data: str, found: Memory) -> list[Row]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--data", choices=("fashion_mnist_lt", "digits_lt"), default="fashion_mnist_lt", help="default: %(default)s"
-    )
+    parser.add_argument("--data", choices=STUDIED, default="fashion_mnist_lt", help="default: %(default)s")
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     args = parser.parse_args(argv)
     found = measure(args.data, args.data_root.absolute())

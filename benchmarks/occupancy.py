@@ -29,7 +29,7 @@ from benchmarks.bare import bare_epoch
 from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
 from benchmarks.epoch import BATCH
 from benchmarks.goals import Goal, Row, table
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 from benchmarks.watched_study import WatchedStudy
 from trainables.cckd.streamed import EVAL_BATCH
@@ -122,9 +122,7 @@ def rows(data: str, found: Occupancy) -> list[Row]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.occupancy", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--data", choices=("fashion_mnist_lt", "digits_lt"), default="fashion_mnist_lt", help="default: %(default)s"
-    )
+    parser.add_argument("--data", choices=STUDIED, default="fashion_mnist_lt", help="default: %(default)s")
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     parser.add_argument("--trials", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")

@@ -17,7 +17,7 @@ from time import process_time
 import torch
 
 from benchmarks.epoch import BATCH, trainer_of
-from benchmarks.shapes import SHAPES, Shape, random_trial_data
+from benchmarks.shapes import SHAPES, STUDIED, Shape, random_trial_data
 from trainables.cckd import alignment
 from trainables.cckd.alignment import Unaligned
 from trainables.cckd.choices import draw_choices
@@ -28,10 +28,6 @@ LOSSES, IMITATION = "losses on logits", "alignment and imitation"
 CROPS, TARGETS = "views cut out", "targets, mixing, random choices"
 OPTIMISER, HOST = "optimiser", "host"
 PIECES = (FORWARD, BACKWARD, OPTIMISER, IMITATION, LOSSES, TARGETS, CROPS, HOST)
-
-
-#: A step of CIFAR's shape takes seconds.
-_SMALL = ("fashion_mnist_lt", "digits_lt")
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
-        "--data", nargs="+", choices=tuple(SHAPES), default=_SMALL, help="default: those of 28 pixels or fewer"
+        "--data", nargs="+", choices=tuple(SHAPES), default=STUDIED, help="default: those of 28 pixels or fewer"
     )
     parser.add_argument("--turns", type=int, default=15, metavar="N", help="epochs of each (default: %(default)s)")
     args = parser.parse_args(argv)

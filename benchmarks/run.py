@@ -18,11 +18,10 @@ from typing import Any
 from benchmarks import driver, epoch, memory, occupancy, report_time, start, study_wall, turnover
 from benchmarks.goals import Row, table
 from benchmarks.record import RESULTS, write_results
-from benchmarks.shapes import SHAPES
+from benchmarks.shapes import SHAPES, STUDIED
 
-#: Sets whose studies are run, and the epochs of their default ones; CIFAR's shape is there for its student's epoch.
+#: Of the default studies.
 _EPOCHS = {"fashion_mnist_lt": 20, "digits_lt": 40}
-STUDIED = tuple(_EPOCHS)
 #: Where an epoch is measured; of CIFAR's images a few are enough, since a step costs the same.
 EPOCHS_OF = SHAPES | {"cifar100_lt": replace(SHAPES["cifar100_lt"], n_max=12, ir=10)}
 

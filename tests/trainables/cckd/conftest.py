@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
+from trainables.cckd import cifar_net
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.data.crops import draw_crops
 from trainables.cckd.data.files import ImageFiles
@@ -31,6 +35,16 @@ def trial_data(make_trial_data: Callable[..., TrialData]) -> TrialData:
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
     return data
+
+
+@pytest.fixture
+def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CIFAR students with SiLU for ReLU."""
+
+    def silu(x: Tensor, inplace: bool = False) -> Tensor:
+        return F.silu(x, inplace=inplace)
+
+    monkeypatch.setattr(cifar_net, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
 
 
 def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd import cifar_net, recorded
+from trainables.cckd import recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.trainer import FusedTrainer, How
@@ -27,13 +25,8 @@ CLOSE = 2e-3
 
 
 @pytest.fixture
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full float32, and the CIFAR students with SiLU: at a ReLU's kink two equal runs part (see fused tests)."""
-
-    def silu(x: Tensor, inplace: bool = False) -> Tensor:
-        return F.silu(x, inplace=inplace)
-
-    monkeypatch.setattr(cifar_net, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
+def exact(monkeypatch: pytest.MonkeyPatch, smooth: None) -> None:
+    """Full float32, and smooth activations: at a ReLU's kink two equal runs part (see the fused tests)."""
     monkeypatch.setattr(Learner, "_autocast", lambda learner: nullcontext())
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

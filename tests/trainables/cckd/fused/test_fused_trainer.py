@@ -8,14 +8,10 @@ the same. Long comparisons therefore use a smooth activation, and the student as
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch.nn.functional as F
-from torch import Tensor
 
-from trainables.cckd import cifar_net
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
@@ -25,16 +21,6 @@ from trainables.cckd.records import EpochRecord
 from trainables.cckd.trainer import Trainer
 
 Configs = Callable[..., list[TrialConfig]]
-
-
-@pytest.fixture
-def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CIFAR students with SiLU for ReLU."""
-
-    def silu(x: Tensor, inplace: bool = False) -> Tensor:
-        return F.silu(x, inplace=inplace)
-
-    monkeypatch.setattr(cifar_net, "F", SimpleNamespace(**vars(F) | {"relu": silu}))
 
 
 def _trained(config: TrialConfig, data: TrialData) -> Trainer:
