@@ -26,7 +26,7 @@ from benchmarks.timing import Ratio, Seconds, fastest, take_turns
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.choice import StepSeconds, measure_steps
-from trainables.cckd.fused.trainer import FusedTrainer, How
+from trainables.cckd.fused.trainer import FusedTrainer, ways
 from trainables.cckd.trainer import Trainer
 
 #: Longer than any benchmark, so that no measured epoch is a rung, which evaluates.
@@ -58,11 +58,10 @@ def measure(shape: Shape, k: int, *, turns: int, device: str, batch_size: int = 
     """Let epochs of `k` trials take turns, together and one by one, on random data of `shape`."""
     torch.set_num_threads(1)
     data = random_trial_data(shape)
-    hows: tuple[How, ...] = ("stacked", "parallel") if device == "cuda" else ("stacked",)
     trainers = partial(_trainers, data, k, student=shape.student, batch_size=batch_size, device=device)
     solo = trainers()
     contenders: dict[str, Callable[[], object]] = {"one by one": lambda: [trainer.run_epoch() for trainer in solo]}
-    contenders |= {how: FusedTrainer(trainers(), how=how).run_epoch for how in hows}
+    contenders |= {how: FusedTrainer(trainers(), how=how).run_epoch for how in ways(torch.device(device))}
     steps = measure_steps(solo)
     # An epoch ends with a copy to the host, so the clock waits for a GPU.
     clock = time.process_time if device == "cpu" else time.perf_counter

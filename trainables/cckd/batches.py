@@ -111,7 +111,7 @@ class Batches:
         self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
         self._config, self._objective, self._device = config, objective, device
         self._data = data
-        self._prepared: tuple[int, Choices | None] = (0, None)
+        self._prepared: tuple[int, Choices] | None = None
         self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
         self._labels = resident(data.train_labels, device)
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
@@ -150,9 +150,8 @@ class Batches:
             )
 
     def _choices(self, epoch: int) -> Choices:
-        prepared, choices = self._prepared
-        if prepared == epoch and choices is not None:
-            return choices
+        if self._prepared is not None and self._prepared[0] == epoch:
+            return self._prepared[1]
         return draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:

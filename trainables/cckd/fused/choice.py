@@ -12,7 +12,7 @@ from time import perf_counter
 
 import torch
 
-from trainables.cckd.fused.trainer import How, joint_learner
+from trainables.cckd.fused.trainer import How, joint_learner, ways
 from trainables.cckd.recorded import WARM_UP_STEPS
 from trainables.cckd.trainer import Trainer
 
@@ -57,8 +57,7 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
     batches = [next(iter(trainer.batches.epoch(trainer.epoch + 1))) for trainer in trainers]
     rates = [trainer.rates()[0] for trainer in trainers]
     before = [{name: tensor.clone() for name, tensor in trainer.learner.tensors().items()} for trainer in trainers]
-    hows: tuple[How, ...] = ("stacked", "parallel") if device.type == "cuda" else ("stacked",)
-    joint = {how: joint_learner(trainers, how) for how in hows}
+    joint = {how: joint_learner(trainers, how) for how in ways(device)}
     for trainer in trainers:
         trainer.student.train()
 
@@ -76,7 +75,7 @@ def measure_steps(trainers: Sequence[Trainer], *, turns: int = 5, warm_up: int =
                 seconds[name].append(taken)
     for trainer, tensors in zip(trainers, before, strict=True):
         trainer.learner.load_tensors(tensors)
-    return StepSeconds(tuple(seconds["solo"]), {how: tuple(seconds[how]) for how in hows})
+    return StepSeconds(tuple(seconds["solo"]), {how: tuple(seconds[how]) for how in joint})
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

@@ -21,6 +21,11 @@ from trainables.cckd.trainer import Trainer
 How = Literal["stacked", "parallel"]
 
 
+def ways(device: torch.device) -> tuple[How, ...]:
+    """Those that a device has."""
+    return ("stacked", "parallel") if device.type == "cuda" else ("stacked",)
+
+
 class FusedTrainer:
     """Trains K trials together, on each the numbers of solo training to rounding.
 
@@ -45,8 +50,8 @@ class FusedTrainer:
         self._trainers = tuple(trainers)
         faults = trial_faults(self._trainers)
         faults += layer_faults(self._trainers[0].student, self._trainers[0].data.image_shape)
-        if how == "parallel" and self._trainers[0].device.type != "cuda":
-            faults.append(f"parallel trials need a GPU; got device {self._trainers[0].device}")
+        if how not in ways(self._trainers[0].device):
+            faults.append(f"{how} trials need a GPU; got device {self._trainers[0].device}")
         if faults:
             raise ConfigError(faults)
         self._how: How = how
