@@ -16,12 +16,16 @@ from trainables.cckd.objective import Objective
 SEED, EPOCH, BATCH = 5, 2, 16
 
 
-def _epoch(data: TrialData, epoch: int = EPOCH, **flat: Any) -> list[StepBatch]:
+def _batches(data: TrialData, **flat: Any) -> Batches:
     config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
     n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
     prior = torch.from_numpy(np.log(data.prior))
     objective = Objective(config, prior, torch.tensor(data.teacher_log_prior), n_mixed=n_mixed)
-    return list(Batches(config, data, objective, device=torch.device("cpu")).epoch(epoch))
+    return Batches(config, data, objective, device=torch.device("cpu"))
+
+
+def _epoch(data: TrialData, epoch: int = EPOCH, **flat: Any) -> list[StepBatch]:
+    return list(_batches(data, **flat).epoch(epoch))
 
 
 def _who(data: TrialData, logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -116,3 +120,12 @@ def test_only_what_a_term_reads_is_gathered(
     assert (batch.plain.features is not None) == features
     assert (batch.mixed is not None) == mixed
     assert len(batch.images) == (2 * BATCH if mixed else BATCH)
+
+
+@pytest.mark.parametrize("prepared", [EPOCH, EPOCH + 1])
+def test_an_epoch_is_the_same_whichever_was_prepared(trial_data: TrialData, prepared: int) -> None:
+    batches = _batches(trial_data, method="acckd")
+    batches.prepare(prepared)
+    for ours, theirs in zip(batches.epoch(EPOCH), _epoch(trial_data, method="acckd"), strict=True):
+        assert torch.equal(ours.images, theirs.images)
+        assert torch.equal(ours.plain.labels, theirs.plain.labels)
