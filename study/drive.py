@@ -22,6 +22,7 @@ from study.search import search
 from study.selection import select
 from study.tuned import tune_baselines
 from study.tuner import ray_session
+from study.worker_tasks import n_parameters
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 from trainables.shelf import is_uri
@@ -48,6 +49,7 @@ def drive(study: Study) -> None:
             select(study, prepared, workers)
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
+            prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
     except KeyboardInterrupt:
@@ -83,14 +85,8 @@ def _student(study: Study) -> Callable[[], dict[str, Any]]:
     import ray
 
     channels, height, _ = data.image_shape
-    count = ray.remote(num_cpus=1)(_n_parameters).remote(name, len(data.class_names), channels, height)
+    count = ray.remote(num_cpus=1)(n_parameters).remote(name, len(data.class_names), channels, height)
     return lambda: {"name": name, "n_parameters": ray.get(count)}
-
-
-def _n_parameters(name: str, n_classes: int, channels: int, size: int) -> int:
-    from trainables.cckd.students import build_student
-
-    return build_student(name, n_classes, channels, size).n_parameters
 
 
 def _keep_passes(before: dict[str, Any] | None, teacher: dict[str, Any]) -> dict[str, Any]:

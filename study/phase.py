@@ -144,9 +144,11 @@ def run_phase(
     """Hand the phase to Ray; the test set goes into the object store only where `test` opens it.
 
     A `passing` phase gives the store's memory back at its end; it is one of many, each with a bundle of its own.
-    Workers of trials that hang are killed.
+    Workers of trials that hang are killed. Features from the teacher's cache are verified while the first trial's
+    worker starts, and before Ray's loop hears of any result.
 
     Raises:
+        TeacherError: the cache holds other features than the teacher gives now.
         Exception: what a callback of ours raised, a full disk for instance.
     """
     import ray
@@ -159,6 +161,7 @@ def run_phase(
 
     def on_turn(trials: Sequence[Any]) -> None:
         _raise_fault(study)
+        _verify(study, prepared)
         watch(trials)
         on_step()
 
@@ -186,6 +189,14 @@ def run_phase(
             )
         finally:
             _raise_fault(study)
+
+
+def _verify(study: Study, prepared: Prepared) -> None:
+    try:
+        prepared.verification.wait()
+    except Exception as error:
+        study.failures.fault = error  # Ray would wrap it up
+        raise
 
 
 def _raise_fault(study: Study) -> None:

@@ -4,21 +4,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from study.preflight import Checked
 from study.progress import Progress
-from study.teacher_pass import on_worker, teacher_pass
+from study.teacher_pass import TeacherPass, on_worker, teacher_pass
 from study.tuner import Workers
+from study.verification import Verification
+from study.worker_tasks import read_classifier, share
 from trainables.cckd.assemble import assemble, teacher_counts
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.claim import Claim
 from trainables.cckd.teacher.fit import Classifier, FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit_cache import FitCache
 from trainables.cckd.teacher.probe import ProbeFit
 from trainables.cckd.teacher.readout import Readout
-from trainables.cckd.teacher.weights import TeacherFile
 from trainables.cckd.viewing import images_of, training_views
 
 #: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
@@ -34,37 +35,29 @@ class Prepared:
         readout: the fitted teacher.
         teacher: the manifest's `teacher` entry.
         claim: on the training images' features, which `data` may only name: kept for as long as trials read them.
+        verification: of what comes from the cache; to be waited for before anything learnt from it is filed.
     """
 
     data: TrialData
     readout: Readout
     teacher: dict[str, Any]
     claim: Claim
+    verification: Verification
 
 
 def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     """Run or look up the teacher's pass over train and val, fit its form, assemble the bundle. Needs Ray."""
     data, spec, file = checked.data, checked.teacher, checked.teacher_file
     n_classes = len(data.class_names)
-    size = spec.input_size(file, *data.image_shape[1:])
+    size = _size(checked)
     views = training_views(data, spec.views, seed=VIEW_SEED)
     train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
     val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
-    progress.say(f"teacher  fitting its form, {spec.form}")
-    fitted = fit_teacher(
-        spec,
-        train.features,
-        data.train.labels,
-        val.features,
-        data.val.labels,
-        n_classes=n_classes,
-        classifier=_classifier(checked, workers, size),
-        embeddings=checked.embeddings,
-    )
+    verification = Verification(file, size, [train, val])
+    fitted = _fitted(checked, train, val, workers, progress)
     state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
     one_machine = checked.plan.address == "local"
     bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
-    n_verified = train.verify() + val.verify()
     on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
         **_asked_for(checked, size),
@@ -72,9 +65,33 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
         "prior": np.exp(fitted.log_prior).tolist(),
         "prior_distance": fitted.prior_distance,
         "forward_passes": train.n_passed + val.n_passed,
-        "verification_passes": n_verified,
+        "verification_passes": verification.n_images,
     }
-    return Prepared(bundle, fitted.readout, described, train.claim)
+    return Prepared(bundle, fitted.readout, described, train.claim, verification)
+
+
+def _fitted(
+    checked: Checked, train: TeacherPass, val: TeacherPass, workers: Workers, progress: Progress
+) -> FittedTeacher:
+    """The teacher's fit: as an earlier start or study of the same data has left it, or made now."""
+    data, spec = checked.data, checked.teacher
+    embeddings = checked.embeddings.sha256 if checked.embeddings else None
+    kept = FitCache(spec, train.store, data.train.labels, val.store, data.val.labels, embeddings_sha256=embeddings)
+    fitted = kept.load()
+    if fitted is None:
+        progress.say(f"teacher  fitting its form, {spec.form}")
+        fitted = fit_teacher(
+            spec,
+            train.features,
+            data.train.labels,
+            val.features,
+            data.val.labels,
+            n_classes=len(data.class_names),
+            classifier=_classifier(checked, workers),
+            embeddings=checked.embeddings,
+        )
+        kept.keep(fitted)
+    return fitted
 
 
 def teacher_on_test(
@@ -83,15 +100,20 @@ def teacher_on_test(
     """The teacher's test result, and how many images it saw for it (0 from the cache). Needs Ray."""
     test = checked.data.test
     passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
-    passed.verify()
+    Verification(checked.teacher_file, _size(checked), [passed]).wait()
+    prepared.verification.wait()
     n_classes = len(checked.data.class_names)
     return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
 
 
 def shared_weights(checked: Checked, workers: Workers) -> Any:
     """A reference to the backbone's weights in the object store, where every trial of a node reads the same copy."""
-    size = checked.teacher.input_size(checked.teacher_file, *checked.data.image_shape[1:])
-    return on_worker(checked, workers, _share, checked.teacher_file, size)
+    return on_worker(checked, workers, share, checked.teacher_file, _size(checked))
+
+
+def _size(checked: Checked) -> int:
+    """Side of the teacher's input, pixels."""
+    return checked.teacher.input_size(checked.teacher_file, *checked.data.image_shape[1:])
 
 
 def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
@@ -125,7 +147,7 @@ def _found(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
     }
 
 
-def _classifier(checked: Checked, workers: Workers, size: int) -> Classifier | None:
+def _classifier(checked: Checked, workers: Workers) -> Classifier | None:
     """The network's own classifier, where the form reads it."""
     embeddings, file = checked.embeddings, checked.teacher_file
     projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
@@ -133,17 +155,5 @@ def _classifier(checked: Checked, workers: Workers, size: int) -> Classifier | N
         return None
     import ray
 
-    found: Classifier = ray.get(on_worker(checked, workers, _read_classifier, file, size))
+    found: Classifier = ray.get(on_worker(checked, workers, read_classifier, file, _size(checked)))
     return found
-
-
-def _read_classifier(file: TeacherFile, size: int) -> Classifier:
-    from trainables.cckd.teacher.backbone import read_classifier
-
-    return read_classifier(file, size=size)
-
-
-def _share(file: TeacherFile, size: int) -> dict[str, NDArray[Any]]:
-    from trainables.cckd.teacher.backbone import build_backbone
-
-    return build_backbone(file, size=size).share()

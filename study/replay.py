@@ -62,11 +62,12 @@ def _replay(folder: Path, trial: str) -> int:
         flat = {**searched, **plan.training, "seed": row.seed}
         progress = Progress()
         with ray_session(plan) as workers:
-            data = prepare(checked, workers, progress).data
+            prepared = prepare(checked, workers, progress)
+            prepared.verification.wait()
 
         from trainables.cckd.trainer import Trainer
 
-        trainer = Trainer(TrialConfig.build(flat), data, device=plan.device, threads=workers.threads)
+        trainer = Trainer(TrialConfig.build(flat), prepared.data, device=plan.device, threads=workers.threads)
         progress.begin("replay", len(row.records))
         differing = []
         for recorded in row.records:

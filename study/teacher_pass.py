@@ -1,15 +1,14 @@
 """The teacher's pass over one set of images: from the cache, or computed as Ray tasks, part by part.
 
 The driver writes each part as it arrives, so a killed pass continues and a later study of the same data and
-teacher starts at once. Features that come from the cache are trusted only after a worker has computed a sample of
-them again; that runs beside what the driver does next.
+teacher starts at once. Features that come from the cache are still to be verified.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +16,19 @@ from numpy.typing import NDArray
 from study.preflight import Checked
 from study.progress import Progress, duration
 from study.tuner import Workers
+from study.worker_tasks import extract
 from trainables.cckd.bundle import Images
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions
 from trainables.cckd.teacher.claim import Claim
-from trainables.cckd.teacher.weights import TeacherFile
-
-if TYPE_CHECKING:
-    from trainables.cckd.teacher.backbone import Backbone
 
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"
 
-#: Starts `_extract` in a Ray worker on (images, rows, views) and returns a reference to its result.
+#: Starts `extract` in a Ray worker on (images, rows, views) and returns a reference to its result.
 Task = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class TeacherPass:
     """Features of one set.
 
@@ -40,27 +36,16 @@ class TeacherPass:
         features: raw, float16 (N, V, D), or (N, D) without views.
         n_passed: images the teacher saw for them now, as its own counter has it; 0 from the cache.
         claim: keeps the cache's file where it is; to be held while `features` are read.
+        store: the cache, complete.
+        images, views: what they are features of; views are None where images are un-augmented.
     """
 
     features: NDArray[np.float16]
     n_passed: int
     claim: Claim
-    _store: FeatureCache
-    _sample: Any = None
-
-    def verify(self) -> int:
-        """Wait for the sample of a cached set and compare; return the number of images computed again.
-
-        Raises:
-            TeacherError: the cache holds other features than the teacher gives now.
-        """
-        if self._sample is None:
-            return 0
-        import ray
-
-        again, n_seen = ray.get(self._sample)
-        self._store.compare(self.features, again.reshape(len(again), -1))
-        return int(n_seen)
+    store: FeatureCache
+    images: Images
+    views: NDArray[np.int16] | None
 
 
 def teacher_pass(
@@ -89,7 +74,8 @@ def teacher_pass(
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
-    task = partial(ray.remote(**_resources(checked, workers))(_extract).remote, file, size, workers)
+    begin = ray.remote(**_resources(checked, workers))(extract).remote
+    task = partial(begin, file, size, workers.device, workers.decoders)
     wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
     claim, features, n_passed = store.claim(), None, 0
     claim.share(wait)
@@ -99,8 +85,7 @@ def teacher_pass(
         claim.share(wait)
     if features is None:
         features = store.load()
-    sample = None if n_passed else _sample(store, task, images, views)
-    return TeacherPass(features, n_passed, claim, store, sample)
+    return TeacherPass(features, n_passed, claim, store, images, views)
 
 
 def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any) -> Any:
@@ -108,14 +93,6 @@ def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any
     import ray
 
     return ray.remote(**_resources(checked, workers))(function).remote(*arguments)
-
-
-def _sample(store: FeatureCache, task: Task, images: Images, views: NDArray[np.int16] | None) -> Any:
-    """A reference to the views of the cache's sample, computed again."""
-    import ray
-
-    rows, numbers = store.sample()
-    return task(ray.put(images), rows, None if views is None else views[rows, numbers][:, None])
 
 
 def _build(
@@ -153,7 +130,7 @@ def _parts(
     missing: tuple[int, ...],
     workers: Workers,
 ) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
-    """Yield (part number, what `_extract` returned) as Ray finishes them, two parts a worker in flight."""
+    """Yield (part number, what `extract` returned) as Ray finishes them, two parts a worker in flight."""
     import ray
 
     all_images = ray.put(images)  # once a node; a part is cut out of it where it is computed
@@ -170,34 +147,5 @@ def _parts(
             yield running.pop(reference), ray.get(reference)
 
 
-def _take(images: Images, rows: NDArray[np.int64]) -> Images:
-    """The images at `rows`."""
-    return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
-
-
 def _resources(checked: Checked, workers: Workers) -> dict[str, float]:
     return {"num_gpus": checked.plan.gpus_per_trial} if workers.device == "cuda" else {"num_cpus": 1}
-
-
-def _extract(
-    file: TeacherFile,
-    size: int,
-    workers: Workers,
-    images: Images,
-    rows: NDArray[np.int64],
-    views: NDArray[np.int16] | None,
-) -> tuple[NDArray[np.float16], int]:
-    """Runs in a Ray worker, which keeps its backbone from part to part: features, and images that passed."""
-    from trainables.cckd.teacher.features import extract
-
-    backbone = _backbone(file, size, workers.device)
-    before = backbone.n_images_seen
-    features = extract(backbone, _take(images, rows), views, workers=workers.decoders)
-    return features, backbone.n_images_seen - before
-
-
-@cache
-def _backbone(file: TeacherFile, size: int, device: str) -> "Backbone":
-    from trainables.cckd.teacher.backbone import build_backbone
-
-    return build_backbone(file, size=size, device=device)

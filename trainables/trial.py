@@ -4,26 +4,28 @@ Ray places, runs and retries it; the numbers come from `trainables.cckd`, which 
 `<checkpoints>/<number>/<attempt>/` (see shelf.py), not through Ray: its snapshots lag by ten seconds or more and its
 experiment folder is not a source for resuming. A start, first or not, is always the same step: continue
 from the furthest whole checkpoint of this trial number, else from nothing.
+
+The driver imports this file too, and torch would cost it seconds before the first trial: only what runs in a worker
+imports it.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.tune import Trainable
-from torch import nn
 
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
-from trainables.cckd.export import export_model
 from trainables.cckd.metrics import count_classes, count_pairs
 from trainables.cckd.rungs import rungs
-from trainables.cckd.separability import separability
-from trainables.cckd.trainer import Trainer
 from trainables.shelf import MODEL, Shelf
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class CckdTrial(Trainable):
         return self._leg(done=True) | self._finish()
 
     def _begin(self, config: Mapping[str, Any]) -> None:
+        from trainables.cckd.trainer import Trainer
+
         self._number: int | str = config["number"]
         self._attempt: int = config["attempt"]
         self._export: str | None = config.get("export")
@@ -112,7 +116,7 @@ class CckdTrial(Trainable):
         except ConfigError as error:
             self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
 
-    def _shared_teacher(self, state: TeacherState) -> nn.Module:
+    def _shared_teacher(self, state: TeacherState) -> "nn.Module":
         """The teacher of `forward` targets, kept from trial to trial on weights that the node's processes share."""
         from trainables.cckd.teacher.forward import ForwardTeacher
 
@@ -144,6 +148,9 @@ class CckdTrial(Trainable):
         """Judge the student on test where this run may, its features on the training images too; export where asked."""
         if self._test is None:
             return {}
+        from trainables.cckd.export import export_model
+        from trainables.cckd.separability import separability
+
         predicted, on_test = self._trainer.judge(self._test.images, self._test.labels)
         _, on_train = self._trainer.judge(self._data.train_images, self._data.train_labels)
         counts = count_classes(predicted, self._test.labels, self._data.n_classes)

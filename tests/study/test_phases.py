@@ -38,7 +38,7 @@ WORKERS = Workers(n_workers=1, threads=1, device="cpu")
 
 def _of_cut(cut: int) -> Prepared:
     """What the played teacher prepares: the cut's number stands for its bundle."""
-    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None)
+    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None, None)
 
 
 OWN = _of_cut(0)

@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,8 @@ from study.preflight import Checked, check
 from study.prepare import prepare, teacher_on_test
 from study.progress import Progress
 from study.tuner import Workers
+from study.worker_tasks import extract, extract_all
+from trainables.cckd.errors import TeacherError
 
 N_TRAIN, N_VIEWS, N_FEATURES = 303, 2, 1280
 
@@ -26,60 +30,74 @@ class _Teacher:
     """Plays Ray and the backbone: features depend on pixels and view, and every image seen is counted."""
 
     def __init__(self) -> None:
-        self.n_seen = 0
+        self.n_seen = self.weights = 0
         self.dies_after: int | None = None
         self.meanwhile: Callable[[], object] = lambda: None
         self.most_in_flight = 0
         self._n_in_flight = 0
 
     def as_ray(self) -> SimpleNamespace:
-        def submit(*args: Any) -> object:
-            self._n_in_flight += 1
+        def remote(**resources: Any) -> Any:
+            return lambda function: SimpleNamespace(remote=partial(submit, function))
+
+        def submit(function: Any, *args: Any) -> object:
+            self._n_in_flight += function is extract
             self.most_in_flight = max(self.most_in_flight, self._n_in_flight)
-            return _Reference(args)
+            return _Reference(function, args)
+
+        def get(reference: Any) -> Any:
+            asked = {extract: self.extract, extract_all: self.extract_all}
+            return asked[reference.function](*reference.args)
 
         def wait(references: list[Any]) -> tuple[list[Any], list[Any]]:
             self._n_in_flight -= 1
             return references[-1:], references[:-1]  # the latest first: order must not matter
 
         return SimpleNamespace(
-            remote=lambda **resources: lambda function: SimpleNamespace(remote=submit),
+            remote=remote,
             put=lambda value: value,
             wait=wait,
-            get=lambda reference: self.extract(*reference.args),
+            get=get,
+            get_runtime_context=lambda: SimpleNamespace(get_node_id=lambda: "this one"),
         )
 
-    def extract(self, file: Any, size: int, device: str, images: Any, rows: Any, views: Any) -> Any:
+    def extract_all(self, file: Any, size: int, *sets: Any) -> Any:
+        return [self.extract(file, size, "cpu", 0, *sets[first : first + 3])[0] for first in range(0, len(sets), 3)]
+
+    def extract(self, file: Any, size: int, device: str, decoders: int, images: Any, rows: Any, views: Any) -> Any:
         if self.dies_after is not None and self.n_seen >= self.dies_after:
             raise KeyboardInterrupt
         self.meanwhile()
         pixels = images[rows].reshape(-1, 64).astype(np.float32) / 255
-        base = pixels @ np.random.default_rng(0).normal(size=(64, N_FEATURES)) / 8
+        base = pixels @ np.random.default_rng(self.weights).normal(size=(64, N_FEATURES)) / 8
         seen = base if views is None else base[:, None] + 0.01 * views[..., 0, None]
         n_seen = int(np.prod(seen.shape[:-1]))
         self.n_seen += n_seen
         return seen.astype(np.float16), n_seen
 
 
+@dataclass(frozen=True, eq=False)
 class _Reference:
-    def __init__(self, args: tuple[Any, ...]) -> None:
-        self.args = args
+    function: Any
+    args: tuple[Any, ...]
 
 
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
     played = _Teacher()
+    scheduling = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *node, soft: node)
     monkeypatch.setitem(sys.modules, "ray", played.as_ray())
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", scheduling)
     return played
 
 
 WORKERS = Workers(n_workers=2, threads=1, device="cpu")
 
 
-def _check(out: Path, root: Path, *, n_views: int = N_VIEWS) -> Checked:
+def _check(out: Path, root: Path, *flags: str, n_views: int = N_VIEWS) -> Checked:
     """A study of digits; nearest class means are fitted at once, where a probe takes longer than all the rest."""
     what = ["--data", "digits_lt", "--teacher-form", "ncm", "--teacher-views", str(n_views)]
-    return check(build_parser().parse_args([*what, "--data-root", str(root), "--out", str(out)]))
+    return check(build_parser().parse_args([*what, *flags, "--data-root", str(root), "--out", str(out)]))
 
 
 @pytest.fixture
@@ -87,8 +105,10 @@ def checked(tmp_path: Path) -> Checked:
     return _check(tmp_path, tmp_path / "data")
 
 
-def _prepare(checked: Checked) -> Any:
-    return prepare(checked, WORKERS, Progress(io.StringIO()))
+def _prepare(checked: Checked, told: io.StringIO | None = None) -> Any:
+    prepared = prepare(checked, WORKERS, Progress(told or io.StringIO()))
+    prepared.verification.wait()
+    return prepared
 
 
 def test_every_view_of_every_training_image_and_every_val_image_is_seen_once(checked, teacher: _Teacher) -> None:
@@ -108,6 +128,32 @@ def test_a_finished_pass_is_looked_up_by_later_studies_of_any_seed(checked, teac
     assert np.array_equal(first.data.teacher_features, second.data.teacher_features)
     passes = {"forward_passes": 0, "verification_passes": teacher.n_seen}
     assert first.teacher | passes == second.teacher
+
+
+def test_another_teacher_than_the_caches_is_found_out(checked, teacher: _Teacher) -> None:
+    _prepare(checked)
+    teacher.weights = 1  # what no key knows: a library that computes other features now
+    with pytest.raises(TeacherError, match="8 of 8 views computed again came out otherwise"):
+        _prepare(checked)
+
+
+def test_it_is_waited_for_once(checked, teacher: _Teacher) -> None:
+    _prepare(checked)
+    prepared, teacher.n_seen = _prepare(checked), 0
+    prepared.verification.wait()
+    assert teacher.n_seen == 0
+
+
+def test_the_fit_is_looked_up_too_and_the_same_to_the_last_bit(checked, teacher, tmp_path: Path) -> None:
+    told = io.StringIO()
+    first, second = _prepare(checked), _prepare(checked, told)
+    assert "fitting" not in told.getvalue()
+    assert np.array_equal(first.data.teacher_logits, second.data.teacher_logits)
+    assert np.array_equal(first.readout.weight, second.readout.weight)
+    told = io.StringIO()
+    other = _check(tmp_path, tmp_path / "data", "--teacher-prior", "uniform")
+    assert _prepare(other, told).teacher["prior"] == pytest.approx([0.1] * 10)
+    assert "fitting" in told.getvalue(), "of another prior it is another fit"
 
 
 def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked, teacher, tmp_path: Path) -> None:

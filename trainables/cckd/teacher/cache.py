@@ -7,6 +7,7 @@ stopped; then the parts become one file. Layout under the cache's root:
     <key>/parts/256-384.safetensors   the parts there are
     <key>/features.safetensors        (N, V, D) or (N, D), then
     <key>/meta.json                   the ingredients and the file's SHA-256; its presence says "complete"
+    <key>/fits/                       teachers fitted to them (see `fit_cache`)
 
 Neither the number of kills nor the order of the parts shows in the finished files. They are read through a memory
 map, so that a set larger than memory can be used, and verified by hash; `SampleCheck` says which views to compute
@@ -106,6 +107,11 @@ class FeatureCache:
     def complete(self) -> bool:
         """Whether `load` has something to read."""
         return self._meta.exists()
+
+    @property
+    def sha256(self) -> str:
+        """Of the features' file, once they are complete; as written beside it, which `load` holds it against."""
+        return str(json.loads(self._meta.read_bytes())["sha256"])
 
     def claim(self) -> Claim:
         """A hold on the folder: shared by who reads it, exclusive to who builds or removes it."""
