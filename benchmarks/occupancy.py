@@ -97,7 +97,7 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
         after = _prices(data, workers)
         prices = Prices(mean([before.train, after.train]), mean([before.forward, after.forward]))
         passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
-        files = (folder / "data" / "teacher-cache").rglob("*.safetensors")
+        files = (folder / "data" / "teacher-cache").rglob("features.safetensors")
         cache_bytes = sum(file.stat().st_size for file in files) / passes
         return replace(judge(study, prices, workers, passes), cache_bytes=cache_bytes)
 

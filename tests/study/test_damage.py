@@ -32,10 +32,14 @@ from trainables.cckd.export import ExportError, export_model, load_model
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.students import build_student
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey
+from trainables.cckd.teacher.fit import FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit_cache import FitCache
+from trainables.cckd.teacher.spec import TeacherSpec
 
 KEPT = (0, 0.25, 0.5, 0.75, 0.99)
 GROUPS = {"many": (0,), "medium": (1,), "few": ()}
 _FEATURES = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float16)
+_LABELS = np.arange(10) % 2
 _KEY = FeatureKey("stub", "aa", 96, "bb", "train", None, _FEATURES.shape, {"torch": "2"})
 
 
@@ -97,6 +101,27 @@ def _build_cache_on(folder: Path) -> Any:
     return cache.finish().tolist()
 
 
+def _fit_cache(folder: Path) -> FitCache:
+    cache = FeatureCache(folder, _KEY)
+    return FitCache(TeacherSpec(form="ncm"), cache, _LABELS, cache, _LABELS)
+
+
+def _make_fit(folder: Path) -> Path:
+    _make_cache(folder, "meta.json")
+    kept = _fit_cache(folder)
+    kept.keep(_fit())
+    return kept.path
+
+
+def _fit() -> FittedTeacher:
+    return fit_teacher(TeacherSpec(form="ncm"), _FEATURES, _LABELS, _FEATURES[:, 0], _LABELS, n_classes=2)
+
+
+def _read_fit(folder: Path) -> Any:
+    fitted = _fit_cache(folder).load() or _fit()
+    return fitted.train_logits.tolist(), fitted.readout.weight.tolist(), fitted.log_prior.tolist()
+
+
 def _make_cache_lock(folder: Path) -> Path:
     lock = Path(f"{FeatureCache(folder, _KEY).folder}.lock")
     lock.write_bytes(b"ours is empty; whatever it holds, it decides nothing")
@@ -154,12 +179,13 @@ STATES = {
     "cache note": State(
         lambda folder: _make_cache(folder, "parts/key.json", finished=False), _build_cache_on, TeacherError, ""
     ),
+    "cache fit": State(_make_fit, _read_fit, TeacherError, "never refused"),
     "cache lock": State(_make_cache_lock, _take_cache, OSError, "never refused"),
     "lock": State(_make_lock, _take_lock, OSError, "never refused"),
     "run.log": State(_make_log, _log_on, OSError, "never refused"),
 }
 #: Always read, whatever the damage.
-RECOVERED = {"cache part", "cache note", "cache lock", "lock", "run.log"}
+RECOVERED = {"cache part", "cache note", "cache fit", "cache lock", "lock", "run.log"}
 
 #: Every file that we write, in a study's folder and in the teacher's cache, and the test here that damages its kind.
 COVERED = {
@@ -184,6 +210,7 @@ COVERED = {
     "teacher-cache/*/meta.json": "cache meta",
     "teacher-cache/*/parts/*.safetensors": "cache part",
     "teacher-cache/*/parts/key.json": "cache note",
+    "teacher-cache/*/fits/*.safetensors": "cache fit",
     "teacher-cache/*.lock": "cache lock",
 }
 #: Written whole again by every report, and read by no program of ours; Ray's own tree, which nobody reads.

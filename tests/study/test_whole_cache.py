@@ -3,8 +3,11 @@
 CCKD_CACHE_KILLS sets how often the build is killed (3; a soak asks for 10 or more).
 """
 
+import hashlib
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +55,12 @@ class Run:
 
     def finish(self) -> None:
         """Wait for a good end."""
-        assert self._process.wait(400) == 0, self._output.read_text()
+        code, output = self.end()
+        assert code == 0, output
+
+    def end(self) -> tuple[int, str]:
+        """Wait for whatever end it comes to: the exit code, and all it printed."""
+        return self._process.wait(400), self._output.read_text()
 
     def wait_for(self, reached: Callable[[], bool]) -> None:
         """Wait while it runs; what never comes is a failure."""
@@ -160,9 +168,30 @@ def test_a_build_killed_at_random_ends_with_the_bytes_of_an_undisturbed_one(
     assert _contents(last) == _contents(finished["streamed"])
 
 
+def test_a_study_on_what_another_teacher_has_cached_ends_before_it_files_a_result(
+    images: str, finished: dict[str, Run], start: Callable[..., Run], tmp_path: Path
+) -> None:
+    shutil.copytree(finished["streamed"].data_root, tmp_path / "data")
+    for meta in (tmp_path / "data" / "teacher-cache").glob("*/meta.json"):
+        features = meta.with_name("features.safetensors")
+        whole = features.read_bytes()
+        body = 8 + int.from_bytes(whole[:8], "little")
+        shifted = np.roll(np.frombuffer(whole[body:], np.float16), 7 * 1280)  # every image has another's
+        features.write_bytes(whole[:body] + shifted.tobytes())
+        told = json.loads(meta.read_text())
+        meta.write_text(json.dumps(told | {"sha256": hashlib.sha256(features.read_bytes()).hexdigest()}))
+    run = start(tmp_path, "--data", images, "--data-path", "streamed")
+    code, output = run.end()
+    assert code == 1
+    assert "views computed again came out otherwise" in output
+    assert "remove the folder" in output
+    assert "Traceback" not in output
+    assert _read(run.path / "epochs.parquet").empty
+
+
 def _contents(run: Run) -> dict[str, bytes]:
-    """Every file of the finished cache but its locks, by its path in it."""
-    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in run.cached("*")}
+    """The features of the finished cache and what is said of them, by their path in it."""
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in run.cached("*") if path.is_file()}
 
 
 def _read(path: Path) -> pd.DataFrame:
