@@ -10,8 +10,8 @@ _TINY = 0.001
 
 
 def percent(fraction: float | None, *, decimals: int = 1) -> str:
-    """Return 0.7062 as '70.6', -0.03 as '−3.0'."""
-    return MISSING if fraction is None or isnan(fraction) else f"{100 * fraction:.{decimals}f}".replace("-", "−")
+    """Return 0.7062 as '70.6', -0.03 as '−3.0', -0.0001 as '0.0'."""
+    return MISSING if fraction is None or isnan(fraction) else f"{100 * fraction:z.{decimals}f}".replace("-", "−")
 
 
 def points(fraction: float) -> str:

@@ -131,11 +131,35 @@ class Command:
 
     def trial_workers(self) -> list[int]:
         """Those of them that run trials."""
-        found = []
+        return [pid for pid in self.others() if _command_line(pid).startswith(_TRIAL_WORKER)]
+
+    def processor_s(self) -> dict[str, float]:
+        """Seconds of processor time that its live processes have taken so far, by what they are."""
+        found = {"driver": _processor_s(self.pid), "trial workers": 0.0, "other workers": 0.0, "Ray's services": 0.0}
         for pid in self.others():
-            try:
-                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(_TRIAL_WORKER):
-                    found.append(pid)
-            except OSError:
-                continue
+            found[_role(_command_line(pid))] += _processor_s(pid)
         return found
+
+
+def _role(line: bytes) -> str:
+    """What a process of a study is, by its command line."""
+    if line.startswith(_TRIAL_WORKER):
+        return "trial workers"
+    return "other workers" if line.startswith(b"ray::") and not line.startswith(_AGENTS) else "Ray's services"
+
+
+def _command_line(pid: int) -> bytes:
+    """As /proc has it; empty where the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _processor_s(pid: int) -> float:
+    """User and system seconds of all threads of a process; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

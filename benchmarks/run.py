@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in STUDIED[-1:] if args.quick else STUDIED:
         print(f"start of {name} ...", flush=True)
         of_start = start.measure(name, data_root, turns=1 if args.quick else 3)
-        rows += start.rows(name, of_start)
-        raw[f"start {name}"] = of_start
+        rows += start.rows(name, of_start.seconds)
+        raw[f"start {name}"] = asdict(of_start)
         print(f"search of {name} ...", flush=True)
         of_search = occupancy.measure(name, data_root, trials=12 if args.quick else 64, epochs=_EPOCHS[name])
         rows += occupancy.rows(name, of_search)

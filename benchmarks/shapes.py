@@ -9,6 +9,9 @@ from trainables.cckd.longtail import class_counts
 
 N_VIEWS, N_FEATURES = 8, 1280
 
+#: Epochs of a trial that outlasts any benchmark, so that no measured epoch is a rung, which evaluates.
+ENDLESS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Shape:

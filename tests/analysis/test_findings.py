@@ -170,7 +170,7 @@ def test_states_causes_and_rungs_are_counted(simulated: Simulated) -> None:
 
 
 def test_numbers_are_worded_as_a_reader_meets_them() -> None:
-    assert percent(0.70625) == "70.6"
+    assert [percent(value) for value in (0.70625, -0.03, -0.0001)] == ["70.6", "−3.0", "0.0"]
     assert percent(float("nan")) == "–"
     assert [points(value) for value in (0.0412, -0.0141, -0.0001, 0.0)] == ["+4.1", "−1.4", "0.0", "0.0"]
     assert mean_sd(spread([0.5])) == "50.0"

@@ -8,7 +8,7 @@ import gc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -43,22 +43,18 @@ class RecordedStep:
         self._step, self._n_plain = step, 0
         self.records = True
         self._rates = torch.zeros(n_trials, device=device)
-        self._inputs: list[Tensor] = []
-        self._losses: Tensor | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._recording: _Recording | None = None
 
     def __call__(self, batches: Sequence[StepBatch], rates: Sequence[float]) -> Tensor:
         """Take one step; return its losses, which later steps do not overwrite."""
         for slot, rate in zip(self._rates.unbind(), rates, strict=True):
             slot.fill_(rate)
-        if self._graph is None and self._n_plain >= WARM_UP_STEPS and self.records:
+        if self._recording is None and self._n_plain >= WARM_UP_STEPS and self.records:
             self._record(batches)
-        if self._graph is None or self._losses is None:
+        if self._recording is None:
             self._n_plain += 1
             return self._step(batches, self._rates)
-        _copy(_tensors(batches), self._inputs)
-        self._graph.replay()
-        return self._losses.clone()
+        return self._recording.replay(batches)
 
     def _record(self, batches: Sequence[StepBatch]) -> None:
         kept = [_changed(batch, torch.empty_like) for batch in batches]
@@ -72,7 +68,21 @@ class RecordedStep:
             reason = str(error).strip().splitlines()[0]
             warnings.warn(f"training steps are launched kernel by kernel, which is slower: {reason}", stacklevel=2)
             return
-        self._graph, self._inputs, self._losses = graph, _tensors(kept), losses
+        self._recording = _Recording(graph, _tensors(kept), losses)
+
+
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    """A recorded step, what it reads its batches from, and where it leaves its losses."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: list[Tensor]
+    losses: Tensor
+
+    def replay(self, batches: Sequence[StepBatch]) -> Tensor:
+        _copy(_tensors(batches), self.inputs)
+        self.graph.replay()
+        return self.losses.clone()
 
 
 @contextmanager

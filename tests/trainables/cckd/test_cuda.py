@@ -61,12 +61,12 @@ def test_replayed_steps_are_those_taken_as_they_are(
     replayed = Trainer(_config(method), trial_data, device="cuda")
     list(replayed)
     assert replayed.learner.recorded is not None
-    assert replayed.learner.recorded._graph is not None
+    assert replayed.learner.recorded._recording is not None
     monkeypatch.setattr(recorded, "WARM_UP_STEPS", 1000)
     plain = Trainer(_config(method), trial_data, device="cuda")
     list(plain)
     assert plain.learner.recorded is not None
-    assert plain.learner.recorded._graph is None
+    assert plain.learner.recorded._recording is None
     _assert_close(replayed, plain, within=1e-5)
 
 
