@@ -30,10 +30,10 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
 
-# Kills of every kind for about three quarters of an hour; results go to benchmarks/results.
+# Kills of every kind for about three quarters of an hour, then a thousand random sequences; results go to benchmarks/results.
 soak: install
 	$(BIN)/python -m benchmarks.soak $(ARGS)
-	CCKD_SEQUENCES=1000 CCKD_CACHE_KILLS=10 $(BIN)/python -m pytest -m slow tests/study/test_sequences.py tests/study/test_whole_cache.py
+	CCKD_SEQUENCES=1000 CCKD_CACHE_KILLS=10 $(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200 tests/study/test_sequences.py tests/study/test_whole_cache.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
