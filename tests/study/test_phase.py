@@ -1,5 +1,6 @@
 """Handing a phase to Ray: an error of our own ends it with its cause, whatever Ray makes of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from study.pruning import LedgerScheduler, ListeningScheduler
 from study.reruns import Rerun, RerunSearcher
 from study.searcher import LedgerSearcher
 from study.tuner import Workers, ray_session
+from trainables.cckd.errors import TeacherError
 
 PLAN = SimpleNamespace(
     address="local",
@@ -65,8 +67,8 @@ def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.put", lambda value: value)
 
 
-def _run(study: Any, searcher: Any, scheduler: Any) -> None:
-    prepared: Any = SimpleNamespace(data="bundle")
+def _run(study: Any, searcher: Any, scheduler: Any, verify: Callable[[], None] = lambda: None) -> None:
+    prepared: Any = SimpleNamespace(data="bundle", verification=SimpleNamespace(wait=verify))
     phase.run_phase(study, prepared, WORKERS, "confirm", searcher, scheduler, lambda: None)
 
 
@@ -91,6 +93,19 @@ def test_a_search_whose_ledger_cannot_be_written_leaves_its_trial_running(
     with pytest.raises(OSError, match="No space left"):
         _run(study, searcher, LedgerScheduler(ledger, study.failures))
     assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_a_teachers_cache_that_is_another_teachers_ends_the_phase_as_itself(ledger, tmp_path: Path) -> None:
+    study = _study(tmp_path, ledger)
+
+    def verify() -> None:
+        raise TeacherError("8 of 8 views computed again came out otherwise")
+
+    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=lambda *_: None)
+    with pytest.raises(TeacherError, match="8 of 8 views"):
+        _run(study, searcher, ListeningScheduler(study.failures), verify)
+    assert list(ledger.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
 
 
 def _quick(good: type) -> type:
