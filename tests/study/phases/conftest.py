@@ -1,0 +1,74 @@
+"""A small study that has not begun, the same one searched, and a played Ray."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from study import confirmation, search, selection
+from study.command import build_parser
+from study.ledger import Ledger
+from study.manifest import first_manifest
+from study.phase import Study
+from study.preflight import Checked, check
+from study.progress import Progress
+from study.session import _create_ledger
+from study.store import StudyStore
+from tests.study.phases.played import EPOCHS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay
+from trainables.cckd.records import ClassCounts
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    out = tmp_path_factory.mktemp("out")
+    what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(out), "--name", "toy"]
+    budget = ["--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--confirm-seeds", str(N_SEEDS), "--finalists", "0"]
+    return check(build_parser().parse_args([*what, *budget, "--set", "lr=0.1", "--set", "feature_weight=0.5"]))
+
+
+@pytest.fixture(scope="module")
+def empty_database(checked: Checked, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Making the tables takes longer than most tests; make them once."""
+    store = StudyStore.create(tmp_path_factory.mktemp("empty"), "toy")
+    _create_ledger(checked, store).close()
+    return store.database.read_bytes()
+
+
+@pytest.fixture
+def study(checked: Checked, empty_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
+    """A study that has not begun; its teacher is played."""
+    store = StudyStore.create(tmp_path, "toy")
+    store.write_manifest(first_manifest(checked, "...") | {"teacher": {"forward_passes": 7}})
+    store.database.write_bytes(empty_database)
+    ledger = Ledger.open(store.database)
+    teacher = ClassCounts((4,) * 10, (40,) * 10)
+    monkeypatch.setattr(confirmation, "teacher_on_test", lambda *_: (teacher, 400))
+    begun = Study(checked, store, ledger, Progress(io.StringIO()))
+    yield begun
+    begun.ledger.close()
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
+    played = PlayedRay()
+    monkeypatch.setattr(search, "run_phase", played.run_phase)
+    monkeypatch.setattr(selection, "run_phase", played.run_phase)
+    monkeypatch.setattr(confirmation, "run_phase", played.run_phase)
+    return played
+
+
+_SEARCHED: list[bytes] = []
+
+
+@pytest.fixture
+def searched(study: Study, ray: PlayedRay) -> Study:
+    if not _SEARCHED:
+        search.search(study, None, WORKERS)
+        ray.bundles.clear()
+    study.ledger.close()  # leaves one file
+    if not _SEARCHED:
+        _SEARCHED.append(study.store.database.read_bytes())
+    study.store.database.write_bytes(_SEARCHED[0])
+    study.ledger = Ledger.open(study.store.database)
+    return study

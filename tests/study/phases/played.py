@@ -1,0 +1,109 @@
+"""A study whose phases run without Ray and whose teacher is played."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from study.phase import Study
+from study.prepare import Prepared
+from study.tuner import Workers
+from trainables.cckd.methods import LADDER
+from trainables.shelf import MODEL, Shelf
+
+N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
+N_RUNS = (len(LADDER) + 1) * N_SEEDS
+WORKERS = Workers(n_workers=1, threads=1, device="cpu")
+
+
+def of_cut(cut: int) -> Prepared:
+    """What the played teacher prepares: the cut's number stands for its bundle."""
+    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None, None)
+
+
+OWN = of_cut(0)
+
+
+class PlayedRay:
+    """Runs what the searcher hands out, one by one, until `stop_after` runs; `outcome` makes their last result."""
+
+    def __init__(self) -> None:
+        self.configs: list[dict[str, Any]] = []
+        self.stop_after: int | None = None
+        self.outcome: Callable[[dict[str, Any]], dict[str, Any] | None] = good
+        self.opened_test: bool | None = None
+        self.bundles: list[tuple[Any, bool]] = []
+
+    def run_phase(
+        self, study, prepared, workers, phase, searcher, scheduler, on_step, *, test=False, passing=False
+    ) -> None:
+        self.configs, self.opened_test = [], test
+        self.bundles.append((prepared, passing))
+        while len(self.configs) != self.stop_after:
+            config = searcher.suggest(f"{phase}-{len(self.configs)}")
+            if config == Searcher.FINISHED:
+                return
+            self.configs.append(config)
+            result = self.outcome(config)
+            if config.get("export"):
+                _export(config)
+            name = f"{phase}-{len(self.configs) - 1}"
+            if result is None:
+                study.failures.crash(name, "exception: OSError: lost")
+            searcher.on_trial_complete(name, result, error=result is None)
+            on_step()
+        searcher.suggest("begun")
+        searcher.suggest("waiting")
+        searcher.on_trial_complete("waiting")  # Ctrl-C: Ray takes back what it had not begun
+
+
+def allow(study: Study, **limits: int) -> None:
+    """As if the study were resumed with other limits."""
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, **limits))
+    study.__dict__.pop("failures", None)
+
+
+def selecting(study: Study, **changes: int) -> None:
+    plan = replace(study.checked.plan, **{"finalists": 2, "finalist_seeds": 2, **changes})
+    study.checked = replace(study.checked, plan=plan)
+
+
+def then_ctrl_c(n_good: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """An outcome: so many runs end well, and then Ctrl-C is pressed."""
+    left = n_good
+
+    def outcome(config: dict[str, Any]) -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return good(config)
+
+    return outcome
+
+
+def good(config: dict[str, Any]) -> dict[str, Any]:
+    """A whole trial's last result; a search trial does better than those before it."""
+    number = config["number"]
+    right = 20 + number if isinstance(number, int) else 20
+    val = {"correct": [right] * 10, "seen": [40] * 10}
+    records = [
+        {"epoch": k, "losses": {"total": 1.0}, "lr": 0.1, "val": val, "train_s": 1.0, "eval_s": 0.1}
+        for k in range(1, EPOCHS + 1)
+    ]
+    return {
+        "records": records,
+        "cause": None,
+        "done": True,
+        "test_correct": [30] * 10,
+        "test_seen": [40] * 10,
+        "test_confusion": [],
+        **{f"test_{name}": [1.0] * 10 for name in ("deviation", "intra", "inter")},
+    }
+
+
+def _export(config: dict[str, Any]) -> None:
+    folder = Shelf(config["checkpoints"]).workplace(config["number"], MODEL)
+    folder.mkdir(parents=True)
+    (folder / f"{config['export']}.safetensors").write_text(config["number"])

@@ -1,0 +1,104 @@
+"""What a search asks for, what it files, and how it ends."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study import search
+from study.ledger import Ledger
+from study.manifest import first_manifest
+from study.phase import Study, StudyFailed, StudyInterrupted
+from study.preflight import Checked
+from study.progress import Progress
+from study.store import StudyStore
+from tests.study.phases.played import EPOCHS, N_TRIALS, WORKERS, PlayedRay
+
+
+def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: PlayedRay) -> None:
+    search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
+    assert ray.opened_test is False
+    assert all(
+        (config["config"]["lr"], config["config"]["feature_weight"], config["config"]["epochs"]) == (0.1, 0.5, EPOCHS)
+        for config in ray.configs
+    )
+    assert len({config["config"]["seed"] for config in ray.configs}) == N_TRIALS
+
+
+def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:
+    search.search(study, None, WORKERS)
+    ray.configs = []
+    search.search(study, None, WORKERS)
+    assert ray.configs == []
+
+
+@pytest.mark.parametrize(("study_seed", "same"), [(0, True), (1, False)])
+def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
+    study: Study, checked: Checked, empty_database: bytes, ray: PlayedRay, tmp_path: Path, study_seed: int, same: bool
+) -> None:
+    search.search(study, None, WORKERS)
+    first = [config["config"]["seed"] for config in ray.configs]
+    # Only the trials' seeds change; the sampler's is in the ledger's settings.
+    other = replace(checked, plan=replace(checked.plan, seed=study_seed))
+    store = StudyStore.create(tmp_path, "other")
+    store.write_manifest(first_manifest(checked, "..."))
+    store.database.write_bytes(empty_database)
+    ledger = Ledger.open(store.database)
+    search.search(Study(other, store, ledger, Progress(io.StringIO())), None, WORKERS)
+    ledger.close()
+    assert all((config["config"]["seed"] == seed) is same for config, seed in zip(ray.configs, first, strict=True))
+
+
+def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, ray: PlayedRay) -> None:
+    ray.stop_after = 2
+    with pytest.raises(StudyInterrupted):
+        search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 2}
+    ray.stop_after = None
+    search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
+    assert [config["attempt"] for config in ray.configs] == [2, 2]
+
+
+def test_a_search_without_a_complete_trial_has_failed_and_names_the_causes(study: Study, ray: PlayedRay) -> None:
+    ray.outcome = lambda config: {"records": [], "done": True, "cause": "loss term 'cckd' became nan"}
+    with pytest.raises(StudyFailed, match="loss term 'cckd' became nan"):
+        search.search(study, None, WORKERS)
+
+
+def test_a_crash_loop_ends_the_search_with_its_cause(study: Study, ray: PlayedRay) -> None:
+    ray.outcome = lambda config: None
+    with pytest.raises(StudyFailed, match=r"6 attempts crashed one after the other.*\(6 of 6\): exception: "):
+        search.search(study, None, WORKERS)
+    assert study.ledger.counts() == {"complete": 0, "pruned": 0, "fail": 2, "running": 0}
+
+
+def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, ray: PlayedRay) -> None:
+    ray.stop_after = 1
+    with pytest.raises(StudyInterrupted):
+        search.search(study, None, WORKERS)
+    for name in ("0", "1", "la-seed1001"):
+        study.shelf.workplace(name, "1").mkdir(parents=True)
+    study.export()
+    assert study.shelf.runs() == ["1", "la-seed1001"]
+
+
+def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
+    first = Path(*study.ray_folder("search"))
+    first.mkdir(parents=True)
+    second = Path(*study.ray_folder("search"))
+    second.mkdir()
+    first.rmdir()
+    assert len({first, second, Path(*study.ray_folder("confirm"))}) == 3
+    assert not Path(*study.ray_folder("search")).exists()
+
+
+def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(
+    study: Study, checked: Checked, tmp_path: Path
+) -> None:
+    for storage in (str(tmp_path / "shared"), f"file://{tmp_path}/store"):
+        study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
+        assert study.shelf.root == f"{storage}/toy/checkpoints"
+        assert study.ray_folder("search") == (f"{storage}/toy/ray", "search-1")
