@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(f"study against peer script on {budget.data} ...", flush=True)
     try:
-        seconds = study_wall.measure(budget, turns=1)
+        peers = ["peer script"] if args.quick else [*study_wall.PEERS]
+        seconds = study_wall.measure(budget, turns=1, peers=peers)
     except study_wall.CommandFailedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
