@@ -5,7 +5,7 @@ from typing import Any
 
 from study.preflight import Checked
 from study.progress import Progress
-from study.tuner import Workers
+from study.tuner import Workers, beside_driver
 from trainables.cckd.data.files import ImageFiles
 
 
@@ -16,13 +16,11 @@ def hold_images(checked: Checked, workers: Workers, progress: Progress) -> Check
     if not files or checked.data_path.name == "streamed":
         return checked
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     progress.say(f"data     decoding {sum(map(len, files.values()))} images")
     # One task a set; it may use every core, as no trial runs yet. On the driver's node, the only one that has to have
     # the files: trials read what is held here.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=here)(_hold)
+    task = beside_driver(_hold)
     held: dict[str, Any] = {name: task.remote(of_set, workers.n_workers) for name, of_set in files.items()}
     return replace(checked, data=replace(checked.data, **{name: ray.get(ref) for name, ref in held.items()}))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.teacher_pass import TeacherPass
+from study.tuner import beside_driver
 from study.worker_tasks import extract_all
 from trainables.cckd.teacher.weights import TeacherFile
 
@@ -38,11 +39,9 @@ class Verification:
 
 def _begin(file: TeacherFile, size: int, cached: Sequence[TeacherPass]) -> Any:
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     sets: list[Any] = []
     for one in cached:
         rows, numbers = one.store.sample()
         sets += [ray.put(one.images), rows, None if one.views is None else one.views[rows, numbers][:, None]]
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(extract_all).remote(file, size, *sets)
+    return beside_driver(extract_all).remote(file, size, *sets)
