@@ -118,6 +118,7 @@ def _facts(study: Study) -> dict[str, Any]:
         "cuts of the long tail": plan.get("data_seeds", 1),
         "seed": plan.get("seed"),
         "device": manifest.get("device"),
+        "precision": plan.get("precision"),
         "started": manifest.get("started"),
         "git commit": manifest.get("git_commit"),
     }

@@ -33,6 +33,7 @@ SETTINGS = {
     "cpu": {
         "bare channels_last": Setting(),
         "bare contiguous": Setting(torch.contiguous_format),
+        "bare bfloat16": Setting(bfloat16=True),
     },
     "cuda": {
         "bare channels_last": Setting(),
@@ -44,7 +45,10 @@ SETTINGS = {
     },
 }
 COMPILED = {
-    "cpu": {"bare compiled": Setting(compiled=True)},
+    "cpu": {
+        "bare compiled": Setting(compiled=True),
+        "bare compiled bfloat16": Setting(bfloat16=True, compiled=True),
+    },
     "cuda": {"bare recorded compiled bfloat16": Setting(bfloat16=True, recorded=True, compiled=True)},
 }
 

@@ -26,6 +26,7 @@ from benchmarks.shapes import ENDLESS, SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.precision import fastest_precision
 from trainables.cckd.trainer import Trainer
 
 BATCH = 64
@@ -121,9 +122,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def trainer_of(data: TrialData, student: str, method: str, batch_size: int, device: str = "cpu") -> Trainer:
-    """Return a trainer whose next epochs are no rungs."""
+    """Return a trainer in the precision that a study here would have, whose next epochs are no rungs."""
     settings = {"method": method, "student": student, "epochs": ENDLESS, "batch_size": batch_size}
-    return Trainer(TrialConfig.build(settings), data, device=device)
+    return Trainer(TrialConfig.build(settings), data, device=device, precision=fastest_precision(device))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,15 @@ from statistics import mean, median
 
 import torch
 
-from benchmarks.bare import bare_epoch
+from benchmarks.bare import Setting, bare_epoch
 from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
 from benchmarks.epoch import BATCH
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 from benchmarks.watched_study import WatchedStudy
+from trainables.cckd.learner import autocast
+from trainables.cckd.precision import fastest_precision
 from trainables.cckd.streamed import EVAL_BATCH
 from trainables.cckd.students import build_student
 
@@ -176,14 +178,15 @@ def _prices(data: str, workers: int) -> Prices:
 def _price(data: str, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
     shape = SHAPES[data]
-    train = bare_epoch(shape, 2 * BATCH, 1)
+    precision = fastest_precision("cpu")
+    train = bare_epoch(shape, 2 * BATCH, 1, Setting(bfloat16=precision == "bfloat16"))
     student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size)
     student = student.to(memory_format=torch.channels_last).eval()
     images = torch.randn(EVAL_BATCH, shape.n_channels, shape.size, shape.size)
     images = images.contiguous(memory_format=torch.channels_last)
 
     def forward() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(torch.device("cpu"), precision):
             student(images)
 
     return Prices(_median_s(train, seconds) / (2 * BATCH), _median_s(forward, seconds / 2) / EVAL_BATCH)

@@ -21,6 +21,7 @@ from benchmarks.shapes import SHAPES, STUDIED, Shape, random_trial_data
 from trainables.cckd import alignment
 from trainables.cckd.alignment import Unaligned
 from trainables.cckd.choices import draw_choices
+from trainables.cckd.learner import autocast
 from trainables.cckd.trainer import Trainer
 
 FORWARD, BACKWARD = "student forward", "student backward"
@@ -89,7 +90,8 @@ def dissect(trainer: Trainer) -> dict[str, float]:
     clock = _Clock()
     for batch in batches.epoch(epoch):
         clock.lap(TARGETS)
-        logits, features = learner.student(batch.images)
+        with autocast(trainer.device, trainer.precision):
+            logits, features = learner.student(batch.images)
         clock.lap(FORWARD)
         # The objective's share of the backward pass ends at these.
         shown, felt = (tensor.detach().requires_grad_() for tensor in (logits, features))

@@ -147,6 +147,13 @@ def build_parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where it runs")
     where.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda (default: %(default)s)")
     where.add_argument(
+        "--precision",
+        default="auto",
+        metavar="P",
+        help="of students: float32, bfloat16, auto for bfloat16 where it is faster: on GPUs and, without a cluster, on "
+        "processors with AMX (default: %(default)s)",
+    )
+    where.add_argument(
         "--address",
         default="local",
         metavar="A",

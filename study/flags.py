@@ -1,15 +1,16 @@
-"""The texts of flags as values: numbers within their bounds, `--set` items, GPUs a trial."""
+"""The texts of flags as values: numbers within their bounds, `--set` items, GPUs a trial, precision."""
 
 import argparse
 import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from search_spaces import SearchSpace
 from study.faults import Faults
 from study.own_space import FLAGS
+from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
 
 #: No flag takes more; seeds that derive from --seed stay within the 64 bits of a database's integers.
 _LARGEST = 2**32 - 1
@@ -87,6 +88,13 @@ def read_gpus(args: argparse.Namespace, asked: float | None) -> float:
     if asked is not None:
         return asked
     return 1.0 if args.device == "cuda" or (args.device == "auto" and _has_cuda_driver()) else 0.0
+
+
+def read_precision(args: argparse.Namespace, device: str) -> Precision:
+    """As asked, else the faster one here; whether a cluster's processors are like this one's is not known."""
+    if args.precision in PRECISIONS:
+        return cast(Precision, args.precision)
+    return fastest_precision(device) if args.address == "local" else default_precision(device)
 
 
 def check_device(args: argparse.Namespace, gpus: float | None, faults: Faults) -> None:

@@ -171,6 +171,7 @@ def run_phase(
             teacher=shared_weights(study.checked, workers) if _may_run_teacher(study.checked) else None,
             test=put(assemble_test(study.checked.data)) if test else None,
             device=workers.device,
+            precision=study.checked.plan.precision,
             threads=workers.threads,
         )
         try:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER
+from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.teacher.spec import TeacherSpec
 
 SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
@@ -30,6 +31,7 @@ class StudyPlan:
         warm_start: folder of the study whose trials the sampler starts from, None for a cold start.
         tuned_baselines: methods of the ladder that are tuned too, at an equal budget.
         guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
+        precision: of the students' passes.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
         skip_corrupt: leave out image files that can not be used, rather than refuse the set.
@@ -66,6 +68,7 @@ class StudyPlan:
     teacher_targets: str = "in_fold"
     teacher_folds: int = 5
     device: str = "auto"
+    precision: Precision = "float32"
     address: str = "local"
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
@@ -98,7 +101,10 @@ class StudyPlan:
             ValueError: a value of another type; names the key.
         """
         tuned = plain.get("tuned_baselines", ())
-        plan = cls(**{**plain, "tuned_baselines": tuple(tuned) if isinstance(tuned, list) else tuned})
+        # Of a version that had no choice of it.
+        precision = default_precision(str(plain.get("device")))
+        changed = {"tuned_baselines": tuple(tuned) if isinstance(tuned, list) else tuned}
+        plan = cls(**{"precision": precision, **plain, **changed})
         for name, kind in get_type_hints(cls).items():
             try:
                 TypeAdapter(kind).validate_python(getattr(plan, name), strict=True)

@@ -14,7 +14,7 @@ from study.cluster import address_fault
 from study.command import baseline_names
 from study.cuts import cut_hashes, recut_faults
 from study.faults import Faults
-from study.flags import check_device, read_gpus, read_numbers, read_overrides
+from study.flags import check_device, read_gpus, read_numbers, read_overrides, read_precision
 from study.guards import classes_of, read_guards
 from study.objectives import N_CONFIRMED, SECONDS, read_objectives
 from study.own_space import corner_points, read_space, shared_settings
@@ -35,6 +35,7 @@ from trainables.cckd.data import (
 from trainables.cckd.data.residence import DataPath, check_path, choose_path
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
+from trainables.cckd.precision import PRECISIONS
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
@@ -42,7 +43,13 @@ from trainables.cckd.teacher.weights import TeacherFile
 
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
-DEVICES = ("auto", "cpu", "cuda")
+#: Of flags that take one of a few words.
+_CHOICES = {
+    "sampler": SAMPLERS,
+    "pruner": PRUNERS,
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", *PRECISIONS),
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
     numbers = read_numbers(args, faults)
     second = read_objectives(args.objectives, faults)
-    for flag, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS), ("device", DEVICES)):
+    for flag, choices in _CHOICES.items():
         if getattr(args, flag) not in (None, *choices):
             faults.add(f"--{flag} must be one of {', '.join(choices)}; got {getattr(args, flag)!r}")
 
@@ -184,6 +191,7 @@ def _plan(
 ) -> StudyPlan:
     trials = numbers["trials"] or space.default_trials
     gpus = read_gpus(args, numbers["gpus_per_trial"])
+    device = "cuda" if gpus else "cpu"
     return StudyPlan(
         space=space.name,
         data=str(spec),
@@ -212,7 +220,8 @@ def _plan(
         confirm_seeds=numbers["confirm_seeds"],
         data_seeds=numbers["data_seeds"],
         seed=numbers["seed"],
-        device="cuda" if gpus else "cpu",
+        device=device,
+        precision=read_precision(args, device),
         address=args.address,
         cpus_per_trial=numbers["cpus_per_trial"],
         gpus_per_trial=gpus,

@@ -67,7 +67,13 @@ def _replay(folder: Path, trial: str) -> int:
 
         from trainables.cckd.trainer import Trainer
 
-        trainer = Trainer(TrialConfig.build(flat), prepared.data, device=plan.device, threads=workers.threads)
+        trainer = Trainer(
+            TrialConfig.build(flat),
+            prepared.data,
+            device=plan.device,
+            precision=plan.precision,
+            threads=workers.threads,
+        )
         progress.begin("replay", len(row.records))
         differing = []
         for recorded in row.records:

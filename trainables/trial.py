@@ -21,6 +21,7 @@ from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
+from trainables.cckd.precision import Precision
 from trainables.cckd.rungs import rungs
 from trainables.shelf import MODEL, Shelf
 
@@ -38,6 +39,7 @@ class TrialContext:
             trials on the CPUs of one node then read one copy of them in its object store.
         test: reference to a TestData, None during the search, which must not see it.
         device: 'cpu' or 'cuda'.
+        precision: of the students' passes.
         threads: torch threads of one trial.
         leg_s: seconds after which a trial reports and checkpoints, at the next end of an epoch; a rung always does.
     """
@@ -46,6 +48,7 @@ class TrialContext:
     teacher: ray.ObjectRef | None
     test: ray.ObjectRef | None
     device: str
+    precision: Precision
     threads: int
     leg_s: float = 5.0
 
@@ -107,6 +110,7 @@ class CckdTrial(Trainable):
                 trial_config,
                 self._data,
                 device=self._context.device,
+                precision=self._context.precision,
                 threads=self._context.threads,
                 teacher_factory=self._shared_teacher,
             )

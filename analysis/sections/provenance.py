@@ -50,7 +50,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_warm(manifest),
         ("confirmation", _confirmation(plan)),
         ("seed", str(plan.get("seed", ""))),
-        ("device", f"{manifest.get('device')}, {manifest.get('workers')} workers of {_threads(manifest)}"),
+        ("device", _device(manifest, plan)),
         ("hardware", ", ".join(f"{key} {value}" for key, value in hardware.items() if value)),
         ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
         ("git commit", str(manifest.get("git_commit") or "")),
@@ -119,6 +119,8 @@ def _confirmation(plan: Mapping[str, Any]) -> str:
     return f"top {plan.get('confirm_top')}{tuned} and the ladder, {plan.get('confirm_seeds')} seeds each{cuts}"
 
 
-def _threads(manifest: Mapping[str, Any]) -> str:
+def _device(manifest: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
     n = manifest.get("cpus_per_trial")
-    return f"{n} CPU" if n == 1 else f"{n} CPUs"
+    threads = f"{n} CPU" if n == 1 else f"{n} CPUs"
+    students = f", students in {plan['precision']}" if plan.get("precision") else ""
+    return f"{manifest.get('device')}, {manifest.get('workers')} workers of {threads}{students}"

@@ -47,6 +47,15 @@ def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) 
     assert StudyPlan.from_json(plain).data_seeds == 1
 
 
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "float32"), ("cuda", "bfloat16")])
+def test_a_plan_from_before_there_was_a_choice_of_precision_has_that_of_its_device(
+    plan: StudyPlan, device: str, precision: str
+) -> None:
+    plain = plan.to_json() | {"device": device}
+    del plain["precision"]
+    assert StudyPlan.from_json(plain).precision == precision
+
+
 @pytest.mark.parametrize("change", [{"colour": "red"}, {"trials": None}])
 def test_an_altered_plan_is_noticed(plan: StudyPlan, change) -> None:
     plain = plan.to_json() | change

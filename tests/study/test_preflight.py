@@ -91,6 +91,22 @@ def test_a_knob_that_needs_another_is_accepted_with_it_and_refused_without(check
         checked("--set", "use_kd=true")
 
 
+@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
+def test_precision_is_the_faster_one_here_and_that_of_any_processor_on_a_cluster(
+    checked, monkeypatch: pytest.MonkeyPatch, fast: str
+) -> None:
+    monkeypatch.setattr("study.flags.fastest_precision", lambda device: fast)
+    assert checked().plan.precision == fast
+    assert checked("--address", "auto").plan.precision == "float32"
+    assert checked("--address", "auto", "--precision", "bfloat16").plan.precision == "bfloat16"
+    assert checked("--precision", "float32").plan.precision == "float32"
+
+
+def test_a_precision_that_there_is_not_is_told_with_the_choices(checked) -> None:
+    with pytest.raises(UsageError, match="--precision must be one of auto, float32, bfloat16; got 'half'"):
+        checked("--precision", "half")
+
+
 def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.flags._has_cuda", lambda: False)
     plan = checked("--address", "auto", "--gpus-per-trial", "0.5").plan

@@ -14,6 +14,7 @@ from trainables import trial as module
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.export import load_model
+from trainables.cckd.precision import Precision
 from trainables.cckd.trainer import Trainer
 from trainables.trial import CckdTrial, TrialContext
 
@@ -47,11 +48,14 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         teacher: Mapping[str, Any] | None = None,
         test: TestData | None = None,
         leg_s: float = 1e9,
+        precision: Precision = "float32",
         export: str | None = None,
         **changes: Any,
     ) -> CckdTrial:
         trial = object.__new__(CckdTrial)
-        context = TrialContext(data=data, teacher=teacher, test=test, device="cpu", threads=1, leg_s=leg_s)
+        context = TrialContext(
+            data=data, teacher=teacher, test=test, device="cpu", precision=precision, threads=1, leg_s=leg_s
+        )
         trial.setup(_config(tmp_path, number, attempt, export, **changes), context=context)
         return trial
 
@@ -65,6 +69,15 @@ def test_a_trial_reports_at_every_rung_and_every_epoch_exactly_once(start: Start
     assert all((leg["number"], leg["attempt"], leg["cause"]) == (7, 1, None) for leg in legs)
     evaluated = [record["epoch"] for leg in legs for record in leg["records"] if record["val"] is not None]
     assert evaluated == [2, 3, 4, 5]
+
+
+def test_students_train_in_the_precision_of_the_study(start: Start) -> None:
+    exact, rounded = (
+        _run(start(precision=numbers, number=number)) for number, numbers in ((1, "float32"), (2, "bfloat16"))
+    )
+    ours, theirs = (legs[0]["records"][0]["losses"]["total"] for legs in (exact, rounded))
+    assert ours != theirs
+    assert ours == pytest.approx(theirs, rel=0.05)
 
 
 def test_a_slow_trial_reports_after_every_epoch(start: Start) -> None:

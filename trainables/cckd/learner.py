@@ -12,6 +12,7 @@ from trainables.cckd.alignment import Unaligned
 from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.objective import Objective
+from trainables.cckd.precision import Precision
 from trainables.cckd.recorded import RecordedStep
 from trainables.cckd.streams import torch_stream
 from trainables.cckd.students import StudentNet, build_student
@@ -34,6 +35,7 @@ class Learner:
         image_shape: tuple[int, int, int],
         n_teacher_features: int,
         device: torch.device,
+        precision: Precision,
     ) -> None:
         """Initialise the weights from the streams "init" and "align" of the configuration's seed.
 
@@ -44,11 +46,12 @@ class Learner:
             image_shape: (Ch, H, W).
             n_teacher_features: D, which the alignment layer maps to.
             device: where to train.
+            precision: of the student's passes.
 
         Raises:
             ConfigError: a student that cannot be built.
         """
-        self._config, self._objective, self._device = config, objective, device
+        self._config, self._objective, self._device, self._precision = config, objective, device, precision
         with torch_stream(config.seed, "init"):
             student = build_student(config.student, n_classes, image_shape[0], image_shape[1])
         self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
@@ -77,7 +80,7 @@ class Learner:
 
     def take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
         """What `step` does, launched kernel by kernel."""
-        with self._autocast():
+        with autocast(self._device, self._precision):
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)
         terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)
@@ -95,7 +98,7 @@ class Learner:
     @torch.no_grad()
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `predict` returns, and the penultimate features (N, D_s)."""
-        with self._autocast():
+        with autocast(self._device, self._precision):
             logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
         return logits.argmax(dim=1), features
 
@@ -119,7 +122,7 @@ class Learner:
         # passes over memory. A GPU has the bandwidth, and bfloat16 for the former.
         narrowest = min(len(features), self._align.out_features)
         if self._device.type == "cpu" and self._align.in_features <= narrowest:
-            return Unaligned(features, self._align.weight, self._align.bias)
+            return Unaligned(features.float(), self._align.weight, self._align.bias)
         aligned: Tensor = self._align(features)
         return aligned
 
@@ -158,6 +161,7 @@ class Learner:
         if self._align is not None:
             yield from self._align.named_parameters(prefix="align")
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        # On the CPU bfloat16 was slower than float32.
-        return torch.autocast("cuda", torch.bfloat16) if self._device.type == "cuda" else nullcontext()
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Within it a network's operations run in `precision` where torch holds that to be safe."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()

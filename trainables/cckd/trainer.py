@@ -22,6 +22,7 @@ from trainables.cckd.memory import keep_freed_memory
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.mixing import mixed_per_step
 from trainables.cckd.objective import Objective
+from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.records import ClassCounts, EpochRecord
 from trainables.cckd.rungs import rungs
 from trainables.cckd.schedule import learning_rate
@@ -34,12 +35,12 @@ from trainables.cckd.students import StudentNet
 class Trainer:
     """Trains one student by one configuration.
 
-    Iterating yields an `EpochRecord` an epoch until `done`. On the CPU, equal configuration, data, threads,
+    Iterating yields an `EpochRecord` an epoch until `done`. On the CPU, equal configuration, data, precision, threads,
     machine and versions give bitwise equal weights, also across `save` and `restore`.
 
     Attributes:
         config, data: as given.
-        device: where it trains.
+        device, precision: where and in which numbers it trains.
         objective, batches, learner: what a step minimises, what it sees, and what takes it.
     """
 
@@ -49,6 +50,7 @@ class Trainer:
         data: TrialData,
         *,
         device: str | torch.device = "cpu",
+        precision: Precision | None = None,
         threads: int | None = None,
         decoders: int | None = None,
         teacher_factory: TeacherFactory | None = None,
@@ -58,7 +60,8 @@ class Trainer:
         Args:
             config: the trial's configuration.
             data: the study's data; only read.
-            device: "cpu" or a CUDA device; on CUDA the forward pass runs in bfloat16 where that is safe.
+            device: "cpu" or a CUDA device.
+            precision: of the student's passes, under torch's automatic mixed precision; None for `default_precision`.
             threads: torch's intra-operation threads, set for the whole process; None leaves them as they are.
             decoders: processes that decode images ahead where the data set is streamed, 0 for none beside this
                 one; None for as many as torch has threads. The numbers do not depend on it.
@@ -73,6 +76,7 @@ class Trainer:
         keep_freed_memory()
         self.config, self.data = config, data
         self.device = torch.device(device)
+        self.precision = precision or default_precision(self.device.type)
         self._decoders = torch.get_num_threads() if decoders is None else decoders
         self.objective = Objective(
             config,
@@ -95,6 +99,7 @@ class Trainer:
             image_shape=data.image_shape,
             n_teacher_features=data.teacher_features.shape[2],
             device=self.device,
+            precision=self.precision,
         )
         self._records: list[EpochRecord] = []
 

@@ -47,6 +47,7 @@ def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
         image_shape=data.image_shape,
         n_teacher_features=data.teacher_features.shape[2],
         device=CPU,
+        precision="float32",
     )
     return learner, Batches(config, data, objective, device=CPU)
 

@@ -33,9 +33,9 @@ def trial_faults(trainers: Sequence[Trainer]) -> list[str]:
         if read(trainer) != read(first)
     ]
     faults += [
-        f"fused trials must train on the same data on the same device; trial {number} does not share trial 0's"
+        f"fused trials must train on the same data, device and precision; trial {number} does not share trial 0's"
         for number, trainer in enumerate(others, start=1)
-        if trainer.data is not first.data or trainer.device != first.device
+        if trainer.data is not first.data or (trainer.device, trainer.precision) != (first.device, first.precision)
     ]
     return faults
 

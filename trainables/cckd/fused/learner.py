@@ -20,8 +20,9 @@ from trainables.cckd.batches import StepBatch
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.batch_norm import fused_batch_norm
 from trainables.cckd.fused.terms import FusedObjective
-from trainables.cckd.learner import Learner
+from trainables.cckd.learner import Learner, autocast
 from trainables.cckd.objective import Targets
+from trainables.cckd.precision import Precision
 from trainables.cckd.recorded import RecordedStep
 from trainables.cckd.students import StudentNet
 
@@ -36,6 +37,7 @@ class FusedLearner:
         objective: FusedObjective,
         *,
         device: torch.device,
+        precision: Precision,
     ) -> None:
         """Copy what the solo `learners` have learnt so far.
 
@@ -44,8 +46,10 @@ class FusedLearner:
             configs: momentum and weight decay of each.
             objective: what they minimise.
             device: where they train.
+            precision: of the students' passes.
         """
         self._configs, self._objective, self._device = tuple(configs), objective, device
+        self._precision = precision
         # Lends its layers; its own weights are never read or changed.
         self._template: StudentNet = learners[0].student
         solo = [learner.tensors() for learner in learners]
@@ -75,7 +79,7 @@ class FusedLearner:
         return self._take(batches, rates) if self._recorded is None else self._recorded(batches, rates)
 
     def _take(self, batches: Sequence[StepBatch], rates: Sequence[float] | Tensor) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        with autocast(self._device, self._precision):
             logits, features = forward(self._template, self._tensors, [batch.images for batch in batches])
             aligned = None
             if "align.weight" in self._tensors:

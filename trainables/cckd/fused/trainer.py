@@ -151,4 +151,4 @@ def joint_learner(trainers: Sequence[Trainer], how: How) -> FusedLearner | Paral
     configs = [trainer.config for trainer in trainers]
     weights = [trainer.objective.weights for trainer in trainers]
     objective = FusedObjective(configs, weights, trainers[0].data, device=device)
-    return FusedLearner(learners, configs, objective, device=device)
+    return FusedLearner(learners, configs, objective, device=device, precision=trainers[0].precision)

@@ -103,6 +103,7 @@ def test_all_that_trials_must_share_is_told_at_once(
     ]
     trainers = [Trainer(TrialConfig.build(flat), trial_data) for flat in (first, *others)]
     trainers.append(Trainer(TrialConfig.build(first), make_trial_data()))
+    trainers.append(Trainer(TrialConfig.build(first), trial_data, precision="bfloat16"))
     with pytest.raises(ConfigError) as caught:
         FusedTrainer(trainers)
     assert caught.value.faults == (
@@ -113,7 +114,8 @@ def test_all_that_trials_must_share_is_told_at_once(
         "fused trials must have the same loss terms: trial 0 has 'sup, cckd, sup_mix, cckd_mix, imitation', "
         "trial 3 'sup'",
         "fused trials must have the same mixed samples a step: trial 0 has 16, trial 3 0",
-        "fused trials must train on the same data on the same device; trial 4 does not share trial 0's",
+        "fused trials must train on the same data, device and precision; trial 4 does not share trial 0's",
+        "fused trials must train on the same data, device and precision; trial 5 does not share trial 0's",
     )
 
 

@@ -1,0 +1,112 @@
+"""Two ways of training held against each other: rungs trained both ways on the same seeds, judged on test."""
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analysis.statistics import PairedInterval, paired_interval, spread
+from trainables.cckd.bundle import TestData, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.precision import Precision
+from trainables.cckd.trainer import Trainer
+
+FIRST_SEED = 1001
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of training: on what, and in which numbers."""
+
+    data: TrialData
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained student; `train_s` are the seconds of its training epochs."""
+
+    rung: str
+    way: str
+    seed: int
+    test_balanced_accuracy: float
+    train_s: float
+
+
+@dataclass(frozen=True)
+class World:
+    """What every run shares; forked processes read the parent's."""
+
+    ways: Mapping[str, Way]
+    test: TestData
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The second way minus the first, by rung."""
+
+    runs: tuple[Run, ...]
+    rungs: tuple[str, ...]
+    ways: tuple[str, str]
+
+    def difference(self, rung: str) -> PairedInterval:
+        """Of test balanced accuracy, paired by seed."""
+        first, second = (self.of(rung, way) for way in self.ways)
+        pairs = zip(first, second, strict=True)
+        return paired_interval(after.test_balanced_accuracy - before.test_balanced_accuracy for before, after in pairs)
+
+    def of(self, rung: str, way: str) -> list[Run]:
+        """Its runs, by seed."""
+        found = [run for run in self.runs if (run.rung, run.way) == (rung, way)]
+        return sorted(found, key=lambda run: run.seed)
+
+    def table(self) -> str:
+        """As Markdown, in per cent and points."""
+        lines = [f"| rung | {' | '.join(self.ways)} | difference (95 % t interval) | |", "|---|---|---|---|---|"]
+        for rung in self.rungs:
+            cells = []
+            for way in self.ways:
+                of = spread(run.test_balanced_accuracy for run in self.of(rung, way))
+                cells.append(f"{100 * of.mean:.1f} ± {100 * of.sd:.1f}")
+            by = self.difference(rung)
+            found = f"{100 * by.mean:+.1f} ({100 * by.low:+.1f} to {100 * by.high:+.1f})"
+            lines.append(f"| {rung} | {' | '.join(cells)} | {found} | {by.verdict} |")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every run, and the intervals."""
+        first, second = self.ways
+        differences = {rung: asdict(self.difference(rung)) for rung in self.rungs}
+        return {f"{second}_minus_{first}": differences, "runs": [asdict(run) for run in self.runs]}
+
+
+def compare(world: World, rungs: Sequence[str], *, seeds: int, workers: int) -> Comparison:
+    """Train every rung both ways at its reference point on each seed, `workers` at once, and say each as it ends."""
+    first, second = world.ways
+    asked = [(rung, way, FIRST_SEED + k) for k in range(seeds) for rung in rungs for way in (first, second)]
+    runs = []
+    with multiprocessing.get_context("fork").Pool(workers, _adopt, (world,)) as pool:
+        for run in pool.imap(_train, asked):
+            print(f"{run.rung:<6} {run.way:<12} seed {run.seed}: {run.test_balanced_accuracy:.4f}", flush=True)
+            runs.append(run)
+    return Comparison(tuple(runs), tuple(rungs), (first, second))
+
+
+_world: World
+
+
+def _adopt(world: World) -> None:
+    global _world
+    _world = world
+
+
+def _train(asked: tuple[str, str, int]) -> Run:
+    rung, name, seed = asked
+    way = _world.ways[name]
+    config = TrialConfig.build({"method": rung, "epochs": _world.epochs, "seed": seed})
+    trainer = Trainer(config, way.data, precision=way.precision, threads=1)
+    train_s = sum(record.train_s for record in trainer)
+    counts = trainer.evaluate(_world.test.images, _world.test.labels)
+    return Run(rung, name, seed, balanced_accuracy(counts), train_s)

@@ -1,0 +1,82 @@
+"""bfloat16 is chosen where the hardware multiplies it, and a student trained in it stays what a trainer promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.cckd import precision
+from trainables.cckd.bundle import TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.methods import LADDER
+from trainables.cckd.precision import default_precision, fastest_precision
+from trainables.cckd.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def _config(method: str = "acckd") -> TrialConfig:
+    return TrialConfig.build({"method": method, "epochs": 4, "batch_size": 16, "lr": 0.05, "seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx512_bf16 amx_bf16 avx512_fp16 amx_tile amx_int8", "bfloat16"),
+        ("fpu avx512_bf16", "float32"),
+        ("fpu amx_tile amx_int8", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_a_processor_is_asked_for_matrix_units(
+    flags: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    if flags is not None:
+        info.write_text(f"processor\t: 0\nvmx flags\t: amx_bf16 amx_tile\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", info)
+    assert fastest_precision("cpu") == expected
+    assert fastest_precision("cuda") == "bfloat16"
+
+
+def test_a_trainer_that_is_not_told_does_not_ask_the_processor(trial_data: TrialData) -> None:
+    assert (default_precision("cpu"), default_precision("cuda")) == ("float32", "bfloat16")
+    assert Trainer(_config(), trial_data).precision == "float32"
+
+
+@pytest.mark.parametrize("method", LADDER)
+def test_the_first_losses_are_those_of_float32_to_the_rounding_of_bfloat16(trial_data: TrialData, method: str) -> None:
+    exact, rounded = (
+        Trainer(_config(method), trial_data, precision=numbers).run_epoch().losses
+        for numbers in ("float32", "bfloat16")
+    )
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.05, abs=0.01)
+
+
+def test_students_differ_in_their_passes_only(trial_data: TrialData) -> None:
+    trainer = Trainer(_config(), trial_data, precision="bfloat16")
+    seen = []
+    trainer.student.net.fc.register_forward_hook(lambda _, __, logits: seen.append(logits.dtype))
+    trainer.run_epoch()
+    trainer.evaluate(trial_data.val_images, trial_data.val_labels)
+    assert set(seen) == {torch.bfloat16}
+    floats = [tensor for tensor in trainer.learner.tensors().values() if tensor.is_floating_point()]
+    assert {tensor.dtype for tensor in floats} == {torch.float32}
+    _, moments = trainer.judge(trial_data.val_images, trial_data.val_labels)
+    assert np.isfinite(moments.mean).all()
+
+
+def test_a_continued_trial_is_bitwise_the_uninterrupted_one_in_bfloat16_too(
+    trial_data: TrialData, tmp_path: Path
+) -> None:
+    whole = Trainer(_config(), trial_data, precision="bfloat16")
+    for _ in range(2):
+        whole.run_epoch()
+    whole.save(tmp_path / "checkpoint")
+    records = list(whole)
+    again = Trainer.load(tmp_path / "checkpoint", trial_data, precision="bfloat16")
+    assert [record.losses for record in again] == [record.losses for record in records]
+    for name, tensor in whole.learner.tensors().items():
+        torch.testing.assert_close(again.learner.tensors()[name], tensor, rtol=0, atol=0, msg=name)
