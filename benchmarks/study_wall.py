@@ -38,9 +38,9 @@ class Budget:
     """What both searches are given; `data_root` is where the data lies, caches go elsewhere."""
 
     data: str
-    data_root: Path
     trials: int
     epochs: int
+    data_root: Path = Path("data")
     space: str = "acckd_core"
 
 
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=1, help="default: %(default)s")
     args = parser.parse_args(argv)
-    budget = Budget(args.data, args.data_root.absolute(), args.trials, args.epochs)
+    budget = Budget(args.data, args.trials, args.epochs, args.data_root.absolute())
     seconds = measure(budget, args.turns)
     print(table(rows(budget, seconds)))
     print("\n".join(f"{name}: {', '.join(f'{taken:.1f} s' for taken in each)}" for name, each in seconds.items()))

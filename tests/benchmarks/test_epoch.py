@@ -36,7 +36,7 @@ def test_random_data_has_the_real_sets_counts(name: str) -> None:
 
 @pytest.mark.parametrize(("trials", "judged"), [(4, False), (64, True)])
 def test_only_a_search_of_the_default_size_is_held_against_its_goal(trials: int, judged: bool, tmp_path) -> None:
-    budget = Budget("fashion_mnist_lt", tmp_path, trials=trials, epochs=20)
+    budget = Budget("fashion_mnist_lt", trials=trials, epochs=20)
     of_script, of_optuna = rows(budget, {"study": [1.0], "peer script": [9.0], "plain Optuna": [4.0]})
     assert (of_script.judged, of_optuna.judged) == (judged, judged)
     assert (of_script.ratio.median, of_optuna.ratio.median) == (9.0, 4.0)

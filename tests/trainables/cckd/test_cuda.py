@@ -1,7 +1,7 @@
 """What training on a GPU must have in common with training on the CPU, and what its host must not wait for."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from trainables.cckd import recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.trainer import FusedTrainer, How
-from trainables.cckd.learner import Learner
 from trainables.cckd.methods import LADDER
 from trainables.cckd.students import StudentNet
 from trainables.cckd.trainer import Trainer
@@ -23,12 +22,12 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 #: float32 on both sides, but convolutions sum in another order.
 CLOSE = 2e-3
 
+_Exact = partial(Trainer, precision="float32")
+
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch, smooth: None) -> None:
-    """Full float32, and smooth activations: at a ReLU's kink two equal runs part (see the fused tests)."""
-    monkeypatch.setattr(Learner, "_autocast", lambda learner: nullcontext())
-    monkeypatch.setattr(torch, "autocast", lambda *args, **options: nullcontext())
+    """All of float32's digits, and smooth activations: at a ReLU's kink two equal runs part (see the fused tests)."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
@@ -47,7 +46,7 @@ def _assert_close(ours: Trainer, theirs: Trainer, *, within: float) -> None:
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("method", LADDER)
 def test_ten_steps_on_a_gpu_are_those_on_the_cpu(trial_data: TrialData, method: str) -> None:
-    on_cpu, on_gpu = (Trainer(_config(method), trial_data, device=device) for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = (_Exact(_config(method), trial_data, device=device) for device in ("cpu", "cuda"))
     for ours, theirs in zip(on_gpu, on_cpu, strict=True):
         assert ours.losses == pytest.approx(theirs.losses, rel=CLOSE, abs=CLOSE)
     _assert_close(on_gpu, on_cpu, within=CLOSE)
@@ -58,12 +57,12 @@ def test_ten_steps_on_a_gpu_are_those_on_the_cpu(trial_data: TrialData, method: 
 def test_replayed_steps_are_those_taken_as_they_are(
     trial_data: TrialData, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    replayed = Trainer(_config(method), trial_data, device="cuda")
+    replayed = _Exact(_config(method), trial_data, device="cuda")
     list(replayed)
     assert replayed.learner.recorded is not None
     assert replayed.learner.recorded._recording is not None
     monkeypatch.setattr(recorded, "WARM_UP_STEPS", 1000)
-    plain = Trainer(_config(method), trial_data, device="cuda")
+    plain = _Exact(_config(method), trial_data, device="cuda")
     list(plain)
     assert plain.learner.recorded is not None
     assert plain.learner.recorded._recording is None
@@ -85,13 +84,13 @@ def test_the_host_waits_for_the_gpu_once_an_epoch(trial_data: TrialData) -> None
 @pytest.mark.usefixtures("exact")
 def test_a_checkpoint_of_a_gpu_is_continued_there_and_on_the_cpu(trial_data: TrialData, tmp_path: Path) -> None:
     config = _config("acckd", epochs=6)
-    whole = Trainer(config, trial_data, device="cuda")
+    whole = _Exact(config, trial_data, device="cuda")
     for _ in range(3):
         whole.run_epoch()
     whole.save(tmp_path)
     list(whole)
     for device, within in (("cuda", 1e-5), ("cpu", CLOSE)):
-        continued = Trainer.load(tmp_path, trial_data, device=device)
+        continued = Trainer.load(tmp_path, trial_data, device=device, precision="float32")
         assert continued.epoch == 3
         list(continued)
         _assert_close(continued, whole, within=within)
@@ -102,10 +101,10 @@ def test_a_checkpoint_of_a_gpu_is_continued_there_and_on_the_cpu(trial_data: Tri
 @pytest.mark.parametrize("method", ["la", "acckd"])
 def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str, how: How) -> None:
     configs = [_config(method, seed=seed, epochs=10) for seed in (3, 4, 5)]
-    fused = FusedTrainer.build(configs, trial_data, how=how, device="cuda")
+    fused = FusedTrainer.build(configs, trial_data, how=how, device="cuda", precision="float32")
     list(fused)
     for config, trial in zip(configs, fused.trials, strict=True):
-        solo = Trainer(config, trial_data, device="cuda")
+        solo = _Exact(config, trial_data, device="cuda")
         list(solo)
         _assert_close(trial, solo, within=1e-4)
         assert [record.val for record in trial.records] == [record.val for record in solo.records]
