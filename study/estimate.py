@@ -20,10 +20,9 @@ _TEACHER_PIXELS = 96 * 96
 def teacher_lines(checked: Checked) -> list[str]:
     """Which teacher, and how it is made a target; what stands at its default and changes nothing is left out."""
     spec, embeddings = checked.teacher, checked.embeddings
-    size = spec.input_size(checked.teacher_file, *checked.data.image_shape[1:])
     smoothed = f", {spec.prior_smoothing:g} of it uniform" if spec.prior_smoothing else ""
     lines = [
-        ("teacher", f"{spec.name}, {spec.form}, {size} px, {spec.views} views an image"),
+        ("teacher", f"{spec.name}, {spec.form}, {checked.teacher_size} px, {spec.views} views an image"),
         *([("weights", spec.weights)] if spec.weights else []),
         *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),
         ("prior", f"{spec.prior}{smoothed}"),
@@ -58,8 +57,7 @@ def _passes(checked: Checked) -> str:
 
 def _teacher_s(checked: Checked) -> float:
     own, further = n_passes(checked)
-    size = checked.teacher.input_size(checked.teacher_file, *checked.data.image_shape[1:])
-    return (own + (checked.plan.data_seeds - 1) * further) * size**2 / _TEACHER_PIXELS * _TEACHER_S
+    return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
 
 
 def _student_s(checked: Checked) -> float:

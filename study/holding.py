@@ -6,6 +6,7 @@ from typing import Any
 from study.preflight import Checked
 from study.progress import Progress
 from study.tuner import Workers, beside_driver
+from study.worker_tasks import hold
 from trainables.cckd.data.files import ImageFiles
 
 
@@ -20,12 +21,6 @@ def hold_images(checked: Checked, workers: Workers, progress: Progress) -> Check
     progress.say(f"data     decoding {sum(map(len, files.values()))} images")
     # One task a set; it may use every core, as no trial runs yet. On the driver's node, the only one that has to have
     # the files: trials read what is held here.
-    task = beside_driver(_hold)
+    task = beside_driver(hold)
     held: dict[str, Any] = {name: task.remote(of_set, workers.n_workers) for name, of_set in files.items()}
     return replace(checked, data=replace(checked.data, **{name: ray.get(ref) for name, ref in held.items()}))
-
-
-def _hold(files: ImageFiles, workers: int) -> Any:
-    from trainables.cckd.data.stream import hold  # in the worker, so that the driver need not import torch
-
-    return hold(files, workers=workers)

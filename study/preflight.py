@@ -75,6 +75,11 @@ class Checked:
         return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
 
     @property
+    def teacher_size(self) -> int:
+        """Side of the teacher's input, pixels."""
+        return self.teacher.input_size(self.teacher_file, *self.data.image_shape[1:])
+
+    @property
     def data_path(self) -> DataPath:
         """Whether images are held in memory or streamed from their files."""
         return choose_path((self.data.train, self.data.val, self.data.test), self.plan.data_path)

@@ -49,7 +49,7 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     """Run or look up the teacher's pass over train and val, fit its form, assemble the bundle. Needs Ray."""
     data, spec, file = checked.data, checked.teacher, checked.teacher_file
     n_classes = len(data.class_names)
-    size = _size(checked)
+    size = checked.teacher_size
     views = training_views(data, spec.views, seed=VIEW_SEED)
     train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
     val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
@@ -100,7 +100,7 @@ def teacher_on_test(
     """The teacher's test result, and how many images it saw for it (0 from the cache). Needs Ray."""
     test = checked.data.test
     passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
-    Verification(checked.teacher_file, _size(checked), [passed]).wait()
+    Verification(checked.teacher_file, checked.teacher_size, [passed]).wait()
     prepared.verification.wait()
     n_classes = len(checked.data.class_names)
     return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
@@ -108,12 +108,7 @@ def teacher_on_test(
 
 def shared_weights(checked: Checked, workers: Workers) -> Any:
     """A reference to the backbone's weights in the object store, where every trial of a node reads the same copy."""
-    return on_worker(checked, workers, share, checked.teacher_file, _size(checked))
-
-
-def _size(checked: Checked) -> int:
-    """Side of the teacher's input, pixels."""
-    return checked.teacher.input_size(checked.teacher_file, *checked.data.image_shape[1:])
+    return on_worker(checked, workers, share, checked.teacher_file, checked.teacher_size)
 
 
 def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
@@ -155,5 +150,5 @@ def _classifier(checked: Checked, workers: Workers) -> Classifier | None:
         return None
     import ray
 
-    found: Classifier = ray.get(on_worker(checked, workers, read_classifier, file, _size(checked)))
+    found: Classifier = ray.get(on_worker(checked, workers, read_classifier, file, checked.teacher_size))
     return found

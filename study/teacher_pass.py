@@ -1,4 +1,4 @@
-"""The teacher's pass over one set of images: from the cache, or computed as Ray tasks, part by part.
+"""The teacher's pass over one set of images: from the cache, or computed by Ray workers, part by part.
 
 The driver writes each part as it arrives, so a killed pass continues and a later study of the same data and
 teacher starts at once. Features that come from the cache are still to be verified.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from study.preflight import Checked
 from study.progress import Progress, duration
 from study.tuner import Workers
-from study.worker_tasks import extract
+from study.worker_tasks import Extractor, extract
 from trainables.cckd.bundle import Images
 from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, hash_array, library_versions
 from trainables.cckd.teacher.claim import Claim
@@ -25,7 +25,7 @@ from trainables.cckd.teacher.claim import Claim
 CACHE = "teacher-cache"
 
 #: Starts `extract` in a Ray worker on (images, rows, views) and returns a reference to its result.
-Task = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
+Hand = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,25 @@ def teacher_pass(
     progress: Progress,
 ) -> TeacherPass:
     """Look up or compute the features of `images` in `views` (un-augmented where None). Needs Ray."""
-    import ray
-
-    _, height, width = checked.data.image_shape
     n_views = 1 if views is None else views.shape[1]
-    file = checked.teacher_file
-    size = checked.teacher.input_size(file, height, width)
     key = FeatureKey(
         teacher=checked.teacher.name,
-        teacher_sha256=file.sha256,
-        size=size,
+        teacher_sha256=checked.teacher_file.sha256,
+        size=checked.teacher_size,
         data_sha256=checked.sha256_of(subset),
         subset=subset,
         views_sha256=None if views is None else hash_array(views),
-        shape=(len(images), *(() if views is None else (n_views,)), file.n_features),
+        shape=(len(images), *(() if views is None else (n_views,)), checked.teacher_file.n_features),
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
-    begin = ray.remote(**_resources(checked, workers))(extract).remote
-    task = partial(begin, file, size, workers.device, workers.decoders)
+    hire = partial(_hire, checked, workers)
     wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
     claim, features, n_passed = store.claim(), None, 0
     claim.share(wait)
     while not store.complete:  # whoever finds it so builds it, alone; who waited for that finds it complete
         if claim.take(wait, unless=lambda: store.complete) and not store.complete:
-            features, n_passed = _build(store, task, subset, images, views, workers, progress)
+            features, n_passed = _build(store, hire, subset, images, views, progress)
         claim.share(wait)
     if features is None:
         features = store.load()
@@ -97,11 +91,10 @@ def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any
 
 def _build(
     store: FeatureCache,
-    task: Task,
+    hire: Callable[[int], list[Hand]],
     subset: str,
     images: Images,
     views: NDArray[np.int16] | None,
-    workers: Workers,
     progress: Progress,
 ) -> tuple[NDArray[np.float16], int]:
     """Compute the parts that are missing; return the features, and how many images passed for them."""
@@ -112,7 +105,7 @@ def _build(
     n_passed = 0
     progress.begin("teacher", total)
     progress.update(done, f"{subset} images")
-    for part, (features, n_seen) in _parts(task, images, views, store.ranges, missing, workers):
+    for part, (features, n_seen) in _parts(hire(len(missing)), images, views, store.ranges, missing):
         store.write_part(part, features)
         done += len(features) * n_views
         n_passed += n_seen
@@ -123,28 +116,51 @@ def _build(
 
 
 def _parts(
-    task: Task,
+    hands: list[Hand],
     images: Images,
     views: NDArray[np.int16] | None,
     ranges: tuple[tuple[int, int], ...],
     missing: tuple[int, ...],
-    workers: Workers,
 ) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
-    """Yield (part number, what `extract` returned) as Ray finishes them, two parts a worker in flight."""
+    """Yield (part number, what `extract` returned) as Ray finishes them, two parts a hand in flight."""
     import ray
 
     all_images = ray.put(images)  # once a node; a part is cut out of it where it is computed
     waiting = list(reversed(missing))
-    running: dict[Any, int] = {}
+    free = 2 * hands
+    running: dict[Any, tuple[int, Hand]] = {}
     while waiting or running:
-        while waiting and len(running) < 2 * workers.n_workers:
-            part = waiting.pop()
+        while waiting and free:
+            part, hand = waiting.pop(), free.pop(0)
             rows = np.arange(*ranges[part])
             of_part = None if views is None else views[rows]
-            running[task(all_images, rows, of_part)] = part
+            running[hand(all_images, rows, of_part)] = part, hand
         finished, _ = ray.wait(list(running))
         for reference in finished:
-            yield running.pop(reference), ray.get(reference)
+            part, hand = running.pop(reference)
+            free.append(hand)
+            yield part, ray.get(reference)
+
+
+def _hire(checked: Checked, workers: Workers, n_parts: int) -> list[Hand]:
+    """What computes `n_parts`, a hand for each that is computed at a time.
+
+    On CPUs these are Ray tasks, whose processes go on to train. Ray ends the process of a task that had a GPU, and the
+    next one imports torch and starts CUDA for ten seconds; actors stay for the pass, and then free the GPU.
+    """
+    import ray
+
+    fixed = checked.teacher_file, checked.teacher_size, workers.device, workers.decoders
+    resources = _resources(checked, workers)
+    if workers.device != "cuda":
+        return [partial(ray.remote(**resources)(extract).remote, *fixed)] * workers.n_workers
+    # As often as Ray tries a task again.
+    actor = ray.remote(**resources, max_restarts=3, max_task_retries=3)(Extractor)
+    return [partial(_ask, actor.remote(*fixed)) for _ in range(min(workers.n_workers, n_parts))]
+
+
+def _ask(actor: Any, *part: Any) -> Any:
+    return actor.extract.remote(*part)
 
 
 def _resources(checked: Checked, workers: Workers) -> dict[str, float]:

@@ -13,6 +13,7 @@ from trainables.cckd.bundle import Images
 from trainables.cckd.teacher.weights import TeacherFile
 
 if TYPE_CHECKING:
+    from trainables.cckd.data.files import ImageFiles
     from trainables.cckd.teacher.backbone import Backbone
     from trainables.cckd.teacher.fit import Classifier
 
@@ -34,6 +35,19 @@ def extract(
     taken = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
     features = features_of(backbone, taken, views, workers=decoders)
     return features, backbone.n_images_seen - before
+
+
+class Extractor:
+    """`extract` as a Ray actor: one process from the first part of a pass to the last."""
+
+    def __init__(self, file: TeacherFile, size: int, device: str, decoders: int) -> None:
+        self._fixed = file, size, device, decoders
+
+    def extract(
+        self, images: Images, rows: NDArray[np.int64], views: NDArray[np.int16] | None
+    ) -> tuple[NDArray[np.float16], int]:
+        """What `extract` returns."""
+        return extract(*self._fixed, images, rows, views)
 
 
 def extract_all(file: TeacherFile, size: int, *sets: Any) -> list[NDArray[np.float16]]:
@@ -64,6 +78,13 @@ def n_parameters(student: str, n_classes: int, channels: int, size: int) -> int:
     from trainables.cckd.students import build_student
 
     return build_student(student, n_classes, channels, size).n_parameters
+
+
+def hold(files: "ImageFiles", workers: int) -> Any:
+    """A set's image files, decoded, by so many processes."""
+    from trainables.cckd.data.stream import hold
+
+    return hold(files, workers=workers)
 
 
 @cache

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from study import cluster as module
+from study import teacher_pass
 from study.cluster import PACKAGES, ClusterError, connect
 from study.command import build_parser
 from study.failures import Failures
@@ -23,6 +24,7 @@ from study.nodes import check_nodes
 from study.preflight import check
 from study.reruns import Rerun, RerunSearcher
 from study.tuner import _ENVIRONMENT, Workers, run_trials
+from trainables.cckd.teacher.cache import part_ranges
 from trainables.shelf import Shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -165,6 +167,35 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
     assert len({result["pid"] for result in heard}) == 4
     assert len({result["node"] for result in heard}) == 1, "only one node announces a GPU"
     assert len({result["place"] for result in heard}) == 1, "four processes, one copy"
+
+
+def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it(
+    joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stub:
+        """Doubles what it is given, as quickly as Ray allows."""
+
+        def __init__(self, *fixed: Any) -> None:
+            self.fixed = fixed
+
+        def extract(self, images: Any, rows: Any, views: Any) -> Any:
+            return 2 * images[rows], os.getpid()
+
+    monkeypatch.setattr(teacher_pass, "Extractor", Stub)
+    checked = SimpleNamespace(plan=SimpleNamespace(gpus_per_trial=0.5), teacher_file=None, teacher_size=32)
+    hands = teacher_pass._hire(checked, Workers(2, 1, "cuda"), 12)  # type: ignore[arg-type]
+    images, ranges = np.arange(115), part_ranges(115, 10)
+    found = dict(teacher_pass._parts(hands, images, None, ranges, tuple(range(12))))
+    for part, (doubled, _) in found.items():
+        np.testing.assert_array_equal(doubled, 2 * np.arange(*ranges[part]))
+    assert found.keys() == set(range(12))
+    pids = {pid for _, pid in found.values()}
+    assert len(pids) == 2
+    del hands
+    limit = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < limit, "the GPU's memory is not free for trials"
+        time.sleep(0.1)
 
 
 def test_a_study_outlives_a_node_that_is_lost_while_its_trial_runs(nodes, tmp_path) -> None:

@@ -10,8 +10,8 @@ stopped; then the parts become one file. Layout under the cache's root:
     <key>/fits/                       teachers fitted to them (see `fit_cache`)
 
 Neither the number of kills nor the order of the parts shows in the finished files. They are read through a memory
-map, so that a set larger than memory can be used, and verified by hash; `SampleCheck` says which views to compute
-again, which also finds what no hash can: a library or a machine that now computes other features.
+map, so that a set larger than memory can be used, and verified by hash; computing some of them again (the study does)
+also finds what no hash can: a library or a machine that now computes other features.
 """
 
 import hashlib
