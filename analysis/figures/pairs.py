@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
 
 from analysis.figures.style import BLACK, COLOUR_MAP, VERMILION, canvas
 from analysis.knobs import axis_label, is_log
@@ -24,6 +25,7 @@ class Frame:
 
     Attributes:
         limits: bounds of the colours (fractions).
+        n_below: cells that lie below the lower bound and share its colour.
         noise: sd of one trial over training seeds (fraction), drawn on the colour bar; NaN where it is not known.
         reference, best: the points marked on the edges.
     """
@@ -32,6 +34,18 @@ class Frame:
     noise: float
     reference: Mapping[str, Any]
     best: Mapping[str, Any]
+    n_below: int = 0
+
+
+def colour_limits(values: NDArray[np.float64]) -> tuple[float, float, int]:
+    """Bounds of the colours for cells of these values (n,), and how many lie below the lower one.
+
+    Tukey's fence: a cell more than one and a half interquartile ranges below the lower quartile, of a trial that
+    diverged to chance, would leave one colour for all the others.
+    """
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    inside = values[values >= lower - 1.5 * (upper - lower)]
+    return float(inside.min()), float(values.max()) + 1e-4, len(values) - len(inside)
 
 
 def draw_pair(grid: PairGrid, shared: Frame) -> Figure:
@@ -80,7 +94,7 @@ def _heatmap(figure: Figure, axes: Axes, layer: PairGrid | PairSurrogate, shared
     _scale(axes, "y", layer.y)
     for point, look in zip((shared.reference, shared.best), _MARKS.values(), strict=True):
         _mark(axes, layer, point, *look)
-    bar = figure.colorbar(mesh, ax=axes, label=label, pad=0.06)
+    bar = figure.colorbar(mesh, ax=axes, label=label, pad=0.06, extend="min" if shared.n_below else "neither")
     handles = [
         Line2D([], [], ls="", marker=marker, color=colour, ms=size, label=f"{name} point, on the edges")
         for name, (marker, colour, size) in _MARKS.items()

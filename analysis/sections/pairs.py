@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from analysis.ablation import ablation_path
 from analysis.design import TARGETS, Design, design, scored, targets
 from analysis.document import Block, Gallery, Paragraph, Picture
-from analysis.figures.pairs import Frame, draw_interactions, draw_pair, draw_surrogate
+from analysis.figures.pairs import Frame, colour_limits, draw_interactions, draw_pair, draw_surrogate
 from analysis.figures.slices import draw_slice
 from analysis.importance import Importances
 from analysis.interactions import MIN_FREE, interactions
@@ -83,8 +83,8 @@ def _pairs(
     values = np.concatenate([grid.mean[grid.n > 0] for grid in grids])
     noise = training_noise(study)
     best = study.best.params if study.best else {}
-    limits = (float(values.min()), float(values.max()) + 1e-4)
-    shared = Frame(limits, noise, study.space.reference_point(), best)
+    low, high, n_below = colour_limits(values)
+    shared = Frame((low, high), noise, study.space.reference_point(), best, n_below)
     floor = (
         f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points "
         "(pooled over the confirmation's entries, and drawn on the colour bars): differences of that size between "
@@ -97,7 +97,7 @@ def _pairs(
         f"Every pair{some}: each cell is the mean validation balanced accuracy of the "
         f"{plural(len(trials), 'complete trial')} that fell into it, with their number n. Blank cells hold no "
         "complete trial; nothing is interpolated. Cells are cut evenly on each knob's own scale, colours are the same "
-        f"in all pairs.{floor}{_believed(surrogate)}"
+        f"in all pairs.{_below(low, n_below)}{floor}{_believed(surrogate)}"
     )
     pictures = []
     for grid in grids:
@@ -105,6 +105,14 @@ def _pairs(
         if surrogate and {grid.x.knob.name, grid.y.knob.name} <= set(surrogate.matrix.names):
             pictures.append(_layer(surrogate, grid, shared, writer))
     return [lead, Gallery(tuple(pictures))]
+
+
+def _below(low: float, n_below: int) -> str:
+    if not n_below:
+        return ""
+    return (
+        f" They end at {percent(low)} %: the last one also stands for {plural(n_below, 'cell')} far below all others."
+    )
 
 
 def _believed(surrogate: Surrogate | None) -> str:
