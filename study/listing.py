@@ -66,7 +66,7 @@ def dry_run(checked: Checked) -> str:
         f"classes   {_class_counts(data.counts)}",
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         *teacher_lines(checked),
-        f"student   {plan.student}, {plan.epochs} epochs",
+        f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
