@@ -93,13 +93,13 @@ class Learner:
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
-        return self.read(images)[0]
+        with autocast(self._device, self._precision):
+            return self.read(images)[0]
 
     @torch.no_grad()
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `predict` returns, and the penultimate features (N, D_s)."""
-        with autocast(self._device, self._precision):
-            logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
+        """Return the like and the penultimate features (N, D_s), in float32 whatever it was trained in."""
+        logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
         return logits.argmax(dim=1), features
 
     def tensors(self) -> dict[str, Tensor]:

@@ -206,14 +206,17 @@ class Trainer:
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 
     def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
-        """Return the class ids (N,) that the raw logits give N images, and the moments of their features by label."""
+        """Return the class ids (N,) that the raw logits give N images, and the moments of their features by label.
+
+        In float32, as who loads the exported student will see it.
+        """
         predicted = []
 
         def features() -> Iterator[NDArray[np.float32]]:
             for pixels in self._evaluated(images):
                 answers, found = self.learner.read(pixels)
                 predicted.append(answers)
-                yield found.float().cpu().numpy()
+                yield found.cpu().numpy()
 
         moments = class_moments(features(), labels, self.data.n_classes)
         return torch.cat(predicted).cpu().numpy(), moments

@@ -55,16 +55,18 @@ def test_the_first_losses_are_those_of_float32_to_the_rounding_of_bfloat16(trial
     assert rounded == pytest.approx(exact, rel=0.05, abs=0.01)
 
 
-def test_students_differ_in_their_passes_only(trial_data: TrialData) -> None:
+def test_passes_of_training_and_validation_are_rounded_and_nothing_else(trial_data: TrialData) -> None:
     trainer = Trainer(_config(), trial_data, precision="bfloat16")
     seen = []
     trainer.student.net.fc.register_forward_hook(lambda _, __, logits: seen.append(logits.dtype))
     trainer.run_epoch()
     trainer.evaluate(trial_data.val_images, trial_data.val_labels)
     assert set(seen) == {torch.bfloat16}
+    seen.clear()
     floats = [tensor for tensor in trainer.learner.tensors().values() if tensor.is_floating_point()]
     assert {tensor.dtype for tensor in floats} == {torch.float32}
     _, moments = trainer.judge(trial_data.val_images, trial_data.val_labels)
+    assert set(seen) == {torch.float32}, "what is exported is judged as it will be used"
     assert np.isfinite(moments.mean).all()
 
 
