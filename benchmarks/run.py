@@ -11,7 +11,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"epoch of {name} ...", flush=True)
         # A turn of CIFAR's shape takes half a minute.
         turns = 7 if args.quick else 15 if name in STUDIED else 3
-        times = epoch.measure(EPOCHS_OF[name], turns=turns, compiled=not args.quick and name in STUDIED)
+        compiled = not args.quick and name in STUDIED
+        # Apart: what torch.compile leaves behind, two gigabytes and workers of its own, would weigh on all that follows.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            times = apart.submit(epoch.measure, EPOCHS_OF[name], turns=turns, compiled=compiled).result()
         rows += epoch.rows(name, times)
         raw[f"epoch {name}"] = asdict(times)
     print("driver ...", flush=True)
