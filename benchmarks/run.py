@@ -3,7 +3,7 @@
     python -m benchmarks.run --quick      (meant to stay within 10 minutes on two cores)
     python -m benchmarks.run              (about an hour and a half: half the default search against the peer script)
 
-Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/<hardware>-<date>.json.
+Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/quick-<hardware>-<date>.json or full-....
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A turn of CIFAR's shape takes half a minute.
         turns = 7 if args.quick else 15 if name in STUDIED else 3
         compiled = not args.quick and name in STUDIED
-        # Apart: what torch.compile leaves behind, two gigabytes and workers of its own, would weigh on all that follows.
+        # Apart: what torch.compile leaves behind, two gigabytes and its workers, would weigh on all that follows.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
             times = apart.submit(epoch.measure, EPOCHS_OF[name], turns=turns, compiled=compiled).result()
         rows += epoch.rows(name, times)
@@ -99,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows += study_wall.rows(budget, seconds)
         raw[f"study against {peer}"] = {"budget": asdict(budget) | {"data_root": None}, "seconds": seconds}
     print(table(rows))
-    print(f"raw numbers: {write_results(RESULTS, rows, raw, load_before=load_before)}")
+    what = "quick" if args.quick else "full"
+    print(f"raw numbers: {write_results(RESULTS, rows, raw, load_before=load_before, what=what)}")
     return code
 
 
