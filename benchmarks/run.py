@@ -3,7 +3,8 @@
     python -m benchmarks.run --quick      (meant to stay within 10 minutes on two cores)
     python -m benchmarks.run              (about an hour and a half: half the default search against the peer script)
 
-Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/quick-<hardware>-<date>.json or full-....
+Prints every goal with its measured ratio and keeps the raw seconds in benchmarks/results/quick-<hardware>-<date>.json,
+or full-<hardware>-<date>.json.
 """
 
 import argparse
