@@ -21,6 +21,7 @@ PLAN = SimpleNamespace(
     verbose=False,
     cpus_per_trial=1.0,
     gpus_per_trial=0.0,
+    precision="float32",
     max_concurrent=1,
     trial_timeout=0.0,
     fixed_knobs={},
