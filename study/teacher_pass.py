@@ -154,8 +154,8 @@ def _hire(checked: Checked, workers: Workers, n_parts: int) -> list[Hand]:
     resources = _resources(checked, workers)
     if workers.device != "cuda":
         return [partial(ray.remote(**resources)(extract).remote, *fixed)] * workers.n_workers
-    # As often as Ray tries a task again.
-    actor = ray.remote(**resources, max_restarts=3, max_task_retries=3)(Extractor)
+    # No core each, which an actor keeps where it names none: the GPU says how many there are. Tried again as tasks are.
+    actor = ray.remote(**resources, num_cpus=0, max_restarts=3, max_task_retries=3)(Extractor)
     return [partial(_ask, actor.remote(*fixed)) for _ in range(min(workers.n_workers, n_parts))]
 
 
