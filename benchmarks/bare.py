@@ -1,13 +1,14 @@
 """The bound of an epoch: the student's forward and backward pass and the optimiser's step, and nothing else."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from benchmarks.shapes import Shape
+from trainables.cckd.learner import autocast
+from trainables.cckd.precision import Precision
 from trainables.cckd.students import StudentNet, build_student
 
 
@@ -17,13 +18,13 @@ class Setting:
 
     Attributes:
         memory_format: of images and weights.
-        bfloat16: whether the forward pass is autocast.
+        precision: of the forward pass.
         recorded: whether steps are replayed from a CUDA graph.
         compiled: whether the student goes through `torch.compile`.
     """
 
     memory_format: torch.memory_format = torch.channels_last
-    bfloat16: bool = False
+    precision: Precision = "float32"
     recorded: bool = False
     compiled: bool = False
 
@@ -33,23 +34,23 @@ SETTINGS = {
     "cpu": {
         "bare channels_last": Setting(),
         "bare contiguous": Setting(torch.contiguous_format),
-        "bare bfloat16": Setting(bfloat16=True),
+        "bare bfloat16": Setting(precision="bfloat16"),
     },
     "cuda": {
         "bare channels_last": Setting(),
-        "bare bfloat16": Setting(bfloat16=True),
+        "bare bfloat16": Setting(precision="bfloat16"),
         "bare recorded": Setting(recorded=True),
-        "bare recorded bfloat16": Setting(bfloat16=True, recorded=True),
+        "bare recorded bfloat16": Setting(precision="bfloat16", recorded=True),
         "bare recorded contiguous": Setting(torch.contiguous_format, recorded=True),
-        "bare recorded contiguous bfloat16": Setting(torch.contiguous_format, bfloat16=True, recorded=True),
+        "bare recorded contiguous bfloat16": Setting(torch.contiguous_format, precision="bfloat16", recorded=True),
     },
 }
 COMPILED = {
     "cpu": {
         "bare compiled": Setting(compiled=True),
-        "bare compiled bfloat16": Setting(bfloat16=True, compiled=True),
+        "bare compiled bfloat16": Setting(precision="bfloat16", compiled=True),
     },
-    "cuda": {"bare recorded compiled bfloat16": Setting(bfloat16=True, recorded=True, compiled=True)},
+    "cuda": {"bare recorded compiled bfloat16": Setting(precision="bfloat16", recorded=True, compiled=True)},
 }
 
 #: Steps before a recording.
@@ -86,7 +87,7 @@ def _step(student: StudentNet, images: torch.Tensor, labels: torch.Tensor, setti
     forward = torch.compile(student) if setting.compiled else student
 
     def step() -> None:
-        with torch.autocast(images.device.type, torch.bfloat16) if setting.bfloat16 else nullcontext():
+        with autocast(images.device, setting.precision):
             logits, _ = forward(images)
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad()

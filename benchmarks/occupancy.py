@@ -179,7 +179,7 @@ def _price(data: str, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
     shape = SHAPES[data]
     precision = fastest_precision("cpu")
-    train = bare_epoch(shape, 2 * BATCH, 1, Setting(bfloat16=precision == "bfloat16"))
+    train = bare_epoch(shape, 2 * BATCH, 1, Setting(precision=precision))
     student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size)
     student = student.to(memory_format=torch.channels_last).eval()
     images = torch.randn(EVAL_BATCH, shape.n_channels, shape.size, shape.size)

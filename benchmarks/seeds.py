@@ -1,13 +1,19 @@
 """Two ways of training held against each other: rungs trained both ways on the same seeds, judged on test."""
 
+import argparse
 import multiprocessing
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from analysis.statistics import PairedInterval, paired_interval, spread
+from benchmarks.record import RESULTS, write_results
+from trainables.cckd.assemble import assemble_test
 from trainables.cckd.bundle import TestData, TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.data import LongTailData, load_data, parse_data
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.precision import Precision
 from trainables.cckd.trainer import Trainer
@@ -21,6 +27,15 @@ class Way:
 
     data: TrialData
     precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Two ways by name, what to say above their table, and what else to keep of them."""
+
+    ways: Mapping[str, Way]
+    lead: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,41 @@ class Comparison:
         first, second = self.ways
         differences = {rung: asdict(self.difference(rung)) for rung in self.rungs}
         return {f"{second}_minus_{first}": differences, "runs": [asdict(run) for run in self.runs]}
+
+
+def run_comparison(
+    argv: Sequence[str] | None,
+    name: str,
+    doc: str | None,
+    rungs: Sequence[str],
+    contest_of: Callable[[LongTailData, int], Contest],
+) -> Comparison:
+    """The command line of a comparison: train, print the table, write the JSON; return what was found.
+
+    Args:
+        argv: as for `main`.
+        name: of the module, and the first word of the JSON's file name.
+        doc: the module's; its first line is the description.
+        rungs: to train.
+        contest_of: makes the two ways from the data and the number of workers.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=(doc or "").split("\n")[0])
+    parser.add_argument("--data", default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--data-root", default="data", type=Path, help="where data sets lie (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=6, help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, help="default: the data set's")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    args = parser.parse_args(argv)
+    load_before = os.getloadavg()[0]
+    data = load_data(parse_data(args.data), data_root=args.data_root.absolute())
+    contest = contest_of(data, args.workers)
+    world = World(contest.ways, assemble_test(data), args.epochs or data.spec.info.default_epochs)
+    found = compare(world, rungs, seeds=args.seeds, workers=args.workers)
+    print(f"{contest.lead}{found.table()}")
+    raw = {"data": str(data.spec), "epochs": world.epochs, **contest.raw, **found.to_json()}
+    path = write_results(RESULTS, [], raw, load_before=load_before, what=f"{name}-{data.spec.name}")
+    print(f"raw numbers: {path}")
+    return found
 
 
 def compare(world: World, rungs: Sequence[str], *, seeds: int, workers: int) -> Comparison:

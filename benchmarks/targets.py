@@ -13,23 +13,19 @@ of fold minus in fold: cckd -1.0 points (95 % interval -2.6 to +0.7), acckd +1.2
 benchmarks/results/targets-<data>-<hardware>-<date>.json.
 """
 
-import argparse
 import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.record import RESULTS, write_results
-from benchmarks.seeds import Way, World, compare
+from benchmarks.seeds import Contest, Way, run_comparison
 from study.prepare import VIEW_SEED
-from trainables.cckd.assemble import assemble, assemble_test, teacher_counts
+from trainables.cckd.assemble import assemble, teacher_counts
 from trainables.cckd.bundle import Images, TrialData
-from trainables.cckd.data import LongTailData, load_data, parse_data
+from trainables.cckd.data import LongTailData
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.features import extract
@@ -42,25 +38,18 @@ RUNGS = ("cckd", "acckd")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train every rung with either targets on every seed, print the table, write the JSON; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.targets", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", default="fashion_mnist_lt", help="default: %(default)s")
-    parser.add_argument("--data-root", default="data", type=Path, help="where data sets lie (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=6, help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, help="default: the data set's")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one a core")
-    args = parser.parse_args(argv)
-    load_before = os.getloadavg()[0]
-    data = load_data(parse_data(args.data), data_root=args.data_root.absolute())
-    bundles, teachers = prepare(data, args.workers)
-    ways = {targets: Way(bundle) for targets, bundle in bundles.items()}
-    world = World(ways, assemble_test(data), args.epochs or data.spec.info.default_epochs)
-    found = compare(world, RUNGS, seeds=args.seeds, workers=args.workers)
-    right = ", ".join(f"{name} {100 * teacher['target_accuracy']:.1f} %" for name, teacher in teachers.items())
-    print(f"Targets that name the right class: {right}.\n\n{found.table()}")
-    raw = {"data": str(data.spec), "epochs": world.epochs, "teachers": teachers, **found.to_json()}
-    path = write_results(RESULTS, [], raw, load_before=load_before, what=f"targets-{data.spec.name}")
-    print(f"raw numbers: {path}")
+    run_comparison(argv, "targets", __doc__, RUNGS, _contest)
     return 0
+
+
+def _contest(data: LongTailData, workers: int) -> Contest:
+    bundles, teachers = prepare(data, workers)
+    right = ", ".join(f"{name} {100 * teacher['target_accuracy']:.1f} %" for name, teacher in teachers.items())
+    return Contest(
+        {targets: Way(bundle) for targets, bundle in bundles.items()},
+        f"Targets that name the right class: {right}.\n\n",
+        {"teachers": teachers},
+    )
 
 
 def prepare(
