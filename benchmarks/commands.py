@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -31,6 +33,13 @@ def fresh_data_root(data_root: Path, folder: Path) -> Path:
         if entry.name != "teacher-cache":
             (fresh / entry.name).symlink_to(entry)
     return fresh
+
+
+@contextmanager
+def passing_data_root(data_root: Path) -> Iterator[Path]:
+    """A `fresh_data_root` in a folder of its own, which goes when it is left."""
+    with tempfile.TemporaryDirectory() as name:
+        yield fresh_data_root(data_root, Path(name))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from statistics import mean, median
 import torch
 
 from benchmarks.bare import Setting, bare_epoch
-from benchmarks.commands import SEARCH_ONLY, Command, fresh_data_root
+from benchmarks.commands import SEARCH_ONLY, Command, passing_data_root
 from benchmarks.epoch import BATCH
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, STUDIED
@@ -75,6 +75,11 @@ class Occupancy:
 def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupancy:
     """Run the search and hold it against its bound.
 
+    Args:
+        data: the data set.
+        data_root: where its files lie, with no teacher's outputs beside them yet; they are left there.
+        trials, epochs: of the search.
+
     Raises:
         RuntimeError: the search failed; the message holds what it printed.
     """
@@ -84,7 +89,7 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
             "--data",
             data,
             "--data-root",
-            str(fresh_data_root(data_root, folder)),
+            str(data_root),
             "--out",
             name,
             "--space",
@@ -99,7 +104,7 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
         after = _prices(data, workers)
         prices = Prices(mean([before.train, after.train]), mean([before.forward, after.forward]))
         passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
-        files = (folder / "data" / "teacher-cache").rglob("features.safetensors")
+        files = (data_root / "teacher-cache").rglob("features.safetensors")
         cache_bytes = sum(file.stat().st_size for file in files) / passes
         return replace(judge(study, prices, workers, passes), cache_bytes=cache_bytes)
 
@@ -129,7 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=20, help="default: %(default)s")
     args = parser.parse_args(argv)
-    found = measure(args.data, args.data_root.absolute(), trials=args.trials, epochs=args.epochs)
+    with passing_data_root(args.data_root.absolute()) as root:
+        found = measure(args.data, root, trials=args.trials, epochs=args.epochs)
     print(table(rows(args.data, found)))
     print(
         f"{found.workers} at once: wall {found.wall_s:.1f} s, in trials {found.inside_s:.1f} s, "

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import driver, epoch, memory, occupancy, report_time, start, study_wall, turnover
+from benchmarks.commands import passing_data_root
 from benchmarks.goals import Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import SHAPES, STUDIED
@@ -31,7 +32,7 @@ EPOCHS_OF = SHAPES | {"cifar100_lt": replace(SHAPES["cifar100_lt"], n_max=12, ir
 #: What the study and each peer are given; a trial of either costs the same at any number of them, so that plain Optuna,
 #: which takes one at a time, need not take as many.
 _BUDGETS = {
-    "quick": {"peer script": Budget("digits_lt", trials=4, epochs=8)},
+    "quick": {"peer script": Budget("digits_lt", trials=2, epochs=4)},
     "full": {
         "peer script": Budget("fashion_mnist_lt", trials=32, epochs=20),
         "plain Optuna": Budget("fashion_mnist_lt", trials=8, epochs=20),
@@ -69,13 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         of_start = start.measure(name, data_root, turns=1 if args.quick else 3)
         rows += start.rows(name, of_start.seconds)
         raw[f"start {name}"] = asdict(of_start)
-        print(f"search of {name} ...", flush=True)
-        of_search = occupancy.measure(name, data_root, trials=12 if args.quick else 64, epochs=_EPOCHS[name])
+        with passing_data_root(data_root) as root:
+            print(f"search of {name} ...", flush=True)
+            of_search = occupancy.measure(name, root, trials=12 if args.quick else 64, epochs=_EPOCHS[name])
+            print(f"memory of {name} ...", flush=True)
+            of_memory = memory.measure(name, root)
         rows += occupancy.rows(name, of_search)
         raw[f"search {name}"] = asdict(of_search)
         print(f"the teacher's outputs take {of_search.cache_bytes:,.0f} bytes a view on disk")
-        print(f"memory of {name} ...", flush=True)
-        of_memory = memory.measure(name, data_root)
         rows += memory.rows(name, of_memory)
         raw[f"memory {name}"] = asdict(of_memory)
     if not args.quick:

@@ -1,6 +1,7 @@
 """How much sooner does a study end than the searches a user would write?
 
     python -m benchmarks.study_wall --data fashion_mnist_lt --trials 64 --epochs 20 --turns 1
+    python -m benchmarks.study_wall --data fashion_mnist_lt --trials 8 --epochs 20 --peer "plain Optuna"
 
 The searches run as commands of their own, one after the other, start-up and teacher included, from an empty
 teacher cache, over the same space, trials and epochs; the study neither prunes, selects nor confirms, as the
@@ -87,9 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=4, help="default: %(default)s")
     parser.add_argument("--epochs", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--turns", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--peer", choices=tuple(PEERS), action="append", help="only this one (default: all)")
     args = parser.parse_args(argv)
     budget = Budget(args.data, args.trials, args.epochs, args.data_root.absolute())
-    seconds = measure(budget, args.turns)
+    seconds = measure(budget, args.turns, peers=args.peer or PEERS)
     print(table(rows(budget, seconds)))
     print("\n".join(f"{name}: {', '.join(f'{taken:.1f} s' for taken in each)}" for name, each in seconds.items()))
     return 0
