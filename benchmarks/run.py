@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in STUDIED if args.quick else EPOCHS_OF:
         print(f"epoch of {name} ...", flush=True)
         # A turn of CIFAR's shape takes half a minute.
-        turns = 7 if args.quick else 15 if name in STUDIED else 3
+        turns = 5 if args.quick else 15 if name in STUDIED else 3
         compiled = not args.quick and name in STUDIED
         # Apart: what torch.compile leaves behind, two gigabytes and its workers, would weigh on all that follows.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:

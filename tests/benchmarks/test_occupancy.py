@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,13 @@ def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
 def test_the_wall_is_judged(told: Told, price: float, verdict: str) -> None:
     found = judge(told, Prices(train=price, forward=0.0), workers=1, passes=278)
     assert [row.verdict for row in rows("digits_lt", found)] == [verdict, "not met", "met"]
+
+
+def test_the_wall_is_told_at_the_prices_of_before_and_after(told: Told) -> None:
+    found = judge(told, Prices(train=0.002, forward=0.0), workers=1, passes=278)
+    ratio = replace(found, bounds_s=(found.bound_s / 2, found.bound_s * 2)).ratio
+    assert (ratio.low, ratio.high) == pytest.approx((ratio.median / 2, ratio.median * 2))
+    assert found.ratio.low == found.ratio.high == found.ratio.median
 
 
 def test_memory_of_three_more_trials_is_held_against_three_bare_processes() -> None:
