@@ -3,9 +3,11 @@
     python -m benchmarks.occupancy --data fashion_mnist_lt
 
 A search of acckd_core runs as a command of its own, with the teacher's outputs in the cache. Its bound is what its
-students would take with nothing around them: every training sample of every trial at the price of a bare forward,
-backward and step, every evaluated image at that of a bare forward, divided by the workers. The prices are taken before
-and after the search, in as many processes at once as there are workers, since cores that share caches slow each other.
+students would take with nothing around them: every training step of every trial at the price of a bare forward,
+backward and step of as many samples, every evaluated image at that of a bare forward, divided by the workers. A step of
+few small images costs more a sample than one of many: the price is a line through the steps of two sizes. It is taken
+before and after the search, in as many processes at once as there are workers, since cores that share caches slow each
+other.
 Expected: wall from the first step to the empty queue at most 1.10 times the bound (1.35 on digits_lt, whose trials take
 seconds), slots busy at least 95 % until the last trial is handed out, and no second pass of the teacher.
 """
@@ -17,11 +19,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median
+from typing import Self
 
 import torch
 
@@ -33,9 +36,13 @@ from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 from benchmarks.watched_study import WatchedStudy
 from trainables.cckd.learner import autocast
+from trainables.cckd.mixing import mixed_per_step
 from trainables.cckd.precision import fastest_precision
 from trainables.cckd.streamed import EVAL_BATCH
 from trainables.cckd.students import build_student
+
+#: Samples of the two steps that are priced: a quarter as many mixed as plain ones, and three times as many.
+_STEPS_PRICED = (BATCH + BATCH // 4, 4 * BATCH)
 
 #: Most that wall / bound may be.
 _BOUNDS = {"fashion_mnist_lt": 1.10, "digits_lt": 1.35}
@@ -43,10 +50,18 @@ _BOUNDS = {"fashion_mnist_lt": 1.10, "digits_lt": 1.35}
 
 @dataclass(frozen=True)
 class Prices:
-    """Seconds a sample: of bare training, and of a bare forward pass in evaluation mode."""
+    """Seconds of a bare training step beside its samples, of each sample, and of a bare forward pass of one image."""
 
-    train: float
+    step: float
+    sample: float
     forward: float
+
+    @classmethod
+    def through(cls, fewer: tuple[int, float], more: tuple[int, float], forward: float) -> Self:
+        """The line through two steps, each its samples and its seconds; through nothing where noise has it below."""
+        sample = (more[1] - fewer[1]) / (more[0] - fewer[0])
+        step = fewer[1] - fewer[0] * sample
+        return cls(step, sample, forward) if step >= 0 else cls(0.0, more[1] / more[0], forward)
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,7 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
         before = _prices(data, workers)
         _search(study, *asked, "--trials", str(trials), "--epochs", str(epochs))
         after = _prices(data, workers)
-        prices = Prices(mean([before.train, after.train]), mean([before.forward, after.forward]))
+        prices = Prices(*(mean(pair) for pair in zip(astuple(before), astuple(after), strict=True)))
         passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
         files = (data_root / "teacher-cache").rglob("features.safetensors")
         cache_bytes = sum(file.stat().st_size for file in files) / passes
@@ -170,14 +185,17 @@ def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occ
     steps, n_val = sum(data["n_train"]) // BATCH, sum(data["n_val"])
     with (study.path / "trials.csv").open(newline="") as file:
         ratios = {int(row["number"]): float(row["config/mix_ratio"]) for row in csv.DictReader(file)}
-    samples = sum(steps * (BATCH + round(BATCH * ratios[n] / (1 - ratios[n]))) for n, _, _ in epochs)
+    trained = sum(
+        steps * (prices.step + prices.sample * (BATCH + mixed_per_step(BATCH, ratios[number])))
+        for number, _, _ in epochs
+    )
     evaluated = sum(n_val for _, _, record in epochs if record["val"] is not None)
     inside = sum(record["train_s"] + record["eval_s"] for _, _, record in epochs)
     busy = sum(max(0.0, min(span.ended, last_out) - span.began) for span in spans)
     must = sum(data["n_train"]) * manifest["teacher"]["views"] + n_val
     return Occupancy(
         wall_s=ended - began,
-        bound_s=(samples * prices.train + evaluated * prices.forward) / workers,
+        bound_s=(trained + evaluated * prices.forward) / workers,
         inside_s=inside / workers,
         busy=busy / (workers * (last_out - began)),
         passes=passes / must,
@@ -186,17 +204,19 @@ def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occ
 
 
 def _prices(data: str, workers: int) -> Prices:
-    """What a sample costs where `workers` processes compute at once: the median of them."""
+    """What `workers` processes that compute at once find: the median of them."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(_price, [data] * workers))
-    return Prices(median(price.train for price in found), median(price.forward for price in found))
+    return Prices(*(median(values) for values in zip(*map(astuple, found), strict=True)))
 
 
 def _price(data: str, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
     shape = SHAPES[data]
     precision = fastest_precision("cpu")
-    train = bare_epoch(shape, 2 * BATCH, 1, Setting(precision=precision))
+    fewer, more = (
+        (n, _median_s(bare_epoch(shape, n, 1, Setting(precision=precision)), seconds / 2)) for n in _STEPS_PRICED
+    )
     student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size)
     student = student.to(memory_format=torch.channels_last).eval()
     images = torch.randn(EVAL_BATCH, shape.n_channels, shape.size, shape.size)
@@ -206,7 +226,7 @@ def _price(data: str, seconds: float = 8.0) -> Prices:
         with torch.inference_mode(), autocast(torch.device("cpu"), precision):
             student(images)
 
-    return Prices(_median_s(train, seconds) / (2 * BATCH), _median_s(forward, seconds / 2) / EVAL_BATCH)
+    return Prices.through(fewer, more, _median_s(forward, seconds / 2) / EVAL_BATCH)
 
 
 def _median_s(step: Callable[[], None], seconds: float) -> float:

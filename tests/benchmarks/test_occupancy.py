@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ def told(tmp_path: Path) -> Told:
 
 
 def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
-    found = judge(told, Prices(train=0.001, forward=0.01), workers=1, passes=278)
+    found = judge(told, Prices(step=0.05, sample=0.001, forward=0.01), workers=1, passes=278)
     # Two steps of 64 an epoch, with 64 and 192 mixed samples beside them; 20 images evaluated at each trial's end.
-    assert found.bound_s == pytest.approx(2 * 2 * (128 + 256) * 0.001 + 2 * 20 * 0.01)
+    assert found.bound_s == pytest.approx(2 * 2 * (2 * 0.05 + (128 + 256) * 0.001) + 2 * 20 * 0.01)
     assert found.wall_s == pytest.approx(4.25)
     assert found.inside_s == pytest.approx(4.0)
     assert found.busy == pytest.approx(2.0 / 2.125)
@@ -50,12 +50,19 @@ def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
 
 @pytest.mark.parametrize(("price", "verdict"), [(0.0024, "met"), (0.0015, "not met")])
 def test_the_wall_is_judged(told: Told, price: float, verdict: str) -> None:
-    found = judge(told, Prices(train=price, forward=0.0), workers=1, passes=278)
+    found = judge(told, Prices(step=0.0, sample=price, forward=0.0), workers=1, passes=278)
     assert [row.verdict for row in rows("digits_lt", found)] == [verdict, "not met", "met"]
 
 
+def test_a_price_is_the_line_through_two_steps() -> None:
+    found = Prices.through((80, 0.018), (280, 0.038), 1.0)
+    assert astuple(found) == pytest.approx((0.01, 0.0001, 1.0))
+    # A machine that was slower while the larger step ran: all is the samples'.
+    assert Prices.through((80, 0.01), (160, 0.03), 1.0) == Prices(0.0, 0.03 / 160, 1.0)
+
+
 def test_the_wall_is_told_at_the_prices_of_before_and_after(told: Told) -> None:
-    found = judge(told, Prices(train=0.002, forward=0.0), workers=1, passes=278)
+    found = judge(told, Prices(step=0.0, sample=0.002, forward=0.0), workers=1, passes=278)
     ratio = replace(found, bounds_s=(found.bound_s / 2, found.bound_s * 2)).ratio
     assert (ratio.low, ratio.high) == pytest.approx((ratio.median / 2, ratio.median * 2))
     assert found.ratio.low == found.ratio.high == found.ratio.median
