@@ -125,13 +125,12 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
         before = _prices(data, workers)
         _search(study, *asked, "--trials", str(trials), "--epochs", str(epochs))
         after = _prices(data, workers)
-        prices = Prices(*(mean(pair) for pair in zip(astuple(before), astuple(after), strict=True)))
         passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
         files = (data_root / "teacher-cache").rglob("features.safetensors")
         cache_bytes = sum(file.stat().st_size for file in files) / passes
-        bounds = sorted(judge(study, price, workers, passes).bound_s for price in (before, after))
-        found = judge(study, prices, workers, passes)
-        return replace(found, cache_bytes=cache_bytes, bounds_s=tuple(bounds))
+        earlier, later = (judge(study, prices, workers, passes) for prices in (before, after))
+        bounds = sorted([earlier.bound_s, later.bound_s])
+        return replace(later, bound_s=mean(bounds), cache_bytes=cache_bytes, bounds_s=tuple(bounds))
 
 
 def rows(data: str, found: Occupancy) -> list[Row]:
