@@ -68,12 +68,18 @@ def measure(n_trials: int) -> dict[str, Any]:
         folder = write_study(
             Path(scratch) / "study", Simulation(space=ACCKD_FULL, n_trials=n_trials, n_pruned=n_trials // 4)
         )
-        command = [sys.executable, "-c", _WATCH, sys.executable, "-m", "analysis.report", str(folder)]
-        watched = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        if watched.returncode:
-            raise SystemExit(f"the report ended with {watched.returncode}")
+        taken = watched([sys.executable, "-m", "analysis.report", str(folder)])
         page = (folder / "report" / "index.html").stat().st_size
-    return {"trials": n_trials, **json.loads(watched.stdout), "page_mb": page / 1e6}
+    return {"trials": n_trials, **taken, "page_mb": page / 1e6}
+
+
+def watched(command: Sequence[str]) -> dict[str, float]:
+    """Run a command and return its wall and processor seconds, and the peak memory (GB) of its largest process."""
+    ran = subprocess.run([sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {ran.returncode}")
+    taken: dict[str, float] = json.loads(ran.stdout)
+    return taken
 
 
 if __name__ == "__main__":
