@@ -30,7 +30,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     """Run what the plan's cuts, finalists, rungs and seeds still miss, and evaluate each cut's teacher on test.
 
     Raises:
-        StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        StudyInterrupted: Ray came back with runs missing.
         StudyFailed: too much has failed.
         DataError: a cut that is not the one that was looked at when the study started.
     """

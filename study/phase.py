@@ -148,6 +148,7 @@ def run_phase(
     worker starts, and before Ray's loop hears of any result.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C was heard.
         TeacherError: the cache holds other features than the teacher gives now.
         Exception: what a callback of ours raised, a full disk for instance.
     """

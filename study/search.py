@@ -16,7 +16,7 @@ def search(study: Study, prepared: Prepared, workers: Workers) -> None:
     """Run the trials that are missing.
 
     Raises:
-        StudyInterrupted: Ray came back with trials missing, after Ctrl-C.
+        StudyInterrupted: Ray came back with trials missing.
         StudyFailed: too much has failed.
         NothingComplete: every trial has ended and none is complete.
     """

@@ -27,7 +27,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     """Run what the candidates' fresh seeds still miss.
 
     Raises:
-        StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        StudyInterrupted: Ray came back with runs missing.
         StudyFailed: too much has failed.
     """
     plan, ledger = study.checked.plan, study.ledger

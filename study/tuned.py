@@ -78,7 +78,7 @@ def tune_baselines(study: Study, prepared: Prepared, workers: Workers) -> None:
     """Run what the searches and selections of the plan's baselines still miss.
 
     Raises:
-        StudyInterrupted: Ray came back with runs missing, after Ctrl-C.
+        StudyInterrupted: Ray came back with runs missing.
         StudyFailed: too much has failed.
     """
     for name in study.checked.plan.tuned_baselines:

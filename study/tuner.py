@@ -94,9 +94,9 @@ def run_trials(
     on_step: Callable[[Sequence[Any]], None],
     on_interrupt: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the trials that `searcher` hands out; return when all ended or after Ctrl-C.
+    """Run the trials that `searcher` hands out; return when all ended.
 
-    Ray then gives running trials ten seconds to end what they are at, which is a leg and its checkpoint.
+    After Ctrl-C Ray gives running trials ten seconds to end what they are at, which is a leg and its checkpoint.
 
     Args:
         plan: resources and verbosity.
@@ -108,14 +108,15 @@ def run_trials(
         folder: parent (a path or URI) and name of a new folder for Ray's own tree; never an existing one, since
             Ray overwrites.
         on_step: called with Ray's trials on every turn of its loop, for progress.
-        on_interrupt: called once Ctrl-C was heard.
+        on_interrupt: called before Ray's loop ends for a Ctrl-C.
 
     Raises:
-        KeyboardInterrupt: a second Ctrl-C did not wait for the trials.
+        KeyboardInterrupt: Ctrl-C was heard, whether or not a trial is missing; a second does not wait for any.
     """
     from ray import tune
 
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
+    turns = _step_callback(on_step, on_interrupt)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
         tune_config=tune.TuneConfig(
@@ -131,7 +132,7 @@ def run_trials(
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a crashed trial out again
             # The trainable keeps its own; a class Trainable would else be asked for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[_step_callback(on_step, on_interrupt)],
+            callbacks=[turns],
             verbose=0,
         ),
     )
@@ -142,6 +143,8 @@ def run_trials(
     finally:
         # Tune leaves its own SIGINT handler behind, which would swallow the next Ctrl-C.
         signal.signal(signal.SIGINT, before)
+    if turns.interrupted:
+        raise KeyboardInterrupt
 
 
 def _workers(plan: "StudyPlan", nodes: Sequence[Mapping[str, float]]) -> Workers:
@@ -184,23 +187,28 @@ def _step_callback(on_step: Callable[[Sequence[Any]], None], on_interrupt: Calla
     class StepCallback(Callback):
         """Ray calls this after every turn of its loop; the turn in which Ctrl-C came is the last."""
 
-        interrupted = False
+        def __init__(self) -> None:
+            self.interrupted = False
+            self._end_loop: Callable[..., Any] = signal.default_int_handler
 
         def setup(self, *args: Any, **info: Any) -> None:
-            """Listen beside Tune, whose handler of the first Ctrl-C is in place by now."""
+            """Listen in front of Tune, whose handler of the first Ctrl-C is in place by now."""
             theirs = signal.getsignal(signal.SIGINT)
+            if callable(theirs):
+                self._end_loop = theirs  # and makes the next Ctrl-C raise
+            signal.signal(signal.SIGINT, self._hear)
 
-            def heard(*of_signal: Any) -> None:
-                self.interrupted = True
-                if callable(theirs):
-                    theirs(*of_signal)  # ends the loop, and makes a second one raise
-
-            signal.signal(signal.SIGINT, heard)
+        def _hear(self, *of_signal: Any) -> None:
+            if self.interrupted:
+                self._end_loop(*of_signal)
+                signal.raise_signal(signal.SIGINT)
+            self.interrupted = True
 
         def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            if self.interrupted:
-                on_interrupt()
             on_step(trials)
+            if self.interrupted:  # only now does the loop hear of it: wherever Ctrl-C fell, the user is told first
+                on_interrupt()
+                self._end_loop(signal.SIGINT, None)
 
         def __reduce__(self) -> tuple[Any, ...]:
             # Tune pickles its callbacks into tuner.pkl, which nothing ever reads back.

@@ -1,12 +1,15 @@
 """What a cluster offers is turned into workers, and too little of it is said in plain words."""
 
 import pickle
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from study.cluster import ClusterError
-from study.tuner import Workers, _decoders, _step_callback, _workers
+from study.tuner import Workers, _decoders, _step_callback, _workers, run_trials
 
 
 @dataclass
@@ -70,3 +73,83 @@ def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_
     callback.on_step_end(2, [])
     assert turns == [["trial"], []]
     pickle.loads(pickle.dumps(callback))
+
+
+class _Loop:
+    """Tune's loop as far as Ctrl-C goes: its handler ends the loop, and puts the one before it back."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._before = signal.signal(signal.SIGINT, self._hear)
+
+    def _hear(self, *_: object) -> None:
+        self.ended = True
+        signal.signal(signal.SIGINT, self._before)
+
+
+def _press() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def loop() -> Iterator[_Loop]:
+    before = signal.getsignal(signal.SIGINT)
+    yield _Loop()
+    signal.signal(signal.SIGINT, before)
+
+
+def _told(loop: _Loop, during: Callable[[], None] = lambda: None) -> tuple[Any, list[bool]]:
+    """A callback in the loop, and the list of whether the loop had ended when the user was told; `during` its turn."""
+    told: list[bool] = []
+    callback = _step_callback(lambda trials: during(), lambda: told.append(loop.ended))
+    callback.setup()
+    return callback, told
+
+
+@pytest.mark.parametrize("during", [False, True], ids=["between turns", "during our part of the turn"])
+def test_ctrl_c_is_told_before_the_loop_ends_wherever_it_falls(loop: _Loop, during: bool) -> None:
+    callback, told = _told(loop, _press if during else lambda: None)
+    if not during:
+        _press()
+    assert not loop.ended
+    callback.on_step_end(1, [])
+    assert told == [False]
+    assert loop.ended
+
+
+def test_without_ctrl_c_nothing_is_told_and_the_loop_goes_on(loop: _Loop) -> None:
+    callback, told = _told(loop)
+    callback.on_step_end(1, [])
+    assert (told, loop.ended, callback.interrupted) == ([], False, False)
+
+
+@pytest.mark.parametrize("turn_ended", [False, True])
+def test_a_second_ctrl_c_raises_at_once(loop: _Loop, turn_ended: bool) -> None:
+    callback, _ = _told(loop)
+    _press()
+    if turn_ended:
+        callback.on_step_end(1, [])
+    with pytest.raises(KeyboardInterrupt):
+        _press()
+
+
+def test_ctrl_c_in_the_clean_up_behind_the_last_turn_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tuner:
+        def __init__(self, trainable: Any, *, run_config: Any, **_: Any) -> None:
+            (self._callback,) = run_config.callbacks
+
+        def fit(self) -> None:
+            _Loop()
+            self._callback.setup()
+            self._callback.on_step_end(1, [])
+            _press()
+
+    monkeypatch.setattr("ray.tune.Tuner", Tuner)
+    for wrap in ("with_parameters", "with_resources"):
+        monkeypatch.setattr(f"ray.tune.{wrap}", lambda trainable, *_, **__: trainable)
+    before, said = signal.getsignal(signal.SIGINT), []
+    given: Any = {"trainable": object, "context": None, "searcher": None, "scheduler": None, "folder": ("/tmp", "ray")}
+    with pytest.raises(KeyboardInterrupt):
+        run_trials(_Plan(), Workers(1, 1, "cpu"), **given, on_step=said.append)  # type: ignore[arg-type]
+    assert said == [[]]
+    assert signal.getsignal(signal.SIGINT) is before
