@@ -18,10 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 #: What makes a study a search alone, every trial run to its end.
 SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0")
 
+#: How Ray names a process in which several trials are trained.
+TRIAL_HOST = b"ray::TrialHost"
+
 #: Every process of one command, Ray's included, carries this in its environment.
 _MARK = "CCKD_COMMAND"
 #: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.
-_TRIAL_WORKER = (b"ray::CckdTrial", b"ray::ResourceTrainable")
+_TRIAL_WORKER = (b"ray::CckdTrial", b"ray::HostedTrial", b"ray::ResourceTrainable", TRIAL_HOST)
 _AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 
 
@@ -140,13 +143,13 @@ class Command:
 
     def trial_workers(self) -> list[int]:
         """Those of them that run trials."""
-        return [pid for pid in self.others() if _command_line(pid).startswith(_TRIAL_WORKER)]
+        return [pid for pid in self.others() if command_line(pid).startswith(_TRIAL_WORKER)]
 
     def processor_s(self) -> dict[str, float]:
         """Seconds of processor time that its live processes have taken so far, by what they are."""
         found = {"driver": _processor_s(self.pid), "trial workers": 0.0, "other workers": 0.0, "Ray's services": 0.0}
         for pid in self.others():
-            found[_role(_command_line(pid))] += _processor_s(pid)
+            found[_role(command_line(pid))] += _processor_s(pid)
         return found
 
 
@@ -157,7 +160,7 @@ def _role(line: bytes) -> str:
     return "other workers" if line.startswith(b"ray::") and not line.startswith(_AGENTS) else "Ray's services"
 
 
-def _command_line(pid: int) -> bytes:
+def command_line(pid: int) -> bytes:
     """As /proc has it; empty where the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -3,8 +3,9 @@
     python -m benchmarks.fused --k 1 2 4 8 --device cpu          (or cuda)
 
 Epochs of ACCKD by K configurations that differ in seed, rate, temperature and weights take turns: one by one, stacked
-into one network, and on a GPU in parallel; without evaluation. The ratio is how many times as fast the joint ones are.
-Beside it stands what the trainer's own measurement of a few steps answers, on which it is decided how to train.
+into one network, side by side as `--trials-per-process K` has them (each with its own recording), and on a GPU in
+parallel (in one recording); without evaluation. The ratio is how many times as fast the joint ones are. Beside it
+stands what the trainer's own measurement of a few steps answers.
 The raw seconds are kept in benchmarks/results/fused-<data>-<hardware>-<date>.json.
 """
 
@@ -26,6 +27,7 @@ from benchmarks.timing import Ratio, Seconds, fastest, take_turns
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.choice import StepSeconds, measure_steps
+from trainables.cckd.fused.side_by_side import SideBySide
 from trainables.cckd.fused.trainer import FusedTrainer, ways
 from trainables.cckd.trainer import Trainer
 
@@ -48,7 +50,12 @@ class FusedTimes:
     @property
     def best(self) -> str:
         """The fastest way together."""
-        return fastest({how: taken for how, taken in self.seconds.items() if how != "one by one"})
+        return fastest({how: self.seconds[how] for how in self.joint})
+
+    @property
+    def joint(self) -> tuple[str, ...]:
+        """All ways but one by one."""
+        return tuple(how for how in self.seconds if how != "one by one")
 
 
 def measure(shape: Shape, k: int, *, turns: int, device: str, batch_size: int = 64) -> FusedTimes:
@@ -59,6 +66,7 @@ def measure(shape: Shape, k: int, *, turns: int, device: str, batch_size: int = 
     solo = trainers()
     contenders: dict[str, Callable[[], object]] = {"one by one": lambda: [trainer.run_epoch() for trainer in solo]}
     contenders |= {how: FusedTrainer(trainers(), how=how).run_epoch for how in ways(torch.device(device))}
+    contenders["side by side"] = partial(SideBySide().run_epochs, trainers())
     steps = measure_steps(solo)
     # An epoch ends with a copy to the host, so the clock waits for a GPU.
     clock = time.process_time if device == "cpu" else time.perf_counter
@@ -87,8 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_before = os.getloadavg()[0]
     found = [measure(SHAPES[args.data], k, turns=args.turns, **setting) for k in args.k]
     for times in found:
-        for how in times.steps.joint:
-            told = f"{times.gain(how)} times as fast as one by one, {times.steps.gain(how):.2f} by a few steps"
+        of_steps = {str(how): times.steps.gain(how) for how in times.steps.joint}
+        for how in times.joint:
+            told = f"{times.gain(how)} times as fast as one by one"
+            told += f", {of_steps[how]:.2f} by a few steps" if how in of_steps else ""
             print(f"K = {times.k}, {how}: {1e3 * median(times.seconds[how]):.1f} ms an epoch, {told}")
         print(f"K = {times.k}: the trainer's choice is {times.steps.best or 'one by one'}", flush=True)
     with_goal = rows(found, device=args.device)

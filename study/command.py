@@ -161,7 +161,14 @@ def build_parser() -> argparse.ArgumentParser:
         "this on it with `ray job submit` (default: %(default)s)",
     )
     where.add_argument("--cpus-per-trial", default="1", metavar="X", help="default: %(default)s")
-    where.add_argument("--gpus-per-trial", metavar="X", help="may be a fraction (default: 0 on cpu, 1 on cuda)")
+    where.add_argument("--gpus-per-trial", metavar="X", help="may be a fraction (default: 0 on cpu, 1/K on cuda)")
+    where.add_argument(
+        "--trials-per-process",
+        default="1",
+        metavar="K",
+        help="trials that one process trains side by side, which shares a GPU better than processes do (default: "
+        "%(default)s)",
+    )
     where.add_argument("--max-concurrent", metavar="N", help="concurrent trials (default: as many as fit)")
     where.add_argument(
         "--max-retries", default="2", metavar="N", help="times a crashed trial is tried again (default: %(default)s)"

@@ -34,6 +34,7 @@ def read_numbers(args: argparse.Namespace, faults: Faults) -> dict[str, Any]:
         "cpus_per_trial": (float, 0),
         "gpus_per_trial": (float, 0),
         "max_concurrent": (int, 1),
+        "trials_per_process": (int, 1),
         "max_retries": (int, 0),
         "max_failures": (int, 0),
         "trial_timeout": (float, 0),
@@ -83,11 +84,12 @@ def _value(text: str) -> Any:
     return value if isinstance(value, int | float | bool | str) else text
 
 
-def read_gpus(args: argparse.Namespace, asked: float | None) -> float:
-    """GPUs a trial takes: as asked, else one where --device says or finds CUDA."""
+def read_gpus(args: argparse.Namespace, asked: float | None, together: int) -> float:
+    """GPUs a trial takes: as asked, else its share of one, where --device says or finds CUDA."""
     if asked is not None:
         return asked
-    return 1.0 if args.device == "cuda" or (args.device == "auto" and _has_cuda_driver()) else 0.0
+    on_gpu = args.device == "cuda" or (args.device == "auto" and _has_cuda_driver())
+    return 1.0 / together if on_gpu else 0.0
 
 
 def read_precision(args: argparse.Namespace, device: str) -> Precision:
@@ -97,12 +99,17 @@ def read_precision(args: argparse.Namespace, device: str) -> Precision:
     return fastest_precision(device) if args.address == "local" else default_precision(device)
 
 
-def check_device(args: argparse.Namespace, gpus: float | None, faults: Faults) -> None:
-    """Hold --device against --gpus-per-trial, and on this machine against the hardware."""
+def check_device(args: argparse.Namespace, gpus: float | None, together: int | None, faults: Faults) -> None:
+    """Hold --device against --gpus-per-trial and `together`, the trials a process, and here against the hardware."""
     if args.device == "cpu" and gpus:
         faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
     if args.device == "cuda" and gpus == 0:
         faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
+    if gpus and together and together * gpus > 1 + 1e-9:
+        faults.add(
+            f"--trials-per-process times --gpus-per-trial must be at most 1, for a process trains on one GPU; got "
+            f"{together} times {gpus:g}"
+        )
     if args.address == "local" and args.device != "cpu" and (args.device == "cuda" or gpus) and not _has_cuda():
         flag = "--device cuda" if args.device == "cuda" else f"--gpus-per-trial {gpus:g}"
         faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")

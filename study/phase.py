@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from study import schema
 from study.failures import Failures
+from study.hosts import training
 from study.ledger import Ledger
 from study.lending import lending
 from study.preflight import Checked
@@ -156,7 +157,7 @@ def run_phase(
 
     from study.hung import HungWatch
     from trainables.cckd.assemble import assemble_test
-    from trainables.trial import CckdTrial, TrialContext
+    from trainables.trial import TrialContext
 
     watch = HungWatch(scheduler, study.failures, study.checked.plan.trial_timeout)
 
@@ -176,19 +177,20 @@ def run_phase(
             threads=workers.threads,
         )
         try:
-            run_trials(
-                study.checked.plan,
-                workers,
-                trainable=CckdTrial,
-                context=context,
-                searcher=searcher,
-                scheduler=scheduler,
-                folder=study.ray_folder(phase),
-                on_step=on_turn,
-                on_interrupt=lambda: study.progress.say(
-                    "Ctrl-C   running trials have ten seconds to save a checkpoint; Ctrl-C again ends them now"
-                ),
-            )
+            with training(context, study.checked.plan, workers) as (trainable, given):
+                run_trials(
+                    study.checked.plan,
+                    workers,
+                    trainable=trainable,
+                    context=given,
+                    searcher=searcher,
+                    scheduler=scheduler,
+                    folder=study.ray_folder(phase),
+                    on_step=on_turn,
+                    on_interrupt=lambda: study.progress.say(
+                        "Ctrl-C   running trials have ten seconds to save a checkpoint; Ctrl-C again ends them now"
+                    ),
+                )
         finally:
             _raise_fault(study)
 

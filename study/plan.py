@@ -33,6 +33,7 @@ class StudyPlan:
         guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
         precision: of the students' passes.
         max_concurrent: upper bound on concurrent trials, None for as many as fit.
+        trials_per_process: trials that one process trains together, each with its share of a GPU.
         data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
         skip_corrupt: leave out image files that can not be used, rather than refuse the set.
         max_retries: times a trial that crashed is tried again.
@@ -73,6 +74,7 @@ class StudyPlan:
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
+    trials_per_process: int = 1
     max_retries: int = 2
     max_failures: int | None = None
     trial_timeout: float = 1800.0

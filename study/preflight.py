@@ -141,7 +141,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     if args.warm_start and args.sampler not in LEARNERS:
         faults.add(f"--warm-start needs a sampler that learns, one of {', '.join(LEARNERS)}; got {args.sampler!r}")
     folder = study_folder(args, space.name if space else "study", data_name, faults)
-    check_device(args, numbers["gpus_per_trial"], faults)
+    check_device(args, numbers["gpus_per_trial"], numbers["trials_per_process"], faults)
     if wrong := address_fault(args.address):
         faults.add(wrong)
     if numbers["cpus_per_trial"] == 0 and not numbers["gpus_per_trial"]:
@@ -195,7 +195,7 @@ def _plan(
     second: str | None,
 ) -> StudyPlan:
     trials = numbers["trials"] or space.default_trials
-    gpus = read_gpus(args, numbers["gpus_per_trial"])
+    gpus = read_gpus(args, numbers["gpus_per_trial"], numbers["trials_per_process"])
     device = "cuda" if gpus else "cpu"
     return StudyPlan(
         space=space.name,
@@ -231,6 +231,7 @@ def _plan(
         cpus_per_trial=numbers["cpus_per_trial"],
         gpus_per_trial=gpus,
         max_concurrent=numbers["max_concurrent"],
+        trials_per_process=numbers["trials_per_process"],
         max_retries=numbers["max_retries"],
         max_failures=numbers["max_failures"],
         trial_timeout=numbers["trial_timeout"],

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "address": args.address,
         "device": args.device,
         "gpus_per_trial": None if args.device is None else float(args.device == "cuda"),
+        "trials_per_process": None if args.device is None else 1,
         "max_concurrent": args.max_concurrent,
         "max_retries": args.max_retries,
         "max_failures": args.max_failures,

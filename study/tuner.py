@@ -29,6 +29,9 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray 2.60 warns about its own coming change otherwise
 }
 
+#: What a trial that another process trains takes of a node at least.
+_LEAST_CPUS = 0.01
+
 #: Old settings of Ray's that now make it raise; our folders never came from them.
 _REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
 
@@ -43,12 +46,14 @@ class Workers:
         device: they train on.
         decoders: processes that decode image files ahead of a task of the teacher's pass. On the CPU there are none:
             as many tasks as cores decode and compute in turns already.
+        per_process: trials that one process trains together; 1 where each has a process of its own.
     """
 
     n_workers: int
     threads: int
     device: str
     decoders: int = 0
+    per_process: int = 1
 
 
 @contextmanager
@@ -116,6 +121,8 @@ def run_trials(
     from ray import tune
 
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
+    if workers.per_process > 1:  # the GPU belongs to the process that trains; and Ray knows no trial that needs nothing
+        resources = {"cpu": max(plan.cpus_per_trial, _LEAST_CPUS)}
     turns = _step_callback(on_step, on_interrupt)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
@@ -152,9 +159,10 @@ def _workers(plan: "StudyPlan", nodes: Sequence[Mapping[str, float]]) -> Workers
     fitting = sum(_fitting(plan, node) for node in nodes)
     if fitting < 1:
         offered = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+        together = f", {plan.trials_per_process} of them a process" if plan.trials_per_process > 1 else ""
         raise ClusterError(
             f"no trial fits the cluster: a trial asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} "
-            f"GPUs, its nodes have {offered}"
+            f"GPUs{together}, its nodes have {offered}"
         )
     n_workers = min(fitting, plan.max_concurrent or fitting)
     return Workers(
@@ -162,6 +170,7 @@ def _workers(plan: "StudyPlan", nodes: Sequence[Mapping[str, float]]) -> Workers
         threads=max(1, int(plan.cpus_per_trial)),
         device="cuda" if plan.gpus_per_trial else "cpu",
         decoders=_decoders(plan.gpus_per_trial, nodes) if plan.gpus_per_trial else 0,
+        per_process=min(plan.trials_per_process, n_workers),
     )
 
 
@@ -176,9 +185,18 @@ def _decoders(gpus_per_task: float, nodes: Sequence[Mapping[str, float]]) -> int
 
 
 def _fitting(plan: "StudyPlan", node: Mapping[str, float]) -> int:
+    """Trials that fit a node, in whole processes where several share one; such a process trains on one GPU."""
+    n_together = plan.trials_per_process
     by_cpu = math.floor(node.get("CPU", 0.0) / plan.cpus_per_trial) if plan.cpus_per_trial else math.inf
-    by_gpu = math.floor(node.get("GPU", 0.0) / plan.gpus_per_trial) if plan.gpus_per_trial else math.inf
-    return int(min(by_cpu, by_gpu))
+    by_gpu = math.inf
+    if plan.gpus_per_trial and n_together > 1:
+        # A share of 1/49, 49 times, falls short of a GPU or exceeds it by a rounding.
+        by_gpu = (
+            math.floor(node.get("GPU", 0.0)) * math.floor(1 / (n_together * plan.gpus_per_trial) + 1e-9) * n_together
+        )
+    elif plan.gpus_per_trial:
+        by_gpu = math.floor(node.get("GPU", 0.0) / plan.gpus_per_trial)
+    return int(min(by_cpu, by_gpu)) // n_together * n_together
 
 
 def _step_callback(on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> Any:

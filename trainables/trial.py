@@ -1,32 +1,31 @@
-"""The one Ray file here: a class Trainable that runs the trainer in legs and keeps its own checkpoints.
+"""The one Ray file here: class Trainables that run a trial in legs, in their own process or in one that many share.
 
-Ray places, runs and retries it; the numbers come from `trainables.cckd`, which knows no Ray. Checkpoints go to
-`<checkpoints>/<number>/<attempt>/` (see shelf.py), not through Ray: its snapshots lag by ten seconds or more and its
-experiment folder is not a source for resuming. A start, first or not, is always the same step: continue
-from the furthest whole checkpoint of this trial number, else from nothing.
+Ray places, runs and retries them; the numbers come from `trainables.cckd`, which knows no Ray. Checkpoints do not go
+through Ray: its snapshots lag by ten seconds or more and its experiment folder is not a source for resuming.
 
 The driver imports this file too, and torch would cost it seconds before the first trial: only what runs in a worker
 imports it.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.tune import Trainable
 
-from trainables.cckd.bundle import TeacherState, TestData, TrialData
-from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
-from trainables.cckd.metrics import count_classes, count_pairs
 from trainables.cckd.precision import Precision
-from trainables.cckd.rungs import rungs
-from trainables.shelf import MODEL, Shelf
 
 if TYPE_CHECKING:
-    from torch import nn
+    from trainables.run import Run, Shared
+
+#: Seconds without a sign after which the seat of a run is free again: whoever asked for its legs is dead.
+_SEAT_S = 60.0
+#: Seconds that a process may take to begin a run, importing torch included; one that takes longer hangs.
+_BEGIN_S = 300.0
+#: Seconds between two rounds in search of a seat.
+_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,20 @@ class TrialContext:
     threads: int
     leg_s: float = 5.0
 
+    def fetch(self) -> "Shared":
+        """Fetch what is referred to, the teacher's weights only when they are asked for."""
+        from trainables.run import Shared
+
+        return Shared(
+            data=ray.get(self.data),
+            test=None if self.test is None else ray.get(self.test),
+            weights=lambda: None if self.teacher is None else ray.get(self.teacher),
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+            leg_s=self.leg_s,
+        )
+
 
 class CckdTrial(Trainable):
     """One trial: `config` holds `number`, `attempt`, `config` (flat trial configuration), `checkpoints` (root
@@ -64,10 +77,7 @@ class CckdTrial(Trainable):
 
     def setup(self, config: dict[str, Any], context: TrialContext) -> None:
         """Fetch the shared data once an actor, then begin the first trial."""
-        self._context = context
-        self._data: TrialData = ray.get(context.data)
-        self._teacher: nn.Module | None = None
-        self._test: TestData | None = None if context.test is None else ray.get(context.test)
+        self._shared = context.fetch()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -78,98 +88,140 @@ class CckdTrial(Trainable):
 
     def cleanup(self) -> None:
         """Leave the machine as it was."""
-        self._shelf.leave(self._run)
+        self._run.leave()
 
     def step(self) -> dict[str, Any]:
         """Train up to the next rung, or for `leg_s` seconds, and save a checkpoint."""
-        if self._fault is not None:
-            return self._leg(done=True, cause=self._fault)
-        try:
-            self._train_leg()
-        except NonFiniteLossError as error:
-            return self._leg(done=True, cause=f"{NON_FINITE_LOSS}: {error}")
-        self._trainer.save(self._shelf.workplace(self._run, self._part))
-        self._shelf.publish(self._run, self._part)
-        if not self._trainer.done:
-            return self._leg(done=False)
-        return self._leg(done=True) | self._finish()
+        return self._run.step()
 
-    def _begin(self, config: Mapping[str, Any]) -> None:
-        from trainables.cckd.trainer import Trainer
+    def _begin(self, config: dict[str, Any]) -> None:
+        from trainables.run import Run
 
-        self._number: int | str = config["number"]
-        self._attempt: int = config["attempt"]
-        self._export: str | None = config.get("export")
-        self._fault: str | None = None
-        self._reported = 0
-        # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
-        self._shelf, self._run, self._part = Shelf(config["checkpoints"]), str(self._number), str(self._attempt)
-        try:
-            trial_config = TrialConfig.build(config["config"])
-            self._trainer = Trainer(
-                trial_config,
-                self._data,
-                device=self._context.device,
-                precision=self._context.precision,
-                threads=self._context.threads,
-                teacher_factory=self._shared_teacher,
-            )
-            furthest = self._shelf.furthest(self._run)
-            if furthest is not None:
-                self._trainer.restore(furthest)
-        except ConfigError as error:
-            self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
+        self._run: Run = Run(config, self._shared)
 
-    def _shared_teacher(self, state: TeacherState) -> "nn.Module":
-        """The teacher of `forward` targets, kept from trial to trial on weights that the node's processes share."""
-        from trainables.cckd.teacher.forward import ForwardTeacher
 
-        if self._teacher is None:
-            weights = None if self._context.teacher is None else ray.get(self._context.teacher)
-            self._teacher = ForwardTeacher(state, weights)
-        return self._teacher
+@dataclass(frozen=True)
+class HostedContext:
+    """What a HostedTrial needs.
 
-    def _train_leg(self) -> None:
-        stops = rungs(self._trainer.config.epochs)
-        start = time.monotonic()
-        while not self._trainer.done:
-            self._trainer.run_epoch()
-            if self._trainer.epoch in stops or time.monotonic() - start >= self._context.leg_s:
-                return
+    Attributes:
+        hosts: handles of TrialHost actors.
+        trial: what those need; it comes with every run, since an actor that Ray starts anew must not depend on
+            references of the one before.
+    """
 
-    def _leg(self, *, done: bool, cause: str | None = None) -> dict[str, Any]:
-        records = [] if self._fault else self._trainer.records[self._reported :]
-        self._reported += len(records)
-        return {
-            "number": self._number,
-            "attempt": self._attempt,
-            "records": [record.to_dict() for record in records],
-            "done": done,
-            "cause": cause,
-        }
+    hosts: tuple[Any, ...]
+    trial: TrialContext
 
-    def _finish(self) -> dict[str, Any]:
-        """Judge the student on test where this run may, its features on the training images too; export where asked."""
-        if self._test is None:
-            return {}
-        from trainables.cckd.export import export_model
-        from trainables.cckd.separability import separability
 
-        predicted, on_test = self._trainer.judge(self._test.images, self._test.labels)
-        _, on_train = self._trainer.judge(self._data.train_images, self._data.train_labels)
-        counts = count_classes(predicted, self._test.labels, self._data.n_classes)
-        if self._export is not None:
-            meta = {
-                "config": self._trainer.config.flat(),
-                "test": {"correct": counts.correct, "seen": counts.seen},
-            }
-            folder = self._shelf.workplace(self._run, MODEL)
-            export_model(self._trainer.student, self._data, folder, self._export, meta=meta)
-            self._shelf.publish(self._run, MODEL)
-        return {
-            "test_correct": list(counts.correct),
-            "test_seen": list(counts.seen),
-            "test_confusion": count_pairs(predicted, self._test.labels),
-            # A key each: Ray flattens a dictionary within a result, and the driver would not find it.
-            **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
-        }
+@dataclass
+class _Seat:
+    """A run in a process that several share, and when its client was last heard of."""
+
+    run: "Run"
+    attempt: int
+    in_leg: bool = False
+    heard: float = field(default_factory=time.monotonic)
+
+
+class TrialHost:
+    """An actor that trains up to `n_seats` trials at once, each for a HostedTrial; its calls run in threads."""
+
+    def __init__(self, n_seats: int) -> None:
+        from trainables.cckd.fused.meeting import Meeting
+        from trainables.cckd.fused.side_by_side import SideBySide
+
+        self._n_seats = n_seats
+        self._meeting = Meeting(SideBySide().run_epochs)
+        self._shared: Shared | None = None
+        self._seats: dict[str, _Seat] = {}
+
+    def begin(self, config: dict[str, Any], context: TrialContext) -> bool:
+        """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken."""
+        from trainables.run import Run
+
+        name = str(config["number"])
+        with self._meeting.alone():
+            self._shared = self._shared or context.fetch()
+            for other, seat in list(self._seats.items()):
+                if not seat.in_leg and time.monotonic() - seat.heard > _SEAT_S:
+                    del self._seats[other]
+            self._seats.pop(name, None)
+            if len(self._seats) >= self._n_seats:
+                return False
+            run = Run(config, self._shared, self._meeting.run_epoch)
+            self._seats[name] = _Seat(run, config["attempt"])
+        return True
+
+    def step(self, number: int | str, attempt: int) -> dict[str, Any]:
+        """The next leg of a run, trained together with the legs that others ask for meanwhile."""
+        with self._meeting.leg():
+            seat = self._seats.get(str(number))
+            if seat is None or seat.attempt != attempt:
+                raise RuntimeError("the process that trained the trial has been started anew, or took it for abandoned")
+            seat.in_leg = True
+            try:
+                return seat.run.step()
+            finally:
+                seat.in_leg, seat.heard = False, time.monotonic()
+
+    def leave(self, number: int | str, attempt: int) -> None:
+        """Free the run's seat."""
+        with self._meeting.alone():
+            seat = self._seats.get(str(number))
+            if seat is not None and seat.attempt == attempt:
+                seat.run.leave()
+                del self._seats[str(number)]
+
+
+class HostedTrial(Trainable):
+    """As CckdTrial, to Ray; it trains nothing itself but asks a TrialHost with a free seat to."""
+
+    def setup(self, config: dict[str, Any], context: HostedContext) -> None:
+        """Find the first trial a seat."""
+        self._hosts, self._context = list(context.hosts), context.trial
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another trial, at the same host if it has a seat."""
+        self.cleanup()
+        self._begin(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        """Free the seat; a dead host has none to free."""
+        self._hosts[0].leave.remote(*self._run)
+
+    def step(self) -> dict[str, Any]:
+        """Ask for the next leg."""
+        leg: dict[str, Any] = _answer(self._hosts[0].step.remote(*self._run))
+        return leg
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._run = config["number"], config["attempt"]
+        limit = time.monotonic() + 2 * _BEGIN_S
+        while not self._is_seated(config):
+            if time.monotonic() > limit:
+                raise RuntimeError(f"no process had a seat for the trial within {2 * _BEGIN_S:g} s")
+            time.sleep(_AGAIN_S)
+
+    def _is_seated(self, config: dict[str, Any]) -> bool:
+        """Ask one host after the other; the one with a seat stands first from then on."""
+        for place, host in enumerate(self._hosts):
+            try:
+                if _answer(host.begin.remote(config, self._context), timeout=_BEGIN_S):
+                    self._hosts.insert(0, self._hosts.pop(place))
+                    return True
+            except RayActorError:  # it died, and Ray starts it anew
+                continue
+            except GetTimeoutError:
+                ray.kill(host, no_restart=False)
+        return False
+
+
+def _answer(reference: ray.ObjectRef, timeout: float | None = None) -> Any:
+    """What the host returned or raised, as if it had been raised here."""
+    try:
+        return ray.get(reference, timeout=timeout)
+    except RayTaskError as error:
+        raise error.cause from None

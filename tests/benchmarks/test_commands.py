@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from benchmarks.commands import _command_line, _processor_s, _role
+from benchmarks.commands import _processor_s, _role, command_line
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from benchmarks.commands import _command_line, _processor_s, _role
         (b"/opt/ray/gcs_server\0--port", "Ray's services"),
     ],
 )
-def test_a_process_is_known_by_its_command_line(line: bytes, role: str) -> None:
+def test_a_process_is_known_by_itscommand_line(line: bytes, role: str) -> None:
     assert _role(line) == role
 
 
@@ -27,6 +27,6 @@ def test_processor_time_is_of_a_process_that_lives() -> None:
     while os.times().user + os.times().system < before + 0.1:
         pass
     assert _processor_s(os.getpid()) > before
-    assert b"python" in _command_line(os.getpid())
+    assert b"python" in command_line(os.getpid())
     gone = 2**22 + 1  # above the largest process id
-    assert (_processor_s(gone), _command_line(gone)) == (0.0, b"")
+    assert (_processor_s(gone), command_line(gone)) == (0.0, b"")

@@ -111,3 +111,11 @@ def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: 
     monkeypatch.setattr("study.flags._has_cuda", lambda: False)
     plan = checked("--address", "auto", "--gpus-per-trial", "0.5").plan
     assert (plan.device, plan.gpus_per_trial) == ("cuda", 0.5)
+
+
+def test_trials_of_one_process_share_a_gpu_unless_told_otherwise(checked) -> None:
+    gpu = ("--address", "auto", "--device", "cuda", "--trials-per-process", "4")
+    assert checked(*gpu).plan.gpus_per_trial == 0.25
+    plan = checked(*gpu, "--gpus-per-trial", "0.1").plan
+    assert (plan.gpus_per_trial, plan.trials_per_process) == (0.1, 4)
+    assert checked("--device", "cpu", "--trials-per-process", "4").plan.gpus_per_trial == 0.0

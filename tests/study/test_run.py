@@ -100,6 +100,11 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--pruner", "hope"), ("--pruner must be one of none, median", "got 'hope'")),
         (("--device", "tpu"), ("--device must be one of auto, cpu, cuda", "got 'tpu'")),
         (("--device", "cpu", "--gpus-per-trial", "1"), ("--gpus-per-trial must be 0 with --device cpu", "got 1")),
+        (("--trials-per-process", "0"), ("--trials-per-process must be a whole number from 1", "got '0'")),
+        (
+            ("--address", "auto", "--trials-per-process", "3", "--gpus-per-trial", "0.5"),
+            ("--trials-per-process times --gpus-per-trial must be at most 1", "got 3 times 0.5"),
+        ),
         (("--address", "ray://head:10001"), ("--address must be local, auto or HOST:PORT", "ray job submit")),
         (("--address", "head"), ("--address must be local, auto or HOST:PORT", "got 'head'")),
         (("--address", "head:70000"), ("--address must be", "got 'head:70000'")),

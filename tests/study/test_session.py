@@ -185,6 +185,7 @@ def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path)
     ((plan, settings),) = driven
     assert (plan.trials, settings.trials, _manifest(folder)["plan"]["trials"]) == (6, 6, 6)
     assert (plan.address, plan.device, plan.gpus_per_trial, plan.max_concurrent) == ("auto", "cuda", 1.0, 3)
+    assert plan.trials_per_process == 1, "a trial that takes a whole GPU shares it with none"
     assert plan.storage == str(Path("~/x").expanduser())
     assert settings.n_sobol == 2, "an extended study keeps its Sobol points"
 

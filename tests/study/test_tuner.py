@@ -19,6 +19,7 @@ class _Plan:
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
     max_concurrent: int | None = None
+    trials_per_process: int = 1
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,13 @@ class _Plan:
         (_Plan(), [{"CPU": 2.0}, {"CPU": 4.0}, {}], Workers(6, 1, "cpu")),
         (_Plan(cpus_per_trial=2), [{"CPU": 3.0}, {"CPU": 3.0}], Workers(2, 2, "cpu")),
         (_Plan(cpus_per_trial=0, gpus_per_trial=0.5), [{"CPU": 1.0, "GPU": 2.0}], Workers(4, 1, "cuda")),
+        (_Plan(trials_per_process=2), [{"CPU": 5.0}, {"CPU": 1.0}], Workers(4, 1, "cpu", per_process=2)),
+        (_Plan(1, 0.25, None, 4), [{"CPU": 16.0, "GPU": 2.0}], Workers(8, 1, "cuda", per_process=4)),
+        (_Plan(1, 0.25, 3, 4), [{"CPU": 16.0, "GPU": 2.0}], Workers(3, 1, "cuda", per_process=3)),
+        (_Plan(1, 0.25, None, 3), [{"CPU": 16.0, "GPU": 2.0}], Workers(6, 1, "cuda", per_process=3)),
+        (_Plan(1, 0.3, None, 2), [{"CPU": 16.0, "GPU": 2.0}], Workers(4, 1, "cuda", per_process=2)),
+        (_Plan(1, 1 / 49, None, 49), [{"CPU": 64.0, "GPU": 1.0}], Workers(49, 1, "cuda", per_process=49)),
+        (_Plan(1, 0.25, None, 4), [{"CPU": 6.0, "GPU": 2.0}], Workers(4, 1, "cuda", per_process=4)),
     ],
 )
 def test_as_many_trials_run_at_once_as_fit_and_were_asked_for(plan, nodes, expected) -> None:
@@ -64,6 +72,11 @@ def test_a_cluster_that_fits_no_trial_is_said_with_all_numbers(plan) -> None:
     asked = f"asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} GPUs, its nodes have 2 and 0, 2 and 0"
     with pytest.raises(ClusterError, match=asked):
         _workers(plan, [{"CPU": 2.0}, {"CPU": 2.0}])
+
+
+def test_too_few_resources_for_the_trials_of_one_process_are_said() -> None:
+    with pytest.raises(ClusterError, match="1 CPUs and 0 GPUs, 4 of them a process, its nodes have 2 and 0"):
+        _workers(_Plan(trials_per_process=4), [{"CPU": 2.0}])
 
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainables.legs import FLAT, config_of, outcome_of, outcomes_of, run_legs, tiny_world
 from trainables import trial as module
 from trainables.cckd.bundle import TeacherState, TestData, TrialData
 from trainables.cckd.config import TrialConfig
@@ -18,21 +19,18 @@ from trainables.cckd.precision import Precision
 from trainables.cckd.trainer import Trainer
 from trainables.trial import CckdTrial, TrialContext
 
-EPOCHS = 5  # rungs 2, 3, 4, 5
-FLAT = {"method": "acckd", "epochs": EPOCHS, "batch_size": 16, "lr": 0.05, "seed": 3}
-
 Start = Callable[..., CckdTrial]
 
 
 @pytest.fixture(scope="module")
 def data() -> TrialData:
-    return _tiny_world()
+    return tiny_world()
 
 
 @pytest.fixture(scope="module")
 def whole(data: TrialData) -> list[tuple[Any, ...]]:
     """Outcome of every epoch of an undisturbed trial, by the plain trainer."""
-    return [_outcome(record.to_dict()) for record in Trainer(TrialConfig.build(FLAT), data, threads=1)]
+    return [outcome_of(record.to_dict()) for record in Trainer(TrialConfig.build(FLAT), data, threads=1)]
 
 
 @pytest.fixture
@@ -56,14 +54,14 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         context = TrialContext(
             data=data, teacher=teacher, test=test, device="cpu", precision=precision, threads=1, leg_s=leg_s
         )
-        trial.setup(_config(tmp_path, number, attempt, export, **changes), context=context)
+        trial.setup(config_of(tmp_path, number, attempt, export, **changes), context=context)
         return trial
 
     return begin
 
 
 def test_a_trial_reports_at_every_rung_and_every_epoch_exactly_once(start: Start) -> None:
-    legs = _run(start())
+    legs = run_legs(start())
     assert [[record["epoch"] for record in leg["records"]] for leg in legs] == [[1, 2], [3], [4], [5]]
     assert [leg["done"] for leg in legs] == [False, False, False, True]
     assert all((leg["number"], leg["attempt"], leg["cause"]) == (7, 1, None) for leg in legs)
@@ -73,7 +71,7 @@ def test_a_trial_reports_at_every_rung_and_every_epoch_exactly_once(start: Start
 
 def test_students_train_in_the_precision_of_the_study(start: Start) -> None:
     exact, rounded = (
-        _run(start(precision=numbers, number=number)) for number, numbers in ((1, "float32"), (2, "bfloat16"))
+        run_legs(start(precision=numbers, number=number)) for number, numbers in ((1, "float32"), (2, "bfloat16"))
     )
     ours, theirs = (legs[0]["records"][0]["losses"]["total"] for legs in (exact, rounded))
     assert ours != theirs
@@ -81,7 +79,7 @@ def test_students_train_in_the_precision_of_the_study(start: Start) -> None:
 
 
 def test_a_slow_trial_reports_after_every_epoch(start: Start) -> None:
-    legs = _run(start(leg_s=0.0))
+    legs = run_legs(start(leg_s=0.0))
     assert [[record["epoch"] for record in leg["records"]] for leg in legs] == [[1], [2], [3], [4], [5]]
 
 
@@ -91,27 +89,27 @@ def test_a_leg_is_plain_data(start: Start) -> None:
 
 
 def test_a_trial_trains_as_the_plain_trainer_does(start: Start, whole) -> None:
-    assert _outcomes(_run(start())) == whole
+    assert outcomes_of(run_legs(start())) == whole
 
 
 @pytest.mark.parametrize("n_legs", [1, 2, 3])
 def test_a_restart_goes_on_from_the_checkpoint_and_ends_bitwise_as_if_undisturbed(start: Start, n_legs: int) -> None:
     undisturbed = start(number=1)
-    whole = _run(undisturbed)
+    whole = run_legs(undisturbed)
     killed = start(number=2)
     for _ in range(n_legs):
         killed.step()
     again = start(number=2, attempt=2)
-    epochs_before = again._trainer.epoch
-    legs = _run(again)
+    epochs_before = again._run._trainer.epoch
+    legs = run_legs(again)
     assert epochs_before == n_legs + 1, "it must not begin anew"
-    assert _outcomes(legs) == _outcomes(whole)
+    assert outcomes_of(legs) == outcomes_of(whole)
     assert _weights(again) == _weights(undisturbed)
 
 
 def test_a_restart_reports_all_epochs_so_far_once_more(start: Start) -> None:
     start().step()
-    legs = _run(start(attempt=2))
+    legs = run_legs(start(attempt=2))
     assert [record["epoch"] for leg in legs for record in leg["records"]] == [1, 2, 3, 4, 5]
     assert [record["epoch"] for record in legs[0]["records"]] == [1, 2, 3]
 
@@ -122,7 +120,7 @@ def test_a_restart_takes_the_furthest_checkpoint_of_all_attempts(start: Start) -
     first.step()
     first.step()
     second.step()
-    assert start(attempt=3)._trainer.epoch == 3
+    assert start(attempt=3)._run._trainer.epoch == 3
 
 
 def test_attempts_write_into_folders_of_their_own(start: Start, tmp_path: Path) -> None:
@@ -132,10 +130,10 @@ def test_attempts_write_into_folders_of_their_own(start: Start, tmp_path: Path) 
 
 
 def test_a_trial_that_was_killed_after_its_last_epoch_only_reports(start: Start) -> None:
-    whole = _run(start())
-    (leg,) = _run(start(attempt=2))
+    whole = run_legs(start())
+    (leg,) = run_legs(start(attempt=2))
     assert leg["done"]
-    assert _outcomes([leg]) == _outcomes(whole)
+    assert outcomes_of([leg]) == outcomes_of(whole)
 
 
 @pytest.mark.parametrize("damage", ["no mark", "half a mark", "half the tensors", "a flipped byte", "empty mark"])
@@ -145,12 +143,12 @@ def test_a_damaged_checkpoint_is_passed_over(start: Start, whole, tmp_path: Path
     further.step()  # continues at epoch 2, saves epoch 3
     _damage(tmp_path / "checkpoints" / "2" / "2", damage)
     again = start(number=2, attempt=3)
-    assert again._trainer.epoch == 2
-    assert _outcomes(_run(again)) == whole
+    assert again._run._trainer.epoch == 2
+    assert outcomes_of(run_legs(again)) == whole
 
 
 def test_a_non_finite_loss_is_reported_with_its_term_and_not_raised(start: Start) -> None:
-    legs = _run(start(lr=1e30))
+    legs = run_legs(start(lr=1e30))
     assert legs[-1]["done"]
     assert "non-finite loss: loss term '" in legs[-1]["cause"]
     assert "epoch" in legs[-1]["cause"]
@@ -165,7 +163,7 @@ def test_a_non_finite_loss_is_reported_with_its_term_and_not_raised(start: Start
     ],
 )
 def test_a_configuration_no_trial_accepts_is_reported_with_its_cause(start: Start, changes, named: str) -> None:
-    (leg,) = _run(start(**changes))
+    (leg,) = run_legs(start(**changes))
     assert (leg["records"], leg["done"]) == ([], True)
     assert leg["cause"].startswith("bad configuration: ")
     assert named in leg["cause"]
@@ -173,17 +171,17 @@ def test_a_configuration_no_trial_accepts_is_reported_with_its_cause(start: Star
 
 def test_a_checkpoint_of_another_configuration_is_a_cause_not_a_crash(start: Start) -> None:
     start(lr=0.05).step()
-    (leg,) = _run(start(lr=0.06, attempt=2))
+    (leg,) = run_legs(start(lr=0.06, attempt=2))
     assert "belongs to another trial" in leg["cause"]
 
 
 def test_an_unforeseen_error_goes_up_to_ray_which_retries(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = start()
 
-    def broken() -> None:
+    def broken(trainer: Trainer) -> None:
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(trial._trainer, "run_epoch", broken)
+    monkeypatch.setattr(trial._run, "_run_epoch", broken)
     with pytest.raises(MemoryError):
         trial.step()
 
@@ -191,17 +189,17 @@ def test_an_unforeseen_error_goes_up_to_ray_which_retries(start: Start, monkeypa
 def test_a_reused_actor_begins_the_next_trial_from_nothing(start: Start, whole, tmp_path: Path) -> None:
     actor = start(number=2, lr=0.01)
     actor.step()
-    assert actor.reset_config(_config(tmp_path, 3, 1, None)) is True
-    legs = _run(actor)
+    assert actor.reset_config(config_of(tmp_path, 3, 1, None)) is True
+    legs = run_legs(actor)
     assert all(leg["number"] == 3 for leg in legs)
-    assert _outcomes(legs) == whole
+    assert outcomes_of(legs) == whole
 
 
 def test_a_fault_of_one_trial_does_not_stay_with_the_reused_actor(start: Start, tmp_path: Path) -> None:
     actor = start(number=2, student="no_such_student")
     assert actor.step()["cause"] is not None
-    actor.reset_config(_config(tmp_path, 3, 1, None))
-    assert all(leg["cause"] is None for leg in _run(actor))
+    actor.reset_config(config_of(tmp_path, 3, 1, None))
+    assert all(leg["cause"] is None for leg in run_legs(actor))
 
 
 def test_a_reused_actor_builds_one_teacher_on_the_shared_weights(
@@ -223,7 +221,7 @@ def test_a_reused_actor_builds_one_teacher_on_the_shared_weights(
     actor.step()
     assert built == []
     for number in (3, 4):
-        actor.reset_config(_config(tmp_path, number, 1, None, mix_targets="forward"))
+        actor.reset_config(config_of(tmp_path, number, 1, None, mix_targets="forward"))
         assert actor.step()["cause"] is None
     ((state, shared),) = built
     assert state is data.teacher
@@ -231,13 +229,13 @@ def test_a_reused_actor_builds_one_teacher_on_the_shared_weights(
 
 
 def test_a_search_trial_never_opens_the_test_set(start: Start) -> None:
-    assert not any("test_correct" in leg for leg in _run(start()))
+    assert not any("test_correct" in leg for leg in run_legs(start()))
 
 
 def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, data: TrialData, tmp_path: Path) -> None:
     test = TestData(data.val_images[:12], data.val_labels[:12])
     trial = start(number="confirm-best1-1001", test=test, export="best1")
-    legs = _run(trial)
+    legs = run_legs(trial)
     assert ["test_correct" in leg for leg in legs] == [False] * (len(legs) - 1) + [True]
     assert legs[-1]["test_seen"] == np.bincount(test.labels, minlength=3).tolist()
     pairs = {(true, given): n for true, given, n in legs[-1]["test_confusion"]}
@@ -257,41 +255,12 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
 
 
 def test_a_confirmation_run_exports_nothing_where_it_was_not_asked(start: Start, data, tmp_path: Path) -> None:
-    _run(start(test=TestData(data.val_images, data.val_labels)))
+    run_legs(start(test=TestData(data.val_images, data.val_labels)))
     assert not list(tmp_path.rglob("model"))
 
 
-def _config(folder: Path, number: int | str, attempt: int, export: Any, **changes: Any) -> dict[str, Any]:
-    return {
-        "number": number,
-        "attempt": attempt,
-        "config": FLAT | changes,
-        "checkpoints": str(folder / "checkpoints"),
-        "export": export,
-    }
-
-
-def _run(trial: CckdTrial) -> list[dict[str, Any]]:
-    legs = []
-    while not legs or not legs[-1]["done"]:
-        legs.append(trial.step())
-        assert len(legs) <= EPOCHS, "a leg must advance"
-    return legs
-
-
-def _outcome(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    """All of a record but the seconds."""
-    val = record["val"]
-    counts = None if val is None else (tuple(val["correct"]), tuple(val["seen"]))
-    return record["epoch"], record["losses"], record["lr"], counts
-
-
-def _outcomes(legs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    return [_outcome(record) for leg in legs for record in leg["records"]]
-
-
 def _weights(trial: CckdTrial) -> dict[str, bytes]:
-    return {name: tensor.numpy().tobytes() for name, tensor in trial._trainer.student.state_dict().items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in trial._run._trainer.student.state_dict().items()}
 
 
 def _correct(student: Any, description: Mapping[str, Any], test: TestData) -> list[int]:
@@ -316,44 +285,3 @@ def _damage(folder: Path, damage: str) -> None:
         content = bytearray(tensors.read_bytes())
         content[len(content) // 2] ^= 1
         tensors.write_bytes(bytes(content))
-
-
-def _tiny_world() -> TrialData:
-    """42 images of 8x8 in 3 classes, each with its own bright band, and a teacher that knows them."""
-    rng = np.random.default_rng(0)
-    counts, n_views, n_features = (24, 12, 6), 2, 5
-
-    def draw(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        labels = rng.permutation(np.repeat(np.arange(3), sizes)).astype(np.int64)
-        images = rng.integers(0, 120, (len(labels), 1, 8, 8))
-        for image, label in zip(images, labels, strict=True):
-            image[:, 3 * label : 3 * label + 2] += 100
-        return images.astype(np.uint8), labels
-
-    train_images, train_labels = draw(counts)
-    val_images, val_labels = draw((8, 8, 8))
-    n_train = len(train_labels)
-    views = np.zeros((n_train, n_views, 5), np.int16)
-    views[..., 2:4] = 8
-    return TrialData(
-        name="bands",
-        class_names=("top", "middle", "bottom"),
-        train_images=train_images,
-        train_labels=train_labels,
-        val_images=val_images,
-        val_labels=val_labels,
-        views=views,
-        teacher_logits=rng.normal(size=(n_train, n_views, 3)).astype(np.float16),
-        teacher_features=rng.normal(size=(n_train, n_views, n_features)).astype(np.float16),
-        teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),
-        pixel_mean=train_images.mean(axis=(0, 2, 3)) / 255,
-        pixel_std=train_images.std(axis=(0, 2, 3)) / 255,
-        teacher=TeacherState(
-            name="stub",
-            size=8,
-            weight=np.zeros((3, n_features), np.float32),
-            bias=np.zeros(3, np.float32),
-            feature_mean=np.zeros(n_features, np.float32),
-            feature_std=np.ones(n_features, np.float32),
-        ),
-    )

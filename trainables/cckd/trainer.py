@@ -147,18 +147,20 @@ class Trainer:
             NonFiniteLossError: a loss became NaN or infinite; the trainer is of no use after it.
         """
         assert not self.done, f"all {self.config.epochs} epochs have been trained"
-        epoch = self.epoch + 1
         started = perf_counter()
-        if not self.student.training:
-            self.student.train()
-        history = []
-        with torch_stream(self.config.seed, "noise", epoch, device=self.device):
-            for batch, rate in zip(self.batches.epoch(epoch), self.rates(), strict=True):
-                history.append(self.learner.step(batch, rate))
-        self.look_ahead()
+        with torch_stream(self.config.seed, "noise", self.epoch + 1, device=self.device):
+            history = list(self.steps())
         # The only point of an epoch where the host waits for the device.
         losses = torch.stack(history).double().cpu().numpy()
         return self.conclude(losses, train_s=perf_counter() - started)
+
+    def steps(self) -> Iterator[Tensor]:
+        """Take the steps of the coming epoch; yield the losses of each, still on the device, as `Learner.step` does."""
+        if not self.student.training:
+            self.student.train()
+        for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
+            yield self.learner.step(batch, rate)
+        self.look_ahead()
 
     def look_ahead(self) -> None:
         """Prepare the epoch after the coming one while the device is still at work on the latter."""

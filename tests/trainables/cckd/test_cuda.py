@@ -12,8 +12,10 @@ from torch import Tensor
 from trainables.cckd import recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.fused.side_by_side import SideBySide
 from trainables.cckd.fused.trainer import FusedTrainer, How
 from trainables.cckd.methods import LADDER
+from trainables.cckd.records import EpochRecord
 from trainables.cckd.students import StudentNet
 from trainables.cckd.trainer import Trainer
 
@@ -108,6 +110,19 @@ def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str, how: How
         list(solo)
         _assert_close(trial, solo, within=1e-4)
         assert [record.val for record in trial.records] == [record.val for record in solo.records]
+
+
+@pytest.mark.usefixtures("exact")
+def test_trials_side_by_side_are_solo_ones(trial_data: TrialData) -> None:
+    configs = [_config(method, seed=seed, epochs=10) for method, seed in (("la", 3), ("acckd", 4), ("acckd", 5))]
+    together, solo = ([_Exact(config, trial_data, device="cuda") for config in configs] for _ in range(2))
+    device = SideBySide()
+    for _ in range(10):
+        assert all(isinstance(outcome, EpochRecord) for outcome in device.run_epochs(together))
+    for ours, theirs in zip(together, solo, strict=True):
+        list(theirs)
+        _assert_close(ours, theirs, within=1e-4)
+        assert [record.val for record in ours.records] == [record.val for record in theirs.records]
 
 
 def test_a_step_that_waits_for_the_gpu_goes_on_as_it_is(trial_data: TrialData, monkeypatch: pytest.MonkeyPatch) -> None:

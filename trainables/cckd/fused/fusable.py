@@ -50,16 +50,25 @@ def layer_faults(student: StudentNet, image_shape: tuple[int, int, int]) -> list
         student: unchanged.
         image_shape: (Ch, H, W).
     """
-    images = torch.randn(8, *image_shape, generator=torch.Generator().manual_seed(0))
+    noisy = noisy_layers(student, image_shape)
+    if noisy:
+        return [
+            f"layer {name} draws random numbers in training, which fused trials cannot do apart from each other"
+            for name in noisy
+        ]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        noisy = _noisy_layers(deepcopy(student).cpu().train(), images)
-        if noisy:
-            return [
-                f"layer {name} draws random numbers in training, which fused trials cannot do apart from each other"
-                for name in noisy
-            ]
-        fault = _fused_fault(deepcopy(student).cpu().train(), images)
+        fault = _fused_fault(deepcopy(student).cpu().train(), _images(image_shape))
     return [] if fault is None else [fault]
+
+
+def noisy_layers(student: StudentNet, image_shape: tuple[int, int, int]) -> list[str]:
+    """Return the layers of `student`, unchanged, that draw random numbers in training; `image_shape` is (Ch, H, W)."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        return _noisy_layers(deepcopy(student).cpu().train(), _images(image_shape))
+
+
+def _images(image_shape: tuple[int, int, int]) -> Tensor:
+    return torch.randn(8, *image_shape, generator=torch.Generator().manual_seed(0))
 
 
 def _noisy_layers(student: StudentNet, images: Tensor) -> list[str]:
