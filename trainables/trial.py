@@ -136,8 +136,14 @@ class TrialHost:
         self._shared: Shared | None = None
         self._seats: dict[str, _Seat] = {}
 
-    def begin(self, config: dict[str, Any], context: TrialContext) -> bool:
-        """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken."""
+    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[int | str, int] | None = None) -> bool:
+        """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken.
+
+        Args:
+            config: as for CckdTrial.
+            context: what all runs share.
+            before: number and attempt of the run that the client had until now; its seat is free.
+        """
         from trainables.run import Run
 
         name = str(config["number"])
@@ -147,6 +153,8 @@ class TrialHost:
                 if not seat.in_leg and time.monotonic() - seat.heard > _SEAT_S:
                     del self._seats[other]
             self._seats.pop(name, None)
+            if before is not None:
+                self._free(*before)
             if len(self._seats) >= self._n_seats:
                 return False
             run = Run(config, self._shared, self._meeting.run_epoch)
@@ -168,10 +176,13 @@ class TrialHost:
     def leave(self, number: int | str, attempt: int) -> None:
         """Free the run's seat."""
         with self._meeting.alone():
-            seat = self._seats.get(str(number))
-            if seat is not None and seat.attempt == attempt:
-                seat.run.leave()
-                del self._seats[str(number)]
+            self._free(number, attempt)
+
+    def _free(self, number: int | str, attempt: int) -> None:
+        seat = self._seats.get(str(number))
+        if seat is not None and seat.attempt == attempt:
+            seat.run.leave()
+            del self._seats[str(number)]
 
 
 class HostedTrial(Trainable):
@@ -180,36 +191,38 @@ class HostedTrial(Trainable):
     def setup(self, config: dict[str, Any], context: HostedContext) -> None:
         """Find the first trial a seat."""
         self._hosts, self._context = list(context.hosts), context.trial
+        self._run: tuple[int | str, int] | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another trial, at the same host if it has a seat."""
-        self.cleanup()
+        """Begin another trial, on the seat of the one before."""
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Free the seat; a dead host has none to free."""
-        self._hosts[0].leave.remote(*self._run)
+        """Free the seat, without waiting for it."""
+        if self._run is not None:
+            self._hosts[0].leave.remote(*self._run)
 
     def step(self) -> dict[str, Any]:
         """Ask for the next leg."""
+        assert self._run is not None, "Ray sets a trial up before its first step"
         leg: dict[str, Any] = _answer(self._hosts[0].step.remote(*self._run))
         return leg
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._run = config["number"], config["attempt"]
         limit = time.monotonic() + 2 * _BEGIN_S
         while not self._is_seated(config):
             if time.monotonic() > limit:
                 raise RuntimeError(f"no process had a seat for the trial within {2 * _BEGIN_S:g} s")
             time.sleep(_AGAIN_S)
+        self._run = config["number"], config["attempt"]
 
     def _is_seated(self, config: dict[str, Any]) -> bool:
         """Ask one host after the other; the one with a seat stands first from then on."""
         for place, host in enumerate(self._hosts):
             try:
-                if _answer(host.begin.remote(config, self._context), timeout=_BEGIN_S):
+                if _answer(host.begin.remote(config, self._context, self._run), timeout=_BEGIN_S):
                     self._hosts.insert(0, self._hosts.pop(place))
                     return True
             except RayActorError:  # it died, and Ray starts it anew

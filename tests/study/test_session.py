@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_resuming_drives_the_same_study_again(checked, play, folder) -> None:
 
 def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path) -> None:
     play(lambda study: None)
-    session.begin(checked, "...")
+    session.begin(replace(checked, plan=replace(checked.plan, trials_per_process=2)), "...")
     driven = []
     play(lambda study: driven.append((study.checked.plan, study.ledger.settings)))
     flags = ("--trials", "6", "--address", "auto", "--device", "cuda", "--max-concurrent", "3", "--storage", "~/x")
