@@ -37,7 +37,7 @@ def _start_hosts(plan: StudyPlan, workers: Workers) -> list[Any]:
     """Hold the trials' share of GPUs where they are used; their CPUs are held by what asks for their legs."""
     import ray
 
-    from trainables.trial import TrialHost
+    from trainables.host import TrialHost
 
     n_seats = workers.per_process
     host = ray.remote(TrialHost).options(

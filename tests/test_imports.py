@@ -74,7 +74,10 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
     [
         (("study.run",), ("torch", "ray", "optuna", "pandas", "numpy")),
         (("search_spaces",), ("torch", "ray", "sklearn")),
-        (("trainables.trial", "study.drive", "study.worker_tasks"), ("torch", "timm", "torchvision")),
+        (
+            ("trainables.trial", "trainables.host", "study.drive", "study.worker_tasks"),
+            ("torch", "timm", "torchvision"),
+        ),
         (("study.worker_tasks",), ("ray", "optuna", "pandas")),
         (("study.preflight", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray")),
         (

@@ -8,7 +8,7 @@ imports it.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -18,10 +18,8 @@ from ray.tune import Trainable
 from trainables.cckd.precision import Precision
 
 if TYPE_CHECKING:
-    from trainables.run import Run, Shared
+    from trainables.run import Shared
 
-#: Seconds without a sign after which the seat of a run is free again: whoever asked for its legs is dead.
-_SEAT_S = 60.0
 #: Seconds that a process may take to begin a run, importing torch included; one that takes longer hangs.
 _BEGIN_S = 300.0
 #: Seconds between two rounds in search of a seat.
@@ -112,77 +110,6 @@ class HostedContext:
 
     hosts: tuple[Any, ...]
     trial: TrialContext
-
-
-@dataclass
-class _Seat:
-    """A run in a process that several share, and when its client was last heard of."""
-
-    run: "Run"
-    attempt: int
-    in_leg: bool = False
-    heard: float = field(default_factory=time.monotonic)
-
-
-class TrialHost:
-    """An actor that trains up to `n_seats` trials at once, each for a HostedTrial; its calls run in threads."""
-
-    def __init__(self, n_seats: int) -> None:
-        from trainables.cckd.fused.meeting import Meeting
-        from trainables.cckd.fused.side_by_side import SideBySide
-
-        self._n_seats = n_seats
-        self._meeting = Meeting(SideBySide().run_epochs)
-        self._shared: Shared | None = None
-        self._seats: dict[str, _Seat] = {}
-
-    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[int | str, int] | None = None) -> bool:
-        """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken.
-
-        Args:
-            config: as for CckdTrial.
-            context: what all runs share.
-            before: number and attempt of the run that the client had until now; its seat is free.
-        """
-        from trainables.run import Run
-
-        name = str(config["number"])
-        with self._meeting.alone():
-            self._shared = self._shared or context.fetch()
-            for other, seat in list(self._seats.items()):
-                if not seat.in_leg and time.monotonic() - seat.heard > _SEAT_S:
-                    del self._seats[other]
-            self._seats.pop(name, None)
-            if before is not None:
-                self._free(*before)
-            if len(self._seats) >= self._n_seats:
-                return False
-            run = Run(config, self._shared, self._meeting.run_epoch)
-            self._seats[name] = _Seat(run, config["attempt"])
-        return True
-
-    def step(self, number: int | str, attempt: int) -> dict[str, Any]:
-        """The next leg of a run, trained together with the legs that others ask for meanwhile."""
-        with self._meeting.leg():
-            seat = self._seats.get(str(number))
-            if seat is None or seat.attempt != attempt:
-                raise RuntimeError("the process that trained the trial has been started anew, or took it for abandoned")
-            seat.in_leg = True
-            try:
-                return seat.run.step()
-            finally:
-                seat.in_leg, seat.heard = False, time.monotonic()
-
-    def leave(self, number: int | str, attempt: int) -> None:
-        """Free the run's seat."""
-        with self._meeting.alone():
-            self._free(number, attempt)
-
-    def _free(self, number: int | str, attempt: int) -> None:
-        seat = self._seats.get(str(number))
-        if seat is not None and seat.attempt == attempt:
-            seat.run.leave()
-            del self._seats[str(number)]
 
 
 class HostedTrial(Trainable):

@@ -15,7 +15,8 @@ from trainables import trial as module
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.trainer import Trainer
-from trainables.trial import HostedContext, HostedTrial, TrialContext, TrialHost
+from trainables.host import TrialHost
+from trainables.trial import HostedContext, HostedTrial, TrialContext
 
 Start = Callable[..., HostedTrial]
 
@@ -139,7 +140,7 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
 def test_a_seat_nobody_asks_for_any_more_is_free_after_a_while(start: Start, pool, monkeypatch) -> None:
     host = _Handle(TrialHost(1), pool)
     start([host], number=1)
-    monkeypatch.setattr(module, "_SEAT_S", -1.0)
+    monkeypatch.setattr("trainables.host._SEAT_S", -1.0)
     start([host], number=2)
     assert list(host.host._seats) == ["2"]
 
