@@ -26,6 +26,7 @@ class Failures:
         causes: of the failures for good that study.db holds already.
 
     Attributes:
+        before_results: called before a result counts; raises what would make every result void.
         fault: the first error of our own that Ray was told with (`noting_faults`); it is no trial's.
     """
 
@@ -39,10 +40,16 @@ class Failures:
         self._crashes: Counter[str] = Counter()
         self._heard: dict[str, str] = {}
         self._hung: dict[str, str] = {}
+        self.before_results: Callable[[], None] = lambda: None
         self.fault: Exception | None = None
 
     def reported(self) -> None:
-        """A trial has reported an epoch: no crash loop."""
+        """A trial has reported an epoch: no crash loop.
+
+        Raises:
+            Exception: what `before_results` does.
+        """
+        self.before_results()
         self._in_a_row = 0
         self._crashes.clear()
 

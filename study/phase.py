@@ -145,8 +145,8 @@ def run_phase(
     """Hand the phase to Ray; the test set goes into the object store only where `test` opens it.
 
     A `passing` phase gives the store's memory back at its end; it is one of many, each with a bundle of its own.
-    Workers of trials that hang are killed. Features from the teacher's cache are verified while the first trial's
-    worker starts, and before Ray's loop hears of any result.
+    Workers of trials that hang are killed. Features from the teacher's cache are verified while the first trials start
+    to train, and before any result of theirs is filed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was heard.
@@ -159,11 +159,11 @@ def run_phase(
     from trainables.cckd.assemble import assemble_test
     from trainables.trial import TrialContext
 
+    study.failures.before_results = prepared.verification.wait
     watch = HungWatch(scheduler, study.failures, study.checked.plan.trial_timeout)
 
     def on_turn(trials: Sequence[Any]) -> None:
         _raise_fault(study)
-        _verify(study, prepared)
         watch(trials)
         on_step()
 
@@ -193,14 +193,6 @@ def run_phase(
                 )
         finally:
             _raise_fault(study)
-
-
-def _verify(study: Study, prepared: Prepared) -> None:
-    try:
-        prepared.verification.wait()
-    except Exception as error:
-        study.failures.fault = error  # Ray would wrap it up
-        raise
 
 
 def _raise_fault(study: Study) -> None:

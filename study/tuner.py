@@ -78,13 +78,13 @@ def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
             ray.shutdown()
 
 
-def beside_driver(function: Callable[..., Any]) -> Any:
+def beside_driver(function: Callable[..., Any], **options: Any) -> Any:
     """`function` as a Ray task of the driver's own node, which has the driver's files; it waits for no resource."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(function)
+    return ray.remote(num_cpus=0, scheduling_strategy=here, **options)(function)
 
 
 def run_trials(

@@ -12,8 +12,8 @@ from trainables.cckd.teacher.weights import TeacherFile
 class Verification:
     """Begins to compute a sample of every set that came from the cache again, and compares when it is waited for.
 
-    One worker does all of it, on the CPU of the driver's node, and holds no resource: whoever waits for it holds
-    nothing up that it needs.
+    One worker does all of it, on the CPU of the driver's node, gives way to others, and holds no resource: whoever
+    waits for it holds nothing up that it needs.
     """
 
     def __init__(self, file: TeacherFile, size: int, passes: Sequence[TeacherPass]) -> None:
@@ -44,4 +44,5 @@ def _begin(file: TeacherFile, size: int, cached: Sequence[TeacherPass]) -> Any:
     for one in cached:
         rows, numbers = one.store.sample()
         sets += [ray.put(one.images), rows, None if one.views is None else one.views[rows, numbers][:, None]]
-    return beside_driver(extract_all).remote(file, size, *sets)
+    # Its process gives way to trials, which can not be taken back, and so it ends with the task.
+    return beside_driver(extract_all, max_calls=1).remote(file, size, *sets)

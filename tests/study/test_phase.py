@@ -57,9 +57,10 @@ def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
             trial = SimpleNamespace(
                 trial_id=f"{number}", config=config, error_file=f"{folder[0]}/error.txt", status="TERMINATED"
             )
+            on_step([trial])
             try:
                 searcher.on_trial_complete(trial.trial_id, {"cause": None, "records": []})
-            except OSError:
+            except Exception:
                 scheduler.on_trial_error(None, trial)
                 searcher.on_trial_complete(trial.trial_id, error=True)
             on_step([trial])
@@ -107,6 +108,38 @@ def test_a_teachers_cache_that_is_another_teachers_ends_the_phase_as_itself(ledg
     with pytest.raises(TeacherError, match="8 of 8 views"):
         _run(study, searcher, ListeningScheduler(study.failures), verify)
     assert list(ledger.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
+
+
+@pytest.mark.usefixtures("swallowing")
+def test_a_teachers_cache_is_verified_once_there_are_results_and_before_they_are_filed(ledger, tmp_path: Path) -> None:
+    study, done = _study(tmp_path, ledger), []
+
+    def file(run: Rerun, result: dict[str, Any]) -> None:
+        done.append(run.entry)
+
+    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=file)
+    _run(study, searcher, ListeningScheduler(study.failures), lambda: done.append("verified"))
+    assert done == ["verified", "ce", "verified", "la", "verified", "kd"]
+
+
+def test_a_result_that_is_not_a_trials_last_is_not_filed_unverified(ledger, tmp_path: Path, monkeypatch) -> None:
+    study, trial = _study(tmp_path, ledger), SimpleNamespace(config={"number": 0}, trial_id="0")
+    scheduler = LedgerScheduler(ledger, study.failures)
+    monkeypatch.setattr(ledger, "report", lambda *_: pytest.fail("filed"))
+
+    def verify() -> None:
+        raise TeacherError("8 of 8 views computed again came out otherwise")
+
+    def run_trials(plan, workers, *, on_step, **_: Any) -> None:
+        on_step([trial])  # nothing to wait for yet
+        with pytest.raises(TeacherError):  # which Ray takes for the trial's failure
+            scheduler.on_trial_result(None, trial, {"records": []})
+        on_step([trial])
+
+    monkeypatch.setattr(phase, "run_trials", run_trials)
+    monkeypatch.setattr("ray.put", lambda value: value)
+    with pytest.raises(TeacherError, match="8 of 8 views"):
+        _run(study, SimpleNamespace(), scheduler, verify)
 
 
 def _quick(good: type) -> type:
