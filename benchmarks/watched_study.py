@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,7 +64,7 @@ class WatchedStudy:
         """The ended trials' times by number; each began as many seconds before its end as its epochs took."""
         spent: dict[int, float] = {}
         for number, _, record in self.epochs():
-            spent[number] = spent.get(number, 0.0) + record["train_s"] + record["eval_s"]
+            spent[number] = spent.get(number, 0.0) + _seconds([record])
         times = [
             (number, *(datetime.fromisoformat(text).timestamp() for text in moments))
             for number, *moments in self._rows(_TIMES)
@@ -86,6 +86,13 @@ class WatchedStudy:
         marks = (self.path / "checkpoints" / str(number)).glob("*/checkpoint.json")
         return max((mark.stat().st_mtime for mark in marks), default=None)
 
+    def first_step(self) -> float | None:
+        """`time.time()` at which the first trial began to train, by its checkpoint and the seconds in it; or None."""
+        marks = [*(self.path / "checkpoints").glob("*/*/checkpoint.json")]
+        return min(
+            (mark.stat().st_mtime - _seconds(json.loads(mark.read_text())["records"]) for mark in marks), default=None
+        )
+
     def _rows(self, query: str) -> list[Sequence[Any]]:
         if not (self.path / "study.db").exists():
             return []
@@ -94,3 +101,8 @@ class WatchedStudy:
                 return connection.execute(query).fetchall()
             except sqlite3.OperationalError:  # not made yet
                 return []
+
+
+def _seconds(records: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that epochs took."""
+    return sum(record["train_s"] + record["eval_s"] for record in records)
