@@ -106,7 +106,8 @@ def _press() -> None:
 
 @pytest.fixture
 def loop() -> Iterator[_Loop]:
-    before = signal.getsignal(signal.SIGINT)
+    # What stands before an & in a script is deaf to Ctrl-C, these tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield _Loop()
     signal.signal(signal.SIGINT, before)
 
