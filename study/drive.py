@@ -14,14 +14,14 @@ from study.holding import hold_images
 from study.interruption import undisturbed
 from study.manifest import now
 from study.nodes import check_nodes, described
-from study.phase import Study, StudyInterrupted
+from study.phase import Study, StudyFailed, StudyInterrupted
 from study.prepare import prepare
 from study.progress import Progress
 from study.record_tables import ConfirmRun
 from study.search import search
 from study.selection import select
 from study.tuned import tune_baselines
-from study.tuner import ray_session
+from study.tuner import beside_driver, ray_session
 from study.worker_tasks import n_parameters
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
@@ -40,12 +40,13 @@ def drive(study: Study) -> None:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
             _check_nodes(study)
             study.checked = hold_images(study.checked, workers, study.progress)
-            student = _student(study)
+            study.student = student_of(study)
             prepared = prepare(study.checked, workers, study.progress)
             described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
-            study.store.update_manifest(teacher=described, student=student())
+            study.store.update_manifest(teacher=described)
             _say_teacher(study.progress, described)
             search(study, prepared, workers)
+            study.file_student(wait=True)
             select(study, prepared, workers)
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
@@ -72,21 +73,35 @@ def _check_nodes(study: Study) -> None:
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
 
 
-def _student(study: Study) -> Callable[[], dict[str, Any]]:
-    """Begin to count the student's parameters, and return what waits for the manifest's `student` entry.
+def student_of(study: Study) -> Callable[[bool], dict[str, Any] | None]:
+    """Begin to count the student's parameters; return what gives the manifest's entry, None before there is a new one.
 
-    Counting needs torch, so a Ray worker does it, which imports it for seconds. Meanwhile the teacher is prepared; a
-    resumed study has counted already.
+    Counting needs torch, so a Ray worker does it, which imports it for seconds and gives way to trials meanwhile; only
+    where the entry is asked to `wait` does anything wait for it. A resumed study has counted already.
+
+    Raises:
+        StudyFailed: by what is returned, for a student that cannot be built for these images.
     """
     name, data = study.checked.plan.student, study.checked.data
     known = study.store.manifest().get("student") or {}
     if known.get("name") == name and isinstance(known.get("n_parameters"), int):
-        return lambda: known
+        return lambda _: None
     import ray
 
     channels, height, _ = data.image_shape
-    count = ray.remote(num_cpus=1)(n_parameters).remote(name, len(data.class_names), channels, height)
-    return lambda: {"name": name, "n_parameters": ray.get(count)}
+    # Its low priority can not be taken back, and so its process ends with the task.
+    count = beside_driver(n_parameters, max_calls=1).remote(name, len(data.class_names), channels, height)
+
+    def entry(wait: bool) -> dict[str, Any] | None:
+        # Tables are written once more when Ray is gone, and to ask it would start another.
+        if not wait and not (ray.is_initialized() and ray.wait([count], timeout=0)[0]):
+            return None
+        try:
+            return {"name": name, "n_parameters": ray.get(count)}
+        except ray.exceptions.RayTaskError as error:  # most of its text is where in timm it was raised
+            raise StudyFailed(f"{error.cause}; begin another study with another --student") from error
+
+    return entry
 
 
 def _keep_passes(before: dict[str, Any] | None, teacher: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +39,17 @@ class NothingComplete(StudyFailed):
 
 @dataclass
 class Study:
-    """One study in progress: what it is, where it is kept, and what the user sees of it."""
+    """One study in progress: what it is, where it is kept, and what the user sees of it.
+
+    Attributes:
+        student: gives the manifest's entry of the student, None while there is no new one; True waits for it.
+    """
 
     checked: Checked
     store: StudyStore
     ledger: Ledger
     progress: Progress
+    student: Callable[[bool], dict[str, Any] | None] = field(default_factory=lambda: _nothing_new, init=False)
 
     @property
     def entry(self) -> str:
@@ -88,7 +93,7 @@ class Study:
         return Shelf(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
     def keep(self, **found: Any) -> None:
-        """Keep in the manifest what search and selection have come to."""
+        """Keep in the manifest what has been found."""
         self.store.update_manifest(**found)
 
     def ray_folder(self, phase: str) -> tuple[str, str]:
@@ -108,15 +113,27 @@ class Study:
         storage = self.checked.plan.storage
         return f"{storage.rstrip('/')}/{self.store.path.name}/{what}" if storage else str(self.store.path / what)
 
+    def file_student(self, *, wait: bool = False) -> None:
+        """Put the student into the manifest once it is known; `wait` for that."""
+        found = self.student(wait)
+        if found is not None:
+            self.keep(student=found)
+            self.student = _nothing_new
+
     def export(self) -> None:
         """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
+        self.file_student()
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         baselines = self.ledger.baselines.items()
         for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):
             for run in set(map(str, ledger.finished)).intersection(shelf.runs()):
                 shelf.remove(run)
+
+
+def _nothing_new(wait: bool) -> None:
+    return None
 
 
 def check_failures(study: Study) -> None:

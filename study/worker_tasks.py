@@ -80,7 +80,8 @@ def share(file: TeacherFile, size: int) -> dict[str, NDArray[Any]]:
 
 
 def n_parameters(student: str, n_classes: int, channels: int, size: int) -> int:
-    """The student's parameters."""
+    """The student's parameters; at a low priority, as `extract_all`."""
+    os.nice(_PATIENCE)
     from trainables.cckd.students import build_student
 
     return build_student(student, n_classes, channels, size).n_parameters

@@ -45,7 +45,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data SHA-256", str(data.get("sha256", ""))),
         ("teacher", _teacher(teacher)),
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
-        ("student", f"{student.get('name')}, {student.get('n_parameters', 0):,} parameters"),
+        ("student", _student(student)),
         ("search", _search(plan)),
         *_warm(manifest),
         ("confirmation", _confirmation(plan)),
@@ -55,6 +55,11 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
         ("git commit", str(manifest.get("git_commit") or "")),
     ]
+
+
+def _student(student: Mapping[str, Any]) -> str:
+    counted = student.get("n_parameters")
+    return str(student.get("name")) if counted is None else f"{student.get('name')}, {counted:,} parameters"
 
 
 def _counts(data: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Studies that went wrong or have only begun: every one gives a page of sentences, and no number that is none."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from analysis import report
 from search_spaces.acckd import ACCKD_SMOKE
+from trainables.cckd.sealed import sealed
 
 Simulated = Callable[..., Path]
 SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 6, "n_pruned": 0, "n_failed": 0}
@@ -48,6 +50,15 @@ def test_a_search_without_a_complete_trial_says_so(simulated: Simulated, state: 
     assert "There is none: no trial is complete." in text
     if state == "FAIL":
         assert "What failed? 6 of 6 trials" in text
+
+
+def test_a_student_that_has_not_been_counted_yet_is_only_named(simulated: Simulated) -> None:
+    folder = simulated(**SMALL, n_seeds=0, status="running")
+    manifest = json.loads((folder / "study.json").read_text())
+    manifest["student"]["n_parameters"] = None
+    (folder / "study.json").write_text(json.dumps(sealed(manifest)))
+    _all(folder, "RUNNING")
+    assert re.search(r"student \| resnet8_cifar\b(?!,)", _text(folder))
 
 
 def test_a_search_that_has_just_begun_says_so(simulated: Simulated) -> None:
