@@ -12,7 +12,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
 
 from search_spaces.space import KnobValue, SearchSpace
 from study.grid import at_fraction, grid_points
@@ -104,6 +103,9 @@ class SobolSampler(_IndependentSampler):
     """
 
     def __init__(self, space: SearchSpace, study_seed: int, index: int) -> None:
+        # Most of a second of imports, which the search takes while its first worker starts.
+        from scipy.stats import qmc
+
         sequence = qmc.Sobol(d=len(space.tunable), scramble=True, seed=_seed(study_seed))
         if index:  # scipy cannot forward by 0
             sequence.fast_forward(index)

@@ -79,7 +79,8 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
             ("torch", "timm", "torchvision"),
         ),
         (("study.worker_tasks",), ("ray", "optuna", "pandas")),
-        (("study.preflight", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray")),
+        (("study.preflight", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray", "scipy.stats")),
+        (("study.drive",), ("scipy.stats", "sklearn")),
         (
             ("analysis.report", "analysis.compare", "analysis.export"),
             ("torch", "ray", "mlflow", "wandb", "optuna_dashboard"),
