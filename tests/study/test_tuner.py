@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from ray.tune.tune import air_usage
 
 from study.cluster import ClusterError
-from study.tuner import Workers, _decoders, _step_callback, _workers, run_trials
+from study.tuner import Workers, _decoders, _step_callback, _uncounted_callbacks, _workers, run_trials
 
 
 @dataclass
@@ -86,6 +87,19 @@ def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_
     callback.on_step_end(2, [])
     assert turns == [["trial"], []]
     pickle.loads(pickle.dumps(callback))
+
+
+@pytest.mark.parametrize(("statistics", "imported"), [("0", False), ("1", True)])
+def test_trackers_are_imported_only_for_statistics_that_are_on(monkeypatch, statistics: str, imported: bool) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", statistics)
+    counted: list[Any] = []
+    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.append(callbacks) or {})
+    with _uncounted_callbacks():
+        # As ray.tune.run does; were the name another one some day, nothing would be imported less.
+        air_usage.tag_callbacks(["callback"])
+    assert bool(counted) is imported
+    air_usage.tag_callbacks(["callback"])
+    assert counted, "as before"
 
 
 class _Loop:
