@@ -58,4 +58,5 @@ def _note(study: Study, workers: Workers, n_done: int) -> str:
         return found
     n_left = plan.trials - n_done + study.n_left
     left_s = study.ledger.mean_duration_s() * n_left / workers.n_workers
-    return f"{found}, {duration(left_s)} left"
+    # 64 of 64 trials may be done and minutes be left: those of the phases that follow.
+    return f"{found}, {duration(left_s)} left{' in all' if study.n_left else ''}"

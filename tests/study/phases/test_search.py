@@ -27,6 +27,15 @@ def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: S
     assert len({config["config"]["seed"] for config in ray.configs}) == N_TRIALS
 
 
+@pytest.mark.parametrize(("n_later", "ending"), [(6, " left in all"), (0, " left")])
+def test_the_time_left_says_when_it_counts_later_phases(
+    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch, n_later: int, ending: str
+) -> None:
+    search.search(study, None, WORKERS)
+    monkeypatch.setattr(Study, "n_left", n_later)
+    assert search._note(study, WORKERS, N_TRIALS).endswith(ending)
+
+
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:
     search.search(study, None, WORKERS)
     ray.configs = []
