@@ -1,9 +1,12 @@
 """Where the threads of one process, each with a trial, meet to train an epoch together.
 
 All device work happens in one thread at a time: CUDA allows no other thread to do as it likes while a step is recorded.
+All epochs are trained in one and the same thread: one that has not warmed up has no library handles of its own yet, and
+making them is what a recording does not bear.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Condition, Lock
 
@@ -21,6 +24,7 @@ class Meeting:
 
     def __init__(self, run_epochs: Callable[[Sequence[Trainer]], list[Outcome]]) -> None:
         self._run_epochs = run_epochs
+        self._trains = ThreadPoolExecutor(1)
         self._turn = Condition()
         self._counting = Lock()
         self._n_expected = 0
@@ -67,7 +71,8 @@ class Meeting:
     def _lead(self) -> None:
         trainers, self._waiting = self._waiting, []
         try:
-            self._outcomes.update(zip(trainers, self._run_epochs(trainers), strict=True))
+            outcomes = self._trains.submit(self._run_epochs, trainers).result()
+            self._outcomes.update(zip(trainers, outcomes, strict=True))
         except Exception as error:
             self._outcomes.update(dict.fromkeys(trainers, error))
         finally:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
+from threading import Event, get_ident
 from typing import Any
 
 from trainables.cckd.fused.meeting import Meeting
@@ -22,6 +22,7 @@ class _Device:
 
     def __init__(self, raises: dict[str, Exception] | None = None) -> None:
         self.together: list[set[str]] = []
+        self.threads: set[int] = set()
         self.n_inside = 0
         self._raises = raises or {}
 
@@ -29,6 +30,7 @@ class _Device:
         assert self.n_inside == 0, "the device is one thread's at a time"
         self.n_inside += 1
         time.sleep(0.002)
+        self.threads.add(get_ident())
         self.together.append({trial.name for trial in trials})
         self.n_inside -= 1
         outcomes: list[Any] = [self._raises.get(trial.name, trial.name) for trial in trials]
@@ -78,6 +80,7 @@ def test_many_threads_with_many_legs_come_to_an_end_and_lose_no_epoch() -> None:
     assert done == [3 * k for k in range(1, 9)]
     assert sum(map(len, device.together)) == sum(done)
     assert max(map(len, device.together)) > 4, "they train together"
+    assert len(device.threads) == 1, "always in the same thread"
 
 
 def test_what_one_trial_raises_is_raised_in_its_thread_alone() -> None:
