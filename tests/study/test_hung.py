@@ -115,7 +115,9 @@ class Sleeper(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir):
         return None
 
-plan = SimpleNamespace(address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1)
+plan = SimpleNamespace(
+    address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, trials_per_process=1
+)
 failures = Failures(max_retries=1, max_failures=0)
 told, attempts = [], iter((1, 2))
 ledger = SimpleNamespace(

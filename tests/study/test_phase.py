@@ -23,6 +23,7 @@ PLAN = SimpleNamespace(
     gpus_per_trial=0.0,
     precision="float32",
     max_concurrent=1,
+    trials_per_process=1,
     trial_timeout=0.0,
     fixed_knobs={},
 )

@@ -21,7 +21,7 @@ import sys
 from types import SimpleNamespace
 from study.tuner import ray_session
 with ray_session(SimpleNamespace(address="local", verbose=False, cpus_per_trial=1.0, gpus_per_trial=0.0,
-                                 max_concurrent=None)) as workers:
+                                 max_concurrent=None, trials_per_process=1)) as workers:
     import ray
     ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
     print(ray.get_runtime_context().gcs_address, flush=True)
