@@ -48,22 +48,22 @@ class Starts:
     last: FirstStep
 
 
-def measure(data: str, data_root: Path, *, turns: int = 3) -> Starts:
-    """Wall seconds of each command and of the first step, turn by turn; with an empty teacher cache once.
+def measure(data: str, data_root: Path, *, turns: int = 3, warm: bool = False) -> Starts:
+    """Wall seconds of each command and of the first step, turn by turn; before that once with an empty teacher cache.
 
     Args:
         data: the data set.
         data_root: where its files lie; teacher outputs that lie beside them are not used.
         turns: how often each.
+        warm: use those outputs, which a default study has left, and do without the empty cache.
 
     Raises:
         NoFirstStepError: a study came to nothing.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder, root = Path(name), fresh_data_root(data_root, Path(name))
+        folder, root = Path(name), data_root if warm else fresh_data_root(data_root, Path(name))
         asked = ("--data", data, "--data-root", str(root))
-        last = _first_step(folder / "cold", asked)
-        seconds: Seconds = {_COLD: [last.wall_s]}
+        seconds: Seconds = {} if warm else {_COLD: [_first_step(folder / "cold", asked).wall_s]}
         for turn in range(turns):
             last = _first_step(folder / f"warm-{turn}", asked)
             turn_s = {
