@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ray.tune import Trainable
 
+from tests.trainables.bands import band_images
 from trainables.cckd.bundle import TeacherState, TrialData
 
 EPOCHS = 5  # rungs 2, 3, 4, 5
@@ -47,15 +48,8 @@ def tiny_world() -> TrialData:
     rng = np.random.default_rng(0)
     counts, n_views, n_features = (24, 12, 6), 2, 5
 
-    def draw(sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        labels = rng.permutation(np.repeat(np.arange(3), sizes)).astype(np.int64)
-        images = rng.integers(0, 120, (len(labels), 1, 8, 8))
-        for image, label in zip(images, labels, strict=True):
-            image[:, 3 * label : 3 * label + 2] += 100
-        return images.astype(np.uint8), labels
-
-    train_images, train_labels = draw(counts)
-    val_images, val_labels = draw((8, 8, 8))
+    train_images, train_labels = band_images(rng, counts)
+    val_images, val_labels = band_images(rng, (8, 8, 8))
     n_train = len(train_labels)
     views = np.zeros((n_train, n_views, 5), np.int16)
     views[..., 2:4] = 8

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from tests.trainables.bands import band_images
 from trainables.cckd import cifar_net
 from trainables.cckd.bundle import TeacherState, TrialData
 from trainables.cckd.data.crops import draw_crops
@@ -49,8 +50,8 @@ def smooth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
     rng = np.random.default_rng(seed)
-    train_images, train_labels = _images(rng, COUNTS, n_channels)
-    val_images, val_labels = _images(rng, (10, 10, 10), n_channels)
+    train_images, train_labels = band_images(rng, COUNTS, n_channels)
+    val_images, val_labels = band_images(rng, (10, 10, 10), n_channels)
     n_train, n_classes = len(train_labels), len(COUNTS)
     views = np.zeros((n_train, N_VIEWS, 5), np.int16)
     views[..., :2] = rng.integers(-1, 2, (n_train, N_VIEWS, 2))
@@ -80,14 +81,6 @@ def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
         pixel_std=train_images.std(axis=(0, 2, 3)) / 255,
         teacher=teacher,
     )
-
-
-def _images(rng: np.random.Generator, counts: tuple[int, ...], n_channels: int) -> tuple[np.ndarray, np.ndarray]:
-    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts)).astype(np.int64)
-    images = rng.integers(0, 120, (len(labels), n_channels, 8, 8))
-    for image, label in zip(images, labels, strict=True):
-        image[:, 3 * label : 3 * label + 2] += 100
-    return images.astype(np.uint8), labels
 
 
 @pytest.fixture(scope="session")
