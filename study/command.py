@@ -166,8 +166,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--trials-per-process",
         default="1",
         metavar="K",
-        help="trials that one process trains side by side, which shares a GPU better than processes do (default: "
-        "%(default)s)",
+        help="trials that one process trains side by side, on a GPU that they share (default: %(default)s)",
     )
     where.add_argument("--max-concurrent", metavar="N", help="concurrent trials (default: as many as fit)")
     where.add_argument(

@@ -14,14 +14,14 @@ from study.holding import hold_images
 from study.interruption import undisturbed
 from study.manifest import now
 from study.nodes import check_nodes, described
-from study.phase import Study, StudyFailed, StudyInterrupted
+from study.phase import Study, StudyFailed, StudyInterrupted, nothing_new
 from study.prepare import prepare
 from study.progress import Progress
 from study.record_tables import ConfirmRun
 from study.search import search
 from study.selection import select
 from study.tuned import tune_baselines
-from study.tuner import beside_driver, ray_session
+from study.tuner import behind_trials, ray_session
 from study.worker_tasks import n_parameters
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
@@ -85,12 +85,11 @@ def student_of(study: Study) -> Callable[[bool], dict[str, Any] | None]:
     name, data = study.checked.plan.student, study.checked.data
     known = study.store.manifest().get("student") or {}
     if known.get("name") == name and isinstance(known.get("n_parameters"), int):
-        return lambda _: None
+        return nothing_new
     import ray
 
     channels, height, _ = data.image_shape
-    # Its low priority can not be taken back, and so its process ends with the task.
-    count = beside_driver(n_parameters, max_calls=1).remote(name, len(data.class_names), channels, height)
+    count = behind_trials(n_parameters).remote(name, len(data.class_names), channels, height)
 
     def entry(wait: bool) -> dict[str, Any] | None:
         # Tables are written once more when Ray is gone, and to ask it would start another.

@@ -49,7 +49,7 @@ class Study:
     store: StudyStore
     ledger: Ledger
     progress: Progress
-    student: Callable[[bool], dict[str, Any] | None] = field(default_factory=lambda: _nothing_new, init=False)
+    student: Callable[[bool], dict[str, Any] | None] = field(default_factory=lambda: nothing_new, init=False)
 
     @property
     def entry(self) -> str:
@@ -118,7 +118,7 @@ class Study:
         found = self.student(wait)
         if found is not None:
             self.keep(student=found)
-            self.student = _nothing_new
+            self.student = nothing_new
 
     def export(self) -> None:
         """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
@@ -132,8 +132,8 @@ class Study:
                 shelf.remove(run)
 
 
-def _nothing_new(wait: bool) -> None:
-    return None
+def nothing_new(wait: bool) -> None:
+    """The `student` of a study whose manifest has it."""
 
 
 def check_failures(study: Study) -> None:

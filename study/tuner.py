@@ -78,6 +78,11 @@ def ray_session(plan: "StudyPlan") -> Iterator[Workers]:
             ray.shutdown()
 
 
+def behind_trials(function: Callable[..., Any]) -> Any:
+    """As `beside_driver`, for what lowers its priority: its process, which can not raise it again, ends with it."""
+    return beside_driver(function, max_calls=1)
+
+
 def beside_driver(function: Callable[..., Any], **options: Any) -> Any:
     """`function` as a Ray task of the driver's own node, which has the driver's files; it waits for no resource."""
     import ray

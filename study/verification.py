@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from study.teacher_pass import TeacherPass
-from study.tuner import beside_driver
+from study.tuner import behind_trials
 from study.worker_tasks import extract_all
 from trainables.cckd.teacher.weights import TeacherFile
 
@@ -44,5 +44,4 @@ def _begin(file: TeacherFile, size: int, cached: Sequence[TeacherPass]) -> Any:
     for one in cached:
         rows, numbers = one.store.sample()
         sets += [ray.put(one.images), rows, None if one.views is None else one.views[rows, numbers][:, None]]
-    # Its process gives way to trials, which can not be taken back, and so it ends with the task.
-    return beside_driver(extract_all, max_calls=1).remote(file, size, *sets)
+    return behind_trials(extract_all).remote(file, size, *sets)

@@ -68,7 +68,7 @@ def test_a_student_is_filed_when_it_is_counted_and_waited_for_only_where_asked(
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     task = SimpleNamespace(remote=lambda *asked: asked)
-    monkeypatch.setattr("study.drive.beside_driver", lambda function, **_: task)
+    monkeypatch.setattr("study.drive.behind_trials", lambda function: task)
     data = SimpleNamespace(image_shape=(1, 28, 28), class_names=("a", "b"))
     checked = SimpleNamespace(plan=SimpleNamespace(student="resnet8_cifar"), data=data)
     study: Any = SimpleNamespace(checked=checked, store=SimpleNamespace(manifest=dict))
