@@ -37,6 +37,10 @@ class TrialHost:
         self._shared: Shared | None = None
         self._seats: dict[str, _Seat] = {}
 
+    def ready(self) -> bool:
+        """Tell whoever asks that this process has started."""
+        return True
+
     def begin(
         self, config: dict[str, Any], context: "TrialContext", before: tuple[int | str, int] | None = None
     ) -> bool:

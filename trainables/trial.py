@@ -8,6 +8,7 @@ imports it.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,17 +114,22 @@ class HostedContext:
 
 
 class HostedTrial(Trainable):
-    """As CckdTrial, to Ray; it trains nothing itself but asks a TrialHost with a free seat to."""
+    """As CckdTrial, to Ray; it trains nothing itself but asks a TrialHost with a free seat to.
+
+    It takes a seat with its first step, no earlier: Tune sets up an actor for a trial and then, where another actor has
+    come free meanwhile, gives that one the trial and ends the first, whose begin and end must not touch the trial.
+    """
 
     def setup(self, config: dict[str, Any], context: HostedContext) -> None:
-        """Find the first trial a seat."""
+        """Wait for a process that can train; its start, importing torch included, is no part of a leg."""
         self._hosts, self._context = list(context.hosts), context.trial
+        self._config = config
         self._run: tuple[int | str, int] | None = None
-        self._begin(config)
+        self._agree(lambda host: host.ready.remote())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another trial, on the seat of the one before."""
-        self._begin(new_config)
+        """Take another trial, which begins on the seat of the one before."""
+        self._config = new_config
         return True
 
     def cleanup(self) -> None:
@@ -132,31 +138,34 @@ class HostedTrial(Trainable):
             self._hosts[0].leave.remote(*self._run)
 
     def step(self) -> dict[str, Any]:
-        """Ask for the next leg."""
-        assert self._run is not None, "Ray sets a trial up before its first step"
-        leg: dict[str, Any] = _answer(self._hosts[0].step.remote(*self._run))
+        """Ask for the next leg, and before the first for a seat."""
+        run = self._config["number"], self._config["attempt"]
+        if run != self._run:
+            self._agree(lambda host: host.begin.remote(self._config, self._context, self._run))
+            self._run = run
+        leg: dict[str, Any] = _answer(self._hosts[0].step.remote(*run))
         return leg
 
-    def _begin(self, config: dict[str, Any]) -> None:
+    def _agree(self, ask: Callable[[Any], ray.ObjectRef]) -> None:
+        """Ask one host after the other until one agrees; that one stands first from then on."""
         limit = time.monotonic() + 2 * _BEGIN_S
-        while not self._is_seated(config):
+        while not any(self._agrees(host, ask) for host in tuple(self._hosts)):
             if time.monotonic() > limit:
                 raise RuntimeError(f"no process had a seat for the trial within {2 * _BEGIN_S:g} s")
             time.sleep(_AGAIN_S)
-        self._run = config["number"], config["attempt"]
 
-    def _is_seated(self, config: dict[str, Any]) -> bool:
-        """Ask one host after the other; the one with a seat stands first from then on."""
-        for place, host in enumerate(self._hosts):
-            try:
-                if _answer(host.begin.remote(config, self._context, self._run), timeout=_BEGIN_S):
-                    self._hosts.insert(0, self._hosts.pop(place))
-                    return True
-            except RayActorError:  # it died, and Ray starts it anew
-                continue
-            except GetTimeoutError:
-                ray.kill(host, no_restart=False)
-        return False
+    def _agrees(self, host: Any, ask: Callable[[Any], ray.ObjectRef]) -> bool:
+        try:
+            agreed: bool = _answer(ask(host), timeout=_BEGIN_S)
+        except RayActorError:  # it died, and Ray starts it anew
+            return False
+        except GetTimeoutError:
+            ray.kill(host, no_restart=False)
+            return False
+        if agreed:
+            self._hosts.remove(host)
+            self._hosts.insert(0, host)
+        return agreed
 
 
 def _answer(reference: ray.ObjectRef, timeout: float | None = None) -> Any:

@@ -71,7 +71,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[_Handle]:
 
 @pytest.fixture
 def start(data: TrialData, tmp_path: Path, killed: list[_Handle]) -> Start:
-    """Start a trial as Ray would: `start(handles, number=..., attempt=..., **config)`."""
+    """Set a trial up as Ray would: `start(handles, number=..., attempt=..., **config)`."""
 
     def begin(handles: list[_Handle], *, number: int = 7, attempt: int = 1, **changes: Any) -> HostedTrial:
         trial = object.__new__(HostedTrial)
@@ -105,15 +105,16 @@ def test_faults_are_reported_as_by_a_trial_in_a_process_of_its_own(start: Start,
 
 def test_a_trial_goes_to_the_process_that_has_a_seat_and_waits_where_none_has(start: Start, pool) -> None:
     hosts = [_Handle(TrialHost(1), pool), _Handle(TrialHost(1), pool)]
-    first, _ = start(hosts, number=1), start(hosts, number=2)
+    first, second, third = (start(hosts, number=number) for number in (1, 2, 3))
+    first.step()
+    second.step()
     assert [list(handle.host._seats) for handle in hosts] == [["1"], ["2"]]
-    waiting = pool.submit(start, hosts, number=3)
+    waiting = pool.submit(run_legs, third)
     with pytest.raises(TimeoutError):
         waiting.result(timeout=0.2)
     first.cleanup()
-    third = waiting.result(timeout=10)
+    assert waiting.result(timeout=10)[-1]["done"]
     assert list(hosts[0].host._seats) == ["3"]
-    assert run_legs(third)[-1]["done"]
 
 
 def test_a_reused_actor_frees_its_seat_for_its_next_trial(start: Start, data: TrialData, tmp_path: Path, pool) -> None:
@@ -121,8 +122,22 @@ def test_a_reused_actor_frees_its_seat_for_its_next_trial(start: Start, data: Tr
     actor = start([host], number=1, lr=0.01)
     actor.step()
     assert actor.reset_config(config_of(tmp_path, 2, 1, None)) is True
-    assert list(host.host._seats) == ["2"]
     assert outcomes_of(run_legs(actor)) == _plain(data)
+    assert list(host.host._seats) == ["2"]
+
+
+def test_an_actor_whose_trial_is_given_to_another_one_does_not_touch_it(
+    start: Start, data: TrialData, tmp_path: Path, pool
+) -> None:
+    host = _Handle(TrialHost(2), pool)
+    actor = start([host], number=1)
+    actor.step()
+    superseded = start([host], number=2)
+    actor.reset_config(config_of(tmp_path, 2, 1, None))
+    legs = [actor.step()]
+    superseded.cleanup()
+    assert outcomes_of(legs + run_legs(actor)) == _plain(data)
+    assert list(host.host._seats) == ["2"]
 
 
 def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start, data: TrialData, pool) -> None:
@@ -139,9 +154,9 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
 
 def test_a_seat_nobody_asks_for_any_more_is_free_after_a_while(start: Start, pool, monkeypatch) -> None:
     host = _Handle(TrialHost(1), pool)
-    start([host], number=1)
+    start([host], number=1).step()
     monkeypatch.setattr("trainables.host._SEAT_S", -1.0)
-    start([host], number=2)
+    start([host], number=2).step()
     assert list(host.host._seats) == ["2"]
 
 
@@ -152,9 +167,11 @@ def test_a_process_that_died_is_waited_for_and_its_trials_go_on(start: Start, da
     host.start_anew()
     with pytest.raises(RuntimeError, match="started anew"):
         trial.step()
-    host.down = [ActorUnavailableError("restarting", None), ActorUnavailableError("restarting", None)]
+    restarting = [ActorUnavailableError("restarting", None), ActorUnavailableError("restarting", None)]
+    host.down = [*restarting]
     again = start([host], attempt=2)
     assert host.down == []
+    host.down = [*restarting]
     legs = run_legs(again)
     assert len(legs) < EPOCHS, "it does not begin anew"
     assert outcomes_of(legs) == _plain(data)
@@ -162,14 +179,15 @@ def test_a_process_that_died_is_waited_for_and_its_trials_go_on(start: Start, da
 
 def test_a_process_that_hangs_is_started_anew(start: Start, data: TrialData, pool, killed: list[_Handle]) -> None:
     host = _Handle(TrialHost(1), pool)
+    trial = start([host])
     host.down = [GetTimeoutError("no answer")]
-    assert outcomes_of(run_legs(start([host]))) == _plain(data)
+    assert outcomes_of(run_legs(trial)) == _plain(data)
     assert killed == [host]
 
 
 def test_a_trial_that_finds_no_seat_for_long_says_so(start: Start, pool, monkeypatch) -> None:
     host = _Handle(TrialHost(1), pool)
-    start([host], number=1)
+    start([host], number=1).step()
     monkeypatch.setattr(module, "_BEGIN_S", 0.05)
     with pytest.raises(RuntimeError, match=r"no process had a seat for the trial within 0\.1 s"):
-        start([host], number=2)
+        start([host], number=2).step()
