@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trainables.run import Run, Shared
     from trainables.trial import TrialContext
 
-#: Seconds without a sign after which the seat of a run is free again: whoever asked for its legs is dead.
+#: Seconds without a sign after which a run's seat is given to another where none is free: its client seems dead.
 _SEAT_S = 60.0
 
 
@@ -23,6 +23,11 @@ class _Seat:
     attempt: int
     in_leg: bool = False
     heard: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody seems to ask for its legs any more."""
+        return not self.in_leg and time.monotonic() - self.heard > _SEAT_S
 
 
 class TrialHost:
@@ -56,12 +61,11 @@ class TrialHost:
         name = str(config["number"])
         with self._meeting.alone():
             self._shared = self._shared or context.fetch()
-            for other, seat in list(self._seats.items()):
-                if not seat.in_leg and time.monotonic() - seat.heard > _SEAT_S:
-                    del self._seats[other]
             self._seats.pop(name, None)
             if before is not None:
                 self._free(*before)
+            if len(self._seats) >= self._n_seats:
+                self._seats = {other: seat for other, seat in self._seats.items() if not seat.is_abandoned}
             if len(self._seats) >= self._n_seats:
                 return False
             run = Run(config, self._shared, self._meeting.run_epoch)

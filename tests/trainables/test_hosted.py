@@ -152,12 +152,14 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
     assert list(host.host._seats) == ["7"]
 
 
-def test_a_seat_nobody_asks_for_any_more_is_free_after_a_while(start: Start, pool, monkeypatch) -> None:
-    host = _Handle(TrialHost(1), pool)
-    start([host], number=1).step()
+def test_a_seat_nobody_asks_for_any_more_is_given_away_where_none_is_free(start: Start, pool, monkeypatch) -> None:
+    host = _Handle(TrialHost(2), pool)
     monkeypatch.setattr("trainables.host._SEAT_S", -1.0)
+    start([host], number=1).step()
     start([host], number=2).step()
-    assert list(host.host._seats) == ["2"]
+    assert list(host.host._seats) == ["1", "2"]
+    start([host], number=3).step()
+    assert list(host.host._seats) == ["3"]
 
 
 def test_a_process_that_died_is_waited_for_and_its_trials_go_on(start: Start, data: TrialData, pool) -> None:
