@@ -12,8 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialParamModel
 from sqlalchemy import StaticPool
+from sqlalchemy.orm import Session
 
 #: What the system, and what SQLite says where the disk is at fault, not the file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
@@ -28,6 +31,32 @@ def disk_fault(error: BaseException | None) -> str | None:
             return " ".join(str(error).split("\n")[0].split())
         error = error.__cause__ or error.__context__
     return None
+
+
+class OneWritersStorage(RDBStorage):
+    """Optuna's storage where nobody else writes and a search's space never changes.
+
+    A knob of a trial is one row, without looking first whether the trial may be written to and another trial's knob of
+    that name had the same distribution: three queries a knob, half of what a trial costs the driver.
+    """
+
+    def _set_trial_param_without_commit(
+        self,
+        session: Session,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        session.add(
+            TrialParamModel(
+                trial_id=trial_id,
+                param_name=param_name,
+                param_value=param_value_internal,
+                distribution_json=distribution_to_json(distribution),
+            )
+        )
 
 
 class Database:
@@ -54,7 +83,7 @@ class Database:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=FULL")
             pool = {"creator": lambda: self.connection, "poolclass": StaticPool, "pool_reset_on_return": None}
-            self.storage = RDBStorage("sqlite://", engine_kwargs=pool)
+            self.storage = OneWritersStorage("sqlite://", engine_kwargs=pool)
         except BaseException:
             self.connection.close()
             raise

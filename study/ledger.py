@@ -49,6 +49,7 @@ def _whole(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenat
         try:
             with self._database.together():
                 answer = method(self, *args, **kwargs)
+                self._storage.write_new()
                 self._seal()
                 return answer
         except BaseException:

@@ -1,13 +1,15 @@
 """One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
 
+import inspect
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 
-from study.database import Database
+from study.database import Database, OneWritersStorage
 from study.ledger import Ledger
 from study.mirror import MirroredStorage
 
@@ -101,6 +103,27 @@ def test_memory_read_again_from_the_file_is_what_it_was(database, space, setting
     assert told() == before
     assert any(trial["_system_attrs"] for trial in before[0]), "halving's rungs are among what must survive"
     ledger.close()
+
+
+def test_a_new_trial_is_written_without_reading_others_knobs(database, space, settings, seed_of) -> None:
+    ledger = Ledger.create(database, space, settings(sampler="random"))
+    ledger.ask(seed_of)
+    statements: list[str] = []
+    ledger._database.connection.set_trace_callback(statements.append)
+    asked = ledger.ask(seed_of)
+    ledger._database.connection.set_trace_callback(None)
+    of_knobs = [statement for statement in statements if "trial_params" in statement]
+    assert len(of_knobs) == len(asked.params) > 1
+    assert all(statement.startswith("INSERT") for statement in of_knobs)
+    ledger.close()
+
+
+def test_optuna_still_writes_a_knob_by_the_name_that_we_replace() -> None:
+    ours, theirs = (
+        list(inspect.signature(storage._set_trial_param_without_commit).parameters)
+        for storage in (OneWritersStorage, RDBStorage)
+    )
+    assert ours == theirs
 
 
 def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:
