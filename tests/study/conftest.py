@@ -11,6 +11,7 @@ from sqlalchemy import Engine, event
 from search_spaces import Condition, Knob, SearchSpace
 from study.ledger import Ledger
 from study.settings import SearchSettings
+from tests.study.whole import Start, starter
 
 
 @pytest.fixture
@@ -94,3 +95,9 @@ def ledger(database: Path, space: SearchSpace, settings: Callable[..., SearchSet
     opened = Ledger.open(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts whole studies, in one folder a module."""
+    return starter(tmp_path_factory.mktemp("studies"))

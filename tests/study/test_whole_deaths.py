@@ -11,17 +11,12 @@ import pytest
 from benchmarks.commands import Command, Ended
 from benchmarks.kills import kill_driver, kill_workers
 from benchmarks.watched_study import WatchedStudy
-from tests.study.whole import SMOKE, Start, Study, interrupted, starter, table_rows, wait
+from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
 #: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
 ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1", "--confirm-seeds", "0")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return starter(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")

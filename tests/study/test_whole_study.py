@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.commands import Command
 from study import schema
-from tests.study.whole import SMOKE, Start, Study, interrupted, starter, table_rows, wait
+from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +24,6 @@ N_TRIALS, N_SEEDS = 5, 2
 N_SETTLED = 3
 
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return starter(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")

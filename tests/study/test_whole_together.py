@@ -7,18 +7,13 @@ import pytest
 
 from benchmarks.commands import TRIAL_HOST, command_line
 from benchmarks.watched_study import WatchedStudy
-from tests.study.whole import SMOKE, Start, Study, interrupted, starter, table_rows, wait
+from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
 #: What becomes of a trial hangs on no other one.
 APART = (*SMOKE, "--trials", "4", "--epochs", "20", "--sampler", "random", "--pruner", "none", "--confirm-seeds", "0")
 TOGETHER = ("--trials-per-process", "2")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return starter(tmp_path_factory.mktemp("studies"))
 
 
 @pytest.fixture(scope="module")
