@@ -27,13 +27,13 @@ def apart(run: Start) -> Study:
 
 def test_trials_that_share_a_process_and_survive_its_death_end_as_trials_apart(run: Start, apart: Study) -> None:
     path, command = run("together", *APART, *TOGETHER)
-    wait(command, lambda: len(table_rows(path, "epoch_records")) >= 6)
+    wait(command, lambda: {row[0] for row in table_rows(path, "epoch_records")} >= {0, 1})
     (host,) = [pid for pid in command.others() if command_line(pid).startswith(TRIAL_HOST)]
     os.kill(host, signal.SIGKILL)
     together = Study(path, command.end())
     assert (together.ended.code, together.ended.err) == (0, "")
     assert together.results() == apart.results()
-    assert max(WatchedStudy(path).attempts().values()) == 2, "one death costs no trial two attempts"
+    assert WatchedStudy(path).attempts() == {0: 2, 1: 2, 2: 1, 3: 1}
     assert command.left_behind() == []
 
 
