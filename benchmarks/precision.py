@@ -6,8 +6,8 @@ The rungs la, cckd and acckd at their reference points, on the CPU, each trained
 differences of test balanced accuracy get a t interval. The seconds of a run are those of its training epochs. Which is
 faster on a processor is measured apart, in one process, by benchmarks/epoch.py: bare bfloat16 over bare channels_last.
 
-Expected on a processor with AMX: no difference is shown, and bfloat16 takes two thirds of the seconds. Every run is
-kept in benchmarks/results/precision-<data>-<hardware>-<date>.json.
+Expected: no difference is shown; bfloat16 takes two thirds of the seconds on a processor with AMX, three quarters on
+AMD's Zen 5. Every run is kept in benchmarks/results/precision-<data>-<hardware>-<date>.json.
 """
 
 from collections.abc import Sequence

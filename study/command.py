@@ -151,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         metavar="P",
         help="of students: float32, bfloat16, auto for bfloat16 where it is faster: on GPUs and, without a cluster, on "
-        "processors with AMX (default: %(default)s)",
+        "processors with AMX or from AMD's Zen 5 on (default: %(default)s)",
     )
     where.add_argument(
         "--address",

@@ -20,24 +20,37 @@ def _config(method: str = "acckd") -> TrialConfig:
     return TrialConfig.build({"method": method, "epochs": 4, "batch_size": 16, "lr": 0.05, "seed": 3})
 
 
+INTEL, ZEN_4, ZEN_5 = ("GenuineIntel", 6), ("AuthenticAMD", 25), ("AuthenticAMD", 26)
+
+
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("processor", "flags", "expected"),
     [
-        ("fpu avx512_bf16 amx_bf16 avx512_fp16 amx_tile amx_int8", "bfloat16"),
-        ("fpu avx512_bf16", "float32"),
-        ("fpu amx_tile amx_int8", "float32"),
-        (None, "float32"),
+        (INTEL, "fpu avx512_bf16 amx_bf16 avx512_fp16 amx_tile amx_int8", "bfloat16"),
+        (INTEL, "fpu avx512_bf16", "float32"),
+        (INTEL, "fpu amx_tile amx_int8", "float32"),
+        (ZEN_5, "fpu avx512_bf16", "bfloat16"),
+        (ZEN_5, "fpu avx512f", "float32"),
+        (ZEN_4, "fpu avx512_bf16", "float32"),
     ],
 )
-def test_a_processor_is_asked_for_matrix_units(
-    flags: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_processor_is_asked_how_it_multiplies(
+    processor: tuple[str, int], flags: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    vendor, family = processor
+    one = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nvmx flags\t: amx_bf16 amx_tile\nflags\t\t: {flags}"
     info = tmp_path / "cpuinfo"
-    if flags is not None:
-        info.write_text(f"processor\t: 0\nvmx flags\t: amx_bf16 amx_tile\nflags\t\t: {flags}\nbugs\t\t: spectre_v1\n")
+    info.write_text("".join(f"processor\t: {number}\n{one}\n\n" for number in range(2)))
     monkeypatch.setattr(precision, "_CPU_INFO", info)
     assert fastest_precision("cpu") == expected
     assert fastest_precision("cuda") == "bfloat16"
+
+
+def test_a_machine_that_tells_nothing_of_its_processor_trains_in_float32(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert fastest_precision("cpu") == "float32"
+    (tmp_path / "cpuinfo").write_text("Processor\t: ARMv8\n")
+    assert fastest_precision("cpu") == "float32"
 
 
 def test_a_trainer_that_is_not_told_does_not_ask_the_processor(trial_data: TrialData) -> None:
