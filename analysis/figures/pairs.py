@@ -120,8 +120,9 @@ def _scale(axes: Axes, which: str, axis: Axis) -> None:
     if axis.choices:
         side.set_ticks(range(len(axis.choices)), [str(choice) for choice in axis.choices])
     else:
-        # Ticks stand on the cells' bounds, so that a cell can be named; on fine cells at most on seven of them.
-        shown = edges[:: max(1, (len(edges) - 1) // 6)]
+        # Ticks stand on the cells' bounds, so that a cell can be named; on fine cells on some of them, and on fewer
+        # where their numbers stand side by side.
+        shown = edges[:: max(1, (len(edges) - 1) // (4 if which == "x" else 6))]
         side.set_ticks(shown, [f"{edge:.2g}" for edge in shown])
     side.set_minor_locator(NullLocator())
     axes.set(**{f"{which}lim": (edges[0], edges[-1]), f"{which}label": axis_label(axis.knob)})
