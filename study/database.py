@@ -37,7 +37,7 @@ class OneWritersStorage(RDBStorage):
     """Optuna's storage where nobody else writes and a search's space never changes.
 
     A knob of a trial is one row, without looking first whether the trial may be written to and another trial's knob of
-    that name had the same distribution: three queries a knob, half of what a trial costs the driver.
+    that name had the same distribution: these queries were a third of what a trial cost the driver.
     """
 
     def _set_trial_param_without_commit(

@@ -1,8 +1,8 @@
 """A search's trials in memory, so that asking, judging and counting read no database.
 
-Every write goes to study.db first and to memory second, but for a new trial: it is filled in memory and then written
-whole, which takes Optuna's tables a third of the time. The copy can be dropped at any moment and is read again from
-study.db. There is one writer, so nobody else can make it stale.
+Every write goes to study.db first and to memory second, but for a new trial's: it is filled in memory and then written
+whole. The copy can be dropped at any moment and is read again from study.db. There is one writer, so nobody else can
+make it stale.
 """
 
 from collections.abc import Sequence
