@@ -5,7 +5,7 @@ whole. The copy can be dropped at any moment and is read again from study.db. Th
 make it stale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -39,15 +39,15 @@ class MirroredStorage(InMemoryStorage):
         self.changed: set[int | None] = set()
         (stored,) = (study for study in self._backend.get_all_studies() if study.study_name == self._search)
         self._stored_id = stored._study_id
-        self._study_id = super().create_new_study(stored.directions, stored.study_name)
+        study_id = super().create_new_study(stored.directions, stored.study_name)
         for key, value in stored.user_attrs.items():
-            super().set_study_user_attr(self._study_id, key, value)
+            super().set_study_user_attr(study_id, key, value)
         for key, value in stored.system_attrs.items():
-            super().set_study_system_attr(self._study_id, key, value)
+            super().set_study_system_attr(study_id, key, value)
         self._stored_trial_ids: list[int] = []
         for trial in self._backend.get_all_trials(self._stored_id, deepcopy=False):
             self._stored_trial_ids.append(trial._trial_id)
-            super().create_new_trial(self._study_id, trial)
+            super().create_new_trial(study_id, trial)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """Refused: a search is made in study.db, and this is one."""
@@ -77,42 +77,42 @@ class MirroredStorage(InMemoryStorage):
 
     def write_new(self) -> None:
         """Write the new trials through, as they are now."""
-        for trial in self.get_all_trials(self._study_id, deepcopy=False)[len(self._stored_trial_ids) :]:
-            self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, trial))
+        new = (number for number in self.changed if number is not None and self._is_new(number))
+        for number in sorted(new):
+            self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, self.get_trial(number)))
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Write through."""
-        if (stored_id := self._written(trial_id)) is not None:
-            self._backend.set_trial_param(stored_id, param_name, param_value_internal, distribution)
+        self._through(self._backend.set_trial_param, trial_id, param_name, param_value_internal, distribution)
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Write through."""
-        if (stored_id := self._written(trial_id)) is not None:
-            self._backend.set_trial_state_values(stored_id, state, values)
+        self._through(self._backend.set_trial_state_values, trial_id, state, values)
         return super().set_trial_state_values(trial_id, state, values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Write through."""
-        if (stored_id := self._written(trial_id)) is not None:
-            self._backend.set_trial_intermediate_value(stored_id, step, intermediate_value)
+        self._through(self._backend.set_trial_intermediate_value, trial_id, step, intermediate_value)
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write through."""
-        if (stored_id := self._written(trial_id)) is not None:
-            self._backend.set_trial_user_attr(stored_id, key, value)
+        self._through(self._backend.set_trial_user_attr, trial_id, key, value)
         super().set_trial_user_attr(trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write through."""
-        if (stored_id := self._written(trial_id)) is not None:
-            self._backend.set_trial_system_attr(stored_id, key, value)
+        self._through(self._backend.set_trial_system_attr, trial_id, key, value)
         super().set_trial_system_attr(trial_id, key, value)
 
-    def _written(self, trial_id: int) -> int | None:
-        """Note that the trial is written to; return its id in study.db, None where it is new."""
+    def _through(self, write: Callable[..., object], trial_id: int, *values: Any) -> None:
+        """Note that the trial is written to; `write` it to study.db, unless it is new and will be written whole."""
         self.changed.add(trial_id)
-        return self._stored_trial_ids[trial_id] if trial_id < len(self._stored_trial_ids) else None
+        if not self._is_new(trial_id):
+            write(self._stored_trial_ids[trial_id], *values)
+
+    def _is_new(self, trial_id: int) -> bool:
+        return trial_id >= len(self._stored_trial_ids)
