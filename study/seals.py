@@ -22,7 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from study.schema import BASELINE_PREFIX, STUDY_NAME
-from trainables.cckd.sealed import digest, unsealed
+from trainables.cckd.files.sealed import digest, unsealed
 
 __all__ = [
     "CONFIRMATION",

@@ -16,7 +16,7 @@ MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
-    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals", "study.annotation"),
+    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals", "study.records.notes"),
     "benchmarks": OURS,
 }
 #: package prefix -> third-party packages it must not import.
@@ -75,12 +75,12 @@ def test_ray_stays_in_one_file_of_trainables() -> None:
         (("study.run",), ("torch", "ray", "optuna", "pandas", "numpy")),
         (("search_spaces",), ("torch", "ray", "sklearn")),
         (
-            ("trainables.trial", "trainables.host", "study.drive", "study.worker_tasks"),
+            ("trainables.trial", "trainables.trial_host", "study.phases.drive", "study.teacher.worker_tasks"),
             ("torch", "timm", "torchvision"),
         ),
-        (("study.worker_tasks",), ("ray", "optuna", "pandas")),
-        (("study.preflight", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray", "scipy.stats")),
-        (("study.drive",), ("scipy.stats", "sklearn")),
+        (("study.teacher.worker_tasks",), ("ray", "optuna", "pandas")),
+        (("study.planning.check", "trainables.cckd.config", "trainables.cckd.data"), ("torch", "ray", "scipy.stats")),
+        (("study.phases.drive",), ("scipy.stats", "sklearn")),
         (
             ("analysis.report", "analysis.compare", "analysis.export"),
             ("torch", "ray", "mlflow", "wandb", "optuna_dashboard"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.exports.summary import epochs
-from analysis.tables import Study
+from analysis.reading.study_data import Study
 from search_spaces.space import SearchSpace
 from study.schema import (
     BASELINES_HEAD,

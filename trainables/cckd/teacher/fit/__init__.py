@@ -1,0 +1,1 @@
+"""The teacher fitted on its cached features."""
