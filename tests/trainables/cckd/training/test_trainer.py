@@ -125,9 +125,9 @@ def test_restoring_takes_a_used_trainer_back(trial_data: TrialData, tmp_path: Pa
 def test_a_used_trainer_goes_back_to_the_start(trial_data: TrialData, tmp_path: Path) -> None:
     trainer = Trainer(_config(), trial_data)
     trainer.save(tmp_path)
-    first = [trainer.run_epoch().losses, trainer.run_epoch().definitions]
+    first = [trainer.run_epoch().losses, trainer.run_epoch().losses]
     trainer.restore(tmp_path)
-    assert [trainer.run_epoch().losses, trainer.run_epoch().definitions] == first
+    assert [trainer.run_epoch().losses, trainer.run_epoch().losses] == first
 
 
 def test_dropout_draws_anew_every_epoch_and_continues_bitwise(trial_data: TrialData, tmp_path: Path) -> None:
