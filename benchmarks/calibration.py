@@ -30,7 +30,7 @@ from analysis.search.slices import smoothed
 from analysis.search.trial_matrix import Design
 from analysis.stats.best_subset import critical_distance
 from analysis.stats.nested_interval import nested
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 N_CONFIRMATIONS, N_SEARCHES = 2000, 200
 

@@ -95,18 +95,18 @@ def dissect(trainer: Trainer) -> dict[str, float]:
         clock.lap(FORWARD)
         # The objective's share of the backward pass ends at these.
         shown, felt = (tensor.detach().requires_grad_() for tensor in (logits, features))
-        aligned, aims = learner._aligned(felt), batch.aims
+        aligned, prepared = learner._aligned(felt), batch.prepared
         assert isinstance(aligned, Unaligned)
-        assert aims is not None
-        assert aims.features is not None
-        assert aims.lengths is not None
+        assert prepared is not None
+        assert prepared.features is not None
+        assert prepared.lengths is not None
         clock.lap(HOST)
-        feature_imitation.imitation(aligned, aims.features, aims.lengths, shares).backward()
+        feature_imitation.imitation_unaligned(aligned, prepared.features, prepared.lengths, shares).backward()
         clock.lap(IMITATION)
         for tensor in (felt, *learner._parameters.values()):
             tensor.grad = None
         clock.lap(HOST)
-        objective(shown, aligned, batch.plain, batch.mixed, aims)["total"].backward()
+        objective(shown, aligned, batch.plain, batch.mixed, prepared)["total"].backward()
         clock.lap(LOSSES)
         torch.autograd.backward((logits, features), (shown.grad, felt.grad))
         clock.lap(BACKWARD)

@@ -8,7 +8,8 @@ theirs search the optimiser.
 """
 
 from search_spaces import knobs
-from search_spaces.space import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 
 _TRIALS = 24
 

@@ -2,19 +2,32 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-if TYPE_CHECKING:
-    from search_spaces.from_file import SpaceDraft
-    from search_spaces.space import SearchSpace
+from search_spaces.knob import Condition, Knob, KnobValue
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def space_faults(space: "SearchSpace | SpaceDraft") -> list[str]:
+class _Parts(Protocol):
+    """What a SearchSpace and the draft of one have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tunable(self) -> tuple[Knob, ...]: ...
+    @property
+    def default_trials(self) -> int: ...
+    @property
+    def fixed(self) -> Mapping[str, KnobValue]: ...
+    @property
+    def conditions(self) -> tuple[Condition, ...]: ...
+
+
+def space_faults(space: _Parts) -> list[str]:
     """Return every contradiction in `space`; empty where it is sound."""
     return [*_head_faults(space), *_knob_faults(space), *_condition_faults(space)]
 
@@ -45,7 +58,7 @@ def describe(distribution: BaseDistribution) -> str:
     return repr(distribution)
 
 
-def _head_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
+def _head_faults(space: _Parts) -> Iterator[str]:
     if not _NAME.fullmatch(space.name):
         yield f"a name is 1 to 64 of A-Z a-z 0-9 . _ -; got {space.name!r}"
     if not space.tunable:
@@ -56,7 +69,7 @@ def _head_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
         yield "the method is named by `method`, not among the fixed values"
 
 
-def _knob_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
+def _knob_faults(space: _Parts) -> Iterator[str]:
     for name, count in Counter(knob.name for knob in space.tunable).items():
         if count > 1:
             yield f"knob {name!r} is searched {count} times"
@@ -78,7 +91,7 @@ def _knob_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
             yield f"knob {knob.name!r} needs a unit and a reason"
 
 
-def _condition_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
+def _condition_faults(space: _Parts) -> Iterator[str]:
     order = {knob.name: place for place, knob in enumerate(space.tunable)}
     for rule in space.conditions:
         missing = [name for name in (rule.knob, rule.parent) if name not in order]

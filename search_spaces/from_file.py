@@ -14,7 +14,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search_spaces.faults import space_faults
-from search_spaces.space import Condition, Knob, KnobValue, SearchSpace, SpaceError
+from search_spaces.knob import Condition, Knob, KnobValue, SpaceError
+from search_spaces.space import SearchSpace
 from search_spaces.yaml_text import read_yaml
 
 EXAMPLE = Path(__file__).with_name("example.yaml")

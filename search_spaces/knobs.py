@@ -6,7 +6,7 @@ space.
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from search_spaces.space import Condition, Knob
+from search_spaces.knob import Condition, Knob
 
 
 def _log(low: float, high: float) -> FloatDistribution:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from search_spaces.space import SpaceError
+from search_spaces.knob import SpaceError
 
 #: A space with a hundred knobs has 40 kB; a larger file is not one.
 _LARGEST_BYTES = 2**18

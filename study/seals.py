@@ -22,7 +22,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from study.schema import BASELINE_PREFIX, STUDY_NAME
-from trainables.cckd.files.sealed import digest, unsealed
+from trainables.cckd.files.digests import json_digest
+from trainables.cckd.files.sealed import unsealed
 
 __all__ = [
     "CONFIRMATION",
@@ -91,17 +92,17 @@ def of_study(
 ) -> str:
     """The seal of what holds for all trials; notes and files of optuna-dashboard decide nothing and may change."""
     settled = {key: value for key, value in system_attrs.items() if not key.startswith(_OTHERS)}
-    return digest([[direction.name for direction in directions], dict(user_attrs), settled])
+    return json_digest([[direction.name for direction in directions], dict(user_attrs), settled])
 
 
 def of_epoch(epoch: int, record: Mapping[str, Any]) -> str:
     """The digest of one epoch's record."""
-    return digest([epoch, dict(record)])
+    return json_digest([epoch, dict(record)])
 
 
 def of_trial(trial: FrozenTrial, record_digests: Iterable[str]) -> str:
     """The seal of a trial and its epochs, ascending, each by `of_epoch`; its times are not part of it."""
-    return digest(
+    return json_digest(
         {
             "state": trial.state.name,
             "values": None if trial.values is None else [float(value) for value in trial.values],
@@ -123,17 +124,17 @@ def of_trial_number(number: int) -> str:
 def of_selection(connection: sqlite3.Connection, search: str = STUDY_NAME) -> str:
     """The seal of the runs of a search's selection."""
     rows = connection.execute(f"SELECT trial, seed, record FROM {table('selection_runs', search)} ORDER BY rowid")
-    return digest([[*key, json.loads(record)] for *key, record in rows])
+    return json_digest([[*key, json.loads(record)] for *key, record in rows])
 
 
 def of_confirmation(connection: sqlite3.Connection) -> str:
     """The seal of the confirmation's runs."""
-    return digest([[*key, json.loads(record)] for *key, record in connection.execute(_CONFIRMATION_ROWS)])
+    return json_digest([[*key, json.loads(record)] for *key, record in connection.execute(_CONFIRMATION_ROWS)])
 
 
 def of_reruns(connection: sqlite3.Connection) -> str:
     """The seal of the attempts of the selection's and the confirmation's runs."""
-    return digest([list(row) for row in connection.execute(_RERUN_ROWS)])
+    return json_digest([list(row) for row in connection.execute(_RERUN_ROWS)])
 
 
 def put(connection: sqlite3.Connection, what: str, seal: str) -> None:

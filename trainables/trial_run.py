@@ -18,8 +18,7 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
 from trainables.cckd.precision import Precision
-from trainables.cckd.records import EpochRecord
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import EpochRecord, rungs
 from trainables.cckd.students.export import export_model
 from trainables.cckd.training.separability import separability
 from trainables.cckd.training.trainer import Trainer

@@ -18,7 +18,7 @@ from analysis.page.style import BLACK, BLUE, COLOUR_MAP, ORANGE, PURPLE
 from analysis.reading.knob_text import is_log
 from analysis.reading.wording import percent
 from analysis.search.health import position
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 #: Trials drawn as lines; beyond, the best of them.
 MOST_LINES = 300

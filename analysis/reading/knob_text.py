@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 #: The knobs whose pairs every report shows, where a space searches them.
 CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")

@@ -10,7 +10,8 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.stats.paired_tests import Spread, spread
-from search_spaces.space import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 from study import seals
 from study.schema import (
     BASELINES_CSV,

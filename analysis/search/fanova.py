@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
 from analysis.search.trial_matrix import Floats
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_TREES, _MAX_DEPTH = 64, 64
 

@@ -18,7 +18,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from analysis.search.pair_grids import cut_axis, n_cells
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 #: Cells into which a knob's range is cut to see how much of it was tried.
 KNOB_CELLS = 10

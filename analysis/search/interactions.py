@@ -16,7 +16,7 @@ from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution
 
 from analysis.search.trial_matrix import Bools, Design, Floats
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 #: Degrees of freedom that must be left beside the main effects.
 MIN_FREE = 20

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from analysis.reading.knob_text import is_log
 from analysis.search.surrogate import Surrogate
 from analysis.search.trial_matrix import position
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 #: Cells of the surrogate's layer to a side of an observed cell.
 _FINER = 4

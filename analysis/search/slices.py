@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.search.trial_matrix import Floats, position
 from analysis.stats.paired_tests import paired_interval
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_GRID = 61
 _MIN_TRIALS = 8

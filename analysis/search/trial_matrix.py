@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial
 
 from analysis.reading.study_data import Study
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

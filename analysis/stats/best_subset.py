@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from scipy import stats
 
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_DRAWS = 200_000
 

@@ -17,10 +17,11 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.faults import contains
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study import schema, seals
 from study.planning.plan import StudyPlan
-from trainables.cckd.data import LongTailData
+from trainables.cckd.data.load import LongTailData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.records import ClassCounts
 

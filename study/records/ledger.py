@@ -16,7 +16,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study import seals
 from study.planning.warm_start import Evidence
 from study.records.cached_storage import MirroredStorage

@@ -11,9 +11,8 @@ from study.teacher.feature_pass import TeacherPass, on_worker, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import read_classifier, share
 from study.terminal.progress import Progress
-from trainables.cckd.bundle.assemble import assemble, teacher_counts
+from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts, training_views
 from trainables.cckd.bundle.trial_data import TrialData
-from trainables.cckd.bundle.viewing import images_of, training_views
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.cache.cache_lock import Claim

@@ -17,9 +17,10 @@ from study.execution.tuner import Workers
 from study.planning.check import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
-from trainables.cckd.bundle.trial_data import Images
+from trainables.cckd.data.images.decoded_images import Images
+from trainables.cckd.files.digests import hash_array
 from trainables.cckd.teacher.cache.cache_lock import Claim
-from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, hash_array, library_versions
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
 
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"

@@ -22,8 +22,8 @@ from optuna.trial import TrialState
 from analysis import report
 from analysis.page import style
 from analysis.search.importance import importances
-from search_spaces import get_space
 from search_spaces.acckd import ACCKD_CORE
+from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 from study.schema import (
     BASELINES_TAIL,

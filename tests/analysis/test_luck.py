@@ -16,7 +16,7 @@ from analysis.results.ladder import Comparison, noise_degrees, primary_family, s
 from analysis.stats.best_subset import critical_distance, not_worse
 from analysis.stats.paired_tests import PairedInterval, SignFlip, paired_interval
 from analysis.stats.test_set_bootstrap import image_part
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 Simulated = Callable[..., Path]
 KNOBS = (

@@ -3,7 +3,8 @@
 import optuna
 import pytest
 
-from search_spaces import SearchSpace, get_space, list_spaces
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import KNOBS, LADDER, METHODS
 

@@ -19,7 +19,7 @@ import torch
 
 from analysis.reading.study_data import StudyFolderError
 from analysis.reading.study_data import _trials as read_trials
-from search_spaces import get_space
+from search_spaces.registry import get_space
 from study import schema
 from study.lock import StudyLock
 from study.phases.session import _logging_to

@@ -22,7 +22,8 @@ from optuna.distributions import FloatDistribution
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search_spaces import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 from study.execution.failure_budget import Failures
 from study.execution.failure_causes import Kind, cause
 from study.execution.ledger_searcher import LedgerSearcher

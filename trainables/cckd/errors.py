@@ -1,9 +1,14 @@
 """The errors a user can cause, each carrying every fault found at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 
 #: How the cause of a trial that would fail again begins; study/execution/failure_causes.py has the others.
 NON_FINITE_LOSS, BAD_CONFIGURATION = "non-finite loss", "bad configuration"
+
+
+#: Items that a message names; of a longer list it names the first ones and counts the rest.
+N_NAMED = 10
 
 
 class UsageError(ValueError):
@@ -39,3 +44,9 @@ class NonFiniteLossError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type["NonFiniteLossError"], tuple[str, float, int, int]]:
         return type(self), (self.term, self.value, self.epoch, self.step)
+
+
+def first_few(items: Collection[object]) -> str:
+    """Join the first ten of `items` with commas, and say how many more there are."""
+    named = ", ".join(str(item) for item in islice(items, N_NAMED))
+    return named if len(items) <= N_NAMED else f"{named} and {len(items) - N_NAMED} more"

@@ -43,3 +43,11 @@ class EpochRecord:
         val = plain["val"]
         counts = None if val is None else ClassCounts(tuple(val["correct"]), tuple(val["seen"]))
         return cls(**{**plain, "val": counts})
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """Return the evaluated epochs of a trial of `epochs` epochs, ascending, the last one included.
+
+    Each is rounded up: nothing is judged before a quarter of its epochs. Short trials have fewer rungs.
+    """
+    return tuple(sorted({-(-epochs * quarter // 4) for quarter in (1, 2, 3, 4)}))

@@ -22,7 +22,7 @@ from analysis.search.health import (
     rung_ranks,
     spearman,
 )
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 LOG = Knob("weight", FloatDistribution(0.1, 10.0, log=True), "1", "a factor", 1.0)
 PLAIN = Knob("ratio", FloatDistribution(0.0, 1.0), "1", "a share", 0.5)

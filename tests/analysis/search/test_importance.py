@@ -23,7 +23,7 @@ from analysis.search.forest import (
 from analysis.search.importance import importances, ped_anova_shares
 from analysis.search.trial_matrix import design, position, targets
 from search_spaces.acckd import ACCKD_FULL
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 Simulated = Callable[..., Path]
 ALL_COMPLETE = {"n_pruned": 0, "n_failed": 0, "n_seeds": 0}

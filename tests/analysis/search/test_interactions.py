@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from analysis.search.interactions import MIN_FREE, interactions
 from analysis.search.trial_matrix import Design
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 
 def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int, ...] = ()) -> Design:

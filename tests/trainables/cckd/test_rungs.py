@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import rungs
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ The views of several steps are one gather by advanced indexing. Student and teac
 sample. Images of other sets are streamed (see streamed.py) behind the same two methods.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from trainables.cckd.errors import DataError
 from trainables.cckd.random_streams import generator
+from trainables.cckd.tensors import resident
 
 
 class TrainingImages(ABC):
@@ -101,14 +101,6 @@ def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray
     """
     block, within = divmod(epoch - 1, n_views)
     return _view_orders(seed, block, n_images, n_views)[within]
-
-
-def resident(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """Return `array` as a tensor on `device`; on the CPU it is lent, not copied, so it must only be read."""
-    with warnings.catch_warnings():
-        # torch has no read-only tensors and warns about read-only arrays; Ray's object store lends such.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array).to(device)
 
 
 @lru_cache(maxsize=1)

@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from trainables.cckd.batches.epoch_draws import Choices, draw_choices
 from trainables.cckd.batches.mixing import mix_images, mix_rows
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.batches.streamed_images import training_images
 from trainables.cckd.batches.teacher_targets import gather, resident_features, resident_logits
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.losses.objective import Objective, Targets
-from trainables.cckd.losses.prepared_targets import Aims
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.targets import PreparedTargets, Targets
+from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.tensors import resident
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
 TeacherFactory = Callable[[TeacherState], nn.Module]
@@ -41,13 +42,13 @@ class StepBatch:
     Attributes:
         images: normalised (B + M, Ch, H, W), D first.
         plain, mixed: targets of D and D_mix; `mixed` is None where there is no D_mix.
-        aims: what the objective makes of both, None where it has not been asked.
+        prepared: both in the form the losses compute with; None where that is left to the objective.
     """
 
     images: Tensor
     plain: Targets
     mixed: Targets | None
-    aims: Aims | None = None
+    prepared: PreparedTargets | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,24 +159,24 @@ class Batches:
         """The steps of a block with targets mixed from those of the pairs."""
         images = self.images.normalise(self._mix_pixels(block))
         plain, mixed = self._targets(block)
-        aims = self._objective.aims(plain, mixed)
+        prepared = self._objective.prepare(plain, mixed)
         if self._features is not None and self._device.type == "cuda":
-            aims = aims.with_features(self._mix_features(block.rows, block.share))
+            prepared = prepared.with_features(self._mix_features(block.rows, block.share))
         n_plain = self._config.batch_size
         of_mixed = [None] * len(images) if mixed is None else mixed.steps()
-        steps = zip(images.unbind(), plain.steps(), of_mixed, aims.steps(), strict=True)
-        for step, (pixels, ours, theirs, aim) in enumerate(steps):
+        steps = zip(images.unbind(), plain.steps(), of_mixed, prepared.steps(), strict=True)
+        for step, (pixels, ours, theirs, ready) in enumerate(steps):
             if self._features is None:
-                yield StepBatch(pixels, ours, theirs, aim)
+                yield StepBatch(pixels, ours, theirs, ready)
                 continue
-            if aim.features is None:
+            if ready.features is None:
                 share = None if block.share is None else block.share[step]
-                aim = aim.with_features(self._mix_features(block.rows[step], share))
-            features = aim.features
+                ready = ready.with_features(self._mix_features(block.rows[step], share))
+            features = ready.features
             assert features is not None
             if theirs is not None:
                 theirs = replace(theirs, features=features[n_plain:])
-            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim)
+            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, ready)
 
     def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
         """The steps of a block with mixed targets from the teacher itself."""

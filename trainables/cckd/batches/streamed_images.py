@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.batches.resident_images import ResidentImages, TrainingImages, resident
-from trainables.cckd.bundle.trial_data import Images, TrialData
-from trainables.cckd.data.images.decode import ImageSource
+from trainables.cckd.batches.resident_images import ResidentImages, TrainingImages
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.decoded_images import Images, ImageSource
 from trainables.cckd.data.images.view_stream import ViewStream, stream_views
+from trainables.cckd.tensors import resident
 
 #: Pixels of one evaluation batch of small images, which on the CPU holds at most EVAL_BATCH of them; the result does
 #: not depend on either. At 224 pixels this leaves 41 images, whose activations stay well below those of a training

@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.bundle.mapped_features import RawFeatures
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.tensors import resident
 
 
 class ResidentTopK:

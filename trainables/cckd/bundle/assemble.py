@@ -4,14 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, FileArray, RawFeatures
-from trainables.cckd.bundle.trial_data import TeacherState, TestData, TrialData
-from trainables.cckd.bundle.viewing import images_of, pixel_statistics, student_size
+from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.data.images.crops import CROP_SCALE, draw_crops
+from trainables.cckd.data.images.decoded_images import Images, RaggedImages
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.readout import Readout
 from trainables.cckd.teacher.fit.row_blocks import blocks, image_blocks
+from trainables.cckd.teacher.state import TeacherState
 
 
 def assemble(
@@ -65,6 +70,43 @@ def teacher_counts(
     for rows in blocks(len(features), 10 * features.shape[1] + 8 * n_classes):
         predicted[rows] = readout.logits(features[rows]).argmax(axis=1)
     return count_classes(predicted, labels, n_classes)
+
+
+def images_of(of_set: ImageSet | ImageFiles | RaggedImages) -> Images:
+    """The images of a set without their labels."""
+    return of_set.images if isinstance(of_set, ImageSet) else of_set
+
+
+def student_size(data: LongTailData) -> int | None:
+    """Side of the student's input where images come from a source; None where an array decides."""
+    return None if isinstance(data.train, ImageSet) else data.image_shape[1]
+
+
+def training_views(data: LongTailData, n_views: int, *, seed: int) -> NDArray[np.int16]:
+    """Draw V views of each training image, int16 (N, V, 5): shifts of an array, crops of a source."""
+    if isinstance(data.train, ImageSet):
+        _, height, width = data.image_shape
+        return draw_views(
+            len(data.train),
+            n_views,
+            padding=data.padding,
+            flip=data.flip,
+            height=height,
+            width=width,
+            seed=seed,
+        )
+    smallest = float(data.spec.options.get("crop_scale", CROP_SCALE))
+    return draw_crops(data.train.sizes, n_views, smallest=smallest, flip=data.flip, seed=seed)
+
+
+def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each channel, (Ch,), as fractions 0-1; of a source, over a spread of its images."""
+    if isinstance(images, np.ndarray):
+        pixels = images / 255
+        return pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+    from trainables.cckd.data.images.view_stream import pixel_moments  # imports torch, which arrays need not wait for
+
+    return pixel_moments(images, workers=0)
 
 
 def _teacher_features(

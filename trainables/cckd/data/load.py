@@ -9,11 +9,10 @@ import numpy as np
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import OnScan, scan
-from trainables.cckd.data.images.sets import Images, ImageSet, hash_sets
+from trainables.cckd.data.images.sets import ImageSet, LabelledImages, hash_sets
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.data.splits import available_split, resolve_split, split_sets
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, first_few
 from trainables.cckd.long_tail import Groups, cut, groups_of
 
 
@@ -37,9 +36,9 @@ class LongTailData:
 
     spec: DataSpec
     class_names: tuple[str, ...]
-    train: Images | RaggedImages
-    val: Images | RaggedImages
-    test: Images | RaggedImages
+    train: LabelledImages | RaggedImages
+    val: LabelledImages | RaggedImages
+    test: LabelledImages | RaggedImages
     counts: tuple[int, ...]
     split: str
     selected_on: str
@@ -120,8 +119,8 @@ def load_data(
 
 
 def _scanned(
-    sets: Mapping[str, Images], class_names: tuple[str, ...], *, skip_corrupt: bool, on_scan: OnScan | None
-) -> tuple[Mapping[str, Images], tuple[str, ...]]:
+    sets: Mapping[str, LabelledImages], class_names: tuple[str, ...], *, skip_corrupt: bool, on_scan: OnScan | None
+) -> tuple[Mapping[str, LabelledImages], tuple[str, ...]]:
     """Scan sets of files: only what was kept is looked at, so an unused broken file stops nobody."""
     files = {name: of_set for name, of_set in sets.items() if isinstance(of_set, ImageFiles)}
     if not files:

@@ -7,9 +7,8 @@ images, whatever else differs between them.
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.images.sets import DataSetInfo, Images, RawData
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.data.images.sets import DataSetInfo, LabelledImages, RawData
+from trainables.cckd.errors import DataError, first_few
 from trainables.cckd.long_tail import cut
 
 #: split mode -> what it does. A set lists those that make sense for it in `DataSetInfo.splits`.
@@ -52,7 +51,7 @@ def available_split(info: DataSetInfo, split: str | None, raw: RawData) -> str:
     raise DataError(f"the split 'own' needs a val set, and {raw.source} has none; choices: {others}")
 
 
-def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_holdout: int) -> tuple[Images, ...]:
+def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_holdout: int) -> tuple[LabelledImages, ...]:
     """Return (training pool, D_val, test) under a split mode from `available_split`.
 
     Args:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
-from trainables.cckd.losses.definitions import SHORTEST
+#: Norms are taken as no less, as torch's cosine similarity does.
+SHORTEST = 1e-8
 
 
 class Unaligned(NamedTuple):
@@ -20,7 +22,18 @@ class Unaligned(NamedTuple):
     bias: Tensor
 
 
-def imitation(unaligned: Unaligned, targets: Tensor, lengths: Tensor, shares: Tensor) -> Tensor:
+def imitation(aligned_features: Tensor, *teacher_features: Tensor) -> Tensor:
+    """1 - cosine(A h_s, f_t), mean over samples; in [0, 2]. Of several sets: the sum of their means.
+
+    Args:
+        aligned_features: the student's features after the alignment layer A, (N, D), one set after the other.
+        teacher_features: standardised, a tensor (N_k, D) for each set, the N_k adding up to N.
+    """
+    loss: Tensor = _MeanCosineDistances.apply(aligned_features, *(target.detach() for target in teacher_features))
+    return loss
+
+
+def imitation_unaligned(unaligned: Unaligned, targets: Tensor, lengths: Tensor, shares: Tensor) -> Tensor:
     """What losses.imitation returns for A h + b: the sum over sets of the mean of 1 - cosine.
 
     Args:
@@ -29,11 +42,47 @@ def imitation(unaligned: Unaligned, targets: Tensor, lengths: Tensor, shares: Te
         lengths: their norms (N,), not 0.
         shares: 1 over the size of each sample's set (N,).
     """
-    loss: Tensor = _MeanCosineDistances.apply(*unaligned, targets, lengths, shares)
+    loss: Tensor = _UnalignedCosineDistances.apply(*unaligned, targets, lengths, shares)
     return loss
 
 
 class _MeanCosineDistances(torch.autograd.Function):
+    """Sum over sets of the mean of 1 - cosine, and its gradient in two passes over (N, D).
+
+    Autograd's own chain splits (N, D), divides, multiplies and joins it again: on small images with D = 1280 that took
+    longer than the student's largest layer.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, guess: Tensor, *targets: Tensor) -> Tensor:
+        loss = guess.new_zeros(())
+        kept: list[Tensor] = []
+        for rows, target in zip(guess.split([len(target) for target in targets]), targets, strict=True):
+            length = torch.linalg.vector_norm(rows, dim=1).clamp_min(SHORTEST)
+            both = length * torch.linalg.vector_norm(target, dim=1).clamp_min(SHORTEST)
+            cosine = (rows * target).sum(dim=1) / both
+            kept += [both, cosine / length.square()]
+            loss = loss + (1.0 - cosine.mean())
+        ctx.save_for_backward(guess, *targets, *kept)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        # d(1 - cos)/dg = -f / (|g| |f|) + cos g / |g|^2
+        guess, *rest = ctx.saved_tensors
+        n_sets = len(rest) // 3
+        targets, kept = rest[:n_sets], rest[n_sets:]
+        slope = torch.empty_like(guess)
+        sizes = [len(target) for target in targets]
+        for k, (out, rows, target) in enumerate(zip(slope.split(sizes), guess.split(sizes), targets, strict=True)):
+            both, pull = kept[2 * k], kept[2 * k + 1]
+            weight = grad / len(target)
+            torch.mul(target, (-weight / both)[:, None], out=out)
+            out.addcmul_(rows, (weight * pull)[:, None])
+        return slope, *[None] * n_sets
+
+
+class _UnalignedCosineDistances(torch.autograd.Function):
     """Multiplications as three of (N, D) by (D, D_s) take them in all, but no pass over (N, D) beside them."""
 
     @staticmethod

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.tensors import resident
 
 #: timm trains with other filters now and then ('random', 'lanczos'); torch resizes tensors with these two.
 _FILTERS = ("bilinear", "bicubic")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.embeddings import ClassEmbeddings, encode_class_names, read_embeddings
 from trainables.cckd.teacher.spec import TeacherSpec
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 def check_fit(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import sha256_of
+from trainables.cckd.files.digests import sha256_of
 
 #: The scale CLIP's training ends at (Radford et al., arXiv 2103.00020, section 2.5).
 CLIP_SCALE = 100.0

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
-from trainables.cckd.teacher.weights import TeacherFile, find_weights
+from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.teacher.weights import find_weights
 
 _BUFFERS = ("weight", "bias", "feature_mean", "feature_std", "projection", "offset")
 

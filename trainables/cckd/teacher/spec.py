@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import EMBEDDED, TeacherFile, find_weights
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.teacher.weights import EMBEDDED, find_weights
 
 #: How the classifier is had; those of FITTED learn it from the training set.
 FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")

@@ -80,7 +80,7 @@ class Learner:
         with autocast(self._device, self._precision):
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)
-        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)
+        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.prepared)
         for parameter in self._parameters.values():
             parameter.grad = None
         terms["total"].backward()

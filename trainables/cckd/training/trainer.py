@@ -15,15 +15,15 @@ from torch import Tensor
 from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, TeacherFactory
 from trainables.cckd.batches.streamed_images import evaluation_batches
-from trainables.cckd.bundle.trial_data import Images, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.random_streams import torch_stream
-from trainables.cckd.records import ClassCounts, EpochRecord
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import ClassCounts, EpochRecord, rungs
 from trainables.cckd.students.build import StudentNet
 from trainables.cckd.training.allocator import keep_freed_memory
 from trainables.cckd.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint

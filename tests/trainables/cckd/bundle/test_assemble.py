@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from trainables.cckd.bundle.assemble import assemble, assemble_test, teacher_counts
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
-from trainables.cckd.data import LongTailData, draw_views, load_data, parse_data
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.views import draw_views
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.prior import teacher_log_prior
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe
+from trainables.cckd.teacher.state import TeacherState
 
 N_VIEWS = 2
 

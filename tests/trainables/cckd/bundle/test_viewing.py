@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainables.cckd.bundle.viewing import images_of, pixel_statistics, student_size, training_views
+from trainables.cckd.bundle.assemble import images_of, pixel_statistics, student_size, training_views
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
 

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.cckd.data import DataSetInfo, list_data, parse_data, resolve_split
+from trainables.cckd.data.images.sets import DataSetInfo
+from trainables.cckd.data.registry import list_data
+from trainables.cckd.data.spec import parse_data
+from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import DataError
 
 

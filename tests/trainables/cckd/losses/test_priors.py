@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.cckd.losses.priors import student_log_prior
+from trainables.cckd.losses.layout import student_log_prior
 
 COUNTS = np.array([200.0, 54.0, 4.0])
 LOG_TRAIN = torch.from_numpy(np.log(COUNTS / COUNTS.sum()))

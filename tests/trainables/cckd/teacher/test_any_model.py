@@ -9,12 +9,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone, build_backbone, read_classifier
 from trainables.cckd.teacher.forward import ForwardTeacher
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 MODEL = "test_resnet.r160_in1k"  # timm's own small model for tests, 0.5 M parameters
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 16, 16), dtype=np.uint8))

@@ -8,12 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from trainables.cckd.data.images.decoded_images import RaggedImages
-from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
 from trainables.cckd.errors import DataError
-
-#: Images of any size, in files or in memory.
-ImageSource = ImageFiles | RaggedImages
 
 
 def read_views(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.cckd.data.images.image_files import ImageFiles
+
 
 @dataclass(frozen=True, eq=False)
 class RaggedImages:
@@ -33,6 +35,13 @@ class RaggedImages:
     def take(self, indices: NDArray[np.int64]) -> "RaggedImages":
         """The samples at `indices`, in that order; they share the pixels."""
         return RaggedImages(self.pixels, self.starts[indices], self.sizes[indices], self.labels[indices])
+
+
+#: Images of any size, in their files or decoded in memory.
+ImageSource = ImageFiles | RaggedImages
+
+#: Images without labels: of one size as an array uint8 (N, Ch, H, W), or of any size as a source.
+Images = NDArray[np.uint8] | ImageSource
 
 
 def decoded_bytes(sizes: NDArray[np.int32]) -> int:

@@ -10,8 +10,7 @@ import numpy as np
 
 from trainables.cckd.data.images.headers import Header, UnusableImageError, read_header
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.cckd.data.wording import N_NAMED
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import N_NAMED, DataError
 
 #: Reading headers waits for the disk or the network, so threads beyond the cores still help.
 _N_THREADS = 16

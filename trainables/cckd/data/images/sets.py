@@ -39,7 +39,8 @@ class ImageSet:
         return self.images, self.labels
 
 
-Images = ImageSet | ImageFiles
+#: The images of one set with their labels, in memory or in files.
+LabelledImages = ImageSet | ImageFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,10 @@ class RawData:
         class_names: C names, of a set whose classes only its files know.
     """
 
-    pool: Images
-    test: Images
+    pool: LabelledImages
+    test: LabelledImages
     source: str
-    val: Images | None = None
+    val: LabelledImages | None = None
     class_names: tuple[str, ...] | None = None
 
 
@@ -96,7 +97,7 @@ class DataSetInfo:
         return self.splits[0]
 
 
-def hash_sets(sets: Mapping[str, Images]) -> str:
+def hash_sets(sets: Mapping[str, LabelledImages]) -> str:
     """SHA-256 over the names of the sets and the shapes and bytes of their arrays."""
     digest = hashlib.sha256()
     for name, of_set in sets.items():

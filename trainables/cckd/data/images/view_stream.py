@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from trainables.cckd.data.images.crops import centre_views
-from trainables.cckd.data.images.decode import ImageSource, read_image, read_views
-from trainables.cckd.data.images.decoded_images import RaggedImages, decoded_bytes
+from trainables.cckd.data.images.decode import read_image, read_views
+from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages, decoded_bytes
 from trainables.cckd.errors import DataError
 
 #: Images a worker decodes at a time: few enough to spread a batch over workers, enough to hide the hand-over.

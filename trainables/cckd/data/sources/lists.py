@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.wording import N_NAMED, first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import N_NAMED, DataError, first_few
 
 
 @dataclass(frozen=True, eq=False)

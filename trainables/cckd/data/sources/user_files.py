@@ -11,8 +11,7 @@ from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import DataSetInfo, OptionValue, RawData
 from trainables.cckd.data.sources.lists import class_names, read_lists
 from trainables.cckd.data.sources.published import FILE_OPTIONS
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, first_few
 
 _PARTS = ("train", "val", "test")
 

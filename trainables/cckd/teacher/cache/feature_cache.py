@@ -14,7 +14,6 @@ map, so that a set larger than memory can be used, and verified by hash; computi
 also finds what no hash can: a library or a machine that now computes other features.
 """
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -29,8 +28,8 @@ from safetensors.numpy import save
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.files.atomic import replacing, write_bytes
+from trainables.cckd.files.digests import hash_array, json_digest, sha256_of
 from trainables.cckd.teacher.cache.cache_lock import Claim
-from trainables.cckd.teacher.weights import sha256_of
 
 PART_SIZE = 128
 
@@ -45,12 +44,6 @@ _DTYPES = {"float16": "F16", "float32": "F32"}
 #: batch size or processor moves a feature in its third digit, another model or image in its first.
 SAMPLE_VIEWS = 8
 _SAMPLE_TOLERANCE = 0.02
-
-
-def hash_array(array: NDArray[Any]) -> str:
-    """SHA-256 over dtype, shape and bytes."""
-    head = f"{array.dtype.str} {array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def library_versions() -> dict[str, str]:
@@ -87,7 +80,7 @@ class FeatureKey:
     @property
     def digest(self) -> str:
         """SHA-256 of the ingredients as canonical JSON; names the folder."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return json_digest(asdict(self), spaced=True)
 
 
 def part_ranges(n_total: int, part_size: int = PART_SIZE) -> tuple[tuple[int, int], ...]:

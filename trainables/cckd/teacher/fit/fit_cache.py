@@ -7,7 +7,6 @@ A fit takes seconds of every core before the first trial, and a study that is re
 A fit that is not intact is not found, and is made again.
 """
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import fields
@@ -20,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from trainables.cckd.files.atomic import write_bytes
-from trainables.cckd.teacher.cache.feature_cache import FeatureCache, hash_array
+from trainables.cckd.files.digests import hash_array, json_digest
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
 from trainables.cckd.teacher.fit.readout import Readout
@@ -59,8 +59,7 @@ class FitCache:
             "embeddings": embeddings_sha256,
             "versions": {name: version(name) for name in ("numpy", "scipy")},
         }
-        digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
-        self.path = train.folder / "fits" / f"{digest}.safetensors"
+        self.path = train.folder / "fits" / f"{json_digest(ingredients, spaced=True)}.safetensors"
 
     def load(self) -> FittedTeacher | None:
         """The fit, or None where there is none or it is not intact."""
@@ -118,4 +117,4 @@ def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
 
 def _hash(arrays: dict[str, NDArray[Any]], plain: str) -> str:
     each = {name: hash_array(array) for name, array in arrays.items()}
-    return hashlib.sha256(json.dumps([each, plain], sort_keys=True).encode()).hexdigest()
+    return json_digest([each, plain], spaced=True)

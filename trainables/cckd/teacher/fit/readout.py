@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.teacher.fit.row_blocks import blocks, standardise
+from trainables.cckd.teacher.state import TeacherState
 
 _STD_FLOOR = 1e-6  # a feature that never varies is left at its scale
 _NORM_FLOOR = 1e-12

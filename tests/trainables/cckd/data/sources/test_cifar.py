@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainables.cckd.data import DataUnavailableError, LongTailData, load_data, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.sources import cifar
 from trainables.cckd.data.sources.fetch import Fetcher
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 # METHOD.md's table: (set, IR) -> total, smallest class, sizes of many/medium/few.

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.data import DataUnavailableError, load_data, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.load import load_data
 from trainables.cckd.data.sources import fashion_mnist
 from trainables.cckd.data.sources.fashion_mnist import RAW_FOLDER
 from trainables.cckd.data.sources.fetch import Fetcher, _run
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 DEBIAN_FOLDER = fashion_mnist.DEBIAN_FOLDER

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.data import DataUnavailableError, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.sources.published import RELEASES, read_release
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.data.splits import available_split, split_sets
 from trainables.cckd.errors import DataError
 from trainables.cckd.long_tail import groups_of

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.cckd.data import ImageFiles, LongTailData, load_data, parse_data
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 CLASSES = ("ant", "bee", "cat")

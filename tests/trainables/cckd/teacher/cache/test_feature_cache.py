@@ -15,13 +15,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.cache.feature_cache import (
-    FeatureCache,
-    FeatureKey,
-    hash_array,
-    library_versions,
-    part_ranges,
-)
+from trainables.cckd.files.digests import hash_array
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions, part_ranges
 
 FEATURES = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float16)
 KEY = FeatureKey(

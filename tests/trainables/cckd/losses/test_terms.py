@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.losses import definitions
+from trainables.cckd.losses import feature_imitation, terms
 from trainables.cckd.losses.closed_form import (
     Estimator,
     Form,
@@ -102,7 +102,7 @@ def test_kd_equals_its_definition(temperature: float) -> None:
     p = _reference_softmax(w["z_t"].numpy() / temperature)
     q = _reference_softmax(w["z_s"].numpy() / temperature)
     expected = temperature**2 * (p * np.log(p / q)).sum(axis=1).mean()
-    assert definitions.kd(w["z_s"], w["z_t"], temperature).item() == pytest.approx(expected, abs=1e-9)
+    assert terms.kd(w["z_s"], w["z_t"], temperature).item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_supervised_is_the_cross_entropy_of_the_corrected_posterior() -> None:
@@ -131,7 +131,7 @@ def test_imitation_is_one_minus_the_mean_cosine() -> None:
     rng = np.random.default_rng(5)
     a, b = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
     cosine = [x @ y / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
-    found = definitions.imitation(torch.from_numpy(a), torch.from_numpy(b))
+    found = feature_imitation.imitation(torch.from_numpy(a), torch.from_numpy(b))
     assert found.item() == pytest.approx(1 - np.mean(cosine), abs=1e-9)
 
 
@@ -139,7 +139,7 @@ def test_imitation_of_two_sets_and_its_gradient_are_those_of_cosine_similarity()
     draw = np.random.default_rng(5).normal
     guess = torch.from_numpy(draw(size=(7, 4))).requires_grad_()
     sets = [torch.from_numpy(draw(size=(n, 4))) for n in (5, 2)]
-    loss = definitions.imitation(guess, *sets)
+    loss = feature_imitation.imitation(guess, *sets)
     (slope,) = torch.autograd.grad(3.0 * loss, guess)
     similar = [F.cosine_similarity(rows, target, dim=1) for rows, target in zip(guess.split([5, 2]), sets, strict=True)]
     expected = sum(1.0 - cosines.mean() for cosines in similar)
@@ -150,8 +150,8 @@ def test_imitation_of_two_sets_and_its_gradient_are_those_of_cosine_similarity()
 
 def test_imitation_runs_from_zero_at_equal_directions_to_two_at_opposite_ones() -> None:
     features = torch.randn(5, 4, dtype=torch.float64)
-    assert definitions.imitation(3 * features, features).item() == pytest.approx(0, abs=1e-9)
-    assert definitions.imitation(-features, features).item() == pytest.approx(2, abs=1e-9)
+    assert feature_imitation.imitation(3 * features, features).item() == pytest.approx(0, abs=1e-9)
+    assert feature_imitation.imitation(-features, features).item() == pytest.approx(2, abs=1e-9)
 
 
 laws = given(seed=st.integers(0, 10_000), temperature=st.floats(0.5, 8))
@@ -202,8 +202,8 @@ def test_cckd_ignores_the_order_of_samples(estimator: Estimator, seed: int, temp
 
 def test_kd_has_no_such_invariance() -> None:
     w = _world(6)
-    assert definitions.kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
-    assert definitions.kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
+    assert terms.kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
+    assert terms.kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
 
 
 @both_estimators
@@ -221,9 +221,9 @@ def test_kd_and_imitation_stop_at_the_teacher() -> None:
     w = _world(8)
     w["z_s"].requires_grad_()
     w["z_t"].requires_grad_()
-    (definitions.kd(w["z_s"], w["z_t"], 2.0) + definitions.imitation(w["z_s"], w["z_t"])).backward()
+    (terms.kd(w["z_s"], w["z_t"], 2.0) + feature_imitation.imitation(w["z_s"], w["z_t"])).backward()
     assert w["z_t"].grad is None
-    assert torch.autograd.gradcheck(lambda z: definitions.kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
+    assert torch.autograd.gradcheck(lambda z: terms.kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
 
 
 @both_estimators
