@@ -171,7 +171,11 @@ def read_draft(path: Path) -> SpaceDraft:
     )
     if draft.tunable:
         known = " ".join(faults)  # the schema says a missing or wrong `trials` better
-        faults += [fault for fault in space_faults(draft) if "default_trials" not in fault or "trials" not in known]
+        faults += [
+            fault
+            for fault in space_faults(draft.name, draft.tunable, draft.default_trials, draft.fixed, draft.conditions)
+            if "default_trials" not in fault or "trials" not in known
+        ]
     return SpaceDraft(**{**vars(draft), "faults": tuple(faults)})
 
 

@@ -38,7 +38,7 @@ class SearchSpace:
     conditions: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        faults = space_faults(self)
+        faults = space_faults(self.name, self.tunable, self.default_trials, self.fixed, self.conditions)
         if faults:
             raise SpaceError([f"search space {self.name!r}: {fault}" for fault in faults])
         object.__setattr__(self, "fixed", dict(self.fixed))  # our own copy: the caller may change theirs

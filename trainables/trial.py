@@ -10,59 +10,18 @@ imports it.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.tune import Trainable
 
-from trainables.cckd.precision import Precision
-
-if TYPE_CHECKING:
-    from trainables.trial_run import Shared
+from trainables.trial_context import TrialContext
 
 #: Seconds that a process may take to begin a run, importing torch included; one that takes longer hangs.
 _BEGIN_S = 300.0
 #: Seconds between two rounds in search of a seat.
 _AGAIN_S = 0.2
-
-
-@dataclass(frozen=True)
-class TrialContext:
-    """What every trial of one run shares; the data sets are object references, fetched without a copy.
-
-    Attributes:
-        data: reference to a TrialData in the object store.
-        teacher: reference to the backbone's weights for `forward` targets, None where no trial may ask for them;
-            trials on the CPUs of one node then read one copy of them in its object store.
-        test: reference to a TestData, None during the search, which must not see it.
-        device: 'cpu' or 'cuda'.
-        precision: of the students' passes.
-        threads: torch threads of one trial.
-        leg_s: seconds after which a trial reports and checkpoints, at the next end of an epoch; a rung always does.
-    """
-
-    data: ray.ObjectRef
-    teacher: ray.ObjectRef | None
-    test: ray.ObjectRef | None
-    device: str
-    precision: Precision
-    threads: int
-    leg_s: float = 5.0
-
-    def fetch(self) -> "Shared":
-        """Fetch what is referred to, the teacher's weights only when they are asked for."""
-        from trainables.trial_run import Shared
-
-        return Shared(
-            data=ray.get(self.data),
-            test=None if self.test is None else ray.get(self.test),
-            weights=lambda: None if self.teacher is None else ray.get(self.teacher),
-            device=self.device,
-            precision=self.precision,
-            threads=self.threads,
-            leg_s=self.leg_s,
-        )
 
 
 class CckdTrial(Trainable):
@@ -76,7 +35,7 @@ class CckdTrial(Trainable):
 
     def setup(self, config: dict[str, Any], context: TrialContext) -> None:
         """Fetch the shared data once an actor, then begin the first trial."""
-        self._shared = context.fetch()
+        self._context = context.fetched(ray.get)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -96,7 +55,7 @@ class CckdTrial(Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         from trainables.trial_run import Run
 
-        self._run: Run = Run(config, self._shared)
+        self._run: Run = Run(config, self._context)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import ray
+
+from trainables.trial_context import TrialContext
+
 if TYPE_CHECKING:
-    from trainables.trial import TrialContext
-    from trainables.trial_run import Run, Shared
+    from trainables.trial_run import Run
 
 #: Seconds without a sign after which a run's seat is given to another where none is free: its client seems dead.
 _SEAT_S = 60.0
@@ -39,16 +42,14 @@ class TrialHost:
 
         self._n_seats = n_seats
         self._meeting = Meeting(SideBySide().run_epochs)
-        self._shared: Shared | None = None
+        self._context: TrialContext | None = None
         self._seats: dict[str, _Seat] = {}
 
     def ready(self) -> bool:
         """Tell whoever asks that this process has started."""
         return True
 
-    def begin(
-        self, config: dict[str, Any], context: "TrialContext", before: tuple[int | str, int] | None = None
-    ) -> bool:
+    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[int | str, int] | None = None) -> bool:
         """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken.
 
         Args:
@@ -60,7 +61,7 @@ class TrialHost:
 
         name = str(config["number"])
         with self._meeting.alone():
-            self._shared = self._shared or context.fetch()
+            self._context = self._context or context.fetched(ray.get)
             self._seats.pop(name, None)
             if before is not None:
                 self._free(*before)
@@ -68,7 +69,7 @@ class TrialHost:
                 self._seats = {other: seat for other, seat in self._seats.items() if not seat.is_abandoned}
             if len(self._seats) >= self._n_seats:
                 return False
-            run = Run(config, self._shared, self._meeting.run_epoch)
+            run = Run(config, self._context, self._meeting.run_epoch)
             self._seats[name] = _Seat(run, config["attempt"])
         return True
 

@@ -1,56 +1,23 @@
-"""One run in legs, without Ray: begin or continue it, train to the next rung, save, say what has come of it.
+"""One run in legs, without Ray: begin or continue it, train to the next rung, save, and report the leg.
 
-Checkpoints go to `<checkpoints>/<number>/<attempt>/` (see shelf.py). A start, first or not, is always the same step:
-continue from the furthest whole checkpoint of this number, else from nothing.
+Checkpoints go to `<checkpoints>/<number>/<attempt>/` (see checkpoint_store.py). Every start, the first included, is
+the same step: continue from the furthest whole checkpoint of this number; without one, start from nothing.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-
-from numpy.typing import NDArray
-from torch import nn
 
 from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
-from trainables.cckd.precision import Precision
 from trainables.cckd.records import EpochRecord, rungs
 from trainables.cckd.students.export import export_model
 from trainables.cckd.training.separability import separability
 from trainables.cckd.training.trainer import Trainer
 from trainables.checkpoint_store import MODEL, Shelf
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all runs of a process share.
-
-    Attributes:
-        data: of the study.
-        test: None during the search, which must not see it.
-        weights: gives the teacher's backbone its weights, which the node's processes share; None for its own.
-        device, precision, threads: as for `Trainer`.
-        leg_s: seconds after which a run reports and checkpoints, at the next end of an epoch; a rung always does.
-    """
-
-    data: TrialData
-    test: TestData | None
-    weights: Callable[[], Mapping[str, NDArray[Any]] | None]
-    device: str
-    precision: Precision
-    threads: int
-    leg_s: float
-
-    @cached_property
-    def teacher(self) -> nn.Module:
-        """The teacher of `forward` targets, built for the first run that asks for it."""
-        from trainables.cckd.teacher.forward import ForwardTeacher  # which imports timm for a second
-
-        return ForwardTeacher(self.data.teacher, self.weights())
+from trainables.trial_context import TrialContext
 
 
 class Run:
@@ -59,17 +26,17 @@ class Run:
     def __init__(
         self,
         config: Mapping[str, Any],
-        shared: Shared,
+        context: TrialContext,
         run_epoch: Callable[[Trainer], EpochRecord] = Trainer.run_epoch,
     ) -> None:
         """Begin or continue; a configuration that cannot be trained is told by the first leg.
 
         Args:
             config: number, attempt, flat configuration, folders.
-            shared: with the other runs of this process.
+            context: fetched; shared with the other runs of this process.
             run_epoch: trains the next epoch, alone or together with other runs'.
         """
-        self._shared, self._run_epoch = shared, run_epoch
+        self._context, self._run_epoch = context, run_epoch
         self._number: int | str = config["number"]
         self._attempt: int = config["attempt"]
         self._export: str | None = config.get("export")
@@ -80,11 +47,11 @@ class Run:
         try:
             self._trainer = Trainer(
                 TrialConfig.build(config["config"]),
-                shared.data,
-                device=shared.device,
-                precision=shared.precision,
-                threads=shared.threads,
-                teacher_factory=lambda _: shared.teacher,
+                context.data,
+                device=context.device,
+                precision=context.precision,
+                threads=context.threads,
+                teacher_factory=lambda _: context.forward_teacher,
             )
             furthest = self._shelf.furthest(self._name)
             if furthest is not None:
@@ -115,7 +82,7 @@ class Run:
         start = time.monotonic()
         while not self._trainer.done:
             self._run_epoch(self._trainer)
-            if self._trainer.epoch in stops or time.monotonic() - start >= self._shared.leg_s:
+            if self._trainer.epoch in stops or time.monotonic() - start >= self._context.leg_s:
                 return
 
     def _leg(self, *, done: bool, cause: str | None = None) -> dict[str, Any]:
@@ -131,7 +98,8 @@ class Run:
 
     def _finish(self) -> dict[str, Any]:
         """Judge the student on test where this run may, its features on the training images too; export where asked."""
-        test, data = self._shared.test, self._shared.data
+        test: TestData | None = self._context.test
+        data: TrialData = self._context.data
         if test is None:
             return {}
         predicted, on_test = self._trainer.judge(test.images, test.labels)

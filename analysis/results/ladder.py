@@ -19,6 +19,7 @@ from analysis.stats.paired_tests import (
     spread,
 )
 from study.schema import TUNED_SUFFIX
+from trainables.cckd.methods import LADDER
 
 TEACHER = "teacher"
 BEST = "best1"
@@ -38,8 +39,7 @@ COLUMNS = {
     "tercile_low": "Low third",
 }
 
-_RUNGS = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
-_ORDER = (TEACHER, *(name for rung in _RUNGS for name in (rung, rung + TUNED_SUFFIX)))
+_ORDER = (TEACHER, *(name for rung in LADDER for name in (rung, rung + TUNED_SUFFIX)))
 _TERCILES = ("tercile_high", "tercile_middle", "tercile_low")
 
 

@@ -9,7 +9,7 @@ from study.execution.tuner import Workers
 from study.planning.plan import StudyPlan
 
 if TYPE_CHECKING:
-    from trainables.trial import TrialContext
+    from trainables.trial_context import TrialContext
 
 #: Ray's GPUs come in ten thousandths.
 _GPU_DIGITS = 4

@@ -174,7 +174,7 @@ def run_phase(
 
     from study.execution.hang_watchdog import HungWatch
     from trainables.cckd.bundle.assemble import assemble_test
-    from trainables.trial import TrialContext
+    from trainables.trial_context import TrialContext
 
     study.failures.before_results = prepared.verification.wait
     watch = HungWatch(scheduler, study.failures, study.checked.plan.trial_timeout)

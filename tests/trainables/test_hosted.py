@@ -15,7 +15,8 @@ from trainables import trial as module
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.training.trainer import Trainer
-from trainables.trial import HostedContext, HostedTrial, TrialContext
+from trainables.trial import HostedContext, HostedTrial
+from trainables.trial_context import TrialContext
 from trainables.trial_host import TrialHost
 
 Start = Callable[..., HostedTrial]

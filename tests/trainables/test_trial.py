@@ -18,7 +18,8 @@ from trainables.cckd.precision import Precision
 from trainables.cckd.students.export import load_model
 from trainables.cckd.teacher.state import TeacherState
 from trainables.cckd.training.trainer import Trainer
-from trainables.trial import CckdTrial, TrialContext
+from trainables.trial import CckdTrial
+from trainables.trial_context import TrialContext
 
 Start = Callable[..., CckdTrial]
 

@@ -1,3 +1,9 @@
-"""The old path of `students.timm_models`: the JSON of models exported before the move tells users to import it."""
+"""The old path of `students.timm_models`: the JSON files of models exported before the move tell users to import it.
 
-from trainables.cckd.students.timm_models import *  # noqa: F403
+The name is resolved when the module is imported, so that no ground module depends on `students`.
+"""
+
+import sys
+from importlib import import_module
+
+sys.modules[__name__] = import_module("trainables.cckd.students.timm_models")

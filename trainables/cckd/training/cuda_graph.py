@@ -6,7 +6,7 @@ host several times as long as running them takes the GPU. Recorded, they are one
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from trainables.cckd.batches.steps import StepBatch
+from trainables.cckd.training.torch_private import copy_all
 
 #: Steps taken as they are before one is recorded: in them libraries choose their algorithms and allocate.
 WARM_UP_STEPS = 3
@@ -78,7 +79,7 @@ class _Recording:
     losses: Tensor
 
     def replay(self, batch: StepBatch) -> Tensor:
-        _copy(_tensors(batch), self.inputs)
+        copy_all(_tensors(batch), self.inputs)
         self.graph.replay()
         return self.losses.clone()
 
@@ -115,10 +116,3 @@ def _tensors(batch: StepBatch) -> list[Tensor]:
         elif value is not None:
             waiting += reversed(vars(value).values())
     return found
-
-
-def _copy(given: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-    # One launch a kind of number instead of one a tensor.
-    for dtype in {tensor.dtype for tensor in kept}:
-        into = [tensor for tensor in kept if tensor.dtype == dtype]
-        torch._foreach_copy_(into, [tensor for tensor in given if tensor.dtype == dtype])

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
 
 from trainables.cckd.batches.steps import StepBatch
 from trainables.cckd.config import TrialConfig
@@ -16,6 +15,7 @@ from trainables.cckd.precision import Precision
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import StudentNet, build_student
 from trainables.cckd.training.cuda_graph import RecordedStep
+from trainables.cckd.training.torch_private import sgd_step
 
 
 class Learner:
@@ -125,8 +125,7 @@ class Learner:
 
     @torch.no_grad()
     def _descend(self, rate: float | Tensor) -> None:
-        # What torch.optim.SGD calls, without the groups, hooks and records around it, a third of its time on small
-        # students. Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
+        # Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
         parameters: list[Tensor] = []
         slopes: list[Tensor] = []
         momenta: list[Tensor | None] = []
@@ -135,17 +134,13 @@ class Learner:
                 parameters.append(parameter)
                 slopes.append(parameter.grad)
                 momenta.append(self._momenta.get(name))
-        sgd(
+        sgd_step(
             parameters,
             slopes,
             momenta,
-            fused=True,
-            weight_decay=self._config.weight_decay,
+            rate=rate,
             momentum=self._config.momentum,
-            lr=rate,
-            dampening=0.0,
-            nesterov=self._config.momentum > 0,
-            maximize=False,
+            weight_decay=self._config.weight_decay,
         )
 
     def _model_tensors(self) -> dict[str, Tensor]:
