@@ -6,7 +6,7 @@ import numpy as np
 
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.long_tail import class_counts
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 
 N_VIEWS, N_FEATURES = 8, 1280
 

@@ -41,7 +41,7 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.view_stream import CHUNK
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.allocator import keep_freed_memory
 from trainables.cckd.training.trainer import Trainer
 

@@ -19,7 +19,7 @@ from trainables.cckd.teacher.cache.cache_lock import Claim
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher
 from trainables.cckd.teacher.fit.probe import ProbeFit
-from trainables.cckd.teacher.fit.readout import Readout
+from trainables.cckd.teacher.readout import Readout
 
 #: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
 VIEW_SEED = 0

@@ -16,7 +16,7 @@ from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.methods import LADDER
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
 COMMITTED = Path(__file__).with_name("first_epoch_losses.txt")

@@ -16,7 +16,7 @@ from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.precision import Precision
 from trainables.cckd.students.export import load_model
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 from trainables.trial import CckdTrial
 from trainables.trial_context import TrialContext

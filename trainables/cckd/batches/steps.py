@@ -24,7 +24,7 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.targets import PreparedTargets, Targets
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.tensors import resident
 
 #: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).

@@ -14,9 +14,8 @@ from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
-from trainables.cckd.teacher.fit.readout import Readout
 from trainables.cckd.teacher.fit.row_blocks import blocks, image_blocks
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import Readout, TeacherState
 
 
 def assemble(

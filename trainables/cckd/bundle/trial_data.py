@@ -13,7 +13,7 @@ from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import DataError
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 
 
 @dataclass(frozen=True, eq=False)

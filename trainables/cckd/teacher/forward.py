@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.teacher.teacher_file import TeacherFile
 from trainables.cckd.teacher.weights import find_weights
 

@@ -14,7 +14,7 @@ from trainables.cckd.data.spec import parse_data
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.prior import teacher_log_prior
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 
 N_VIEWS = 2
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone, build_backbone, read_classifier
 from trainables.cckd.teacher.forward import ForwardTeacher
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
-from trainables.cckd.teacher.state import TeacherState
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
 MODEL = "test_resnet.r160_in1k"  # timm's own small model for tests, 0.5 M parameters
@@ -118,7 +118,7 @@ def test_a_teacher_on_another_file_than_it_was_fitted_on_is_refused(file: Teache
 
 
 def test_cosines_of_the_whole_teacher_are_those_of_the_readout(file: TeacherFile) -> None:
-    from trainables.cckd.teacher.fit.readout import Readout, unit
+    from trainables.cckd.teacher.readout import Readout, unit
 
     rng = np.random.default_rng(0)
     readout = Readout(

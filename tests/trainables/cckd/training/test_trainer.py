@@ -12,7 +12,7 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.losses import terms
 from trainables.cckd.methods import LADDER
-from trainables.cckd.teacher.state import TeacherState
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

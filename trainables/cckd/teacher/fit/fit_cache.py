@@ -23,8 +23,8 @@ from trainables.cckd.files.digests import hash_array, json_digest
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
-from trainables.cckd.teacher.fit.readout import Readout
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Raise it when the code fits otherwise from the same ingredients, so that old fits are not found.

@@ -22,9 +22,9 @@ from trainables.cckd.teacher.fit.prior import (
     teacher_log_prior,
 )
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics, unit
-from trainables.cckd.teacher.fit.row_blocks import image_blocks
+from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
 from trainables.cckd.teacher.fit.top_k_logits import DENSE_CLASSES, TopKLogits, empty_top, keep_top
+from trainables.cckd.teacher.readout import Readout, unit
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: The fold of an image must be the same in every study of the same data.

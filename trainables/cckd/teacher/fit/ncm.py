@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics, unit
-from trainables.cckd.teacher.fit.row_blocks import blocks, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import blocks, feature_statistics, image_blocks
+from trainables.cckd.teacher.readout import Readout, unit
 
 _LARGEST_SCALE = 1e3
 

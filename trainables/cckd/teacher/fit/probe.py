@@ -15,8 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics
-from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics
+from trainables.cckd.teacher.readout import Readout
 
 #: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)

@@ -1,14 +1,10 @@
 """From a backbone's features to the teacher's logits: what all five forms come down to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.teacher.fit.row_blocks import blocks, standardise
-from trainables.cckd.teacher.state import TeacherState
-
-_STD_FLOOR = 1e-6  # a feature that never varies is left at its scale
 _NORM_FLOOR = 1e-12
 
 
@@ -49,44 +45,40 @@ class Readout:
             place = place @ self.projection.T + self.offset
         return np.float32(self.scale) * (unit(place) @ self.weight.T) + self.bias
 
-    def state(self, *, name: str, size: int, weights: str | None = None, sha256: str | None = None) -> TeacherState:
+    def state(self, *, name: str, size: int, weights: str | None = None, sha256: str | None = None) -> "TeacherState":
         """The readout with the backbone it stands on: timm name, input size (pixels), weight file and its hash."""
-        return TeacherState(
-            name=name,
-            size=size,
-            weight=self.weight,
-            bias=self.bias,
-            feature_mean=self.feature_mean,
-            feature_std=self.feature_std,
-            scale=self.scale,
-            projection=self.projection,
-            offset=self.offset,
-            weights=weights,
-            sha256=sha256,
-        )
+        arrays = {field.name: getattr(self, field.name) for field in fields(Readout)}
+        return TeacherState(**arrays, name=name, size=size, weights=weights, sha256=sha256)
 
 
-def feature_statistics(train_features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation (D,), float32, of raw training features (N, V, D) over all views; in one pass.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TeacherState(Readout):
+    """The fitted teacher apart from its backbone's weights, which each machine finds for itself.
 
-    Blocks are summed up in float64 by the update of Chan, Golub & LeVeque (1983), which loses no digits to a mean
-    that is large beside the deviation.
+    Attributes:
+        name: timm name of the backbone.
+        size: side of the teacher's square input, pixels.
+        weights: the weight file that was given, None where each machine finds the published one.
+        sha256: of the weight file; None where it is not checked.
     """
-    flat = train_features.reshape(-1, train_features.shape[-1])
-    n, mean, squares = 0, np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
-    for rows in blocks(len(flat), 8 * flat.shape[1]):
-        block = flat[rows].astype(np.float64)
-        of_block = block.mean(axis=0)
-        block -= of_block
-        share = len(block) / (n + len(block))
-        squares += np.einsum("nd,nd->d", block, block) + (of_block - mean) ** 2 * n * share
-        mean += (of_block - mean) * share
-        n += len(block)
-    std = np.sqrt(squares / n)
-    return mean.astype(np.float32), np.where(std > _STD_FLOOR, std, 1.0).astype(np.float32)
+
+    name: str
+    size: int
+    weights: str | None = None
+    sha256: str | None = None
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows (..., D) scaled to length 1; a row of zeros stays."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return (rows / np.maximum(length, _NORM_FLOOR)).astype(np.float32)
+
+
+def standardise(
+    features: NDArray[np.floating], mean: NDArray[np.float32], std: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(features - mean) / std, float32 (..., D)."""
+    rows = features.astype(np.float32)
+    rows -= mean
+    rows /= std
+    return rows
