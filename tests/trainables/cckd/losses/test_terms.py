@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses import feature_imitation, terms
 from trainables.cckd.losses.closed_form import (
     Estimator,
@@ -19,6 +20,7 @@ from trainables.cckd.losses.closed_form import (
     supervised,
     weighted_terms,
 )
+from trainables.cckd.methods import LADDER, METHODS
 
 both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
 
@@ -236,3 +238,22 @@ def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: Estimat
     gradient = w["z_s"].grad
     assert gradient is not None
     assert torch.isfinite(gradient).all()
+
+
+def test_every_term_belongs_to_a_rung_and_is_weighed_by_its_knobs() -> None:
+    for term in terms.TERMS:
+        rungs = [method for method, knobs in METHODS.items() if set(term.weighed_by) <= set(knobs)]
+        assert rungs, f"no rung computes {term.name}"
+        for method in LADDER:
+            assert (term.weight(TrialConfig.build({"method": method})) > 0) == (method in rungs)
+
+
+def test_a_joint_term_has_one_set_and_a_plain_one_has_d() -> None:
+    for term in terms.TERMS:
+        joint = term.formed_by in (terms.Form.SUPERVISED, terms.Form.DISTILLED)
+        assert not joint or len(term.samples) == 1
+        assert isinstance(term.formed_by, terms.Form) or term.samples == (terms.Samples.PLAIN,)
+
+
+def test_the_columns_of_the_tables_keep_their_order() -> None:
+    assert terms.LOSS_NAMES == ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")
