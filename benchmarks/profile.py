@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.epoch import BATCH, trainer_of
 from benchmarks.shapes import SHAPES, STUDIED, Shape, random_trial_data
-from trainables.cckd.batches.epoch_draws import draw_choices
+from trainables.cckd.batches.epoch_draws import draw_epoch
 from trainables.cckd.losses import feature_imitation
 from trainables.cckd.losses.feature_imitation import Unaligned
 from trainables.cckd.training.learner import autocast
@@ -112,7 +112,7 @@ def dissect(trainer: Trainer) -> dict[str, float]:
         clock.lap(BACKWARD)
         learner._descend(0.01)
         clock.lap(OPTIMISER)
-    choices = draw_choices(trainer.config, trainer.data, objective.n_mixed, epoch)
+    choices = draw_epoch(trainer.config, trainer.data, objective.n_mixed, epoch)
     views = trainer.data.views[choices.samples, choices.views]
     clock.lap(HOST)
     for _ in batches.images.blocks(choices.samples, views, most=batches.steps_a_block):

@@ -1,1 +1,12 @@
-"""What may vary: the named search spaces. `python -m study.run --list-spaces` prints them."""
+"""What may vary: the named search spaces. `python -m study.run --list-spaces` prints them.
+
+registry   every named space, and the space of a name
+acckd      the spaces of the method itself
+baselines  one space per rung below it
+knobs      the searched knobs, one row each
+knob       a searched knob and its condition
+space      a search space
+faults     what can be wrong with one
+from_file  a user's space from a YAML file
+yaml_text  YAML as plain data
+"""

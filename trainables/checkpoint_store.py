@@ -29,7 +29,7 @@ def is_uri(storage: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CheckpointStore:
     """All runs of a study under one root, as `<run>/<part>/<files>`; a part is an attempt or MODEL.
 
     Attributes:

@@ -37,11 +37,11 @@ class TrialHost:
     """Trains up to `n_seats` trials at once, each for a HostedTrial. A Ray actor whose calls run in threads."""
 
     def __init__(self, n_seats: int) -> None:
-        from trainables.cckd.concurrent.epoch_barrier import Meeting
+        from trainables.cckd.concurrent.epoch_barrier import EpochBarrier
         from trainables.cckd.concurrent.side_by_side import SideBySide
 
         self._n_seats = n_seats
-        self._meeting = Meeting(SideBySide().run_epochs)
+        self._barrier = EpochBarrier(SideBySide().run_epochs)
         self._context: TrialContext | None = None
         self._seats: dict[str, _Seat] = {}
 
@@ -60,7 +60,7 @@ class TrialHost:
         from trainables.trial_run import Run
 
         name = str(config["number"])
-        with self._meeting.alone():
+        with self._barrier.alone():
             self._context = self._context or context.fetched(ray.get)
             self._seats.pop(name, None)
             if before is not None:
@@ -69,13 +69,13 @@ class TrialHost:
                 self._seats = {other: seat for other, seat in self._seats.items() if not seat.is_abandoned}
             if len(self._seats) >= self._n_seats:
                 return False
-            run = Run(config, self._context, self._meeting.run_epoch)
+            run = Run(config, self._context, self._barrier.run_epoch)
             self._seats[name] = _Seat(run, config["attempt"])
         return True
 
     def step(self, number: int | str, attempt: int) -> dict[str, Any]:
         """The next leg of a run, trained together with the legs that others ask for meanwhile."""
-        with self._meeting.leg():
+        with self._barrier.leg():
             seat = self._seats.get(str(number))
             if seat is None or seat.attempt != attempt:
                 raise RuntimeError("the process that trained the trial has been started anew, or took it for abandoned")
@@ -87,7 +87,7 @@ class TrialHost:
 
     def leave(self, number: int | str, attempt: int) -> None:
         """Free the run's seat."""
-        with self._meeting.alone():
+        with self._barrier.alone():
             self._free(number, attempt)
 
     def _free(self, number: int | str, attempt: int) -> None:

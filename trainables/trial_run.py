@@ -16,7 +16,7 @@ from trainables.cckd.records import EpochRecord, rungs
 from trainables.cckd.students.export import export_model
 from trainables.cckd.training.separability import separability
 from trainables.cckd.training.trainer import Trainer
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 from trainables.trial_context import TrialContext
 
 
@@ -43,7 +43,11 @@ class Run:
         self._fault: str | None = None
         self._reported = 0
         # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
-        self._shelf, self._name, self._part = Shelf(config["checkpoints"]), str(self._number), str(self._attempt)
+        self._shelf, self._name, self._part = (
+            CheckpointStore(config["checkpoints"]),
+            str(self._number),
+            str(self._attempt),
+        )
         try:
             self._trainer = Trainer(
                 TrialConfig.build(config["config"]),

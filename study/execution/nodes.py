@@ -17,7 +17,7 @@ from study.planning.check import Checked
 from study.planning.environment import versions
 from study.schema import SCHEMA_VERSION
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 #: A node that has not answered by then has lost its way to us, or cannot start a worker.
 _PATIENCE_S = 120
@@ -49,7 +49,7 @@ class NodeReport:
         return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free"
 
 
-def check_nodes(checked: Checked, shelf: Shelf) -> tuple[NodeReport, ...]:
+def check_nodes(checked: Checked, shelf: CheckpointStore) -> tuple[NodeReport, ...]:
     """Ask every node; return what they say. Needs Ray.
 
     Raises:
@@ -115,7 +115,7 @@ def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
 _KEPT = ("name", "cpus", "gpus", "free_gb")
 
 
-def _ask_all(files: list[str], shelf: Shelf, nonce: str) -> tuple[NodeReport, ...]:
+def _ask_all(files: list[str], shelf: CheckpointStore, nonce: str) -> tuple[NodeReport, ...]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -145,7 +145,7 @@ def _name(node: Mapping[str, Any]) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
 
 
-def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: Shelf, nonce: str) -> NodeReport:
+def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: CheckpointStore, nonce: str) -> NodeReport:
     """Runs on each node."""
     return NodeReport(
         name=name,

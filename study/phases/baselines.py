@@ -18,7 +18,7 @@ from study.planning.baseline_spaces import baseline_space
 from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 from trainables.cckd.config import training_settings
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 
 @dataclass
@@ -60,7 +60,7 @@ class BaselineStudy(Study):
         return self.of.failures
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> CheckpointStore:
         """Where its checkpoints lie, apart from those of the study's own trials, which have the same numbers."""
         return self.of.shelf_of(self.name)
 

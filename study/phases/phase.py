@@ -17,7 +17,7 @@ from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, shared_weights
 from study.terminal.progress import Progress
 from trainables.cckd.files.atomic import write_bytes
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 
 if TYPE_CHECKING:
     from ray.tune.search import Searcher
@@ -84,13 +84,13 @@ class Study:
         )
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> CheckpointStore:
         """Where all trials' checkpoints lie."""
-        return Shelf(self._stored(schema.CHECKPOINTS))
+        return CheckpointStore(self._stored(schema.CHECKPOINTS))
 
-    def shelf_of(self, baseline: str) -> Shelf:
+    def shelf_of(self, baseline: str) -> CheckpointStore:
         """Where the checkpoints of a tuned baseline's trials lie."""
-        return Shelf(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
+        return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
     def keep(self, **found: Any) -> None:
         """Keep in the manifest what has been found."""
@@ -99,7 +99,7 @@ class Study:
     def ray_folder(self, phase: str) -> tuple[str, str]:
         """Parent and name of a folder for Ray's tree that does not exist yet: Ray destroys what it finds."""
         parent = self._stored(schema.RAY)
-        taken = set(Shelf(parent).runs())
+        taken = set(CheckpointStore(parent).runs())
         return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
 
     def keep_model(self, run: str) -> None:

@@ -15,7 +15,7 @@ from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts,
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher
 from trainables.cckd.teacher.fit.probe import ProbeFit
@@ -40,7 +40,7 @@ class Prepared:
     data: TrialData
     readout: Readout
     teacher: dict[str, Any]
-    claim: Claim
+    claim: CacheLock
     verification: Verification
 
 

@@ -129,7 +129,7 @@ def _make_cache_lock(folder: Path) -> Path:
 
 
 def _take_cache(folder: Path) -> bool:
-    with FeatureCache(folder, _KEY).claim() as claim:
+    with FeatureCache(folder, _KEY).lock() as claim:
         return claim.try_take()
 
 

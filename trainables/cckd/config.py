@@ -31,8 +31,8 @@ class TrialConfig(Knobs):
         """Validate `flat` (method, its knobs, training settings), filling gaps with the reference values.
 
         Raises:
-            ConfigError: an unknown method or key, a value outside its domain, a knob the method does not use;
-                `faults` lists all of them.
+            ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not
+                use; `faults` lists all of them.
         """
         method = flat.get("method")
         if not isinstance(method, str) or method not in METHODS:
@@ -44,7 +44,7 @@ class TrialConfig(Knobs):
         try:
             config = cls(**{**METHODS[method], **flat})
         except ValidationError as error:
-            # Knobs have been judged above, in the method's own words; the rest are training settings.
+            # The faults of knobs are listed above, in the words of their rows; the rest are training settings.
             faults += [
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}; got {fault['input']!r}"
                 for fault in error.errors()
@@ -57,7 +57,7 @@ class TrialConfig(Knobs):
 
     @property
     def knobs(self) -> dict[str, KnobValue]:
-        """The objective knobs this method uses, with their values."""
+        """The objective knobs that this method uses, with their values."""
         return {name: getattr(self, name) for name in used_knobs(self.method, self.use_kd)}
 
     def flat(self) -> dict[str, KnobValue]:

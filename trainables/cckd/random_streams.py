@@ -1,6 +1,6 @@
-"""One random stream per purpose, derived from a seed and a name, so that nothing depends on what ran before.
+"""One random stream per purpose, derived from a seed and a name: no number depends on what ran before.
 
-Streams have no state to save: (seed, stream, epoch) always gives the same numbers. Importing this does not
+Streams have no state to save: (seed, stream, epoch) always gives the same numbers. Importing this module does not
 import torch.
 """
 
@@ -24,7 +24,7 @@ def derive_seed(*parts: SeedPart) -> int:
     The order of a mapping's keys does not matter; 1, 1.0, True and "1" are four different parts.
 
     Raises:
-        TypeError, ValueError: a part JSON has no form for (an array, NaN).
+        TypeError, ValueError: a part that JSON has no form for (an array, NaN).
     """
     return int(json_digest(parts)[:16], base=16) >> 1
 
@@ -32,15 +32,15 @@ def derive_seed(*parts: SeedPart) -> int:
 def generator(seed: int, stream: str, *index: int) -> np.random.Generator:
     """Return a fresh generator of the stream `stream`, at `index` (an epoch, a block) within it.
 
-    Choices are drawn by numpy on the host, so that they are the same on every device.
+    numpy draws on the host, so that the numbers are the same on every device.
     """
     return np.random.default_rng(derive_seed(seed, stream, *index))
 
 
 @contextmanager
 def torch_stream(seed: int, stream: str, *index: int, device: "torch.device | None" = None) -> Iterator[None]:
-    """Seed torch's global generators inside the block (initialisation, dropout) and restore them after it."""
-    import torch  # here, because the driver imports this module and should not wait seconds for torch
+    """Seed torch's global generators inside the block (for initialisation, dropout) and restore them after it."""
+    import torch  # the driver imports this module and should not wait seconds for torch
 
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

@@ -10,7 +10,7 @@ from study.execution.tuner import Workers
 from study.phases.phase import Study
 from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS
@@ -104,6 +104,6 @@ def good(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export(config: dict[str, Any]) -> None:
-    folder = Shelf(config["checkpoints"]).workplace(config["number"], MODEL)
+    folder = CheckpointStore(config["checkpoints"]).workplace(config["number"], MODEL)
     folder.mkdir(parents=True)
     (folder / f"{config['export']}.safetensors").write_text(config["number"])

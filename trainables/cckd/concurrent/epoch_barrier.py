@@ -15,7 +15,7 @@ from trainables.cckd.records import EpochRecord
 from trainables.cckd.training.trainer import Trainer
 
 
-class Meeting:
+class EpochBarrier:
     """Brings trials that are in the midst of a leg together, epoch by epoch; none waits for one that is not.
 
     Args:

@@ -1,1 +1,9 @@
-"""Data sets: names and options (spec, registry), their files, splits, the scan of image files, and views."""
+"""Data sets, from the name on the command line to three sets of images.
+
+spec      NAME[:key=value,...] and its options
+registry  the table of data sets
+load      find, split, cut the long tail, scan
+splits    where D_val comes from
+sources   one module per data set, and the formats and downloads they need
+images    sets of images, views, decoding
+"""

@@ -1,4 +1,4 @@
-"""JSON that carries a hash of itself, so that a byte that changed on the disk is found, not believed."""
+"""JSON that carries a hash of its own content, so that a byte that changed on the disk is noticed."""
 
 import json
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ SEAL = "sha256_of_this"
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content with its hash."""
+    """Return `content` with its hash added."""
     plain = {key: value for key, value in content.items() if key != SEAL}
     return {**plain, SEAL: json_digest(plain)}
 
 
 def unsealed(text: str | bytes, *, required: bool = False) -> dict[str, Any]:
-    """Parse what `sealed` made and return it without the hash.
+    """Parse JSON written from `sealed`, check its hash and return the content without it.
 
     Args:
         text: the JSON.
-        required: whether the hash must be there; JSON of an earlier version has none.
+        required: whether JSON without a hash is an error; an earlier version wrote none.
 
     Raises:
         ValueError: not a JSON object, or one that was altered after it was written.

@@ -1,7 +1,8 @@
-"""Imitation of the teacher's features without ever forming the aligned ones.
+"""Imitation of the teacher's features by the student's, whose alignment layer A maps them to the teacher's width.
 
-A h_s of all samples is the largest matrix of a step on small images: (128, 1280) where the student's features are
-(128, 64). Cosine and gradient need it only in products: with G = A^T A, |A h + b|^2 = h G h + 2 h A^T b + b^2.
+`imitation` takes the aligned features A h + b. `imitation_unaligned` computes the same without forming them. On small
+images A h is the largest matrix of a step: (128, 1280) where the student's features are (128, 64). Cosine and gradient
+need it only in products: with G = A^T A, |A h + b|^2 = h G h + 2 h A^T b + b^2.
 """
 
 from typing import Any, NamedTuple
@@ -10,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-#: Norms are taken as no less, as torch's cosine similarity does.
+#: Smallest norm; a smaller one is replaced by it, as in torch's cosine similarity.
 SHORTEST = 1e-8
 
 
 class Unaligned(NamedTuple):
-    """Student features (N, D_s) and the layer that is to align them, weight (D, D_s) and bias (D,)."""
+    """Student features (N, D_s) and the alignment layer, weight (D, D_s) and bias (D,)."""
 
     features: Tensor
     weight: Tensor
@@ -23,23 +24,23 @@ class Unaligned(NamedTuple):
 
 
 def imitation(aligned_features: Tensor, *teacher_features: Tensor) -> Tensor:
-    """1 - cosine(A h_s, f_t), mean over samples; in [0, 2]. Of several sets: the sum of their means.
+    """1 - cosine(A h_s, f_t), mean over samples; in [0, 2]. For several sets: the sum of their means.
 
     Args:
         aligned_features: the student's features after the alignment layer A, (N, D), one set after the other.
-        teacher_features: standardised, a tensor (N_k, D) for each set, the N_k adding up to N.
+        teacher_features: standardised, one tensor (N_k, D) per set; the N_k add up to N. They are detached.
     """
     loss: Tensor = _MeanCosineDistances.apply(aligned_features, *(target.detach() for target in teacher_features))
     return loss
 
 
 def imitation_unaligned(unaligned: Unaligned, targets: Tensor, lengths: Tensor, shares: Tensor) -> Tensor:
-    """What losses.imitation returns for A h + b: the sum over sets of the mean of 1 - cosine.
+    """Return what `imitation` returns for A h + b: the sum over sets of the mean of 1 - cosine.
 
     Args:
-        unaligned: h, A and b; fast where h has fewer columns than rows.
+        unaligned: h, A and b. This is fast where h has fewer columns than rows.
         targets: the teacher's features f (N, D).
-        lengths: their norms (N,), not 0.
+        lengths: the norms of `targets` (N,), not 0.
         shares: 1 over the size of each sample's set (N,).
     """
     loss: Tensor = _UnalignedCosineDistances.apply(*unaligned, targets, lengths, shares)
@@ -49,7 +50,7 @@ def imitation_unaligned(unaligned: Unaligned, targets: Tensor, lengths: Tensor, 
 class _MeanCosineDistances(torch.autograd.Function):
     """Sum over sets of the mean of 1 - cosine, and its gradient in two passes over (N, D).
 
-    Autograd's own chain splits (N, D), divides, multiplies and joins it again: on small images with D = 1280 that took
+    Autograd's own chain splits (N, D), divides, multiplies and joins it again. On small images with D = 1280 that took
     longer than the student's largest layer.
     """
 
@@ -83,13 +84,13 @@ class _MeanCosineDistances(torch.autograd.Function):
 
 
 class _UnalignedCosineDistances(torch.autograd.Function):
-    """Multiplications as three of (N, D) by (D, D_s) take them in all, but no pass over (N, D) beside them."""
+    """As many multiplications as three products of (N, D) by (D, D_s), and no other pass over (N, D)."""
 
     @staticmethod
     def forward(
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, lengths: Tensor, shares: Tensor
     ) -> Tensor:
-        seen = targets @ weight  # A^T f, a row a sample
+        seen = targets @ weight  # A^T f, one row per sample
         gram, tilt = weight.t() @ weight, weight.t() @ bias
         half = torch.addmm(tilt, features, gram)  # A^T (A h + b)
         dot = (seen * features).sum(dim=1).add_(torch.mv(targets, bias))

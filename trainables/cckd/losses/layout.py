@@ -12,7 +12,7 @@ from trainables.cckd.losses.terms import Form, Samples, Term
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """Log priors (C,) in the precision of the logits: p_tr, uniform, p^s and p^t of METHOD's symbols."""
+    """Log priors (C,) in the precision of the logits: p_tr, uniform, p^s and p^t (symbols as in docs/method.md)."""
 
     train: Tensor
     uniform: Tensor
@@ -21,11 +21,12 @@ class Priors:
 
 
 def student_log_prior(log_prior_train: Tensor, tau: float) -> Tensor:
-    """Return log p^s (C,), p^s proportional to p_tr^(1 - tau): uniform at tau = 1, p_tr at tau = 0.
+    """Return log p^s (C,), the label prior inside the logits of a logit-adjusted student.
 
-    Training CE(z + log p_tr - log p^s, y) makes z + log p_tr - log p^s the log-posterior under p_tr at the
-    optimum, so z itself is the log-posterior under the prior p^s (Bayes; Menon et al., arXiv 2007.07314, at
-    tau = 1).
+    p^s is proportional to p_tr^(1 - tau): uniform at tau = 1, p_tr at tau = 0.
+
+    Training minimises CE(z + log p_tr - log p^s, y). At the optimum z + log p_tr - log p^s is the log-posterior under
+    p_tr, so z itself is the log-posterior under the prior p^s (Bayes; Menon et al., arXiv 2007.07314, at tau = 1).
 
     Args:
         log_prior_train: log p_tr (C,), finite.
@@ -36,7 +37,7 @@ def student_log_prior(log_prior_train: Tensor, tau: float) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A step of B samples of D, then M of D_mix.
+    """The layout of a step with B samples of D, then M of D_mix.
 
     Attributes:
         supervised: the sets with a supervised term.

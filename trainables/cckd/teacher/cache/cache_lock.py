@@ -16,7 +16,7 @@ from typing import Self
 _POLL_S = 0.1
 
 
-class Claim:
+class CacheLock:
     """A hold on one cache. It lasts until `release`, the end of a `with` block, or of the process."""
 
     def __init__(self, folder: Path) -> None:

@@ -29,7 +29,7 @@ from safetensors.numpy import save
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.files.atomic import replacing, write_bytes
 from trainables.cckd.files.digests import hash_array, json_digest, sha256_of
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
 PART_SIZE = 128
 
@@ -106,9 +106,9 @@ class FeatureCache:
         """Of the features' file, once they are complete; as written beside it, which `load` holds it against."""
         return str(json.loads(self._meta.read_bytes())["sha256"])
 
-    def claim(self) -> Claim:
+    def claim(self) -> CacheLock:
         """A hold on the folder: shared by who reads it, exclusive to who builds or removes it."""
-        return Claim(self.folder)
+        return CacheLock(self.folder)
 
     def missing_parts(self) -> tuple[int, ...]:
         """Numbers of the parts still to be computed; a torn or foreign part counts as missing."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import RECIPE, FeatureCache, FeatureKey, library_versions
 
 #: Hexadecimal digits of a SHA-256, the name of a cache's folder; nothing else is touched.
@@ -52,7 +52,7 @@ class CacheEntry:
 
     def remove(self) -> bool:
         """Delete the folder, unless a study uses it; return whether it is gone."""
-        with Claim(self.folder) as claim:
+        with CacheLock(self.folder) as claim:
             if not claim.try_take():
                 return False
             shutil.rmtree(self.folder)
@@ -64,7 +64,7 @@ class CacheEntry:
         left = sorted(path for path in self.folder.rglob(".*.tmp") if path.is_file())
         if not left:
             return 0
-        with Claim(self.folder) as claim:
+        with CacheLock(self.folder) as claim:
             if not claim.try_take():
                 return 0
             n_bytes = sum(path.stat().st_size for path in left)
