@@ -9,4 +9,12 @@ space      a search space
 faults     what can be wrong with one
 from_file  a user's space from a YAML file
 yaml_text  YAML as plain data
+
+A Python module with a user's own space imports the names below from here.
 """
+
+from search_spaces.knob import Condition, Knob, SpaceError
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
+
+__all__ = ["Condition", "Knob", "SearchSpace", "SpaceError", "get_space", "list_spaces"]

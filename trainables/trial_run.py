@@ -29,12 +29,12 @@ class Run:
         context: TrialContext,
         run_epoch: Callable[[Trainer], EpochRecord] = Trainer.run_epoch,
     ) -> None:
-        """Begin or continue; a configuration that cannot be trained is told by the first leg.
+        """Begin or continue a run. The first leg reports a configuration that cannot be trained.
 
         Args:
             config: number, attempt, flat configuration, folders.
             context: fetched; shared with the other runs of this process.
-            run_epoch: trains the next epoch, alone or together with other runs'.
+            run_epoch: trains the next epoch, alone or together with the epochs of other runs.
         """
         self._context, self._run_epoch = context, run_epoch
         self._number: int | str = config["number"]
@@ -42,7 +42,7 @@ class Run:
         self._export: str | None = config.get("export")
         self._fault: str | None = None
         self._reported = 0
-        # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
+        # One folder per attempt: a surviving process of a lost attempt cannot write into its successor's folder.
         self._shelf, self._name, self._part = (
             CheckpointStore(config["checkpoints"]),
             str(self._number),
@@ -64,7 +64,7 @@ class Run:
             self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
 
     def step(self) -> dict[str, Any]:
-        """Train up to the next rung, or for `leg_s` seconds, save a checkpoint and return the leg."""
+        """Train up to the next rung or for `leg_s` seconds, save a checkpoint, and return the leg."""
         if self._fault is not None:
             return self._leg(done=True, cause=self._fault)
         try:
@@ -78,7 +78,7 @@ class Run:
         return self._leg(done=True) | self._finish()
 
     def leave(self) -> None:
-        """Leave the machine as it was."""
+        """Remove the run's local copies."""
         self._shelf.leave(self._name)
 
     def _train_leg(self) -> None:
@@ -101,7 +101,7 @@ class Run:
         }
 
     def _finish(self) -> dict[str, Any]:
-        """Judge the student on test where this run may, its features on the training images too; export where asked."""
+        """Evaluate the student on the test set, where the run has one; export the student, where that is asked for."""
         test: TestData | None = self._context.test
         data: TrialData = self._context.data
         if test is None:
@@ -121,6 +121,6 @@ class Run:
             "test_correct": list(counts.correct),
             "test_seen": list(counts.seen),
             "test_confusion": count_pairs(predicted, test.labels),
-            # A key each: Ray flattens a dictionary within a result, and the driver would not find it.
+            # One key per list: Ray flattens a dictionary inside a result, and the driver would not find it.
             **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
         }

@@ -66,6 +66,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[_Handle]:
         dead.append(handle)
 
     monkeypatch.setattr(module, "ray", SimpleNamespace(get=get, kill=kill))
+    monkeypatch.setattr("trainables.trial_host.ray", SimpleNamespace(get=get))
     monkeypatch.setattr(module, "_AGAIN_S", 0.01)
     return dead
 
@@ -147,7 +148,7 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
     dead.step()
     again = start([host], attempt=2)
     assert outcomes_of(run_legs(again)) == _plain(data)
-    with pytest.raises(RuntimeError, match="started anew, or took it for abandoned"):
+    with pytest.raises(RuntimeError, match="was restarted, or gave its seat away"):
         dead.step()
     dead.cleanup()  # of a seat that is not its own any more
     assert list(host.host._seats) == ["7"]
@@ -168,7 +169,7 @@ def test_a_process_that_died_is_waited_for_and_its_trials_go_on(start: Start, da
     trial = start([host])
     trial.step()
     host.start_anew()
-    with pytest.raises(RuntimeError, match="started anew"):
+    with pytest.raises(RuntimeError, match="was restarted"):
         trial.step()
     restarting = [ActorUnavailableError("restarting", None), ActorUnavailableError("restarting", None)]
     host.down = [*restarting]

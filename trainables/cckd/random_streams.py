@@ -26,7 +26,7 @@ def derive_seed(*parts: SeedPart) -> int:
     Raises:
         TypeError, ValueError: a part that JSON has no form for (an array, NaN).
     """
-    return int(json_digest(parts)[:16], base=16) >> 1
+    return int(json_digest(parts, allow_nan=False)[:16], base=16) >> 1
 
 
 def generator(seed: int, stream: str, *index: int) -> np.random.Generator:

@@ -22,7 +22,7 @@ def hash_array(array: NDArray[Any]) -> str:
     return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
-def json_digest(content: Any, *, spaced: bool = False) -> str:
+def json_digest(content: Any, *, spaced: bool = False, allow_nan: bool = True) -> str:
     """SHA-256 of `content` as canonical JSON, hexadecimal: the same on every machine.
 
     The order of a mapping's keys does not matter; tuples count as lists; 1, 1.0, True and "1" are all different.
@@ -31,12 +31,14 @@ def json_digest(content: Any, *, spaced: bool = False) -> str:
         content: plain values.
         spaced: whether spaces follow commas and colons. Files of the teacher cache have had names of this form from
             the start, and another form would not find them again.
+        allow_nan: whether NaN and infinity may occur, for which JSON has no standard form.
 
     Raises:
-        TypeError, ValueError: a value that JSON has no form for (an array, NaN).
+        TypeError: a value that JSON has no form for, such as an array.
+        ValueError: NaN or infinity, where `allow_nan` is False.
     """
     separators = None if spaced else (",", ":")
-    text = json.dumps(content, sort_keys=True, separators=separators, allow_nan=False, default=_as_dict)
+    text = json.dumps(content, sort_keys=True, separators=separators, allow_nan=allow_nan, default=_as_dict)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

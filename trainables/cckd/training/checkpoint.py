@@ -1,8 +1,8 @@
 """A trial's checkpoint folder: tensors in safetensors, everything else in JSON, no pickle.
 
-`checkpoint.json` is the completion mark: it is renamed into place last, names its tensor file by content and carries
-a hash of itself, so a kill at any moment leaves the previous checkpoint whole, and damage is found. One of an earlier
-version, without that hash, is still read.
+`checkpoint.json` is the completion mark: it is renamed into place last, names its tensor file by content, and carries
+a hash of itself. A kill at any moment therefore leaves the previous checkpoint whole, and damage is noticed.
+Checkpoints of an earlier version, without that hash, are still read.
 """
 
 import json
@@ -23,7 +23,7 @@ _MARK = "checkpoint.json"
 
 
 class CheckpointError(UsageError):
-    """A checkpoint that is absent, damaged or belongs to another trial."""
+    """A checkpoint that is absent or damaged, or belongs to another trial."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CheckpointState:
     Attributes:
         epoch: epochs completed.
         config: the trial's flat configuration.
-        data: what the trial was trained on, in a form that two data sets hardly share.
+        data: name, image shape, class counts and views of the training data, to recognise it.
         records: `EpochRecord.to_dict` of every epoch so far.
         versions: library -> version that wrote the checkpoint.
     """
@@ -51,7 +51,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def write_checkpoint(folder: Path, state: CheckpointState, tensors: Mapping[str, Tensor]) -> None:
-    """Put a checkpoint into `folder`, replacing an older one only once the new one is on the disk."""
+    """Write a checkpoint into `folder`; an older one is replaced only when the new one is on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     payload = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     digest = sha256(payload).hexdigest()
@@ -68,7 +68,7 @@ def read_checkpoint(folder: Path) -> tuple[CheckpointState, dict[str, Tensor]]:
     """Return what `write_checkpoint` wrote, its tensors on the CPU.
 
     Raises:
-        CheckpointError: no completion mark, an unreadable one, or tensors that do not match their hash.
+        CheckpointError: no completion mark, an unreadable one, or tensors with another hash.
     """
     if not has_checkpoint(folder):
         raise CheckpointError(f"a checkpoint folder must hold {_MARK}; {folder} does not")
