@@ -2,8 +2,8 @@
 
     python -m study.run --space acckd_core --data fashion_mnist_lt
 
-`acckd_core` holds the four knobs a user would turn first, `acckd_full` every knob of the method and the
-switched classic term, `acckd_smoke` three, for a run that only has to prove that everything works.
+`acckd_core` has the four knobs that a user would tune first. `acckd_full` has every knob of the method, and the classic
+term that can be switched on. `acckd_smoke` has three, for a run that only has to show that everything works.
 """
 
 from search_spaces import knobs

@@ -1,4 +1,4 @@
-"""What can be wrong with a search space, each fault one sentence."""
+"""The faults of a search space, one sentence each."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ def space_faults(
 
 
 def contains(distribution: BaseDistribution, value: object) -> bool:
-    """Tell whether `value` is one that `distribution` can give, of the right type and on its grid."""
+    """Return whether `distribution` can return `value`: the right type, in the range, on the grid."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return any(value == choice and type(value) is type(choice) for choice in choices)

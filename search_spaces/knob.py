@@ -9,14 +9,14 @@ KnobValue = float | int | str | bool
 
 
 class SpaceError(ValueError):
-    """A space that contradicts itself, or a name no space has: `faults` holds one sentence per fault."""
+    """A space that contradicts itself, or a name that no space has; `faults` holds one sentence per fault."""
 
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
         super().__init__("\n".join(self.faults))
 
     def __reduce__(self) -> tuple[type["SpaceError"], tuple[tuple[str, ...]]]:
-        # Pickle would rebuild from the joined message and so lose the single faults.
+        # Pickle would rebuild it from the joined message and lose the single faults.
         return type(self), (self.faults,)
 
 
@@ -27,8 +27,8 @@ class Knob:
     Attributes:
         name: key in the trial configuration.
         distribution: range and scale (Optuna).
-        unit: what its number counts; '1' for a pure number.
-        reason: one sentence: why this range and this scale.
+        unit: unit of its number; '1' for a pure number.
+        reason: why this range and this scale, one sentence.
         reference: the method's own value, inside the range.
     """
 

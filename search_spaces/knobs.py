@@ -2,8 +2,7 @@
 
 The reference value of a knob comes from the trainer (`trainables.cckd.config`), where it stands once.
 
-A weight of 0 has no place on a log scale: methods without a term are rungs of the ladder, not points of a
-space.
+A log scale has no 0, so no weight can be 0: methods without a term are rungs of the ladder, not points of a space.
 """
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution

@@ -1,4 +1,4 @@
-"""From a data set and its teacher's features to the one bundle that every trial reads."""
+"""From a data set and its teacher's features to the bundle that every trial reads."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,15 @@ def assemble(
     *,
     one_machine: bool = True,
 ) -> TrialData:
-    """Put together what a trial needs; the test set stays out.
+    """Assemble the data of a trial; the test set is not part of it.
 
     Args:
         data: the long-tailed set.
-        views: int16 (N, V, 5), the views `train_features` were computed on.
+        views: int16 (N, V, 5), the views of `train_features`.
         train_features: raw teacher features, float16 (N, V, D).
         fitted: the teacher fitted on those features, with its targets and prior.
-        state: the same teacher as `forward` targets need it.
-        one_machine: whether every trial can read the cache's file where it lies.
+        state: the same teacher in the form that `forward` targets need.
+        one_machine: whether every trial can read the cache's file in place.
     """
     pixel_mean, pixel_std = pixel_statistics(images_of(data.train))
     return TrialData(
@@ -57,14 +57,14 @@ def assemble(
 
 
 def assemble_test(data: LongTailData) -> TestData:
-    """The test set on its own, so that only what confirms a study is ever handed it."""
+    """Return the test set on its own: only the phase that confirms a study may have it."""
     return TestData(images_of(data.test), data.test.labels)
 
 
 def teacher_counts(
     readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
 ) -> ClassCounts:
-    """The teacher's right answers per class, from raw features (N, D) of any set and its labels (N,)."""
+    """Count the teacher's correct predictions per class, from raw features (N, D) and labels (N,) of any set."""
     predicted = np.empty(len(features), np.int64)
     for rows in blocks(len(features), 10 * features.shape[1] + 8 * n_classes):
         predicted[rows] = readout.logits(features[rows]).argmax(axis=1)
@@ -72,12 +72,12 @@ def teacher_counts(
 
 
 def images_of(of_set: ImageSet | ImageFiles | RaggedImages) -> Images:
-    """The images of a set without their labels."""
+    """Return the images of a set without their labels."""
     return of_set.images if isinstance(of_set, ImageSet) else of_set
 
 
 def student_size(data: LongTailData) -> int | None:
-    """Side of the student's input where images come from a source; None where an array decides."""
+    """Return the side of the student's input where images come from a source; None for an array."""
     return None if isinstance(data.train, ImageSet) else data.image_shape[1]
 
 
@@ -99,11 +99,11 @@ def training_views(data: LongTailData, n_views: int, *, seed: int) -> NDArray[np
 
 
 def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each channel, (Ch,), as fractions 0-1; of a source, over a spread of its images."""
+    """Return mean and deviation of each channel, (Ch,), as fractions 0-1; of a source, over a sample of its images."""
     if isinstance(images, np.ndarray):
         pixels = images / 255
         return pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
-    from trainables.cckd.data.images.view_stream import pixel_moments  # imports torch, which arrays need not wait for
+    from trainables.cckd.data.images.view_stream import pixel_moments  # imports torch, which arrays do not need
 
     return pixel_moments(images, workers=0)
 
@@ -111,7 +111,7 @@ def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.fl
 def _teacher_features(
     readout: Readout, features: NDArray[np.float16], *, one_machine: bool
 ) -> NDArray[np.float16] | RawFeatures:
-    """Standardised in memory where they are few, else raw where they lie."""
+    """Return small features standardised in memory, large ones raw in their file."""
     if features.nbytes <= IN_MEMORY_BYTES:
         standard = np.empty(features.shape, np.float16)
         for images, raw in image_blocks(features, None, n_classes=0):

@@ -11,10 +11,10 @@ class TeacherFile:
     Attributes:
         name: timm name of the model.
         path, sha256: the file and its hash.
-        n_features: D, the number of features the backbone gives.
-        n_outputs: outputs of the file's own classifier, 0 where it has none.
-        model_size: side of the input the model was trained at, pixels.
-        zipped: whether its tensors carry other names than timm's and stand in timm's order.
+        n_features: D, the number of the backbone's features.
+        n_outputs: outputs of the file's own classifier, 0 without a classifier.
+        model_size: side of the input that the model was trained with, pixels.
+        zipped: whether its tensors have other names than timm's, but timm's order.
     """
 
     name: str

