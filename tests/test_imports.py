@@ -18,7 +18,7 @@ MAY_IMPORT_OURS = {
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
     "analysis": (
         *("analysis", "search_spaces", "study.schema", "study.seals", "study.records.notes"),
-        "trainables.cckd.methods",
+        *("trainables.cckd.methods", "trainables.cckd.losses.terms"),
     ),
     "benchmarks": OURS,
 }

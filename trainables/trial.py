@@ -112,7 +112,7 @@ class HostedTrial(Trainable):
         limit = time.monotonic() + 2 * _BEGIN_S
         while not any(self._agrees(host, ask) for host in tuple(self._hosts)):
             if time.monotonic() > limit:
-                raise RuntimeError(f"no process had a seat for the trial within {2 * _BEGIN_S:g} s")
+                raise RuntimeError(f"no process had a free seat for the trial within {2 * _BEGIN_S:g} s")
             time.sleep(_AGAIN_S)
 
     def _agrees(self, host: Any, ask: Callable[[Any], ray.ObjectRef]) -> bool:

@@ -23,6 +23,7 @@ from study.schema import (
     TRIALS_HEAD,
     TRIALS_TAIL,
 )
+from trainables.cckd.losses.terms import LOSSES
 
 #: Columns of the Parquet file: what an observation belongs to, then what was observed.
 COLUMNS = {
@@ -80,7 +81,7 @@ def dictionary(study: Study) -> dict[str, dict[str, str]]:
     """Return, for the file's columns and for each table, variable -> a sentence with its unit."""
     knobs = {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in study.knobs}
     losses = {
-        name: f"Mean over the epoch's steps of the loss term {name.removeprefix(LOSS_PREFIX)}."
+        name: f"Mean over the epoch's steps. {LOSSES.get(name.removeprefix(LOSS_PREFIX), name)}"
         for name in epochs(study).columns
         if str(name).startswith(LOSS_PREFIX)
     }

@@ -14,7 +14,7 @@ from study.records.queries import LedgerReading
 from study.records.run_tables import ConfirmRun, SelectionRun
 from study.records.trial_rows import TrialRow
 from trainables.cckd.files.atomic import replacing, write_text
-from trainables.cckd.losses.terms import LOSS_NAMES
+from trainables.cckd.losses.terms import LOSSES
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
 from trainables.cckd.records import ClassCounts
 
@@ -42,7 +42,7 @@ def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -
 def epochs_table(rows: Sequence[TrialRow]) -> Table:
     """Return epochs.parquet: a row a (trial, epoch), a column for every loss term any trial has."""
     found = {term for row in rows for record in row.records for term in record.losses} | {"total"}
-    terms = sorted(found, key=lambda term: (LOSS_NAMES.index(term) if term in LOSS_NAMES else len(LOSS_NAMES), term))
+    terms = [*(term for term in LOSSES if term in found), *sorted(found - LOSSES.keys())]
     columns = (*schema.EPOCHS_HEAD, *(schema.LOSS_PREFIX + term for term in terms), *schema.EPOCHS_TAIL)
     entries = [
         {

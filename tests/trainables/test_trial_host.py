@@ -193,5 +193,5 @@ def test_a_trial_that_finds_no_seat_for_long_says_so(start: Start, pool, monkeyp
     host = _Handle(TrialHost(1), pool)
     start([host], number=1).step()
     monkeypatch.setattr(module, "_BEGIN_S", 0.05)
-    with pytest.raises(RuntimeError, match=r"no process had a seat for the trial within 0\.1 s"):
+    with pytest.raises(RuntimeError, match=r"no process had a free seat for the trial within 0\.1 s"):
         start([host], number=2).step()

@@ -49,19 +49,19 @@ class Term:
 
     Attributes:
         name: key in a training record; `loss_<name>` is the column of the tables.
-        text: what it measures, in one sentence.
-        samples: the sets it is computed on. A joint term has one set; a `PlainLoss` has D.
+        samples: the sets it is computed on. A supervised or distilled term has one set; a `PlainLoss` has D.
         formed_by: how it is computed.
         weighed_by: the knobs whose product is its weight. Without knobs the weight is 1.
         needs: what it reads of the teacher on its samples.
+        text: what it measures, in one sentence.
     """
 
     name: str
-    text: str
     samples: tuple[Samples, ...]
     formed_by: Form | PlainLoss
-    weighed_by: tuple[str, ...] = ()
-    needs: Literal["logits", "features"] | None = None
+    weighed_by: tuple[str, ...]
+    needs: Literal["logits", "features"] | None
+    text: str
 
     def weight(self, config: TrialConfig) -> float:
         """Return the weight in the total; at 0 the term is not computed."""
@@ -88,48 +88,30 @@ def _kd(student_logits: "Tensor", targets: "Targets", config: TrialConfig) -> "T
     return kd(student_logits, targets.logits, config.temperature)
 
 
+_D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
+
 TERMS = (
-    Term("sup", "Supervised loss on D: cross-entropy, logit-adjusted by tau.", (Samples.PLAIN,), Form.SUPERVISED),
-    Term(
-        "kd",
-        "Classic distillation on D: KL divergence from the teacher's tempered softmax.",
-        (Samples.PLAIN,),
-        _kd,
-        weighed_by=("kd_weight",),
-        needs="logits",
-    ),
-    Term(
-        "cckd",
-        "Class-conditional distillation on D: KL divergence of posteriors freed from both models' priors.",
-        (Samples.PLAIN,),
-        Form.DISTILLED,
-        weighed_by=("cckd_weight",),
-        needs="logits",
-    ),
-    Term(
-        "sup_mix",
-        "Supervised loss on D_mix, the class-balanced mixed samples.",
-        (Samples.MIXED,),
-        Form.SUPERVISED,
-        weighed_by=("mix_weight",),
-    ),
+    Term("sup", _D, Form.SUPERVISED, (), None, "Cross-entropy on D, logit-adjusted by tau."),
+    Term("kd", _D, _kd, ("kd_weight",), "logits", "Classic distillation on D."),
+    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), "logits", "Class-conditional distillation on D."),
+    Term("sup_mix", _D_MIX, Form.SUPERVISED, ("mix_weight",), None, "Cross-entropy on D_mix, the mixed samples."),
     Term(
         "cckd_mix",
-        "Class-conditional distillation on D_mix.",
-        (Samples.MIXED,),
+        _D_MIX,
         Form.DISTILLED,
-        weighed_by=("mix_weight", "cckd_mix_weight"),
-        needs="logits",
+        ("mix_weight", "cckd_mix_weight"),
+        "logits",
+        "Class-conditional distillation on D_mix.",
     ),
     Term(
         "imitation",
-        "Feature imitation: 1 - cosine of aligned student features and teacher features; the sum over D and D_mix.",
-        (Samples.PLAIN, Samples.MIXED),
+        _D + _D_MIX,
         Form.IMITATION,
-        weighed_by=("feature_weight",),
-        needs="features",
+        ("feature_weight",),
+        "features",
+        "1 - cosine of student and teacher features, summed over D and D_mix.",
     ),
 )
 
-#: Names of the losses in a training record, in their order: the weighted sum that is minimised, then each term.
-LOSS_NAMES = ("total", *(term.name for term in TERMS))
+#: Name of each loss in a training record -> what it is, in the order of the tables.
+LOSSES = {"total": "Weighted sum of the terms, which training minimises.", **{term.name: term.text for term in TERMS}}

@@ -256,4 +256,4 @@ def test_a_joint_term_has_one_set_and_a_plain_one_has_d() -> None:
 
 
 def test_the_columns_of_the_tables_keep_their_order() -> None:
-    assert terms.LOSS_NAMES == ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")
+    assert tuple(terms.LOSSES) == ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")

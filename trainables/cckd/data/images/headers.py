@@ -67,7 +67,7 @@ def read_header(path: Path) -> Header:
     except FileNotFoundError:
         raise UnusableImageError("missing") from None
     except OSError as error:
-        raise UnusableImageError(f"can not be read ({error.strerror})") from None
+        raise UnusableImageError(f"cannot be read ({error.strerror})") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -77,7 +77,7 @@ def read_header(path: Path) -> Header:
         file = _File(descriptor, status.st_size)
         height, width = _size(file)
     except OSError as error:
-        raise UnusableImageError(f"can not be read ({error.strerror})") from None
+        raise UnusableImageError(f"cannot be read ({error.strerror})") from None
     finally:
         os.close(descriptor)
     if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):

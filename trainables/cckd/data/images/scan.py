@@ -51,7 +51,7 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
     done = {key: _scan_one(files, reasons, tell) for key, files in distinct.items()}
     skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
     if skipped and not skip_corrupt:
-        summary = f"{len(skipped)} of {n_files} image files can not be used; --skip-corrupt leaves them out"
+        summary = f"{len(skipped)} of {n_files} image files cannot be used; --skip-corrupt leaves them out"
         more = [f"and {len(skipped) - N_NAMED} more"] if len(skipped) > N_NAMED else []
         raise DataError([summary, *skipped[:N_NAMED], *more])
     return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)

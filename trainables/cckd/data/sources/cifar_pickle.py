@@ -27,7 +27,7 @@ def load_batch(path: Path) -> dict[str, Any]:
         # latin1 keeps the bytes of arrays that Python 2 wrote
         batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise any error
-        raise DataError(f"{path} can not be read as a CIFAR batch ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path} cannot be read as a CIFAR batch ({type(error).__name__}: {error})") from error
     if not isinstance(batch, dict):
         raise DataError(f"{path} must be a CIFAR batch, a dictionary; got {type(batch).__name__}")
     return {key: value.content if isinstance(value, _Array) else value for key, value in batch.items()}

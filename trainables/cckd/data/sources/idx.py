@@ -25,7 +25,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} can not be read ({error}); remove it, and it will be fetched again") from error
+        raise DataError(f"{path} cannot be read ({error}); remove it, and it will be fetched again") from error
     n_dims = content[3] if len(content) >= 4 else 0
     start = 4 + 4 * n_dims
     if content[:3] != bytes((0, 0, _UNSIGNED_BYTE)) or n_dims == 0 or len(content) < start:

@@ -69,7 +69,7 @@ def _read(path: Path, faults: list[str]) -> ImageList:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{path} can not be read as a list of images ({error})")
+        faults.append(f"{path} cannot be read as a list of images ({error})")
         return ImageList((), np.empty(0, np.int64))
     paths, labels, broken, outside = [], [], [], []
     for number, line in enumerate(lines, start=1):

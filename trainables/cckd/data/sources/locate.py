@@ -50,4 +50,4 @@ def locate(
             tried.append(f"{fetcher.label}: {error}")
             continue
         return folder, f"{fetcher.label}, kept in {folder}"
-    raise DataUnavailableError([f"{name}: its files could not be had; tried", *tried, advice])
+    raise DataUnavailableError([f"{name}: its files are not available; tried", *tried, advice])

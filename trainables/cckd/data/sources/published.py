@@ -131,7 +131,7 @@ def _image_folder(data_root: Path, options: Mapping[str, OptionValue], release: 
             return folder
     raise DataUnavailableError(
         [
-            f"{release.name}: its images could not be had; tried",
+            f"{release.name}: its images are not available; tried",
             *(f"{label}, {folder}: no {first}" for label, folder in places.items()),
             f"unpack the published images so that {places[next(iter(places))] / first} exists, or name their folder: "
             f"--data {release.name}:root=DIR",

@@ -156,7 +156,7 @@ class FeatureCache:
     def unusable(self, reason: str) -> TeacherError:
         """Return the error that says why these features cannot be used and how to remove them."""
         return TeacherError(
-            f"teacher features {self._file} can not be used: {reason}; remove the folder {self.folder} "
+            f"teacher features {self._file} cannot be used: {reason}; remove the folder {self.folder} "
             "and they will be computed again"
         )
 

@@ -77,7 +77,7 @@ def test_when_nothing_is_reachable_every_attempt_is_listed_with_the_way_out(tmp_
     with pytest.raises(DataUnavailableError) as caught:
         fashion_mnist.read_fashion_mnist(tmp_path / "root", True, {})
     first, torchvision, debian, download, archive, advice = caught.value.faults
-    assert "could not be had" in first
+    assert "are not available" in first
     assert torchvision.endswith("no train-images-idx3-ubyte and 3 more")
     assert str(tmp_path / "debian") in debian
     assert download == f"fetcher TORCHVISION: {Path(sys.executable).name} ended with status 1: no route to host"

@@ -181,7 +181,7 @@ def test_a_spoiled_cache_is_refused_naming_the_folder_to_remove(tmp_path: Path, 
     middle = content.index(b'"sha256": "') + 12 if name == "meta.json" else len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     (cache.folder / name).write_bytes(content[:-5] if spoil == "torn" else flipped)
-    with pytest.raises(TeacherError, match="can not be used") as caught:
+    with pytest.raises(TeacherError, match="cannot be used") as caught:
         cache.load()
     assert f"remove the folder {cache.folder}" in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_a_spoiled_cache_is_refused_naming_the_folder_to_remove(tmp_path: Path, 
 def test_a_cache_whose_file_is_gone_is_refused(tmp_path: Path) -> None:
     cache = _finished(tmp_path)
     (cache.folder / "features.safetensors").unlink()
-    with pytest.raises(TeacherError, match="can not be used"):
+    with pytest.raises(TeacherError, match="cannot be used"):
         cache.load()
 
 
