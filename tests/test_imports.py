@@ -16,7 +16,16 @@ MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
-    "analysis": ("analysis", "search_spaces", "study.schema", "study.seals", "study.annotation"),
+    "analysis": (
+        "analysis",
+        "search_spaces",
+        "study.schema",
+        "study.ledger",
+        "study.tables",
+        "study.settings",
+        "study.annotation",
+        "trainables.cckd.sealed",
+    ),
     "benchmarks": OURS,
 }
 #: package prefix -> third-party packages it must not import.
