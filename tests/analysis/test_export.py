@@ -98,7 +98,8 @@ def test_optuna_dashboard_shows_note_attributes_and_figures(folder: Path) -> Non
     detail = json.loads(get(f"/api/studies/{summary['study_id']}", "after=0"))
     note = detail["note"]["body"]
     assert note.startswith("# An indication only: fewer than 6 seeds")
-    attributes = {item["key"]: json.loads(item["value"]) for item in summary["user_attrs"]}
+    ours = [item for item in summary["user_attrs"] if item["key"].startswith("report/")]  # it cuts long ones short
+    attributes = {item["key"]: json.loads(item["value"]) for item in ours}
     assert attributes["report/best1/test_all"] == results(load_study(folder))["best1/test_all"]
     figures = sorted((folder / "report" / "figures").glob("*.png"))
     assert note.count("](/artifacts/") == len(figures) == len(list((folder / "export" / "artifacts").iterdir()))
@@ -123,7 +124,7 @@ def test_tensorboard_has_a_run_a_trial_with_its_epochs(folder: Path) -> None:
 
     place = export.export(folder, "tensorboard")
     assert len([path for path in place.iterdir() if path.name.startswith("trial-")]) == 8
-    (file,) = (place / "trial-0001").glob("events*")
+    (file,) = (place / "trial-0000").glob("events*")
     found = {}
     content = file.read_bytes()
     while content:  # TFRecord: length, its checksum, the event, its checksum
@@ -132,7 +133,7 @@ def test_tensorboard_has_a_run_a_trial_with_its_epochs(folder: Path) -> None:
         content = content[16 + length :]
         found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
     assert found["loss_total", 1] == 2.0
-    assert found["val_balanced_accuracy", 2] == pytest.approx(0.7)
+    assert found["val_balanced_accuracy", 20] == pytest.approx(load_study(folder).trials[0].value, abs=1e-5)
     assert ("val_balanced_accuracy", 1) not in found
 
 
@@ -150,7 +151,7 @@ def test_mlflow_opens_the_export(folder: Path) -> None:
     one = runs["trial 1"]
     assert one.data.params == {name: str(value) for name, value in study.trials[1].params.items()}
     history = client.get_metric_history(one.info.run_id, "loss_total")
-    assert [(point.step, point.value) for point in history] == [(1, 2.0), (2, 1.0)]
+    assert [(point.step, point.value) for point in history] == [(epoch, 1.0) for epoch in (5, 10, 15, 20)]
     failed = [run for run in runs.values() if run.info.status == "FAILED"]
     assert [run.data.tags["cause"] for run in failed] == ["loss term 'cckd' became inf at epoch 3, step 7"]
 

@@ -355,7 +355,6 @@ def test_a_torn_database_is_refused_by_name(database, space, settings, seed_of, 
 @pytest.mark.parametrize(
     "statement",
     [
-        "DROP TABLE trials",
         "ALTER TABLE trial_values RENAME COLUMN value TO other",
         "DELETE FROM studies",
         "DELETE FROM study_user_attributes WHERE key = 'settings'",
