@@ -33,6 +33,7 @@ NEXT = 20
 WEAK_RANK = 0.5
 
 _FEWEST_RANKED = 4
+_N_BOOTSTRAP = 500
 
 
 @dataclass(frozen=True)
@@ -112,21 +113,21 @@ def position(knob: Knob, value: Any) -> float:
     return float(np.clip((at - low) / (high - low), 0, 1))
 
 
-def rung_ranks(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 500, seed: int = 0) -> pd.DataFrame:
+def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
     """Return a row a rung before the end: Spearman's rank correlation of its values with the final ones.
 
     `trials` are complete ones, so trials stopped at a rung are missing: a rung that sorts out the worst is judged on
     the rest, which lowers its correlation. Columns: epoch, n (trials with both values), spearman, low, high (95 %
     percentile bootstrap); NaN below 4 trials or where either side has one value only.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     steps = sorted({step for trial in trials for step in trial.intermediate_values if step != trial.last_step})
     rows = []
     for step in steps:
         both = [(t.intermediate_values[step], _value(t)) for t in trials if step in t.intermediate_values]
         early, final = np.array(both, dtype=float).T
         found = spearman(early, final)
-        draws = rng.integers(len(both), size=(n_bootstrap, len(both))) if found == found else np.empty((0, 0), int)
+        draws = rng.integers(len(both), size=(_N_BOOTSTRAP, len(both))) if found == found else np.empty((0, 0), int)
         again = [rank for draw in draws if (rank := spearman(early[draw], final[draw])) == rank]
         low, high = np.percentile(again, [2.5, 97.5]) if again else (nan, nan)
         rows.append((step, len(both), found, float(low), float(high)))
@@ -159,8 +160,8 @@ def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
     return found
 
 
-def outlook(trials: Sequence[FrozenTrial], *, n: int = NEXT, n_bootstrap: int = 4000, seed: int = 0) -> Outlook:
-    """Return what `n` more trials would bring if they were like the later half of those that have ended.
+def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outlook:
+    """Return what NEXT more trials would bring if they were like the later half of those that have ended.
 
     A resampled value is blurred by Silverman's kernel width (1986), since a plain bootstrap never exceeds the best
     value seen; a pruned or failed trial stays without a value. It assumes that the search does not learn any more.
@@ -171,14 +172,14 @@ def outlook(trials: Sequence[FrozenTrial], *, n: int = NEXT, n_bootstrap: int = 
     best = max((_value(t) for t in ended if t.state == TrialState.COMPLETE), default=nan)
     seen = values[np.isfinite(values)]
     if seen.size < _FEWEST_RANKED or not np.isfinite(best):
-        return Outlook(n, len(late), nan, nan, nan)
+        return Outlook(NEXT, len(late), nan, nan, nan)
     quartiles = np.subtract(*np.percentile(seen, [75, 25])) / 1.349
     scale = min(seen.std(ddof=1), quartiles) if quartiles > 0 else seen.std(ddof=1)
-    rng = np.random.default_rng(seed)
-    blur = 0.9 * scale * seen.size**-0.2 * rng.normal(size=(n_bootstrap, n))
-    drawn = np.minimum(rng.choice(values, size=(n_bootstrap, n)) + blur, 1.0)
+    rng = np.random.default_rng(0)
+    blur = 0.9 * scale * seen.size**-0.2 * rng.normal(size=(n_bootstrap, NEXT))
+    drawn = np.minimum(rng.choice(values, size=(n_bootstrap, NEXT)) + blur, 1.0)
     gains = np.maximum(np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1) - best, 0.0)
-    return Outlook(n, len(late), float(gains.mean()), float(np.percentile(gains, 95)), float((gains > 0).mean()))
+    return Outlook(NEXT, len(late), float(gains.mean()), float(np.percentile(gains, 95)), float((gains > 0).mean()))
 
 
 def _value(trial: FrozenTrial) -> float:

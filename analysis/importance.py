@@ -60,7 +60,7 @@ class Importances:
         return self.frame[self.frame["target"] == target].reset_index(drop=True) if len(self.frame) else self.frame
 
 
-def importances(study: Study, *, n_samples: int = 50, seed: int = 0) -> Importances:
+def importances(study: Study, *, n_samples: int = 50) -> Importances:
     """Return every knob's importance for every target of which there are enough values."""
     trials = study.complete
     matrix = design(trials, study.knobs)
@@ -72,9 +72,9 @@ def importances(study: Study, *, n_samples: int = 50, seed: int = 0) -> Importan
             continue
         rows = Design(matrix.knobs, matrix.x[known], matrix.present[known], ())
         kept = [trial for trial, used in zip(trials, known, strict=True) if used]
-        part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples, seed=seed)
+        part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples)
         whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
-        shares = fanova_shares(kept, whole, values[known], seed=seed) if len(whole) > 1 else {}
+        shares = fanova_shares(kept, whole, values[known], seed=0) if len(whole) > 1 else {}
         parts.append(part.assign(target=target, fanova=[shares.get(name, np.nan) for name in part["knob"]]))
     columns = ["target", "knob", *(f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high"))]
     empty = pd.DataFrame(columns=[*columns, "fanova", "above_chance"])
@@ -82,16 +82,14 @@ def importances(study: Study, *, n_samples: int = 50, seed: int = 0) -> Importan
     return Importances(frame, len(trials), n_samples, matrix.unvaried, floors)
 
 
-def _ranked(
-    trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, n_samples: int, seed: int
-) -> tuple[pd.DataFrame, float]:
+def _ranked(trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, n_samples: int) -> tuple[pd.DataFrame, float]:
     n_knobs = len(rows.knobs)
-    found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=seed)
+    found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
     permutation = found.permutation.mean(axis=0)
     floor = float(permutation[n_knobs:].max())
     # Random columns take their part of the impurity; the knobs' shares are among the knobs.
     impurity = found.impurity[:, :n_knobs] / found.impurity[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
-    halves = half_samples(len(y), n_samples, np.random.default_rng(seed))
+    halves = half_samples(len(y), n_samples, np.random.default_rng(0))
     ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
     frame = pd.DataFrame({"knob": rows.names})
     for name, value, samples in (

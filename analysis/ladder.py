@@ -195,20 +195,20 @@ def unit_values(table: pd.DataFrame, entry: str, column: str = "all") -> pd.Seri
     return rows.groupby("data_seed")[column].mean() if _has_cuts(table) else rows[column]
 
 
-def primary_family(table: pd.DataFrame, *, entry: str = BEST) -> tuple[Comparison, ...]:
+def primary_family(table: pd.DataFrame) -> tuple[Comparison, ...]:
     """Return the comparisons that carry the report's claim, Holm-adjusted among themselves.
 
     A baseline that was tuned at the same budget is there as tuned; at its reference point it is descriptive.
     """
     present = set(table["entry"])
-    bases = rivals(present) if entry in present else ()
-    differences = [paired_differences(table, entry, base) for base in bases]
+    bases = rivals(present) if BEST in present else ()
+    differences = [paired_differences(table, BEST, base) for base in bases]
     intervals = [paired_interval(values) for values in differences]
     flips = [sign_flip(values) for values in differences]
     adjusted = holm([interval.p for interval in intervals])
     flips_adjusted = holm([flip.p for flip in flips])
     return tuple(
-        Comparison(entry, *found, min(1.0, len(bases) * found[3].smallest_p))
+        Comparison(BEST, *found, min(1.0, len(bases) * found[3].smallest_p))
         for found in zip(bases, intervals, adjusted, flips, flips_adjusted, strict=True)
     )
 

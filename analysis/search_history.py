@@ -30,10 +30,10 @@ def history(study: Study) -> pd.DataFrame:
     return table.assign(spent_s=table["duration_s"].fillna(0.0).cumsum())
 
 
-def time_to_best(table: pd.DataFrame, *, within: float = 0.01) -> float:
-    """Return the seconds spent until the best so far of a `history` came within `within` of its last value."""
+def time_to_best(table: pd.DataFrame) -> float:
+    """Return the seconds spent until the best so far of a `history` came within 0.01 of its last value."""
     best = table["best_so_far"]
-    return float(table.loc[best >= best.max() - within, "spent_s"].min())
+    return float(table.loc[best >= best.max() - 0.01, "spent_s"].min())
 
 
 def state_counts(study: Study) -> dict[str, int]:

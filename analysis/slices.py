@@ -42,7 +42,7 @@ class Slice:
         return pd.concat([points, self.curve.assign(part="smoothed")], ignore_index=True).assign(knob=self.knob.name)
 
 
-def slice_of(trials: Sequence[FrozenTrial], knob: Knob, *, confidence: float = 0.95) -> Slice:
+def slice_of(trials: Sequence[FrozenTrial], knob: Knob) -> Slice:
     """Return the slice through `trials`, which must be complete ones."""
     rows = [(trial.number, trial.params[knob.name], trial.value) for trial in trials if knob.name in trial.params]
     points = pd.DataFrame(rows, columns=["trial", "value", "score"])
@@ -56,20 +56,20 @@ def slice_of(trials: Sequence[FrozenTrial], knob: Knob, *, confidence: float = 0
         return Slice(knob, points, pd.DataFrame(found, columns=columns))
     x = np.array([position(knob, value) for value in points["value"]])
     grid = np.linspace(x.min(), x.max(), _N_GRID)
-    mean, low, high = smoothed(x, y, grid, confidence=confidence)
+    mean, low, high = smoothed(x, y, grid)
     curve = pd.DataFrame({"value": _value(knob, grid), "mean": mean, "low": low, "high": high, "n": len(y)})
     return Slice(knob, points, curve[columns])
 
 
-def smoothed(x: Floats, y: Floats, grid: Floats, *, confidence: float = 0.95) -> tuple[Floats, Floats, Floats]:
-    """Return the smoothed mean of `y` (N,) over `x` (N,) at `grid` (G,), and its pointwise interval's ends."""
+def smoothed(x: Floats, y: Floats, grid: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the smoothed mean of `y` (N,) over `x` (N,) at `grid` (G,), and its pointwise 95 % interval's ends."""
     width = max(_MIN_WIDTH, 1.06 * float(x.std()) * len(x) ** -0.2)
     at_data, at_grid = _weights(x, x, width), _weights(x, grid, width)
     trace = float(np.trace(at_data))
     # Degrees of freedom of the residuals (Cleveland & Devlin 1988).
     free = max(1.0, len(x) - 2 * trace + float((at_data**2).sum()))
     variance = float(((y - at_data @ y) ** 2).sum()) / free
-    half = stats.t.ppf(0.5 + confidence / 2, free) * np.sqrt(variance * (at_grid**2).sum(axis=1))
+    half = stats.t.ppf(0.975, free) * np.sqrt(variance * (at_grid**2).sum(axis=1))
     mean = at_grid @ y
     return mean, mean - half, mean + half
 

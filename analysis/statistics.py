@@ -23,6 +23,7 @@ ALPHA = 0.05
 
 #: Pairs up to which every sign pattern of the sign-flip test is enumerated (2^16 patterns).
 _MAX_EXACT = 16
+_N_RANDOM = 20_000
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(finite.size, mean, sd)
 
 
-def paired_interval(differences: Iterable[float], *, confidence: float = 0.95) -> PairedInterval:
-    """Return the paired t interval of the mean difference (Student 1908); NaN differences drop their pair."""
+def paired_interval(differences: Iterable[float]) -> PairedInterval:
+    """Return the 95 % paired t interval of the mean difference (Student 1908); NaN differences drop their pair."""
     summary = spread(differences)
     n, mean, sd = summary.n, summary.mean, summary.sd
     if n < 2:
         return PairedInterval(n, mean, sd, nan, nan, nan)
     error = sd / np.sqrt(n)
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1) * error)
+    half = float(stats.t.ppf(0.975, n - 1) * error)
     # Without any spread the statistic is 0/0 at no difference, and without bound at any.
     statistic = abs(mean) / error if error else (np.inf if mean else 0.0)
     p = float(2 * stats.t.sf(statistic, n - 1))
@@ -97,10 +98,10 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(p) for p in adjusted)
 
 
-def sign_flip(differences: Iterable[float], *, n_random: int = 20_000, seed: int = 0) -> SignFlip:
+def sign_flip(differences: Iterable[float]) -> SignFlip:
     """Return the two-sided sign-flip test of a mean difference of 0 (Fisher 1935).
 
-    All 2^n sign patterns are enumerated up to 16 pairs; beyond, `n_random` seeded patterns and the observed one.
+    All 2^n sign patterns are enumerated up to 16 pairs; beyond, 20,000 seeded patterns and the observed one.
     """
     finite = _finite(differences)
     n = finite.size
@@ -110,7 +111,7 @@ def sign_flip(differences: Iterable[float], *, n_random: int = 20_000, seed: int
         signs = np.array(list(product((1.0, -1.0), repeat=n)))
         smallest = 2.0 ** (1 - n)
     else:
-        drawn = np.random.default_rng(seed).choice((1.0, -1.0), size=(n_random, n))
+        drawn = np.random.default_rng(0).choice((1.0, -1.0), size=(_N_RANDOM, n))
         signs = np.vstack([np.ones(n), drawn])
         smallest = 1 / len(signs)
     sums = np.abs(signs @ finite)

@@ -34,21 +34,20 @@ class NotWorse:
     ranges: pd.DataFrame
 
 
-def not_worse(
-    trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: float, free: int, confidence: float = 0.95
-) -> NotWorse | None:
+def not_worse(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: float, free: int) -> NotWorse | None:
     """Return the complete trials that cannot be told from the best; None without a noise to judge by.
+
+    The truly best trial is among them with 95 % probability.
 
     Args:
         trials: complete ones, each a single run.
         knobs: whose ranges among the kept are told.
         noise: sd of one run over training seeds (fraction).
         free: degrees of freedom behind `noise`.
-        confidence: probability with which the truly best is kept.
     """
     if len(trials) < 2 or not isfinite(noise) or free < 1:
         return None
-    margin = noise * critical_distance(len(trials), free, confidence=confidence)
+    margin = noise * critical_distance(len(trials), free)
     highest = max(float(trial.value or 0) for trial in trials)
     kept = [trial for trial in trials if trial.value is not None and trial.value >= highest - margin]
     ranked = sorted(kept, key=lambda trial: (-float(trial.value or 0), trial.number))
@@ -57,15 +56,15 @@ def not_worse(
     return NotWorse(tuple(trial.number for trial in ranked), margin, ranges)
 
 
-def critical_distance(n: int, free: int, *, confidence: float = 0.95, seed: int = 0) -> float:
-    """Return d: the luckiest of n - 1 equals beats one given run by less than d estimated sds, with `confidence`.
+def critical_distance(n: int, free: int) -> float:
+    """Return d: the luckiest of n - 1 equals beats one given run by less than d estimated sds, with 95 % probability.
 
     By simulation: the largest of n - 1 standard normals is drawn directly, as the normal quantile of U^(1 / (n - 1)).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     luckiest = stats.norm.ppf(rng.random(_N_DRAWS) ** (1 / (n - 1)))
     estimated = np.sqrt(rng.chisquare(free, _N_DRAWS) / free)
-    return float(np.quantile((luckiest - rng.normal(size=_N_DRAWS)) / estimated, confidence))
+    return float(np.quantile((luckiest - rng.normal(size=_N_DRAWS)) / estimated, 0.95))
 
 
 def _range(knob: Knob, values: list[object]) -> tuple[str, object, object, int]:

@@ -57,18 +57,18 @@ class Surrogate:
         return np.array([position(knob, params[knob.name]) if knob.name in params else fill for knob, fill in given])
 
 
-def fit_surrogate(matrix: Design, y: Floats, *, seed: int = 0) -> Surrogate | None:
+def fit_surrogate(matrix: Design, y: Floats) -> Surrogate | None:
     """Fit the forest to all trials; None where there are too few, or nothing varies."""
     if len(y) < MIN_TRIALS or not matrix.knobs or not np.ptp(y):
         return None
     predicted = np.empty(len(y))
-    for fold in _folds(len(y), seed):
+    for fold in _folds(len(y)):
         kept = np.ones(len(y), dtype=bool)
         kept[fold] = False
-        predicted[fold] = fit_forest(matrix.x[kept], y[kept], seed=seed, n_trees=_N_TREES).predict(matrix.x[fold])
+        predicted[fold] = fit_forest(matrix.x[kept], y[kept], seed=0, n_trees=_N_TREES).predict(matrix.x[fold])
     r2 = 1 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
-    return Surrogate(matrix, fit_forest(matrix.x, y, seed=seed, n_trees=_N_TREES), r2)
+    return Surrogate(matrix, fit_forest(matrix.x, y, seed=0, n_trees=_N_TREES), r2)
 
 
-def _folds(n: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    return np.array_split(np.random.default_rng(seed).permutation(n), _N_FOLDS)
+def _folds(n: int) -> list[npt.NDArray[np.int64]]:
+    return np.array_split(np.random.default_rng(0).permutation(n), _N_FOLDS)

@@ -70,12 +70,6 @@ class Measured:
         found = stats.binomtest(self.hits, self.n).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
 
-    @property
-    def possible(self) -> bool:
-        """Whether the bounds and the interval overlap."""
-        low, high = self.interval
-        return low <= self.most and high >= self.least
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate, print the table, write the JSON; return 1 where a bound is not kept."""

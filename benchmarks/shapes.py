@@ -48,9 +48,9 @@ SHAPES = {
 STUDIED = ("fashion_mnist_lt", "digits_lt")
 
 
-def random_trial_data(shape: Shape, seed: int = 0) -> TrialData:
+def random_trial_data(shape: Shape) -> TrialData:
     """Return data of `shape` with the embedded teacher's number of features."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     classes, per_class = np.arange(shape.n_classes), class_counts(shape.n_max, shape.n_classes, shape.ir)
     labels = rng.permutation(np.repeat(classes, per_class))
     val_labels = np.repeat(classes, shape.val_per_class)

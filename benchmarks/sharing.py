@@ -4,7 +4,7 @@
 
 N processes, each with its own trial of ACCKD as one trial a `--gpus-per-trial` of 1/N has them, train at the same time
 for some seconds after all are warm. The gain is the epochs that all of them finish a second over what one does alone.
-Fused trials (benchmarks/fused.py) share a card within one process. The raw numbers are kept in
+The raw numbers are kept in
 benchmarks/results/sharing-<data>-<hardware>-<date>.json.
 """
 

@@ -1,7 +1,7 @@
 """A search space: which knobs vary over which ranges and why, what stays fixed, and the reference point."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from json import dumps, loads
 from typing import Any, Self
 
@@ -113,14 +113,6 @@ class SearchSpace:
     def config(self, params: Mapping[str, KnobValue]) -> dict[str, KnobValue]:
         """Return the flat trial configuration of `params`: method, fixed values, then the knobs."""
         return {"method": self.method, **self.fixed, **params}
-
-    def with_fixed(self, extra: Mapping[str, KnobValue]) -> "SearchSpace":
-        """Return this space with `extra` fixed as well.
-
-        Raises:
-            SpaceError: a key of `extra` is searched.
-        """
-        return replace(self, fixed={**self.fixed, **extra})
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only, for the manifest."""

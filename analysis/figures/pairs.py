@@ -63,13 +63,13 @@ def draw_surrogate(layer: PairSurrogate, shared: Frame) -> Figure:
     return figure
 
 
-def draw_interactions(strengths: pd.DataFrame, names: Sequence[str], *, alpha: float = 0.05) -> Figure:
-    """Draw `interactions.Interactions.frame` as a triangle over `names`; a star says p below `alpha`."""
+def draw_interactions(strengths: pd.DataFrame, names: Sequence[str]) -> Figure:
+    """Draw `interactions.Interactions.frame` as a triangle over `names`; a star says p below 0.05."""
     n = len(names)
     share, clear = np.full((n, n), np.nan), np.zeros((n, n), dtype=bool)
     for row in strengths.itertuples():
         i, j = sorted((names.index(str(row.x_knob)), names.index(str(row.y_knob))))
-        share[j, i], clear[j, i] = 100 * max(0.0, float(str(row.strength))), float(str(row.p)) < alpha
+        share[j, i], clear[j, i] = 100 * max(0.0, float(str(row.strength))), float(str(row.p)) < 0.05
     with canvas(1.8 + 0.42 * n, 1.4 + 0.42 * n) as (figure, axes):
         top = max(1.0, float(np.nanmax(share)))
         mesh = axes.imshow(np.ma.masked_invalid(share), cmap=COLOUR_MAP, vmin=0, vmax=top)

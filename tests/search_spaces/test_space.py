@@ -84,12 +84,6 @@ def test_the_fixed_values_do_not_follow_the_callers_mapping() -> None:
     assert space.config({"a": 0.5}) == {"method": "la", "epochs": 3, "a": 0.5}
 
 
-def test_fixing_a_searched_knob_is_refused_and_fixing_another_is_not() -> None:
-    assert _space(_knob("a")).with_fixed({"epochs": 3}).fixed == {"epochs": 3}
-    with pytest.raises(SpaceError, match="both searched and fixed"):
-        _space(_knob("a")).with_fixed({"a": 0.3})
-
-
 @pytest.mark.parametrize("space", [*list_spaces(), CONDITIONAL], ids=lambda space: space.name)
 def test_a_space_survives_json(space: SearchSpace) -> None:
     assert SearchSpace.from_json(json.loads(json.dumps(space.to_json()))) == space

@@ -1,9 +1,13 @@
 """The losses on logits for both sets of a step at once, with their gradients in closed form.
 
-losses.py defines the same numbers one at a time; tests hold these against those. Autograd's chains through them are
-some two hundred operations on matrices as small as (64, 10), half a millisecond a step, which a student of 8x8 images
-feels. These are forty. Matrices lie as (C, N): a softmax over few classes then runs along the long side, ten times
-faster than along rows.
+All losses compare posteriors under the prior pi_S of the set that the samples come from: softmax(z + log pi_S - log p),
+where p is the prior of the model itself. By Bayes, p(x|y) is proportional to p(y|x) / p(y), so a posterior divided by
+its own prior leaves what the model knows of p(x|y), and the product with pi_S is a posterior again. Li et al., ICML
+2024, PMLR 235:28204-28221.
+
+Autograd's chains through the same losses one at a time are some two hundred operations on matrices as small as
+(64, 10), half a millisecond a step, which a student of 8x8 images feels. These are forty. Matrices lie as (C, N): a
+softmax over few classes then runs along the long side, ten times faster than along rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,7 +73,11 @@ def spread(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
 
 
 def supervised(margins: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy with labels (C, N) whose columns sum to 1, a `Form`; see losses.supervised."""
+    """Cross-entropy with labels (C, N) whose columns sum to 1, a `Form`.
+
+    On the training set this is plain cross-entropy at tau = 0 and logit adjustment at tau = 1 (Menon et al., arXiv
+    2007.07314).
+    """
     log_guess = torch.log_softmax(margins, dim=0)
     return (labels * log_guess).sum(dim=0).neg_(), log_guess.exp_().sub_(labels)
 
@@ -91,7 +99,10 @@ def distilled(
 ) -> tuple[Tensor, Tensor]:
     """KL from the teacher's `log_distributions` and their exponentials, (C, N) each, a `Form` but for T.
 
-    See losses.cckd_batch and losses.cckd_prior. The slope is by margins / T.
+    The scales of the `Part` make a loss of the sums. Estimator `prior`: T^2 KL of the tempered posteriors, mean over
+    samples. Estimator `batch`: T^2 mean over classes of KL(p^t(.|c) || p^s(.|c)), where p(x_n | c) is the tempered
+    posterior normalised over the N samples, p(x) taken as uniform on the batch. Rare classes then weigh as much as
+    frequent ones; the loss is zero where N = 1. The slope is by margins / T.
     """
     posterior = torch.log_softmax(margins / temperature, dim=0)
     log_guess = posterior if estimator == "prior" else _over_samples(posterior, sizes)

@@ -1,6 +1,6 @@
 """What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -64,7 +64,7 @@ class Learner:
         self._momenta = {
             name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
         }
-        self.recorded = RecordedStep(self._take_one, n_trials=1, device=device) if device.type == "cuda" else None
+        self.recorded = RecordedStep(self._take, device=device) if device.type == "cuda" else None
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         """Take one step at learning rate `rate`.
@@ -73,13 +73,10 @@ class Learner:
             The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
             the device, so that the host does not wait for it.
         """
-        return self.take(batch, rate) if self.recorded is None else self.recorded([batch], [rate])
+        return self._take(batch, rate) if self.recorded is None else self.recorded(batch, rate)
 
-    def _take_one(self, batches: Sequence[StepBatch], rates: Tensor) -> Tensor:
-        return self.take(batches[0], rates[0])
-
-    def take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
-        """What `step` does, launched kernel by kernel."""
+    def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
+        """Do what `step` does, launched kernel by kernel."""
         with autocast(self._device, self._precision):
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)

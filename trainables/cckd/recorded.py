@@ -19,8 +19,8 @@ from trainables.cckd.batches import StepBatch
 #: Steps taken as they are before one is recorded: in them libraries choose their algorithms and allocate.
 WARM_UP_STEPS = 3
 
-#: Takes one step of every trial, on its batch and at its learning rate (K,), and returns the losses.
-Step = Callable[[Sequence[StepBatch], Tensor], Tensor]
+#: Takes one step on a batch at a learning rate, a scalar on the device, and returns the losses.
+Step = Callable[[StepBatch, Tensor], Tensor]
 
 
 class RecordedStep:
@@ -32,36 +32,34 @@ class RecordedStep:
         records: whether a step is still to be recorded, where none has been; clear it to have none.
     """
 
-    def __init__(self, step: Step, *, n_trials: int, device: torch.device) -> None:
+    def __init__(self, step: Step, *, device: torch.device) -> None:
         """Record `step` when it is warm.
 
         Args:
             step: changes weights, buffers and momenta in place only; what it decides in Python is decided for good.
-            n_trials: K, batches and learning rates of a step.
             device: a CUDA device.
         """
         self._step, self._n_plain = step, 0
         self.records = True
-        self._rates = torch.zeros(n_trials, device=device)
+        self._rate = torch.zeros((), device=device)
         self._recording: _Recording | None = None
 
-    def __call__(self, batches: Sequence[StepBatch], rates: Sequence[float]) -> Tensor:
+    def __call__(self, batch: StepBatch, rate: float) -> Tensor:
         """Take one step; return its losses, which later steps do not overwrite."""
-        for slot, rate in zip(self._rates.unbind(), rates, strict=True):
-            slot.fill_(rate)
+        self._rate.fill_(rate)
         if self._recording is None and self._n_plain >= WARM_UP_STEPS and self.records:
-            self._record(batches)
+            self._record(batch)
         if self._recording is None:
             self._n_plain += 1
-            return self._step(batches, self._rates)
-        return self._recording.replay(batches)
+            return self._step(batch, self._rate)
+        return self._recording.replay(batch)
 
-    def _record(self, batches: Sequence[StepBatch]) -> None:
-        kept = [_changed(batch, torch.empty_like) for batch in batches]
+    def _record(self, batch: StepBatch) -> None:
+        kept = _changed(batch, torch.empty_like)
         graph = torch.cuda.CUDAGraph()
         try:
             with _no_collection(), torch.cuda.graph(graph):
-                losses = self._step(kept, self._rates)
+                losses = self._step(kept, self._rate)
         except RuntimeError as error:
             self.records = False
             torch.cuda.synchronize()
@@ -73,14 +71,14 @@ class RecordedStep:
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
-    """A recorded step, what it reads its batches from, and where it leaves its losses."""
+    """A recorded step, what it reads its batch from, and where it leaves its losses."""
 
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
     losses: Tensor
 
-    def replay(self, batches: Sequence[StepBatch]) -> Tensor:
-        _copy(_tensors(batches), self.inputs)
+    def replay(self, batch: StepBatch) -> Tensor:
+        _copy(_tensors(batch), self.inputs)
         self.graph.replay()
         return self.losses.clone()
 
@@ -107,9 +105,9 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def _tensors(batches: Sequence[StepBatch]) -> list[Tensor]:
+def _tensors(batch: StepBatch) -> list[Tensor]:
     found: list[Tensor] = []
-    waiting: list[Any] = list(reversed(batches))
+    waiting: list[Any] = [batch]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Tensor):

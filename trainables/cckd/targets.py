@@ -22,7 +22,11 @@ class ResidentTopK:
         self._prior = self._log_prior.exp()
 
     def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
-        """Dense logits (..., C), float32, of images and views (...) each; as `TopKLogits.dense`."""
+        """Return dense logits (..., C), float32, of images and views (...) each.
+
+        The classes without a stored logit share their weight in proportion to the teacher's prior. They then all have
+        the same z_t - log p^t: a class whose logit was dropped says nothing about p(x|y) beyond being unlikely.
+        """
         classes = self._classes[rows].long()
         unkept = (1 - self._prior[classes].sum(dim=-1)).clamp_min(torch.finfo(torch.float32).tiny)
         shift = self._rest[rows].float() - unkept.log()

@@ -5,7 +5,6 @@ and FKD (Shen & Xing, arXiv 2112.01528) store targets like this.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,21 +39,6 @@ class TopKLogits:
     def __setitem__(self, images: NDArray[np.int64], logits: "TopKLogits") -> None:
         """Put those of some images (n,) in their place."""
         self.values[images], self.classes[images], self.rest[images] = logits.values, logits.classes, logits.rest
-
-    def dense(self, log_prior: NDArray[np.floating], rows: Any = ...) -> NDArray[np.float32]:
-        """Logits (..., C), float32, of the views that `rows` indexes.
-
-        The others share their weight in proportion to the teacher's prior `log_prior` (C,). Then they all have the
-        same z_t - log p^t: a class whose logit was dropped says nothing about p(x|y) beyond being unlikely.
-        """
-        values, classes = self.values[rows].astype(np.float32), self.classes[rows].astype(np.int64)
-        prior = np.asarray(log_prior, np.float64)
-        kept = np.exp(prior)[classes].sum(axis=-1)
-        unkept = np.log(np.maximum(np.exp(prior).sum() - kept, np.finfo(np.float64).tiny))
-        shift = self.rest[rows].astype(np.float64) - unkept
-        logits = (prior + shift[..., None]).astype(np.float32)
-        np.put_along_axis(logits, classes, values, axis=-1)
-        return logits
 
 
 def keep_top(logits: NDArray[np.floating], k: int = TOP_K) -> TopKLogits:

@@ -160,10 +160,7 @@ class Trainer:
             self.student.train()
         for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
             yield self.learner.step(batch, rate)
-        self.look_ahead()
-
-    def look_ahead(self) -> None:
-        """Prepare the epoch after the coming one while the device is still at work on the latter."""
+        # Prepare the epoch after the coming one while the device is still at work on the latter.
         if self.device.type == "cuda" and self.epoch + 1 < self.config.epochs:
             self.batches.prepare(self.epoch + 2)
 

@@ -39,11 +39,11 @@ def training_views(data: LongTailData, n_views: int, *, seed: int) -> NDArray[np
     return draw_crops(data.train.sizes, n_views, smallest=smallest, flip=data.flip, seed=seed)
 
 
-def pixel_statistics(images: Images, *, workers: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and deviation of each channel, (Ch,), as fractions 0-1; of a source, over a spread of its images."""
     if isinstance(images, np.ndarray):
         pixels = images / 255
         return pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
     from trainables.cckd.data.stream import pixel_moments  # imports torch, which arrays need not wait for
 
-    return pixel_moments(images, workers=workers)
+    return pixel_moments(images, workers=0)

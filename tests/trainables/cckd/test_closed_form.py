@@ -1,4 +1,4 @@
-"""All losses on logits at once: what losses.py and plain numpy say one at a time, and autograd of the gradient."""
+"""All losses on logits at once, against plain_losses.py and numpy one at a time; their gradient against autograd."""
 
 from functools import partial
 from typing import Literal
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd import losses
+from tests.trainables.cckd import plain_losses
 from trainables.cckd.closed_form import Form, Part, distilled, log_distributions, spread, supervised, weighted_terms
 
 SIZES = (5, 3)
@@ -53,12 +53,11 @@ WEIGHTS = torch.tensor([1.0, 1.3, 0.7, 1.9], dtype=torch.float64)
 
 
 def _plain_terms(logits: Tensor, estimator: str) -> Tensor:
-    cckd = {"prior": losses.cckd_prior, "batch": losses.cckd_batch}[estimator]
     rows = [part.split(SIZES) for part in (logits, LABELS, TEACHER_LOGITS)]
-    sup = [losses.supervised(z, y, OWN, log_set) for z, y, log_set in zip(*rows[:2], SETS, strict=True)]
+    sup = [plain_losses.supervised(z, y, OWN, log_set) for z, y, log_set in zip(*rows[:2], SETS, strict=True)]
     priors = {"student_log_prior": OWN, "teacher_log_prior": TEACHER}
     kl = [
-        cckd(z, t, log_set_prior=log_set, temperature=TEMPERATURE, **priors)
+        plain_losses.cckd(estimator, z, t, log_set_prior=log_set, temperature=TEMPERATURE, **priors)
         for z, t, log_set in zip(rows[0], rows[2], SETS, strict=True)
     ]
     return torch.stack([*sup, *kl])
@@ -111,7 +110,7 @@ def test_a_loss_on_the_second_set_alone_leaves_the_first_without_slope() -> None
         logits, WEIGHTS[:1], [part], [partial(supervised, labels=LABELS[SIZES[0] :].T.contiguous())]
     )
     (slope,) = torch.autograd.grad(total, logits)
-    expected = losses.supervised(logits[SIZES[0] :], LABELS[SIZES[0] :], OWN, SETS[1])
+    expected = plain_losses.supervised(logits[SIZES[0] :], LABELS[SIZES[0] :], OWN, SETS[1])
     torch.testing.assert_close(terms[0], expected.detach())
     assert (slope[: SIZES[0]] == 0).all()
     assert (slope[SIZES[0] :] != 0).all()

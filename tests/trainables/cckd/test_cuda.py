@@ -13,7 +13,6 @@ from trainables.cckd import recorded
 from trainables.cckd.bundle import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.fused.side_by_side import SideBySide
-from trainables.cckd.fused.trainer import FusedTrainer, How
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.students import StudentNet
@@ -29,7 +28,7 @@ _Exact = partial(Trainer, precision="float32")
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch, smooth: None) -> None:
-    """All of float32's digits, and smooth activations: at a ReLU's kink two equal runs part (see the fused tests)."""
+    """All of float32's digits, and smooth activations: at a ReLU's kink two equal runs part."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
 
@@ -96,20 +95,6 @@ def test_a_checkpoint_of_a_gpu_is_continued_there_and_on_the_cpu(trial_data: Tri
         assert continued.epoch == 3
         list(continued)
         _assert_close(continued, whole, within=within)
-
-
-@pytest.mark.usefixtures("exact")
-@pytest.mark.parametrize("how", ["stacked", "parallel"])
-@pytest.mark.parametrize("method", ["la", "acckd"])
-def test_fused_trials_are_solo_ones(trial_data: TrialData, method: str, how: How) -> None:
-    configs = [_config(method, seed=seed, epochs=10) for seed in (3, 4, 5)]
-    fused = FusedTrainer.build(configs, trial_data, how=how, device="cuda", precision="float32")
-    list(fused)
-    for config, trial in zip(configs, fused.trials, strict=True):
-        solo = _Exact(config, trial_data, device="cuda")
-        list(solo)
-        _assert_close(trial, solo, within=1e-4)
-        assert [record.val for record in trial.records] == [record.val for record in solo.records]
 
 
 @pytest.mark.usefixtures("exact")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainables.cckd import plain_losses
 from trainables.cckd import losses
 from trainables.cckd.batches import Batches, StepBatch
 from trainables.cckd.bundle import TrialData
@@ -100,11 +101,11 @@ class _PlainLearner:
         self, logits: Tensor, features: Tensor, targets: Targets, log_set: Tensor, sup_weight: float, cckd_weight: float
     ) -> Tensor:
         config = self.config
-        total = sup_weight * losses.supervised(logits, targets.labels, self.own, log_set)
+        total = sup_weight * plain_losses.supervised(logits, targets.labels, self.own, log_set)
         if cckd_weight:
             assert targets.logits is not None
-            estimator = {"prior": losses.cckd_prior, "batch": losses.cckd_batch}[config.estimator]
-            total = total + cckd_weight * estimator(
+            total = total + cckd_weight * plain_losses.cckd(
+                config.estimator,
                 logits,
                 targets.logits,
                 student_log_prior=self.own,

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.cckd import losses
+from trainables.cckd.closed_form import Estimator, Form, Part, distilled, log_distributions, supervised, weighted_terms
 
-ESTIMATORS = {"prior": losses.cckd_prior, "batch": losses.cckd_batch}
 both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
 
 
@@ -26,15 +28,30 @@ def _world(seed: int, n: int = 7, c: int = 4) -> dict[str, Tensor]:
     }
 
 
-def _cckd(estimator: str, w: dict[str, Tensor], temperature: float) -> Tensor:
-    return ESTIMATORS[estimator](
-        w["z_s"],
-        w["z_t"],
-        student_log_prior=w["log_s"],
-        teacher_log_prior=w["log_t"],
-        log_set_prior=w["log_set"],
+def _term(w: dict[str, Tensor], scale: float, weight: float, form: Form) -> Tensor:
+    """One loss on one set, with its gradient."""
+    correction = w["log_set"] - w["log_s"]
+    part = Part.of([correction], [len(w["z_s"])], first=0, scales=[scale], weights=[weight])
+    return weighted_terms(w["z_s"], torch.ones(1, dtype=w["z_s"].dtype), [part], [form])[0]
+
+
+def _cckd(estimator: Estimator, w: dict[str, Tensor], temperature: float) -> Tensor:
+    n, c = w["z_s"].shape
+    margins = (w["z_t"] + (w["log_set"] - w["log_t"])).T
+    log_target = log_distributions(margins, [n], temperature, estimator)
+    form = partial(
+        distilled,
+        log_target=log_target,
+        target=log_target.exp(),
+        sizes=[n],
         temperature=temperature,
+        estimator=estimator,
     )
+    return _term(w, temperature**2 / (c if estimator == "batch" else n), 1 / temperature, form)
+
+
+def _supervised(w: dict[str, Tensor], labels: Tensor) -> Tensor:
+    return _term(w, 1 / len(labels), 1.0, partial(supervised, labels=labels.T))
 
 
 def _reference_softmax(z: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
@@ -49,7 +66,7 @@ def _reference_posterior(z: Tensor, own: Tensor, target: Tensor, temperature: fl
     return powered / powered.sum(axis=1, keepdims=True)
 
 
-def _reference_cckd(estimator: str, w: dict[str, Tensor], temperature: float) -> float:
+def _reference_cckd(estimator: Estimator, w: dict[str, Tensor], temperature: float) -> float:
     t = _reference_posterior(w["z_t"], w["log_t"], w["log_set"], temperature)
     s = _reference_posterior(w["z_s"], w["log_s"], w["log_set"], temperature)
     n, c = t.shape
@@ -64,7 +81,7 @@ def _reference_cckd(estimator: str, w: dict[str, Tensor], temperature: float) ->
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 8.0])
 @both_estimators
-def test_cckd_equals_its_definition(estimator: str, temperature: float) -> None:
+def test_cckd_equals_its_definition(estimator: Estimator, temperature: float) -> None:
     w = _world(1)
     assert _cckd(estimator, w, temperature).item() == pytest.approx(
         _reference_cckd(estimator, w, temperature), abs=1e-9
@@ -85,7 +102,7 @@ def test_supervised_is_the_cross_entropy_of_the_corrected_posterior() -> None:
     labels = torch.tensor([0, 1, 2, 3, 3, 3, 0])
     posterior = _reference_posterior(w["z_s"], w["log_s"], w["log_set"], 1.0)
     expected = -np.log(posterior[np.arange(7), labels.numpy()]).mean()
-    found = losses.supervised(w["z_s"], labels, w["log_s"], w["log_set"])
+    found = _supervised(w, F.one_hot(labels, 4).double())
     assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
@@ -98,7 +115,7 @@ def test_supervised_takes_mixed_labels() -> None:
     posterior = np.log(_reference_posterior(w["z_s"], w["log_s"], w["log_set"], 1.0))
     rows = np.arange(7)
     expected = -(share.numpy() * posterior[rows, first] + (1 - share.numpy()) * posterior[rows, second]).mean()
-    found = losses.supervised(w["z_s"], mixed, w["log_s"], w["log_set"])
+    found = _supervised(w, mixed)
     assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
@@ -137,7 +154,7 @@ few = settings(max_examples=25)
 @few
 @laws
 def test_cckd_ignores_a_class_bias_that_the_teachers_prior_accounts_for(
-    estimator: str, seed: int, temperature: float
+    estimator: Estimator, seed: int, temperature: float
 ) -> None:
     w = _world(seed)
     moved = w | {"z_t": w["z_t"] + w["shift"], "log_t": torch.log_softmax(w["log_t"] + w["shift"], 0)}
@@ -148,7 +165,7 @@ def test_cckd_ignores_a_class_bias_that_the_teachers_prior_accounts_for(
 @few
 @laws
 def test_cckd_is_zero_for_a_student_that_differs_by_its_prior_only(
-    estimator: str, seed: int, temperature: float
+    estimator: Estimator, seed: int, temperature: float
 ) -> None:
     w = _world(seed)
     agreed = w | {"z_s": w["z_t"] + w["shift"], "log_s": torch.log_softmax(w["log_t"] + w["shift"], 0)}
@@ -159,7 +176,7 @@ def test_cckd_is_zero_for_a_student_that_differs_by_its_prior_only(
 @both_estimators
 @few
 @laws
-def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: str, seed: int, temperature: float) -> None:
+def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: Estimator, seed: int, temperature: float) -> None:
     w = _world(seed)
     moved = w | {"z_t": w["z_t"] + w["row_shift"], "z_s": w["z_s"] - w["row_shift"]}
     torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
@@ -168,7 +185,7 @@ def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: str, seed: in
 @both_estimators
 @few
 @laws
-def test_cckd_ignores_the_order_of_samples(estimator: str, seed: int, temperature: float) -> None:
+def test_cckd_ignores_the_order_of_samples(estimator: Estimator, seed: int, temperature: float) -> None:
     w = _world(seed)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(7))
     moved = w | {"z_t": w["z_t"][order], "z_s": w["z_s"][order]}
@@ -182,7 +199,7 @@ def test_kd_has_no_such_invariance() -> None:
 
 
 @both_estimators
-def test_the_gradient_of_cckd_is_right_and_stops_at_the_teacher(estimator: str) -> None:
+def test_the_gradient_of_cckd_is_right_and_stops_at_the_teacher(estimator: Estimator) -> None:
     w = _world(7, n=4, c=3)
     w["z_s"].requires_grad_()
     assert torch.autograd.gradcheck(lambda z: _cckd(estimator, w | {"z_s": z}, 2.0), [w["z_s"]])
@@ -202,7 +219,7 @@ def test_kd_and_imitation_stop_at_the_teacher() -> None:
 
 
 @both_estimators
-def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: str) -> None:
+def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: Estimator) -> None:
     w = {name: tensor.float() for name, tensor in _world(9).items()}
     w["z_s"], w["z_t"] = (w["z_s"] * 1e3).requires_grad_(), w["z_t"] * 1e3
     loss = _cckd(estimator, w, 1.0)

@@ -1,9 +1,11 @@
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.trainables.cckd import plain_losses
 from trainables.cckd import losses
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import LADDER
@@ -67,14 +69,14 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
     assert mixed.features is not None
     own, teacher = student_log_prior(PRIOR.log(), 0.8).float(), TEACHER_PRIOR.log().float()
     train, uniform = PRIOR.log().float(), torch.full((3,), 1 / 3).log()
-    cckd = {"batch": losses.cckd_batch, "prior": losses.cckd_prior}[estimator]
+    cckd = partial(plain_losses.cckd, estimator)
     priors: dict[str, Any] = {"student_log_prior": own, "teacher_log_prior": teacher, "temperature": 3.0}
     z, z_mix, a, a_mix = logits[:6], logits[6:], aligned[:6], aligned[6:]
     expected = {
-        "sup": losses.supervised(z, plain.labels, own, train),
+        "sup": plain_losses.supervised(z, plain.labels, own, train),
         "kd": losses.kd(z, plain.logits, 3.0),
         "cckd": cckd(z, plain.logits, log_set_prior=train, **priors),
-        "sup_mix": losses.supervised(z_mix, mixed.labels, own, uniform),
+        "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, uniform),
         "cckd_mix": cckd(z_mix, mixed.logits, log_set_prior=uniform, **priors),
         "imitation": losses.imitation(a, plain.features) + losses.imitation(a_mix, mixed.features),
     }

@@ -1,7 +1,7 @@
 """Epochs of several trials at once on one device: their steps in turns, on a GPU each trial on a stream of its own.
 
-Unlike trials that are stacked or recorded together these need have nothing in common, neither batch size nor student,
-and one may come or go at any epoch: each replays its own recording. Nothing is computed otherwise than alone.
+The trials need have nothing in common, neither batch size nor student, and a trial may come or go at any epoch: on a
+GPU each replays its own recording. Every number is the same as in a trial that trains alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from trainables.cckd.fused.fusable import noisy_layers
+from trainables.cckd.fused.noisy_layers import noisy_layers
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.trainer import Trainer
 

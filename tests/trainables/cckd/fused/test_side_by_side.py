@@ -1,6 +1,6 @@
 """Trials side by side are the same trials alone, whatever they differ in; what befalls one befalls no other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from trainables.cckd.fused.side_by_side import SideBySide
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.trainer import Trainer
 
-Configs = Callable[..., list[TrialConfig]]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 #: Nothing in common: loss terms, batch sizes and so steps an epoch, students, rungs.
 MOTLEY: tuple[dict[str, Any], ...] = (

@@ -1,0 +1,20 @@
+import pytest
+
+from benchmarks import page
+
+
+def test_the_page_holds_the_tables_that_the_result_files_give() -> None:
+    text = page.PAGE.read_text()
+    assert page.with_tables(text) == text, "docs/performance.md is out of date; run: python -m benchmarks.page"
+
+
+def test_of_two_measurements_on_one_machine_the_newer_stands() -> None:
+    lines = page.tables(page.RESULTS).splitlines()
+    xeon = lines[lines.index("### Intel Xeon, 2 cores") :]
+    (row,) = (line for line in xeon if line.startswith("| report of 500 trials, seconds |"))
+    assert "`make bench`, 2026-11-27" in row, "benchmarks.report_time measured it a day before"
+
+
+def test_a_page_without_the_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="must hold the lines"):
+        page.with_tables("no markers")

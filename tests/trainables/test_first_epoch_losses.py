@@ -1,0 +1,86 @@
+"""The losses of each rung's first epoch on digits_lt are the committed ones, on any processor.
+
+After a change that is meant to change them, from the project's root:
+
+    python -m tests.trainables.test_first_epoch_losses > tests/trainables/first_epoch_losses.txt
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.data import draw_views, load_data, parse_data
+from trainables.cckd.methods import LADDER
+from trainables.cckd.trainer import Trainer
+
+COMMITTED = Path(__file__).with_name("first_epoch_losses.txt")
+N_VIEWS, N_FEATURES = 2, 16
+
+
+@pytest.fixture(scope="module")
+def digits() -> TrialData:
+    return _digits()
+
+
+@pytest.mark.parametrize("rung", LADDER)
+def test_the_first_epochs_losses_are_the_committed_ones(digits: TrialData, rung: str) -> None:
+    assert _losses(digits, rung) == pytest.approx(_committed()[rung], rel=1e-3)
+
+
+def test_every_rung_has_committed_losses() -> None:
+    assert tuple(_committed()) == LADDER
+
+
+def _losses(data: TrialData, rung: str) -> dict[str, float]:
+    config = TrialConfig.build({"method": rung, "epochs": 3, "seed": 0})
+    return Trainer(config, data, precision="float32").run_epoch().losses
+
+
+def _committed() -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for line in COMMITTED.read_text().splitlines():
+        if not line.startswith("#"):
+            rung, term, value = line.split()
+            found.setdefault(rung, {})[term] = float(value)
+    return found
+
+
+def _digits() -> TrialData:
+    """digits_lt with a teacher made of quarters: half precision holds them exactly, so no processor rounds them."""
+    data = load_data(parse_data("digits_lt"), data_root=Path("/nonexistent"), download=False)
+    rng = np.random.default_rng(0)
+    n_train, n_classes = len(data.train), len(data.class_names)
+    noise = rng.integers(-6, 7, (n_train, N_VIEWS, n_classes)) / 4
+    pixels = data.train.images / 255
+    return TrialData(
+        name="digits_lt",
+        class_names=data.class_names,
+        train_images=data.train.images,
+        train_labels=data.train.labels,
+        val_images=data.val.images,
+        val_labels=data.val.labels,
+        views=draw_views(n_train, N_VIEWS, padding=1, flip=False, height=8, width=8, seed=0),
+        teacher_logits=(3 * np.eye(n_classes)[data.train.labels][:, None] + noise).astype(np.float16),
+        teacher_features=(rng.integers(-8, 9, (n_train, N_VIEWS, N_FEATURES)) / 4).astype(np.float16),
+        teacher_log_prior=np.log(np.array(data.counts) / n_train),
+        pixel_mean=pixels.mean(axis=(0, 2, 3)),
+        pixel_std=pixels.std(axis=(0, 2, 3)),
+        teacher=TeacherState(
+            name="stand-in",
+            size=8,
+            weight=np.zeros((n_classes, N_FEATURES), np.float32),
+            bias=np.zeros(n_classes, np.float32),
+            feature_mean=np.zeros(N_FEATURES, np.float32),
+            feature_std=np.ones(N_FEATURES, np.float32),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    print("# rung, term, mean over the first epoch in float32; what made this file: test_first_epoch_losses.py")
+    for rung in LADDER:
+        for term, value in _losses(_digits(), rung).items():
+            print(f"{rung} {term} {value:.7g}")
