@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.comparison import OVER, chosen_values, facts, labels, ladders
-from analysis.document import Block, Note, Paragraph, Report, Section
-from analysis.ladder import BEST, COLUMNS
-from analysis.publish import published
-from analysis.render import to_html, to_markdown
-from analysis.statistics import MIN_PAIRS
-from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
-from analysis.wording import MISSING, listing, percent, plural, points, printable
-from analysis.writer import Writer
+from analysis.page.document import Block, Note, Paragraph, Report, Section
+from analysis.page.render import to_html, to_markdown
+from analysis.page.whole_folder import published
+from analysis.page.writer import Writer
+from analysis.reading.study_data import ODD_CONTENT, Study, StudyFolderError, load_study
+from analysis.reading.wording import MISSING, listing, percent, plural, points, printable
+from analysis.results.comparison import OVER, chosen_values, facts, labels, ladders
+from analysis.results.ladder import BEST, COLUMNS
+from analysis.stats.paired_tests import MIN_PAIRS
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"

@@ -10,8 +10,8 @@ from analysis.exports.mlflow_runs import write_mlflow
 from analysis.exports.tensorboard import write_tensorboard
 from analysis.exports.tidy import write_tidy
 from analysis.exports.wandb_runs import write_wandb
-from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
-from analysis.wording import printable
+from analysis.reading.study_data import ODD_CONTENT, Study, StudyFolderError, load_study
+from analysis.reading.wording import printable
 from study.schema import EXPORT
 
 #: Place -> what writes it into a folder and returns the path to open.

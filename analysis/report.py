@@ -5,16 +5,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.document import Report
-from analysis.drawing import drawing
-from analysis.findings import find
-from analysis.front import read_front
-from analysis.importance import importances
-from analysis.ladder import BEST, ladder, rival, scores, unit_values
-from analysis.latex import ladder_table
-from analysis.publish import published
-from analysis.render import to_html, to_markdown
-from analysis.search_history import state_counts
+from analysis.exports.latex import ladder_table
+from analysis.page.document import Report
+from analysis.page.figure_workers import drawing
+from analysis.page.render import to_html, to_markdown
+from analysis.page.whole_folder import published
+from analysis.page.writer import Draw, Writer
+from analysis.reading.study_data import ODD_CONTENT, Study, StudyFolderError, load_study
+from analysis.reading.wording import mean_sd, printable
+from analysis.results.findings import find
+from analysis.results.front import read_front
+from analysis.results.ladder import BEST, ladder, rival, scores, unit_values
+from analysis.search.history import state_counts
+from analysis.search.importance import importances
 from analysis.sections.classes import classes_section
 from analysis.sections.confirmation import confirmation_section
 from analysis.sections.front import front_section
@@ -24,10 +27,7 @@ from analysis.sections.provenance import provenance_section
 from analysis.sections.recommendation import recommendation_section
 from analysis.sections.search import search_section
 from analysis.sections.teacher import teacher_section
-from analysis.statistics import spread
-from analysis.tables import ODD_CONTENT, Study, StudyFolderError, load_study
-from analysis.wording import mean_sd, printable
-from analysis.writer import Draw, Writer
+from analysis.stats.paired_tests import spread
 from study.schema import REPORT
 
 _PAGE = "index.html"

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.shapes import Shape
-from trainables.cckd.learner import autocast
 from trainables.cckd.precision import Precision
-from trainables.cckd.students import StudentNet, build_student
+from trainables.cckd.students.build import StudentNet, build_student
+from trainables.cckd.training.learner import autocast
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ import pandas as pd
 from optuna.distributions import FloatDistribution
 from scipy import stats
 
-from analysis.design import Design
-from analysis.forest import forest_importance
-from analysis.interactions import interactions
-from analysis.ladder import paired_gain, primary_family
-from analysis.nested import nested
-from analysis.slices import smoothed
-from analysis.subset import critical_distance
+from analysis.results.ladder import paired_gain, primary_family
+from analysis.search.forest import forest_importance
+from analysis.search.interactions import interactions
+from analysis.search.slices import smoothed
+from analysis.search.trial_matrix import Design
+from analysis.stats.best_subset import critical_distance
+from analysis.stats.nested_interval import nested
 from search_spaces.space import Knob
 
 N_CONFIRMATIONS, N_SEARCHES = 2000, 200

@@ -23,12 +23,12 @@ from typing import Any
 from benchmarks.goals import Goal, Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.ledger import Ledger
-from study.phase import Study
-from study.pruning import LedgerScheduler
-from study.searcher import LedgerSearcher
-from study.settings import SearchSettings
-from study.ticker import Ticker
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.phases.phase import Study
+from study.phases.ticker import Ticker
+from study.records.ledger import Ledger
+from study.strategy.search_settings import SearchSettings
 
 EPOCHS, RUNGS = 20, (5, 10, 15, 20)
 WINDOW = 100

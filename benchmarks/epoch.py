@@ -24,10 +24,10 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import ENDLESS, SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.precision import fastest_precision
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.training.trainer import Trainer
 
 BATCH = 64
 

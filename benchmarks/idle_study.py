@@ -3,14 +3,14 @@
 import io
 from pathlib import Path
 
-from study.command import build_parser
-from study.ledger import Ledger
-from study.manifest import first_manifest
-from study.phase import Study
-from study.preflight import check
-from study.progress import Progress
-from study.settings import SearchSettings
-from study.store import StudyStore
+from study.phases.phase import Study
+from study.planning.check import check
+from study.planning.manifest import first_manifest
+from study.planning.parser import build_parser
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
+from study.strategy.search_settings import SearchSettings
+from study.terminal.progress import Progress
 
 
 def idle_study(folder: Path, name: str, settings: SearchSettings, *flags: str) -> Study:

@@ -35,11 +35,11 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 from benchmarks.watched_study import WatchedStudy
-from trainables.cckd.learner import autocast
-from trainables.cckd.mixing import mixed_per_step
+from trainables.cckd.batches.mixing import mixed_per_step
+from trainables.cckd.batches.streamed_images import EVAL_BATCH
 from trainables.cckd.precision import fastest_precision
-from trainables.cckd.streamed import EVAL_BATCH
-from trainables.cckd.students import build_student
+from trainables.cckd.students.build import build_student
+from trainables.cckd.training.learner import autocast
 
 #: Samples of the two steps that are priced: a quarter as many mixed as plain ones, and three times as many.
 _STEPS_PRICED = (BATCH + BATCH // 4, 4 * BATCH)

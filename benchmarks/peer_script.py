@@ -28,18 +28,18 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomS
 from torchvision.transforms import v2
 
 from search_spaces import get_space
-from trainables.cckd.bundle import TeacherState
+from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import ImageSet, load_data, parse_data
 from trainables.cckd.data.load import LongTailData
+from trainables.cckd.losses.objective import Objective, Targets
 from trainables.cckd.metrics import balanced_accuracy, count_classes
-from trainables.cckd.objective import Objective, Targets
-from trainables.cckd.students import build_student
+from trainables.cckd.students.build import build_student
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.features import extract
+from trainables.cckd.teacher.fit.prior import teacher_log_prior
+from trainables.cckd.teacher.fit.probe import fit_probe
 from trainables.cckd.teacher.forward import ForwardTeacher
-from trainables.cckd.teacher.prior import teacher_log_prior
-from trainables.cckd.teacher.probe import fit_probe
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 

@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.epoch import BATCH, trainer_of
 from benchmarks.shapes import SHAPES, STUDIED, Shape, random_trial_data
-from trainables.cckd import alignment
-from trainables.cckd.alignment import Unaligned
-from trainables.cckd.choices import draw_choices
-from trainables.cckd.learner import autocast
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.batches.epoch_draws import draw_choices
+from trainables.cckd.losses import feature_imitation
+from trainables.cckd.losses.feature_imitation import Unaligned
+from trainables.cckd.training.learner import autocast
+from trainables.cckd.training.trainer import Trainer
 
 FORWARD, BACKWARD = "student forward", "student backward"
 LOSSES, IMITATION = "losses on logits", "alignment and imitation"
@@ -101,7 +101,7 @@ def dissect(trainer: Trainer) -> dict[str, float]:
         assert aims.features is not None
         assert aims.lengths is not None
         clock.lap(HOST)
-        alignment.imitation(aligned, aims.features, aims.lengths, shares).backward()
+        feature_imitation.imitation(aligned, aims.features, aims.lengths, shares).backward()
         clock.lap(IMITATION)
         for tensor in (felt, *learner._parameters.values()):
             tensor.grad = None

@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.statistics import PairedInterval, paired_interval, spread
+from analysis.stats.paired_tests import PairedInterval, paired_interval, spread
 from benchmarks.record import RESULTS, write_results
-from trainables.cckd.assemble import assemble_test
-from trainables.cckd.bundle import TestData, TrialData
+from trainables.cckd.bundle.assemble import assemble_test
+from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import LongTailData, load_data, parse_data
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.precision import Precision
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.training.trainer import Trainer
 
 FIRST_SEED = 1001
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.cckd.bundle import TeacherState, TrialData
-from trainables.cckd.longtail import class_counts
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.long_tail import class_counts
 
 N_VIEWS, N_FEATURES = 8, 1280
 

@@ -35,14 +35,14 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.memory import proportional_bytes
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio, Seconds, take_turns
-from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.batches.streamed_images import StreamedImages
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data.crops import draw_crops
-from trainables.cckd.data.files import ImageFiles
-from trainables.cckd.data.stream import CHUNK
-from trainables.cckd.memory import keep_freed_memory
-from trainables.cckd.streamed import StreamedImages
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.data.images.crops import draw_crops
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.view_stream import CHUNK
+from trainables.cckd.training.allocator import keep_freed_memory
+from trainables.cckd.training.trainer import Trainer
 
 N_CLASSES = 10
 N_FEATURES = 1280

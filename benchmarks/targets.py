@@ -22,16 +22,16 @@ import numpy as np
 import torch
 
 from benchmarks.seeds import Contest, Way, run_comparison
-from study.prepare import VIEW_SEED
-from trainables.cckd.assemble import assemble, teacher_counts
-from trainables.cckd.bundle import Images, TrialData
+from study.teacher.bundle import VIEW_SEED
+from trainables.cckd.bundle.assemble import assemble, teacher_counts
+from trainables.cckd.bundle.trial_data import Images, TrialData
+from trainables.cckd.bundle.viewing import images_of, training_views
 from trainables.cckd.data import LongTailData
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.features import extract
-from trainables.cckd.teacher.fit import FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 from trainables.cckd.teacher.spec import TARGETS, TeacherSpec, check_teacher
-from trainables.cckd.viewing import images_of, training_views
 
 RUNGS = ("cckd", "acckd")
 

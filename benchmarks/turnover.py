@@ -22,11 +22,11 @@ from ray.tune import Trainable
 from benchmarks.goals import Goal, Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.pruning import LedgerScheduler
-from study.searcher import LedgerSearcher
-from study.settings import SearchSettings
-from study.ticker import Ticker
-from study.tuner import ray_session, run_trials
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.execution.tuner import ray_session, run_trials
+from study.phases.ticker import Ticker
+from study.strategy.search_settings import SearchSettings
 
 
 class Sleeping(Trainable):

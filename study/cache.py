@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from study.command import add_data_root
-from trainables.cckd.teacher.inventory import CacheEntry, entries
+from study.planning.parser import add_data_root
+from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
 
 
 def main(argv: Sequence[str] | None = None) -> int:

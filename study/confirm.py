@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from study.command import add_tuned_baselines, baseline_names
-from study.continuing import continue_study, faults_of
+from study.continuation import continue_study, faults_of
+from study.planning.parser import add_tuned_baselines, baseline_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

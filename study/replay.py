@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.continuing import report_faults
-from study.progress import Progress
+from study.continuation import report_faults
+from study.terminal.progress import Progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _replay(folder: Path, trial: str) -> int:
-    from study.cluster import LOCAL
-    from study.ledger import Ledger
-    from study.manifest import checked_again
-    from study.prepare import prepare
-    from study.store import StudyStore
-    from study.tuner import ray_session
+    from study.execution.cluster import LOCAL
+    from study.execution.tuner import ray_session
+    from study.planning.manifest import checked_again
+    from study.records.ledger import Ledger
+    from study.records.store import StudyStore
+    from study.teacher.bundle import prepare
     from trainables.cckd.config import TrialConfig
     from trainables.cckd.errors import UsageError
 
@@ -65,7 +65,7 @@ def _replay(folder: Path, trial: str) -> int:
             prepared = prepare(checked, workers, progress)
             prepared.verification.wait()
 
-        from trainables.cckd.trainer import Trainer
+        from trainables.cckd.training.trainer import Trainer
 
         trainer = Trainer(
             TrialConfig.build(flat),

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from study.continuing import continue_study, faults_below_zero, faults_of
+from study.continuation import continue_study, faults_below_zero, faults_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--storage", metavar="DIR", help="default: as planned")
     args = parser.parse_args(argv)
     # What follows costs a second of imports, which `--help` need not pay.
-    from study.faults import Faults
-    from study.places import read_storage
+    from study.planning.folders import read_storage
+    from study.terminal.faults import Faults
 
     faults = Faults()
     faults.found += faults_of(args.address, trials=args.trials, max_concurrent=args.max_concurrent)

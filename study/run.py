@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from study.command import build_parser, command_line
-from study.interruption import interrupted_early
+from study.planning.parser import build_parser, command_line
+from study.signals import interrupted_early
 from trainables.cckd.errors import UsageError
 
 
@@ -15,8 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = None
     try:
         # These cost a second of imports, which `--help` need not pay.
-        from study.listing import dry_run, list_data_sets, list_search_spaces
-        from study.preflight import check
+        from study.planning.check import check
+        from study.planning.dry_run import dry_run, list_data_sets, list_search_spaces
 
         if (args.list_spaces or args.list_data) and not unknown:
             print(list_search_spaces() if args.list_spaces else list_data_sets())
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.dry_run:
             print(dry_run(checked))
             return 0
-        from study.session import begin
+        from study.phases.session import begin
 
         folder = checked.folder
         return begin(checked, command_line(argv))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from study.command import build_parser
+from study.planning.parser import build_parser
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

@@ -13,12 +13,12 @@ FILES = [path.relative_to(ROOT) for package in OURS for path in sorted((ROOT / p
 #: Modules that rebuild objects from bytes, and so run what their author liked.
 PICKLERS = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "ray.cloudpickle"}
 #: The one restricted reader: CIFAR's archives are pickles (see its own tests).
-MAY_PICKLE = {"trainables/cckd/data/batch_pickle.py"}
+MAY_PICKLE = {"trainables/cckd/data/sources/cifar_pickle.py"}
 #: Names of `pickle` that run nothing.
 HARMLESS = {"UnpicklingError", "PicklingError", "PickleError"}
 #: Where packages are looked up by names that stand in the code, and where the command line's own
 #: `--space module:ATTRIBUTE` is imported.
-MAY_IMPORT_BY_NAME = {"study/cluster.py", "study/own_module.py", "analysis/exports/summary.py"}
+MAY_IMPORT_BY_NAME = {"study/execution/cluster.py", "study/planning/own_module.py", "analysis/exports/summary.py"}
 
 
 def dangers(source: str, file: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from ray.tune import Trainable
 from trainables.cckd.precision import Precision
 
 if TYPE_CHECKING:
-    from trainables.run import Shared
+    from trainables.trial_run import Shared
 
 #: Seconds that a process may take to begin a run, importing torch included; one that takes longer hangs.
 _BEGIN_S = 300.0
@@ -52,7 +52,7 @@ class TrialContext:
 
     def fetch(self) -> "Shared":
         """Fetch what is referred to, the teacher's weights only when they are asked for."""
-        from trainables.run import Shared
+        from trainables.trial_run import Shared
 
         return Shared(
             data=ray.get(self.data),
@@ -94,7 +94,7 @@ class CckdTrial(Trainable):
         return self._run.step()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        from trainables.run import Run
+        from trainables.trial_run import Run
 
         self._run: Run = Run(config, self._shared)
 

@@ -6,10 +6,10 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from analysis.exports.summary import needing, results
-from analysis.findings import find
-from analysis.importance import importances
-from analysis.tables import Study, StudyFolderError
-from study.annotation import AnnotationError, annotate
+from analysis.reading.study_data import Study, StudyFolderError
+from analysis.results.findings import find
+from analysis.search.importance import importances
+from study.records.notes import AnnotationError, annotate
 from study.schema import REPORT
 
 #: Where the figures lie, for `optuna-dashboard --artifact-dir`.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.exports.summary import about, about_trial, course, needing, results
-from analysis.tables import Study
+from analysis.reading.study_data import Study
 from study.schema import METRIC, REPORT
 
 _MOST_RUNS = 50_000  # what MLflow gives at once

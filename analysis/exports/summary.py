@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.ladder import BASELINES, BEST, ladder, paired_gain, rivals, scores
-from analysis.tables import Study, StudyFolderError
+from analysis.reading.study_data import Study, StudyFolderError
+from analysis.results.ladder import BASELINES, BEST, ladder, paired_gain, rivals, scores
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from analysis.exports.summary import course, needing, results
-from analysis.tables import Study
+from analysis.reading.study_data import Study
 from study.schema import METRIC
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.tables import Study
+from analysis.reading.study_data import Study
 from search_spaces.space import SearchSpace
 from study.schema import (
     BASELINES_HEAD,

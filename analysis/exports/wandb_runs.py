@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from analysis.exports.summary import about, about_trial, course, needing, results
-from analysis.tables import Study
+from analysis.reading.study_data import Study
 from study.schema import METRIC
 
 

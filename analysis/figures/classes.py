@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from analysis.figures.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
+from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
 
 #: Classes up to which each has its own place and name; beyond, the axis is the training count itself.
 MOST_NAMED = 30

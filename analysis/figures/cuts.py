@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.style import BLACK, BLUE, GREEN, PALE, PURPLE, VERMILION, canvas, place_legend, signed_ticks
+from analysis.page.style import BLACK, BLUE, GREEN, PALE, PURPLE, VERMILION, canvas, place_legend, signed_ticks
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
 #: Of the comparisons: over two rivals, tuned and at their reference points.

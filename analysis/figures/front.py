@@ -2,8 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from analysis.figures.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION, canvas, place_legend
-from analysis.front import Front
+from analysis.page.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION, canvas, place_legend
+from analysis.results.front import Front
 
 
 def draw_front(front: Front) -> Figure:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, VERMILION, canvas, place_legend
+from analysis.page.style import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, VERMILION, canvas, place_legend
 
 _MARKS = {
     "COMPLETE": ("complete", BLUE, "o"),

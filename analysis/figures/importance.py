@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.design import TARGETS
-from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canvas, place_legend
+from analysis.page.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canvas, place_legend
+from analysis.search.trial_matrix import TARGETS
 
 _GROUPS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
 _SHARES = {

@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from analysis.figures.style import BLACK, COLOUR_MAP, VERMILION, canvas
-from analysis.knobs import axis_label, is_log
-from analysis.sensitivity import Axis, PairGrid, PairSurrogate
+from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas
+from analysis.reading.knob_text import axis_label, is_log
+from analysis.search.pair_grids import Axis, PairGrid, PairSurrogate
 
 _MARKS = {"reference": ("v", BLACK, 8), "best": ("*", VERMILION, 13)}
 

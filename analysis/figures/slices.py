@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from optuna.distributions import CategoricalDistribution
 
-from analysis.figures.style import BLACK, BLUE, GREY, canvas, place_legend
-from analysis.knobs import axis_label, is_log
-from analysis.slices import Slice
+from analysis.page.style import BLACK, BLUE, GREY, canvas, place_legend
+from analysis.reading.knob_text import axis_label, is_log
+from analysis.search.slices import Slice
 
 
 def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:

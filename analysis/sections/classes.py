@@ -5,15 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.class_gains import GROUPS, class_gains, group_gains, mean_recalls
-from analysis.cuts import class_gains_over_cuts
-from analysis.document import Block, Paragraph, Section
-from analysis.exchange import confusion_flow, exchange, group_separability, leading_confusions
 from analysis.figures.classes import MOST_NAMED, draw_gains, draw_recalls
-from analysis.ladder import BEST, COLUMNS, TEACHER, claims_by_cut, rivals
-from analysis.tables import Study
-from analysis.wording import MISSING, listing, percent, plural, points
-from analysis.writer import Writer
+from analysis.page.document import Block, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, listing, percent, plural, points
+from analysis.results.class_gains import GROUPS, class_gains, group_gains, mean_recalls
+from analysis.results.head_tail_exchange import confusion_flow, exchange, group_separability, leading_confusions
+from analysis.results.ladder import BEST, COLUMNS, TEACHER, claims_by_cut, rivals
+from analysis.results.subset_gains import class_gains_over_cuts
 
 _BASELINE = "la"
 

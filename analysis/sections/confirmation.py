@@ -2,10 +2,12 @@
 
 import pandas as pd
 
-from analysis.document import Block, Note, Paragraph, Section
-from analysis.findings import conditional
-from analysis.image_sampling import image_part
-from analysis.ladder import (
+from analysis.page.document import Block, Note, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, mean_sd, p_value, percent, points, span
+from analysis.results.findings import conditional
+from analysis.results.ladder import (
     BEST,
     COLUMNS,
     LA_TUNED,
@@ -20,14 +22,12 @@ from analysis.ladder import (
     rival_in_words,
     scores,
 )
-from analysis.rivals import untuned_gains
-from analysis.sections.cuts import cut_blocks
+from analysis.results.tuned_baselines import untuned_gains
 from analysis.sections.luck import luck_blocks
-from analysis.sections.rivals import rival_blocks
-from analysis.statistics import ALPHA, MIN_PAIRS, PairedInterval
-from analysis.tables import Study
-from analysis.wording import MISSING, mean_sd, p_value, percent, points, span
-from analysis.writer import Writer
+from analysis.sections.subsets import cut_blocks
+from analysis.sections.tuned_baselines import rival_blocks
+from analysis.stats.paired_tests import ALPHA, MIN_PAIRS, PairedInterval
+from analysis.stats.test_set_bootstrap import image_part
 
 
 def confirmation_section(study: Study, writer: Writer) -> Section:

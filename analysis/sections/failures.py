@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from analysis.document import Block, Note, Paragraph
-from analysis.search_history import failed_runs, failure_causes, state_counts
-from analysis.tables import Study
-from analysis.wording import plural
-from analysis.writer import Writer
+from analysis.page.document import Block, Note, Paragraph
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import plural
+from analysis.search.history import failed_runs, failure_causes, state_counts
 
 _MOST_NAMED = 8
 

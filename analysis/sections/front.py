@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from analysis.document import Section
 from analysis.figures.front import draw_front
-from analysis.front import Front
-from analysis.tables import Study
-from analysis.wording import percent, plural
-from analysis.writer import Writer
+from analysis.page.document import Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import percent, plural
+from analysis.results.front import Front
 
 
 def front_section(study: Study, front: Front, writer: Writer) -> Section:

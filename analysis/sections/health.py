@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.document import Block, Note, Paragraph, Section
 from analysis.figures.health import draw_convergence
-from analysis.health import (
+from analysis.page.document import Block, Note, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.knob_text import leading_knobs
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, listing, percent, plural
+from analysis.results.ladder import training_noise
+from analysis.search.health import (
     EDGE,
     KNOB_CELLS,
     NEXT,
@@ -21,12 +26,7 @@ from analysis.health import (
     pair_coverage,
     rung_ranks,
 )
-from analysis.knobs import leading_knobs
-from analysis.ladder import training_noise
 from analysis.sections.failures import failure_blocks
-from analysis.tables import Study
-from analysis.wording import MISSING, listing, percent, plural
-from analysis.writer import Writer
 
 _FEW_TRIALS = 4
 _FEW_RANKED = 10

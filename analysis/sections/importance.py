@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from analysis.design import TARGETS
-from analysis.document import Block, Note, Paragraph
 from analysis.figures.importance import draw_groups, draw_importance, draw_shares
-from analysis.findings import unsettled
-from analysis.forest import N_CHANCE
-from analysis.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
-from analysis.wording import listing, percent, plural
-from analysis.writer import Writer
+from analysis.page.document import Block, Note, Paragraph
+from analysis.page.writer import Writer
+from analysis.reading.wording import listing, percent, plural
+from analysis.results.findings import unsettled
+from analysis.search.forest import N_CHANCE
+from analysis.search.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
+from analysis.search.trial_matrix import TARGETS
 
 
 def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:

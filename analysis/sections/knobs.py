@@ -4,13 +4,13 @@ from itertools import chain
 
 import pandas as pd
 
-from analysis.document import Block, Section
-from analysis.importance import Importances
-from analysis.knobs import range_text, scale_text, unit_text
+from analysis.page.document import Block, Section
+from analysis.page.writer import Writer
+from analysis.reading.knob_text import range_text, scale_text, unit_text
+from analysis.reading.study_data import Study
+from analysis.search.importance import Importances
 from analysis.sections.importance import importance_blocks
 from analysis.sections.pairs import sensitivity_blocks
-from analysis.tables import Study
-from analysis.writer import Writer
 
 
 def knobs_section(study: Study, importances: Importances, writer: Writer) -> Section:

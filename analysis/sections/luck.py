@@ -3,15 +3,15 @@
 import pandas as pd
 from scipy import stats
 
-from analysis.design import scored
-from analysis.document import Block
-from analysis.knobs import range_text
-from analysis.ladder import noise_degrees, scores_of, training_noise
-from analysis.statistics import spread
-from analysis.subset import NotWorse, critical_distance, not_worse
-from analysis.tables import Study
-from analysis.wording import MISSING, mean_sd, percent, plural, points
-from analysis.writer import Writer
+from analysis.page.document import Block
+from analysis.page.writer import Writer
+from analysis.reading.knob_text import range_text
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, mean_sd, percent, plural, points
+from analysis.results.ladder import noise_degrees, scores_of, training_noise
+from analysis.search.trial_matrix import scored
+from analysis.stats.best_subset import NotWorse, critical_distance, not_worse
+from analysis.stats.paired_tests import spread
 
 
 def luck_blocks(study: Study, writer: Writer) -> list[Block]:

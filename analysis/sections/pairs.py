@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.ablation import ablation_path
-from analysis.design import TARGETS, Design, design, scored, targets
-from analysis.document import Block, Gallery, Paragraph, Picture
 from analysis.figures.pairs import Frame, colour_limits, draw_interactions, draw_pair, draw_surrogate
 from analysis.figures.slices import draw_slice
-from analysis.importance import Importances
-from analysis.interactions import MIN_FREE, interactions
-from analysis.knobs import N_LEADING, leading_knobs
-from analysis.ladder import training_noise
-from analysis.sensitivity import PairGrid, pair_grids, pair_surrogate
-from analysis.slices import Slice, slice_of
-from analysis.surrogate import Surrogate, fit_surrogate
-from analysis.tables import Study
-from analysis.wording import MISSING, p_value, percent, plural, points
-from analysis.writer import Writer
+from analysis.page.document import Block, Gallery, Paragraph, Picture
+from analysis.page.writer import Writer
+from analysis.reading.knob_text import N_LEADING, leading_knobs
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, p_value, percent, plural, points
+from analysis.results.ladder import training_noise
+from analysis.search.importance import Importances
+from analysis.search.interactions import MIN_FREE, interactions
+from analysis.search.pair_grids import PairGrid, pair_grids, pair_surrogate
+from analysis.search.path_to_best import ablation_path
+from analysis.search.slices import Slice, slice_of
+from analysis.search.surrogate import Surrogate, fit_surrogate
+from analysis.search.trial_matrix import TARGETS, Design, design, scored, targets
 
 #: Pairs of knobs that are listed for each class group.
 _STRONGEST = 3

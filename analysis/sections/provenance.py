@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.document import Code, Paragraph, Section
-from analysis.tables import Study
-from analysis.wording import listing, percent
-from analysis.writer import Writer
+from analysis.page.document import Code, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import listing, percent
 
 
 def provenance_section(study: Study, writer: Writer) -> Section:

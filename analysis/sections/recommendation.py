@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.document import Block, Code, Paragraph, Section
-from analysis.exported import loading_lines
-from analysis.ladder import BEST, paired_gain, primary_family, scores
-from analysis.tables import Study
-from analysis.wording import mean_sd, percent
-from analysis.writer import Writer
+from analysis.page.document import Block, Code, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import mean_sd, percent
+from analysis.results.ladder import BEST, paired_gain, primary_family, scores
+from analysis.sections.model_loading import loading_lines
 
 
 def recommendation_section(study: Study, writer: Writer) -> Section:

@@ -4,13 +4,13 @@ from math import isfinite
 
 import pandas as pd
 
-from analysis.document import Block, Paragraph, Section
 from analysis.figures.history import draw_history, draw_spending
-from analysis.interactive import MOST_LINES, history_lines, parallel_coordinates
-from analysis.search_history import history, pruned_at, state_counts, time_to_best
-from analysis.tables import Study
-from analysis.wording import listing, percent, plural
-from analysis.writer import Writer
+from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_coordinates
+from analysis.page.document import Block, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import listing, percent, plural
+from analysis.search.history import history, pruned_at, state_counts, time_to_best
 
 _FEWEST_LINES = 3
 

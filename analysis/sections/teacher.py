@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from analysis.class_gains import group_of, mean_recalls
-from analysis.document import Block, Note, Paragraph, Section
-from analysis.ladder import BEST, TEACHER, claims_by_cut, scores, unit_values
-from analysis.statistics import spread
-from analysis.tables import Study
-from analysis.wording import MISSING, percent
-from analysis.writer import Writer
+from analysis.page.document import Block, Note, Paragraph, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import Study
+from analysis.reading.wording import MISSING, percent
+from analysis.results.class_gains import group_of, mean_recalls
+from analysis.results.ladder import BEST, TEACHER, claims_by_cut, scores, unit_values
+from analysis.stats.paired_tests import spread
 
 _SHOWN = (TEACHER, "la", BEST)
 

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import report
-from analysis.figures import style
-from analysis.importance import importances
+from analysis.page import style
+from analysis.search.importance import importances
 from tests.analysis.simulation import Simulation, write_study
 
 
@@ -30,13 +30,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def _hasten(patch: pytest.MonkeyPatch) -> None:
     """Reports as they are, but with few half-samples and figures composed but not drawn, which takes longest."""
     patch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
-    patch.setattr("analysis.writer.save", _save_empty)
-    patch.setattr("analysis.drawing.spare_cores", lambda: 0)
+    patch.setattr("analysis.page.writer.save", _save_empty)
+    patch.setattr("analysis.page.figure_workers.spare_cores", lambda: 0)
 
 
 def _draw(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(style, "_DPI", 40)
-    patch.setattr("analysis.writer.save", _save_coarse)
+    patch.setattr("analysis.page.writer.save", _save_coarse)
 
 
 def _save_empty(figure: Figure, path: Path) -> None:

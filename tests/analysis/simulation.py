@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 from search_spaces import get_space
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.space import SearchSpace
-from study.ledger import Ledger
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
 from study.schema import TUNED_SUFFIX
-from study.settings import SearchSettings
-from study.store import StudyStore
+from study.strategy.search_settings import SearchSettings
 from trainables.cckd.records import ClassCounts, EpochRecord
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")

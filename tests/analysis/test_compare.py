@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis import compare
-from analysis.comparison import chosen_values, facts, labels, ladders
-from analysis.ladder import ladder, paired_gain, scores
-from analysis.tables import load_study
+from analysis.reading.study_data import load_study
+from analysis.results.comparison import chosen_values, facts, labels, ladders
+from analysis.results.ladder import ladder, paired_gain, scores
 from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
 from tests.analysis.simulation import drop_runs
 

@@ -14,9 +14,9 @@ import pytest
 from analysis import export
 from analysis.exports.summary import results
 from analysis.exports.tidy import COLUMNS, dictionary, tidy
-from analysis.ladder import ladder
+from analysis.reading.study_data import load_study
 from analysis.report import build_report
-from analysis.tables import load_study
+from analysis.results.ladder import ladder
 from search_spaces.acckd import ACCKD_SMOKE
 from tests.analysis.simulation import rewriting
 from trainables.cckd.records import EpochRecord

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from analysis.document import Note, Paragraph, Table
-from analysis.search_history import failed_runs
+from analysis.page.document import Note, Paragraph, Table
+from analysis.page.writer import Writer
+from analysis.reading.study_data import load_study
+from analysis.search.history import failed_runs
 from analysis.sections.failures import failure_blocks
-from analysis.tables import load_study
-from analysis.writer import Writer
 from search_spaces.acckd import ACCKD_SMOKE
 
 

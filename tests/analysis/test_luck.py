@@ -11,11 +11,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from analysis.image_sampling import image_part
-from analysis.ladder import Comparison, noise_degrees, primary_family, scores
-from analysis.statistics import PairedInterval, SignFlip, paired_interval
-from analysis.subset import critical_distance, not_worse
-from analysis.tables import load_study
+from analysis.reading.study_data import load_study
+from analysis.results.ladder import Comparison, noise_degrees, primary_family, scores
+from analysis.stats.best_subset import critical_distance, not_worse
+from analysis.stats.paired_tests import PairedInterval, SignFlip, paired_interval
+from analysis.stats.test_set_bootstrap import image_part
 from search_spaces.space import Knob
 
 Simulated = Callable[..., Path]

@@ -13,7 +13,7 @@ import pytest
 from analysis import report
 from search_spaces.acckd import ACCKD_SMOKE
 from tests.analysis.simulation import drop_runs
-from trainables.cckd.sealed import sealed
+from trainables.cckd.files.sealed import sealed
 
 Simulated = Callable[..., Path]
 SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 6, "n_pruned": 0, "n_failed": 0}

@@ -15,11 +15,11 @@ import plotly.graph_objects as go
 import pytest
 
 from analysis import report
-from analysis.interactive import MOST_LINES, history_lines, parallel_coordinates
-from analysis.ladder import ladder
-from analysis.latex import escape, ladder_table
-from analysis.scripts import packed_library, plain_json, policy
-from analysis.tables import load_study
+from analysis.exports.latex import escape, ladder_table
+from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_coordinates
+from analysis.page.page_scripts import packed_library, plain_json, policy
+from analysis.reading.study_data import load_study
+from analysis.results.ladder import ladder
 from search_spaces.acckd import ACCKD_FULL, ACCKD_SMOKE
 
 Simulated = Callable[..., Path]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analysis import report
-from analysis.figures.style import class_label
+from analysis.page.style import class_label
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]

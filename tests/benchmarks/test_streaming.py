@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.streaming import _take_turns, _write_images, bare_view, rows
-from trainables.cckd.data.crops import draw_crops
-from trainables.cckd.data.decode import read_views
+from trainables.cckd.data.images.crops import draw_crops
+from trainables.cckd.data.images.decode import read_views
 
 
 def test_the_bare_decoder_gives_the_pixels_of_a_streamed_view(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from sqlalchemy import Engine, event
 
 from search_spaces import Condition, Knob, SearchSpace
-from study.ledger import Ledger
-from study.settings import SearchSettings
+from study.records.ledger import Ledger
+from study.strategy.search_settings import SearchSettings
 from tests.study.whole import Start, starter
 
 

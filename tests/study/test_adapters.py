@@ -7,10 +7,10 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from study.failures import Failures
-from study.ledger import Ledger
-from study.pruning import LedgerScheduler
-from study.searcher import LedgerSearcher
+from study.execution.failure_budget import Failures
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.records.ledger import Ledger
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from study.cache import main
-from trainables.cckd.teacher.cache import FeatureCache, FeatureKey, library_versions
-from trainables.cckd.teacher.claim import Claim
+from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
 
 FEATURES = np.ones((6, 2, 3), np.float16)
 KEY = FeatureKey("stub", "aa", 96, "bb", "train", "cc", FEATURES.shape, library_versions())

@@ -22,13 +22,13 @@ from ray.tune.search import Searcher
 
 from search_spaces import SearchSpace
 from search_spaces.faults import contains
-from study.failures import Failures
-from study.ledger import Ledger
-from study.plan import PRUNERS, SAMPLERS
-from study.pruners import PROTECTED, make_pruner
-from study.pruning import LedgerScheduler
-from study.samplers import kind_of
-from study.searcher import LedgerSearcher
+from study.execution.failure_budget import Failures
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.planning.plan import PRUNERS, SAMPLERS
+from study.records.ledger import Ledger
+from study.strategy.pruners import PROTECTED, make_pruner
+from study.strategy.samplers import kind_of
 
 EPOCHS, RUNGS, TRIALS = 8, (2, 4, 8), 13
 #: The fast tests play every sampler and every pruner once, the slow ones all pairs.

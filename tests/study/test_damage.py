@@ -19,20 +19,20 @@ import torch
 
 from search_spaces import get_space
 from study import schema
-from study.ledger import Ledger
 from study.lock import StudyLock
-from study.session import _logging_to
-from study.settings import SettingsError
-from study.store import StoreError, StudyStore
-from trainables.cckd.checkpoint import CheckpointError, CheckpointState, read_checkpoint, write_checkpoint
+from study.phases.session import _logging_to
+from study.records.ledger import Ledger
+from study.records.store import StoreError, StudyStore
+from study.strategy.search_settings import SettingsError
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.export import ExportError, export_model, load_model
 from trainables.cckd.records import ClassCounts
-from trainables.cckd.students import build_student
-from trainables.cckd.teacher.cache import FeatureCache, FeatureKey
-from trainables.cckd.teacher.fit import FittedTeacher, fit_teacher
-from trainables.cckd.teacher.fit_cache import FitCache
+from trainables.cckd.students.build import build_student
+from trainables.cckd.students.export import ExportError, export_model, load_model
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey
+from trainables.cckd.teacher.fit.fit_cache import FitCache
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 from trainables.cckd.teacher.spec import TeacherSpec
+from trainables.cckd.training.checkpoint import CheckpointError, CheckpointState, read_checkpoint, write_checkpoint
 
 KEPT = (0, 0.25, 0.5, 0.75, 0.99)
 GROUPS = {"many": (0,), "medium": (1,), "few": ()}

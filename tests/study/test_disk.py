@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from analysis import report
-from study import resume, session
-from study.command import build_parser
-from study.ledger import Ledger
-from study.phase import Study
-from study.preflight import Checked, check
+from study import resume
+from study.phases import session
+from study.phases.phase import Study
+from study.planning.check import Checked, check
+from study.planning.parser import build_parser
+from study.records.ledger import Ledger
 from study.run import main as run_main
 from trainables.cckd.errors import UsageError
 

@@ -12,7 +12,7 @@ import pytest
 
 from study import resume
 from study.lock import LockedError, StudyLock
-from trainables.cckd.atomic import replacing, write_json, write_text
+from trainables.cckd.files.atomic import replacing, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

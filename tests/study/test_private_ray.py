@@ -19,7 +19,7 @@ _MARK = "CCKD_TEST_RAY"
 HOLD = """
 import sys
 from types import SimpleNamespace
-from study.tuner import ray_session
+from study.execution.tuner import ray_session
 with ray_session(SimpleNamespace(address="local", verbose=False, cpus_per_trial=1.0, gpus_per_trial=0.0,
                                  max_concurrent=None, trials_per_process=1)) as workers:
     import ray

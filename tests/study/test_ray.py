@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from study.failures import Failures
-from study.ledger import Ledger
-from study.pruning import LedgerScheduler
-from study.searcher import LedgerSearcher
+from study.execution.failure_budget import Failures
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.records.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from study import confirm, resume, session
-from study.command import build_parser
-from study.preflight import check
+from study import confirm, resume
+from study.phases import session
+from study.planning.check import check
+from study.planning.parser import build_parser
 from trainables.cckd.errors import ConfigError, TeacherError
-from trainables.cckd.sealed import sealed
-from trainables.cckd.students import build_student
+from trainables.cckd.files.sealed import sealed
+from trainables.cckd.students.build import build_student
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 

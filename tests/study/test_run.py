@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study import places
+from study.planning import folders
 from study.run import main
 from trainables.cckd.data import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
@@ -22,7 +22,7 @@ DIGITS = ("--space", "acckd_smoke", "--data", "digits_lt")
 def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
     """Run a command line that must be refused; return its faults. `--out` is `out` in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("study.session.begin", lambda *_: pytest.fail("the study was begun"))
+    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
 
     def run(*argv: str) -> list[str]:
         before = _tree(tmp_path)
@@ -190,8 +190,8 @@ def test_a_folder_that_is_a_file_or_lies_below_one_is_refused(refuse, tmp_path: 
 def test_a_folder_without_the_right_to_write_is_refused(refuse, tmp_path: Path, monkeypatch, flag: str) -> None:
     # Root may write everywhere, so the system's answer is played.
     (tmp_path / "closed").mkdir()
-    access = places.os.access
-    monkeypatch.setattr(places.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
+    access = folders.os.access
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
     (fault,) = refuse(*DIGITS, flag, "closed/inner")
     assert f"{flag} must be a folder that can be written; got 'closed/inner'" in fault
 
@@ -209,7 +209,7 @@ def test_storage_that_holds_a_study_of_that_name_is_refused(refuse: Refuse, tmp_
 
 @pytest.mark.parametrize("flags", [("--device", "cuda"), ("--gpus-per-trial", "0.5")])
 def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) -> None:
-    monkeypatch.setattr("study.flags._has_cuda", lambda: False)
+    monkeypatch.setattr("study.planning.flags._has_cuda", lambda: False)
     (fault,) = refuse(*DIGITS, *flags)
     assert " ".join(flags) in fault
     assert "--device cpu" in fault

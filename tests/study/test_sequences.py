@@ -23,12 +23,12 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Knob, SearchSpace
-from study.causes import Kind, cause
-from study.failures import Failures
-from study.ledger import Ledger
-from study.pruning import LedgerScheduler
-from study.searcher import LedgerSearcher
-from study.settings import SearchSettings
+from study.execution.failure_budget import Failures
+from study.execution.failure_causes import Kind, cause
+from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.schedulers import LedgerScheduler
+from study.records.ledger import Ledger
+from study.strategy.search_settings import SearchSettings
 
 SLOTS, TRIALS, EPOCHS, RETRIES = 2, 5, 3, 1
 #: How many sequences the slow test plays; `make soak` plays a thousand.

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.commands import Command
 from study import schema
 from tests.study.whole import SMOKE, csv_rows, query, starter, wait
-from trainables.cckd.sealed import unsealed
+from trainables.cckd.files.sealed import unsealed
 
 pytestmark = pytest.mark.slow
 

@@ -173,7 +173,7 @@ def test_the_exported_model_loads_and_repeats_its_recorded_test_counts(smoke: St
     import torch
 
     from trainables.cckd.data import load_data, parse_data
-    from trainables.cckd.export import load_model
+    from trainables.cckd.students.export import load_model
 
     written = json.loads((smoke.path / "models" / "best1.json").read_text())
     test = load_data(parse_data(smoke.manifest["data"]["spec"]), data_root=smoke.path.parent / "data").test

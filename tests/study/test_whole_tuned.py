@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from analysis.compare import build_comparison
-from analysis.ladder import primary_family, scores
-from analysis.tables import load_study
+from analysis.reading.study_data import load_study
+from analysis.results.ladder import primary_family, scores
 from benchmarks.commands import Command
 from study import schema
-from study.ledger import Ledger
+from study.records.ledger import Ledger
 from tests.study.whole import SMOKE, csv_rows, query
 
 pytestmark = pytest.mark.slow

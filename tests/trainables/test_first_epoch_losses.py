@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.bundle import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data import draw_views, load_data, parse_data
 from trainables.cckd.methods import LADDER
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.training.trainer import Trainer
 
 COMMITTED = Path(__file__).with_name("first_epoch_losses.txt")
 N_VIEWS, N_FEATURES = 2, 16

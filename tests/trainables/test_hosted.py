@@ -12,11 +12,11 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 
 from tests.trainables.legs import EPOCHS, FLAT, config_of, outcome_of, outcomes_of, run_legs, tiny_world
 from trainables import trial as module
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.trainer import Trainer
-from trainables.host import TrialHost
+from trainables.cckd.training.trainer import Trainer
 from trainables.trial import HostedContext, HostedTrial, TrialContext
+from trainables.trial_host import TrialHost
 
 Start = Callable[..., HostedTrial]
 
@@ -154,7 +154,7 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
 
 def test_a_seat_nobody_asks_for_any_more_is_given_away_where_none_is_free(start: Start, pool, monkeypatch) -> None:
     host = _Handle(TrialHost(2), pool)
-    monkeypatch.setattr("trainables.host._SEAT_S", -1.0)
+    monkeypatch.setattr("trainables.trial_host._SEAT_S", -1.0)
     start([host], number=1).step()
     start([host], number=2).step()
     assert list(host.host._seats) == ["1", "2"]

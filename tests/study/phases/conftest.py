@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from study import confirmation, search, selection
-from study.command import build_parser
-from study.ledger import Ledger
-from study.manifest import first_manifest
-from study.phase import Study
-from study.preflight import Checked, check
-from study.progress import Progress
-from study.session import _create_ledger
-from study.store import StudyStore
+from study.phases import confirmation, search, selection
+from study.phases.phase import Study
+from study.phases.session import _create_ledger
+from study.planning.check import Checked, check
+from study.planning.manifest import first_manifest
+from study.planning.parser import build_parser
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
+from study.terminal.progress import Progress
 from tests.study.phases.played import EPOCHS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay
 from trainables.cckd.records import ClassCounts
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.phase import Study
-from study.prepare import Prepared
-from study.tuner import Workers
+from study.execution.tuner import Workers
+from study.phases.phase import Study
+from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER
-from trainables.shelf import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, Shelf
 
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS

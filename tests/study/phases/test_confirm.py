@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from study import search
-from study.confirmation import confirm
-from study.drive import _keep_passes
-from study.phase import Study, StudyFailed, StudyInterrupted
-from study.preflight import Checked
+from study.phases import search
+from study.phases.confirmation import confirm
+from study.phases.drive import _keep_passes
+from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.planning.check import Checked
 from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from study import confirmation
-from study.confirmation import confirm
-from study.cuts import with_cuts
-from study.phase import Study
-from study.reruns import confirm_seeds
+from study.phases import confirmation
+from study.phases.confirmation import confirm
+from study.phases.phase import Study
+from study.phases.reruns import confirm_seeds
+from study.planning.tail_subsets import with_cuts
 from tests.study.phases.played import N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, allow, good, of_cut, then_ctrl_c
 from trainables.cckd.methods import LADDER
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from study import search
-from study.ledger import Ledger
-from study.manifest import first_manifest
-from study.phase import Study, StudyFailed, StudyInterrupted
-from study.preflight import Checked
-from study.progress import Progress
-from study.store import StudyStore
+from study.phases import search
+from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.planning.check import Checked
+from study.planning.manifest import first_manifest
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
+from study.terminal.progress import Progress
 from tests.study.phases.played import EPOCHS, N_TRIALS, WORKERS, PlayedRay
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from study import selection
-from study.confirmation import confirm
-from study.phase import Study, StudyInterrupted
+from study.phases import selection
+from study.phases.confirmation import confirm
+from study.phases.phase import Study, StudyInterrupted
 from tests.study.phases.played import N_TRIALS, WORKERS, PlayedRay, good, selecting
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from study import schema
-from study.confirmation import confirm
-from study.ledger import Ledger
-from study.phase import Study, StudyFailed
-from study.tuned import tune_baselines
+from study.phases.baselines import tune_baselines
+from study.phases.confirmation import confirm
+from study.phases.phase import Study, StudyFailed
+from study.records.ledger import Ledger
 from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay, allow, good, selecting, then_ctrl_c
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from tests.trainables.bands import band_images
-from trainables.cckd import cifar_net
-from trainables.cckd.bundle import TeacherState, TrialData
-from trainables.cckd.data.crops import draw_crops
-from trainables.cckd.data.files import ImageFiles
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.data.images.crops import draw_crops
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.students import cifar_net
 
 COUNTS = (24, 12, 6)
 N_VIEWS = 3

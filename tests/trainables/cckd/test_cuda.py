@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.cckd import recorded
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.concurrent.side_by_side import SideBySide
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.fused.side_by_side import SideBySide
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import EpochRecord
-from trainables.cckd.students import StudentNet
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.students.build import StudentNet
+from trainables.cckd.training import cuda_graph
+from trainables.cckd.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -62,7 +62,7 @@ def test_replayed_steps_are_those_taken_as_they_are(
     list(replayed)
     assert replayed.learner.recorded is not None
     assert replayed.learner.recorded._recording is not None
-    monkeypatch.setattr(recorded, "WARM_UP_STEPS", 1000)
+    monkeypatch.setattr(cuda_graph, "WARM_UP_STEPS", 1000)
     plain = _Exact(_config(method), trial_data, device="cuda")
     list(plain)
     assert plain.learner.recorded is not None

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from trainables.cckd import precision
-from trainables.cckd.bundle import TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import LADDER
 from trainables.cckd.precision import default_precision, fastest_precision
-from trainables.cckd.trainer import Trainer
+from trainables.cckd.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.cckd.data.files import ImageFiles
-from trainables.cckd.data.ragged import RaggedImages
-from trainables.cckd.data.scan import OnScan, scan
-from trainables.cckd.data.sets import Images, ImageSet, hash_sets
+from trainables.cckd.data.images.decoded_images import RaggedImages
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.scan import OnScan, scan
+from trainables.cckd.data.images.sets import Images, ImageSet, hash_sets
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.data.splits import available_split, resolve_split, split_sets
 from trainables.cckd.data.wording import first_few
 from trainables.cckd.errors import DataError
-from trainables.cckd.longtail import Groups, cut, groups_of
+from trainables.cckd.long_tail import Groups, cut, groups_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,21 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from trainables.cckd.data import cifar, digits, fashion, published, users
-from trainables.cckd.data.sets import DataSetInfo
+from trainables.cckd.data.images.sets import DataSetInfo
+from trainables.cckd.data.sources import cifar, digits, fashion_mnist, published, user_files
 
 #: name -> entry, in the order they are listed; the first is the default set.
 DATA_SETS: Mapping[str, DataSetInfo] = MappingProxyType(
     {
         info.name: info
-        for info in (fashion.INFO, digits.INFO, cifar.CIFAR10, cifar.CIFAR100, *published.INFOS, *users.INFOS)
+        for info in (
+            fashion_mnist.INFO,
+            digits.INFO,
+            cifar.CIFAR10,
+            cifar.CIFAR100,
+            *published.INFOS,
+            *user_files.INFOS,
+        )
     }
 )
 

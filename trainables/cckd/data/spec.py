@@ -5,10 +5,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trainables.cckd.data.images.sets import DataSetInfo, OptionValue
 from trainables.cckd.data.registry import DATA_SETS
-from trainables.cckd.data.sets import DataSetInfo, OptionValue
 from trainables.cckd.errors import DataError
-from trainables.cckd.longtail import class_counts
+from trainables.cckd.long_tail import class_counts
 
 #: What an option means does not depend on the set that has it. Paths are made absolute, so that a study can be
 #: resumed from another folder.

@@ -7,10 +7,10 @@ images, whatever else differs between them.
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.sets import DataSetInfo, Images, RawData
+from trainables.cckd.data.images.sets import DataSetInfo, Images, RawData
 from trainables.cckd.data.wording import first_few
 from trainables.cckd.errors import DataError
-from trainables.cckd.longtail import cut
+from trainables.cckd.long_tail import cut
 
 #: split mode -> what it does. A set lists those that make sense for it in `DataSetInfo.splits`.
 SPLIT_MODES = {

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from trainables.cckd.augment import resident
+from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.weights import TeacherFile
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.bundle import Images
-from trainables.cckd.data.stream import stream_views
-from trainables.cckd.data.views import apply_views
+from trainables.cckd.bundle.trial_data import Images
+from trainables.cckd.data.images.view_stream import stream_views
+from trainables.cckd.data.images.views import apply_views
 from trainables.cckd.teacher.backbone import Backbone
 
 

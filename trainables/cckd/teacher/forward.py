@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from trainables.cckd.bundle import TeacherState
+from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.weights import TeacherFile, find_weights

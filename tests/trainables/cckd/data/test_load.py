@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from trainables.cckd.data import ImageSet, LongTailData, load_data, parse_data
-from trainables.cckd.data.digits import read_digits
-from trainables.cckd.data.sets import RawData, hash_sets
+from trainables.cckd.data.images.sets import RawData, hash_sets
+from trainables.cckd.data.sources.digits import read_digits
 from trainables.cckd.data.splits import split_sets
 from trainables.cckd.errors import DataError
 

@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from trainables.cckd.bundle import TeacherState
+from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone, build_backbone, read_classifier
 from trainables.cckd.teacher.forward import ForwardTeacher
@@ -118,7 +118,7 @@ def test_a_teacher_on_another_file_than_it_was_fitted_on_is_refused(file: Teache
 
 
 def test_cosines_of_the_whole_teacher_are_those_of_the_readout(file: TeacherFile) -> None:
-    from trainables.cckd.teacher.readout import Readout, unit
+    from trainables.cckd.teacher.fit.readout import Readout, unit
 
     rng = np.random.default_rng(0)
     readout = Readout(

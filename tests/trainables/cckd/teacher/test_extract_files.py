@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.cckd.data.crops import draw_crops
-from trainables.cckd.data.files import ImageFiles
-from trainables.cckd.data.stream import hold
+from trainables.cckd.data.images.crops import draw_crops
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.view_stream import hold
 from trainables.cckd.teacher.backbone import Backbone
 from trainables.cckd.teacher.features import extract
 

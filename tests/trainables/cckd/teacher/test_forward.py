@@ -7,8 +7,8 @@ import torch
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone
 from trainables.cckd.teacher.features import extract
+from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe
 from trainables.cckd.teacher.forward import ForwardTeacher
-from trainables.cckd.teacher.probe import ProbeFit, fit_probe
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""A Report as one offline HTML file, and as Markdown beside its figures."""
+
+import base64
+import re
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, Table
+from analysis.page.page_scripts import packed_library, page_script, plain_json, policy
+from analysis.reading.wording import printable
+
+_KINDS = {
+    Paragraph: "paragraph",
+    Note: "note",
+    Code: "code",
+    Table: "table",
+    Picture: "picture",
+    Gallery: "gallery",
+    Interactive: "interactive",
+}
+
+#: Characters that mean something in Markdown or in the HTML it may hold.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+
+
+def to_html(report: Report, folder: Path) -> str:
+    """Return the page with every picture of `folder` and every script inside it; all text is escaped."""
+    environment = _environment(autoescape=True)
+    environment.filters["data_uri"] = partial(_data_uri, folder)
+    environment.filters["plain_json"] = plain_json
+    drawn = any(isinstance(block, Interactive) for section in report.sections for block in section.blocks)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        policy=policy(with_library=drawn),
+        script=page_script(),
+        library=packed_library() if drawn else "",
+    )
+
+
+def to_markdown(report: Report) -> str:
+    """Return Markdown with relative links to figures/ and tables/; all text is escaped."""
+    environment = _environment(autoescape=False)
+    environment.filters["md"] = _escape_markdown
+    environment.filters["fenced"] = _fence
+    return environment.get_template("report.md.j2").render(report=report)
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("analysis"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.tests["kind"] = lambda block, kind: _KINDS[type(block)] == kind
+    return environment
+
+
+def _data_uri(folder: Path, file: str) -> str:
+    return f"data:image/png;base64,{base64.b64encode((folder / file).read_bytes()).decode('ascii')}"
+
+
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
+
+
+def _fence(text: str) -> str:
+    """Text between fences that nothing in it can close."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}\n{printable(text)}\n{fence}"

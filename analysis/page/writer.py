@@ -1,0 +1,96 @@
+"""Files beside the page: every figure with its numbers as CSV, every table with its raw values."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.page.document import Interactive, Picture, Table
+from analysis.page.style import save
+
+_FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
+
+
+#: Writes a figure to every path, each of its suffix's format.
+Draw = Callable[[Figure, Sequence[Path]], object]
+
+
+def write_figure(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write a figure to every path, each of its suffix's format."""
+    for path in paths:
+        save(figure, path)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes figures (PNG and SVG) and tables/*.csv under `folder`.
+
+    Attributes:
+        folder: of the report.
+        stamp: added to every result's caption.
+        draw: how figures are written; it may put that off.
+    """
+
+    folder: Path
+    stamp: str = ""
+    draw: Draw = write_figure
+
+    def picture(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, caption: str) -> Picture:
+        """Save a figure and its numbers under one name."""
+        self.draw(figure, [self._path("figures", f"{name}.{kind}") for kind in ("png", "svg")])
+        return Picture(f"figures/{name}.png", alt, self._stamped(caption), self._csv(name, numbers))
+
+    def interactive(
+        self,
+        name: str,
+        figure: Mapping[str, Any],
+        numbers: pd.DataFrame,
+        *,
+        alt: str,
+        caption: str,
+        height_px: int,
+        width_px: int,
+        brush: bool = False,
+    ) -> Interactive:
+        """Save the numbers of a figure that the page draws itself."""
+        csv = self._csv(name, numbers)
+        return Interactive(figure, alt, self._stamped(caption), csv, height_px, width_px, brush)
+
+    def table(
+        self,
+        name: str,
+        numbers: pd.DataFrame,
+        *,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        caption: str,
+        wordy: bool = False,
+        strong: Sequence[int] = (),
+    ) -> Table:
+        """Save the raw numbers and return the readable table; rows in `strong` are emphasised."""
+        cells = tuple(tuple(row) for row in rows)
+        csv = self._csv(name, numbers)
+        return Table(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
+
+    def _csv(self, name: str, numbers: pd.DataFrame) -> str:
+        numbers.map(_no_formula).rename(columns=_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
+        return f"tables/{name}.csv"
+
+    def _stamped(self, caption: str) -> str:
+        return f"{self.stamp} {caption}" if self.stamp else caption
+
+    def _path(self, kind: str, name: str) -> Path:
+        if not _FILE.fullmatch(name):  # it may hold a knob's name, which a stranger's study chose
+            raise ValueError(f"a file of a report is named by 1 to 200 of A-Z a-z 0-9 . _ -; got {name!r}")
+        (self.folder / kind).mkdir(parents=True, exist_ok=True)
+        return self.folder / kind / name
+
+
+def _no_formula(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets the apostrophe that makes it text there."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

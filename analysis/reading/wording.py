@@ -1,0 +1,63 @@
+"""Numbers as a reader meets them: fractions become per cent and points, a missing value becomes a dash."""
+
+from math import isnan
+
+from analysis.stats.paired_tests import PairedInterval, Spread
+
+MISSING = "–"
+
+_TINY = 0.001
+
+
+def percent(fraction: float | None, *, decimals: int = 1) -> str:
+    """Return 0.7062 as '70.6', -0.03 as '−3.0', -0.0001 as '0.0'."""
+    return MISSING if fraction is None or isnan(fraction) else f"{100 * fraction:z.{decimals}f}".replace("-", "−")
+
+
+def points(fraction: float) -> str:
+    """Return a difference of fractions with its sign, 0.041 as '+4.1', -0.014 as '−1.4', -0.0001 as '0.0'."""
+    if isnan(fraction):
+        return MISSING
+    text = f"{100 * fraction:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def span(interval: PairedInterval) -> str:
+    """Return '+3.0 to +5.2', or what is missing for it."""
+    if interval.n < 2:
+        return "n too small"
+    return f"{points(interval.low)} to {points(interval.high)}"
+
+
+def bounds(interval: PairedInterval) -> str:
+    """Return '(95 % interval +3.0 to +5.2)', or what is missing for it."""
+    return "(n too small for an interval)" if interval.n < 2 else f"(95 % interval {span(interval)})"
+
+
+def mean_sd(summary: Spread) -> str:
+    """Return '70.6 ± 1.2', '70.6' where one value has no spread, or a dash."""
+    if summary.n == 0:
+        return MISSING
+    return percent(summary.mean) if isnan(summary.sd) else f"{percent(summary.mean)} ± {percent(summary.sd)}"
+
+
+def p_value(p: float) -> str:
+    """Return a p value as papers print it."""
+    if isnan(p):
+        return MISSING
+    return f"< {_TINY}" if p < _TINY else f"{p:.3f}"
+
+
+def listing(parts: list[str]) -> str:
+    """Join with commas and a last 'and'."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def printable(text: str) -> str:
+    """Return text without the characters that drive a terminal; names and causes may come from a stranger."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+
+
+def plural(n: int, noun: str) -> str:
+    """Return '1 seed', '6 seeds'."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,96 @@
+"""What each class gains: recall differences paired by seed, against the class's training count."""
+
+import pandas as pd
+
+from analysis.reading.study_data import Study
+from analysis.results.ladder import (
+    BASELINES,
+    COLUMNS,
+    TEACHER,
+    claimed,
+    class_recalls,
+    entries_in_order,
+    paired_gain,
+    rival,
+    scores,
+    unit_values,
+)
+
+GROUPS = ("many", "medium", "few")
+
+
+def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
+    """Return a row an (entry, class) of the study's own cut, largest class first.
+
+    Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
+    95 % paired t interval over seeds). Entries or a baseline without rows in `study.classes` give no rows.
+    """
+    recalls = class_recalls(study)
+    usable = comparable(recalls, entries, baseline)
+    rows = []
+    for class_id, name, n_train in classes_in_order(recalls):
+        of_class = recalls[recalls["class_id"] == class_id]
+        for entry in usable:
+            gain = paired_gain(of_class, entry, baseline, column="recall")
+            values = (gain.n, gain.mean, gain.low, gain.high)
+            rows.append((entry, class_id, name, n_train, group_of(study, class_id), *values))
+    columns = ["entry", "class_id", "class_name", "n_train", "group", "n_seeds", "gain", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def group_gains(study: Study) -> pd.DataFrame:
+    """Return a row an (entry, baseline, group): the gain in the group's mean recall, paired as claims are.
+
+    Columns: entry, baseline (la and kd, and as tuned where they were), group (a column of ladder.COLUMNS), n, gain,
+    low, high (fractions; the 95 % paired t interval). A group without classes is left out.
+    """
+    table = scores(study)
+    present = entries_in_order(table["entry"].unique().tolist())
+    bases = dict.fromkeys(name for base in BASELINES for name in (base, rival(base, present)) if name in present)
+    rows = []
+    for baseline in bases:
+        for entry in (name for name in present if name not in (baseline, TEACHER)):
+            for group in (name for name in COLUMNS if table[name].notna().any()):
+                gain = paired_gain(table, entry, baseline, column=group)
+                rows.append((entry, baseline, group, gain.n, gain.mean, gain.low, gain.high))
+    return pd.DataFrame(rows, columns=["entry", "baseline", "group", "n", "gain", "low", "high"])
+
+
+def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
+    """Return a row an (entry, class), largest class first: recall's mean, and its sd over seeds or cuts.
+
+    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds (runs, of all cuts), recall, sd (over the
+    seeds of the study's own cut; where claims rest on cuts, over cuts).
+    """
+    recalls = class_recalls(claimed(study))
+    rows = []
+    for class_id, name, n_train in classes_in_order(recalls):
+        of_class = recalls[recalls["class_id"] == class_id]
+        for entry in entries:
+            of_both = of_class[of_class["entry"] == entry]
+            if of_both.empty:
+                continue
+            seen = unit_values(of_class, entry, "recall").dropna()
+            n_test = int(of_both["n_test"].iloc[0])
+            head = (entry, class_id, name, n_train, n_test, group_of(study, class_id))
+            rows.append((*head, int(of_both["recall"].count()), seen.mean(), seen.std(ddof=1)))
+    columns = ["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def comparable(recalls: pd.DataFrame, entries: tuple[str, ...], baseline: str) -> list[str]:
+    """Return those of `entries` that can be compared with `baseline`: both have rows, and they are not the same."""
+    present = set(recalls["entry"])
+    return [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
+
+
+def group_of(study: Study, class_id: int) -> str:
+    """Return 'many', 'medium' or 'few' (empty where the manifest puts the class in none)."""
+    return next((group for group in GROUPS if class_id in study.groups.get(group, ())), "")
+
+
+def classes_in_order(recalls: pd.DataFrame) -> list[tuple[int, str, int]]:
+    """Return (class id, name, training count), largest class first, ties by class id."""
+    one_each = recalls.drop_duplicates("class_id").sort_values(["n_train", "class_id"], ascending=[False, True])
+    columns = (one_each["class_id"], one_each["class_name"], one_each["n_train"])
+    return [(int(i), str(name), int(n)) for i, name, n in zip(*columns, strict=True)]

@@ -1,0 +1,117 @@
+"""What the tail's gain costs the head, where the errors go, and how far apart features keep the classes."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.reading.study_data import Study
+from analysis.results.class_gains import GROUPS, group_of
+from analysis.results.ladder import TEACHER, entries_in_order, paired_gain, scores
+from analysis.stats.paired_tests import spread
+
+
+def exchange(study: Study, *, baselines: Sequence[str] = ("la",)) -> pd.DataFrame:
+    """Return a row a (baseline, entry): gains of Few and Many, and the points of Many a point of Few cost.
+
+    Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
+    price: -many / few where Few's interval is above 0 and Many's below, 0 where Few gains and Many is not shown to
+    lose, NaN where Few is not shown to gain.
+    """
+    table = scores(study)
+    present = entries_in_order(table["entry"].unique().tolist())
+    rows = []
+    for baseline in (name for name in baselines if name in present):
+        for entry in (name for name in present if name not in (TEACHER, baseline)):
+            few, many = (paired_gain(table, entry, baseline, column=column) for column in ("few", "many"))
+            if not few.n or not many.n:
+                continue
+            price = float("nan")
+            if few.verdict == "gain" and many.verdict != "too few":
+                price = -many.mean / few.mean if many.verdict == "loss" else 0.0
+            gains = (few.mean, few.low, few.high, many.mean, many.low, many.high)
+            rows.append((entry, baseline, few.n, *gains, price))
+    columns = ["entry", "baseline", "n", "few", "few_low", "few_high", "many", "many_low", "many_high", "price"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def confusion_flow(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
+    """Return a row an (entry, true group): where the group's test images went, as shares of them.
+
+    Columns: entry, group, n_seeds, n_test (a seed), right, and for each group `to_<group>` (wrong, given a class of
+    that group), with `_sd` of each over seeds. Shares are over images, not means of recalls.
+    """
+    table = study.confusion.assign(
+        group=[group_of(study, int(i)) for i in study.confusion["class_id"]],
+        given=[group_of(study, int(i)) for i in study.confusion["predicted_id"]],
+        right=study.confusion["class_id"] == study.confusion["predicted_id"],
+    )
+    rows = []
+    for entry in entries:
+        for group in GROUPS:
+            inside = table[(table["entry"] == entry) & (table["group"] == group)]
+            if len(inside):
+                rows.append({"entry": entry, "group": group, **_shares(inside)})
+    return pd.DataFrame(rows, columns=None if rows else ["entry", "group"])
+
+
+def group_separability(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
+    """Return a row an (entry, group): how features of the group's classes stand, in units of the classes' distances.
+
+    Columns: entry, group, n_seeds, n_classes, deviation, deviation_sd, spread, spread_sd. `deviation` is the distance
+    of the training mean from the test mean, `spread` that of test images from their mean, each over the mean distance
+    between classes; a mean over the group's classes, then mean and sd over seeds.
+    """
+    table = study.separability
+    table = table.assign(
+        group=[group_of(study, int(i)) for i in table["class_id"]],
+        deviation=table["deviation"].astype(float) / table["inter"].astype(float),
+        spread=table["intra"].astype(float) / table["inter"].astype(float),
+    )
+    rows = []
+    for entry in entries:
+        for group in GROUPS:
+            inside = table[(table["entry"] == entry) & (table["group"] == group)]
+            if len(inside):
+                of_seed = inside.groupby("seed")[["deviation", "spread"]].mean()
+                deviation, apart = spread(of_seed["deviation"]), spread(of_seed["spread"])
+                n_classes = inside["class_id"].nunique()
+                rows.append((entry, group, len(of_seed), n_classes, deviation.mean, deviation.sd, apart.mean, apart.sd))
+    columns = ["entry", "group", "n_seeds", "n_classes", "deviation", "deviation_sd", "spread", "spread_sd"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def leading_confusions(study: Study, *, entry: str, baseline: str, n: int = 8) -> pd.DataFrame:
+    """Return the `n` pairs of classes that `baseline` mixes up most where the true one is of Few, else of any group.
+
+    Columns: class_id, class_name, predicted_id, predicted_name, n_seeds, baseline, entry (mean test images a seed).
+    """
+    wrong = study.confusion[study.confusion["class_id"] != study.confusion["predicted_id"]]
+    few = set(study.groups.get("few", ()))
+    tail = wrong[wrong["class_id"].isin(few)] if few else wrong
+    names = study.manifest["data"]["classes"]
+    means = {}
+    for name in (entry, baseline):
+        seeds = study.confusion.loc[study.confusion["entry"] == name, "seed"].nunique()
+        of_entry = tail[tail["entry"] == name].groupby(["class_id", "predicted_id"])["n"].sum()
+        means[name] = of_entry / max(seeds, 1)
+    ranked = means[baseline].sort_values(ascending=False, kind="stable").head(n)
+    n_seeds = study.confusion.loc[study.confusion["entry"] == entry, "seed"].nunique()
+    again = means[entry].reindex(ranked.index, fill_value=0.0)
+    pairs = zip(ranked.reset_index().to_numpy().tolist(), again.tolist(), strict=True)
+    rows = [
+        (int(true), str(names[int(true)]), int(given), str(names[int(given)]), n_seeds, value, of_entry)
+        for (true, given, value), of_entry in pairs
+    ]
+    columns = ["class_id", "class_name", "predicted_id", "predicted_name", "n_seeds", "baseline", "entry"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _shares(inside: pd.DataFrame) -> dict[str, float]:
+    seen = inside.groupby("seed")["n"].sum()
+    shares: dict[str, float] = {"n_seeds": len(seen), "n_test": float(seen.mean())}
+    parts = {"right": inside["right"]}
+    parts |= {f"to_{group}": ~inside["right"] & (inside["given"] == group) for group in GROUPS}
+    for name, part in parts.items():
+        found = spread(inside[part].groupby("seed")["n"].sum().reindex(seen.index, fill_value=0) / seen)
+        shares |= {name: found.mean, f"{name}_sd": found.sd}
+    return shares

@@ -1,0 +1,120 @@
+"""Rivals that were tuned as the studied method was: does the gain survive against them, and what tuning bought them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.reading.study_data import Study
+from analysis.reading.wording import listing, plural, points, span
+from analysis.results.ladder import BASELINES, BEST, Comparison, paired_gain
+from analysis.stats.paired_tests import PairedInterval
+from study.schema import TUNED_SUFFIX
+
+
+@dataclass(frozen=True)
+class TunedBaseline:
+    """How a baseline was tuned.
+
+    Attributes:
+        name: of the method; its entry is `name`_tuned.
+        counts: trials by state.
+        chosen: number of the trial that is confirmed, in the baseline's own search; None where nothing is chosen yet.
+        params: its searched knobs.
+        searched: its value on D_val in the search, a fraction; NaN without one.
+        fresh: mean on D_val when trained again, over `n_fresh` seeds; NaN without them.
+        bought: on test, the tuned entry minus the same method at its reference point.
+    """
+
+    name: str
+    counts: dict[str, int]
+    chosen: int | None
+    params: dict[str, object]
+    searched: float
+    fresh: float
+    n_fresh: int
+    bought: PairedInterval
+
+
+def tuned_baselines(study: Study, table: pd.DataFrame) -> tuple[TunedBaseline, ...]:
+    """Return every baseline that has a search of its own; `table` as from `ladder.scores`."""
+    found = []
+    for name, trials in study.baselines.groupby("baseline", sort=False):
+        chosen = _chosen(study, str(name))
+        row = trials[trials["number"] == chosen].to_dict("records")[:1]
+        values = {str(key): value for key, value in (row[0] if row else {}).items()}
+        knobs = {key.removeprefix("config/"): value for key, value in values.items() if key.startswith("config/")}
+        found.append(
+            TunedBaseline(
+                name=str(name),
+                counts={str(state): int(n) for state, n in trials["state"].value_counts().items()},
+                chosen=chosen,
+                params={knob: value for knob, value in knobs.items() if not pd.isna(value)},
+                searched=float(values.get("val_balanced_accuracy_last", float("nan"))),
+                fresh=float(values.get("fresh_val_balanced_accuracy", float("nan"))),
+                n_fresh=int(values.get("fresh_runs", 0)),
+                bought=paired_gain(table, f"{name}{TUNED_SUFFIX}", str(name)),
+            )
+        )
+    return tuple(found)
+
+
+def untuned_gains(table: pd.DataFrame, family: tuple[Comparison, ...]) -> dict[str, PairedInterval]:
+    """Return best1's gain over the reference point of each baseline that stands tuned in the family: descriptive."""
+    present = set(table["entry"])
+    names = [item.baseline.removesuffix(TUNED_SUFFIX) for item in family if item.baseline not in BASELINES]
+    return {name: paired_gain(table, BEST, name) for name in names if name in present}
+
+
+def told_rivals(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
+    """Say on what the claim rests, and whether the gain survives against rivals tuned at the same budget."""
+    tuned = [item for item in family if item.baseline not in BASELINES]
+    if not tuned:
+        names = listing([item.baseline for item in family])
+        verb = "stand" if len(family) > 1 else "stands"
+        return [
+            f"How {study.space.method} compares with tuned baselines is open: {names} {verb} at reference values while "
+            "it was searched; study.confirm with --tuned-baselines gives them its budget."
+        ]
+    untuned = untuned_gains(table, family)
+    beside = listing([f"{points(gain.mean)} over {name} ({span(gain)})" for name, gain in untuned.items()])
+    rest = f" Over their reference points it is {beside}; that is descriptive." if beside else ""
+    budget = plural(int(study.manifest["plan"]["trials"]), "trial")
+    names = listing([item.baseline for item in tuned])
+    return [
+        f"{_survives(tuned)} The claim rests on {names}, each with a search of {budget} and the same choice by fresh "
+        f"runs as {study.space.method}.{rest}"
+    ]
+
+
+def rival_warnings(study: Study, table: pd.DataFrame) -> list[str]:
+    """Where baselines were to be tuned and the comparison with them is not there."""
+    planned = study.manifest["plan"].get("tuned_baselines") or ()
+    present = set(table["entry"])
+    absent = [str(name) for name in planned if BEST in present and f"{name}{TUNED_SUFFIX}" not in present]
+    if not absent:
+        return []
+    return [
+        f"{listing(absent)} should be tuned too and {'are' if len(absent) > 1 else 'is'} not confirmed as such: what "
+        "is said of them here is of their reference points."
+    ]
+
+
+def _survives(tuned: list[Comparison]) -> str:
+    verdicts = {item.baseline: item.verdict for item in tuned}
+    gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
+    if "too few" in verdicts.values():
+        return "Whether the gain survives against tuned baselines cannot be said from so few seeds."
+    if len(gained) == len(tuned):
+        return "The gain survives against tuned baselines."
+    if gained:
+        lost = [name for name in verdicts if name not in gained]
+        return f"The gain survives against {listing(gained)}; against {listing(lost)} none is shown."
+    return "No gain survives against tuned baselines."
+
+
+def _chosen(study: Study, name: str) -> int | None:
+    """The confirmed trial; before the confirmation the one that the selection chose."""
+    entry = study.manifest.get("confirm_entries", {}).get(name + TUNED_SUFFIX)
+    known = entry or study.manifest.get("tuned_baselines", {}).get(name, {})
+    number = known.get("trial", known.get("chosen_trial"))
+    return None if number is None else int(number)

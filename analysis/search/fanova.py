@@ -1,0 +1,97 @@
+"""fANOVA (Hutter, Hoos, Leyton-Brown 2014): the share of a forest's variance that each knob's own effect explains.
+
+The numbers are those of Optuna's FanovaImportanceEvaluator, to rounding: the same forest over the searched ranges, the
+same marginals. It walks each tree once for every value it splits at; here all leaves are boxes in one array, and a
+marginal is a product of two matrices. At 500 trials and 12 knobs that takes a second instead of eight, which is what
+lets every group of classes have its own.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+from sklearn.ensemble import RandomForestRegressor
+
+from analysis.search.trial_matrix import Floats
+from search_spaces.space import Knob
+
+_N_TREES, _MAX_DEPTH = 64, 64
+
+
+def fanova_shares(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], y: Floats, *, seed: int) -> dict[str, float]:
+    """Return knob name -> its share of importance; all 0 where no tree finds any variance.
+
+    Args:
+        trials: N of them, each with every knob.
+        knobs: that take at least two values.
+        y: (N,) what importance is for.
+        seed: of the forest.
+    """
+    ordered = sorted(knobs, key=lambda knob: knob.name)  # Optuna's order, which the forest's draws depend on
+    encoded = [_encoded(knob, [trial.params[knob.name] for trial in trials]) for knob in ordered]
+    bounds = np.vstack([ends for _, ends in encoded])
+    forest = RandomForestRegressor(_N_TREES, max_depth=_MAX_DEPTH, random_state=seed)
+    forest.fit(np.column_stack([columns for columns, _ in encoded]), y)
+    starts = np.cumsum([0, *(len(ends) for _, ends in encoded)])
+    columns_of = [range(start, end) for start, end in pairwise(starts)]
+    of_trees = [_tree_shares(tree.tree_, bounds, columns_of) for tree in forest.estimators_]
+    found = [shares for shares in of_trees if shares is not None]
+    means = np.mean(found, axis=0) if found else np.zeros(len(ordered))
+    total = float(means.sum())
+    return {knob.name: float(mean) / total if total else 0.0 for knob, mean in zip(ordered, means, strict=True)}
+
+
+def _encoded(knob: Knob, values: Sequence[Any]) -> tuple[Floats, Floats]:
+    """Return (N, k) columns and their (k, 2) bounds: the knob's own number, or a column a choice."""
+    spec = knob.distribution
+    if isinstance(spec, CategoricalDistribution):
+        one_hot = np.array([[value == choice for choice in spec.choices] for value in values], dtype=float)
+        return one_hot, np.tile([0.0, 1.0], (len(spec.choices), 1))
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    return np.array(values, dtype=float)[:, None], np.array([[spec.low, spec.high]], dtype=float)
+
+
+def _tree_shares(tree: Any, bounds: Floats, columns_of: Sequence[range]) -> list[float] | None:
+    """Return each knob's share of one tree's variance over the whole range; None where the tree is constant."""
+    low, high = _boxes(tree, bounds)
+    leaves = tree.feature < 0
+    low, high, value = low[leaves], high[leaves], tree.value[leaves, 0, 0]
+    widths = high - low
+    volume = widths.prod(axis=1)
+    variance = _variance(value, volume)
+    if variance <= 0:
+        return None
+    shares = []
+    for columns in columns_of:
+        rest = volume / widths[:, columns].prod(axis=1)
+        cover, sizes = np.ones((len(value), 1)), np.ones(1)
+        for column in columns:
+            splits = np.unique(tree.threshold[tree.feature == column])
+            edges = np.concatenate([bounds[column, :1], splits, bounds[column, 1:]])
+            middles = (edges[1:] + edges[:-1]) / 2
+            inside = (low[:, column, None] < middles) & (middles <= high[:, column, None])
+            cover = (cover[:, :, None] * inside[:, None, :]).reshape(len(value), -1)
+            sizes = np.outer(sizes, np.diff(edges)).ravel()
+        weights = rest @ cover
+        shares.append(_variance((rest * value) @ cover / weights, weights * sizes) / variance)
+    return shares
+
+
+def _boxes(tree: Any, bounds: Floats) -> tuple[Floats, Floats]:
+    """Return the lower and upper corner of every node's box, (nodes, k) each."""
+    low, high = np.empty((tree.node_count, len(bounds))), np.empty((tree.node_count, len(bounds)))
+    low[0], high[0] = bounds.T
+    for node in np.flatnonzero(tree.feature >= 0):  # a child's number is above its parent's
+        left, right, column = tree.children_left[node], tree.children_right[node], tree.feature[node]
+        low[left] = low[right] = low[node]
+        high[left] = high[right] = high[node]
+        high[left, column] = low[right, column] = tree.threshold[node]
+    return low, high
+
+
+def _variance(values: Floats, weights: Floats) -> float:
+    mean = np.average(values, weights=weights)
+    return float(np.average((values - mean) ** 2, weights=weights))

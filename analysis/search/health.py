@@ -1,0 +1,198 @@
+"""Whether a search can be trusted: space covered, best on an edge, early rungs as judges, convergence, the next trials.
+
+Only complete trials count, but for what a further trial would bring: there pruned and failed ones count as no value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import nan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+from scipy import stats
+from scipy.special import gammaln
+
+from analysis.search.pair_grids import cut_axis, n_cells
+from search_spaces.space import Knob
+
+#: Cells into which a knob's range is cut to see how much of it was tried.
+KNOB_CELLS = 10
+
+#: Share of a knob's range, on its own scale, that counts as its edge, at either end.
+EDGE = 0.05
+
+#: Trials beyond which the search is asked about.
+NEXT = 20
+
+#: Rank correlation below which a rung is a poor judge of the end.
+WEAK_RANK = 0.5
+
+_FEWEST_RANKED = 4
+_N_BOOTSTRAP = 500
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What `n` further trials would bring, by a smoothed bootstrap of the later half of the search.
+
+    Fractions of balanced accuracy: the `mean` and the 95th percentile (`high`) of the improvement over the best
+    single value, and the `chance` of any. `n_seen` is the number of finished trials resampled.
+    """
+
+    n: int
+    n_seen: int
+    mean: float
+    high: float
+    chance: float
+
+
+def coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFrame:
+    """Return a row a knob: how much of its range was tried, and where the trials that have it lie.
+
+    Columns: knob, n (trials that have it), cells, covered (share of cells with a trial), largest_gap (the widest
+    stretch without a trial, as a share of the range; NaN for choices and below one trial).
+    """
+    rows = []
+    for knob in knobs:
+        values = [trial.params[knob.name] for trial in trials if knob.name in trial.params]
+        axis = cut_axis(knob, n_cells=KNOB_CELLS)
+        hit = {axis.cell(value) for value in values} - {None}
+        rows.append((knob.name, len(values), axis.size, len(hit) / axis.size, _largest_gap(knob, values)))
+    return pd.DataFrame(rows, columns=["knob", "n", "cells", "covered", "largest_gap"])
+
+
+def pair_coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFrame:
+    """Return a row a pair of knobs: x, y, n (trials that have both), cells, covered (share of cells with a trial).
+
+    The cells are those of the report's heatmaps, about two trials each if they were spread evenly.
+    """
+    axes = {knob.name: cut_axis(knob, n_cells=n_cells(max(len(trials), 1))) for knob in knobs}
+    rows = []
+    for x, y in combinations(axes, 2):
+        found = [(trial.params[x], trial.params[y]) for trial in trials if {x, y} <= trial.params.keys()]
+        cells = {(axes[x].cell(a), axes[y].cell(b)) for a, b in found}
+        inside = {cell for cell in cells if None not in cell}
+        size = axes[x].size * axes[y].size
+        rows.append((x, y, len(found), size, len(inside) / size))
+    return pd.DataFrame(rows, columns=["x", "y", "n", "cells", "covered"])
+
+
+def edges(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], best: FrozenTrial | None) -> pd.DataFrame:
+    """Return a row a numeric knob of the best trial: is its value on an edge, and are those of the leading trials?
+
+    Columns: knob, value, position (0 the lower end, 1 the upper, on the knob's scale), edge ('lower', 'upper' or ''),
+    n_leading (the best tenth of the complete trials, at least 5), leading_on_edge (share of them on that edge).
+    """
+    ranked = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: -_value(trial))
+    leading = ranked[: max(5, len(ranked) // 10)]
+    rows: list[tuple[Any, ...]] = []
+    for knob in knobs:
+        value = best.params.get(knob.name) if best else None
+        place = nan if value is None else position(knob, value)
+        if place != place:
+            continue
+        edge = _edge(place)
+        others = [position(knob, trial.params[knob.name]) for trial in leading if knob.name in trial.params]
+        share = float(np.mean([_edge(other) == edge for other in others])) if edge and others else nan
+        rows.append((knob.name, value, place, edge, len(others), share))
+    columns = ["knob", "value", "position", "edge", "n_leading", "leading_on_edge"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def position(knob: Knob, value: Any) -> float:
+    """Return where `value` stands in the knob's range, 0 to 1 on its own scale; NaN for a choice or a single value."""
+    spec = knob.distribution
+    if not isinstance(spec, FloatDistribution | IntDistribution) or spec.high == spec.low:
+        return nan
+    low, high, at = (np.log(x) if spec.log else float(x) for x in (spec.low, spec.high, value))
+    return float(np.clip((at - low) / (high - low), 0, 1))
+
+
+def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    """Return a row a rung before the end: Spearman's rank correlation of its values with the final ones.
+
+    `trials` are complete ones, so trials stopped at a rung are missing: a rung that sorts out the worst is judged on
+    the rest, which lowers its correlation. Columns: epoch, n (trials with both values), spearman, low, high (95 %
+    percentile bootstrap); NaN below 4 trials or where either side has one value only.
+    """
+    rng = np.random.default_rng(0)
+    steps = sorted({step for trial in trials for step in trial.intermediate_values if step != trial.last_step})
+    rows = []
+    for step in steps:
+        both = [(t.intermediate_values[step], _value(t)) for t in trials if step in t.intermediate_values]
+        early, final = np.array(both, dtype=float).T
+        found = spearman(early, final)
+        draws = rng.integers(len(both), size=(_N_BOOTSTRAP, len(both))) if found == found else np.empty((0, 0), int)
+        again = [rank for draw in draws if (rank := spearman(early[draw], final[draw])) == rank]
+        low, high = np.percentile(again, [2.5, 97.5]) if again else (nan, nan)
+        rows.append((step, len(both), found, float(low), float(high)))
+    return pd.DataFrame(rows, columns=["epoch", "n", "spearman", "low", "high"])
+
+
+def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Return Spearman's rank correlation (ties share their mean rank); NaN where it has no meaning."""
+    if len(first) < _FEWEST_RANKED or first.min() == first.max() or second.min() == second.max():
+        return nan
+    ranks = [stats.rankdata(values) for values in (first, second)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return (n,) the mean of the best of m of these n values drawn without replacement, for m = 1 to n.
+
+    This is the best so far of the same trials in random order: it shows whether the search still gains without the
+    luck of the order it ran in.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    n, rank = ordered.size, np.arange(1, ordered.size + 1)
+    found = np.empty(n)
+    for m in rank:
+        # P(the best of m is the i-th smallest) = C(i - 1, m - 1) / C(n, m), by logarithms: factorials overflow.
+        i = rank[m - 1 :]
+        log_chance = gammaln(i) - gammaln(m) - gammaln(i - m + 1)
+        log_chance -= gammaln(n + 1) - gammaln(m + 1) - gammaln(n - m + 1)
+        found[m - 1] = np.exp(log_chance) @ ordered[m - 1 :]
+    return found
+
+
+def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outlook:
+    """Return what NEXT more trials would bring if they were like the later half of those that have ended.
+
+    A resampled value is blurred by Silverman's kernel width (1986), since a plain bootstrap never exceeds the best
+    value seen; a pruned or failed trial stays without a value. It assumes that the search does not learn any more.
+    """
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    late = ended[len(ended) // 2 :]
+    values = np.array([_value(t) if t.state == TrialState.COMPLETE else nan for t in late], dtype=float)
+    best = max((_value(t) for t in ended if t.state == TrialState.COMPLETE), default=nan)
+    seen = values[np.isfinite(values)]
+    if seen.size < _FEWEST_RANKED or not np.isfinite(best):
+        return Outlook(NEXT, len(late), nan, nan, nan)
+    quartiles = np.subtract(*np.percentile(seen, [75, 25])) / 1.349
+    scale = min(seen.std(ddof=1), quartiles) if quartiles > 0 else seen.std(ddof=1)
+    rng = np.random.default_rng(0)
+    blur = 0.9 * scale * seen.size**-0.2 * rng.normal(size=(n_bootstrap, NEXT))
+    drawn = np.minimum(rng.choice(values, size=(n_bootstrap, NEXT)) + blur, 1.0)
+    gains = np.maximum(np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1) - best, 0.0)
+    return Outlook(NEXT, len(late), float(gains.mean()), float(np.percentile(gains, 95)), float((gains > 0).mean()))
+
+
+def _value(trial: FrozenTrial) -> float:
+    assert trial.value is not None
+    return float(trial.value)
+
+
+def _edge(place: float) -> str:
+    return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else ""
+
+
+def _largest_gap(knob: Knob, values: Sequence[Any]) -> float:
+    places = sorted(position(knob, value) for value in values)
+    if not places or places[0] != places[0]:
+        return nan
+    return float(np.diff([0.0, *places, 1.0]).max())

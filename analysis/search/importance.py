@@ -1,0 +1,153 @@
+"""Which knobs matter, for all classes and for each group: four measures on complete trials, against chance."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, create_trial
+
+from analysis.reading.study_data import Study
+from analysis.search.fanova import fanova_shares
+from analysis.search.forest import forest_importance, half_samples
+from analysis.search.trial_matrix import Bools, Design, Floats, design, targets
+
+#: Complete trials below which no importance is computed, and below which a ranking is not settled.
+MIN_TRIALS = 8
+SETTLED_TRIALS = 50
+
+#: PED-ANOVA asks what it takes to be among the best quarter; a tenth of a small study is too few trials.
+TOP_SHARE = 0.25
+
+PED_ANOVA = "PED-ANOVA (best 25 % of trials; Watanabe et al. 2023)"
+FANOVA = "fANOVA (64 trees; Hutter et al. 2014)"
+MEASURES = ("permutation", "mdi", "ped_anova", "fanova")
+
+
+@dataclass(frozen=True)
+class Importances:
+    """How much each knob matters for each target.
+
+    Attributes:
+        frame: a row a (target, knob), targets as in design.TARGETS, the most important knob first: target, knob,
+            permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the trials), fanova (NaN
+            for a conditional knob), above_chance. permutation is the rise of a forest's squared
+            error over the variance when the knob is shuffled; the others are shares that add up to 1. Empty where
+            there were too few trials or knobs.
+        n_complete: complete trials used.
+        n_samples: half-samples behind the intervals.
+        unranked: knobs left out, which never vary.
+        floors: target -> the largest permutation importance among random columns in the same forests.
+    """
+
+    frame: pd.DataFrame
+    n_complete: int
+    n_samples: int
+    unranked: tuple[str, ...]
+    floors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there are enough complete trials for the order to mean something."""
+        return self.n_complete >= SETTLED_TRIALS
+
+    def of(self, target: str) -> pd.DataFrame:
+        """The rows of one target, the most important knob first."""
+        return self.frame[self.frame["target"] == target].reset_index(drop=True) if len(self.frame) else self.frame
+
+
+def importances(study: Study, *, n_samples: int = 50) -> Importances:
+    """Return every knob's importance for every target of which there are enough values."""
+    trials = study.complete
+    matrix = design(trials, study.knobs)
+    parts: list[pd.DataFrame] = []
+    floors: dict[str, float] = {}
+    for target, values in targets(study).items():
+        known = np.isfinite(values)
+        if known.sum() < MIN_TRIALS or len(matrix.knobs) < 2 or not np.ptp(values[known]):
+            continue
+        rows = Design(matrix.knobs, matrix.x[known], matrix.present[known], ())
+        kept = [trial for trial, used in zip(trials, known, strict=True) if used]
+        part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples)
+        whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
+        shares = fanova_shares(kept, whole, values[known], seed=0) if len(whole) > 1 else {}
+        parts.append(part.assign(target=target, fanova=[shares.get(name, np.nan) for name in part["knob"]]))
+    columns = ["target", "knob", *(f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high"))]
+    empty = pd.DataFrame(columns=[*columns, "fanova", "above_chance"])
+    frame = pd.concat(parts, ignore_index=True)[list(empty)] if parts else empty
+    return Importances(frame, len(trials), n_samples, matrix.unvaried, floors)
+
+
+def _ranked(trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, n_samples: int) -> tuple[pd.DataFrame, float]:
+    n_knobs = len(rows.knobs)
+    found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
+    permutation = found.permutation.mean(axis=0)
+    floor = float(permutation[n_knobs:].max())
+    # Random columns take their part of the impurity; the knobs' shares are among the knobs.
+    impurity = found.impurity[:, :n_knobs] / found.impurity[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
+    halves = half_samples(len(y), n_samples, np.random.default_rng(0))
+    ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
+    frame = pd.DataFrame({"knob": rows.names})
+    for name, value, samples in (
+        ("permutation", permutation[:n_knobs], found.permutation[:, :n_knobs]),
+        ("mdi", impurity.mean(axis=0), impurity),
+        ("ped_anova", ped_anova, resampled),
+    ):
+        low, high = np.percentile(samples, [2.5, 97.5], axis=0) - samples.mean(axis=0) + value
+        frame[name] = value
+        # A share lies between 0 and 1; half-samples inform on the spread, the estimate of all trials on the place.
+        frame[f"{name}_low"] = low if name == "permutation" else low.clip(0, 1)
+        frame[f"{name}_high"] = high if name == "permutation" else high.clip(0, 1)
+    frame["above_chance"] = frame["permutation"] > floor
+    return frame.sort_values(["permutation", "knob"], ascending=[False, True], ignore_index=True), floor
+
+
+def ped_anova_shares(
+    trials: Sequence[FrozenTrial], names: Sequence[str], y: Floats, halves: Bools
+) -> tuple[Floats, Floats]:
+    """Return PED-ANOVA's shares (D,) from all trials, and (R, D) from those in each of `halves` (R, N).
+
+    Conditional knobs are weighed by regime, as Optuna 5 does (condPED-ANOVA).
+    """
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
+    with _quiet_optuna():
+        study = optuna.create_study(direction="maximize")
+        study.add_trials(_numbered(trials, y))
+
+        def shares(kept: Bools) -> Floats:
+            there = [trial for trial, used in zip(trials, kept, strict=True) if used]
+            active = [name for name in names if any(name in trial.params for trial in there)]
+            # With a target of one's own this evaluator takes lower for better; a trial whose target is not finite
+            # is left out, which is how a half-sample is drawn from one study.
+            found = evaluator.evaluate(
+                study, params=active, target=lambda trial: -y[trial.number] if kept[trial.number] else np.nan
+            )
+            raw = np.array([found.get(name, 0.0) for name in names])
+            return raw / raw.sum() if raw.sum() > 0 else np.full(len(names), 1 / len(names))
+
+        return shares(np.ones(len(y), dtype=bool)), np.array([shares(half) for half in halves])
+
+
+def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:
+    """The trials with the target for their value and nothing else to copy; a study numbers them in this order."""
+    return [
+        create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
+        for trial, value in zip(trials, y, strict=True)
+    ]
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Silence Optuna's note on every in-memory study, and its remarks on targets and on experimental features."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

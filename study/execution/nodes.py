@@ -1,0 +1,158 @@
+"""The nodes of a cluster, asked before the first trial: do they run the same versions, and do they see what is needed?
+
+One task a node answers. A node that cannot run the study would fail its trials one by one, hours later and in words
+of Ray's; here the study is refused at once, by node and reason.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from study.execution.cluster import PACKAGES, ClusterError, package_folder
+from study.planning.check import Checked
+from study.planning.environment import versions
+from study.schema import SCHEMA_VERSION
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.checkpoint_store import Shelf
+
+#: A node that has not answered by then has lost its way to us, or cannot start a worker.
+_PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """What one node says of itself.
+
+    Attributes:
+        name: host name, address and the head of Ray's node id.
+        cpus, gpus: what Ray may place on it.
+        free_gb: free disk where temporary files go, Ray's among them, in GB.
+        versions: package -> version, Python included; `code` is ours.
+        unreadable: of the paths that every node needs, those it cannot read.
+        storage: None where it sees the storage as the driver does, else what went wrong.
+    """
+
+    name: str
+    cpus: float
+    gpus: float
+    free_gb: float
+    versions: Mapping[str, str]
+    unreadable: tuple[str, ...]
+    storage: str | None
+
+    def __str__(self) -> str:
+        gpus = f", {self.gpus:g} GPU" if self.gpus else ""
+        return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free"
+
+
+def check_nodes(checked: Checked, shelf: Shelf) -> tuple[NodeReport, ...]:
+    """Ask every node; return what they say. Needs Ray.
+
+    Raises:
+        ClusterError: a node differs from the driver or lacks something; one sentence a node and fault.
+    """
+    here = own_versions()
+    try:
+        with shelf.nonce() as nonce:
+            reports = _ask_all(needed_files(checked), shelf, nonce)
+    except OSError as error:
+        told = " ".join(str(error).split())
+        raise ClusterError(f"--storage must be a place the driver can write; {shelf.root}: {told}") from error
+    faults = [fault for report in reports for fault in node_faults(report, here)]
+    if faults:
+        raise ClusterError(faults)
+    return reports
+
+
+def node_faults(report: NodeReport, here: Mapping[str, str]) -> Iterator[str]:
+    """Why the study cannot run on a node; `here` is `own_versions` of the driver."""
+    differing = [
+        f"{package} {report.versions.get(package, 'none')} (the driver has {here.get(package, 'none')})"
+        for package in sorted({*here, *report.versions})
+        if report.versions.get(package) != here.get(package)
+    ]
+    if differing:
+        yield f"node {report.name} must have the driver's versions; it has {', '.join(differing)}"
+    if report.unreadable:
+        yield f"node {report.name} must have what its trials read; it cannot read {', '.join(report.unreadable)}"
+    if report.storage:
+        yield (
+            f"node {report.name} must see the checkpoints of the others; {report.storage}; give --storage a folder or "
+            "URI that every node sees"
+        )
+
+
+def own_versions() -> dict[str, str]:
+    """Versions of everything a trial depends on, this package's schema and code included."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        folder = package_folder(package)
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(f"{package}/{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return {**versions(), "schema": str(SCHEMA_VERSION), "code": digest.hexdigest()[:12]}
+
+
+def needed_files(checked: Checked) -> list[str]:
+    """What workers open by its path: the teacher's weights, and streamed images (the first, middle and last of each
+    set stand for all); everything else reaches them through the object store."""
+    found = [checked.teacher_file.path]
+    if checked.data_path.name == "streamed":
+        for of_set in (checked.data.train, checked.data.val, checked.data.test):
+            if isinstance(of_set, ImageFiles) and len(of_set):
+                found += [of_set.root / of_set.paths[row] for row in {0, len(of_set) // 2, len(of_set) - 1}]
+    return [str(path) for path in found]
+
+
+def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
+    """The manifest's `nodes` entry; versions are the driver's and stand there."""
+    return [{key: value for key, value in asdict(report).items() if key in _KEPT} for report in reports]
+
+
+_KEPT = ("name", "cpus", "gpus", "free_gb")
+
+
+def _ask_all(files: list[str], shelf: Shelf, nonce: str) -> tuple[NodeReport, ...]:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
+    # No processor is asked for: a head node may offer none, and still run the driver.
+    task = ray.remote(num_cpus=0, max_retries=0)(_report)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            _name(node), node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0), files, shelf, nonce
+        ): _name(node)
+        for node in nodes
+    }
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
+    reports, faults = [], [f"node {asked[ref]} did not answer within {_PATIENCE_S} s" for ref in silent]
+    for reference in answered:
+        try:
+            reports.append(ray.get(reference))
+        except ray.exceptions.RayError as error:
+            faults.append(f"node {asked[reference]} cannot run our code: {' '.join(str(error).split())[-300:]}")
+    if faults:
+        raise ClusterError(faults)
+    return tuple(reports)
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    # Several nodes may share a machine, and so its name and address.
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
+
+
+def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: Shelf, nonce: str) -> NodeReport:
+    """Runs on each node."""
+    return NodeReport(
+        name=name,
+        cpus=cpus,
+        gpus=gpus,
+        free_gb=shutil.disk_usage(tempfile.gettempdir()).free / 1e9,
+        versions=own_versions(),
+        unreadable=tuple(file for file in files if not os.access(file, os.R_OK)),
+        storage=shelf.answer(nonce, hashlib.sha256(name.encode()).hexdigest()[:16]),
+    )

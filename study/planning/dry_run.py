@@ -1,0 +1,113 @@
+"""What `--list-spaces`, `--list-data` and `--dry-run` print; 80 columns, no torch, no Ray."""
+
+import re
+import textwrap
+
+from search_spaces import SearchSpace, list_spaces
+from search_spaces.faults import describe
+from search_spaces.from_file import EXAMPLE
+from study.planning.check import Checked
+from study.planning.estimate import estimate_lines, teacher_lines
+from study.planning.plan import StudyPlan
+from trainables.cckd.data import DataSetInfo, list_data
+
+_MOST_COUNTS = 20
+_OWN = f"""your own:
+  --space FILE.yaml         {EXAMPLE.parent.name}/{EXAMPLE.name} explains every key
+  --space module:ATTRIBUTE  a SearchSpace object, the current folder first"""
+
+
+def list_search_spaces() -> str:
+    """Every space with its purpose and its knobs' ranges and reference values."""
+    return "\n\n".join([*(_space(space) for space in list_spaces()), _OWN])
+
+
+def list_data_sets() -> str:
+    """Every data set with its options and splits."""
+    return "\n\n".join(_data_set(info) for info in list_data())
+
+
+def _data_set(info: DataSetInfo) -> str:
+    """The call with its defaults, the options that have none, what the set is, classes, epochs and splits."""
+    given = [f"{key}=..." for key in info.required]
+    given += [f"{key}={value}" for key, value in info.options.items() if value != ""]
+    extra = [key for key, value in info.options.items() if value == "" and key not in info.required]
+    classes = f"{len(info.class_names)} classes" if info.class_names else "classes from its files"
+    return "\n".join(
+        [
+            _call(info.name, given),
+            _wrap(info.description),
+            *([f"  also {', '.join(extra)}"] if extra else []),
+            _wrap(
+                f"{classes}, {info.default_epochs} epochs a trial, split {info.default_split}"
+                + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else "")
+            ),
+        ]
+    )
+
+
+def _call(name: str, given: list[str]) -> str:
+    """`name:key=value,...`, broken after a comma where a line is full."""
+    spaced = textwrap.fill(f"{name}:{', '.join(given)}", 80, subsequent_indent=" " * (len(name) + 1))
+    return re.sub(r", (?=\S)", ",", spaced)
+
+
+def dry_run(checked: Checked) -> str:
+    """Space, budget, data counts and an estimate."""
+    plan, data = checked.plan, checked.data
+    groups = data.groups
+    lines = [
+        _space(checked.space),
+        "",
+        f"data      {plan.data} ({data.source})",
+        f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}"
+        + (", SELECTED ON TEST" if data.selected_on == "test" else ""),
+        f"data path {checked.data_path}",
+        f"classes   {_class_counts(data.counts)}",
+        f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
+        *teacher_lines(checked),
+        f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",
+        f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
+        *([f"warm      {checked.warm}"] if checked.warm else []),
+        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
+        *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
+        f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
+        *estimate_lines(checked),
+        f"folder    {checked.folder} (not made: dry run)",
+    ]
+    if data.skipped:
+        lines.insert(4, f"skipped   {len(data.skipped)} image files that can not be used; first {data.skipped[0]}")
+    if plan.fallback_from:
+        note = f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}"
+        lines.insert(2, textwrap.fill(note, 80, subsequent_indent=" " * 10, break_long_words=False))
+    return "\n".join(lines)
+
+
+def _confirmed(plan: StudyPlan) -> str:
+    tuned = f", {len(plan.tuned_baselines)} tuned baselines" if plan.tuned_baselines else ""
+    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top}{tuned} and the ladder"
+    return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
+
+
+def _class_counts(counts: tuple[int, ...]) -> str:
+    """Every class's count where they fit a line or two, else their number and range."""
+    if len(counts) <= _MOST_COUNTS:
+        return f"{' '.join(map(str, counts))} training images"
+    return f"{len(counts)} classes of {max(counts)} to {min(counts)} training images"
+
+
+def _space(space: SearchSpace) -> str:
+    lines = [f"{space.name}: method {space.method}, {space.default_trials} trials", _wrap(space.purpose)]
+    for knob in space.tunable:
+        when = "".join(
+            f"; only where {rule.parent} is {' or '.join(map(str, rule.values))}"
+            for rule in space.conditions
+            if rule.knob == knob.name
+        )
+        text = f"  {knob.name:<16} {describe(knob.distribution)}; reference {knob.reference}{when}"
+        lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 19))
+    return "\n".join(lines)
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  ")

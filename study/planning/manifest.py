@@ -1,0 +1,117 @@
+"""study.json: what was planned, on what, and what happened; written whole at the start, then amended."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces import SearchSpace
+from study import schema
+from study.planning.check import Checked, check_teacher_fit
+from study.planning.data_loading import watched_load
+from study.planning.environment import git_commit, hardware, versions
+from study.planning.plan import StudyPlan
+from trainables.cckd.data import parse_data
+from trainables.cckd.errors import DataError, TeacherError, UsageError
+from trainables.cckd.rungs import rungs
+from trainables.cckd.teacher.spec import check_teacher
+
+#: Skipped files that study.json names; it counts them all.
+_MOST_NAMED = 100
+
+
+def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
+    """The manifest of a study that has not begun."""
+    plan, data = checked.plan, checked.data
+    return {
+        "schema": schema.SCHEMA_VERSION,
+        "name": checked.folder.name,
+        "status": "running",
+        "phase": "teacher",
+        "command": command,
+        "started": now(),
+        "ended": None,
+        "space": checked.space.to_json(),
+        "plan": plan.to_json() | {"rungs": list(rungs(plan.epochs))},
+        "data": {
+            "name": data.spec.name,
+            "spec": str(data.spec),
+            "classes": list(data.class_names),
+            "n_train": list(data.counts),
+            "n_val": class_sizes(data.val.labels, len(data.class_names)),
+            "n_test": class_sizes(data.test.labels, len(data.class_names)),
+            "split": data.split,
+            "selected_on": data.selected_on,
+            "source": data.source,
+            "sha256": data.sha256,
+            "cuts": list(checked.cuts),
+            "image_shape": list(data.image_shape),
+            "path": checked.data_path.name,
+            "n_skipped": len(data.skipped),
+            "skipped": list(data.skipped[:_MOST_NAMED]),
+            "fallback_from": plan.fallback_from,
+            "fallback_reason": plan.fallback_reason,
+        },
+        "groups": data.groups.to_dict(),
+        "teacher": None,
+        "student": {"name": plan.student, "n_parameters": None},
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "hardware": hardware(plan.device),
+        "device": plan.device,
+        "workers": None,
+        "cpus_per_trial": plan.cpus_per_trial,
+        "counts": {"complete": 0, "pruned": 0, "fail": 0, "running": 0},
+        "warm_start": checked.warm.described() if checked.warm else None,
+        "confirm_entries": {},
+        "tuned_baselines": {},
+        "failures": [],
+        "starts": [{"started": now(), "command": command}],
+    }
+
+
+def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
+    """Rebuild what a resumed study needs from its manifest; the data must still be the same.
+
+    Raises:
+        UsageError: the manifest is not as it was written, data or teacher can not be had any more, or the data
+            set's content has changed.
+    """
+    try:
+        plan = StudyPlan.from_json({key: value for key, value in manifest["plan"].items() if key != "rungs"})
+        space = SearchSpace.from_json(manifest["space"])
+        sha256 = str(manifest["data"]["sha256"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{folder / schema.MANIFEST} must be as the study wrote it; it is altered or of another version: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    spec = parse_data(plan.data)
+    data = watched_load(spec, data_root=Path(plan.data_root), split=plan.split, skip_corrupt=plan.skip_corrupt)
+    if data.sha256 != sha256:
+        raise DataError(
+            f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "
+            f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
+        )
+    teacher, before = plan.teacher_spec, manifest.get("teacher") or {}
+    file = check_teacher(teacher)
+    embeddings = check_teacher_fit(teacher, file, data)
+    now_known = {"sha256": file.sha256, "embeddings_sha256": embeddings.sha256 if embeddings else None}
+    for what, found in now_known.items():
+        if before and before.get(what) != found:
+            raise TeacherError(
+                f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
+            )
+    return Checked(plan, space, data, teacher, file, folder, embeddings)
+
+
+def class_sizes(labels: NDArray[np.int64], n_classes: int) -> list[int]:
+    """Images of each class, length C."""
+    return np.bincount(labels, minlength=n_classes).tolist()
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

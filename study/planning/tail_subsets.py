@@ -1,0 +1,136 @@
+"""Re-cuts of the long tail: the same pool, D_val and test, other training images (`--data-seeds`).
+
+Cut 0 is the study's own, on which it searches and selects; cuts 1, 2, ... exist for the confirmation alone.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from study.planning.plan import StudyPlan
+from trainables.cckd.data import DataSpec, ImageFiles, LongTailData, load_data
+from trainables.cckd.data.images.decoded_images import RaggedImages
+from trainables.cckd.data.images.sets import Images, hash_sets
+from trainables.cckd.data.wording import first_few
+from trainables.cckd.errors import DataError
+
+if TYPE_CHECKING:
+    from study.planning.check import Checked
+
+
+def recut_faults(spec: DataSpec, *, data_seeds: int, confirm_seeds: int) -> list[str]:
+    """What stands against `data_seeds` cuts, told from the command line alone."""
+    if data_seeds == 1:
+        return []
+    faults = []
+    if not spec.is_cut:
+        options = [name for name in ("n_max", "ir") if name in spec.info.options]
+        hint = f"; give it {' and '.join(options)} to cut one" if options else ""
+        faults.append(
+            "--data-seeds above 1 needs a long tail that is cut here, so that another can be; every image that "
+            f"{spec.name} lists is trained on{hint}; got {data_seeds}"
+        )
+    if not confirm_seeds:
+        faults.append(f"--data-seeds above 1 is for the confirmation, which --confirm-seeds 0 skips; got {data_seeds}")
+    return faults
+
+
+def cut_hashes(plan: StudyPlan, data: LongTailData) -> tuple[str, ...]:
+    """Look at every cut before the study starts; return the SHA-256 of the data set with each, cut 0's first.
+
+    Args:
+        plan: says how many.
+        data: the study's own cut, its images not yet decoded.
+
+    Raises:
+        DataError: a cut with unusable image files, with other class counts (files were left out of one and not of
+            another), or with the very images of cut 0: nothing is left to choose from.
+    """
+    return (data.sha256, *(_checked_cut(plan, data, data_seed).sha256 for data_seed in range(1, plan.data_seeds)))
+
+
+def recut(checked: "Checked", data_seed: int) -> "Checked":
+    """The study on another cut; D_val and test are the very objects of `checked`, decoded or not.
+
+    Raises:
+        DataError: the cut is not the one that was looked at when the study started.
+    """
+    data = checked.data
+    found = _load(checked.plan, data, data_seed)
+    if found.sha256 != checked.cuts[data_seed]:
+        raise DataError(
+            f"cut {data_seed} of {data.spec} had SHA-256 {checked.cuts[data_seed][:12]} when the study started; "
+            f"{found.source} now gives {found.sha256[:12]}"
+        )
+    return replace(checked, data=replace(found, val=data.val, test=data.test))
+
+
+def with_cuts(checked: "Checked", known: list[str]) -> "Checked":
+    """Add the cuts that the plan of a resumed study asks for; those in `known`, from its manifest, must be the same.
+
+    Raises:
+        DataError: as `cut_hashes`; a data set that cannot be cut again; cuts that have changed.
+    """
+    plan, data = checked.plan, checked.data
+    faults = recut_faults(data.spec, data_seeds=plan.data_seeds, confirm_seeds=plan.confirm_seeds)
+    if faults:
+        raise DataError(faults)
+    cuts = cut_hashes(plan, data)
+    changed = [k for k, (now, before) in enumerate(zip(cuts, known, strict=False)) if now != before]
+    if changed:
+        raise DataError(
+            f"every cut must have the images it had when the study in {checked.folder} was begun; other images in "
+            f"cuts {', '.join(map(str, changed))}"
+        )
+    return replace(checked, cuts=cuts)
+
+
+def _load(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:
+    return load_data(
+        data.spec,
+        data_root=Path(plan.data_root),
+        split=plan.split,
+        seed=data_seed,
+        download=False,  # the study's own cut has found the files
+        skip_corrupt=plan.skip_corrupt,
+    )
+
+
+def _checked_cut(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:
+    found = _load(plan, data, data_seed)
+    if _judged_on(found) != _judged_on(data):
+        raise DataError(f"D_val and test must be the same for every cut; cut {data_seed} of {data.spec} has others")
+    other = [
+        f"class {c} has {n} instead of {wanted}"
+        for c, (n, wanted) in enumerate(zip(found.counts, data.counts, strict=True))
+        if n != wanted
+    ]
+    if other:
+        raise DataError(
+            f"every cut of --data-seeds must have as many training images of each class; of cut {data_seed} files "
+            f"were left out, and {first_few(other)}; repair or remove the broken files"
+        )
+    if _contents(_undecoded(found.train)) == _contents(_undecoded(data.train)):
+        raise DataError(
+            f"--data-seeds above 1 needs a pool to choose from; cut {data_seed} of {data.spec} has the same images as "
+            "the study's own, since every class uses all it has; lower n_max or raise ir"
+        )
+    return found
+
+
+def _judged_on(data: LongTailData) -> str:
+    return hash_sets({"val": _undecoded(data.val), "test": _undecoded(data.test)})
+
+
+def _undecoded(of_set: Images | RaggedImages) -> Images:
+    assert not isinstance(of_set, RaggedImages), "cuts are looked at before images are decoded"
+    return of_set
+
+
+def _contents(of_set: Images) -> frozenset[bytes | str]:
+    """What tells one image from another, without their order."""
+    if isinstance(of_set, ImageFiles):
+        return frozenset(of_set.paths)
+    return frozenset(image.tobytes() for image in np.asarray(of_set.images))

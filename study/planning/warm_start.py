@@ -1,0 +1,164 @@
+"""`--warm-start DIR`: the complete trials of another study, as evidence for this one's sampler.
+
+They are kept beside the search, in the study's own attributes, and not among its trials: `--trials`, the numbering, the
+tables and the report are those of this study alone. Only TPE and GP learn from other trials, so only they start warm;
+Sobol points go on behind those of the other study, which would else come again under the same seed.
+
+The other folder is only read: nothing in it is run, unpickled or written, and a manifest that was altered or a
+database that is damaged is refused.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.faults import contains
+from search_spaces.space import KnobValue, SearchSpace
+from study import schema
+from study.planning.plan import StudyPlan
+from study.records.ledger import Ledger
+from study.records.trial_rows import TrialRow
+from study.strategy.evidence import NUMBERS_FROM, Evidence
+from study.strategy.search_settings import SettingsError
+from trainables.cckd.data import LongTailData
+from trainables.cckd.errors import UsageError
+from trainables.cckd.files.sealed import unsealed
+
+#: Samplers that learn from trials.
+LEARNERS = ("sobol+tpe", "tpe", "gp")
+
+#: Fields of the plan that decide what a configuration scores, beside data and space.
+_SAME = (
+    "split",
+    "student",
+    "epochs",
+    "teacher",
+    "teacher_form",
+    "teacher_size",
+    "teacher_views",
+    "teacher_prior",
+    "teacher_prior_smoothing",
+    "teacher_targets",
+    "teacher_folds",
+    "overrides",
+)
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What another study gives: its name, the evidence, and how many complete trials are left out, by reason."""
+
+    study: str
+    evidence: tuple[Evidence, ...]
+    left_out: Mapping[str, int]
+
+    def described(self) -> dict[str, Any]:
+        """The manifest's entry."""
+        left_out, behind = dict(self.left_out), 1 + max(trial.number for trial in self.evidence)
+        return {"study": self.study, "trials": len(self.evidence), "left_out": left_out, "behind": behind}
+
+    def __str__(self) -> str:
+        reasons = "".join(f"; {n} left out: {why}" for why, n in self.left_out.items())
+        return f"{len(self.evidence)} trials of {self.study}{reasons}"
+
+
+def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> WarmStart | None:
+    """Read the trials that `plan` starts warm from, None where it starts cold.
+
+    Raises:
+        UsageError: a folder that is no intact study, or one whose data, objective or space do not match; all reasons.
+    """
+    if plan.warm_start is None:
+        return None
+    folder = Path(plan.warm_start)
+    manifest, other = _opened(folder)
+    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, other, plan, space, data)]
+    if faults:
+        raise UsageError(faults)
+    complete = [row for row in _trial_rows(folder / schema.DATABASE) if row.state == "COMPLETE"]
+    reasons = {row.number: _unfit(row, space, data) for row in complete}
+    evidence = tuple(
+        Evidence(_behind(manifest) + row.number, dict(row.params), row.val)
+        for row in complete
+        if reasons[row.number] is None and row.val is not None
+    )
+    left_out = Counter(reason for reason in reasons.values() if reason)
+    if not evidence:
+        why = "; ".join(f"{n}: {reason}" for reason, n in left_out.items()) or "it has no complete trial"
+        raise UsageError(f"--warm-start {folder} has no trial that this study could use ({why})")
+    return WarmStart(str(manifest["name"]), evidence, left_out)
+
+
+def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
+    if not (folder / schema.MANIFEST).is_file() or not (folder / schema.DATABASE).is_file():
+        needed = f"{schema.MANIFEST} and {schema.DATABASE}"
+        raise UsageError(f"--warm-start must be a study folder, with {needed}; got {folder}")
+    if strays := schema.links_out(folder):
+        raise UsageError(f"--warm-start {folder}: links lead out of it: {', '.join(strays[:5])}")
+    try:
+        manifest = unsealed((folder / schema.MANIFEST).read_bytes(), required=True)
+        space = SearchSpace.from_json(manifest["space"])
+        if manifest["schema"] != schema.SCHEMA_VERSION:
+            raise ValueError(f"layout must be {schema.SCHEMA_VERSION}; got {manifest['schema']!r}")
+        manifest["plan"].items()
+        str(manifest["data"]["sha256"])
+        if not 0 <= _behind(manifest) < NUMBERS_FROM:
+            raise ValueError(f"its own warm start is odd: {manifest['warm_start']!r}")
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"--warm-start {folder}: {schema.MANIFEST} must be as a study wrote it: {type(error).__name__}: {error}"
+        ) from error
+    return manifest, space
+
+
+def _behind(manifest: Mapping[str, Any]) -> int:
+    """How many trials of yet another study the other one's samplers go on behind."""
+    before = manifest.get("warm_start")
+    return int(before["behind"]) if before else 0
+
+
+def _mismatches(
+    manifest: Mapping[str, Any], other: SearchSpace, plan: StudyPlan, space: SearchSpace, data: LongTailData
+) -> list[str]:
+    """Why a configuration's value there says nothing here."""
+    faults = []
+    theirs, ours = manifest["plan"], plan.to_json()
+    if manifest["data"]["sha256"] != data.sha256:
+        faults.append(f"its data are others: {theirs.get('data')!r} there, {plan.data!r} here")
+    for key in _SAME:
+        if theirs.get(key) != ours[key] and not (key == "split" and manifest["data"].get("split") == data.split):
+            faults.append(f"its {key} must be {ours[key]!r}; got {theirs.get(key)!r}")
+    if other.method != space.method:
+        faults.append(f"its space must search method {space.method}; got {other.method}")
+    if dict(other.fixed) != dict(space.fixed):
+        faults.append(f"its space must fix {dict(space.fixed)}; got {dict(other.fixed)}")
+    if set(other.distributions) != set(space.distributions):
+        faults.append(f"its space must search {', '.join(space.distributions)}; got {', '.join(other.distributions)}")
+    return faults
+
+
+def _trial_rows(database: Path) -> list[TrialRow]:
+    try:
+        with closing(Ledger.read(database)) as ledger:
+            return ledger.rows()
+    except SettingsError as error:
+        raise UsageError(f"--warm-start: {error}") from error
+
+
+def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:
+    """Why a complete trial is no point of this space, None where it is one."""
+    point: dict[str, KnobValue] = {}
+    for knob in space.tunable:
+        active = space.is_active(knob.name, point)
+        if active != (knob.name in trial.params):
+            return "other knobs are there under this space's conditions"
+        if active and not contains(knob.distribution, trial.params[knob.name]):
+            return "outside this space's ranges"
+        if active:
+            point[knob.name] = trial.params[knob.name]
+    if trial.val is None or len(trial.val.seen) != len(data.counts):
+        return "no counts on D_val"
+    return None

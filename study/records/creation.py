@@ -1,0 +1,95 @@
+"""study.db itself: making one with an empty search, and refusing by name one that cannot be used."""
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+
+from search_spaces.space import SearchSpace
+from study.records.connection import Database, disk_fault
+from study.schema import BASELINE_PREFIX, METRIC, STUDY_NAME
+from study.strategy.evidence import Evidence
+from study.strategy.search_settings import SearchSettings, SettingsError
+from trainables.cckd.files.atomic import replacing
+
+#: Names of searches: of the studied method, and of tuned baselines.
+_SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
+
+
+def search_names(storage: BaseStorage) -> list[str]:
+    """Return the names of the searches in a study.db, in the order of their creation; other studies are left out."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    return [study.study_name for study in studies if _SEARCH.fullmatch(study.study_name)]
+
+
+def make_search(
+    database: Path, space: SearchSpace, settings: SearchSettings, evidence: Sequence[Evidence] = ()
+) -> None:
+    """Make study.db with an empty search, whole or not at all.
+
+    Raises:
+        SettingsError: the file exists.
+        Exception: of SQLite, SQLAlchemy or Optuna, where the disk is full.
+    """
+    if database.exists():
+        raise SettingsError(f"a search is created once; {database} exists already")
+    with replacing(database) as beside, _alone(beside), closing(Database(beside)) as made:
+        with made.together():
+            study = add_search(made, STUDY_NAME, space, settings)
+            if evidence:
+                study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
+        made.close(whole=True)
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Remove what SQLite may leave beside a file that could not be made."""
+    try:
+        yield
+    finally:
+        for kind in ("wal", "shm", "journal"):
+            database.with_name(f"{database.name}-{kind}").unlink(missing_ok=True)
+
+
+def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
+    """Make an empty search in an open study.db, in the transaction that is open."""
+    second = settings.second
+    study = optuna.create_study(
+        study_name=search,
+        storage=database.storage,
+        directions=["maximize", *([second.direction] if second else [])],
+    )
+    with warnings.catch_warnings():
+        # Experimental since 3.2; it only names the axis in dashboards and plots.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([METRIC, *([second.column] if second else [])])
+    study.set_user_attr("space", space.to_json())
+    study.set_user_attr("settings", settings.to_json())
+    return study
+
+
+@contextmanager
+def opening(database: Path) -> Iterator[None]:
+    """Turn what a missing or damaged file, or a full disk, raises in the block into one error that names it.
+
+    Raises:
+        SettingsError: the file is missing or damaged, cannot be written, or another program holds it locked.
+    """
+    if not database.exists():
+        raise SettingsError(f"there is no search to open; {database} does not exist")
+    try:
+        yield
+    except SettingsError:
+        raise
+    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+        if fault := disk_fault(error):
+            raise SettingsError(f"{database} must be a file that can be written; {fault}") from error
+        if "database is locked" in str(error):
+            raise SettingsError(f"{database} must be free to read; another program holds it locked") from error
+        raise SettingsError(
+            f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
+        ) from error

@@ -1,0 +1,208 @@
+"""The published tables, exactly as study/schema.py names their columns: first as rows, then as files."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from search_spaces.space import SearchSpace
+from study import schema
+from study.records.queries import LedgerReading
+from study.records.run_tables import ConfirmRun, SelectionRun
+from study.records.trial_rows import TrialRow
+from trainables.cckd.files.atomic import replacing, write_text
+from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
+from trainables.cckd.records import ClassCounts
+
+#: Loss terms in the order they print; 'total' is there for every trial.
+_TERMS = ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")
+
+_INTEGERS = {"number", "epoch"}
+
+Groups = Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column names in order, and rows keyed by them; a key left out is a missing value."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -> Table:
+    """Return trials.csv: a row a trial, an inactive knob's field empty."""
+    knobs = [schema.KNOB_PREFIX + name for name in space.distributions]
+    guarded = schema.TRIALS_GUARDED if any(row.keeps_guards is not None for row in rows) else {}
+    columns = (*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL, *guarded)
+    return Table(columns, tuple(_trial(row, groups) for row in rows))
+
+
+def epochs_table(rows: Sequence[TrialRow]) -> Table:
+    """Return epochs.parquet: a row a (trial, epoch), a column for every loss term any trial has."""
+    found = {term for row in rows for record in row.records for term in record.losses} | {"total"}
+    terms = sorted(found, key=lambda term: (_TERMS.index(term) if term in _TERMS else len(_TERMS), term))
+    columns = (*schema.EPOCHS_HEAD, *(schema.LOSS_PREFIX + term for term in terms), *schema.EPOCHS_TAIL)
+    entries = [
+        {
+            "number": row.number,
+            "epoch": record.epoch,
+            **{schema.LOSS_PREFIX + term: value for term, value in record.losses.items()},
+            "lr": record.lr,
+            "val_balanced_accuracy": None if record.val is None else balanced_accuracy(record.val),
+            "train_s": record.train_s,
+            "eval_s": record.eval_s,
+        }
+        for row in rows
+        for record in row.records
+    ]
+    return Table(columns, tuple(entries))
+
+
+def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> Table:
+    """Return finalists.csv, beside each run the value its trial had in the search."""
+    searched = {row.number: balanced_accuracy(row.val) for row in rows if row.val is not None}
+    entries = [
+        {
+            "trial": run.trial,
+            "seed": run.seed,
+            "val_balanced_accuracy": balanced_accuracy(run.val),
+            "search_val_balanced_accuracy": searched.get(run.trial),
+        }
+        for run in runs
+    ]
+    return Table(tuple(schema.FINALISTS), tuple(entries))
+
+
+def baselines_table(ledgers: Mapping[str, LedgerReading], groups: Groups) -> Table:
+    """Return baselines.csv: the trials of every tuned baseline, and what became of those that were trained again."""
+    entries: list[dict[str, Any]] = []
+    for baseline, ledger in ledgers.items():
+        fresh: dict[int, list[float]] = {}
+        for run in ledger.runs.selection_runs():
+            fresh.setdefault(run.trial, []).append(balanced_accuracy(run.val))
+        for row in ledger.rows():
+            again = fresh.get(row.number, [])
+            mean = sum(again) / len(again) if again else None
+            known = {"fresh_val_balanced_accuracy": mean, "fresh_runs": len(again)}
+            entries.append({"baseline": baseline, **_trial(row, groups), **known})
+    names = dict.fromkeys(name for ledger in ledgers.values() for name in ledger.space.distributions)
+    guarded = schema.TRIALS_GUARDED if any("keeps_guards" in entry for entry in entries) else {}
+    head = (*schema.BASELINES_HEAD, *schema.TRIALS_HEAD, *(schema.KNOB_PREFIX + name for name in names))
+    return Table((*head, *schema.TRIALS_TAIL, *guarded, *schema.BASELINES_TAIL), tuple(entries))
+
+
+def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
+    """Return confirm.csv. A run's record holds test, val ({correct, seen} or None) and selected_on."""
+    return Table(tuple(schema.CONFIRM), tuple(_confirmed(run, groups) for run in runs))
+
+
+def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_train: Sequence[int]) -> Table:
+    """Return classes.csv: a row a (entry, seed, class) of the confirmation's test counts."""
+    entries = [
+        {
+            "entry": run.entry,
+            "seed": run.seed,
+            "data_seed": run.data_seed,
+            "class_id": class_id,
+            "class_name": name,
+            "n_train": trained,
+            "n_test": seen,
+            "n_correct": correct,
+        }
+        for run in runs
+        for class_id, (name, trained, seen, correct) in enumerate(
+            zip(class_names, n_train, run.record["test"]["seen"], run.record["test"]["correct"], strict=True)
+        )
+    ]
+    return Table(tuple(schema.CLASSES), tuple(entries))
+
+
+def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
+    """Return confusion.csv: a row a (entry, seed, true class, predicted class) that occurred; runs may lack theirs."""
+    entries = [
+        dict(zip(schema.CONFUSION, (run.entry, run.seed, run.data_seed, true, predicted, n), strict=True))
+        for run in runs
+        for true, predicted, n in run.record["test"].get("confusion", ())
+    ]
+    return Table(tuple(schema.CONFUSION), tuple(entries))
+
+
+def separability_table(runs: Sequence[ConfirmRun]) -> Table:
+    """Return separability.csv: a row a (entry, seed, class) of the runs that have such distances."""
+    parts = ("deviation", "intra", "inter")
+    entries = [
+        {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed, "class_id": class_id}
+        | dict(zip(parts, distances, strict=True))
+        for run in runs
+        if (found := run.record.get("separability"))
+        for class_id, distances in enumerate(zip(*(found[part] for part in parts), strict=True))
+    ]
+    return Table(tuple(schema.SEPARABILITY), tuple(entries))
+
+
+def write_csv(path: Path, table: Table) -> None:
+    """Write `table` as CSV, a missing value or NaN as an empty field, numbers in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _field(value) for key, value in row.items()} for row in table.rows)
+    write_text(path, text.getvalue())
+
+
+def write_parquet(path: Path, table: Table) -> None:
+    """Write `table` of numbers as Parquet; a missing value is null, a NaN (a diverged loss) stays NaN."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds = {name: pa.int64() if name in _INTEGERS else pa.float64() for name in table.columns}
+    columns = {name: pa.array([row.get(name) for row in table.rows], type=kind) for name, kind in kinds.items()}
+    with replacing(path) as beside:
+        parquet.write_table(pa.table(columns), beside)
+
+
+def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "state": row.state,
+        "cause": row.cause,
+        **{schema.KNOB_PREFIX + name: value for name, value in row.params.items()},
+        "epochs": len(row.records),
+        **_rates(row.val, groups, "val", "val_balanced_accuracy_last"),
+        "duration_s": row.duration_s,
+        "attempts": row.attempts,
+        "seed": row.seed,
+        **({} if row.keeps_guards is None else {"keeps_guards": int(row.keeps_guards)}),
+    }
+
+
+def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
+    test, val = _counts(run.record["test"]), _counts(run.record["val"])
+    return {
+        "entry": run.entry,
+        "seed": run.seed,
+        "data_seed": run.data_seed,
+        **_rates(test, groups, "test", "test_balanced_accuracy"),
+        "test_accuracy": None if test is None else accuracy(test),
+        "selected_on": run.record["selected_on"],
+        "val_balanced_accuracy": None if val is None else balanced_accuracy(val),
+        "trial": run.trial,
+    }
+
+
+def _rates(counts: ClassCounts | None, groups: Groups, subset: str, balanced: str) -> dict[str, float]:
+    if counts is None:
+        return {}
+    by_group = {f"{subset}_{name}": group_accuracy(counts, ids).value for name, ids in groups.items()}
+    return {balanced: balanced_accuracy(counts), **by_group}
+
+
+def _counts(plain: Mapping[str, Any] | None) -> ClassCounts | None:
+    return None if plain is None else ClassCounts(tuple(plain["correct"]), tuple(plain["seen"]))
+
+
+def _field(value: Any) -> Any:
+    return "" if value is None or (isinstance(value, float) and isnan(value)) else value

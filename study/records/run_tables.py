@@ -1,0 +1,209 @@
+"""Our own tables in study.db, beside Optuna's: every epoch of every trial, every run of the later phases."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from study.records.connection import Database
+from study.schema import BASELINE_PREFIX, STUDY_NAME
+from trainables.cckd.records import ClassCounts, EpochRecord
+
+#: A search's own tables.
+_OF_A_SEARCH = (
+    """CREATE TABLE IF NOT EXISTS {epoch_records} (
+        number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch))""",
+    """CREATE TABLE IF NOT EXISTS {selection_runs} (
+        trial INTEGER NOT NULL, seed INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, seed))""",
+)
+_LAYOUT = (
+    """CREATE TABLE IF NOT EXISTS confirm_runs (
+        entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS rerun_attempts (
+        name TEXT PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, cause TEXT,
+        failed INTEGER NOT NULL)""",
+)
+
+#: A confirmation of one cut only had no data_seed, and its index would take another cut's run for the same one.
+_ADD_DATA_SEED = (
+    "ALTER TABLE confirm_runs ADD COLUMN data_seed INTEGER NOT NULL DEFAULT 0",
+    "DROP INDEX IF EXISTS one_confirm_run",
+)
+_CONFIRM_INDEX = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run_a_cut ON confirm_runs (entry, ifnull(seed, -1), data_seed)"
+)
+
+#: Cut, entry and training seed of a run of the confirmation.
+RunKey = tuple[int, str, int | None]
+
+
+@dataclass(frozen=True)
+class ConfirmRun:
+    """One run of the confirmation, on a cut of the long tail; `record` is what its caller filed, plain types."""
+
+    entry: str
+    seed: int | None
+    trial: int | None
+    record: dict[str, Any]
+    data_seed: int = 0
+
+    @property
+    def key(self) -> RunKey:
+        """What there is at most one run of."""
+        return self.data_seed, self.entry, self.seed
+
+
+@dataclass(frozen=True)
+class SelectionRun:
+    """One run of the selection: a trial's configuration, trained again with `seed`, and its counts on D_val."""
+
+    trial: int
+    seed: int
+    val: ClassCounts
+
+
+@dataclass(frozen=True)
+class RerunAttempts:
+    """How a run of the selection or the confirmation has fared.
+
+    Attributes:
+        attempts: times it was started, over all drivers.
+        failures: of them those that crashed; a driver that dies takes its runs with it, and that is none.
+        cause: of its last failure.
+        failed: it is not tried again.
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    cause: str | None = None
+    failed: bool = False
+
+
+class RecordTables:
+    """The tables of one open study.db; epochs are kept in memory too, since every trial is shown again and again.
+
+    What was filed first stays: an epoch or a run that is filed again is ignored, so a trial that repeats
+    epochs after a crash changes nothing. Epochs and the selection's runs are those of `search`; the confirmation and
+    the attempts at later runs are the whole study's.
+    """
+
+    def __init__(self, database: Database, search: str = STUDY_NAME) -> None:
+        self._database, self._search = database, search
+        self._connection = database.connection
+        tables = {kind: _table(kind, search) for kind in ("epoch_records", "selection_runs")}
+        self._epoch_records, self._selection_runs = tables.values()
+        with database.together():
+            for statement in (*(text.format(**tables) for text in _OF_A_SEARCH), *_LAYOUT):
+                self._connection.execute(statement)
+            columns = {row[1] for row in self._connection.execute("PRAGMA table_info(confirm_runs)")}
+            for statement in () if "data_seed" in columns else _ADD_DATA_SEED:
+                self._connection.execute(statement)
+            self._connection.execute(_CONFIRM_INDEX)
+        self.reload()
+
+    def reload(self) -> None:
+        """Drop what is in memory and read it again."""
+        self._epochs: dict[int, dict[int, EpochRecord]] = {}
+        rows = self._connection.execute(
+            f"SELECT number, epoch, record FROM {self._epoch_records} ORDER BY number, epoch"
+        )
+        for number, epoch, record in rows:
+            self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(json.loads(record))
+
+    def add_epochs(self, number: int, records: Iterable[EpochRecord]) -> None:
+        """File the epochs of trial `number`."""
+        known = self._epochs.setdefault(number, {})
+        fresh = {record.epoch: record for record in records if record.epoch not in known}
+        rows = [(number, epoch, json.dumps(record.to_dict())) for epoch, record in fresh.items()]
+        with self._database.together():
+            self._connection.executemany(f"INSERT INTO {self._epoch_records} VALUES (?, ?, ?)", rows)
+        known.update(fresh)
+
+    def epochs(self, number: int) -> list[EpochRecord]:
+        """Return trial `number`'s epochs, ascending."""
+        return [record for _, record in sorted(self._epochs.get(number, {}).items())]
+
+    def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
+        """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
+        with self._database.together():
+            self._connection.execute(
+                f"INSERT OR IGNORE INTO {self._selection_runs} VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
+            )
+
+    def selection_runs(self) -> list[SelectionRun]:
+        """Return every run of the selection, in the order they were filed."""
+        rows = self._connection.execute(f"SELECT trial, seed, record FROM {self._selection_runs} ORDER BY rowid")
+        return [
+            SelectionRun(trial, seed, ClassCounts(tuple(plain["correct"]), tuple(plain["seen"])))
+            for trial, seed, record in rows
+            for plain in [json.loads(record)]
+        ]
+
+    def add_confirm_run(
+        self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
+    ) -> None:
+        """File one run; at most one is kept per (entry, seed, cut)."""
+        with self._database.together():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed) VALUES (?, ?, ?, ?, ?)",
+                (entry, seed, trial, json.dumps(dict(record)), data_seed),
+            )
+
+    def rerun_attempts(self) -> dict[str, RerunAttempts]:
+        """Return every run that was started, by name."""
+        rows = self._connection.execute("SELECT name, attempts, failures, cause, failed FROM rerun_attempts")
+        return {
+            name: RerunAttempts(attempts, failures, cause, bool(failed))
+            for name, attempts, failures, cause, failed in rows
+        }
+
+    def start_rerun(self, name: str) -> int:
+        """Count one more start of the selection's or confirmation's run `name` and return the count, from 1."""
+        return self._count_rerun(name, attempts=1).attempts
+
+    def count_rerun_failure(self, name: str, cause: str) -> int:
+        """Count a crash of run `name`, which may be tried again, and return how many it had over all drivers."""
+        return self._count_rerun(name, failures=1, cause=one_line(cause)).failures
+
+    def fail_rerun(self, name: str, cause: str) -> None:
+        """File that run `name` has failed for good because of `cause`."""
+        self._count_rerun(name, cause=one_line(cause), failed=True)
+
+    def _count_rerun(
+        self, name: str, *, attempts: int = 0, failures: int = 0, cause: str | None = None, failed: bool = False
+    ) -> RerunAttempts:
+        """Add to what is known of run `name`, and return that; a start makes a failed run one that is tried again."""
+        known = self.rerun_attempts().get(name, RerunAttempts())
+        now = RerunAttempts(known.attempts + attempts, known.failures + failures, cause or known.cause, failed)
+        with self._database.together():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO rerun_attempts VALUES (?, ?, ?, ?, ?)",
+                (name, now.attempts, now.failures, now.cause, int(now.failed)),
+            )
+        return now
+
+    def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
+        """Forget an entry's runs of any other trial than `but_of`."""
+        with self._database.together():
+            self._connection.execute("DELETE FROM confirm_runs WHERE entry = ? AND trial IS NOT ?", (entry, but_of))
+
+    def confirm_runs(self) -> list[ConfirmRun]:
+        """Return every run, in the order they were filed."""
+        rows = self._connection.execute("SELECT entry, seed, trial, record, data_seed FROM confirm_runs ORDER BY rowid")
+        return [
+            ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
+            for entry, seed, trial, record, data_seed in rows
+        ]
+
+
+def one_line(cause: str) -> str:
+    """Return the cause of a failure as study.db keeps it: one line of at most 500 characters."""
+    return " ".join(cause.split())[:500]
+
+
+def _table(kind: str, search: str) -> str:
+    """Return the name of a search's own table of `kind` (epoch_records, selection_runs).
+
+    The tables of the studied method have the names that they had before baselines could be tuned too.
+    """
+    return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"

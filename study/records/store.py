@@ -1,0 +1,158 @@
+"""The study folder: where everything lies, its manifest, and the tables other programs read."""
+
+import logging
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from search_spaces.space import SearchSpace
+from study import schema
+from study.lock import LOCK, StudyLock
+from study.records.csv_tables import (
+    baselines_table,
+    classes_table,
+    confirm_table,
+    confusion_table,
+    epochs_table,
+    finalists_table,
+    separability_table,
+    trials_table,
+    write_csv,
+    write_parquet,
+)
+from study.records.ledger import Ledger
+from trainables.cckd.errors import UsageError
+from trainables.cckd.files.atomic import write_json
+from trainables.cckd.files.sealed import sealed, unsealed
+
+log = logging.getLogger("study")
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class StoreError(UsageError):
+    """A study folder that cannot be made or is none."""
+
+
+class StudyStore:
+    """One study folder. `create` makes it, `open` checks that it is one.
+
+    Args:
+        path: the folder; kept absolute, since Ray's workers have working directories of their own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.manifest_path = self.path / schema.MANIFEST
+        self._manifest_before = self.path / schema.MANIFEST_BEFORE
+        self.database = self.path / schema.DATABASE
+        self.models = self.path / schema.MODELS
+        self.report = self.path / schema.REPORT
+        self.log = self.path / schema.LOG
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> Self:
+        """Make the folder `out/name`.
+
+        Raises:
+            StoreError: a name no folder may have, or one that is taken.
+        """
+        if not _NAME.fullmatch(name) or not name.strip("."):
+            raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
+        store = cls(out / name)
+        try:
+            store.path.mkdir(parents=True)
+        except FileExistsError:
+            raise StoreError(
+                f"a study is never overwritten; {store.path} exists. To continue it: {store.resume_command}"
+            ) from None
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the study in the folder `path`.
+
+        Raises:
+            StoreError: the folder has no manifest, or one of another layout.
+        """
+        store = cls(path)
+        if not store.manifest_path.is_file():
+            raise StoreError(f"a study folder has a {schema.MANIFEST}; {store.path} has none")
+        if strays := schema.links_out(store.path):
+            raise StoreError(f"a study folder has no links that lead out of it; {store.path}: {', '.join(strays[:5])}")
+        version = store.manifest().get("schema")
+        if version != schema.SCHEMA_VERSION:
+            raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
+        return store
+
+    @property
+    def resume_command(self) -> str:
+        """The command that continues this study."""
+        return f"python -m study.resume {shlex.quote(str(self.path))}"
+
+    def lock(self) -> StudyLock:
+        """Return the lock every driver of this study takes."""
+        return StudyLock(self.path / LOCK)
+
+    def manifest(self) -> dict[str, Any]:
+        """Read study.json; where it is damaged, the copy from before its last change.
+
+        Raises:
+            StoreError: it is damaged, and so is the copy.
+        """
+        try:
+            # Whoever keeps copies seals them; the first manifest of an earlier version has neither.
+            return unsealed(self.manifest_path.read_bytes(), required=self._manifest_before.exists())
+        except ValueError as error:
+            damage = error
+        try:
+            before = unsealed(self._manifest_before.read_bytes(), required=True)
+        except (OSError, ValueError):
+            raise StoreError(f"{self.manifest_path} must be as the study wrote it; {damage}") from damage
+        log.warning(
+            "%s is damaged (%s); going on with the copy from before its last change", self.manifest_path, damage
+        )
+        return before
+
+    def write_manifest(self, content: Mapping[str, Any]) -> None:
+        """Replace study.json."""
+        write_json(self.manifest_path, sealed(content))
+
+    def update_manifest(self, **changes: Any) -> dict[str, Any]:
+        """Replace top-level entries of study.json and return the whole; what it was is kept beside it."""
+        before = self.manifest()
+        write_json(self._manifest_before, sealed(before))
+        content = before | changes
+        self.write_manifest(content)
+        return content
+
+    def export_tables(self, ledger: Ledger, space: SearchSpace, groups: Mapping[str, Iterable[int]]) -> None:
+        """Write trials.csv and epochs.parquet; the other tables once they have a row.
+
+        Args:
+            ledger: the open search.
+            space: its space; gives the `config/<knob>` columns.
+            groups: class ids of 'many', 'medium' and 'few' (others are left to the analysis).
+        """
+        ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in ("many", "medium", "few")}
+        rows = ledger.rows()
+        write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
+        write_parquet(self.path / schema.EPOCHS, epochs_table(rows))
+        selected = ledger.runs.selection_runs()
+        if selected:
+            write_csv(self.path / schema.FINALISTS_CSV, finalists_table(selected, rows))
+        if ledger.baselines:
+            write_csv(self.path / schema.BASELINES_CSV, baselines_table(ledger.baselines, ids))
+        runs = ledger.runs.confirm_runs()
+        if runs:
+            data = self.manifest()["data"]
+            write_csv(self.path / schema.CONFIRM_CSV, confirm_table(runs, ids))
+            write_csv(self.path / schema.CLASSES_CSV, classes_table(runs, data["classes"], data["n_train"]))
+        confusion = confusion_table(runs)
+        if confusion.rows:
+            write_csv(self.path / schema.CONFUSION_CSV, confusion)
+        separability = separability_table(runs)
+        if separability.rows:
+            write_csv(self.path / schema.SEPARABILITY_CSV, separability)

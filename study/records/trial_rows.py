@@ -1,0 +1,119 @@
+"""What the ledger tells about its trials: plain rows computed from Optuna's trials and our epoch records."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from optuna.trial import FrozenTrial
+
+from search_spaces.space import KnobValue
+from study.strategy.objectives import SecondObjective, front, knee
+from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.records import ClassCounts, EpochRecord
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as it stands.
+
+    Attributes:
+        cause: why it failed, None otherwise.
+        kind: what chose its knobs ('reference', 'sobol', a sampler), None if the driver died before that.
+        records: its epochs so far, ascending.
+        attempts: times it was started.
+        keeps_guards: whether it is complete and within the guards; None where that is not asked or not known.
+    """
+
+    number: int
+    state: str
+    cause: str | None
+    kind: str | None
+    params: dict[str, KnobValue]
+    records: tuple[EpochRecord, ...]
+    attempts: int
+    seed: int | None
+    keeps_guards: bool | None = None
+
+    @property
+    def val(self) -> ClassCounts | None:
+        """Counts on D_val after the last evaluated epoch."""
+        return last_val(self.records)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds spent training and evaluating."""
+        return duration_s(self.records)
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A complete trial worth confirming; `value` is its balanced accuracy on D_val after the last epoch."""
+
+    number: int
+    params: dict[str, KnobValue]
+    value: float
+
+
+def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord], keeps_guards: bool | None = None) -> TrialRow:
+    """Return the row of `trial`, whose epochs are `records`."""
+    stored = trial.user_attrs
+    return TrialRow(
+        number=trial.number,
+        state=trial.state.name,
+        cause=stored.get("cause"),
+        kind=stored.get("kind"),
+        params=dict(trial.params),
+        records=tuple(records),
+        attempts=int(stored.get("attempts", 0)),
+        seed=stored.get("seed"),
+        keeps_guards=keeps_guards,
+    )
+
+
+def finalists(complete: Iterable[FrozenTrial], top: int) -> tuple[Finalist, ...]:
+    """Return the `top` best of `complete` trials, best first; the earlier of two equals first."""
+    ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+    return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in ranked[:top])
+
+
+def of_front(complete: Sequence[FrozenTrial], second: SecondObjective) -> tuple[Finalist, ...]:
+    """Return the front of `complete` trials: the knee, the end by all classes, the other end, then the rest."""
+    sign = -1 if second.direction == "minimize" else 1
+    points = [(trial.values[0], sign * trial.values[1]) for trial in complete]
+    places = front(points)
+    if not places:
+        return ()
+    first = knee([points[place] for place in places])
+    order = dict.fromkeys([first, 0, len(places) - 1, *range(len(places))])
+    found = [complete[places[place]] for place in order]
+    return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in found)
+
+
+def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
+    """Return why a trial with these records is not a complete one of `epochs` epochs, None where it is."""
+    if not records:
+        return "the trial ended without reporting an epoch"
+    last = records[-1]
+    if last.epoch < epochs:
+        return f"the trial ended after epoch {last.epoch} of {epochs}"
+    if last.val is None:
+        return f"the last epoch, {last.epoch}, was not evaluated"
+    if not isfinite(balanced_accuracy(last.val)):
+        return f"the balanced accuracy after the last epoch is {balanced_accuracy(last.val)}"
+    return None
+
+
+def last_val(records: Sequence[EpochRecord]) -> ClassCounts | None:
+    """Return the counts of the last evaluated epoch, None where there is none."""
+    return next((record.val for record in reversed(records) if record.val is not None), None)
+
+
+def duration_s(records: Sequence[EpochRecord]) -> float:
+    """Return the seconds spent training and evaluating."""
+    return sum(record.train_s + record.eval_s for record in records)
+
+
+def _value(trial: FrozenTrial) -> float:
+    """The first objective, the mean recall of all classes."""
+    assert trial.values, "a COMPLETE trial has a value"
+    return trial.values[0]

@@ -1,0 +1,88 @@
+"""What a search optimises: the mean recall of all classes on D_val, alone or beside a second objective.
+
+`--objectives all,few` asks for the front between the mean and the tail, `all,seconds` for the one between the mean and
+the cost of training. There is no pruning then: an early value says nothing of two. Of the front the confirmation takes
+the knee, the point nearest to the ideal one in units of the front's own extent, as best1, and its two ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from study.terminal.faults import Faults
+from trainables.cckd.metrics import group_accuracy
+from trainables.cckd.records import ClassCounts
+
+FIRST = "all"
+SECONDS = "seconds"
+#: What can stand beside FIRST.
+SECOND = ("many", "medium", "few", SECONDS)
+
+#: How many of the front are confirmed: the knee and its ends.
+N_CONFIRMED = 3
+
+
+@dataclass(frozen=True)
+class SecondObjective:
+    """The objective beside the mean recall of all classes.
+
+    Attributes:
+        name: one of SECOND.
+        classes: ids of the group's classes; none for seconds.
+    """
+
+    name: str
+    classes: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any] | None) -> Self | None:
+        """Inverse of `dataclasses.asdict`, also after a JSON round trip; None stays None."""
+        return None if plain is None else cls(plain["name"], tuple(plain["classes"]))
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """As Optuna calls it."""
+        return "minimize" if self.name == SECONDS else "maximize"
+
+    @property
+    def column(self) -> str:
+        """The column of trials.csv that holds it."""
+        return "duration_s" if self.name == SECONDS else f"val_{self.name}"
+
+    def value(self, val: ClassCounts, seconds: float) -> float:
+        """Mean recall of the group (a fraction), or the seconds spent training and evaluating."""
+        return seconds if self.name == SECONDS else group_accuracy(val, self.classes).value
+
+
+def read_objectives(text: str, faults: Faults) -> str | None:
+    """Read `--objectives`; return the second objective's name, None where there is one objective."""
+    first, *others = text.split(",")
+    if first != FIRST or len(others) > 1 or any(name not in SECOND for name in others):
+        choices = " or ".join([FIRST, *(f"{FIRST},{name}" for name in SECOND)])
+        faults.add(f"--objectives must be {choices}; got {text!r}")
+        return None
+    return others[0] if others else None
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of the points that no other beats, both coordinates to be large; the first of equals only.
+
+    They come with the first coordinate falling, and so the second rising.
+    """
+    order = sorted(range(len(points)), key=lambda place: (-points[place][0], -points[place][1], place))
+    found: list[int] = []
+    for place in order:
+        if not found or points[place][1] > points[found[-1]][1]:
+            found.append(place)
+    return found
+
+
+def knee(points: Sequence[tuple[float, float]]) -> int:
+    """Return the place in a front, ordered as `front` does, of the point nearest to the ideal one; the first of equals.
+
+    The ideal point has the best of both coordinates; each is measured in units of the front's extent along it.
+    """
+    best = points[0][0], points[-1][1]
+    extent = best[0] - points[-1][0] or 1.0, best[1] - points[0][1] or 1.0
+    distances = [((best[0] - x) / extent[0]) ** 2 + ((best[1] - y) / extent[1]) ** 2 for x, y in points]
+    return min(range(len(points)), key=lambda place: (round(distances[place], 12), place))

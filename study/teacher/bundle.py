@@ -1,0 +1,154 @@
+"""What is paid for once a cut of the data: the teacher's pass over every view, its fit, the bundle trials read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from study.execution.tuner import Workers
+from study.planning.check import Checked
+from study.teacher.feature_pass import TeacherPass, on_worker, teacher_pass
+from study.teacher.verification import Verification
+from study.teacher.worker_tasks import read_classifier, share
+from study.terminal.progress import Progress
+from trainables.cckd.bundle.assemble import assemble, teacher_counts
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.bundle.viewing import images_of, training_views
+from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
+from trainables.cckd.records import ClassCounts
+from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.fit.fit_cache import FitCache
+from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.probe import ProbeFit
+from trainables.cckd.teacher.fit.readout import Readout
+
+#: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
+VIEW_SEED = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything trials share, and what the manifest says of the teacher.
+
+    Attributes:
+        data: the bundle for the object store.
+        readout: the fitted teacher.
+        teacher: the manifest's `teacher` entry.
+        claim: on the training images' features, which `data` may only name: kept for as long as trials read them.
+        verification: of what comes from the cache; to be waited for before anything learnt from it is filed.
+    """
+
+    data: TrialData
+    readout: Readout
+    teacher: dict[str, Any]
+    claim: Claim
+    verification: Verification
+
+
+def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
+    """Run or look up the teacher's pass over train and val, fit its form, assemble the bundle. Needs Ray."""
+    data, spec, file = checked.data, checked.teacher, checked.teacher_file
+    n_classes = len(data.class_names)
+    size = checked.teacher_size
+    views = training_views(data, spec.views, seed=VIEW_SEED)
+    train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
+    val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
+    verification = Verification(file, size, [train, val])
+    fitted = _fitted(checked, train, val, workers, progress)
+    state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
+    one_machine = checked.plan.address == "local"
+    bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
+    on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
+    described = {
+        **_asked_for(checked, size),
+        **_found(fitted, on_val),
+        "prior": np.exp(fitted.log_prior).tolist(),
+        "prior_distance": fitted.prior_distance,
+        "forward_passes": train.n_passed + val.n_passed,
+        "verification_passes": verification.n_images,
+    }
+    return Prepared(bundle, fitted.readout, described, train.claim, verification)
+
+
+def _fitted(
+    checked: Checked, train: TeacherPass, val: TeacherPass, workers: Workers, progress: Progress
+) -> FittedTeacher:
+    """The teacher's fit: as an earlier start or study of the same data has left it, or made now."""
+    data, spec = checked.data, checked.teacher
+    embeddings = checked.embeddings.sha256 if checked.embeddings else None
+    kept = FitCache(spec, train.store, data.train.labels, val.store, data.val.labels, embeddings_sha256=embeddings)
+    fitted = kept.load()
+    if fitted is None:
+        progress.say(f"teacher  fitting its form, {spec.form}")
+        fitted = fit_teacher(
+            spec,
+            train.features,
+            data.train.labels,
+            val.features,
+            data.val.labels,
+            n_classes=len(data.class_names),
+            classifier=_classifier(checked, workers),
+            embeddings=checked.embeddings,
+        )
+        kept.keep(fitted)
+    return fitted
+
+
+def teacher_on_test(
+    checked: Checked, prepared: Prepared, workers: Workers, progress: Progress
+) -> tuple[ClassCounts, int]:
+    """The teacher's test result, and how many images it saw for it (0 from the cache). Needs Ray."""
+    test = checked.data.test
+    passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
+    Verification(checked.teacher_file, checked.teacher_size, [passed]).wait()
+    prepared.verification.wait()
+    n_classes = len(checked.data.class_names)
+    return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
+
+
+def shared_weights(checked: Checked, workers: Workers) -> Any:
+    """A reference to the backbone's weights in the object store, where every trial of a node reads the same copy."""
+    return on_worker(checked, workers, share, checked.teacher_file, checked.teacher_size)
+
+
+def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
+    spec, embeddings = checked.teacher, checked.embeddings
+    return {
+        "name": spec.name,
+        "form": spec.form,
+        "size": size,
+        "views": spec.views,
+        "sha256": checked.teacher_file.sha256,
+        "weights": spec.weights,
+        "embeddings": embeddings.source if embeddings else None,
+        "embeddings_sha256": embeddings.sha256 if embeddings else None,
+        "prior_source": spec.prior,
+        "prior_smoothing": spec.prior_smoothing,
+        "targets": spec.targets,
+        "folds": spec.folds if spec.targets == "out_of_fold" else None,
+    }
+
+
+def _found(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
+    readout = fitted.readout
+    return {
+        "strength": readout.strength if isinstance(readout, ProbeFit) else None,
+        "scale": readout.scale,
+        "train_accuracy": fitted.train_accuracy,
+        "target_accuracy": fitted.target_accuracy,
+        "val_accuracy": accuracy(on_val),
+        "val_balanced_accuracy": balanced_accuracy(on_val),
+        "val_recall": recalls(on_val).tolist(),
+    }
+
+
+def _classifier(checked: Checked, workers: Workers) -> Classifier | None:
+    """The network's own classifier, where the form reads it."""
+    embeddings, file = checked.embeddings, checked.teacher_file
+    projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
+    if checked.teacher.form not in ("head", "checkpoint") and not projects:
+        return None
+    import ray
+
+    found: Classifier = ray.get(on_worker(checked, workers, read_classifier, file, checked.teacher_size))
+    return found

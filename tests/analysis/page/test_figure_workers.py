@@ -1,0 +1,45 @@
+"""Figures are written beside the report, the same to the byte, and what goes wrong there is heard here."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.page import figure_workers as module
+from analysis.page.figure_workers import drawing
+from analysis.page.style import canvas
+
+
+def _figure() -> Figure:
+    with canvas(3.0, 2.0) as (figure, axes):
+        axes.plot([0, 1], [0, 1])
+        axes.set_ylabel("recall (%)")
+    return figure
+
+
+def _paths(folder: Path) -> list[Path]:
+    folder.mkdir()
+    return [folder / "one.png", folder / "one.svg"]
+
+
+def test_other_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real way of saving, whatever the other tests of this folder do
+    written = []
+    for n_processes in (0, 1):
+        monkeypatch.setattr(module, "spare_cores", lambda n=n_processes: n)
+        paths = _paths(tmp_path / str(n_processes))
+        with drawing() as draw:
+            draw(_figure(), paths)
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1]
+    assert all(written[0])
+
+
+@pytest.mark.parametrize("n_processes", [0, 1])
+def test_a_figure_that_cannot_be_written_is_heard_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_processes: int
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "spare_cores", lambda: n_processes)
+    with pytest.raises(FileNotFoundError), drawing() as draw:
+        draw(_figure(), [tmp_path / "absent" / "one.png"])

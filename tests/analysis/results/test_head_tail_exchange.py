@@ -1,0 +1,92 @@
+"""Head for tail, and where errors go: against sums done by hand on a simulated study."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.reading.study_data import load_study
+from analysis.results.head_tail_exchange import confusion_flow, exchange, group_separability, leading_confusions
+from analysis.results.ladder import paired_gain, scores
+
+Simulated = Callable[..., Path]
+
+
+def test_the_price_is_points_of_many_for_a_point_of_few(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    table = exchange(study).set_index("entry")
+    assert "teacher" not in table.index
+    assert "la" not in table.index
+    few, many = (paired_gain(scores(study), "best1", "la", column=name) for name in ("few", "many"))
+    assert table.loc["best1", ["few", "few_low", "many", "many_high"]].tolist() == [
+        few.mean,
+        few.low,
+        many.mean,
+        many.high,
+    ]
+    assert table.loc["best1", "price"] == pytest.approx(-many.mean / few.mean)
+    assert 0 < table.loc["best1", "price"] < 1
+    assert np.isnan(table.loc["ce", "price"]), "ce loses on Few: there is nothing to pay for"
+
+
+def test_every_baseline_has_its_own_exchange(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    table = exchange(study, baselines=("la", "kd", "absent"))
+    assert list(dict.fromkeys(table["baseline"])) == ["la", "kd"]
+    alone = exchange(study, baselines=("kd",))
+    pd.testing.assert_frame_equal(table[table["baseline"] == "kd"].reset_index(drop=True), alone)
+    few = paired_gain(scores(study), "best1", "kd", column="few")
+    assert alone.set_index("entry").loc["best1", "few"] == few.mean
+
+
+def test_nothing_is_priced_from_few_seeds(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=3))
+    assert exchange(study)["price"].isna().all()
+
+
+def test_flow_is_the_shares_of_each_groups_images(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    flow = confusion_flow(study, entries=("la", "best1"))
+    assert list(flow["group"]) == ["many", "medium", "few"] * 2
+    parts = flow[["right", "to_many", "to_medium", "to_few"]].sum(axis=1)
+    assert parts.to_numpy() == pytest.approx(1.0)
+    few = list(study.groups["few"])
+    la = study.classes[(study.classes["entry"] == "la") & study.classes["class_id"].isin(few)]
+    row = flow[(flow["entry"] == "la") & (flow["group"] == "few")].iloc[0]
+    assert row["right"] == pytest.approx(la["n_correct"].sum() / la["n_test"].sum())
+    assert row["n_test"] == 300 * len(few)
+    # Only the largest Few class borders on a Medium one, and errors go to the next larger class.
+    first = la[la["class_id"] == few[0]]
+    assert row["to_medium"] == pytest.approx((first["n_test"] - first["n_correct"]).sum() / la["n_test"].sum())
+    assert row["to_many"] == 0.0
+
+
+def test_leading_confusions_are_those_of_the_baseline(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    table = leading_confusions(study, entry="best1", baseline="la", n=3)
+    assert list(table["class_name"]) == ["Ankle boot", "Bag", "Sneaker"]
+    assert list(table["predicted_name"]) == ["Bag", "Sneaker", "Shirt"]
+    assert (table["entry"] < table["baseline"]).all()
+    la = study.classes[(study.classes["entry"] == "la") & (study.classes["class_name"] == "Bag")]
+    assert table.loc[1, "baseline"] == pytest.approx((la["n_test"] - la["n_correct"]).mean())
+
+
+def test_a_study_without_confusions_has_no_flow(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0)
+    (folder / "confusion.csv").unlink()
+    study = load_study(folder)
+    assert confusion_flow(study, entries=("la", "best1")).empty
+    assert isinstance(study.confusion, pd.DataFrame)
+
+
+def test_features_are_measured_in_distances_between_classes(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
+    table = group_separability(study, entries=("la", "best1"))
+    assert list(table["group"]) == ["many", "medium", "few"] * 2
+    row = table[(table["entry"] == "la") & (table["group"] == "few")].iloc[0]
+    la = study.classes[(study.classes["entry"] == "la") & study.classes["class_id"].isin(study.groups["few"])]
+    assert row["deviation"] == pytest.approx((1 - la["n_correct"] / la["n_test"]).mean())
+    assert row["spread"] == pytest.approx(0.5)
+    assert (row["n_seeds"], row["n_classes"]) == (6, len(study.groups["few"]))

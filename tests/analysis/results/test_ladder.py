@@ -1,0 +1,129 @@
+"""The ladder's numbers against plain loops over the CSV files."""
+
+import csv
+import json
+from collections.abc import Callable
+from math import isnan
+from pathlib import Path
+from statistics import mean, stdev
+
+import pytest
+
+from analysis.reading.study_data import load_study
+from analysis.results.class_gains import class_gains, mean_recalls
+from analysis.results.ladder import class_recalls, ladder, paired_gain, primary_family, scores, training_noise
+from tests.analysis.simulation import rewriting
+
+Simulated = Callable[..., Path]
+SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_row_has_the_mean_and_sd_over_seeds(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    expected = [float(row["test_few"]) for row in _rows(folder / "confirm.csv") if row["entry"] == "kd"]
+    row = next(row for row in ladder(load_study(folder)) if row.entry == "kd")
+    assert row.n_seeds == 6
+    assert (row.cells["few"].mean, row.cells["few"].sd) == pytest.approx((mean(expected), stdev(expected)))
+
+
+def test_terciles_are_means_of_class_recalls(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    study = load_study(folder)
+    lowest = set(map(str, study.groups["tercile_low"]))
+    per_seed: dict[str, list[float]] = {}
+    for row in _rows(folder / "classes.csv"):
+        if row["entry"] == "la" and row["class_id"] in lowest:
+            per_seed.setdefault(row["seed"], []).append(int(row["n_correct"]) / int(row["n_test"]))
+    expected = mean(mean(recalls) for recalls in per_seed.values())
+    row = next(row for row in ladder(study) if row.entry == "la")
+    assert row.cells["tercile_low"].mean == pytest.approx(expected)
+
+
+def test_entries_stand_in_the_ladders_order(simulated: Simulated) -> None:
+    entries = [row.entry for row in ladder(load_study(simulated(**SMALL)))]
+    assert entries == ["teacher", "ce", "la", "kd", "cckd", "acckd_no_fi", "acckd", "best1"]
+
+
+def test_la_and_the_teacher_have_no_gain_over_la(simulated: Simulated) -> None:
+    without = [row.entry for row in ladder(load_study(simulated(**SMALL))) if row.gain is None]
+    assert without == ["teacher", "la"]
+
+
+def test_gains_are_paired_by_seed_not_by_row(simulated: Simulated) -> None:
+    table = scores(load_study(simulated(**SMALL)))
+    shuffled = table.sample(frac=1, random_state=1)
+    ours, expected = paired_gain(shuffled, "best1", "la"), paired_gain(table, "best1", "la")
+    assert (ours.mean, ours.sd) == pytest.approx((expected.mean, expected.sd))
+
+
+def test_a_seed_that_only_one_side_has_is_left_out(simulated: Simulated) -> None:
+    table = scores(load_study(simulated(**SMALL)))
+    cut = table[~((table["entry"] == "la") & (table["seed"] == 1001))]
+    assert paired_gain(cut, "best1", "la").n == 5
+
+
+def test_an_empty_group_is_nan_with_n_0(simulated: Simulated) -> None:
+    study = load_study(simulated(classes=("a", "b", "c"), counts=(90, 60, 30), **SMALL))
+    cell = ladder(study)[2].cells["few"]
+    assert cell.n == 0
+    assert isnan(cell.mean)
+
+
+def test_the_primary_family_needs_the_searched_entry(simulated: Simulated) -> None:
+    table = scores(load_study(simulated(**SMALL)))
+    assert [item.baseline for item in primary_family(table)] == ["la", "kd"]
+    assert primary_family(table[table["entry"] != "best1"]) == ()
+
+
+def test_training_noise_is_the_root_of_the_mean_variance_over_seeds(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    by_entry: dict[str, list[float]] = {}
+    for row in _rows(folder / "confirm.csv"):
+        if row["entry"] != "teacher":
+            by_entry.setdefault(row["entry"], []).append(float(row["val_balanced_accuracy"]))
+    expected = mean(stdev(values) ** 2 for values in by_entry.values()) ** 0.5
+    assert training_noise(load_study(folder)) == pytest.approx(expected)
+
+
+def test_a_class_without_test_images_has_no_recall(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    with rewriting(folder) as ledger:
+        record = ledger.runs.confirm_runs()[0].record
+        record["test"]["seen"][0] = record["test"]["correct"][0] = 0
+        ledger._database.connection.execute("UPDATE confirm_runs SET record = ? WHERE rowid = 1", (json.dumps(record),))
+    assert class_recalls(load_study(folder))["recall"].isna().sum() == 1
+
+
+def test_class_gains_are_paired_differences_of_recall_largest_class_first(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    gains = class_gains(load_study(folder), entries=("best1", "acckd"))
+    assert gains["n_train"].tolist() == sorted(gains["n_train"], reverse=True)
+    recall = {
+        (row["entry"], row["seed"]): int(row["n_correct"]) / int(row["n_test"])
+        for row in _rows(folder / "classes.csv")
+        if row["class_id"] == "9"
+    }
+    seeds = {seed for entry, seed in recall if entry == "la"}
+    expected = mean(recall["best1", seed] - recall["la", seed] for seed in seeds)
+    row = gains[(gains["entry"] == "best1") & (gains["class_id"] == 9)].iloc[0]
+    assert row["gain"] == pytest.approx(expected)
+    assert row["low"] < row["gain"] < row["high"]
+    assert row["group"] == "few"
+
+
+def test_absent_entries_give_no_gains(simulated: Simulated) -> None:
+    study = load_study(simulated(n_seeds=0, **SMALL))
+    assert class_gains(study, entries=("best1",)).empty
+    assert mean_recalls(study, entries=("best1",)).empty
+
+
+def test_the_teachers_recall_has_no_spread(simulated: Simulated) -> None:
+    recalls = mean_recalls(load_study(simulated(**SMALL)), entries=("teacher",))
+    assert len(recalls) == 10
+    assert recalls["sd"].isna().all()
+    assert (recalls["n_seeds"] == 1).all()

@@ -1,0 +1,199 @@
+"""Importances find what was planted, know chance, rank conditional knobs, and say when they are not settled."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.trial import create_trial
+
+from analysis.reading.study_data import Study, load_study
+from analysis.search.fanova import fanova_shares
+from analysis.search.forest import (
+    N_CHANCE,
+    fit_forest,
+    forest_importance,
+    half_samples,
+    permuted_losses,
+    shuffled_among,
+)
+from analysis.search.importance import importances, ped_anova_shares
+from analysis.search.trial_matrix import design, position, targets
+from search_spaces.acckd import ACCKD_FULL
+from search_spaces.space import Knob
+from tests.analysis.simulation import rewriting, set_last_counts
+from trainables.cckd.records import ClassCounts
+
+Simulated = Callable[..., Path]
+ALL_COMPLETE = {"n_pruned": 0, "n_failed": 0, "n_seeds": 0}
+
+
+@pytest.fixture
+def study(simulated: Simulated) -> Study:
+    return load_study(simulated(n_trials=24, **ALL_COMPLETE))
+
+
+def test_the_planted_knobs_come_first_and_the_one_without_effect_is_not_above_chance(simulated: Simulated) -> None:
+    ranked = importances(load_study(simulated(n_trials=56, **ALL_COMPLETE)), n_samples=30)
+    frame = ranked.of("all").set_index("knob")
+    assert set(frame.index[:2]) == {"cckd_weight", "feature_weight"}
+    assert frame.loc[["cckd_weight", "feature_weight"], "above_chance"].all()
+    assert not frame.loc["temperature", "above_chance"]
+    assert ranked.settled
+
+
+def test_every_group_has_its_own_ranking_and_floor(simulated: Simulated) -> None:
+    folder = simulated(n_trials=40, **ALL_COMPLETE)
+    with rewriting(folder) as ledger:
+        for row in ledger.rows():
+            assert row.val is not None
+            few = round(row.params["mix_ratio"] * row.val.seen[0])  # the tail answers to one knob alone
+            set_last_counts(ledger, row.number, ClassCounts((*row.val.correct[:6], *[few] * 4), row.val.seen))
+    ranked = importances(load_study(folder), n_samples=10)
+    assert set(ranked.floors) == {"all", "many", "medium", "few"}
+    assert ranked.of("few")["knob"].iloc[0] == "mix_ratio"
+    assert ranked.of("few")["above_chance"].tolist()[:1] == [True]
+    assert ranked.of("all")["knob"].iloc[0] != "mix_ratio"
+
+
+def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(study: Study) -> None:
+    frame = importances(study, n_samples=10).of("all")
+    for name in ("mdi", "ped_anova", "fanova"):
+        assert frame[name].sum() == pytest.approx(1)
+    for name in ("permutation", "mdi", "ped_anova"):
+        assert (frame[f"{name}_low"] <= frame[f"{name}_high"]).all()
+        assert frame[[f"{name}_low", f"{name}_high"]].notna().all(axis=None)
+
+
+def test_fanova_is_optunas_own(study: Study) -> None:
+    plain = optuna.create_study(direction="maximize")
+    plain.add_trials(study.complete)
+    expected = FanovaImportanceEvaluator(seed=0).evaluate(plain)
+    total = sum(expected.values())
+    ours = importances(study, n_samples=2).of("all").set_index("knob")["fanova"]
+    assert ours.to_dict() == pytest.approx({name: value / total for name, value in expected.items()})
+
+
+def test_fanova_is_optunas_own_for_choices_too(simulated: Simulated) -> None:
+    study = load_study(simulated(n_trials=20, space=ACCKD_FULL, **ALL_COMPLETE))
+    knobs = [knob for knob in study.knobs if knob.name != "kd_weight"]
+    names = [knob.name for knob in knobs]
+    y = np.random.default_rng(1).normal(size=20) + [trial.params["mix_op"] == "mixup" for trial in study.complete]
+    plain = optuna.create_study(direction="maximize")
+    plain.add_trials(study.complete)
+    expected = FanovaImportanceEvaluator(seed=3).evaluate(plain, params=names, target=lambda trial: y[trial.number])
+    total = sum(expected.values())
+    ours = fanova_shares(study.complete, knobs, y, seed=3)
+    assert ours == pytest.approx({name: value / total for name, value in expected.items()})
+
+
+def test_a_constant_target_gives_no_knob_a_share(study: Study) -> None:
+    shares = fanova_shares(study.complete, study.knobs, np.ones(len(study.complete)), seed=0)
+    assert shares == dict.fromkeys([knob.name for knob in study.knobs], 0.0)
+
+
+def test_every_group_has_every_measure(study: Study) -> None:
+    frame = importances(study, n_samples=3).frame
+    assert set(frame["target"]) == {"all", "many", "medium", "few"}
+    assert frame["fanova"].notna().all()
+    assert frame.groupby("target")["fanova"].sum().tolist() == pytest.approx([1.0] * 4)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_ped_anova_is_optunas_own_on_all_trials_and_on_each_half(study: Study) -> None:
+    names, y = [knob.name for knob in study.knobs], targets(study)["all"]
+    halves = half_samples(len(y), 3, np.random.default_rng(0))
+    whole, resampled = ped_anova_shares(study.complete, names, y, halves)
+    for mask, ours in ((np.ones(len(y), dtype=bool), whole), *zip(halves, resampled, strict=True)):
+        plain = optuna.create_study(direction="maximize")
+        plain.add_trials([trial for trial, kept in zip(study.complete, mask, strict=True) if kept])
+        expected = PedAnovaImportanceEvaluator(target_quantile=0.25).evaluate(plain, params=names)
+        total = sum(expected.values())
+        assert dict(zip(names, ours, strict=True)) == pytest.approx({k: v / total for k, v in expected.items()})
+
+
+def test_permutation_losses_equal_a_loop_over_columns_and_rows() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((30, 4)), rng.random(30)
+    forest = fit_forest(x, y, seed=0)
+    orders = np.column_stack([rng.permutation(30) for _ in range(4)])
+    expected = []
+    for column in range(4):
+        squares = []
+        for row in range(30):
+            changed = x[row].copy()
+            changed[column] = x[orders[row, column], column]
+            squares.append((forest.predict(changed[None])[0] - y[row]) ** 2)
+        plain = [(forest.predict(x[row][None])[0] - y[row]) ** 2 for row in range(30)]
+        expected.append(sum(squares) / 30 - sum(plain) / 30)
+    np.testing.assert_allclose(permuted_losses(forest.predict, x, y, orders), expected)
+
+
+def test_a_column_that_explains_everything_costs_twice_the_variance_when_shuffled() -> None:
+    # For a perfect model the error of a shuffled column is the mean squared difference of two draws, 2 var(y).
+    rng = np.random.default_rng(0)
+    x = rng.random((4000, 2))
+    orders = np.column_stack([rng.permutation(4000) for _ in range(2)])
+    losses = permuted_losses(lambda rows: rows[:, 0], x, x[:, 0], orders) / x[:, 0].var()
+    assert losses == pytest.approx([2, 0], abs=0.1)
+
+
+def test_a_conditional_knob_is_shuffled_among_the_trials_that_have_it() -> None:
+    there = np.array([True, False, True, True, False])
+    order = shuffled_among(there, np.random.default_rng(3))
+    assert sorted(order) == list(range(5))
+    assert [order[1], order[4]] == [1, 4]
+    assert set(order[there]) == {0, 2, 3}
+
+
+def test_a_knob_that_only_says_its_parent_is_on_is_not_above_chance(simulated: Simulated) -> None:
+    switch = Knob("on", CategoricalDistribution((False, True)), "choice", "a reason", False)
+    child = Knob("child", FloatDistribution(0.0, 1.0), "1", "a reason", 0.5)
+    rng = np.random.default_rng(1)
+    trials = []
+    for _ in range(80):
+        on = bool(rng.random() < 0.5)
+        params = {"on": on, **({"child": float(rng.random())} if on else {})}
+        spec = {knob.name: knob.distribution for knob in (switch, child) if knob.name in params}
+        trials.append(create_trial(params=params, distributions=spec, value=on + rng.normal(0, 0.1)))
+    matrix = design(trials, [switch, child])
+    y = np.array([trial.value for trial in trials])
+    mean = forest_importance(matrix.x, y, matrix.present, n_samples=20, seed=0).permutation.mean(axis=0)
+    assert len(mean) == 2 + N_CHANCE
+    assert mean[0] > 1 > 0.05 > mean[2:].max()
+    assert mean[1] <= mean[2:].max()
+
+
+def test_a_conditional_knob_is_ranked_and_left_out_of_fanova(simulated: Simulated) -> None:
+    ranked = importances(load_study(simulated(space=ACCKD_FULL, n_trials=24, **ALL_COMPLETE)), n_samples=3).of("all")
+    row = ranked.set_index("knob").loc["kd_weight"]
+    assert np.isnan(row["fanova"])
+    assert np.isfinite(row["permutation"])
+    assert ranked["fanova"].notna().sum() == len(ranked) - 1
+
+
+def test_positions_are_even_in_factors_on_a_log_scale() -> None:
+    log = Knob("w", FloatDistribution(0.1, 10.0, log=True), "1", "a reason", 1.0)
+    assert [position(log, value) for value in (0.1, 1.0, 10.0)] == pytest.approx([0, 0.5, 1])
+    choice = Knob("op", CategoricalDistribution(("a", "b", "c")), "choice", "a reason", "a")
+    assert [position(choice, value) for value in "abc"] == [0, 0.5, 1]
+    assert np.isnan(position(choice, "d"))
+
+
+def test_the_same_trials_give_the_same_numbers(study: Study) -> None:
+    first, second = (importances(study, n_samples=5).frame for _ in range(2))
+    assert first.equals(second)
+
+
+def test_few_trials_rank_nothing(simulated: Simulated) -> None:
+    ranked = importances(load_study(simulated(n_trials=7, **ALL_COMPLETE)))
+    assert ranked.frame.empty
+    assert ranked.n_complete == 7
+    assert not ranked.settled
+
+
+def test_half_samples_hold_half_of_the_trials() -> None:
+    assert half_samples(9, 4, np.random.default_rng(0)).sum(axis=1).tolist() == [4] * 4

@@ -1,0 +1,92 @@
+"""Interactions: exact shares on full designs, no share for main effects, conditional knobs, chance for the family."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from analysis.search.interactions import MIN_FREE, interactions
+from analysis.search.trial_matrix import Design
+from search_spaces.space import Knob
+
+
+def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int, ...] = ()) -> Design:
+    knobs = tuple(
+        Knob(
+            f"k{i}",
+            CategoricalDistribution((False, True)) if i in choices else FloatDistribution(0.0, 1.0),
+            "1",
+            "a reason",
+            False if i in choices else 0.5,
+        )
+        for i in range(x.shape[1])
+    )
+    return Design(knobs, x, np.ones(x.shape, dtype=bool) if present is None else present, ())
+
+
+def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int, degree: int) -> float:
+    """Nested least squares: how much the residual sum falls when the pair's products join all main effects."""
+    mains = np.column_stack([np.ones(len(y)), *(x**power for power in range(1, degree + 1))])
+    both = np.column_stack([mains, *(x[:, i] ** a * x[:, j] ** b for a in (1, 2) for b in (1, 2))])
+    small, large = (((y - m @ np.linalg.lstsq(m, y, rcond=None)[0]) ** 2).sum() for m in (mains, both))
+    noise = large / (len(y) - both.shape[1])
+    return float((small - large - 4 * noise) / ((y - y.mean()) ** 2).sum())
+
+
+@pytest.mark.parametrize(("n", "degree"), [(60, 4), (54, 3), (40, 2)])
+def test_strengths_equal_nested_least_squares(n: int, degree: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((n, 4))
+    y = x[:, 0] + np.sin(6 * x[:, 1]) * x[:, 2] + rng.normal(0, 0.2, n)
+    for row in interactions(_matrix(x), y).frame.itertuples():
+        i, j = int(row.x_knob[1]), int(row.y_knob[1])
+        assert row.strength == pytest.approx(_reference_strength(x, y, i, j, degree))
+
+
+def test_on_a_full_factorial_a_product_has_exactly_its_share_of_the_variance() -> None:
+    levels = np.linspace(0, 1, 5)
+    x = np.array(list(product(levels, repeat=3)))
+    u = 2 * x - 1
+    y = u[:, 0] + u[:, 1] * u[:, 2]
+    frame = interactions(_matrix(x), y).frame
+    expected = (u[:, 1] * u[:, 2]).var() / y.var()
+    assert tuple(frame.loc[0, ["x_knob", "y_knob"]]) == ("k1", "k2")
+    assert frame.loc[0, "strength"] == pytest.approx(expected)
+    assert frame.loc[0, "p"] < 0.01
+    assert frame["strength"].iloc[1:].max() < 1e-9
+
+
+def test_without_an_interaction_the_strongest_pair_is_below_the_five_percent_level_in_about_one_study_of_twenty() -> (
+    None
+):
+    rng = np.random.default_rng(0)
+    hits = 0
+    for index in range(60):
+        x = rng.random((60, 5))
+        y = np.exp(x[:, 0]) + x[:, 1] + rng.normal(0, 0.3, 60)
+        hits += interactions(_matrix(x), y, n_permutations=99, seed=index).frame["p"].min() <= 0.05
+    assert hits <= 8  # 5 % of 60 is 3; more than 8 has a chance of 1 in 300
+
+
+def test_choices_and_conditional_knobs_take_part() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.random((120, 3))
+    x[:, 1] = x[:, 1] > 0.5
+    present = np.ones(x.shape, dtype=bool)
+    present[:, 2] = x[:, 1] == 1  # k2 exists only where k1 is on
+    x[~present[:, 2], 2] = 0.5
+    y = np.where(present[:, 2], (2 * x[:, 0] - 1) * (2 * x[:, 2] - 1), 0.1) + rng.normal(0, 0.05, 120)
+    frame = interactions(_matrix(x, present, choices=(1,)), y).frame
+    assert np.isfinite(frame["strength"]).all()
+    assert set(frame.loc[0, ["x_knob", "y_knob"]]) == {"k0", "k2"}
+    # A parent and its own child have no cells to compare: the child is nowhere when the parent is off.
+    alone = frame[(frame["x_knob"] == "k1") & (frame["y_knob"] == "k2")]["strength"]
+    assert alone.to_numpy() == pytest.approx([0.0], abs=1e-9)
+
+
+def test_too_few_trials_give_none_and_say_how_many_degrees_of_freedom_there_were() -> None:
+    x = np.random.default_rng(0).random((MIN_FREE + 4, 2))
+    found = interactions(_matrix(x), x[:, 0])
+    assert found.frame.empty
+    assert found.free == MIN_FREE - 1

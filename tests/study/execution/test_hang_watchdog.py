@@ -1,0 +1,154 @@
+"""A trial that says nothing loses its worker, and its slot is free again; one that speaks or waits is left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from study.execution import hang_watchdog
+from study.execution.failure_budget import Failures
+from study.execution.hang_watchdog import SETUP_S, HungWatch
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 60.0
+
+
+class _Ray:
+    """One trial, its worker and the clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.killed: list[Any] = []
+        monkeypatch.setattr("ray.kill", self.killed.append)
+        monkeypatch.setattr(hang_watchdog, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.now = 1000.0
+        self.trial = SimpleNamespace(
+            trial_id="a", status="RUNNING", run_metadata=SimpleNamespace(last_result_time=-1.0), __hash__=None
+        )
+        self.workers: dict[str, tuple[str, None]] = {"tracked": ("worker", None)}
+        actors = SimpleNamespace(_live_actors_to_ray_actors_resources=self.workers)
+        tracked = SimpleNamespace(get=lambda trial: "tracked")
+        controller = SimpleNamespace(_trial_to_actor=tracked, _actor_manager=actors)
+        self.failures = Failures(max_retries=2, max_failures=3)
+        self.watch = HungWatch(SimpleNamespace(controller=controller), self.failures, LIMIT_S)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, Ray's loop turning every two seconds."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += 2.0
+            self.watch([self.trial])
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> _Ray:
+    return _Ray(monkeypatch)
+
+
+def test_a_silent_trial_loses_its_worker_once_with_that_cause(ray: _Ray) -> None:
+    ray.run(LIMIT_S)
+    assert ray.killed == []
+    ray.run(10.0)
+    assert ray.killed == ["worker"]
+    ray.failures.crash("a", "worker killed: its process died")
+    assert ray.failures.cause_of("a") == "hung: no report for 60 s"
+
+
+def test_a_trial_that_reports_now_and_then_is_left_alone(ray: _Ray) -> None:
+    for k in range(10):
+        ray.run(LIMIT_S - 10.0)
+        ray.trial.run_metadata.last_result_time = float(k)
+    assert ray.killed == []
+
+
+def test_setup_has_its_own_grace(ray: _Ray) -> None:
+    ray.trial.status = "PENDING"
+    ray.run(SETUP_S)
+    ray.trial.status = "RUNNING"
+    ray.run(LIMIT_S)
+    assert ray.killed == []
+    ray.trial.status = "PENDING"
+    ray.run(SETUP_S + LIMIT_S + 10.0)
+    assert ray.killed == ["worker"]
+
+
+def test_a_trial_that_waits_for_a_node_may_wait(ray: _Ray) -> None:
+    ray.trial.status = "PENDING"
+    ray.workers.clear()
+    ray.run(100 * SETUP_S)
+    ray.workers["tracked"] = ("worker", None)
+    ray.run(LIMIT_S)
+    assert ray.killed == []
+
+
+def test_with_a_limit_of_zero_nothing_hangs(ray: _Ray) -> None:
+    ray.watch = HungWatch(ray.watch._scheduler, ray.failures, 0.0)
+    ray.run(10 * SETUP_S)
+    assert ray.killed == []
+
+
+_PLAY = """
+import os, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from ray import tune
+from study.execution.failure_budget import Failures
+from study.execution.hang_watchdog import HungWatch
+from study.execution.schedulers import ListeningScheduler
+from study.phases.reruns import Rerun, RerunSearcher
+from study.execution.tuner import Workers, ray_session, run_trials
+
+folder = Path(sys.argv[1])
+
+class Sleeper(tune.Trainable):
+    def setup(self, config, context=None):
+        self.config = config
+    def step(self):
+        (folder / f"attempt-{self.config['attempt']}").write_text(str(os.getpid()))
+        time.sleep(600 if self.config["attempt"] == 1 else 0)
+        return {"done": True, "cause": None, "records": []}
+    def save_checkpoint(self, checkpoint_dir):
+        return None
+
+plan = SimpleNamespace(
+    address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, trials_per_process=1
+)
+failures = Failures(max_retries=1, max_failures=0)
+told, attempts = [], iter((1, 2))
+ledger = SimpleNamespace(
+    start_rerun=lambda name: next(attempts), count_rerun_failure=lambda name, cause: told.append(cause) or len(told)
+)
+searcher = RerunSearcher(
+    [Rerun("la", 1, None, {}, export=False)], ledger=ledger, failures=failures, checkpoints="/c",
+    on_done=lambda rerun, result: print("done", *told, flush=True),
+)
+scheduler = ListeningScheduler(failures)
+with ray_session(plan) as workers:
+    run_trials(
+        plan, workers, trainable=Sleeper, context=1, searcher=searcher, scheduler=scheduler,
+        folder=(str(folder / "ray"), "one"), on_step=HungWatch(scheduler, failures, 4.0),
+    )
+"""
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_freed_within_its_limit_and_the_trial_comes_again(tmp_path: Path) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", _PLAY, str(tmp_path)], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    worker, limit = tmp_path / "attempt-1", time.monotonic() + 60
+    while not (worker.exists() and worker.read_text()) and time.monotonic() < limit:
+        time.sleep(0.1)
+    stopped = int(worker.read_text())
+    os.kill(stopped, signal.SIGSTOP)
+    began = time.monotonic()
+    while not (tmp_path / "attempt-2").exists() and time.monotonic() < began + 40:
+        time.sleep(0.1)
+    assert time.monotonic() - began < 4.0 + 15.0
+    out, _ = driver.communicate(timeout=60)
+    assert out.strip() == "done hung: no report for 4 s"
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped, 0)

@@ -1,0 +1,100 @@
+"""What makes a node unfit is said by node and reason; what Ray says of a cluster that cannot be joined, in one line."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study.execution import cluster
+from study.execution.cluster import PACKAGES, ClusterError
+from study.execution.nodes import NodeReport, described, needed_files, node_faults, own_versions
+from trainables.cckd.data.images.image_files import ImageFiles
+
+HERE = {"python": "3.11.9", "torch": "2.14.1", "timm": "1.0.31", "schema": "1", "code": "abc"}
+GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, HERE, (), None)
+
+
+def test_a_node_like_the_driver_has_no_fault_and_is_described_in_a_few_words() -> None:
+    assert list(node_faults(GOOD, HERE)) == []
+    assert str(GOOD) == "gpu7 (10.0.0.7, 1a2b3c4d) 16 CPU, 2 GPU, 812 GB free"
+    assert described([GOOD]) == [{"name": GOOD.name, "cpus": 16.0, "gpus": 2.0, "free_gb": 812.4}]
+    json.dumps(described([GOOD]))
+
+
+def test_each_fault_of_a_node_is_a_sentence_with_its_name() -> None:
+    theirs = {key: value for key, value in HERE.items() if key != "timm"} | {"torch": "2.6.0", "code": "def"}
+    bad = replace(GOOD, versions=theirs, unreadable=("/data/a.jpg", "/data/b.jpg"), storage="/s is another place there")
+    versions, files, storage = node_faults(bad, HERE)
+    assert all(GOOD.name in fault for fault in (versions, files, storage))
+    assert "code def (the driver has abc), timm none (the driver has 1.0.31), torch 2.6.0 (the driver" in versions
+    assert "python" not in versions
+    assert "/data/a.jpg, /data/b.jpg" in files
+    assert "/s is another place there" in storage
+    assert "--storage" in storage
+
+
+def test_the_code_is_part_of_the_versions() -> None:
+    found = own_versions()
+    assert {"python", "torch", "torchvision", "timm", "ray", "optuna", "schema", "code"} <= set(found)
+    assert found == own_versions()
+
+
+def test_nodes_must_have_the_teachers_file_and_streamed_images_only(tmp_path: Path) -> None:
+    names = [f"{k}.jpg" for k in range(9)]
+    files = ImageFiles.listed(tmp_path, names, np.zeros(9, np.int64))
+    data = SimpleNamespace(train=files, val=files, test=np.zeros(3))
+    checked: Any = SimpleNamespace(
+        teacher_file=SimpleNamespace(path=Path("/w.pth")), data=data, data_path=SimpleNamespace(name="resident")
+    )
+    assert needed_files(checked) == ["/w.pth"]
+    checked.data_path.name = "streamed"
+    assert set(needed_files(checked)) == {"/w.pth", *(str(tmp_path / f"{k}.jpg") for k in (0, 4, 8))}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ray.exceptions.AuthenticationError: Token authentication is enabled but", "asks for its token"),
+        ("W gcs_client.cc:210: Unauthenticated: RPC error: InvalidAuthToken", "RAY_AUTH_TOKEN"),
+        ("RuntimeError: Version mismatch: The cluster was started with:\n  Ray: 2.52.0", "Ray: 2.52.0"),
+        ("ConnectionError: Could not find any running Ray instance.", "no Ray cluster answered"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined_is_one_line_of_ours(monkeypatch, said: str, told: str) -> None:
+    def answer(*_: Any, **options: Any) -> Any:
+        if "gcs_client" in said:
+            raise subprocess.TimeoutExpired("ask", options["timeout"], stderr=said.encode())
+        return SimpleNamespace(returncode=1, stderr=said)
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    with pytest.raises(ClusterError) as raised:
+        cluster.connect("head:6379", {}, verbose=False)
+    (fault,) = raised.value.faults
+    assert fault.startswith("--address head:6379: ")
+    assert told in fault
+    assert "\n" not in fault
+
+
+def test_the_code_that_is_shipped_is_ours_alone_and_small(monkeypatch) -> None:
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    with cluster._shipped({"A": "1"}) as runtime_env:
+        root = Path(runtime_env["working_dir"])
+        assert sorted(path.name for path in root.iterdir()) == sorted(PACKAGES)
+        files = [path for path in root.rglob("*") if path.is_file()]
+        assert {path.name for path in files if path.suffix != ".py"} == {"example.yaml"}
+        assert sum(path.stat().st_size for path in files) < 2**20
+        assert (root / "trainables" / "trial.py").read_bytes() == Path("trainables/trial.py").read_bytes()
+        assert runtime_env["env_vars"] == {"A": "1"}
+    assert not root.exists()
+
+
+def test_a_job_that_brought_its_working_directory_keeps_it(monkeypatch) -> None:
+    job = {"runtime_env": {"working_dir": "gcs://_ray_pkg_1.zip", "env_vars": {"A": "2"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    with cluster._shipped({"A": "1", "B": "1"}) as runtime_env:
+        assert runtime_env == {"env_vars": {"B": "1"}}

@@ -1,0 +1,280 @@
+"""From a command to an exit code: how a study that ends, fails or is interrupted says so, and how it is resumed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study import confirm, replay, resume
+from study.execution.cluster import ClusterError
+from study.phases import session
+from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.planning.check import Checked, check
+from study.planning.parser import build_parser
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
+from trainables.cckd.errors import UsageError
+
+Play = Callable[[Callable[[Study], None]], None]
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Checked:
+    what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path), "--name", "mine"]
+    return check(build_parser().parse_args([*what, "--trials", "4", "--confirm-seeds", "0"]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
+    """Replace the walk through the phases, and the report."""
+    monkeypatch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
+    return lambda act: monkeypatch.setattr(session, "drive", act)
+
+
+def _raising(error: BaseException) -> Callable[[Study], None]:
+    def act(study: Study) -> None:
+        raise error
+
+    return act
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "study.json").read_text())
+
+
+def test_a_study_that_is_done_names_its_report_and_last_of_all_its_folder(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    assert session.begin(checked, "python -m study.run") == 0
+    printed = capsys.readouterr()
+    assert str(folder / "report" / "index.html") in printed.out
+    assert f"  optuna-dashboard sqlite:///{folder / 'study.db'}" in printed.out.splitlines()
+    assert printed.out.splitlines()[-1] == f"study: {folder}"
+    assert printed.err == ""
+    assert _manifest(folder)["status"] == "done"
+    assert _manifest(folder)["ended"] is not None
+
+
+def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, play, folder, capsys) -> None:
+    def act(study: Study) -> None:
+        for k in range(5):
+            study.ledger.runs.start_rerun(f"kd-seed{k}")
+            study.ledger.runs.fail_rerun(f"kd-seed{k}", "non-finite loss: it")
+        study.export()
+
+    play(act)
+    assert session.begin(checked, "...") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "NOTE 5 of the later runs failed, listed under Study health in the report" in said
+    assert "kd-seed0: non-finite loss: it; kd-seed1: non-finite loss: it; " in said
+    assert "kd-seed3" not in said
+    assert "and 2 more" in said
+
+
+@pytest.mark.parametrize("error", [StudyInterrupted(), KeyboardInterrupt()])
+def test_an_interrupted_study_prints_the_resume_command(checked, play, folder, capsys, error) -> None:
+    play(_raising(error))
+    assert session.begin(checked, "...") == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  python -m study.resume {folder}" in lines
+    assert lines[-1] == f"study: {folder}"
+    assert _manifest(folder)["status"] == "interrupted"
+
+
+def test_ctrl_c_while_the_report_is_built_is_an_interruption_that_resuming_mends(
+    checked, play, folder, capsys, monkeypatch
+) -> None:
+    play(lambda study: None)
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.report.build_report", lambda path: _raise(KeyboardInterrupt()))
+        assert session.begin(checked, "...") == 130
+    assert _manifest(folder)["status"] == "interrupted"
+    assert f"  python -m study.resume {folder}" in capsys.readouterr().out.splitlines()
+    assert resume.main([str(folder)]) == 0
+    assert _manifest(folder)["status"] == "done"
+
+
+def test_a_failed_study_says_why(checked, play, folder, capsys) -> None:
+    play(_raising(StudyFailed("no trial completed; causes: loss became nan")))
+    assert session.begin(checked, "...") == 1
+    printed = capsys.readouterr()
+    assert printed.err == (
+        f"error: no trial completed; causes: loss became nan\ncontinue with: python -m study.resume {folder}\n"
+    )
+    assert printed.out.splitlines()[-1] == f"study: {folder}"
+    assert _manifest(folder)["status"] == "failed"
+
+
+def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checked, play, folder, capsys) -> None:
+    play(_raising(RuntimeError("no trial fits the cluster")))
+    assert session.begin(checked, "...") == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[0] == "error: RuntimeError: no trial fits the cluster"
+    assert f"python -m study.resume {folder}" in printed.err
+    assert "Traceback" not in printed.err
+    assert "Traceback" in (folder / "run.log").read_text()
+    assert _manifest(folder)["status"] == "failed"
+
+
+def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys, monkeypatch) -> None:
+    full = OSError(28, "No space left on device")
+    play(_raising(full))
+    monkeypatch.setattr(session, "finish", lambda *_: _raise(full))
+    assert session.begin(checked, "python -m study.run") == 1
+    printed = capsys.readouterr()
+    assert f"error: {folder} cannot be written" in printed.err
+    assert "make room, then continue it" in printed.err
+    assert f"python -m study.resume {folder}" in printed.err
+    assert "Traceback" not in printed.err
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def test_a_fallback_is_noted_before_anything_else(checked, play, capsys) -> None:
+    from dataclasses import replace
+
+    plan = replace(checked.plan, fallback_from="fashion_mnist_lt:n_max=200", fallback_reason="no network " * 20)
+    play(lambda study: None)
+    session.begin(replace(checked, plan=plan), "...")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("NOTE     fashion_mnist_lt:n_max=200 cannot be had here")
+    assert [line for line in lines if len(line) > 80 and "mine" not in line] == []
+
+
+def test_a_folder_that_appeared_meanwhile_is_refused(checked, folder: Path) -> None:
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"study\.resume"):
+        session.begin(checked, "...")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_second_driver_is_refused_and_told_who_is_at_work(checked, play, folder, capsys) -> None:
+    codes = []
+    play(lambda study: codes.append(resume.main([str(folder)])))
+    assert session.begin(checked, "...") == 0
+    assert codes == [2]
+    assert "is held by process" in capsys.readouterr().err
+
+
+def test_resuming_drives_the_same_study_again(checked, play, folder) -> None:
+    play(_raising(StudyInterrupted()))
+    session.begin(checked, "first")
+    driven = []
+    play(driven.append)
+    assert resume.main([str(folder)]) == 0
+    assert driven[0].checked.plan == checked.plan
+    assert driven[0].store.path == folder
+    commands = [start["command"] for start in _manifest(folder)["starts"]]
+    assert commands == ["first", f"python -m study.resume {folder}"]
+
+
+def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path) -> None:
+    play(lambda study: None)
+    session.begin(replace(checked, plan=replace(checked.plan, trials_per_process=2)), "...")
+    driven = []
+    play(lambda study: driven.append((study.checked.plan, study.ledger.settings)))
+    flags = ("--trials", "6", "--address", "auto", "--device", "cuda", "--max-concurrent", "3", "--storage", "~/x")
+    assert resume.main([str(folder), *flags]) == 0
+    ((plan, settings),) = driven
+    assert (plan.trials, settings.trials, _manifest(folder)["plan"]["trials"]) == (6, 6, 6)
+    assert (plan.address, plan.device, plan.gpus_per_trial, plan.max_concurrent) == ("auto", "cuda", 1.0, 3)
+    assert plan.trials_per_process == 1, "a trial that takes a whole GPU shares it with none"
+    assert plan.storage == str(Path("~/x").expanduser())
+    assert settings.n_sobol == 2, "an extended study keeps its Sobol points"
+
+
+@pytest.mark.parametrize("flags", [("--address", "ray://head:10001"), ("--storage", "ftp://x"), ("--trials", "0")])
+def test_resume_refuses_what_run_refuses(tmp_path: Path, capsys, flags) -> None:
+    assert resume.main([str(tmp_path), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {flags[0]} ")
+
+
+def test_a_cluster_that_cannot_be_used_is_said_fault_by_fault(checked, play, folder, capsys) -> None:
+    play(_raising(ClusterError(["node a differs", "node b lacks data"])))
+    assert session.begin(checked, "...") == 1
+    printed = capsys.readouterr()
+    assert printed.err == "error: node a differs\nerror: node b lacks data\n"
+    assert printed.out.splitlines()[-1] == f"study: {folder}"
+
+
+def test_confirm_changes_finalists_and_seeds(checked, play, folder) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...")
+    driven = []
+    play(lambda study: driven.append(study.checked.plan))
+    assert confirm.main([str(folder), "--top", "3", "--seeds", "4"]) == 0
+    assert (driven[0].confirm_top, driven[0].confirm_seeds, driven[0].trials) == (3, 4, 4)
+
+
+def test_a_total_below_the_trials_already_run_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
+    def act(study: Study) -> None:
+        for _ in range(3):
+            study.ledger.ask(lambda params, replicate: 1)
+
+    play(act)
+    session.begin(checked, "...")
+    before = (folder / "study.json").read_bytes()
+    assert resume.main([str(folder), "--trials", "2"]) == 2
+    assert "must not be below the 3 trials already run; got 2" in capsys.readouterr().err
+    assert (folder / "study.json").read_bytes() == before
+    ledger = Ledger.open(folder / "study.db")
+    assert ledger.settings.trials == 4
+    ledger.close()
+
+
+def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, play, folder) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...")
+    (folder / "study.db").unlink()
+    assert resume.main([str(folder)]) == 0
+    ledger = Ledger.open(folder / "study.db")
+    assert (ledger.settings.trials, ledger.n_asked) == (4, 0)
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "argv", "faults"),
+    [
+        (resume, ["--trials", "0", "--max-concurrent", "-1"], ["--trials", "--max-concurrent"]),
+        (confirm, ["--top", "0", "--seeds", "0"], ["--top", "--seeds"]),
+    ],
+)
+def test_numbers_below_one_are_refused_all_at_once(tmp_path: Path, capsys, command, argv, faults) -> None:
+    assert command.main([str(tmp_path), *argv]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(faults)
+    for line, flag, value in zip(lines, faults, argv[1::2], strict=True):
+        assert line == f"error: {flag} must be a whole number >= 1; got {value}"
+
+
+@pytest.mark.parametrize(("command", "more"), [(resume, []), (confirm, []), (replay, ["0"])])
+def test_a_folder_without_a_study_is_refused_and_left_alone(tmp_path: Path, capsys, command, more) -> None:
+    assert command.main([str(tmp_path), *more]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_altered_manifest_is_refused_by_name_not_with_a_trace(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...")
+    manifest = _manifest(folder)
+    del manifest["plan"]["epochs"]
+    StudyStore(folder).write_manifest(manifest)  # as another version might have written it
+    assert resume.main([str(folder)]) == 2
+    assert str(folder / "study.json") in capsys.readouterr().err
+
+
+def test_only_a_trial_with_epochs_can_be_replayed(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...")
+    assert replay.main([str(folder), "3"]) == 2
+    assert "TRIAL must be a trial with recorded epochs (none); got 3" in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""What a good command line becomes: a resolved plan, its space, its data and a folder that is not made yet."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces import get_space
+from study.planning.check import Checked, check
+from study.planning.parser import build_parser
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import UsageError
+from trainables.cckd.methods import LADDER
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> Checked:
+        return check(build_parser().parse_args(["--space", "acckd_smoke", "--data", "digits_lt", *argv]))
+
+    return run
+
+
+def test_defaults_come_from_the_space_and_the_data_set(checked) -> None:
+    plan = checked().plan
+    assert (plan.trials, plan.epochs) == (get_space("acckd_smoke").default_trials, 40)
+    assert plan.n_sobol == plan.trials // 2
+    assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("sobol+tpe", "median", 1, 6)
+    assert (plan.device, plan.gpus_per_trial, plan.cpus_per_trial) == ("cpu", 0.0, 1.0)
+    assert plan.fallback_from is None
+
+
+def test_every_flag_reaches_the_plan(checked, tmp_path: Path) -> None:
+    plan = checked(
+        "--data-root", "root", "--split", "split_test", "--teacher-size", "64", "--teacher-views", "3",
+        "--student", "resnet20_cifar", "--trials", "7", "--epochs", "9", "--sampler", "random", "--pruner", "none",
+        "--confirm-top", "2", "--confirm-seeds", "4", "--seed", "11", "--device", "cpu", "--address", "auto",
+        "--cpus-per-trial", "0.5", "--max-concurrent", "3", "--storage", "shared", "--verbose",
+    ).plan  # fmt: skip
+    assert (plan.data_root, plan.storage) == (str(tmp_path / "root"), str(tmp_path / "shared"))
+    assert (plan.split, plan.teacher_size, plan.teacher_views, plan.student) == ("split_test", 64, 3, "resnet20_cifar")
+    assert (plan.trials, plan.epochs, plan.sampler, plan.n_sobol, plan.pruner) == (7, 9, "random", 0, "none")
+    assert (plan.confirm_top, plan.confirm_seeds, plan.seed) == (2, 4, 11)
+    assert (plan.address, plan.cpus_per_trial, plan.max_concurrent, plan.verbose) == ("auto", 0.5, 3, True)
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "head:6379", "10.0.0.1:6379", "[fd00::1]:6379"])
+def test_an_address_of_each_form_is_taken(checked, address: str) -> None:
+    assert checked("--address", address).plan.address == address
+
+
+def test_a_uri_for_storage_stays_one(checked) -> None:
+    assert checked("--storage", "s3://bucket/studies/").plan.storage == "s3://bucket/studies"
+
+
+def test_the_data_set_is_kept_with_every_option(checked) -> None:
+    found = checked("--data", "digits_lt:ir=10")
+    assert found.plan.data == "digits_lt:n_max=90,ir=10,imb_type=exp"
+    assert found.data.counts[0] == 90
+    assert found.data.counts[-1] == 9
+
+
+def test_the_folder_is_named_after_space_data_and_time_and_not_made(checked, tmp_path: Path) -> None:
+    folder = checked().folder
+    assert folder.parent == tmp_path / "runs"
+    space, data, day, time = folder.name.rsplit("-", 3)
+    assert (space, data, len(day), len(time)) == ("acckd_smoke", "digits_lt", 8, 6)
+    assert not folder.parent.exists()
+
+
+def test_set_reads_numbers_truth_and_words(checked) -> None:
+    plan = checked("--set", "lr=0.1", "--set", "batch_size=32", "--set", "mix_op=cutmix", "--set", "tau=1").plan
+    assert plan.overrides == {"lr": 0.1, "batch_size": 32, "mix_op": "cutmix", "tau": 1}
+    assert [type(value) for value in plan.overrides.values()] == [float, int, str, int]
+
+
+def test_a_set_knob_reaches_the_searched_method_and_settings_reach_every_rung(checked) -> None:
+    found = checked("--set", "lr=0.07", "--set", "feature_weight=0.3")
+    plan, space = found.plan, found.space
+    searched = TrialConfig.build(space.config(space.reference_point()) | plan.training | plan.fixed_knobs)
+    assert (searched.lr, searched.feature_weight) == (0.07, 0.3)
+    for rung in LADDER:
+        assert TrialConfig.build({"method": rung, **plan.training}).lr == 0.07
+
+
+def test_a_knob_that_needs_another_is_accepted_with_it_and_refused_without(checked) -> None:
+    assert checked("--set", "use_kd=true", "--set", "kd_weight=2").plan.fixed_knobs == {"use_kd": True, "kd_weight": 2}
+    with pytest.raises(UsageError, match="kd_weight must be given"):
+        checked("--set", "use_kd=true")
+
+
+@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
+def test_precision_is_the_faster_one_here_and_that_of_any_processor_on_a_cluster(
+    checked, monkeypatch: pytest.MonkeyPatch, fast: str
+) -> None:
+    monkeypatch.setattr("study.planning.flags.fastest_precision", lambda device: fast)
+    assert checked().plan.precision == fast
+    assert checked("--address", "auto").plan.precision == "float32"
+    assert checked("--address", "auto", "--precision", "bfloat16").plan.precision == "bfloat16"
+    assert checked("--precision", "float32").plan.precision == "float32"
+
+
+def test_a_precision_that_there_is_not_is_told_with_the_choices(checked) -> None:
+    with pytest.raises(UsageError, match="--precision must be one of auto, float32, bfloat16; got 'half'"):
+        checked("--precision", "half")
+
+
+def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.planning.flags._has_cuda", lambda: False)
+    plan = checked("--address", "auto", "--gpus-per-trial", "0.5").plan
+    assert (plan.device, plan.gpus_per_trial) == ("cuda", 0.5)
+
+
+def test_trials_of_one_process_share_a_gpu_unless_told_otherwise(checked) -> None:
+    gpu = ("--address", "auto", "--device", "cuda", "--trials-per-process", "4")
+    assert checked(*gpu).plan.gpus_per_trial == 0.25
+    plan = checked(*gpu, "--gpus-per-trial", "0.1").plan
+    assert (plan.gpus_per_trial, plan.trials_per_process) == (0.1, 4)
+    assert checked("--device", "cpu", "--trials-per-process", "4").plan.gpus_per_trial == 0.0

@@ -1,0 +1,55 @@
+"""A long scan of image files is watched; a short one says nothing."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from study.planning import data_loading as module
+from study.planning.data_loading import watched_load
+from study.terminal.progress import Progress
+from trainables.cckd.data import parse_data
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part in ("train", "val", "test"):
+        for name in ("ant", "bee"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(5):
+                Image.new("RGB", (9, 7)).save(tmp_path / part / name / f"{index}.png")
+    return tmp_path
+
+
+def _load(folder: Path, *, seconds_a_look: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr("trainables.cckd.data.images.scan._CHUNK", 4)
+    monkeypatch.setattr(module.time, "monotonic", _clock(seconds_a_look))
+    shown = io.StringIO()
+    data = watched_load(
+        parse_data(f"image_folder:path={folder}"), data_root=folder, split=None, progress=Progress(shown)
+    )
+    assert len(data.train) == 10
+    return shown.getvalue().splitlines()
+
+
+def _clock(step: float) -> Callable[[], float]:
+    seconds = iter(range(10_000))
+    return lambda: step * next(seconds)
+
+
+def test_a_long_scan_is_shown_to_its_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = _load(folder, seconds_a_look=10.0, monkeypatch=monkeypatch)
+    assert lines[-1] == "scan       30/30  image files"
+    assert len(lines) > 2
+
+
+def test_a_short_scan_says_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _load(folder, seconds_a_look=0.01, monkeypatch=monkeypatch) == []
+
+
+def test_data_without_files_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    watched_load(parse_data("digits_lt"), data_root=Path("/nonexistent"), split=None, progress=Progress(shown))
+    assert shown.getvalue() == ""

@@ -1,0 +1,102 @@
+"""study.json holds what a resumed study needs, and a study is not continued on other data."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.planning.check import Checked, check
+from study.planning.manifest import checked_again, class_sizes, first_manifest
+from study.planning.parser import build_parser
+from trainables.cckd.data.images.sets import RawData
+from trainables.cckd.data.registry import DATA_SETS
+from trainables.cckd.errors import DataError, UsageError
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    out = tmp_path_factory.mktemp("out")
+    words = ["--space", "acckd_full", "--data", "digits_lt:ir=10", "--out", str(out), "--name", "mine"]
+    settings = ["--set", "lr=0.1", "--trials", "9", "--data-root", str(out / "data")]
+    return check(build_parser().parse_args([*words, *settings]))
+
+
+@pytest.fixture
+def manifest(checked: Checked) -> dict[str, Any]:
+    """As read back from disk."""
+    return json.loads(json.dumps(first_manifest(checked, "python -m study.run ..."), allow_nan=False))
+
+
+def test_a_study_is_rebuilt_from_its_manifest_alone(checked: Checked, manifest: dict[str, Any]) -> None:
+    again = checked_again(checked.folder, manifest)
+    assert (again.plan, again.space, again.folder) == (checked.plan, checked.space, checked.folder)
+    assert (again.teacher, again.teacher_file) == (checked.teacher, checked.teacher_file)
+    assert again.data.sha256 == checked.data.sha256
+    assert again.data.counts == checked.data.counts
+
+
+def test_the_manifest_says_what_the_data_are(checked: Checked, manifest: dict[str, Any]) -> None:
+    data = manifest["data"]
+    assert data["spec"] == "digits_lt:n_max=90,ir=10,imb_type=exp"
+    assert data["n_train"] == list(checked.data.counts)
+    assert data["n_val"] == data["n_test"] == [40] * 10
+    assert (data["split"], data["selected_on"]) == ("holdout", "val")
+    assert data["image_shape"] == [1, 8, 8]
+    assert len(data["classes"]) == 10
+    grouped = [class_id for name in ("many", "medium", "few") for class_id in manifest["groups"][name]]
+    assert sorted(grouped) == list(range(10))
+
+
+def test_the_manifest_says_what_is_planned_and_has_not_happened(manifest: dict[str, Any]) -> None:
+    assert manifest["plan"]["rungs"] == [10, 20, 30, 40]
+    assert (manifest["name"], manifest["status"], manifest["ended"]) == ("mine", "running", None)
+    assert set(manifest["counts"].values()) == {0}
+    assert {"python", "torch", "ray", "optuna"} <= set(manifest["versions"])
+    assert manifest["hardware"]["cores"] >= 1
+    assert [start["command"] for start in manifest["starts"]] == [manifest["command"]]
+
+
+def test_changed_images_are_refused(checked, manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = DATA_SETS["digits_lt"]
+
+    def altered(root: Path, download: bool, options: Mapping[str, Any]) -> RawData:
+        raw = info.read(root, download, options)
+        raw.test.images[0, 0, 0, 0] ^= 1
+        return raw
+
+    others = dict(DATA_SETS) | {"digits_lt": replace(info, read=altered)}
+    monkeypatch.setattr("trainables.cckd.data.spec.DATA_SETS", others)
+    with pytest.raises(DataError, match="begun on other images"):
+        checked_again(checked.folder, manifest)
+
+
+def test_an_altered_teacher_is_refused(checked, manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").write_bytes(b"other")
+    monkeypatch.setattr("trainables.cckd.teacher.weights._embedded_file", lambda: tmp_path / "weights")
+    with pytest.raises(UsageError, match="must have SHA-256"):
+        checked_again(checked.folder, manifest)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda manifest: manifest.pop("plan"),
+        lambda manifest: manifest["plan"].pop("epochs"),
+        lambda manifest: manifest["plan"].update(colour="red"),
+        lambda manifest: manifest["space"].pop("tunable"),
+        lambda manifest: manifest["space"]["tunable"][0].update(reference=1e9),
+        lambda manifest: manifest.update(space=None),
+        lambda manifest: manifest.pop("data"),
+    ],
+)
+def test_a_manifest_that_is_not_as_we_wrote_it_is_refused_by_name(checked, manifest, spoil) -> None:
+    spoil(manifest)
+    with pytest.raises(UsageError, match=r"mine/study\.json must be as the study wrote it"):
+        checked_again(checked.folder, manifest)
+
+
+def test_class_sizes_counts_absent_classes_too() -> None:
+    assert class_sizes([2, 0, 2], 4) == [1, 0, 2, 0]

@@ -1,0 +1,147 @@
+"""`--space` takes a name, a file or an object; what the method does not know is refused before anything is written."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from search_spaces import SearchSpace, SpaceError, get_space, list_spaces
+from search_spaces.from_file import EXAMPLE
+from study.planning.check import Checked, check
+from study.planning.manifest import checked_again, first_manifest
+from study.planning.parser import build_parser
+from study.planning.spaces import corner_points, method_faults, read_space
+from study.run import main
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import UsageError
+
+MODULE = """
+from optuna.distributions import FloatDistribution
+from search_spaces import Knob, SearchSpace
+
+SPACE = SearchSpace(
+    "from_code", "?", "la", (Knob("tau", FloatDistribution(0.5, 1.5), "1", "because", 1.0),), 5, {"lr": 0.1}
+)
+WRONG = SearchSpace("wrong", "?", "la", (Knob("temperature", FloatDistribution(1, 2), "1", "because", 1.0),), 5)
+OTHER = 3
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(importlib.sys.modules, "my_spaces", raising=False)
+    (tmp_path / "my_spaces.py").write_text(MODULE)
+    (tmp_path / "mine.yaml").write_text(EXAMPLE.read_text())
+    return tmp_path
+
+
+def _check(space: str, *argv: str) -> Checked:
+    return check(build_parser().parse_args(["--space", space, "--data", "digits_lt", *argv]))
+
+
+def test_a_file_in_the_current_folder_is_a_space(here: Path) -> None:
+    checked = _check("mine.yaml")
+    assert checked.space == get_space("acckd_core")
+    assert checked.folder.name.startswith("acckd_core-digits_lt-")
+
+
+def test_an_object_of_a_module_in_the_current_folder_is_a_space(here: Path) -> None:
+    checked = _check("my_spaces:SPACE")
+    assert (checked.space.name, checked.plan.trials, checked.plan.space) == ("from_code", 5, "from_code")
+    assert str(here) not in importlib.sys.path
+
+
+def test_a_setting_that_the_space_fixes_holds_for_the_ladder_too_and_set_overrides_it(here: Path) -> None:
+    assert _check("my_spaces:SPACE").plan.training["lr"] == 0.1
+    assert _check("my_spaces:SPACE", "--set", "lr=0.3").plan.training["lr"] == 0.3
+
+
+def test_a_resumed_study_has_its_space_from_the_manifest_alone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = _check("my_spaces:SPACE")
+    manifest = first_manifest(checked, "command")
+    (here / "my_spaces.py").unlink()
+    monkeypatch.delitem(importlib.sys.modules, "my_spaces")
+    again = checked_again(here, manifest)
+    assert again.space == checked.space
+    assert "my_spaces" not in importlib.sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nope", "must be one of acckd_core, .* a FILE.yaml or module:ATTRIBUTE; got 'nope'"),
+        ("none.yaml", "none.yaml: cannot be read"),
+        ("my_spaces:NONE", "must be a SearchSpace; got NoneType"),
+        ("my_spaces:OTHER", "must be a SearchSpace; got int"),
+        ("my_spaces:WRONG", "method la has no knob or setting 'temperature'; it takes tau, batch_size, lr"),
+        ("no_such_module:SPACE", "no_such_module cannot be imported: ModuleNotFoundError"),
+        ("../my_spaces:SPACE", "must name a Python module"),
+        ("my_spaces:", "must name a Python module"),
+    ],
+)
+def test_what_is_no_space_is_refused(here: Path, text: str, words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        read_space(text)
+
+
+def test_a_module_that_fails_is_one_fault_and_one_with_a_faulty_space_all_of_its(here: Path) -> None:
+    (here / "fails.py").write_text("1 / 0\n")
+    with pytest.raises(SpaceError, match="fails cannot be imported: ZeroDivisionError"):
+        read_space("fails:SPACE")
+    (here / "faulty.py").write_text("from search_spaces import SearchSpace\nS = SearchSpace('a b', '?', 'la', (), 0)\n")
+    with pytest.raises(SpaceError) as caught:
+        read_space("faulty:S")
+    assert len(caught.value.faults) == 3
+
+
+def test_every_fault_of_a_file_and_of_its_method_is_named_at_once_with_code_2(here: Path, capsys) -> None:
+    text = EXAMPLE.read_text().replace("method: acckd ", "method: cckd ").replace("trials: 48", "trials: many")
+    text = text.replace("  temperature:\n    range: [1.0, 8.0]", "  temprature:\n    range: [8.0, 1.0]")
+    (here / "mine.yaml").write_text(text.replace("fixed: {}", "fixed: {tau: -1, epochs: 3}"))
+    assert main(["--space", "mine.yaml", "--data", "digits_lt", "--trials", "0"]) == 2
+    said = capsys.readouterr().err
+    for words in (
+        "--trials must be a whole number from 1",
+        "mine.yaml: trials: ",
+        "knobs.temprature: range must rise",
+        "no knob or setting 'temprature'; it takes tau, temperature",
+        "method cckd has no knob or setting 'mix_ratio'",
+        "method cckd has no knob or setting 'feature_weight'",
+        "tau must be a finite number >= 0",
+        "'epochs' is not for a space; it is chosen with --epochs",
+    ):
+        assert words in said
+    assert len(said.strip().splitlines()) == 8
+    assert {path.name for path in here.iterdir()} == {"mine.yaml", "my_spaces.py"}
+
+
+def test_an_end_of_a_range_outside_the_knobs_domain_is_refused(here: Path) -> None:
+    (here / "mine.yaml").write_text(EXAMPLE.read_text().replace("[0.1, 0.7]", "[0.1, 1.0]"))
+    with pytest.raises(SpaceError, match=r"mix_ratio must be in \[0, 1\).*got 1.0"):
+        read_space("mine.yaml")
+
+
+def test_a_switch_whose_weight_is_neither_searched_nor_fixed_is_refused(here: Path) -> None:
+    switch = '  use_kd:\n    choices: [false, true]\n    unit: "1"\n    reason: because\n    reference: false\n'
+    (here / "mine.yaml").write_text(EXAMPLE.read_text().replace("knobs:\n", "knobs:\n" + switch))
+    with pytest.raises(UsageError, match="kd_weight must be given when use_kd is true"):
+        _check("mine.yaml")
+
+
+def test_a_batch_size_that_the_space_may_choose_must_fit_the_data(here: Path) -> None:
+    knob = '  batch_size:\n    range: [16, 512]\n    type: int\n    unit: "1"\n    reason: because\n    reference: 64\n'
+    (here / "mine.yaml").write_text(EXAMPLE.read_text().replace("knobs:\n", "knobs:\n" + knob))
+    with pytest.raises(UsageError, match=r"batch_size must not exceed the 303 training images.*got 512"):
+        _check("mine.yaml")
+
+
+@pytest.mark.parametrize("space", list_spaces(), ids=lambda space: space.name)
+def test_our_own_spaces_pass_and_their_corners_are_legal(space: SearchSpace) -> None:
+    assert method_faults(space.method, space.distributions, space.tunable, space.fixed) == []
+    points = corner_points(space)
+    assert points[0] == space.reference_point()
+    for point in points:
+        TrialConfig.build(space.config(point))
+    for knob in space.tunable:
+        assert len({point[knob.name] for point in points if knob.name in point}) >= 2

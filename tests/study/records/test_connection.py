@@ -1,0 +1,171 @@
+"""One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
+
+import inspect
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import optuna
+import pytest
+from optuna.storages import RDBStorage
+
+from study.records.cached_storage import MirroredStorage
+from study.records.connection import Database, OneWritersStorage
+from study.records.ledger import Ledger
+
+
+@pytest.fixture
+def opened(ledger, database):
+    ledger.close()
+    opened = Database(database)
+    yield opened
+    opened.close()
+
+
+def _attributes(database) -> dict:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+    (study,) = storage.get_all_studies()
+    storage.engine.dispose()
+    return study.user_attrs.keys() - {"space", "settings"}
+
+
+def test_writes_of_optuna_and_of_ours_are_kept_together_or_not_at_all(opened, database) -> None:
+    def write(name: str) -> None:
+        opened.storage.set_study_user_attr(1, name, 1)
+        opened.connection.execute("INSERT INTO epoch_records VALUES (?, 1, '{}')", (ord(name),))
+
+    def n_rows() -> int:
+        with closing(sqlite3.connect(database)) as reader:
+            return reader.execute("SELECT count(*) FROM epoch_records").fetchone()[0]
+
+    def interrupted() -> None:
+        with opened.together():
+            write("a")
+            assert (_attributes(database), n_rows()) == (set(), 0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with opened.together():
+        write("b")
+        with opened.together():
+            write("c")
+        assert n_rows() == 0
+    assert (_attributes(database), n_rows()) == ({"b", "c"}, 2)
+
+
+def test_a_write_that_the_database_refuses_undoes_the_whole_though_optuna_passes_it_over(opened, database) -> None:
+    def refused() -> None:
+        with opened.together():
+            opened.storage.set_study_user_attr(1, "a", 1)
+            opened.connection.rollback()  # as Optuna's session does when it swallows an IntegrityError
+            opened.storage.set_study_user_attr(1, "b", 1)
+
+    with pytest.raises(sqlite3.IntegrityError, match="was refused"):
+        refused()
+    assert _attributes(database) == set()
+
+
+def test_a_driver_that_closes_leaves_one_file_and_one_that_is_read_just_now_loses_nothing(opened, database) -> None:
+    opened.storage.set_study_user_attr(1, "a", 1)
+    reader = sqlite3.connect(database)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM studies").fetchall()
+    opened.close()
+    reader.close()
+    assert _attributes(database) == {"a"}
+    again = Database(database)
+    again.close()
+    assert [path.name for path in database.parent.iterdir()] == ["study.db"]
+
+
+def test_memory_read_again_from_the_file_is_what_it_was(database, space, settings, seed_of, epoch) -> None:
+    ledger = Ledger.create(database, space, settings(pruner="asha", n_sobol=2))
+    for number in range(6):
+        ledger.ask(seed_of)
+        ledger.start_attempt(number)
+        for k in (1, 2):
+            ledger.record(number, [epoch(k, number)])
+            ledger.should_prune(number, k)
+    ledger.prune(1)
+    ledger.fail(2, "no")
+    ledger.record(3, [epoch(3), epoch(4)])
+    ledger.complete(3)
+
+    def told() -> tuple:
+        # Memory and file each note their own time of an end.
+        trials = [{k: v for k, v in vars(one).items() if "datetime_complete" not in k} for one in ledger._trials()]
+        return trials, ledger.rows()
+
+    before = told()
+    ledger._storage.reload()
+    ledger.runs.reload()
+    assert told() == before
+    assert any(trial["_system_attrs"] for trial in before[0]), "halving's rungs are among what must survive"
+    ledger.close()
+
+
+def test_a_new_trial_is_written_without_reading_others_knobs(database, space, settings, seed_of) -> None:
+    ledger = Ledger.create(database, space, settings(sampler="random"))
+    ledger.ask(seed_of)
+    statements: list[str] = []
+    ledger._database.connection.set_trace_callback(statements.append)
+    asked = ledger.ask(seed_of)
+    ledger._database.connection.set_trace_callback(None)
+    of_knobs = [statement for statement in statements if "trial_params" in statement]
+    assert len(of_knobs) == len(asked.params) > 1
+    assert all(statement.startswith("INSERT") for statement in of_knobs)
+    ledger.close()
+
+
+def test_optuna_still_writes_a_knob_by_the_name_that_we_replace() -> None:
+    ours, theirs = (
+        list(inspect.signature(storage._set_trial_param_without_commit).parameters)
+        for storage in (OneWritersStorage, RDBStorage)
+    )
+    assert ours == theirs
+
+
+def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:
+    mirror = MirroredStorage(opened.storage)
+    with pytest.raises(NotImplementedError):
+        mirror.delete_study(0)
+    with pytest.raises(NotImplementedError):
+        optuna.create_study(storage=mirror)
+
+
+@pytest.mark.slow
+def test_the_database_does_as_much_for_the_hundredth_trial_as_for_the_fifth(
+    database, space, settings, seed_of, epoch
+) -> None:
+    """Counted, not timed: SQL statements, and steps of SQLite's machine, which a scan of earlier rows would raise."""
+    ledger = Ledger.create(database, space, settings(sampler="random", pruner="asha", trials=110))
+    counts = {"statements": 0, "steps": 0}
+
+    def count(what: str) -> Callable[..., None]:
+        return lambda *_: counts.__setitem__(what, counts[what] + 1)
+
+    ledger._database.connection.set_trace_callback(count("statements"))
+    spent = []
+    for number in range(110):
+        # Counting every step makes a trial many times as slow: only those that are compared.
+        counted = count("steps") if number < 15 or number >= 95 else None
+        ledger._database.connection.set_progress_handler(counted, 1)
+        counts.update(statements=0, steps=0)
+        n_knobs = len(ledger.ask(seed_of).params)
+        ledger.start_attempt(number)
+        for k in (1, 2, 3):
+            ledger.record(number, [epoch(k)])
+            ledger.should_prune(number, k)
+        ledger.record(number, [epoch(4)])
+        ledger.complete(number)
+        assert (ledger.n_asked, ledger.finished_total, len(ledger.best())) == (number + 1, number + 1, 1)
+        ledger.rows()
+        spent.append((n_knobs, counts["statements"], counts["steps"]))
+    ledger.close()
+    for n_knobs in (4, 5):
+        early = next(one for one in spent[5:15] if one[0] == n_knobs)
+        late = next(one for one in reversed(spent[95:]) if one[0] == n_knobs)
+        assert late[1] == early[1]
+        # Optuna counts the earlier trials to number a new one: four steps each, microseconds at thousands.
+        assert late[2] - early[2] < 6 * 110

@@ -1,0 +1,138 @@
+"""Every sampler is a function of (space, settings, number), stays inside the space, and covers it as it says."""
+
+from collections.abc import Callable
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution, IntDistribution
+from scipy.stats import qmc
+
+from search_spaces import SearchSpace
+from search_spaces.faults import contains
+from study.planning.plan import SAMPLERS
+from study.strategy.grid import at_fraction, grid_points, levels
+from study.strategy.samplers import check_sampler, grid_size, kind_of, make_sampler
+from study.strategy.search_settings import SettingsError
+
+
+def _run(space: SearchSpace, settings, n_trials: int) -> list[dict]:
+    study = optuna.create_study(direction="maximize")
+    points = []
+    for number in range(n_trials):
+        study.sampler = make_sampler(space, settings, number)
+        trial = study.ask()
+        points.append(space.suggest(trial))
+        study.tell(trial, float(number % 3))
+    return points
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
+def test_every_sampler_repeats_itself_and_stays_inside_the_space(sampler, space, settings) -> None:
+    chosen = settings(sampler=sampler, trials=14)
+    points = _run(space, chosen, 14)
+    assert points == _run(space, chosen, 14)
+    for point in points:
+        assert all(contains(space.distributions[name], value) for name, value in point.items())
+        assert ("inner" in point) == point["switch"]
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
+def test_no_two_trials_are_the_same_and_another_seed_gives_others(sampler, space, settings) -> None:
+    points = _run(space, settings(sampler=sampler), 12)
+    assert len({tuple(point.items()) for point in points}) == 12
+    assert points[1:] != _run(space, settings(sampler=sampler, study_seed=8), 12)[1:]
+
+
+def test_trial_0_is_the_reference_point_except_on_a_grid(space, settings) -> None:
+    for sampler in SAMPLERS:
+        chosen = settings(sampler=sampler)
+        if sampler == "grid":
+            assert kind_of(chosen, 0) == "grid"
+        else:
+            assert kind_of(chosen, 0) == "reference"
+            assert _run(space, chosen, 1) == [space.reference_point()]
+
+
+def test_the_sobol_trials_are_numbers_1_to_n_sobol_and_then_comes_tpe(settings) -> None:
+    kinds = [kind_of(settings(n_sobol=3), number) for number in range(6)]
+    assert kinds == ["reference", "sobol", "sobol", "sobol", "tpe", "tpe"]
+    assert kind_of(settings(sampler="qmc", n_sobol=3), 5) == "qmc"
+
+
+def test_the_sobol_trials_are_consecutive_points_of_one_scrambled_sequence(space, settings) -> None:
+    chosen = settings(sampler="qmc", trials=33)
+    points = _run(space, chosen, 33)[1:]
+    seed = int(np.random.SeedSequence([7]).generate_state(1)[0])
+    cube = qmc.Sobol(d=5, scramble=True, seed=seed).random(32)
+    assert [point["tau"] for point in points] == pytest.approx(0.5 + cube[:, 0])
+    assert [point["lr"] for point in points] == pytest.approx(0.02 * 40 ** cube[:, 1])
+    # A power of two of Sobol points puts equally many into each half of an axis, and each quarter.
+    assert [sum(point["depth"] == depth for point in points) for depth in (1, 2, 3, 4)] == [8, 8, 8, 8]
+    assert sum(point["switch"] for point in points) == 16
+
+
+def test_a_sobol_trial_does_not_depend_on_the_trials_before_it(space, settings) -> None:
+    late = optuna.create_study(direction="maximize")
+    late.sampler = make_sampler(space, settings(sampler="qmc"), 9)
+    assert space.suggest(late.ask()) == _run(space, settings(sampler="qmc"), 10)[9]
+
+
+def test_the_grid_gives_each_of_its_points_once_and_no_more_trials_than_points(space, settings) -> None:
+    # 3 tau x 3 lr x 3 depth x (off + on with 3 inner)
+    assert grid_size(space) == 3 * 3 * 3 * (1 + 3)
+    chosen = settings(sampler="grid", trials=108)
+    check_sampler(space, chosen)
+    points = _run(space, chosen, 108)
+    assert {tuple(point.items()) for point in points} == {tuple(point.items()) for point in grid_points(space, 3)}
+    with pytest.raises(SettingsError, match=r"has 108 points at 3 levels.*got 109"):
+        check_sampler(space, settings(sampler="grid", trials=109))
+
+
+def test_levels_reach_both_ends_on_the_knobs_own_scale() -> None:
+    assert levels(FloatDistribution(0.1, 10.0, log=True), 3) == pytest.approx((0.1, 1.0, 10.0))
+    assert levels(FloatDistribution(0.0, 1.0, step=0.5), 5) == (0.0, 0.5, 1.0)
+    assert levels(IntDistribution(1, 9), 3) == (1, 5, 9)
+    assert levels(IntDistribution(1, 100, log=True), 3) == (1, 7, 100)  # sqrt(0.5 * 100.5) = 7.09
+    assert levels(IntDistribution(1, 2), 5) == (1, 2)
+
+
+@given(st.integers(1, 50), st.integers(0, 50), st.integers(1, 5), st.floats(0, 1, exclude_max=True))
+def test_an_integer_at_a_fraction_is_the_one_whose_share_holds_it(low, n_steps, step, fraction) -> None:
+    distribution = IntDistribution(low, low + n_steps * step, step=step)
+    value = at_fraction(distribution, fraction)
+    assert contains(distribution, value)
+    k = (value - low) / step
+    assert k / (n_steps + 1) - 1e-9 <= fraction <= (k + 1) / (n_steps + 1) + 1e-9
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1.0, 1e3), st.floats(0, 1), st.booleans())
+def test_a_float_at_a_fraction_never_leaves_its_range(low, factor, fraction, log) -> None:
+    distribution = FloatDistribution(low, low * factor, log=log)
+    assert contains(distribution, at_fraction(distribution, fraction))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sampler": "tpee"}, "sampler must be one of sobol.*; got 'tpee'"),
+        ({"pruner": "no"}, "pruner must be one of none.*; got 'no'"),
+        ({"trials": 0}, "trials must be at least 1; got 0"),
+        ({"study_seed": -1}, "the seed must be at least 0"),
+        ({"rungs": (2, 1, 4)}, "rungs must ascend"),
+        ({"rungs": (1, 2)}, "rungs must ascend.*epochs = 4"),
+        ({"rungs": (0, 4)}, "rungs must ascend"),
+        ({"rungs": ()}, "rungs must ascend"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: Callable, change, words) -> None:
+    with pytest.raises(SettingsError, match=words):
+        settings(**change)
+
+
+def test_all_faults_of_the_settings_are_named_at_once(settings: Callable) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings(sampler="x", pruner="y", trials=0)
+    assert len(caught.value.faults) == 3

@@ -1,0 +1,219 @@
+"""The teacher sees every image once a study and data root: a killed pass continues, a finished one is looked up."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study.cache import main as prune_cache
+from study.execution.tuner import Workers
+from study.planning.check import Checked, check
+from study.planning.parser import build_parser
+from study.teacher.bundle import prepare, teacher_on_test
+from study.teacher.worker_tasks import extract, extract_all
+from study.terminal.progress import Progress
+from trainables.cckd.errors import TeacherError
+
+N_TRAIN, N_VIEWS, N_FEATURES = 303, 2, 1280
+
+
+class _Teacher:
+    """Plays Ray and the backbone: features depend on pixels and view, and every image seen is counted."""
+
+    def __init__(self) -> None:
+        self.n_seen = self.weights = 0
+        self.dies_after: int | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.most_in_flight = 0
+        self._n_in_flight = 0
+
+    def as_ray(self) -> SimpleNamespace:
+        def remote(**resources: Any) -> Any:
+            return lambda function: SimpleNamespace(remote=partial(submit, function))
+
+        def submit(function: Any, *args: Any) -> object:
+            self._n_in_flight += function is extract
+            self.most_in_flight = max(self.most_in_flight, self._n_in_flight)
+            return _Reference(function, args)
+
+        def get(reference: Any) -> Any:
+            asked = {extract: self.extract, extract_all: self.extract_all}
+            return asked[reference.function](*reference.args)
+
+        def wait(references: list[Any]) -> tuple[list[Any], list[Any]]:
+            self._n_in_flight -= 1
+            return references[-1:], references[:-1]  # the latest first: order must not matter
+
+        return SimpleNamespace(
+            remote=remote,
+            put=lambda value: value,
+            wait=wait,
+            get=get,
+            get_runtime_context=lambda: SimpleNamespace(get_node_id=lambda: "this one"),
+        )
+
+    def extract_all(self, file: Any, size: int, *sets: Any) -> Any:
+        return [self.extract(file, size, "cpu", 0, *sets[first : first + 3])[0] for first in range(0, len(sets), 3)]
+
+    def extract(self, file: Any, size: int, device: str, decoders: int, images: Any, rows: Any, views: Any) -> Any:
+        if self.dies_after is not None and self.n_seen >= self.dies_after:
+            raise KeyboardInterrupt
+        self.meanwhile()
+        pixels = images[rows].reshape(-1, 64).astype(np.float32) / 255
+        base = pixels @ np.random.default_rng(self.weights).normal(size=(64, N_FEATURES)) / 8
+        seen = base if views is None else base[:, None] + 0.01 * views[..., 0, None]
+        n_seen = int(np.prod(seen.shape[:-1]))
+        self.n_seen += n_seen
+        return seen.astype(np.float16), n_seen
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    function: Any
+    args: tuple[Any, ...]
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
+    played = _Teacher()
+    scheduling = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *node, soft: node)
+    monkeypatch.setitem(sys.modules, "ray", played.as_ray())
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", scheduling)
+    return played
+
+
+WORKERS = Workers(n_workers=2, threads=1, device="cpu")
+
+
+def _check(out: Path, root: Path, *flags: str, n_views: int = N_VIEWS) -> Checked:
+    """A study of digits; nearest class means are fitted at once, where a probe takes longer than all the rest."""
+    what = ["--data", "digits_lt", "--teacher-form", "ncm", "--teacher-views", str(n_views)]
+    return check(build_parser().parse_args([*what, *flags, "--data-root", str(root), "--out", str(out)]))
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Checked:
+    return _check(tmp_path, tmp_path / "data")
+
+
+def _prepare(checked: Checked, told: io.StringIO | None = None) -> Any:
+    prepared = prepare(checked, WORKERS, Progress(told or io.StringIO()))
+    prepared.verification.wait()
+    return prepared
+
+
+def test_every_view_of_every_training_image_and_every_val_image_is_seen_once(checked, teacher: _Teacher) -> None:
+    prepared = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
+    assert prepared.teacher["forward_passes"] == teacher.n_seen
+    assert prepared.data.teacher_features.shape == (N_TRAIN, N_VIEWS, N_FEATURES)
+    assert teacher.most_in_flight <= 2 * WORKERS.n_workers
+
+
+def test_a_finished_pass_is_looked_up_by_later_studies_of_any_seed(checked, teacher: _Teacher) -> None:
+    first = _prepare(checked)
+    teacher.n_seen = 0
+    second = _prepare(checked)
+    assert second.teacher["forward_passes"] == 0
+    assert 0 < teacher.n_seen == second.teacher["verification_passes"], "a sample is computed again, and counted apart"
+    assert np.array_equal(first.data.teacher_features, second.data.teacher_features)
+    passes = {"forward_passes": 0, "verification_passes": teacher.n_seen}
+    assert first.teacher | passes == second.teacher
+
+
+def test_another_teacher_than_the_caches_is_found_out(checked, teacher: _Teacher) -> None:
+    _prepare(checked)
+    teacher.weights = 1  # what no key knows: a library that computes other features now
+    with pytest.raises(TeacherError, match="8 of 8 views computed again came out otherwise"):
+        _prepare(checked)
+
+
+def test_it_is_waited_for_once(checked, teacher: _Teacher) -> None:
+    _prepare(checked)
+    prepared, teacher.n_seen = _prepare(checked), 0
+    prepared.verification.wait()
+    assert teacher.n_seen == 0
+
+
+def test_the_fit_is_looked_up_too_and_the_same_to_the_last_bit(checked, teacher, tmp_path: Path) -> None:
+    told = io.StringIO()
+    first, second = _prepare(checked), _prepare(checked, told)
+    assert "fitting" not in told.getvalue()
+    assert np.array_equal(first.data.teacher_logits, second.data.teacher_logits)
+    assert np.array_equal(first.readout.weight, second.readout.weight)
+    told = io.StringIO()
+    other = _check(tmp_path, tmp_path / "data", "--teacher-prior", "uniform")
+    assert _prepare(other, told).teacher["prior"] == pytest.approx([0.1] * 10)
+    assert "fitting" in told.getvalue(), "of another prior it is another fit"
+
+
+def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked, teacher, tmp_path: Path) -> None:
+    teacher.dies_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(checked)
+    seen_before, teacher.dies_after = teacher.n_seen, None
+    assert 0 < seen_before < N_TRAIN * N_VIEWS
+    resumed = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
+    assert resumed.teacher["forward_passes"] == teacher.n_seen - seen_before
+
+    undisturbed = _prepare(_check(tmp_path, tmp_path / "other"))
+    assert np.array_equal(resumed.data.teacher_features, undisturbed.data.teacher_features)
+    assert np.array_equal(resumed.data.teacher_logits, undisturbed.data.teacher_logits)
+
+
+def test_two_studies_that_start_together_pay_once(checked, teacher: _Teacher) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(_prepare, [checked, checked])
+    passes = [prepared.teacher["forward_passes"] for prepared in (first, second)]
+    assert sum(passes) == N_TRAIN * N_VIEWS + 400
+    assert np.array_equal(first.data.teacher_features, second.data.teacher_features)
+
+
+def test_pruning_beside_a_study_never_takes_what_it_uses(checked, teacher: _Teacher, capsys) -> None:
+    def prune() -> None:
+        assert prune_cache(["prune", "--all", "--data-root", checked.plan.data_root]) == 0
+
+    teacher.meanwhile = prune
+    prepared = _prepare(checked)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400 + prepared.teacher["verification_passes"]
+    assert "kept, a study uses it" in capsys.readouterr().out
+    prune()
+    kept = "kept, a study uses it" in capsys.readouterr().out
+    assert kept, "trials may read the training images' features from their file"
+    del prepared
+    prune()
+    assert list((Path(checked.plan.data_root) / "teacher-cache").iterdir()) == []
+
+
+def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path) -> None:
+    _prepare(checked)
+    teacher.n_seen = 0
+    _prepare(_check(tmp_path, tmp_path / "data", n_views=3))
+    n_sampled = teacher.n_seen - N_TRAIN * 3  # of the val images, which have been seen
+    assert 0 <= n_sampled < 400
+
+
+def test_the_test_set_is_seen_only_when_asked_for(checked, teacher: _Teacher) -> None:
+    prepared = _prepare(checked)
+    teacher.n_seen = 0
+    counts, n_passes = teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO()))
+    assert (teacher.n_seen, n_passes, sum(counts.seen)) == (400, 400, 400)
+    assert teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO())) == (counts, 0)
+
+
+def test_the_manifests_teacher_is_plain_and_says_how_good_it_is(checked, teacher: _Teacher) -> None:
+    described = _prepare(checked).teacher
+    assert json.loads(json.dumps(described, allow_nan=False)) == described
+    assert (described["size"], described["views"], len(described["val_recall"])) == (96, N_VIEWS, 10)
+    assert described["val_balanced_accuracy"] == pytest.approx(np.mean(described["val_recall"]))
+    assert sum(described["prior"]) == pytest.approx(1)

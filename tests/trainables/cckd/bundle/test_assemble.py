@@ -1,0 +1,98 @@
+"""From data and features to the bundle: nothing lost, nothing of the test set in it."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.cckd.bundle.assemble import assemble, assemble_test, teacher_counts
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.data import LongTailData, draw_views, load_data, parse_data
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
+from trainables.cckd.teacher.fit.prior import teacher_log_prior
+from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe
+
+N_VIEWS = 2
+
+
+@pytest.fixture(scope="module")
+def data() -> LongTailData:
+    return load_data(parse_data("digits_lt:n_max=20,ir=10"), data_root=Path("/nonexistent"), download=False)
+
+
+@pytest.fixture(scope="module")
+def parts(data: LongTailData) -> tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]:
+    """Views, features and probe; the features are the pixels, which a probe can read."""
+    views = draw_views(len(data.train), N_VIEWS, padding=1, flip=False, height=8, width=8, seed=0)
+    pixels = [of_set.images.reshape(len(of_set), -1).astype(np.float16) for of_set in (data.train, data.val)]
+    train = np.stack([pixels[0], pixels[0] + 1], axis=1)
+    probe = fit_probe(train, data.train.labels, pixels[1], data.val.labels, n_classes=10, strengths=(0.1,))
+    return views, train, pixels[1], probe
+
+
+@pytest.fixture(scope="module")
+def bundle(data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]) -> TrialData:
+    return assemble(data, parts[0], parts[1], *_fitted(data, parts))
+
+
+def _fitted(
+    data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]
+) -> tuple[FittedTeacher, TeacherState]:
+    _, train, val, probe = parts
+    logits = probe.logits(train).astype(np.float16)
+    prior = teacher_log_prior(probe.logits(val), data.val.labels)
+    fitted = FittedTeacher(probe, logits, prior, 0.0, probe.train_accuracy, probe.train_accuracy)
+    return fitted, probe.state(name="tf_efficientnet_lite0", size=96)
+
+
+def test_the_bundle_holds_the_training_and_validation_sets(bundle: TrialData, data: LongTailData) -> None:
+    np.testing.assert_array_equal(bundle.train_images, data.train.images)
+    np.testing.assert_array_equal(bundle.val_labels, data.val.labels)
+    assert (bundle.name, bundle.class_names) == ("digits_lt", tuple("0123456789"))
+    assert tuple(bundle.counts) == data.counts
+
+
+def test_teacher_outputs_are_the_probes_in_half_precision(
+    bundle: TrialData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]
+) -> None:
+    _, train, _, probe = parts
+    standard = (train.astype(float) - probe.feature_mean) / probe.feature_std
+    assert bundle.teacher_features.dtype == bundle.teacher_logits.dtype == np.float16
+    np.testing.assert_allclose(bundle.teacher_features.astype(float), standard, atol=0.01)
+    np.testing.assert_allclose(
+        bundle.teacher_logits.astype(float), standard @ probe.weight.T.astype(float) + probe.bias, atol=0.01
+    )
+    np.testing.assert_array_equal(bundle.views, parts[0])
+
+
+def test_the_prior_is_a_distribution_and_pixel_statistics_are_fractions(bundle: TrialData, data: LongTailData) -> None:
+    assert np.exp(bundle.teacher_log_prior).sum() == pytest.approx(1)
+    np.testing.assert_allclose(bundle.pixel_mean, [data.train.images.mean() / 255])
+    np.testing.assert_allclose(bundle.pixel_std, [data.train.images.std() / 255])
+
+
+def test_the_teachers_state_names_its_backbone_and_input_size(bundle: TrialData) -> None:
+    assert (bundle.teacher.name, bundle.teacher.size) == ("tf_efficientnet_lite0", 96)
+    assert bundle.teacher.weight.shape == (10, 64)
+
+
+def test_the_bundle_survives_pickling(bundle: TrialData) -> None:
+    copy = pickle.loads(pickle.dumps(bundle))
+    np.testing.assert_array_equal(copy.teacher_logits, bundle.teacher_logits)
+
+
+def test_the_test_set_is_handed_out_on_its_own(data: LongTailData, bundle: TrialData) -> None:
+    test = assemble_test(data)
+    np.testing.assert_array_equal(test.images, data.test.images)
+    known = {image.tobytes() for image in np.concatenate([bundle.train_images, bundle.val_images])}
+    assert not any(image.tobytes() in known for image in test.images)
+
+
+def test_the_teacher_is_counted_per_class(
+    data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]
+) -> None:
+    _, _, val, probe = parts
+    counts = teacher_counts(probe, val, data.val.labels, n_classes=10)
+    assert counts.seen == (40,) * 10
+    assert sum(counts.correct) / 400 == pytest.approx(probe.val_accuracy)

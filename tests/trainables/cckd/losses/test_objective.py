@@ -1,0 +1,112 @@
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.cckd import plain_losses
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.losses import definitions
+from trainables.cckd.losses.objective import Objective, Targets
+from trainables.cckd.losses.priors import student_log_prior
+from trainables.cckd.methods import LADDER
+
+PRIOR = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+TEACHER_PRIOR = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
+N_PLAIN, N_MIXED = 6, 4
+
+TERMS = {
+    "ce": ["sup"],
+    "la": ["sup"],
+    "kd": ["sup", "kd"],
+    "cckd": ["sup", "cckd"],
+    "acckd_no_fi": ["sup", "cckd", "sup_mix", "cckd_mix"],
+    "acckd": ["sup", "cckd", "sup_mix", "cckd_mix", "imitation"],
+}
+
+
+def _objective(n_mixed: int = N_MIXED, **flat: Any) -> Objective:
+    return Objective(TrialConfig.build(flat), PRIOR.log(), TEACHER_PRIOR.log(), n_mixed=n_mixed)
+
+
+def _step() -> tuple[torch.Tensor, torch.Tensor, Targets, Targets]:
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+
+    plain = Targets(torch.tensor([0, 0, 1, 2, 1, 0]), draw(N_PLAIN, 3), draw(N_PLAIN, 5))
+    mixed = Targets(torch.softmax(draw(N_MIXED, 3), 1), draw(N_MIXED, 3), draw(N_MIXED, 5))
+    return draw(N_PLAIN + N_MIXED, 3), draw(N_PLAIN + N_MIXED, 5), plain, mixed
+
+
+@pytest.mark.parametrize("method", LADDER)
+def test_a_rung_computes_its_own_terms_only(method: str) -> None:
+    objective = _objective(n_mixed=N_MIXED if "acckd" in method else 0, method=method)
+    assert list(objective.weights) == TERMS[method]
+    assert objective.needs_logits == (method not in ("ce", "la"))
+    assert objective.needs_mixed_logits == ("acckd" in method)
+    assert objective.needs_features == (method == "acckd")
+
+
+@pytest.mark.parametrize("estimator", ["batch", "prior"])
+def test_the_total_is_acckds_formula(estimator: str) -> None:
+    weights: dict[str, Any] = {
+        "kd_weight": 0.3,
+        "cckd_weight": 0.7,
+        "mix_weight": 1.3,
+        "cckd_mix_weight": 0.6,
+        "feature_weight": 0.2,
+    }
+    objective = _objective(method="acckd", use_kd=True, tau=0.8, temperature=3.0, estimator=estimator, **weights)
+    logits, aligned, plain, mixed = _step()
+    terms = objective(logits, aligned, plain, mixed)
+
+    assert plain.logits is not None
+    assert plain.features is not None
+    assert mixed.logits is not None
+    assert mixed.features is not None
+    own, teacher = student_log_prior(PRIOR.log(), 0.8).float(), TEACHER_PRIOR.log().float()
+    train, uniform = PRIOR.log().float(), torch.full((3,), 1 / 3).log()
+    cckd = partial(plain_losses.cckd, estimator)
+    priors: dict[str, Any] = {"student_log_prior": own, "teacher_log_prior": teacher, "temperature": 3.0}
+    z, z_mix, a, a_mix = logits[:6], logits[6:], aligned[:6], aligned[6:]
+    expected = {
+        "sup": plain_losses.supervised(z, plain.labels, own, train),
+        "kd": definitions.kd(z, plain.logits, 3.0),
+        "cckd": cckd(z, plain.logits, log_set_prior=train, **priors),
+        "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, uniform),
+        "cckd_mix": cckd(z_mix, mixed.logits, log_set_prior=uniform, **priors),
+        "imitation": definitions.imitation(a, plain.features) + definitions.imitation(a_mix, mixed.features),
+    }
+    assert list(terms) == [*expected, "total"]
+    for term, loss in expected.items():
+        torch.testing.assert_close(terms[term], loss)
+    e = expected
+    total = e["sup"] + 0.3 * e["kd"] + 0.7 * e["cckd"]
+    total = total + 1.3 * (e["sup_mix"] + 0.6 * e["cckd_mix"]) + 0.2 * e["imitation"]
+    torch.testing.assert_close(terms["total"], total)
+
+
+def test_without_mixed_samples_no_mixed_term_is_left() -> None:
+    objective = _objective(n_mixed=0, method="acckd", mix_ratio=0.0)
+    assert list(objective.weights) == ["sup", "cckd", "imitation"]
+    logits, aligned, plain, _ = _step()
+    terms = objective(logits[:6], aligned[:6], plain, None)
+    assert plain.features is not None
+    torch.testing.assert_close(terms["imitation"], definitions.imitation(aligned[:6], plain.features))
+
+
+def test_mixed_samples_nobody_wants_are_not_built() -> None:
+    assert _objective(method="acckd", mix_weight=0.0, feature_weight=0.0).n_mixed == 0
+    for_imitation = _objective(method="acckd", mix_weight=0.0, feature_weight=0.5)
+    assert for_imitation.n_mixed == N_MIXED
+    assert list(for_imitation.weights) == ["sup", "cckd", "imitation"]
+    assert not for_imitation.needs_mixed_logits
+
+
+def test_half_precision_logits_give_single_precision_losses() -> None:
+    logits, aligned, plain, mixed = _step()
+    terms = _objective(method="acckd")(logits.bfloat16(), aligned.bfloat16(), plain, mixed)
+    assert {loss.dtype for loss in terms.values()} == {torch.float32}

@@ -1,0 +1,105 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from trainables.cckd.errors import ConfigError
+from trainables.cckd.random_streams import torch_stream
+from trainables.cckd.students.build import OWN_STUDENTS, build_student, check_student
+from trainables.cckd.students.timm_models import CifarResNet
+
+
+@pytest.mark.parametrize(
+    ("name", "n_parameters"),
+    [("resnet8_cifar", 75_290), ("resnet20_cifar", 269_722), ("resnet32_cifar", 464_154)],
+)
+def test_cifar_networks_have_the_fields_size(name: str, n_parameters: int) -> None:
+    # He et al., table 6: 0.27 M for 20 layers, 0.46 M for 32. By hand for 8: stem 464, stages 4,672, 13,952 and
+    # 55,552, classifier 650.
+    assert build_student(name, 10, 3, 32).n_parameters == n_parameters
+
+
+@pytest.mark.parametrize("name", OWN_STUDENTS)
+def test_depth_is_what_the_name_says(name: str) -> None:
+    net = timm.create_model(name)
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert len(layers) == int(name.removeprefix("resnet").removesuffix("_cifar"))
+
+
+@pytest.mark.parametrize("name", ["resnet8_cifar", "resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
+def test_logits_are_the_networks_own_and_features_feed_its_classifier(name: str) -> None:
+    student = build_student(name, 4, 1, 32).eval()
+    images = torch.randn(3, 1, 32, 32)
+    with torch.no_grad():
+        logits, features = student(images)
+        assert features.shape == (3, student.n_features)
+        torch.testing.assert_close(logits, student.net(images))
+        torch.testing.assert_close(logits, student.net.get_classifier()(features))
+
+
+def test_shortcuts_subsample_and_pad_with_zeros() -> None:
+    net = timm.create_model("resnet8_cifar")
+    assert isinstance(net, CifarResNet)
+    block: Any = net.blocks[1].eval()
+    nn.init.zeros_(block.bn2.weight)  # silences the residual branch
+    x = torch.rand(2, 16, 8, 8)
+    out = block(x)
+    torch.testing.assert_close(out[:, 8:24], x[:, :, ::2, ::2])
+    assert out[:, :8].abs().sum() == 0
+    assert out[:, 24:].abs().sum() == 0
+
+
+def test_the_timm_interface_resets_and_removes_the_classifier() -> None:
+    net = timm.create_model("resnet20_cifar", num_classes=5)
+    net.reset_classifier(7)
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+    net.reset_classifier(0)
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 64)
+    assert net.forward_features(torch.zeros(2, 3, 32, 32)).shape == (2, 64, 8, 8)
+    with pytest.raises(ValueError, match="global_pool must be 'avg'"):
+        net.reset_classifier(7, "max")
+
+
+def test_weights_come_from_the_seeded_stream() -> None:
+    weights = []
+    for seed in (1, 1, 2):
+        with torch_stream(seed, "init"):
+            student = build_student("resnet8_cifar", 3, 1, 8)
+        weights.append(student.net.conv1.weight.detach().numpy())
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+def test_an_unknown_student_is_refused_with_the_nearest_names() -> None:
+    with pytest.raises(ConfigError, match=r"got 'resnet8_cifra'; closest: resnet8_cifar"):
+        check_student("resnet8_cifra")
+    with pytest.raises(ConfigError, match=r"got '\?'; for instance resnet8_cifar"):
+        build_student("?", 10, 3, 32)
+    check_student("resnet8_cifar")
+
+
+def test_a_student_that_does_not_take_the_images_is_refused() -> None:
+    with pytest.raises(ConfigError, match="student 'vgg11' on 8-pixel images of 1 channels cannot be built"):
+        build_student("vgg11", 10, 1, 8)
+
+
+@pytest.mark.parametrize(("size", "before_the_blocks"), [(32, 32), (64, 64), (65, 17), (224, 56)])
+def test_a_resnet_keeps_the_resolution_of_small_images_only(size: int, before_the_blocks: int) -> None:
+    student = build_student("resnet18", 10, 3, size)
+    net = student.net
+    with torch.no_grad():
+        assert net.maxpool(net.act1(net.bn1(net.conv1(torch.zeros(1, 3, size, size))))).shape[-1] == before_the_blocks
+    assert student.small_stem == (size <= 64)
+
+
+def test_resnet18_with_the_small_stem_has_the_size_known_from_cifar() -> None:
+    # 11,173,962: the usual count of ResNet-18 with a 3x3 stem and 10 classes.
+    assert build_student("resnet18", 10, 3, 32).n_parameters == 11_173_962
+
+
+def test_other_families_keep_their_stem() -> None:
+    assert not build_student("mobilenetv3_small_050", 10, 3, 32).small_stem
+    assert not build_student("resnet8_cifar", 10, 3, 32).small_stem

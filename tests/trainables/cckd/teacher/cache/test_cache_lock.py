@@ -1,0 +1,108 @@
+"""Readers share a cache, a builder or remover has it alone, and no end of a process leaves it locked."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from trainables.cckd.teacher.cache.cache_lock import Claim
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "caches" / "abc"
+
+
+def _never() -> None:
+    pytest.fail("there was nothing to wait for")
+
+
+def test_readers_share_and_keep_the_remover_out(folder: Path) -> None:
+    one, other, remover = Claim(folder), Claim(folder), Claim(folder)
+    one.share(_never)
+    other.share(_never)
+    assert not remover.try_take()
+    one.release()
+    assert not remover.try_take()
+    other.release()
+    assert remover.try_take()
+
+
+def test_a_reader_waits_for_the_builder_and_says_so(folder: Path) -> None:
+    builder, reader, waits, done = Claim(folder), Claim(folder), Event(), Event()
+    assert builder.try_take()
+
+    def read() -> None:
+        reader.share(waits.set)
+        done.set()
+
+    thread = Thread(target=read, daemon=True)
+    thread.start()
+    assert waits.wait(5)
+    assert not done.wait(0.05)
+    builder.release()
+    assert done.wait(5)
+    assert not Claim(folder).try_take()
+
+
+def test_a_second_builder_stops_waiting_when_the_first_has_built_and_reads(folder: Path) -> None:
+    first, second, waits, built = Claim(folder), Claim(folder), Event(), Event()
+    first.share(_never)
+    taken: list[bool] = []
+    thread = Thread(target=lambda: taken.append(second.take(waits.set, unless=built.is_set)), daemon=True)
+    thread.start()
+    assert waits.wait(5)
+    built.set()
+    thread.join(5)
+    assert taken == [False], "the first goes on reading for as long as its study lasts"
+    first.release()
+    assert second.take(_never, unless=lambda: False)
+
+
+def test_who_waited_while_the_cache_was_removed_holds_the_new_lock(folder: Path) -> None:
+    remover, reader, waits, done = Claim(folder), Claim(folder), Event(), Event()
+    assert remover.try_take()
+
+    def read() -> None:
+        reader.share(waits.set)
+        done.set()
+
+    Thread(target=read, daemon=True).start()
+    assert waits.wait(5)
+    remover.remove_file()
+    remover.release()
+    assert done.wait(5)
+    assert not Claim(folder).try_take(), "the lock file that lies there now is the one that is held"
+
+
+def test_a_block_or_a_forgotten_claim_lets_go(folder: Path) -> None:
+    with Claim(folder) as claim:
+        assert claim.try_take()
+        assert not Claim(folder).try_take()
+    forgotten = Claim(folder)
+    forgotten.share(_never)
+    del forgotten
+    assert Claim(folder).try_take()
+
+
+def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+
+    def hold() -> None:
+        claim = Claim(folder)
+        claim.try_take()
+        held.set()
+        signal.pause()
+
+    holder = context.Process(target=hold)
+    holder.start()
+    assert held.wait(5)
+    assert not Claim(folder).try_take()
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    assert Claim(folder).try_take()

@@ -1,0 +1,147 @@
+"""The linear probe and the teacher's prior, against plain numpy and scikit-learn."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from trainables.cckd.metrics import balanced_accuracy, count_classes
+from trainables.cckd.teacher.fit.prior import teacher_log_prior
+from trainables.cckd.teacher.fit.probe import ProbeFit, _fit_one, fit_probe
+from trainables.cckd.teacher.fit.row_blocks import StandardRows
+
+N_VIEWS, N_FEATURES = 2, 6
+COUNTS = (60, 20, 6)
+
+
+def _world(counts: tuple[int, ...], *, seed: int, spread: float = 1.2) -> tuple[NDArray, NDArray[np.int64]]:
+    """Gaussian blobs around fixed class centres, on a scale far from 0 and 1."""
+    centres = np.random.default_rng(99).normal(size=(len(counts), N_FEATURES))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    noise = np.random.default_rng(seed).normal(size=(len(labels), N_FEATURES))
+    return (5 + 3 * (centres[labels] + spread * noise)).astype(np.float16), labels
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[NDArray, ...]:
+    views = [_world(COUNTS, seed=seed) for seed in range(N_VIEWS)]
+    val, val_labels = _world((40, 40, 40), seed=7)
+    return np.stack([features for features, _ in views], axis=1), views[0][1], val, val_labels
+
+
+@pytest.fixture(scope="module")
+def fit(world: tuple[NDArray, ...]) -> ProbeFit:
+    return fit_probe(*world, n_classes=3)
+
+
+def _reference_standardised(features: NDArray, of: NDArray) -> NDArray[np.float64]:
+    flat = of.reshape(-1, N_FEATURES).astype(np.float64)
+    return (features.astype(np.float64) - flat.mean(0)) / flat.std(0)
+
+
+def _reference_loss(weight: NDArray, bias: NDArray, samples: NDArray, labels: NDArray, l2: float) -> float:
+    prior = np.bincount(labels) / len(labels)
+    logits = samples @ weight.T + bias + np.log(prior)
+    own = logits[np.arange(len(labels)), labels]
+    return float(np.mean(np.log(np.exp(logits).sum(1)) - own) + l2 / 2 * (weight**2).sum())
+
+
+def test_the_fit_is_a_minimum_of_the_logit_adjusted_loss(world: tuple[NDArray, ...]) -> None:
+    features, labels, val, val_labels = world
+    fit = fit_probe(features, labels, val, val_labels, n_classes=3, strengths=(0.1,))
+    samples = _reference_standardised(features, features).reshape(-1, N_FEATURES)
+    every = np.repeat(labels, N_VIEWS)
+    least = _reference_loss(fit.weight, fit.bias, samples, every, 0.1)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        weight = fit.weight + 0.05 * rng.normal(size=fit.weight.shape)
+        bias = fit.bias + 0.05 * rng.normal(size=3)
+        assert _reference_loss(weight, bias, samples, every, 0.1) > least
+
+
+def test_adding_the_prior_back_gives_plain_ridge_regressions_posterior(world: tuple[NDArray, ...]) -> None:
+    # With b free, CE(Wf + b + log p, y) is plain regression with b' = b + log p: an independent implementation.
+    features, labels, val, val_labels = world
+    fit = fit_probe(features, labels, val, val_labels, n_classes=3, strengths=(0.1,))
+    samples = _reference_standardised(features, features).reshape(-1, N_FEATURES)
+    every = np.repeat(labels, N_VIEWS)
+    plain = LogisticRegression(C=1 / (0.1 * len(every)), tol=1e-8, max_iter=2000).fit(samples, every)
+    with_prior = fit.logits(features).reshape(-1, 3) + np.log(np.bincount(labels) / len(labels))
+    odds = np.exp(with_prior - with_prior.max(1, keepdims=True))
+    np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), plain.predict_proba(samples), atol=5e-3)
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    # One L-BFGS run from a far start reaches the same point as from zero: a wrong gradient would not.
+    rng = np.random.default_rng(0)
+    samples, labels = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, 80)
+    log_prior = np.log(np.bincount(labels) / 80).astype(np.float32)
+    rows = StandardRows(samples[:, None], np.zeros(4, np.float32), np.ones(4, np.float32), n_classes=3)
+    ends = [_fit_one(rows, labels, log_prior, 0.3, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
+    weights = [end[:12] for end in ends]  # the biases may differ by a constant
+    np.testing.assert_allclose(weights[0], weights[1], atol=5e-3)
+
+
+def test_the_tail_is_predicted_as_often_as_the_balanced_set_holds_it(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
+    features, labels, val, val_labels = world
+    samples = _reference_standardised(features, features).reshape(-1, N_FEATURES)
+    plain = LogisticRegression(C=1e3, max_iter=2000).fit(samples, np.repeat(labels, N_VIEWS))
+    of_plain = plain.predict(_reference_standardised(val, features))
+    of_fit = fit.logits(val).argmax(1)
+    assert (of_fit == 2).sum() > (of_plain == 2).sum()
+    assert np.mean(of_fit[val_labels == 2] == 2) > np.mean(of_plain[val_labels == 2] == 2)
+
+
+def test_the_strength_is_the_best_on_val_and_the_stronger_on_ties(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
+    best = max(row.val_balanced_accuracy for row in fit.path)
+    tied = [row.strength for row in fit.path if row.val_balanced_accuracy == pytest.approx(best)]
+    assert fit.strength == max(tied)
+    assert [row.strength for row in fit.path] == sorted((row.strength for row in fit.path), reverse=True)
+    easy = fit_probe(*world[:2], *_world((5, 5, 5), seed=3, spread=0.0), n_classes=3, strengths=(0.1, 1.0, 0.01))
+    assert {row.val_balanced_accuracy for row in easy.path} == {1.0}
+    assert easy.strength == 1.0
+
+
+def test_the_reported_accuracies_are_those_of_the_chosen_fit(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
+    features, labels, val, val_labels = world
+    counts = count_classes(fit.logits(val).argmax(1), val_labels, 3)
+    assert fit.val_balanced_accuracy == pytest.approx(balanced_accuracy(counts))
+    assert fit.val_accuracy == pytest.approx(sum(counts.correct) / sum(counts.seen))
+    assert fit.train_accuracy == pytest.approx(np.mean(fit.logits(features).argmax(-1) == labels[:, None]))
+
+
+def test_standardised_training_features_have_mean_0_and_deviation_1(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
+    standard = fit.standardise(world[0]).reshape(-1, N_FEATURES)
+    np.testing.assert_allclose(standard.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(standard.std(0), 1, atol=1e-3)
+
+
+def test_a_feature_that_never_varies_gives_no_infinities(world: tuple[NDArray, ...]) -> None:
+    features, labels, val, val_labels = (array.copy() for array in world)
+    features[..., 0] = 4.0
+    fit = fit_probe(features, labels, val, val_labels, n_classes=3, strengths=(1.0,))
+    assert fit.feature_std[0] == 1
+    assert np.isfinite(fit.logits(val)).all()
+
+
+def test_fitting_twice_gives_the_same_bits(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
+    again = fit_probe(*world, n_classes=3)
+    np.testing.assert_array_equal(again.weight, fit.weight)
+    np.testing.assert_array_equal(again.bias, fit.bias)
+
+
+def test_the_prior_is_the_mean_softmax_on_a_balanced_set() -> None:
+    logits = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    odds = np.exp(logits.astype(float))
+    expected = (odds / odds.sum(1, keepdims=True)).mean(0)
+    log_prior = teacher_log_prior(logits, np.arange(12) % 3)
+    np.testing.assert_allclose(np.exp(log_prior), expected, rtol=1e-12)
+    assert log_prior.dtype == np.float64
+
+
+def test_the_prior_weighs_classes_alike_whatever_their_share() -> None:
+    balanced = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    labels = np.arange(6) % 3
+    skewed = np.concatenate([balanced, balanced[labels == 0], balanced[labels == 0]])
+    skewed_labels = np.concatenate([labels, np.zeros(4, np.int64)])
+    np.testing.assert_allclose(teacher_log_prior(skewed, skewed_labels), teacher_log_prior(balanced, labels))

@@ -1,0 +1,152 @@
+"""Fitting block by block: the same teacher as from one block, within memory that does not grow with the set."""
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainables.cckd.teacher.fit import fitted_teacher as fit_module
+from trainables.cckd.teacher.fit import row_blocks as module
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.readout import feature_statistics
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, blocks, image_blocks
+from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.teacher.spec import TeacherSpec
+
+N_CLASSES, N_VIEWS, N_FEATURES = 3, 4, 32
+
+
+def _world(counts: tuple[int, ...], seed: int) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """Raw features far from 0 and 1, (N, V, D), of classes that overlap."""
+    centres = np.random.default_rng(9).normal(size=(N_CLASSES, 1, N_FEATURES))
+    labels = np.repeat(np.arange(N_CLASSES), counts)
+    noise = np.random.default_rng(seed).normal(size=(len(labels), N_VIEWS, N_FEATURES))
+    return (20 + 2 * (centres[labels] + 2 * noise)).astype(np.float16), labels
+
+
+TRAIN, VAL = _world((60, 30, 10), 0), _world((20, 20, 20), 1)
+
+
+def _fit(train: tuple[NDArray[np.float16], NDArray[np.int64]] = TRAIN, **options: Any) -> FittedTeacher:
+    return fit_teacher(TeacherSpec(**options), *train, VAL[0][:, 0], VAL[1], n_classes=N_CLASSES)
+
+
+def _shrink(monkeypatch: pytest.MonkeyPatch, *, block: int, keep: int = 0) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(module, "KEEP_BYTES", keep)
+
+
+def test_blocks_cover_every_row_once_and_never_exceed_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 100)
+    assert list(blocks(7, 30)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+    assert list(blocks(2, 1000)) == [slice(0, 1), slice(1, 2)]
+    assert list(blocks(0, 30)) == []
+
+
+@pytest.mark.parametrize("images", [None, np.array([9, 2, 41, 7])])
+def test_rows_are_the_standardised_views_of_the_images_on_every_pass(
+    images: NDArray[np.int64] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = TRAIN[0]
+    mean, std = feature_statistics(features)
+    expected = (features if images is None else features[images]).astype(float).reshape(-1, N_FEATURES)
+    for keep in (0, 2**30):
+        _shrink(monkeypatch, block=2**12, keep=keep)
+        rows = StandardRows(features, mean, std, n_classes=N_CLASSES, images=images)
+        for _ in range(2):
+            found = np.empty((len(rows), N_FEATURES))
+            pieces = list(rows)
+            for where, block in pieces:
+                found[where] = block
+            assert len(pieces) > 1
+            np.testing.assert_allclose(found, (expected - mean) / std, atol=1e-4)
+    members = [members for members, _ in image_blocks(features, images, n_classes=N_CLASSES)]
+    np.testing.assert_array_equal(np.concatenate(members), np.arange(100) if images is None else images)
+
+
+def test_statistics_in_one_pass_keep_their_digits_beside_a_large_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = np.random.default_rng(0).normal(1000, 0.6, (300, 2, 5)).astype(np.float16)
+    features[..., 4] = 7
+    monkeypatch.setattr(module, "BLOCK_BYTES", 999)
+    mean, std = feature_statistics(features)
+    flat = features.reshape(-1, 5).astype(np.float64)
+    np.testing.assert_allclose(mean, flat.mean(0), rtol=1e-7)
+    np.testing.assert_allclose(std[:4], flat.std(0)[:4], rtol=1e-6)
+    assert std[4] == 1
+
+
+@pytest.mark.parametrize("prior", ["val", "train", "fixed_point"])
+@pytest.mark.parametrize("targets", ["in_fold", "out_of_fold"])
+@pytest.mark.parametrize("form", ["linear_probe", "ncm"])
+def test_many_blocks_give_the_teacher_of_one(
+    form: str, targets: str, prior: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"form": form, "targets": targets, "prior": prior, "folds": 3}
+    whole = _fit(**options)
+    _shrink(monkeypatch, block=2**12)
+    cut = _fit(**options)
+    np.testing.assert_allclose(cut.readout.weight, whole.readout.weight, atol=2e-3)
+    np.testing.assert_allclose(cut.train_logits, whole.train_logits, atol=0.02)
+    np.testing.assert_allclose(cut.log_prior, whole.log_prior, atol=2e-3)
+    assert cut.train_accuracy == pytest.approx(whole.train_accuracy, abs=0.005)
+    assert cut.target_accuracy == pytest.approx(whole.target_accuracy, abs=0.005)
+
+
+def test_targets_of_many_classes_are_filled_in_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_module, "DENSE_CLASSES", 2)
+    monkeypatch.setattr(fit_module, "empty_top", lambda *shape: _top(*shape))
+    monkeypatch.setattr(fit_module, "keep_top", lambda logits: _keep_two(logits))
+    found = {}
+    for block in (2**26, 2**12):
+        _shrink(monkeypatch, block=block)
+        found[block] = _fit(form="ncm", targets="out_of_fold", folds=3).train_logits
+    whole, cut = found.values()
+    assert isinstance(whole, TopKLogits)
+    np.testing.assert_array_equal(cut.classes, whole.classes)
+    np.testing.assert_allclose(cut.values.astype(float), whole.values.astype(float), atol=0.02)
+
+
+def _top(n_images: int, n_views: int, n_classes: int) -> TopKLogits:
+    from trainables.cckd.teacher.fit.top_k_logits import empty_top
+
+    return empty_top(n_images, n_views, n_classes, k=2)
+
+
+def _keep_two(logits: NDArray[np.float32]) -> TopKLogits:
+    from trainables.cckd.teacher.fit.top_k_logits import keep_top
+
+    return keep_top(logits, k=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["linear_probe", "ncm"])
+@pytest.mark.parametrize("targets", ["in_fold", "out_of_fold"])
+def test_fitting_mapped_features_needs_less_memory_than_they_take(
+    form: str, targets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, labels = _world((6000, 3000, 1000), 2)
+    features.tofile(tmp_path / "features")
+    mapped = np.memmap(tmp_path / "features", np.float16, "r", shape=features.shape)
+    n_bytes = features.nbytes
+    del features
+    monkeypatch.setattr("trainables.cckd.teacher.fit.probe._MAX_ITERATIONS", 2)  # each one holds the same
+    _shrink(monkeypatch, block=2**17)
+    bounded = _peak(lambda: _fit((mapped, labels), form=form, targets=targets, folds=2))
+    assert bounded < n_bytes, "half precision; one float32 copy takes twice as much"
+    if form == "linear_probe":  # the measurement sees copies where they are allowed
+        _shrink(monkeypatch, block=2**17, keep=2**30)
+        assert _peak(lambda: _fit((mapped, labels), form=form, targets=targets, folds=2)) > 2 * n_bytes
+
+
+def _peak(work: Callable[[], object]) -> int:
+    """Most bytes that Python and numpy held at a time for `work`."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

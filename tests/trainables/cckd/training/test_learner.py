@@ -1,0 +1,175 @@
+"""A learner's steps are those of the plain losses, of autograd and of torch's own SGD."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainables.cckd import plain_losses
+from trainables.cckd.batches.mixing import mixed_per_step
+from trainables.cckd.batches.steps import Batches, StepBatch
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.losses import definitions
+from trainables.cckd.losses.objective import Objective, Targets
+from trainables.cckd.losses.priors import student_log_prior
+from trainables.cckd.random_streams import torch_stream
+from trainables.cckd.students.build import build_student
+from trainables.cckd.training.learner import Learner
+
+CPU = torch.device("cpu")
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def wide_data(trial_data: TrialData) -> TrialData:
+    """The synthetic world with more features of the teacher than of the student, as it is in earnest."""
+    features = np.random.default_rng(0).normal(size=(*trial_data.views.shape[:2], 96)).astype(np.float16)
+    return replace(trial_data, teacher_features=features)
+
+
+def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
+    objective = Objective(
+        config,
+        torch.from_numpy(np.log(data.prior)),
+        torch.from_numpy(data.teacher_log_prior.copy()),
+        n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+    )
+    learner = Learner(
+        config,
+        objective,
+        n_classes=data.n_classes,
+        image_shape=data.image_shape,
+        n_teacher_features=data.teacher_features.shape[2],
+        device=CPU,
+        precision="float32",
+    )
+    return learner, Batches(config, data, objective, device=CPU)
+
+
+class _PlainLearner:
+    """What a user would write: the losses as they are defined, autograd, torch.optim.SGD."""
+
+    def __init__(self, config: TrialConfig, data: TrialData) -> None:
+        self.config = config
+        with torch_stream(config.seed, "init"):
+            self.student = build_student(config.student, data.n_classes, *data.image_shape[:2])
+        self.student.to(memory_format=torch.channels_last)
+        with torch_stream(config.seed, "align"):
+            self.align = nn.Linear(self.student.n_features, data.teacher_features.shape[2])
+        with_features = config.feature_weight > 0
+        trained = [*self.student.parameters(), *(self.align.parameters() if with_features else [])]
+        self.optimizer = torch.optim.SGD(
+            trained,
+            lr=1.0,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            weight_decay=config.weight_decay,
+        )
+        self.train = torch.from_numpy(np.log(data.prior)).float()
+        self.uniform = torch.full_like(self.train, -np.log(data.n_classes))
+        self.own = student_log_prior(torch.from_numpy(np.log(data.prior)), config.tau).float()
+        self.teacher = torch.from_numpy(data.teacher_log_prior).float()
+
+    def step(self, batch: StepBatch, rate: float) -> Tensor:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total = self.total(*self.student(batch.images), batch)
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        return total.detach()
+
+    def total(self, logits: Tensor, features: Tensor, batch: StepBatch) -> Tensor:
+        n_plain, config = len(batch.plain.labels), self.config
+        total = self._terms(logits[:n_plain], features[:n_plain], batch.plain, self.train, 1.0, config.cckd_weight)
+        if config.kd_weight:
+            assert batch.plain.logits is not None
+            total = total + config.kd_weight * definitions.kd(logits[:n_plain], batch.plain.logits, config.temperature)
+        if batch.mixed is not None:
+            rest = logits[n_plain:], features[n_plain:], batch.mixed, self.uniform
+            total = total + self._terms(*rest, config.mix_weight, config.mix_weight * config.cckd_mix_weight)
+        return total
+
+    def _terms(
+        self, logits: Tensor, features: Tensor, targets: Targets, log_set: Tensor, sup_weight: float, cckd_weight: float
+    ) -> Tensor:
+        config = self.config
+        total = sup_weight * plain_losses.supervised(logits, targets.labels, self.own, log_set)
+        if cckd_weight:
+            assert targets.logits is not None
+            total = total + cckd_weight * plain_losses.cckd(
+                config.estimator,
+                logits,
+                targets.logits,
+                student_log_prior=self.own,
+                teacher_log_prior=self.teacher,
+                log_set_prior=log_set,
+                temperature=config.temperature,
+            )
+        if config.feature_weight:
+            assert targets.features is not None
+            cosine = torch.cosine_similarity(self.align(features), targets.features, dim=1)
+            total = total + config.feature_weight * (1.0 - cosine.mean())
+        return total
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "la"},
+        {"method": "kd", "momentum": 0.0},
+        {"method": "cckd", "tau": 0.6, "temperature": 3.0},
+        {"method": "acckd", "estimator": "prior", "use_kd": True, "kd_weight": 0.5},
+        {"method": "acckd", "mix_weight": 0.0, "feature_weight": 2.0},
+        # More samples than the student has features: the aligned features are not formed.
+        {"method": "acckd", "batch_size": 40, "mix_op": "cutmix", "cckd_mix_weight": 0.5},
+    ],
+    ids=["la", "kd", "cckd", "prior", "imitation", "unaligned"],
+)
+def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
+    wide_data: TrialData, changes: dict[str, Any]
+) -> None:
+    config = TrialConfig.build({"batch_size": 10, "lr": 0.05, "seed": 3} | changes)
+    learner, batches = _learner(config, wide_data)
+    plain = _PlainLearner(config, wide_data)
+    learner.student.train()
+    plain.student.train()
+    step = 0
+    while step < 20:
+        for batch in batches.epoch(1 + step // batches.n_steps):
+            rate = 0.002 + 0.0002 * (step % 5)  # small: ReLUs amplify any rounding, also that of the plain losses
+            found, expected = learner.step(batch, rate)[-1], plain.step(batch, rate)
+            torch.testing.assert_close(found, expected, rtol=2e-4, atol=1e-5, msg=f"step {step}")
+            step += 1
+    for (name, ours), theirs in zip(
+        learner.student.state_dict().items(), plain.student.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:
+    # Their number is what a step on small images costs.
+    config = TrialConfig.build({"method": "acckd", "batch_size": 40})
+    learner, batches = _learner(config, wide_data)
+    plain = _PlainLearner(config, wide_data)
+    batch = next(batches.epoch(1))
+    logits, features = (tensor.detach().requires_grad_() for tensor in learner.student(batch.images))
+
+    def fast_total() -> Tensor:
+        return learner._objective(logits, learner._aligned(features), batch.plain, batch.mixed, batch.aims)["total"]
+
+    fast, slow = (_operations(total) for total in (fast_total, lambda: plain.total(logits, features, batch)))
+    assert 0 < fast < slow / 2
+
+
+def _operations(total: Callable[[], Tensor]) -> int:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        total().backward()
+    return sum(event.count for event in profile.key_averages() if event.key.startswith("aten::"))

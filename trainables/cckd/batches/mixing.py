@@ -1,0 +1,124 @@
+"""D_mix: class-balanced pairs of training samples, mixed by mixup or cutmix, labels and targets alike.
+
+Mixup: Zhang et al., arXiv 1710.09412. CutMix: Yun et al., arXiv 1905.04899.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.cckd.errors import ConfigError
+from trainables.cckd.random_streams import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of one epoch, S steps of M each.
+
+    Attributes:
+        first, second: sample indices, int64 (S, M).
+        share: lambda, the part of `first` in the mixture, float32 (S, M); for cutmix the area really kept.
+        boxes: cutmix's rectangles of `second`: top, bottom, left, right (ends excluded), int64 (S, M, 4);
+            None for mixup.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    share: NDArray[np.float32]
+    boxes: NDArray[np.int64] | None
+
+
+def mixed_per_step(batch_size: int, mix_ratio: float) -> int:
+    """Return M = B r / (1 - r), rounded: with M mixed beside B plain samples the mixed share of a step is r.
+
+    Raises:
+        ConfigError: a ratio above 0 that rounds to no sample at all, and so would be ignored.
+    """
+    n_mixed = round(batch_size * mix_ratio / (1.0 - mix_ratio))
+    if mix_ratio > 0 and n_mixed == 0:
+        least = 1.0 / (batch_size + 1)
+        raise ConfigError(
+            f"mix_ratio must be 0 or give a batch of {batch_size} at least one mixed sample "
+            f"({least:.4f} or more); got {mix_ratio!r}"
+        )
+    return n_mixed
+
+
+def draw_pairs(
+    labels: NDArray[np.int64],
+    n_steps: int,
+    n_mixed: int,
+    *,
+    alpha: float,
+    op: Literal["mixup", "cutmix"],
+    image_size: tuple[int, int],
+    seed: int,
+    epoch: int,
+) -> Pairs:
+    """Draw one epoch's pairs: class-balanced members, a lambda from Beta(alpha, alpha) each.
+
+    Args:
+        labels: training labels (N,).
+        n_steps, n_mixed: S and M.
+        alpha: both parameters of the Beta, > 0.
+        op: how the images will be mixed.
+        image_size: height and width, pixels.
+        seed, epoch: with the names "pairs", "lambda" and "boxes" they fix the random streams.
+    """
+    rng = generator(seed, "pairs", epoch)
+    first, second = (draw_class_balanced(labels, (n_steps, n_mixed), rng) for _ in range(2))
+    share = generator(seed, "lambda", epoch).beta(alpha, alpha, (n_steps, n_mixed))
+    if op == "mixup":
+        return Pairs(first, second, share.astype(np.float32), boxes=None)
+    boxes = _draw_boxes(share, image_size, generator(seed, "boxes", epoch))
+    pasted = (boxes[..., 1] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 2])
+    kept = 1.0 - pasted / (image_size[0] * image_size[1])
+    return Pairs(first, second, kept.astype(np.float32), boxes)
+
+
+def draw_class_balanced(
+    labels: NDArray[np.int64], shape: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw sample indices of the given shape: every class present equally likely, then a sample within it."""
+    by_class = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
+    classes = rng.integers(len(counts), size=shape)
+    return by_class[starts[classes] + rng.integers(counts[classes])]
+
+
+def mix_images(
+    first: Tensor, second: Tensor, share: Tensor, boxes: Tensor | None, *, out: Tensor | None = None
+) -> Tensor:
+    """Blend images (..., M, Ch, H, W) by `share` (..., M), or paste `boxes` (..., M, 4) of `second` into `first`.
+
+    The result is written to `out` where it is given, which may be `first` or `second`.
+    """
+    if boxes is None:
+        return mix_rows(first, second, share, out=out)
+    rows = torch.arange(first.shape[-2], device=first.device)
+    columns = torch.arange(first.shape[-1], device=first.device)
+    top, bottom, left, right = boxes[..., None].unbind(dim=-2)
+    in_rows = (rows >= top) & (rows < bottom)
+    in_columns = (columns >= left) & (columns < right)
+    inside = (in_rows[..., :, None] & in_columns[..., None, :])[..., None, :, :]
+    return torch.where(inside, second, first, out=out)
+
+
+def mix_rows(first: Tensor, second: Tensor, share: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Return share * first + (1 - share) * second for rows (..., M, *) and shares (..., M); `out` as above."""
+    share = share.view(*share.shape, *[1] * (first.ndim - share.ndim))
+    return torch.lerp(second, first, share, out=out)
+
+
+def _draw_boxes(share: NDArray[np.float64], image_size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
+    # A box of area 1 - lambda around a uniform centre, clipped at the border, as in the authors' code.
+    edges = []
+    for side in image_size:
+        length = (side * np.sqrt(1.0 - share)).astype(np.int64)
+        centre = rng.integers(side, size=share.shape)
+        edges += [np.clip(centre - length // 2, 0, side), np.clip(centre + length // 2, 0, side)]
+    return np.stack(edges, axis=-1)

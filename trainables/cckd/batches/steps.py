@@ -1,0 +1,239 @@
+"""What each step of an epoch sees: views of D, mixed samples of D_mix, and the teacher's targets for both.
+
+All random choices of an epoch are drawn on the host before its first step and uploaded once. Everything else is made
+for a block of steps at a time, because on small images the number of operations is what costs; only on the CPU the
+teacher's features are gathered step by step, so that they are still in the processor's cache when they are compared.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.cckd.batches.epoch_draws import Choices, draw_choices
+from trainables.cckd.batches.mixing import mix_images, mix_rows
+from trainables.cckd.batches.resident_images import resident
+from trainables.cckd.batches.streamed_images import training_images
+from trainables.cckd.batches.teacher_targets import gather, resident_features, resident_logits
+from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError
+from trainables.cckd.losses.objective import Objective, Targets
+from trainables.cckd.losses.prepared_targets import Aims
+
+#: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
+TeacherFactory = Callable[[TeacherState], nn.Module]
+
+#: Bytes that a block of steps should take, its pixels and logits counted as often as they are copied; one step may
+#: take more. A processor's cache holds a block; on a GPU fewer launches are worth more.
+BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**28}
+
+
+@dataclass(frozen=True, eq=False)
+class StepBatch:
+    """One step.
+
+    Attributes:
+        images: normalised (B + M, Ch, H, W), D first.
+        plain, mixed: targets of D and D_mix; `mixed` is None where there is no D_mix.
+        aims: what the objective makes of both, None where it has not been asked.
+    """
+
+    images: Tensor
+    plain: Targets
+    mixed: Targets | None
+    aims: Aims | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """What a block of S steps is made of: B samples of D each, then the firsts and the seconds of M pairs.
+
+    Attributes:
+        pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255]; may be written to.
+        samples: which images, int64 (S, B + 2M).
+        rows: which views, sample V + view, int64 (S, B + 2M).
+        share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None where there are none.
+    """
+
+    pixels: Tensor
+    samples: Tensor
+    rows: Tensor
+    share: Tensor | None
+    boxes: Tensor | None
+
+
+class Batches:
+    """The batches of every epoch of one trial, on one device.
+
+    Attributes:
+        n_steps: of an epoch.
+        images: where their pixels come from.
+        steps_a_block: how many steps are made at a time, at most.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        objective: Objective,
+        *,
+        device: torch.device,
+        workers: int = 1,
+        teacher_factory: TeacherFactory | None = None,
+    ) -> None:
+        """Upload images (or prepare to stream them) and the teacher outputs that `objective` reads.
+
+        Args:
+            config: batch size, mixing and seed.
+            data: the study's data.
+            objective: decides which targets are gathered.
+            device: where batches are made.
+            workers: processes that decode ahead, where images are streamed.
+            teacher_factory: what `forward` targets build the teacher with; the study's own where None.
+
+        Raises:
+            ConfigError: fewer training images than one batch.
+        """
+        if len(data.train_labels) < config.batch_size:
+            n_train = len(data.train_labels)
+            raise ConfigError(f"batch_size must be at most the {n_train} training images; got {config.batch_size}")
+        self.n_steps = len(data.train_labels) // config.batch_size
+        n_seen = config.batch_size + 2 * objective.n_mixed
+        self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
+        n_features = data.teacher_features.shape[2] if objective.needs_features and device.type == "cuda" else 0
+        bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes + n_features)
+        self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
+        self._config, self._objective, self._device = config, objective, device
+        self._data = data
+        self._prepared: tuple[int, Choices] | None = None
+        self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
+        self._labels = resident(data.train_labels, device)
+        forward = config.mix_targets == "forward" and objective.n_mixed > 0
+        wants_teacher = objective.needs_mixed_logits or objective.needs_features
+        self._teacher = _build_teacher(data, teacher_factory, device) if forward and wants_teacher else None
+        needs_logits = objective.needs_logits or objective.needs_mixed_logits
+        self._logits = resident_logits(data, device) if needs_logits else None
+        self._features = resident_features(data, device) if objective.needs_features else None
+
+    def prepare(self, epoch: int) -> None:
+        """Draw the choices of `epoch` already: while a GPU is at work the host has nothing else to do."""
+        self._prepared = epoch, self._choices(epoch)
+
+    def epoch(self, epoch: int) -> Iterator[StepBatch]:
+        """Yield the `n_steps` batches of `epoch`, counted from 1; the samples left over are dropped."""
+        for block in self._blocks(epoch):
+            yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
+
+    def _blocks(self, epoch: int) -> Iterator[_Block]:
+        choices = self._choices(epoch)
+        samples = self._upload(choices.samples)
+        rows = self._upload(choices.samples * self._data.n_views + choices.views)
+        share = None if choices.share is None else self._upload(choices.share)
+        boxes = None if choices.boxes is None else self._upload(choices.boxes)
+        views = self._data.views[choices.samples, choices.views]
+        start = 0
+        for pixels in self.images.blocks(choices.samples, views, most=self.steps_a_block):
+            steps = slice(start, start + len(pixels))
+            start = steps.stop
+            yield _Block(
+                pixels,
+                samples[steps],
+                rows[steps],
+                None if share is None else share[steps],
+                None if boxes is None else boxes[steps],
+            )
+
+    def _choices(self, epoch: int) -> Choices:
+        if self._prepared is not None and self._prepared[0] == epoch:
+            return self._prepared[1]
+        return draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+
+    def _steps(self, block: _Block) -> Iterator[StepBatch]:
+        """The steps of a block with targets mixed from those of the pairs."""
+        images = self.images.normalise(self._mix_pixels(block))
+        plain, mixed = self._targets(block)
+        aims = self._objective.aims(plain, mixed)
+        if self._features is not None and self._device.type == "cuda":
+            aims = aims.with_features(self._mix_features(block.rows, block.share))
+        n_plain = self._config.batch_size
+        of_mixed = [None] * len(images) if mixed is None else mixed.steps()
+        steps = zip(images.unbind(), plain.steps(), of_mixed, aims.steps(), strict=True)
+        for step, (pixels, ours, theirs, aim) in enumerate(steps):
+            if self._features is None:
+                yield StepBatch(pixels, ours, theirs, aim)
+                continue
+            if aim.features is None:
+                share = None if block.share is None else block.share[step]
+                aim = aim.with_features(self._mix_features(block.rows[step], share))
+            features = aim.features
+            assert features is not None
+            if theirs is not None:
+                theirs = replace(theirs, features=features[n_plain:])
+            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim)
+
+    def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
+        """The steps of a block with mixed targets from the teacher itself."""
+        assert self._teacher is not None
+        mixed_pixels = self._mix_pixels(block)
+        images = self.images.normalise(mixed_pixels)
+        plain, mixed = self._targets(block)
+        assert mixed is not None
+        n_plain = self._config.batch_size
+        for step, (pixels, ours, theirs) in enumerate(zip(images, plain.steps(), mixed.steps(), strict=True)):
+            with torch.no_grad():
+                logits, features = self._teacher(mixed_pixels[step, n_plain:])
+            if self._features is not None:
+                ours = replace(ours, features=self._mix_features(block.rows[step, :n_plain], None))
+            yield StepBatch(pixels, ours, Targets(theirs.labels, logits, features))
+
+    def _mix_pixels(self, block: _Block) -> Tensor:
+        """D and D_mix as (S, B + M, Ch, H, W) in [0, 255], in the block's own memory."""
+        if block.share is None:
+            return block.pixels
+        _, first, second = block.pixels.split(self._sizes, dim=1)
+        mix_images(first, second, block.share, block.boxes, out=first)
+        return block.pixels[:, : -self._objective.n_mixed]
+
+    def _targets(self, block: _Block) -> tuple[Targets, Targets | None]:
+        """All but the features of D and of D_mix, of S steps; the teacher's logits on D_mix where they are mixed."""
+        if block.share is None:
+            logits = gather(self._logits, block.rows, self._data.n_views) if self._logits is not None else None
+            return Targets(self._labels[block.samples], logits), None
+        plain, *pairs = self._labels[block.samples].split(self._sizes, dim=1)
+        first, second = (F.one_hot(labels, self._data.n_classes).float() for labels in pairs)
+        labels = mix_rows(first, second, block.share)
+        if self._logits is None:
+            return Targets(plain), Targets(labels)
+        logits, first, second = gather(self._logits, block.rows, self._data.n_views).split(self._sizes, dim=1)
+        return (
+            Targets(plain, logits if self._objective.needs_logits else None),
+            Targets(labels, mix_rows(first, second, block.share) if self._objective.needs_mixed_logits else None),
+        )
+
+    def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
+        """The teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
+        assert self._features is not None
+        features = gather(self._features, rows, self._data.n_views)
+        if share is None:
+            return features
+        _, first, second = features.split(self._sizes, dim=-2)
+        mix_rows(first, second, share, out=first)
+        return features[..., : -self._objective.n_mixed, :]
+
+    def _upload(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(self._device, non_blocking=True)
+
+
+def _build_teacher(data: TrialData, factory: TeacherFactory | None, device: torch.device) -> nn.Module:
+    if factory is None:
+        # Loads a backbone; only trials with `forward` targets should wait for it.
+        from trainables.cckd.teacher.forward import ForwardTeacher
+
+        factory = ForwardTeacher
+    return factory(data.teacher).to(device).eval()

@@ -1,0 +1,88 @@
+"""Images that are cut out of their sources step by step, ahead of the training, and those of an evaluation."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.cckd.batches.resident_images import ResidentImages, TrainingImages, resident
+from trainables.cckd.bundle.trial_data import Images, TrialData
+from trainables.cckd.data.images.decode import ImageSource
+from trainables.cckd.data.images.view_stream import ViewStream, stream_views
+
+#: Pixels of one evaluation batch of small images, which on the CPU holds at most EVAL_BATCH of them; the result does
+#: not depend on either. At 224 pixels this leaves 41 images, whose activations stay well below those of a training
+#: step; more than 125 small images leave a processor's cache and take longer.
+EVAL_PIXELS = 2**21
+EVAL_BATCH = 125
+
+
+class StreamedImages(TrainingImages):
+    """Training images of any size, in files or in memory, read as crops by worker processes."""
+
+    def __init__(
+        self,
+        source: ImageSource,
+        *,
+        size: int,
+        batch_size: int,
+        pixel_mean: NDArray[np.float64],
+        pixel_std: NDArray[np.float64],
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        """Prepare to stream `source` as views of `size` x `size` pixels; the rest as for `ViewStream`."""
+        super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
+        self._stream = ViewStream(source, size=size, batch_size=batch_size, workers=workers)
+        self._device = device
+
+    def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
+        """As in `TrainingImages`, of one step each: `most` would only delay the first.
+
+        Raises:
+            DataError: a file that has become unreadable.
+        """
+        for pixels in self._stream.batches(members, views, pinned=self._device.type == "cuda"):
+            yield pixels.to(self._device, non_blocking=True).float()[None]
+
+
+def training_images(data: TrialData, *, batch_size: int, device: torch.device, workers: int) -> TrainingImages:
+    """The training images of a study, kept on the device where they are an array, else streamed.
+
+    Args:
+        data: the study's data.
+        batch_size: images of a step.
+        device: where batches are made.
+        workers: processes that decode ahead.
+    """
+    images = data.train_images
+    if isinstance(images, np.ndarray):
+        return ResidentImages(images, data.views, pixel_mean=data.pixel_mean, pixel_std=data.pixel_std, device=device)
+    return StreamedImages(
+        images,
+        size=data.image_shape[1],
+        batch_size=batch_size,
+        pixel_mean=data.pixel_mean,
+        pixel_std=data.pixel_std,
+        device=device,
+        workers=workers,
+    )
+
+
+def evaluation_batches(
+    images: Images, *, image_shape: tuple[int, int, int], device: torch.device, workers: int
+) -> Iterator[Tensor]:
+    """Yield all images in order as uint8 batches (B, Ch, H, W) on `device`: as they are, or their evaluation views."""
+    _, height, width = image_shape
+    batch_size = max(1, EVAL_PIXELS // (height * width))
+    if device.type == "cpu":
+        batch_size = min(EVAL_BATCH, batch_size)
+    if isinstance(images, np.ndarray):
+        for start, end in pairwise([*range(0, len(images), batch_size), len(images)]):
+            yield resident(images[start:end], device)
+        return
+    for pixels in stream_views(images, None, size=height, batch_size=batch_size, workers=workers):
+        yield pixels.to(device)

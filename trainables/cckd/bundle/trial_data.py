@@ -1,0 +1,180 @@
+"""All a trial needs to know about the world, as numpy arrays: made once a study, read by every trial.
+
+Pickles without torch and may hold read-only arrays, so that Ray's object store can lend it without a copy.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.cckd.bundle.mapped_features import RawFeatures
+from trainables.cckd.data.images.decoded_images import RaggedImages
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.errors import DataError
+from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+
+#: Images of one size as an array uint8 (N, Ch, H, W), or of any size, in their files or decoded in memory.
+Images = NDArray[np.uint8] | ImageFiles | RaggedImages
+
+
+@dataclass(frozen=True, eq=False)
+class TeacherState:
+    """The fitted teacher apart from its backbone's weights, which each machine finds for itself.
+
+    Attributes:
+        name: timm name of the backbone.
+        size: side of the teacher's square input, pixels.
+        weight, bias: of the readout, float32 (C, K) and (C,).
+        feature_mean, feature_std: what standardises a raw feature, float32 (D,) and (D,).
+        scale, projection, offset: as in teacher.readout.Readout; None for an affine readout.
+        weights: the weight file that was given, None where each machine finds the published one.
+        sha256: of the weight file; None where it is not checked.
+    """
+
+    name: str
+    size: int
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    feature_mean: NDArray[np.float32]
+    feature_std: NDArray[np.float32]
+    scale: float | None = None
+    projection: NDArray[np.float32] | None = None
+    offset: NDArray[np.float32] | None = None
+    weights: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TestData:
+    """Images a finished model is judged on, with int64 labels (N,)."""
+
+    __test__ = False  # pytest: not a test class
+
+    images: Images
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialData:
+    """Data and cached teacher outputs of a study.
+
+    Attributes:
+        name: name of the data set.
+        class_names: C names, in label order.
+        train_images, train_labels: uint8 (N, Ch, H, W) or a source of colour images, and int64 (N,), the
+            long-tailed training set.
+        val_images, val_labels: the same for the M images that a study selects on.
+        views: int16 (N, V, 5), a row a view: top, left, height, width in pixels of the image, then 1 where the
+            view is flipped left to right. Views of an array are as large as its images and may reach outside,
+            where there is zero; views of a source lie inside, and are resized to `size`.
+        teacher_logits: float16 (N, V, C), raw, of those views; their largest only where classes are many.
+        teacher_features: float16 (N, V, D), standardised, of those views; raw in their file where they are too
+            large to be copied.
+        teacher_log_prior: float64 (C,), log p^t of METHOD.md.
+        pixel_mean, pixel_std: (Ch,), of the training images as fractions 0-1.
+        teacher: what `forward` targets need beside the backbone.
+        size: side of the student's square input, pixels, where images come from a source; None for arrays.
+
+    Raises:
+        DataError: arrays that do not fit together; `faults` lists every misfit.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train_images: Images
+    train_labels: NDArray[np.int64]
+    val_images: Images
+    val_labels: NDArray[np.int64]
+    views: NDArray[np.int16]
+    teacher_logits: NDArray[np.float16] | TopKLogits
+    teacher_features: NDArray[np.float16] | RawFeatures
+    teacher_log_prior: NDArray[np.float64]
+    pixel_mean: NDArray[np.float64]
+    pixel_std: NDArray[np.float64]
+    teacher: TeacherState
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        faults = [*_shape_faults(self), *_label_faults(self)]
+        if faults:
+            raise DataError(faults)
+
+    @property
+    def n_classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.class_names)
+
+    @property
+    def n_views(self) -> int:
+        """V, the number of cached views of each training image."""
+        return self.views.shape[1]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(Ch, H, W) of what the student is given."""
+        _, channels, height, width = _stacked_shape(self.train_images, self.size)
+        return channels, height, width
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Training images of each class, n of METHOD.md, int64 (C,)."""
+        return np.bincount(self.train_labels, minlength=self.n_classes).astype(np.int64)
+
+    @property
+    def prior(self) -> NDArray[np.float64]:
+        """The training prior p_tr = n / sum n, float64 (C,)."""
+        return self.counts / self.counts.sum()
+
+
+def _shape_faults(data: TrialData) -> list[str]:
+    n_train, n_val, n_classes = len(data.train_images), len(data.val_images), data.n_classes
+    if data.size is None and not isinstance(data.train_images, np.ndarray):
+        return ["size must be given where images come from a source; got None"]
+    image = tuple(_stacked_shape(data.train_images, data.size)[1:])
+    wanted: dict[str, tuple[int | str, ...]] = {
+        "train_images": (n_train, "Ch", "H", "W"),
+        "train_labels": (n_train,),
+        "val_images": (n_val, *image),
+        "val_labels": (n_val,),
+        "views": (n_train, "V", 5),
+        "teacher_logits": (n_train, *data.views.shape[1:2], n_classes),
+        "teacher_features": (n_train, *data.views.shape[1:2], "D"),
+        "teacher_log_prior": (n_classes,),
+        "pixel_mean": (*image[:1],),
+        "pixel_std": (*image[:1],),
+    }
+    found = {name: _stacked_shape(getattr(data, name), data.size) for name in wanted}
+    return [
+        f"{name} must have shape {_shape(shape)}; got {_shape(found[name])}"
+        for name, shape in wanted.items()
+        if len(found[name]) != len(shape)
+        or any(isinstance(want, int) and want != got for want, got in zip(shape, found[name], strict=True))
+    ]
+
+
+def _stacked_shape(
+    images: Images | NDArray[np.generic] | TopKLogits | RawFeatures, size: int | None
+) -> tuple[int, ...]:
+    """The shape of an array, or that of a source's images once they are cut out: (N, 3, size, size)."""
+    if not isinstance(images, ImageFiles | RaggedImages):
+        return tuple(images.shape)
+    assert size is not None, "a source has no size of its own"
+    return len(images), 3, size, size
+
+
+def _label_faults(data: TrialData) -> list[str]:
+    faults = []
+    for name in ("train_labels", "val_labels"):
+        labels = getattr(data, name)
+        if labels.size == 0 or labels.min() < 0 or labels.max() >= data.n_classes:
+            found = "none" if labels.size == 0 else f"{labels.min()} to {labels.max()}"
+            faults.append(f"{name} must lie in 0 to {data.n_classes - 1}; got {found}")
+    missing = np.setdiff1d(np.arange(data.n_classes), data.train_labels)
+    if missing.size:
+        faults.append(f"every class needs a training image; none in classes {', '.join(map(str, missing))}")
+    return faults
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -1,0 +1,61 @@
+"""Whether a set of image files is decoded once and kept in memory, or read again whenever an image is needed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainables.cckd.data.images.decoded_images import RaggedImages, decoded_bytes
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.errors import DataError
+
+DATA_PATHS = ("auto", "resident", "streamed")
+
+#: Bytes of decoded images that a machine is asked to hold, once for all of its trials.
+RESIDENT_LIMIT = 2**30
+
+
+@dataclass(frozen=True)
+class DataPath:
+    """How images reach a trial: `name` is 'resident' or 'streamed', `reason` says why in half a line."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: str = "auto") -> DataPath:
+    """Decide for the train, val and test sets together.
+
+    Args:
+        sets: after the scan, which finds the sizes of images in files.
+        wanted: one of DATA_PATHS; 'auto' holds up to RESIDENT_LIMIT bytes.
+
+    Raises:
+        DataError: no such path, or 'streamed' for a set that does not lie in image files.
+    """
+    check_path(wanted)
+    files = [of_set for of_set in sets if isinstance(of_set, ImageFiles)]
+    if not files:
+        if wanted == "streamed":
+            raise DataError("--data-path streamed needs a data set of image files; this one is read whole")
+        return DataPath("resident", "read whole")
+    n_bytes = sum(decoded_bytes(of_set.sizes) for of_set in files)
+    size = f"{n_bytes / 2**30:.2f} GiB decoded"
+    if wanted != "auto":
+        return DataPath(wanted, f"{size}; as asked")
+    limit = f"{RESIDENT_LIMIT / 2**30:g} GiB"
+    if n_bytes <= RESIDENT_LIMIT:
+        return DataPath("resident", f"{size}, at most {limit}")
+    return DataPath("streamed", f"{size}, more than {limit}")
+
+
+def check_path(wanted: str) -> None:
+    """Refuse a name that is no path.
+
+    Raises:
+        DataError: names the choices.
+    """
+    if wanted not in DATA_PATHS:
+        raise DataError(f"--data-path must be one of {', '.join(DATA_PATHS)}; got {wanted!r}")

@@ -1,0 +1,101 @@
+"""A look at every image file before a study: one that is missing, torn or no image is named now, not in epoch 3."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from trainables.cckd.data.images.headers import Header, UnusableImageError, read_header
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.wording import N_NAMED
+from trainables.cckd.errors import DataError
+
+#: Reading headers waits for the disk or the network, so threads beyond the cores still help.
+_N_THREADS = 16
+_CHUNK = 256
+
+#: Called with (files read, files in all): at 0, then a chunk at a time.
+OnScan = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The sets with sizes and marks filled in, and what was left out.
+
+    Attributes:
+        sets: as given, without the skipped files.
+        skipped: 'path: reason' of each file left out, a file in several sets once.
+    """
+
+    sets: Mapping[str, ImageFiles]
+    skipped: tuple[str, ...]
+
+
+def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progress: OnScan | None = None) -> Scan:
+    """Read the header of every file of every set.
+
+    Args:
+        sets: name -> files; the same object under two names is read once.
+        skip_corrupt: leave unusable files out, rather than refuse the set.
+        on_progress: told how far it is.
+
+    Raises:
+        DataError: unusable files, where they are not to be skipped; names the first ten, their reasons, and how
+            many there are.
+    """
+    distinct = {id(files): files for files in sets.values()}
+    n_files = sum(map(len, distinct.values()))
+    tell = _counter(n_files, on_progress)
+    reasons: dict[str, str] = {}
+    done = {key: _scan_one(files, reasons, tell) for key, files in distinct.items()}
+    skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
+    if skipped and not skip_corrupt:
+        summary = f"{len(skipped)} of {n_files} image files can not be used; --skip-corrupt leaves them out"
+        more = [f"and {len(skipped) - N_NAMED} more"] if len(skipped) > N_NAMED else []
+        raise DataError([summary, *skipped[:N_NAMED], *more])
+    return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)
+
+
+def _counter(total: int, on_progress: OnScan | None) -> Callable[[int], None]:
+    """What is told of each chunk's size."""
+    if on_progress is None:
+        return lambda n: None
+    done = 0
+
+    def tell(n: int) -> None:
+        nonlocal done
+        done += n
+        on_progress(done, total)
+
+    tell(0)
+    return tell
+
+
+def _scan_one(files: ImageFiles, reasons: dict[str, str], tell: Callable[[int], None]) -> ImageFiles:
+    chunks = [files.paths[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    with ThreadPoolExecutor(_N_THREADS) as pool:
+        found: list[Header | str] = []
+        for headers in pool.map(partial(_read_chunk, files.root), chunks):
+            found += headers
+            tell(len(headers))
+    for path, header in zip(files.paths, found, strict=True):
+        if isinstance(header, str):
+            reasons[str(files.root / path)] = header
+    usable = [(index, header) for index, header in enumerate(found) if isinstance(header, Header)]
+    kept = files.take(np.array([index for index, _ in usable], np.int64))
+    sizes = np.array([(header.height, header.width) for _, header in usable], np.int32).reshape(-1, 2)
+    return replace(kept, sizes=sizes, marks=np.array([header.mark for _, header in usable], np.uint64))
+
+
+def _read_chunk(root: Path, paths: Sequence[str]) -> list[Header | str]:
+    """A header, or the reason why there is none, for each path."""
+    found: list[Header | str] = []
+    for path in paths:
+        try:
+            found.append(read_header(root / path))
+        except UnusableImageError as error:
+            found.append(str(error))
+    return found

@@ -1,0 +1,106 @@
+"""What a data set is here: its images and labels before any split, and what the registry knows about it."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.errors import DataError
+
+OptionValue = int | float | str
+
+
+class DataUnavailableError(DataError):
+    """A data set whose files could not be had; `faults` lists every place tried and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images uint8 (N, Ch, H, W) with labels int64 (N,)."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> "ImageSet":
+        """The samples at `indices`, in that order."""
+        return ImageSet(self.images[indices], self.labels[indices])
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """What the set's hash covers."""
+        return self.images, self.labels
+
+
+Images = ImageSet | ImageFiles
+
+
+@dataclass(frozen=True, eq=False)
+class RawData:
+    """A set as published: the pool that training images (and a hold-out) come from, the test set, perhaps a val set.
+
+    Attributes:
+        source: where it was found, one line.
+        val: the set's own validation set, where it has one.
+        class_names: C names, of a set whose classes only its files know.
+    """
+
+    pool: Images
+    test: Images
+    source: str
+    val: Images | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class DataSetInfo:
+    """One entry of the registry.
+
+    Attributes:
+        name, description: what `--list-data` prints.
+        class_names: C names, in label order; None where they come from the files.
+        options: option -> default value; the value's type is the option's type. An empty text is an option not
+            given.
+        required: options without a default.
+        default_epochs: epochs of a trial unless told otherwise.
+        splits: split modes that make sense for this set, the default first.
+        n_holdout: images per class that `holdout` takes from the training pool as D_val, unless an option
+            `holdout` says otherwise.
+        padding: pixels by which a training view may be shifted; 0 for files, whose views are crops.
+        flip: whether a training view may be mirrored left to right.
+        read: (data root, may download, options) -> RawData; raises DataUnavailableError.
+    """
+
+    name: str
+    description: str
+    class_names: tuple[str, ...] | None
+    options: Mapping[str, OptionValue]
+    default_epochs: int
+    splits: tuple[str, ...]
+    n_holdout: int
+    padding: int
+    flip: bool
+    read: Callable[[Path, bool, Mapping[str, OptionValue]], RawData]
+    required: tuple[str, ...] = ()
+
+    @property
+    def default_split(self) -> str:
+        """The split mode used where none is asked for."""
+        return self.splits[0]
+
+
+def hash_sets(sets: Mapping[str, Images]) -> str:
+    """SHA-256 over the names of the sets and the shapes and bytes of their arrays."""
+    digest = hashlib.sha256()
+    for name, of_set in sets.items():
+        for array in of_set.arrays:
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

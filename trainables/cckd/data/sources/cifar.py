@@ -1,0 +1,117 @@
+"""cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), with the long tail of LDAM's release."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from trainables.cckd.data.images.sets import DataSetInfo, ImageSet, OptionValue, RawData
+from trainables.cckd.data.sources.cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
+from trainables.cckd.data.sources.cifar_pickle import load_batch
+from trainables.cckd.data.sources.fetch import Fetcher, torchvision_fetcher
+from trainables.cckd.data.sources.locate import locate
+from trainables.cckd.errors import DataError
+
+_SHAPE = (3, 32, 32)  # of an image; a row of the file has these in this order
+
+
+def read_batch(path: Path, label_key: str, n_classes: int) -> ImageSet:
+    """Read one batch file: a dictionary with `data` uint8 (N, 3072) and the labels under `label_key`.
+
+    Raises:
+        DataError: not such a file, or labels beyond the classes; names the file.
+    """
+    batch = load_batch(path)
+    if not {"data", label_key} <= batch.keys():
+        raise DataError(f"{path} must be a CIFAR batch, a dictionary with data and {label_key}; got {[*batch]}")
+    rows, labels = batch["data"], batch[label_key]
+    if not isinstance(labels, list) or not labels or not all(type(label) is int for label in labels):
+        raise DataError(f"{path} must hold a list of whole numbers under {label_key}")
+    if min(labels) < 0 or max(labels) >= n_classes:
+        raise DataError(f"{path} must hold labels in 0..{n_classes - 1}; got {min(labels)}..{max(labels)}")
+    wanted = (len(labels), prod(_SHAPE))
+    if not isinstance(rows, np.ndarray) or rows.shape != wanted:
+        raise DataError(f"{path} must hold bytes of shape {wanted}; got {getattr(rows, 'shape', type(rows).__name__)}")
+    return ImageSet(rows.reshape(-1, *_SHAPE), np.array(labels, np.int64))
+
+
+def _read(
+    data_root: Path,
+    download: bool,
+    options: Mapping[str, OptionValue],
+    *,
+    name: str,
+    fetcher: Callable[[], Fetcher],
+    train: tuple[str, ...],
+    test: str,
+    label_key: str,
+    n_classes: int,
+) -> RawData:
+    """Read the training files, in torchvision's order, and the test file."""
+    fetch = fetcher()
+    own = data_root / fetch.target
+    folder, source = locate(
+        name,
+        {"torchvision's folder": own},
+        lambda folder: [file for file in fetch.names if not (folder / file).is_file()],
+        fetchers=(fetch,),
+        data_root=data_root,
+        download=download,
+        advice=f"unpack the published archive of Python files so that {own} holds {', '.join(fetch.names)}",
+    )
+    batches = [read_batch(folder / file, label_key, n_classes) for file in train]
+    pool = ImageSet(
+        np.concatenate([batch.images for batch in batches]), np.concatenate([batch.labels for batch in batches])
+    )
+    return RawData(pool, read_batch(folder / test, label_key, n_classes), source)
+
+
+_TRAIN10 = tuple(f"data_batch_{number}" for number in range(1, 6))
+FETCH10 = torchvision_fetcher("CIFAR10", Path("cifar-10-batches-py"), (*_TRAIN10, "test_batch"), limit_s=900)
+FETCH100 = torchvision_fetcher("CIFAR100", Path("cifar-100-python"), ("train", "test"), limit_s=900)
+
+CIFAR10 = DataSetInfo(
+    name="cifar10_lt",
+    description="Photographs of animals and vehicles, 32x32 colour, 10 classes, cut to a long tail (CIFAR-10-LT).",
+    class_names=CIFAR10_CLASSES,
+    options=MappingProxyType({"n_max": 5000, "ir": 100.0, "imb_type": "exp"}),
+    default_epochs=200,
+    splits=("split_test", "holdout", "paper"),
+    n_holdout=500,
+    padding=4,
+    flip=True,
+    read=partial(
+        _read,
+        name="cifar10_lt",
+        fetcher=lambda: FETCH10,
+        train=_TRAIN10,
+        test="test_batch",
+        label_key="labels",
+        n_classes=10,
+    ),
+)
+
+CIFAR100 = DataSetInfo(
+    name="cifar100_lt",
+    description="Photographs of things and beings, 32x32 colour, 100 classes, cut to a long tail (CIFAR-100-LT). "
+    "With groups=ir100 the classes keep the groups they have at n_max=500, ir=100.",
+    class_names=CIFAR100_CLASSES,
+    options=MappingProxyType({"n_max": 500, "ir": 100.0, "imb_type": "exp", "groups": "counts"}),
+    default_epochs=200,
+    splits=("split_test", "holdout", "paper"),
+    n_holdout=50,
+    padding=4,
+    flip=True,
+    read=partial(
+        _read,
+        name="cifar100_lt",
+        fetcher=lambda: FETCH100,
+        train=("train",),
+        test="test",
+        label_key="fine_labels",
+        n_classes=100,
+    ),
+)

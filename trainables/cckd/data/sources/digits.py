@@ -1,0 +1,39 @@
+"""digits_lt: scikit-learn's 1,797 handwritten digits of 8x8 pixels, for tests and smoke runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from trainables.cckd.data.images.sets import DataSetInfo, ImageSet, OptionValue, RawData
+from trainables.cckd.long_tail import cut
+
+N_TEST = 40  # per class; the set has no test part of its own
+_BRIGHTEST = 16  # scikit-learn keeps pixels as 0..16
+
+
+def read_digits(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
+    """Read the digits that scikit-learn ships, 40 a class set apart as test, without root or network."""
+    from sklearn.datasets import load_digits  # a second of imports, only for those who use the set
+
+    found = load_digits()
+    pixels = np.rint(found.images * (255 / _BRIGHTEST)).astype(np.uint8)
+    every = ImageSet(pixels[:, None], found.target.astype(np.int64))
+    tested = cut(every.labels, (N_TEST,) * 10, np.random.RandomState(0))
+    pooled = np.setdiff1d(np.arange(len(every)), tested)
+    return RawData(every.take(pooled), every.take(tested), "scikit-learn's load_digits")
+
+
+INFO = DataSetInfo(
+    name="digits_lt",
+    description="Handwritten digits, 8x8 grey, 10 classes, cut to a long tail; comes with scikit-learn.",
+    class_names=tuple(str(digit) for digit in range(10)),
+    options=MappingProxyType({"n_max": 90, "ir": 20.0, "imb_type": "exp"}),
+    default_epochs=40,
+    splits=("holdout", "split_test", "paper"),
+    n_holdout=40,
+    padding=1,
+    flip=False,
+    read=read_digits,
+)

@@ -1,0 +1,169 @@
+"""The field's large sets: imagenet_lt, places_lt (Liu et al., CVPR 2019) and inat2018, by their published list files.
+
+The list files decide what is trained and tested on; nothing is cut or split here. Totals are checked, so that a
+list of another release, or one shortened for a try, is not taken for the published protocol.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import DataSetInfo, DataUnavailableError, OptionValue, RawData
+from trainables.cckd.data.sources.lists import ImageList, class_names, read_lists
+from trainables.cckd.data.sources.locate import locate
+from trainables.cckd.errors import DataError
+
+#: Options of every set of image files: side of the student's input, smallest share of an image that a crop takes.
+FILE_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"size": 224, "crop_scale": 0.25})
+
+
+@dataclass(frozen=True)
+class Release:
+    """The list files of a published set.
+
+    Attributes:
+        name: of the data set.
+        n_classes: C.
+        lists: part ('train', 'test', perhaps 'val') -> list file.
+        totals: part -> images it lists.
+        list_folders: where repositories keep the list files, relative to the data root.
+        image_folders: where the paths of the lists begin, relative to the data root.
+    """
+
+    name: str
+    n_classes: int
+    lists: Mapping[str, str]
+    totals: Mapping[str, int]
+    list_folders: tuple[str, ...]
+    image_folders: tuple[str, ...]
+
+
+RELEASES = {
+    release.name: release
+    for release in (
+        Release(
+            name="imagenet_lt",
+            n_classes=1000,
+            lists={part: f"ImageNet_LT_{part}.txt" for part in ("train", "val", "test")},
+            totals={"train": 115_846, "val": 20_000, "test": 50_000},
+            list_folders=("ImageNet_LT", "data_txt/ImageNet_LT", "data_txt", "ImageNet", "imagenet", "."),
+            image_folders=("ImageNet", "imagenet", "ImageNet_LT", "."),
+        ),
+        Release(
+            name="places_lt",
+            n_classes=365,
+            lists={part: f"Places_LT_{part}.txt" for part in ("train", "val", "test")},
+            totals={"train": 62_500, "val": 7_300, "test": 36_500},
+            list_folders=("Places_LT", "data_txt/Places_LT", "Places_LT_v2", "data_txt/Places_LT_v2", "Places", "."),
+            image_folders=("Places", "places365_standard", "places365", "Places_LT", "."),
+        ),
+        Release(
+            name="inat2018",
+            n_classes=8142,
+            lists={"train": "iNaturalist18_train.txt", "test": "iNaturalist18_val.txt"},
+            totals={"train": 437_513, "test": 24_426},
+            list_folders=("iNaturalist18", "data_txt/iNaturalist18", "data_txt", "inat2018", "."),
+            image_folders=("iNaturalist18", "inat2018", "inat", "."),
+        ),
+    )
+}
+
+
+def read_release(data_root: Path, download: bool, options: Mapping[str, OptionValue], *, name: str) -> RawData:
+    """Read the list files and find the folder their paths begin in.
+
+    Options `lists` and `root` name the two folders where they are not among the usual ones. These sets can not
+    be downloaded freely, so `download` changes nothing.
+
+    Raises:
+        DataUnavailableError: no list files, or no folder with the first image of the training list.
+        DataError: list files that are damaged or not the published ones.
+    """
+    release = RELEASES[name]
+    lists, source = read_release_lists(data_root, options, release)
+    root = _image_folder(data_root, options, release, lists["train"])
+    sets = {part: ImageFiles.listed(root, of_part.paths, of_part.labels) for part, of_part in lists.items()}
+    return RawData(
+        pool=sets["train"],
+        test=sets["test"],
+        source=f"{source}; images in {root}",
+        val=sets.get("val"),
+        class_names=class_names(lists["train"], release.n_classes),
+    )
+
+
+def read_release_lists(
+    data_root: Path, options: Mapping[str, OptionValue], release: Release
+) -> tuple[dict[str, ImageList], str]:
+    """Find, read and check the list files: their content, and where they were found."""
+    names = tuple(release.lists.values())
+    folder, source = locate(
+        release.name,
+        _places(data_root, str(options["lists"]), release.list_folders, "list files"),
+        lambda folder: [name for name in names if not (folder / name).is_file()],
+        data_root=data_root,
+        download=False,
+        advice=f"put the published list files {', '.join(names)} into {data_root / release.list_folders[0]}, "
+        f"or name their folder: --data {release.name}:lists=DIR,root=DIR",
+    )
+    files = {part: folder / name for part, name in release.lists.items()}
+    # The lists are the protocol: a path that two of them share would be the release's own affair.
+    lists = read_lists(files, n_classes=release.n_classes, apart=False)
+    faults = [
+        f"{files[part]} must list the {total} images of the published {release.name}; "
+        f"it lists {len(lists[part].paths)} (a list of your own is data set image_list)"
+        for part, total in release.totals.items()
+        if len(lists[part].paths) != total
+    ]
+    if faults:
+        raise DataError(faults)
+    return lists, source
+
+
+def _image_folder(data_root: Path, options: Mapping[str, OptionValue], release: Release, train: ImageList) -> Path:
+    places = _places(data_root, str(options["root"]), release.image_folders, "images")
+    first = train.paths[0]
+    for folder in places.values():
+        if (folder / first).exists():
+            return folder
+    raise DataUnavailableError(
+        [
+            f"{release.name}: its images could not be had; tried",
+            *(f"{label}, {folder}: no {first}" for label, folder in places.items()),
+            f"unpack the published images so that {places[next(iter(places))] / first} exists, or name their folder: "
+            f"--data {release.name}:root=DIR",
+        ]
+    )
+
+
+def _places(data_root: Path, given: str, folders: tuple[str, ...], what: str) -> dict[str, Path]:
+    if given:
+        return {f"{what} as given": Path(given)}
+    return {
+        f"{what} in {folder}" if folder != "." else f"{what} in the data root": data_root / folder for folder in folders
+    }
+
+
+def _info(name: str, description: str, splits: tuple[str, ...], default_epochs: int) -> DataSetInfo:
+    return DataSetInfo(
+        name=name,
+        description=description,
+        class_names=None,
+        options=MappingProxyType({**FILE_OPTIONS, "root": "", "lists": ""}),
+        default_epochs=default_epochs,
+        splits=splits,
+        n_holdout=0,
+        padding=0,
+        flip=True,
+        read=partial(read_release, name=name),
+    )
+
+
+INFOS = (
+    _info("imagenet_lt", "ImageNet-LT: 115,846 photographs of 1,000 classes.", ("own", "paper", "split_test"), 90),
+    _info("places_lt", "Places-LT: 62,500 photographs of 365 kinds of scenes.", ("own", "paper", "split_test"), 30),
+    _info("inat2018", "iNaturalist 2018: 437,513 photographs of 8,142 species.", ("paper", "split_test"), 90),
+)

@@ -1,0 +1,133 @@
+"""A user's own images: image_folder (train/val/test folders of class folders) and image_list (list files)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import DataSetInfo, OptionValue, RawData
+from trainables.cckd.data.sources.lists import class_names, read_lists
+from trainables.cckd.data.sources.published import FILE_OPTIONS
+from trainables.cckd.data.wording import first_few
+from trainables.cckd.errors import DataError
+
+_PARTS = ("train", "val", "test")
+
+
+def read_image_folder(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
+    """Read PATH/train/CLASS/..., PATH/test/CLASS/... and, where it exists, PATH/val/CLASS/...
+
+    Classes are the folders of train, in the order of their names. Hidden files are passed over; any other file
+    counts as an image, and the scan names those that are none.
+
+    Raises:
+        DataError: a missing or empty folder, classes that differ between the parts, files beside the class
+            folders; names all of them.
+    """
+    root = Path(str(options["path"]))
+    faults: list[str] = []
+    parts = [part for part in _PARTS if part != "val" or (root / part).is_dir()]
+    found = {part: _walk(root / part, faults) for part in parts}
+    names = tuple(found["train"])
+    if found["train"] and len(names) < 2:
+        faults.append(f"{root / 'train'} must hold at least 2 class folders; got {names[0]}")
+    for part, classes in found.items():
+        extra, absent = [name for name in classes if name not in names], [name for name in names if name not in classes]
+        if names and extra:
+            faults.append(f"{root / part} must hold the classes of train only; got also {first_few(extra)}")
+        if classes and absent:
+            faults.append(f"{root / part} needs every class of train; it has no folder {first_few(absent)}")
+        empty = [name for name, paths in classes.items() if not paths]
+        if empty:
+            faults.append(f"{root / part}: every class folder needs an image; none in {first_few(empty)}")
+    if faults:
+        raise DataError(faults)
+    sets = {part: _files(root, part, names, classes) for part, classes in found.items()}
+    return RawData(sets["train"], sets["test"], f"image folder {root}", sets.get("val"), names)
+
+
+def read_image_list(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
+    """Read the list files named by the options; their paths are relative to `root`.
+
+    Raises:
+        DataError: see lists.read_lists.
+    """
+    root = Path(str(options["root"]))
+    if not root.is_dir():
+        raise DataError(f"image_list: root must be a folder; got {root}")
+    lists = read_lists({part: Path(str(options[part])) for part in _PARTS if options[part]})
+    sets = {part: ImageFiles.listed(root, of_part.paths, of_part.labels) for part, of_part in lists.items()}
+    names = class_names(lists["train"], int(lists["train"].labels.max()) + 1)
+    source = f"list files of {Path(str(options['train'])).parent}; images in {root}"
+    return RawData(sets["train"], sets["test"], source, sets.get("val"), names)
+
+
+def _walk(folder: Path, faults: list[str]) -> dict[str, list[str]]:
+    """Class name -> its files, relative to the class folder, sorted."""
+    try:
+        entries = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+    except OSError as error:
+        faults.append(f"{folder} must be a folder of class folders; {error.strerror}")
+        return {}
+    beside = [name for name in entries if not (folder / name).is_dir()]
+    if beside:
+        faults.append(f"{folder} must hold class folders only; beside them lie {first_few(beside)}")
+    classes = {name: _files_below(folder / name) for name in entries if (folder / name).is_dir()}
+    if not classes:
+        faults.append(f"{folder} must hold a folder for every class; it holds none")
+    return classes
+
+
+def _files_below(folder: Path) -> list[str]:
+    found = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(where, folder)
+        found += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def _files(root: Path, part: str, names: tuple[str, ...], classes: Mapping[str, list[str]]) -> ImageFiles:
+    paths = [f"{part}/{name}/{path}" for name in names for path in classes[name]]
+    sizes = [len(classes[name]) for name in names]
+    return ImageFiles.listed(root, paths, np.repeat(np.arange(len(names)), sizes))
+
+
+#: n_max=0 keeps every image; holdout is used where the set has no val part of its own.
+_TAIL_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"n_max": 0, "ir": 1.0, "imb_type": "exp", "holdout": 20})
+_SPLITS = ("own", "holdout", "split_test", "paper")
+
+INFOS = (
+    DataSetInfo(
+        name="image_folder",
+        description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS. Without "
+        "val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is given.",
+        class_names=None,
+        options=MappingProxyType({"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS}),
+        default_epochs=40,
+        splits=_SPLITS,
+        n_holdout=20,
+        padding=0,
+        flip=True,
+        read=read_image_folder,
+        required=("path",),
+    ),
+    DataSetInfo(
+        name="image_list",
+        description="Your own images by list files with lines `relative/path label`, the paths relative to root. "
+        "Without val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is "
+        "given.",
+        class_names=None,
+        options=MappingProxyType({"root": "", "train": "", "val": "", "test": "", **FILE_OPTIONS, **_TAIL_OPTIONS}),
+        default_epochs=40,
+        splits=_SPLITS,
+        n_holdout=20,
+        padding=0,
+        flip=True,
+        read=read_image_list,
+        required=("root", "train", "test"),
+    ),
+)

@@ -1,0 +1,115 @@
+"""Any timm model as a student that yields logits and penultimate features in one pass."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.cckd.errors import ConfigError
+from trainables.cckd.students.cifar_net import N_BLOCKS, CifarResNet
+from trainables.cckd.students.stems import fit_stem
+
+#: Networks of our own, beside timm's.
+OWN_STUDENTS = tuple(N_BLOCKS)
+
+
+class StudentNet(nn.Module):
+    """A timm classifier split at its penultimate features.
+
+    Attributes:
+        name: timm name.
+        kwargs: what `timm.create_model` was given beside the name.
+        small_stem: whether its stem was replaced by one for small images (see stems.py).
+        net: the timm model.
+        n_features: D_s, size of the penultimate features.
+    """
+
+    def __init__(
+        self, name: str, kwargs: Mapping[str, Any], net: nn.Module, *, n_features: int, small_stem: bool
+    ) -> None:
+        super().__init__()
+        self.name, self.kwargs, self.small_stem, self.n_features = name, dict(kwargs), small_stem, n_features
+        self.net: Any = net  # timm's classifier interface has no type
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (N, C) and features (N, D_s) of normalised images (N, Ch, H, W)."""
+        return _split(self.net, images)
+
+    @property
+    def n_parameters(self) -> int:
+        """Trainable parameters."""
+        return sum(parameter.numel() for parameter in self.net.parameters() if parameter.requires_grad)
+
+
+def check_student(name: str) -> None:
+    """Refuse a name that is no student, without building anything.
+
+    Raises:
+        ConfigError: names the nearest known students.
+    """
+    if name in OWN_STUDENTS:
+        return  # without timm, which takes seconds to import
+    import timm
+
+    if timm.is_model(name):
+        return
+    near = get_close_matches(name, [*OWN_STUDENTS, *timm.list_models()], n=5, cutoff=0.5)
+    hint = f"closest: {', '.join(near)}" if near else f"for instance {', '.join(OWN_STUDENTS)}"
+    raise ConfigError(f"student must be a model that timm {timm.__version__} knows; got {name!r}; {hint}")
+
+
+def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> StudentNet:
+    """Build an untrained student; its initial weights come from torch's global generator.
+
+    Args:
+        name: a timm model name, or one of `OWN_STUDENTS`.
+        n_classes: C.
+        in_chans: channels of the images.
+        image_size: side of the images, pixels; models with a fixed input size are built for it, and ResNets get
+            a stem for small images where they are (see stems.py).
+
+    Raises:
+        ConfigError: an unknown name, or a model that does not take such images or has no single classifier on
+            flat features.
+    """
+    check_student(name)
+    what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
+    kwargs = {"num_classes": n_classes, "in_chans": in_chans}
+    try:
+        net, small_stem = _network(name, kwargs, image_size)
+        logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
+    except Exception as error:  # timm's constructors and layers raise every kind
+        raise ConfigError(f"{what} cannot be built: {error}") from error
+    if features.ndim != 2 or logits.shape != (2, n_classes):
+        shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
+        raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
+    return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
+
+
+def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Module, bool]:
+    """The network, and whether its stem was replaced; `kwargs` learn of a fixed input size."""
+    if name in OWN_STUDENTS:
+        return CifarResNet(N_BLOCKS[name], **kwargs), False
+    import timm
+
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is not None and cfg.fixed_input_size:
+        kwargs["img_size"] = image_size
+    net = timm.create_model(name, pretrained=False, **kwargs)
+    return net, fit_stem(net, in_chans=kwargs["in_chans"], image_size=image_size)
+
+
+def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    features = net.forward_head(net.forward_features(images), pre_logits=True)
+    return net.get_classifier()(features), features
+
+
+@torch.no_grad()
+def _trial_pass(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    # In eval mode, which leaves running statistics and generators alone.
+    net.eval()
+    logits, features = _split(net, images)
+    net.train()
+    return logits, features

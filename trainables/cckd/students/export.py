@@ -1,0 +1,101 @@
+"""A finished student as two portable files: weights in safetensors, and a JSON that says how to use them."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.errors import UsageError
+from trainables.cckd.files.atomic import write_bytes
+from trainables.cckd.files.sealed import sealed, unsealed
+from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, build_student
+from trainables.cckd.students.stems import stem_line
+
+
+class ExportError(UsageError):
+    """An exported model that cannot be read."""
+
+
+def export_model(
+    student: StudentNet, data: TrialData, folder: Path, stem: str, *, meta: Mapping[str, Any]
+) -> tuple[Path, Path]:
+    """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
+
+    The weights are the state dict of the timm model itself; the alignment layer stays behind. `load` in the JSON
+    holds the lines of Python that rebuild the model with timm, in eval mode as `net`.
+
+    Args:
+        student: what to export.
+        data: gives class names, image shape and normalisation.
+        folder: made where absent.
+        stem: name of the files.
+        meta: JSON-ready facts to keep with the model, such as its configuration and metrics.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
+    description = {
+        "timm_name": student.name,
+        "timm_kwargs": student.kwargs,
+        "timm_module": _module(student),
+        "small_stem": student.small_stem,
+        "load": _loading_lines(student, f"{stem}.safetensors"),
+        "classes": list(data.class_names),
+        "input_shape": list(data.image_shape),
+        "pixel_mean": data.pixel_mean.tolist(),
+        "pixel_std": data.pixel_std.tolist(),
+        "preprocessing": "(pixels / 255 - pixel_mean) / pixel_std, channels first",
+        "n_parameters": student.n_parameters,
+        **meta,
+    }
+    payload = safetensors.torch.save(weights)
+    description["weights_sha256"] = sha256(payload).hexdigest()
+    weights_path, json_path = folder / f"{stem}.safetensors", folder / f"{stem}.json"
+    write_bytes(weights_path, payload)
+    write_bytes(json_path, json.dumps(sealed(description), indent=2, allow_nan=False).encode())
+    return weights_path, json_path
+
+
+def load_model(folder: Path, stem: str) -> StudentNet:
+    """Rebuild an exported student, in eval mode on the CPU.
+
+    Raises:
+        ExportError: a file is absent, or not as it was written.
+    """
+    described, weights = folder / f"{stem}.json", folder / f"{stem}.safetensors"
+    try:
+        description = unsealed(described.read_bytes())
+        payload = weights.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"an exported model is {described.name} and {weights.name}, whole; {folder}: {error}"
+        ) from error
+    # An export of an earlier version has no such hash.
+    if sha256(payload).hexdigest() != description.get("weights_sha256", sha256(payload).hexdigest()):
+        raise ExportError(f"{weights} was altered after it was written: its SHA-256 is not the one in {described.name}")
+    channels, height, _ = description["input_shape"]
+    student = build_student(description["timm_name"], len(description["classes"]), channels, height)
+    student.net.load_state_dict(safetensors.torch.load(payload))
+    return student.eval()
+
+
+def _loading_lines(student: StudentNet, file: str) -> list[str]:
+    arguments = ", ".join([f'"{student.name}"', *(f"{key}={value!r}" for key, value in student.kwargs.items())])
+    if student.small_stem:
+        return [
+            "import timm, torch",
+            f"net = timm.create_model({arguments}).eval()",
+            stem_line(student.net),
+            f'timm.models.load_checkpoint(net, "{file}")',
+        ]
+    module = _module(student)
+    imported = "timm" if module.startswith("timm.") else f"timm, {module}"
+    return [f"import {imported}", f'net = timm.create_model({arguments}, checkpoint_path="{file}").eval()']
+
+
+def _module(student: StudentNet) -> str:
+    # Our own networks are timm models once this module has been imported.
+    return "trainables.cckd.students.timm_models" if student.name in OWN_STUDENTS else type(student.net).__module__

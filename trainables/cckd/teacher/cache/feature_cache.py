@@ -1,0 +1,269 @@
+"""Teacher features on disk, found by what made them: a key that hashes every ingredient.
+
+A set of features is built in parts, each written whole or not at all, so that a killed build goes on where it
+stopped; then the parts become one file. Layout under the cache's root:
+
+    <key>/parts/key.json              the ingredients, while it is being built, and
+    <key>/parts/256-384.safetensors   the parts there are
+    <key>/features.safetensors        (N, V, D) or (N, D), then
+    <key>/meta.json                   the ingredients and the file's SHA-256; its presence says "complete"
+    <key>/fits/                       teachers fitted to them (see `fit_cache`)
+
+Neither the number of kills nor the order of the parts shows in the finished files. They are read through a memory
+map, so that a set larger than memory can be used, and verified by hash; computing some of them again (the study does)
+also finds what no hash can: a library or a machine that now computes other features.
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from trainables.cckd.errors import TeacherError
+from trainables.cckd.files.atomic import replacing, write_bytes
+from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.weights import sha256_of
+
+PART_SIZE = 128
+
+#: Raise it when the code computes other features from the same ingredients, so that old caches are not found.
+RECIPE = 2
+
+_TENSOR = "features"
+_KEY_NOTE = "key.json"
+_DTYPES = {"float16": "F16", "float32": "F32"}
+
+#: Views computed again when a cache is opened, and how far the result may be off (relative, per view): another
+#: batch size or processor moves a feature in its third digit, another model or image in its first.
+SAMPLE_VIEWS = 8
+_SAMPLE_TOLERANCE = 0.02
+
+
+def hash_array(array: NDArray[Any]) -> str:
+    """SHA-256 over dtype, shape and bytes."""
+    head = f"{array.dtype.str} {array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide a feature's bits; read without importing them."""
+    return {name: version(name) for name in ("torch", "timm")}
+
+
+@dataclass(frozen=True)
+class FeatureKey:
+    """What a set of cached features depends on.
+
+    Attributes:
+        teacher, teacher_sha256: the backbone's name and its weight file's hash.
+        size: side of the teacher's input, pixels.
+        data_sha256, subset: the data set's hash, and which of its sets ('train', 'val').
+        views_sha256: `hash_array` of the views, None for un-augmented images.
+        shape: of the features, (N, V, D) or (N, D).
+        versions: from `library_versions`.
+        dtype: of the features.
+        recipe: version of the code that computes them.
+    """
+
+    teacher: str
+    teacher_sha256: str
+    size: int
+    data_sha256: str
+    subset: str
+    views_sha256: str | None
+    shape: tuple[int, ...]
+    versions: dict[str, str]
+    dtype: str = "float16"
+    recipe: int = RECIPE
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the ingredients as canonical JSON; names the folder."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def part_ranges(n_total: int, part_size: int = PART_SIZE) -> tuple[tuple[int, int], ...]:
+    """Cut 0..n_total into half-open ranges of `part_size`, the last one shorter."""
+    return tuple((start, min(start + part_size, n_total)) for start in range(0, n_total, part_size))
+
+
+class FeatureCache:
+    """One set of features under `root`. It holds nothing open, so any process may use a copy."""
+
+    def __init__(self, root: Path, key: FeatureKey, *, part_size: int = PART_SIZE) -> None:
+        self.key = key
+        self.folder = root / key.digest
+        self.ranges = part_ranges(key.shape[0], part_size)
+
+    @property
+    def complete(self) -> bool:
+        """Whether `load` has something to read."""
+        return self._meta.exists()
+
+    @property
+    def sha256(self) -> str:
+        """Of the features' file, once they are complete; as written beside it, which `load` holds it against."""
+        return str(json.loads(self._meta.read_bytes())["sha256"])
+
+    def claim(self) -> Claim:
+        """A hold on the folder: shared by who reads it, exclusive to who builds or removes it."""
+        return Claim(self.folder)
+
+    def missing_parts(self) -> tuple[int, ...]:
+        """Numbers of the parts still to be computed; a torn or foreign part counts as missing."""
+        if self.complete:
+            return ()
+        return tuple(number for number in range(len(self.ranges)) if self._read_part(number) is None)
+
+    def write_part(self, number: int, features: NDArray[np.float16]) -> None:
+        """Keep the features of images `ranges[number]`, whole or not at all."""
+        assert self._fits(number, features), (number, features.shape, features.dtype)
+        note = self.folder / "parts" / _KEY_NOTE
+        if not note.exists():
+            _write_whole(note, _as_json({"key": asdict(self.key)}))
+        tensors = {_TENSOR: np.ascontiguousarray(features)}
+        _write_whole(self._part(number), save(tensors, {"sha256": hash_array(features)}))
+
+    def finish(self) -> NDArray[np.float16]:
+        """Merge the parts into one file, part by part, remove them, and return the features.
+
+        Raises:
+            TeacherError: parts that are missing.
+        """
+        if not self.complete:
+            self._merge()
+        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        return self.load()
+
+    def load(self) -> NDArray[np.float16]:
+        """Verify the features and map them into memory, read-only.
+
+        Raises:
+            TeacherError: a file that is missing, altered or not of the key's shape; says how to remove it.
+        """
+        try:
+            meta = json.loads(self._meta.read_bytes())
+            if sha256_of(self._file) != meta["sha256"]:
+                raise ValueError("its SHA-256 is not the one written beside it")
+            features = _map(self._file)
+            if features.shape != self.key.shape or features.dtype != self.key.dtype:
+                raise ValueError(f"it holds {features.dtype} {features.shape}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self.unusable(str(error)) from error
+        return features
+
+    def unusable(self, reason: str) -> TeacherError:
+        """The error that says why these features can not be used and how to be rid of them."""
+        return TeacherError(
+            f"teacher features {self._file} can not be used: {reason}; remove the folder {self.folder} "
+            "and they will be computed again"
+        )
+
+    def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Images and views (n,) each to compute again on opening; always the same of one cache."""
+        rng = np.random.default_rng(int(self.key.digest[:16], 16))
+        n_images, n_views = self.key.shape[0], self.key.shape[1] if len(self.key.shape) == 3 else 1
+        n = min(SAMPLE_VIEWS, n_images)
+        return np.sort(rng.choice(n_images, n, replace=False)), rng.integers(0, n_views, n)
+
+    def compare(self, features: NDArray[np.float16], again: NDArray[np.float16]) -> None:
+        """Hold what `load` gave against the sampled views (n, D) computed again.
+
+        Raises:
+            TeacherError: they differ by more than arithmetic explains.
+        """
+        images, views = self.sample()
+        kept = (features[images, views] if features.ndim == 3 else features[images]).astype(np.float32)
+        size = np.maximum(np.linalg.norm(kept, axis=1), np.finfo(np.float16).tiny)
+        off = np.linalg.norm(kept - again.astype(np.float32), axis=1) / size
+        if not (off <= _SAMPLE_TOLERANCE).all():
+            wrong = int((~(off <= _SAMPLE_TOLERANCE)).sum())
+            raise self.unusable(
+                f"{wrong} of {len(images)} views computed again came out otherwise "
+                f"(off by {off.max():.0%}, at most {_SAMPLE_TOLERANCE:.0%} is arithmetic)"
+            )
+
+    def _merge(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(f".{self._file.name}.*.tmp"):
+            leftover.unlink()  # of a driver that was killed just here; the builder is alone
+        with replacing(self._file) as beside:
+            n_missing = self._write_parts(beside)
+            if n_missing:
+                raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
+            sha256 = sha256_of(beside)
+        _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
+
+    def _write_parts(self, path: Path) -> int:
+        """Write one part after the other; return how many are missing."""
+        n_missing = 0
+        with path.open("wb", buffering=0) as file:
+            file.write(_header(self.key))
+            for number in range(len(self.ranges)):
+                part = self._read_part(number)
+                n_missing += part is None
+                if part is not None:
+                    file.write(np.ascontiguousarray(part).data)
+        return n_missing
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "features.safetensors"
+
+    @property
+    def _meta(self) -> Path:
+        return self.folder / "meta.json"
+
+    def _part(self, number: int) -> Path:
+        start, end = self.ranges[number]  # not the number: a build of another part size may have gone before
+        return self.folder / "parts" / f"{start}-{end}.safetensors"
+
+    def _fits(self, number: int, features: NDArray[Any]) -> bool:
+        start, end = self.ranges[number]
+        return features.shape == (end - start, *self.key.shape[1:]) and features.dtype == self.key.dtype
+
+    def _read_part(self, number: int) -> NDArray[np.float16] | None:
+        """The part, or None where there is none or it is not whole; such a part is computed again."""
+        try:
+            with safe_open(self._part(number), "np") as part:
+                features: NDArray[np.float16] = part.get_tensor(_TENSOR)
+                written = (part.metadata() or {}).get("sha256")
+        except (OSError, SafetensorError):
+            return None
+        return features if self._fits(number, features) and hash_array(features) == written else None
+
+
+def _header(key: FeatureKey) -> bytes:
+    """The head of a safetensors file with the one tensor: its length, then JSON padded to 8 bytes."""
+    n_bytes = int(np.prod(key.shape)) * np.dtype(key.dtype).itemsize
+    entry = {"dtype": _DTYPES[key.dtype], "shape": list(key.shape), "data_offsets": [0, n_bytes]}
+    text = json.dumps({_TENSOR: entry}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _map(path: Path) -> NDArray[Any]:
+    """The tensor of a file written by `_merge`, mapped read-only."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[_TENSOR]
+    dtype = next(name for name, code in _DTYPES.items() if code == entry["dtype"])
+    return np.memmap(path, dtype, "r", offset=8 + length, shape=tuple(entry["shape"]))
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1).encode()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write whole or not at all, into a folder that is made where absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)

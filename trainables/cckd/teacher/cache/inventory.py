@@ -1,0 +1,101 @@
+"""What lies in a teacher cache, told from the files alone: for listing, verifying and pruning."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.feature_cache import RECIPE, FeatureCache, FeatureKey, library_versions
+
+#: Hexadecimal digits of a SHA-256, the name of a cache's folder; nothing else is touched.
+_DIGITS = 64
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One folder of the cache.
+
+    Attributes:
+        folder: where it lies.
+        key: its ingredients, None where no file tells them.
+        complete: whether its features have been computed to the end.
+        n_parts: parts there are, of an unfinished one.
+        n_bytes: on disk.
+    """
+
+    folder: Path
+    key: FeatureKey | None
+    complete: bool
+    n_parts: int
+    n_bytes: int
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a study with the libraries and the code of today could find it."""
+        return self.key is not None and self.key.versions == library_versions() and self.key.recipe == RECIPE
+
+    def fault(self) -> str | None:
+        """Why it can not be used, or None: reads every byte, needs no teacher."""
+        if self.key is None:
+            return "nothing says what it was computed from"
+        if self.key.digest != self.folder.name:
+            return "its ingredients are not those its folder is named after"
+        try:
+            FeatureCache(self.folder.parent, self.key).load()
+        except TeacherError as error:
+            return error.faults[0]
+        return None
+
+    def remove(self) -> bool:
+        """Delete the folder, unless a study uses it; return whether it is gone."""
+        with Claim(self.folder) as claim:
+            if not claim.try_take():
+                return False
+            shutil.rmtree(self.folder)
+            claim.remove_file()
+            return True
+
+    def remove_leftovers(self) -> int:
+        """Delete what a killed driver was writing, unless a study uses the folder; return the bytes freed."""
+        left = sorted(path for path in self.folder.rglob(".*.tmp") if path.is_file())
+        if not left:
+            return 0
+        with Claim(self.folder) as claim:
+            if not claim.try_take():
+                return 0
+            n_bytes = sum(path.stat().st_size for path in left)
+            for path in left:
+                path.unlink()
+            return n_bytes
+
+
+def entries(root: Path) -> tuple[CacheEntry, ...]:
+    """Every cache under `root`, by folder name; other folders are not looked into."""
+    return tuple(_entries(root))
+
+
+def _entries(root: Path) -> Iterator[CacheEntry]:
+    for folder in sorted(root.glob("*/")):
+        if len(folder.name) != _DIGITS or not set(folder.name) <= set("0123456789abcdef"):
+            continue
+        meta, note = folder / "meta.json", folder / "parts" / "key.json"
+        yield CacheEntry(
+            folder=folder,
+            key=_read_key(meta if meta.exists() else note),
+            complete=meta.exists(),
+            n_parts=len(list(folder.glob("parts/*.safetensors"))),
+            n_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        )
+
+
+def _read_key(path: Path) -> FeatureKey | None:
+    try:
+        plain: dict[str, Any] = json.loads(path.read_bytes())["key"]
+        known = {field.name for field in fields(FeatureKey)}
+        return FeatureKey(**{**{name: plain[name] for name in known}, "shape": tuple(plain["shape"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

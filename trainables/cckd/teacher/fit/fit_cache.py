@@ -1,0 +1,121 @@
+"""Fitted teachers on disk, beside the training features they were fitted to and removed with them.
+
+A fit takes seconds of every core before the first trial, and a study that is resumed would pay for it again. Layout:
+
+    <features' folder>/fits/<key>.safetensors    one fit, written whole or not at all
+
+A fit that is not intact is not found, and is made again.
+"""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from trainables.cckd.files.atomic import write_bytes
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, hash_array
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
+from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
+from trainables.cckd.teacher.fit.readout import Readout
+from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.teacher.spec import TeacherSpec
+
+#: Raise it when the code fits otherwise from the same ingredients, so that old fits are not found.
+RECIPE = 1
+
+_CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, TopKLogits)}
+
+
+class FitCache:
+    """The fit of one teacher to one set of training images, judged on one D_val."""
+
+    def __init__(
+        self,
+        spec: TeacherSpec,
+        train: FeatureCache,
+        train_labels: NDArray[np.int64],
+        val: FeatureCache,
+        val_labels: NDArray[np.int64],
+        *,
+        embeddings_sha256: str | None = None,
+    ) -> None:
+        """Name the file by everything the fit depends on; `train` and `val` must be complete.
+
+        The network's own classifier is one of it: it comes from the weight file whose hash is in the features' key.
+        """
+        ingredients = {
+            "recipe": RECIPE,
+            "form": [spec.form, spec.targets, spec.folds],
+            "prior": [spec.prior, spec.prior_smoothing],
+            "features": [(of.key.digest, of.sha256) for of in (train, val)],
+            "labels": [hash_array(labels) for labels in (train_labels, val_labels)],
+            "embeddings": embeddings_sha256,
+            "versions": {name: version(name) for name in ("numpy", "scipy")},
+        }
+        digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+        self.path = train.folder / "fits" / f"{digest}.safetensors"
+
+    def load(self) -> FittedTeacher | None:
+        """The fit, or None where there is none or it is not intact."""
+        try:
+            with safe_open(self.path, "np") as file:
+                names = file.keys()
+                arrays = {name: file.get_tensor(name) for name in names}
+                noted = file.metadata() or {}
+        except (OSError, SafetensorError):
+            return None
+        if noted.get("sha256") != _hash(arrays, noted.get("plain", "")):
+            return None
+        plain = json.loads(noted["plain"])
+        return FittedTeacher(
+            **{name: _joined(name, of, arrays) for name, of in plain["parts"].items()},
+            **{name: array for name, array in arrays.items() if "." not in name},
+            **plain["numbers"],
+        )
+
+    def keep(self, fitted: FittedTeacher) -> None:
+        """Write the fit, where the cache can be written: one that is shared may not be, and the fit is made again."""
+        arrays: dict[str, NDArray[Any]] = {}
+        plain: dict[str, Any] = {"parts": {}, "numbers": {}}
+        for field in fields(fitted):
+            value = getattr(fitted, field.name)
+            if isinstance(value, np.ndarray):
+                arrays[field.name] = value
+            elif isinstance(value, float):
+                plain["numbers"][field.name] = value
+            else:
+                plain["parts"][field.name] = _parted(field.name, value, arrays)
+        told = json.dumps(plain)
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        with suppress(OSError):
+            self.path.parent.mkdir(exist_ok=True)
+            write_bytes(self.path, save(arrays, {"plain": told, "sha256": _hash(arrays, told)}))
+
+
+def _parted(name: str, value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """What of a dataclass is plain, and its class; its arrays go to `arrays`."""
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    of_value = {key: one for key, one in found.items() if isinstance(one, np.ndarray)}
+    arrays.update({f"{name}.{key}": one for key, one in of_value.items()})
+    return {"class": type(value).__name__, **{key: one for key, one in found.items() if key not in of_value}}
+
+
+def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
+    """The dataclass that `_parted` took apart."""
+    of_value = {key.removeprefix(f"{name}."): one for key, one in arrays.items() if key.startswith(f"{name}.")}
+    rest = {key: one for key, one in plain.items() if key != "class"}
+    if "path" in rest:
+        rest["path"] = tuple(StrengthRow(*row) for row in rest["path"])
+    return _CLASSES[plain["class"]](**of_value, **rest)
+
+
+def _hash(arrays: dict[str, NDArray[Any]], plain: str) -> str:
+    each = {name: hash_array(array) for name, array in arrays.items()}
+    return hashlib.sha256(json.dumps([each, plain], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,186 @@
+"""The linear probe: logit-adjusted multinomial regression on standardised, frozen features.
+
+It minimises mean CE(W f + b + log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10, with tau = 1) and
+predicts with raw W f + b. The strength L2 is chosen on D_val; the training accuracy is kept beside it, since
+a probe that memorises gives hard targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
+from trainables.cckd.teacher.fit.readout import Readout, feature_statistics
+from trainables.cckd.teacher.fit.row_blocks import StandardRows
+
+#: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+
+_MAX_ITERATIONS = 200
+
+
+class StrengthRow(NamedTuple):
+    """How the probe of one L2 strength did; accuracies are fractions."""
+
+    strength: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    iterations: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProbeFit(Readout):
+    """A fitted probe: an affine readout, and how it did.
+
+    Attributes:
+        strength: the L2 strength chosen.
+        train_accuracy: on the training views it was fitted to.
+        val_accuracy, val_balanced_accuracy: on D_val.
+        path: one row a strength, strongest first.
+    """
+
+    strength: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    path: tuple[StrengthRow, ...]
+
+
+def fit_probe(
+    train_features: NDArray[np.float16],
+    train_labels: NDArray[np.int64],
+    val_features: NDArray[np.float16],
+    val_labels: NDArray[np.int64],
+    *,
+    n_classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> ProbeFit:
+    """Fit along the L2 path and keep the strength that does best on D_val (balanced accuracy; ties: the largest).
+
+    Args:
+        train_features: raw, (N, V, D): every cached view is a sample, so the teacher makes no extra pass.
+        train_labels: int64 (N,), every class present.
+        val_features: raw, (M, D).
+        val_labels: int64 (M,).
+        n_classes: C.
+        strengths: L2 strengths to try.
+    """
+    n_views, n_features = train_features.shape[1:]
+    feature_mean, feature_std = feature_statistics(train_features)
+    labels = np.repeat(train_labels, n_views)
+    samples = StandardRows(train_features, feature_mean, feature_std, n_classes=n_classes)
+    val_samples = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
+
+    counts = np.bincount(train_labels, minlength=n_classes)
+    assert (counts > 0).all(), "every class must have training images"
+    log_prior = np.log(counts / counts.sum()).astype(np.float32)
+
+    point = np.zeros(n_classes * (n_features + 1))
+    fits: list[tuple[StrengthRow, NDArray[np.float32], NDArray[np.float32]]] = []
+    for strength in sorted(strengths, reverse=True):
+        point, iterations = _fit_one(samples, labels, log_prior, strength, start=point)
+        weight, bias = _unpack(point, n_classes)
+        seen = count_classes(_predict(samples, weight, bias), labels, n_classes)
+        val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
+        row = StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
+        fits.append((row, weight, bias))
+    # max takes the first of equals, the stronger; rounded, since equal means may differ in their last bit
+    best, weight, bias = max(fits, key=lambda fit: round(fit[0].val_balanced_accuracy, 9))
+    return ProbeFit(
+        weight=weight,
+        bias=bias,
+        feature_mean=feature_mean,
+        feature_std=feature_std,
+        strength=best.strength,
+        train_accuracy=best.train_accuracy,
+        val_accuracy=best.val_accuracy,
+        val_balanced_accuracy=best.val_balanced_accuracy,
+        path=tuple(row for row, _, _ in fits),
+    )
+
+
+def refit(
+    fit: ProbeFit,
+    features: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    images: NDArray[np.int64],
+    *,
+    n_classes: int,
+) -> Readout:
+    """Fit again on some images, at the strength and in the feature space of `fit`, starting from it.
+
+    Args:
+        fit: the fit on all training images.
+        features: raw, of all images, (N, V, D).
+        labels: int64 (N,).
+        images: which to fit to, int64; every class is among them.
+        n_classes: C.
+    """
+    samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
+    labels = labels[images]
+    counts = np.bincount(labels, minlength=n_classes)
+    assert (counts > 0).all(), "every class must have training images"
+    log_prior = np.log(counts / counts.sum()).astype(np.float32)
+    start = np.concatenate([fit.weight.ravel(), fit.bias]).astype(np.float64)
+    every = np.repeat(labels, features.shape[1])
+    point, _ = _fit_one(samples, every, log_prior, fit.strength, start=start)
+    weight, bias = _unpack(point, n_classes)
+    return Readout(weight=weight, bias=bias, feature_mean=fit.feature_mean, feature_std=fit.feature_std)
+
+
+def _fit_one(
+    samples: StandardRows,
+    labels: NDArray[np.int64],
+    log_prior: NDArray[np.float32],
+    strength: float,
+    *,
+    start: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], int]:
+    """L-BFGS from `start`; the products run in float32, the sums and the optimiser in float64."""
+    n_classes, n_samples = len(log_prior), len(samples)
+
+    def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weight, bias = _unpack(point, n_classes)
+        flat_weight = point[:-n_classes]
+        loss = strength / 2 * float(flat_weight @ flat_weight)
+        slope, bias_slope = strength * flat_weight, np.zeros(n_classes)
+        for rows, block in samples:
+            own = np.arange(len(block)), labels[rows]
+            log_posterior = (block @ weight.T + (bias + log_prior)).astype(np.float64)
+            log_posterior -= logsumexp(log_posterior, axis=1, keepdims=True)
+            loss -= float(log_posterior[own].sum()) / n_samples
+            residual = np.exp(log_posterior, out=log_posterior)
+            residual[own] -= 1
+            residual /= n_samples
+            slope += (residual.astype(np.float32).T @ block).ravel()
+            bias_slope += residual.sum(axis=0)
+        return loss, np.concatenate([slope, bias_slope])
+
+    found = minimize(
+        loss_and_gradient,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-5},
+    )
+    return found.x, int(found.nit)
+
+
+def _predict(samples: StandardRows, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of the largest logit of each sample, int64 (n,)."""
+    found = np.empty(len(samples), np.int64)
+    for rows, block in samples:
+        found[rows] = (block @ weight.T + bias).argmax(axis=1)
+    return found
+
+
+def _unpack(point: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight (C, D) and bias (C,) from the flat point."""
+    flat = point.astype(np.float32)
+    return flat[:-n_classes].reshape(n_classes, -1), flat[-n_classes:]

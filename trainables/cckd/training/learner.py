@@ -1,0 +1,164 @@
+"""What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.sgd import sgd
+
+from trainables.cckd.batches.steps import StepBatch
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.losses.feature_imitation import Unaligned
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.precision import Precision
+from trainables.cckd.random_streams import torch_stream
+from trainables.cckd.students.build import StudentNet, build_student
+from trainables.cckd.training.cuda_graph import RecordedStep
+
+
+class Learner:
+    """A student in training.
+
+    Attributes:
+        student: the network.
+        recorded: what takes the steps on a GPU, None on the CPU.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        objective: Objective,
+        *,
+        n_classes: int,
+        image_shape: tuple[int, int, int],
+        n_teacher_features: int,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        """Initialise the weights from the streams "init" and "align" of the configuration's seed.
+
+        Args:
+            config: student, seed and optimiser settings.
+            objective: what a step minimises; without feature imitation there is no alignment layer.
+            n_classes: C.
+            image_shape: (Ch, H, W).
+            n_teacher_features: D, which the alignment layer maps to.
+            device: where to train.
+            precision: of the student's passes.
+
+        Raises:
+            ConfigError: a student that cannot be built.
+        """
+        self._config, self._objective, self._device, self._precision = config, objective, device, precision
+        with torch_stream(config.seed, "init"):
+            student = build_student(config.student, n_classes, image_shape[0], image_shape[1])
+        self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
+        self._align: nn.Linear | None = None
+        if objective.needs_features:
+            with torch_stream(config.seed, "align"):
+                self._align = nn.Linear(student.n_features, n_teacher_features).to(device)
+        self._parameters = dict(self._named_parameters())
+        # Zeros at the start give the first step that torch.optim.SGD takes without a buffer.
+        self._momenta = {
+            name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
+        }
+        self.recorded = RecordedStep(self._take, device=device) if device.type == "cuda" else None
+
+    def step(self, batch: StepBatch, rate: float) -> Tensor:
+        """Take one step at learning rate `rate`.
+
+        Returns:
+            The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
+            the device, so that the host does not wait for it.
+        """
+        return self._take(batch, rate) if self.recorded is None else self.recorded(batch, rate)
+
+    def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
+        """Do what `step` does, launched kernel by kernel."""
+        with autocast(self._device, self._precision):
+            logits, features = self.student(batch.images)
+            aligned = self._aligned(features)
+        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        terms["total"].backward()
+        self._descend(rate)
+        return torch.stack(list(terms.values())).detach()
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
+        with autocast(self._device, self._precision):
+            return self.read(images)[0]
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the like and the penultimate features (N, D_s), in float32 whatever it was trained in."""
+        logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
+        return logits.argmax(dim=1), features
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that changes in training: weights, running statistics, momentum."""
+        return self._model_tensors() | {f"momentum.{name}": buffer for name, buffer in self._momenta.items()}
+
+    @torch.no_grad()
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` returned for a learner of the same configuration."""
+        for name, tensor in self._model_tensors().items():
+            tensor.copy_(tensors[name])
+        for name, buffer in self._momenta.items():
+            # Absent from a checkpoint of an earlier version that was taken before the first step.
+            buffer.copy_(tensors.get(f"momentum.{name}", torch.zeros(())))
+
+    def _aligned(self, features: Tensor) -> Tensor | Unaligned | None:
+        if self._align is None:
+            return None
+        # Forming A h_s costs 3 N D D_s multiplications with its gradients, going without 2 (N + D_s) D D_s but fewer
+        # passes over memory. A GPU has the bandwidth, and bfloat16 for the former.
+        narrowest = min(len(features), self._align.out_features)
+        if self._device.type == "cpu" and self._align.in_features <= narrowest:
+            return Unaligned(features.float(), self._align.weight, self._align.bias)
+        aligned: Tensor = self._align(features)
+        return aligned
+
+    @torch.no_grad()
+    def _descend(self, rate: float | Tensor) -> None:
+        # What torch.optim.SGD calls, without the groups, hooks and records around it, a third of its time on small
+        # students. Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
+        parameters: list[Tensor] = []
+        slopes: list[Tensor] = []
+        momenta: list[Tensor | None] = []
+        for name, parameter in self._parameters.items():
+            if parameter.grad is not None:
+                parameters.append(parameter)
+                slopes.append(parameter.grad)
+                momenta.append(self._momenta.get(name))
+        sgd(
+            parameters,
+            slopes,
+            momenta,
+            fused=True,
+            weight_decay=self._config.weight_decay,
+            momentum=self._config.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=self._config.momentum > 0,
+            maximize=False,
+        )
+
+    def _model_tensors(self) -> dict[str, Tensor]:
+        tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
+        align = {} if self._align is None else self._align.state_dict()
+        return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
+
+    def _named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        yield from self.student.net.named_parameters(prefix="student")
+        if self._align is not None:
+            yield from self._align.named_parameters(prefix="align")
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Within it a network's operations run in `precision` where torch holds that to be safe."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()

@@ -1,0 +1,287 @@
+"""One trial as an iterator of epoch records; Ray, tests, benchmarks and scripts drive the same one."""
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.cckd.batches.mixing import mixed_per_step
+from trainables.cckd.batches.steps import Batches, TeacherFactory
+from trainables.cckd.batches.streamed_images import evaluation_batches
+from trainables.cckd.bundle.trial_data import Images, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError, NonFiniteLossError
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.metrics import count_classes
+from trainables.cckd.precision import Precision, default_precision
+from trainables.cckd.random_streams import torch_stream
+from trainables.cckd.records import ClassCounts, EpochRecord
+from trainables.cckd.rungs import rungs
+from trainables.cckd.students.build import StudentNet
+from trainables.cckd.training.allocator import keep_freed_memory
+from trainables.cckd.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
+from trainables.cckd.training.learner import Learner
+from trainables.cckd.training.schedule import learning_rate
+from trainables.cckd.training.separability import ClassMoments, class_moments
+
+
+class Trainer:
+    """Trains one student by one configuration.
+
+    Iterating yields an `EpochRecord` an epoch until `done`. On the CPU, equal configuration, data, precision, threads,
+    machine and versions give bitwise equal weights, also across `save` and `restore`.
+
+    Attributes:
+        config, data: as given.
+        device, precision: where and in which numbers it trains.
+        objective, batches, learner: what a step minimises, what it sees, and what takes it.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        *,
+        device: str | torch.device = "cpu",
+        precision: Precision | None = None,
+        threads: int | None = None,
+        decoders: int | None = None,
+        teacher_factory: TeacherFactory | None = None,
+    ) -> None:
+        """Build the student, its optimiser and its batches.
+
+        Args:
+            config: the trial's configuration.
+            data: the study's data; only read.
+            device: "cpu" or a CUDA device.
+            precision: of the student's passes, under torch's automatic mixed precision; None for `default_precision`.
+            threads: torch's intra-operation threads, set for the whole process; None leaves them as they are.
+            decoders: processes that decode images ahead where the data set is streamed, 0 for none beside this
+                one; None for as many as torch has threads. The numbers do not depend on it.
+            teacher_factory: replaces the study's teacher for `forward` targets.
+
+        Raises:
+            ConfigError: a student that cannot be built, a batch larger than the training set, a `mix_ratio`
+                that rounds to no sample.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        keep_freed_memory()
+        self.config, self.data = config, data
+        self.device = torch.device(device)
+        self.precision = precision or default_precision(self.device.type)
+        self._decoders = torch.get_num_threads() if decoders is None else decoders
+        self.objective = Objective(
+            config,
+            torch.from_numpy(np.log(data.prior)).to(self.device),
+            torch.from_numpy(data.teacher_log_prior.copy()).to(self.device),
+            n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+        )
+        self.batches = Batches(
+            config,
+            data,
+            self.objective,
+            device=self.device,
+            workers=self._decoders,
+            teacher_factory=teacher_factory,
+        )
+        self.learner = Learner(
+            config,
+            self.objective,
+            n_classes=data.n_classes,
+            image_shape=data.image_shape,
+            n_teacher_features=data.teacher_features.shape[2],
+            device=self.device,
+            precision=self.precision,
+        )
+        self._records: list[EpochRecord] = []
+
+    @classmethod
+    def load(cls, folder: Path, data: TrialData, **options: Any) -> Self:
+        """Rebuild a trainer from its checkpoint alone; `options` as for the constructor.
+
+        Raises:
+            CheckpointError: the checkpoint is absent or damaged.
+            ConfigError: it was trained on other data.
+        """
+        state, _ = read_checkpoint(folder)
+        trainer = cls(TrialConfig.build(state.config), data, **options)
+        trainer.restore(folder)
+        return trainer
+
+    @property
+    def student(self) -> StudentNet:
+        """The network being trained."""
+        return self.learner.student
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return len(self._records)
+
+    @property
+    def done(self) -> bool:
+        """Whether every epoch has been trained."""
+        return self.epoch >= self.config.epochs
+
+    @property
+    def records(self) -> tuple[EpochRecord, ...]:
+        """The records of all epochs so far, restored ones included."""
+        return tuple(self._records)
+
+    def __iter__(self) -> Iterator[EpochRecord]:
+        while not self.done:
+            yield self.run_epoch()
+
+    def run_epoch(self) -> EpochRecord:
+        """Train one epoch, evaluate it on D_val at rungs, and return its record.
+
+        Raises:
+            NonFiniteLossError: a loss became NaN or infinite; the trainer is of no use after it.
+        """
+        assert not self.done, f"all {self.config.epochs} epochs have been trained"
+        started = perf_counter()
+        with torch_stream(self.config.seed, "noise", self.epoch + 1, device=self.device):
+            history = list(self.steps())
+        # The only point of an epoch where the host waits for the device.
+        losses = torch.stack(history).double().cpu().numpy()
+        return self.conclude(losses, train_s=perf_counter() - started)
+
+    def steps(self) -> Iterator[Tensor]:
+        """Take the steps of the coming epoch; yield the losses of each, still on the device, as `Learner.step` does."""
+        if not self.student.training:
+            self.student.train()
+        for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
+            yield self.learner.step(batch, rate)
+        # Prepare the epoch after the coming one while the device is still at work on the latter.
+        if self.device.type == "cuda" and self.epoch + 1 < self.config.epochs:
+            self.batches.prepare(self.epoch + 2)
+
+    def rates(self) -> list[float]:
+        """The learning rate of each step of the coming epoch."""
+        n_steps = self.batches.n_steps
+        first, total = self.epoch * n_steps, self.config.epochs * n_steps
+        return [
+            learning_rate(step, total, self.config.lr, self.config.schedule) for step in range(first, first + n_steps)
+        ]
+
+    def conclude(self, losses: NDArray[np.float64], *, train_s: float) -> EpochRecord:
+        """Close the coming epoch once its steps have been taken: evaluate at rungs, keep and return its record.
+
+        Args:
+            losses: of S steps, unweighted, in the order of `Objective.weights`, then the total: (S, terms + 1).
+            train_s: seconds the steps took.
+
+        Raises:
+            NonFiniteLossError: a loss is NaN or infinite.
+        """
+        epoch, terms = self.epoch + 1, (*self.objective.weights, "total")
+        _require_finite(losses, terms, epoch)
+        started = perf_counter()
+        val = None
+        if epoch in rungs(self.config.epochs):
+            val = self.evaluate(self.data.val_images, self.data.val_labels)
+        record = EpochRecord(
+            epoch=epoch,
+            losses=dict(zip(terms, losses.mean(axis=0).tolist(), strict=True)),
+            lr=self.rates()[-1],
+            val=val,
+            train_s=train_s,
+            eval_s=perf_counter() - started if val is not None else 0.0,
+        )
+        self._records.append(record)
+        return record
+
+    def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
+        """Count the N images of each class that the raw logits classify as in `labels` (N,)."""
+        predicted = [self.learner.predict(pixels) for pixels in self._evaluated(images)]
+        return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
+
+    def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
+        """Return the class ids (N,) that the raw logits give N images, and the moments of their features by label.
+
+        In float32, as who loads the exported student will see it.
+        """
+        predicted = []
+
+        def features() -> Iterator[NDArray[np.float32]]:
+            for pixels in self._evaluated(images):
+                answers, found = self.learner.read(pixels)
+                predicted.append(answers)
+                yield found.cpu().numpy()
+
+        moments = class_moments(features(), labels, self.data.n_classes)
+        return torch.cat(predicted).cpu().numpy(), moments
+
+    def _evaluated(self, images: Images) -> Iterator[Tensor]:
+        """The normalised pixels of `images` in batches, with the student set to judge them."""
+        self.student.eval()
+        batches = evaluation_batches(
+            images, image_shape=self.data.image_shape, device=self.device, workers=self._decoders
+        )
+        return (self.batches.images.normalise(pixels) for pixels in batches)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint that `restore` continues from; a kill meanwhile leaves the older one whole."""
+        state = CheckpointState(
+            epoch=self.epoch,
+            config=self.config.flat(),
+            data=_fingerprint(self.data),
+            records=[record.to_dict() for record in self._records],
+            versions={
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "torch": torch.__version__,
+                "timm": version("timm"),
+            },
+        )
+        write_checkpoint(folder, state, self.learner.tensors())
+
+    def restore(self, folder: Path) -> None:
+        """Continue from a checkpoint of the same configuration and data.
+
+        Raises:
+            CheckpointError: the checkpoint is absent or damaged.
+            ConfigError: it belongs to another configuration or other data.
+        """
+        state, tensors = read_checkpoint(folder)
+        faults = _differences("", state.config, self.config.flat())
+        faults += _differences("data ", state.data, _fingerprint(self.data))
+        if faults:
+            raise ConfigError([f"checkpoint {folder} belongs to another trial: {fault}" for fault in faults])
+        self._records = [EpochRecord.from_dict(record) for record in state.records]
+        self.learner.load_tensors(tensors)
+
+
+def _require_finite(losses: NDArray[np.float64], terms: tuple[str, ...], epoch: int) -> None:
+    # The first bad step is the cause; in it, the first term before the total, which any bad term spoils.
+    bad = ~np.isfinite(losses)
+    if bad.any():
+        step = int(bad.any(axis=1).argmax())
+        term = int(bad[step].argmax())
+        raise NonFiniteLossError(terms[term], float(losses[step, term]), epoch, step)
+
+
+def _fingerprint(data: TrialData) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "image_shape": list(data.image_shape),
+        "counts": data.counts.tolist(),
+        "n_views": data.n_views,
+    }
+
+
+def _differences(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    keys = dict.fromkeys([*theirs, *ours])
+    return [
+        f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
+        for key in keys
+        if theirs.get(key) != ours.get(key)
+    ]

@@ -1,0 +1,155 @@
+"""One run in legs, without Ray: begin or continue it, train to the next rung, save, say what has come of it.
+
+Checkpoints go to `<checkpoints>/<number>/<attempt>/` (see shelf.py). A start, first or not, is always the same step:
+continue from the furthest whole checkpoint of this number, else from nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import nn
+
+from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
+from trainables.cckd.metrics import count_classes, count_pairs
+from trainables.cckd.precision import Precision
+from trainables.cckd.records import EpochRecord
+from trainables.cckd.rungs import rungs
+from trainables.cckd.students.export import export_model
+from trainables.cckd.training.separability import separability
+from trainables.cckd.training.trainer import Trainer
+from trainables.checkpoint_store import MODEL, Shelf
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all runs of a process share.
+
+    Attributes:
+        data: of the study.
+        test: None during the search, which must not see it.
+        weights: gives the teacher's backbone its weights, which the node's processes share; None for its own.
+        device, precision, threads: as for `Trainer`.
+        leg_s: seconds after which a run reports and checkpoints, at the next end of an epoch; a rung always does.
+    """
+
+    data: TrialData
+    test: TestData | None
+    weights: Callable[[], Mapping[str, NDArray[Any]] | None]
+    device: str
+    precision: Precision
+    threads: int
+    leg_s: float
+
+    @cached_property
+    def teacher(self) -> nn.Module:
+        """The teacher of `forward` targets, built for the first run that asks for it."""
+        from trainables.cckd.teacher.forward import ForwardTeacher  # which imports timm for a second
+
+        return ForwardTeacher(self.data.teacher, self.weights())
+
+
+class Run:
+    """A trial or a rerun: `config` as for `trainables.trial.CckdTrial`."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        shared: Shared,
+        run_epoch: Callable[[Trainer], EpochRecord] = Trainer.run_epoch,
+    ) -> None:
+        """Begin or continue; a configuration that cannot be trained is told by the first leg.
+
+        Args:
+            config: number, attempt, flat configuration, folders.
+            shared: with the other runs of this process.
+            run_epoch: trains the next epoch, alone or together with other runs'.
+        """
+        self._shared, self._run_epoch = shared, run_epoch
+        self._number: int | str = config["number"]
+        self._attempt: int = config["attempt"]
+        self._export: str | None = config.get("export")
+        self._fault: str | None = None
+        self._reported = 0
+        # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
+        self._shelf, self._name, self._part = Shelf(config["checkpoints"]), str(self._number), str(self._attempt)
+        try:
+            self._trainer = Trainer(
+                TrialConfig.build(config["config"]),
+                shared.data,
+                device=shared.device,
+                precision=shared.precision,
+                threads=shared.threads,
+                teacher_factory=lambda _: shared.teacher,
+            )
+            furthest = self._shelf.furthest(self._name)
+            if furthest is not None:
+                self._trainer.restore(furthest)
+        except ConfigError as error:
+            self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next rung, or for `leg_s` seconds, save a checkpoint and return the leg."""
+        if self._fault is not None:
+            return self._leg(done=True, cause=self._fault)
+        try:
+            self._train_leg()
+        except NonFiniteLossError as error:
+            return self._leg(done=True, cause=f"{NON_FINITE_LOSS}: {error}")
+        self._trainer.save(self._shelf.workplace(self._name, self._part))
+        self._shelf.publish(self._name, self._part)
+        if not self._trainer.done:
+            return self._leg(done=False)
+        return self._leg(done=True) | self._finish()
+
+    def leave(self) -> None:
+        """Leave the machine as it was."""
+        self._shelf.leave(self._name)
+
+    def _train_leg(self) -> None:
+        stops = rungs(self._trainer.config.epochs)
+        start = time.monotonic()
+        while not self._trainer.done:
+            self._run_epoch(self._trainer)
+            if self._trainer.epoch in stops or time.monotonic() - start >= self._shared.leg_s:
+                return
+
+    def _leg(self, *, done: bool, cause: str | None = None) -> dict[str, Any]:
+        records = () if self._fault else self._trainer.records[self._reported :]
+        self._reported += len(records)
+        return {
+            "number": self._number,
+            "attempt": self._attempt,
+            "records": [record.to_dict() for record in records],
+            "done": done,
+            "cause": cause,
+        }
+
+    def _finish(self) -> dict[str, Any]:
+        """Judge the student on test where this run may, its features on the training images too; export where asked."""
+        test, data = self._shared.test, self._shared.data
+        if test is None:
+            return {}
+        predicted, on_test = self._trainer.judge(test.images, test.labels)
+        _, on_train = self._trainer.judge(data.train_images, data.train_labels)
+        counts = count_classes(predicted, test.labels, data.n_classes)
+        if self._export is not None:
+            meta = {
+                "config": self._trainer.config.flat(),
+                "test": {"correct": counts.correct, "seen": counts.seen},
+            }
+            folder = self._shelf.workplace(self._name, MODEL)
+            export_model(self._trainer.student, data, folder, self._export, meta=meta)
+            self._shelf.publish(self._name, MODEL)
+        return {
+            "test_correct": list(counts.correct),
+            "test_seen": list(counts.seen),
+            "test_confusion": count_pairs(predicted, test.labels),
+            # A key each: Ray flattens a dictionary within a result, and the driver would not find it.
+            **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
+        }
