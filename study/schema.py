@@ -29,7 +29,7 @@ LOSS_PREFIX = "loss_"
 TRIALS_HEAD = {
     "number": "Optuna trial number, from 0.",
     "state": "COMPLETE, PRUNED, FAIL, or RUNNING while the study runs.",
-    "cause": "Why a trial failed, one line `<kind>: <what>` (kinds: study/execution/failure_causes.py); empty otherwise.",
+    "cause": "Why a trial failed, one line `<kind>: <what>` (kinds: study/execution/failure_causes.py); else empty.",
 }
 TRIALS_TAIL = {
     "epochs": "Epochs trained.",

@@ -1,1 +1,1 @@
-"""."""
+"""A study folder as data."""

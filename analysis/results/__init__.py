@@ -1,1 +1,1 @@
-"""."""
+"""What the confirmation tells."""

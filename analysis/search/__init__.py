@@ -1,1 +1,1 @@
-"""."""
+"""What the search tells."""

@@ -1,1 +1,1 @@
-"""."""
+"""Ray: the only package of study that imports it."""

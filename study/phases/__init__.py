@@ -1,1 +1,1 @@
-"""."""
+"""The phases of a study, in order."""

@@ -1,1 +1,1 @@
-"""."""
+"""What a study will do, judged before it starts."""

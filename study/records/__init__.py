@@ -1,1 +1,1 @@
-"""."""
+"""study.db and the study folder."""

@@ -1,1 +1,1 @@
-"""."""
+"""Which point is tried next, and which trial is stopped."""

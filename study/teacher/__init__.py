@@ -1,1 +1,1 @@
-"""."""
+"""The teacher's pass on the workers."""

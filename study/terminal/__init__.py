@@ -1,1 +1,1 @@
-"""."""
+"""What the user sees on the terminal."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-#: How the cause of a trial begins that would fail again, as it stands in trials.csv; study/execution/failure_causes.py has the others.
+#: How the cause of a trial that would fail again begins; study/execution/failure_causes.py has the others.
 NON_FINITE_LOSS, BAD_CONFIGURATION = "non-finite loss", "bad configuration"
 
 

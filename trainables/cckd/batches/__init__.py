@@ -1,1 +1,1 @@
-"""."""
+"""What each step of an epoch sees."""

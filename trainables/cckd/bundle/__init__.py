@@ -1,1 +1,1 @@
-"""."""
+"""What every trial reads: data and teacher outputs as one bundle."""

@@ -1,1 +1,1 @@
-"""."""
+"""Files written whole, and JSON that carries its own hash."""

@@ -1,1 +1,1 @@
-"""."""
+"""Students: built, and exported."""

@@ -1,1 +1,1 @@
-"""."""
+"""One trial as an iterator of epoch records."""

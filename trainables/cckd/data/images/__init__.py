@@ -1,1 +1,1 @@
-"""."""
+"""Sets of images and what is read from their files."""

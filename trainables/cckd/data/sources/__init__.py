@@ -1,1 +1,1 @@
-"""."""
+"""The data sets, one module per source."""

@@ -1,1 +1,1 @@
-"""."""
+"""The teacher's features on disk."""

@@ -1,1 +1,1 @@
-"""."""
+"""The teacher fitted on its cached features."""
