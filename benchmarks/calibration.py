@@ -3,8 +3,8 @@
     python -m benchmarks.calibration                 # 2,000 and 200 studies
     python -m benchmarks.calibration --share 0.1     # a tenth, as the tests run it
 
-Confirmations are drawn at the means and seed spreads of a default study of 20 epochs (fashion_mnist_lt, 6 seeds, two cores
-of an AMD EPYC, 2026-11-23; the figures stand below), once with these gains and once with none.
+Confirmations are drawn at the means and seed spreads of a default study of 20 epochs (fashion_mnist_lt, 6 seeds, two
+cores of an AMD EPYC, 2026-11-23; the figures stand below), once with these gains and once with none.
 Searches have 100 complete trials of eight knobs: main effects of three, an interaction of two others that makes 30 % of
 the variance (in turns a smooth product and a corner: both knobs high), 30 % noise, and a knob of pure chance.
 
