@@ -17,7 +17,7 @@ import pytest
 from benchmarks.commands import Command, Ended
 from tests.study.whole import Study, csv_rows, table_rows
 from trainables.cckd.data import load_data, parse_data
-from trainables.cckd.sealed import sealed
+from trainables.cckd.files.sealed import sealed
 
 pytestmark = pytest.mark.slow
 
