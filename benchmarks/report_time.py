@@ -21,7 +21,7 @@ from benchmarks.goals import Goal, Row
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio
 from search_spaces.acckd import ACCKD_FULL
-from tests.analysis.conftest import Simulation, write_study
+from tests.analysis.simulation import Simulation, write_study
 
 MOST_S, MOST_GB = 60.0, 2.0
 #: Starts a command and tells what it took. Linux counts what the starting process holds among the started one's peak

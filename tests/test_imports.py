@@ -17,8 +17,16 @@ MAY_IMPORT_OURS = {
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables", "analysis.report"),
     "analysis": (
-        *("analysis", "search_spaces", "study.schema", "study.seals", "study.records.notes"),
-        *("trainables.cckd.methods", "trainables.cckd.losses.terms"),
+        "analysis",
+        "search_spaces",
+        "study.schema",
+        "study.records.ledger",
+        "study.records.csv_tables",
+        "study.strategy.search_settings",
+        "study.records.notes",
+        "trainables.cckd.files.sealed",
+        "trainables.cckd.losses.terms",
+        "trainables.cckd.methods",
     ),
     "benchmarks": OURS,
 }

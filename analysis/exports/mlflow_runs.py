@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from analysis.exports.summary import about, about_trial, course, epochs, needing, results
+from analysis.exports.summary import about, about_trial, course, needing, results
 from analysis.reading.study_data import Study
 from study.schema import METRIC, REPORT
 
@@ -29,7 +29,7 @@ def write_mlflow(study: Study, out: Path) -> Path:
     page = study.folder / REPORT / "index.html"
     if page.is_file():
         client.log_artifact(parent, str(page))
-    table = epochs(study)
+    table = study.epochs
     for trial in study.trials:
         tags = {**about_trial(trial), "mlflow.parentRunId": parent}
         run = client.create_run(experiment, run_name=f"trial {trial.number}", tags=tags).info.run_id

@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial
 
 from analysis.reading.study_data import Study, StudyFolderError
 from analysis.results.ladder import BASELINES, BEST, ladder, paired_gain, rivals, scores
-from study.schema import EPOCHS
 
 
 @contextmanager
@@ -62,24 +61,6 @@ def about_trial(trial: FrozenTrial) -> dict[str, str]:
     """Return a trial's state, what proposed it, and why it failed."""
     facts = {"state": trial.state.name, "kind": trial.user_attrs.get("kind"), "cause": trial.user_attrs.get("cause")}
     return {name: str(value)[:500] for name, value in facts.items() if value}
-
-
-def epochs(study: Study) -> pd.DataFrame:
-    """Return epochs.parquet, a row a (trial, epoch); empty where the study has none.
-
-    Raises:
-        StudyFolderError: the file is not a readable table.
-    """
-    path = study.folder / EPOCHS
-    if not path.is_file():
-        return pd.DataFrame(columns=["number", "epoch"])
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise StudyFolderError(f"{path} is not a readable table: {error}") from error
-    if not {"number", "epoch"} <= set(table):
-        raise StudyFolderError(f"{path} lacks the columns number, epoch")
-    return table
 
 
 def course(table: pd.DataFrame, number: int) -> list[tuple[int, dict[str, float]]]:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from analysis.exports.summary import course, epochs, needing, results
+from analysis.exports.summary import course, needing, results
 from analysis.reading.study_data import Study
 from study.schema import METRIC
 
@@ -18,7 +18,7 @@ def write_tensorboard(study: Study, out: Path) -> Path:
         from tensorboardX import SummaryWriter
     place = out / "tensorboard"
     shutil.rmtree(place, ignore_errors=True)
-    table = epochs(study)
+    table = study.epochs
     for trial in study.trials:
         with SummaryWriter(str(place / f"trial-{trial.number:04d}")) as writer:
             for epoch, numbers in course(table, trial.number):

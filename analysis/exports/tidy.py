@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.exports.summary import epochs
 from analysis.reading.study_data import Study
 from search_spaces.space import SearchSpace
 from study.schema import (
@@ -59,7 +58,7 @@ def tidy(study: Study) -> pd.DataFrame:
     """Return every observation of the study's tables as a row; columns as COLUMNS says, missing values left out."""
     tables = {
         "trials": study.measured.reset_index(),
-        "epochs": epochs(study),
+        "epochs": study.epochs,
         "finalists": study.finalists,
         "baselines": study.baselines,
         "confirm": study.confirm_cuts,
@@ -82,7 +81,7 @@ def dictionary(study: Study) -> dict[str, dict[str, str]]:
     knobs = {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in study.knobs}
     losses = {
         name: f"Mean over the epoch's steps. {LOSSES.get(name.removeprefix(LOSS_PREFIX), name)}"
-        for name in epochs(study).columns
+        for name in study.epochs.columns
         if str(name).startswith(LOSS_PREFIX)
     }
     return {
@@ -105,7 +104,7 @@ def _baseline_knobs(study: Study) -> dict[str, str]:
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    # In confirm.csv `trial` is a result of the choice; it keys a row just as well.
+    # In the table confirm `trial` is a result of the choice; it keys a row just as well.
     keyed = table.rename(columns=_RENAMED)
     keys = [key for key in _KEYS if key in keyed]
     long = keyed.astype(object).melt(id_vars=keys, var_name="variable", value_name="seen").dropna(subset="seen")

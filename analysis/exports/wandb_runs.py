@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis.exports.summary import about, about_trial, course, epochs, needing, results
+from analysis.exports.summary import about, about_trial, course, needing, results
 from analysis.reading.study_data import Study
 from study.schema import METRIC
 
@@ -15,7 +15,7 @@ def write_wandb(study: Study, out: Path) -> Path:
     """
     with needing("wandb"):
         import wandb
-    name, table = str(study.manifest["name"]), epochs(study)
+    name, table = str(study.manifest["name"]), study.epochs
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True)
     common = {"project": "cckd-study", "group": name, "dir": str(out), "mode": "offline", "settings": quiet}
     for trial in study.trials:

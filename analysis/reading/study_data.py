@@ -1,6 +1,7 @@
 """A study folder, read without touching it: manifest, trials, confirmation and per-class counts."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,30 +13,21 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.stats.paired_tests import Spread, spread
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
-from study import seals
-from study.schema import (
-    BASELINES_CSV,
-    BASELINES_HEAD,
-    BASELINES_TAIL,
-    CLASSES,
-    CLASSES_CSV,
-    CONFIRM,
-    CONFIRM_CSV,
-    CONFUSION,
-    CONFUSION_CSV,
-    DATABASE,
-    FINALISTS,
-    FINALISTS_CSV,
-    MANIFEST,
-    SEPARABILITY,
-    SEPARABILITY_CSV,
-    STUDY_NAME,
-    TRIALS,
-    TRIALS_HEAD,
-    TRIALS_TAIL,
-    TUNED_SUFFIX,
-    links_out,
+from study.records.csv_tables import (
+    Table,
+    baselines_table,
+    classes_table,
+    confirm_table,
+    confusion_table,
+    epochs_table,
+    finalists_table,
+    separability_table,
+    trials_table,
 )
+from study.records.ledger import Ledger
+from study.schema import DATABASE, MANIFEST, SCHEMA_VERSION, TUNED_SUFFIX, links_out
+from study.strategy.search_settings import SettingsError
+from trainables.cckd.files.sealed import unsealed
 
 #: What content of a wrong type or range leads to, in Optuna's readers too.
 ODD_CONTENT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -62,19 +54,22 @@ class Finalist:
 class Study:
     """Everything a report is made from.
 
+    The tables are those that the study exports as CSV, with the columns of study/schema.py, but made from study.db.
+
     Attributes:
         manifest: study.json.
         space: the search space, rebuilt from the manifest.
         trials: Optuna's trials, a snapshot in order of number.
-        measured: trials.csv indexed by trial number; empty where the file is absent.
-        baselines: baselines.csv, a row a trial of a tuned baseline; empty where none is tuned.
-        finalists: finalists.csv, a row a (trial, seed) of the selection; empty before it, or where there was none.
-        confirm: the rows of confirm.csv on the study's own cut of the long tail, one an (entry, seed); empty before
-            the confirmation. The teacher's seed is NaN.
-        classes: those of classes.csv, one an (entry, seed, class); empty before the confirmation.
+        measured: one row per trial, indexed by trial number.
+        epochs: one row per (trial, epoch).
+        baselines: one row per trial of a tuned baseline; empty where none is tuned.
+        finalists: one row per (trial, seed) of the selection; empty before it, or where there was none.
+        confirm: the confirmation on the study's own cut of the long tail, one row per (entry, seed); empty before the
+            confirmation. The teacher's seed is NaN.
+        classes: the same runs class by class, one row per (entry, seed, class).
         confirm_cuts, classes_cuts: the same of every cut, told apart by `data_seed`.
-        confusion, separability: the rows of confusion.csv and separability.csv on the study's own cut; empty where
-            no run has them.
+        confusion, separability: confusion counts and feature distances on the study's own cut; empty where no run has
+            them.
     """
 
     folder: Path
@@ -82,6 +77,7 @@ class Study:
     space: SearchSpace
     trials: tuple[FrozenTrial, ...]
     measured: pd.DataFrame
+    epochs: pd.DataFrame
     baselines: pd.DataFrame
     finalists: pd.DataFrame
     confirm: pd.DataFrame
@@ -171,7 +167,8 @@ def load_study(folder: Path) -> Study:
     """Read a study folder, running or finished.
 
     Raises:
-        StudyFolderError: not a folder, no readable study.json or study.db, or a table without its columns.
+        StudyFolderError: not a folder, no readable study.json or study.db, or a study.db that another
+            program holds locked.
     """
     if not folder.is_dir():
         raise StudyFolderError(f"a study folder is needed; {folder} is not a folder")
@@ -185,17 +182,33 @@ def load_study(folder: Path) -> Study:
         space = SearchSpace.from_json(manifest["space"])
     except ODD_CONTENT as error:
         raise StudyFolderError(f"{folder / MANIFEST}: its search space cannot be read: {error!r}") from error
-    confirm, classes = _table_of_cuts(folder / CONFIRM_CSV, CONFIRM), _table_of_cuts(folder / CLASSES_CSV, CLASSES)
-    confusion = _table(folder / CONFUSION_CSV, list(CONFUSION))
-    separability = _table(folder / SEPARABILITY_CSV, list(SEPARABILITY))
+    database = folder / DATABASE
+    try:
+        with closing(Ledger.read(database)) as ledger:
+            return _read(folder, manifest, space, ledger)
+    except SettingsError as error:
+        raise StudyFolderError(str(error)) from error
+    except ODD_CONTENT as error:
+        raise StudyFolderError(f"{folder} is not as a study writes it; reading it gave {error!r}") from error
+
+
+def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger: Ledger) -> Study:
+    groups = {name: tuple(manifest["groups"][name]) for name in ("many", "medium", "few")}
+    data, rows, runs = manifest["data"], ledger.rows(), ledger.runs.confirm_runs()
+    confirm, classes = (
+        _frame(confirm_table(runs, groups)),
+        _frame(classes_table(runs, data["classes"], data["n_train"])),
+    )
+    confusion, separability = _frame(confusion_table(runs)), _frame(separability_table(runs))
     return Study(
         folder=folder,
         manifest=manifest,
         space=space,
-        trials=_trials(folder / DATABASE),
-        measured=_table(folder / TRIALS, ["number"]).set_index("number"),
-        baselines=_table(folder / BASELINES_CSV, [*BASELINES_HEAD, *TRIALS_HEAD, *TRIALS_TAIL, *BASELINES_TAIL]),
-        finalists=_table(folder / FINALISTS_CSV, list(FINALISTS)),
+        trials=tuple(_by_first_objective(trial) for trial in ledger.trials),
+        measured=_frame(trials_table(rows, space, groups)).set_index("number"),
+        epochs=_frame(epochs_table(rows)),
+        baselines=_frame(baselines_table(ledger.baselines, groups)),
+        finalists=_frame(finalists_table(ledger.runs.selection_runs(), rows)),
         confirm=confirm[confirm["data_seed"] == 0],
         classes=classes[classes["data_seed"] == 0],
         confirm_cuts=confirm,
@@ -207,7 +220,7 @@ def load_study(folder: Path) -> Study:
 
 def _manifest(path: Path) -> Mapping[str, Any]:
     try:
-        manifest = seals.unsealed(path.read_bytes())
+        manifest = unsealed(path.read_bytes())
     except ValueError as error:
         raise StudyFolderError(
             f"{path} must be as the study wrote it: {error}; `python -m study.resume {path.parent}` restores it"
@@ -216,18 +229,15 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     absent = [key for key in needed if not isinstance(manifest, dict) or key not in manifest]
     if absent:
         raise StudyFolderError(f"{path} is not a study's manifest: it has no {', '.join(absent)}")
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise StudyFolderError(
+            f"{path} is of layout {manifest.get('schema')!r}; this version reads layout {SCHEMA_VERSION} only"
+        )
     return dict(manifest)
 
 
-def _trials(database: Path) -> tuple[FrozenTrial, ...]:
-    try:
-        return tuple(_by_first_objective(trial) for trial in seals.sealed_trials(database))
-    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
-        raise StudyFolderError(f"{database} holds no intact Optuna study {STUDY_NAME!r}: {error}") from error
-
-
 def _by_first_objective(trial: FrozenTrial) -> FrozenTrial:
-    """A trial of a search of two objectives as one of the first, which every analysis is of; both are in trials.csv."""
+    """A trial of a search of two objectives as one of the first, which every analysis is of; `measured` has both."""
     if trial.values is None or len(trial.values) < 2:
         return trial
     alone = copy(trial)
@@ -235,24 +245,8 @@ def _by_first_objective(trial: FrozenTrial) -> FrozenTrial:
     return alone
 
 
-def _table_of_cuts(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Read a table of the confirmation; one from before there were other cuts is of the study's own."""
-    table = _table(path, [name for name in columns if name != "data_seed"])
-    return table if "data_seed" in table else table.assign(data_seed=0)
-
-
-def _table(path: Path, needed: list[str]) -> pd.DataFrame:
-    """Read a CSV whose only missing value is the empty field, so that a class may be called 'NA'."""
-    if not path.is_file():
-        return pd.DataFrame(columns=needed)
-    texts = dict.fromkeys(("entry", "baseline", "class_name", "selected_on", "state", "cause"), "str")
-    try:
-        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise StudyFolderError(f"{path} is not a readable table: {error}") from error
-    if "class_name" in table:
-        table["class_name"] = table["class_name"].fillna("")
-    absent = [name for name in needed if name not in table]
-    if absent:
-        raise StudyFolderError(f"{path} lacks the columns {', '.join(absent)}")
-    return table
+def _frame(table: Table) -> pd.DataFrame:
+    """Return a table with NaN for a missing value; a column without any value is one of numbers."""
+    frame = pd.DataFrame([dict(row) for row in table.rows], columns=list(table.columns))
+    empty = [name for name in frame if frame[name].isna().all()]
+    return frame.astype(dict.fromkeys(empty, float))

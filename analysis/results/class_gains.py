@@ -23,7 +23,7 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
     """Return a row an (entry, class) of the study's own cut, largest class first.
 
     Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
-    95 % paired t interval over seeds). Entries or a baseline without rows in classes.csv give no rows.
+    95 % paired t interval over seeds). Entries or a baseline without rows in `study.classes` give no rows.
     """
     recalls = class_recalls(study)
     usable = comparable(recalls, entries, baseline)

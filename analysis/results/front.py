@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.reading.study_data import Study
 from analysis.reading.wording import percent, plural
 
-#: Second objective -> (column of trials.csv, how it is called, whether less is better).
+#: Second objective -> (column of `Study.measured`, how it is called, whether less is better).
 _SECOND = {
     "many": ("val_many", "Many", False),
     "medium": ("val_medium", "Medium", False),

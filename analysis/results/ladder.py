@@ -132,7 +132,7 @@ def scores_of(study: Study) -> pd.DataFrame:
 
 
 def class_recalls(study: Study) -> pd.DataFrame:
-    """Return classes.csv with `recall` = n_correct / n_test, NaN where no test image was seen."""
+    """Return `study.classes` with `recall` = n_correct / n_test, NaN where no test image was seen."""
     table = study.classes.copy()
     seen = table["n_test"].where(table["n_test"] > 0).astype(float)
     table["recall"] = table["n_correct"].astype(float) / seen

@@ -32,7 +32,7 @@ def provenance_section(study: Study, writer: Writer) -> Section:
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    data, plan, teacher = manifest["data"], manifest["plan"], manifest["teacher"]
+    data, plan, teacher = manifest["data"], manifest["plan"], manifest["teacher"] or {}
     student, hardware = manifest.get("student", {}), manifest.get("hardware", {})
     return [
         ("study", str(manifest["name"])),
@@ -43,7 +43,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("images", _counts(data)),
         ("split", f"{data.get('split')}; configurations selected on {data.get('selected_on')}"),
         ("data SHA-256", str(data.get("sha256", ""))),
-        ("teacher", _teacher(teacher)),
+        ("teacher", _teacher(teacher) if teacher else "the teacher pass has not finished yet"),
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
         ("student", _student(student)),
         ("search", _search(plan)),

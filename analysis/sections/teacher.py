@@ -19,6 +19,8 @@ _MEMORISED = 0.15
 def teacher_section(study: Study, writer: Writer) -> Section:
     """Return the teacher's accuracies, warnings where it is weak or memorised, and the per-class table."""
     teacher = study.manifest["teacher"]
+    if teacher is None:
+        return Section("teacher", "The teacher", (Paragraph("The teacher pass has not finished yet."),))
     fit, val = teacher.get("train_accuracy"), teacher.get("val_accuracy")
     blocks: list[Block] = [
         Paragraph(

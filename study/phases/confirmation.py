@@ -51,7 +51,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
     for task in cuts[0]:
         if task.trial is not None:
-            ledger.drop_confirm_runs(task.entry, but_of=task.trial)
+            ledger.runs.drop_confirm_runs(task.entry, but_of=task.trial)
 
     tasks = [task for cut in cuts for task in cut]
     n_run = 0
@@ -83,7 +83,7 @@ def _confirm_cut(
         counts, passes = teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen)}
         record = {"test": test, "val": None, "selected_on": "val"}
-        ledger.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
+        ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
     if not left:
         return
@@ -95,7 +95,7 @@ def _confirm_cut(
         test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
         record = {"test": test, "val": result["records"][-1]["val"], "selected_on": chosen}
         record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
-        ledger.add_confirm_run(task.entry, task.seed, task.trial, record, data_seed=data_seed)
+        ledger.runs.add_confirm_run(task.entry, task.seed, task.trial, record, data_seed=data_seed)
         study.shelf.remove(task.name)
 
     study.progress.begin("confirm", len(tasks))
@@ -136,7 +136,7 @@ def _missing(study: Study, tasks: list[Rerun]) -> list[Rerun]:
 
 
 def _filed(ledger: Ledger) -> set[RunKey]:
-    return {run.key for run in ledger.confirm_runs()}
+    return {run.key for run in ledger.runs.confirm_runs()}
 
 
 def _n_done(ledger: Ledger, tasks: list[Rerun]) -> int:

@@ -51,7 +51,7 @@ def drive(study: Study) -> None:
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
             prepared.verification.wait()
-        for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.confirm_runs()):
+        for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
     except KeyboardInterrupt:
         raise StudyInterrupted from None

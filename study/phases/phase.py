@@ -124,7 +124,7 @@ class Study:
         """Write the tables and counts as study.db has them now; drop the checkpoints of finished trials."""
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
         self.file_student()
-        failed = [f"{name}: {run.cause}" for name, run in self.ledger.rerun_attempts().items() if run.failed]
+        failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         baselines = self.ledger.baselines.items()
         for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):

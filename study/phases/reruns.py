@@ -133,17 +133,17 @@ class RerunSearcher(RetryingSearcher[Rerun]):
     def _started(self, run: Rerun) -> dict[str, Any]:
         return {
             "number": run.name,
-            "attempt": self._ledger.start_rerun(run.name),
+            "attempt": self._ledger.runs.start_rerun(run.name),
             "config": run.config | {"seed": run.seed},
             "checkpoints": self._checkpoints,
             "export": run.entry if run.export else None,
         }
 
     def _count_failure(self, run: Rerun, told: str) -> int:
-        return self._ledger.count_rerun_failure(run.name, told)
+        return self._ledger.runs.count_rerun_failure(run.name, told)
 
     def _give_up(self, run: Rerun, told: str, result: dict[str, Any] | None) -> None:
-        self._ledger.fail_rerun(run.name, told)
+        self._ledger.runs.fail_rerun(run.name, told)
 
     def _finish(self, run: Rerun, result: dict[str, Any]) -> None:
         self._on_done(run, result)
@@ -153,6 +153,6 @@ def given_up(ledger: Ledger, max_retries: int) -> set[str]:
     """Names of the reruns that are not tried again, unless `max_retries` is raised."""
     return {
         name
-        for name, run in ledger.rerun_attempts().items()
+        for name, run in ledger.runs.rerun_attempts().items()
         if run.failed and not may_retry(run.cause or "", n_failures=run.failures, max_retries=max_retries)
     }

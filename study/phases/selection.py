@@ -49,7 +49,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     wanted = {(rerun.trial, rerun.seed) for rerun in reruns}
 
     def filed() -> set[tuple[int | None, int]]:
-        return wanted & {(run.trial, run.seed) for run in ledger.selection_runs()}
+        return wanted & {(run.trial, run.seed) for run in ledger.runs.selection_runs()}
 
     def missing() -> list[Rerun]:
         done, hopeless = filed(), given_up(ledger, plan.max_retries)
@@ -60,7 +60,7 @@ def select(study: Study, prepared: Prepared, workers: Workers) -> None:
     def on_done(rerun: Rerun, result: dict[str, Any]) -> None:
         assert rerun.trial is not None, "a candidate is a trial"
         val = result["records"][-1]["val"]
-        ledger.add_selection_run(rerun.trial, rerun.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
+        ledger.runs.add_selection_run(rerun.trial, rerun.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
         study.shelf.remove(rerun.name)
 
     if left:
@@ -112,7 +112,7 @@ def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:
 
 def fresh_runs(ledger: Ledger, seeds: Sequence[int]) -> dict[int, list[ClassCounts]]:
     """Counts on D_val of every trial that was trained again with each of `seeds`, in their order."""
-    filed = {(run.trial, run.seed): run.val for run in ledger.selection_runs()}
+    filed = {(run.trial, run.seed): run.val for run in ledger.runs.selection_runs()}
     trials = {trial for trial, _ in filed} if seeds else set()
     return {
         trial: [filed[trial, seed] for seed in seeds]

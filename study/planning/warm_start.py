@@ -4,32 +4,32 @@ They are kept beside the search, in the study's own attributes, and not among it
 tables and the report are those of this study alone. Only TPE and GP learn from other trials, so only they start warm;
 Sobol points go on behind those of the other study, which would else come again under the same seed.
 
-The other folder is only read: nothing in it is run, unpickled or written, and what its seals do not vouch for is
-refused.
+The other folder is only read: nothing in it is run, unpickled or written, and a manifest that was altered or a
+database that is damaged is refused.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from typing import Any
 
 from search_spaces.faults import contains
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
-from study import schema, seals
+from study import schema
 from study.planning.plan import StudyPlan
+from study.records.ledger import Ledger
+from study.records.trial_rows import TrialRow
+from study.strategy.evidence import NUMBERS_FROM, Evidence
+from study.strategy.search_settings import SettingsError
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.errors import UsageError
-from trainables.cckd.records import ClassCounts
+from trainables.cckd.files.sealed import unsealed
 
 #: Samplers that learn from trials.
 LEARNERS = ("sobol+tpe", "tpe", "gp")
-
-#: Numbers of evidence in a sampler's eyes: above those of any trial.
-_NUMBERS_FROM = 10**6
 
 #: Fields of the plan that decide what a configuration scores, beside data and space.
 _SAME = (
@@ -46,39 +46,6 @@ _SAME = (
     "teacher_folds",
     "overrides",
 )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One complete trial of another study: its number there, knobs, and counts on D_val after the last epoch.
-
-    Where the other study started warm itself, `number` counts from that one's trials on.
-    """
-
-    number: int
-    params: dict[str, KnobValue]
-    val: ClassCounts
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Inverse of `dataclasses.asdict`, also after a JSON round trip."""
-        return cls(plain["number"], dict(plain["params"]), ClassCounts(*map(tuple, plain["val"])))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types only."""
-        return asdict(self) | {"val": [list(self.val.correct), list(self.val.seen)]}
-
-    def trial(self, space: SearchSpace, values: Sequence[float]) -> FrozenTrial:
-        """As a sampler may see it, with what it is worth by this study's objectives."""
-        made = create_trial(
-            state=TrialState.COMPLETE,
-            values=list(values),
-            params=dict(self.params),
-            distributions={name: space.distributions[name] for name in self.params},
-            user_attrs={"val_correct": list(self.val.correct), "val_seen": list(self.val.seen)},
-        )
-        made.number = made._trial_id = _NUMBERS_FROM + self.number
-        return made
 
 
 @dataclass(frozen=True)
@@ -112,17 +79,12 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, other, plan, space, data)]
     if faults:
         raise UsageError(faults)
-    trials = _sealed_trials(folder)
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    reasons = {trial.number: _unfit(trial, space, data) for trial in complete}
+    complete = [row for row in _trial_rows(folder / schema.DATABASE) if row.state == "COMPLETE"]
+    reasons = {row.number: _unfit(row, space, data) for row in complete}
     evidence = tuple(
-        Evidence(
-            _behind(manifest) + trial.number,
-            dict(trial.params),
-            ClassCounts(tuple(trial.user_attrs["val_correct"]), tuple(trial.user_attrs["val_seen"])),
-        )
-        for trial in complete
-        if reasons[trial.number] is None
+        Evidence(_behind(manifest) + row.number, dict(row.params), row.val)
+        for row in complete
+        if reasons[row.number] is None and row.val is not None
     )
     left_out = Counter(reason for reason in reasons.values() if reason)
     if not evidence:
@@ -138,13 +100,13 @@ def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
     if strays := schema.links_out(folder):
         raise UsageError(f"--warm-start {folder}: links lead out of it: {', '.join(strays[:5])}")
     try:
-        manifest = seals.unsealed((folder / schema.MANIFEST).read_bytes(), required=True)
+        manifest = unsealed((folder / schema.MANIFEST).read_bytes(), required=True)
         space = SearchSpace.from_json(manifest["space"])
         if manifest["schema"] != schema.SCHEMA_VERSION:
             raise ValueError(f"layout must be {schema.SCHEMA_VERSION}; got {manifest['schema']!r}")
         manifest["plan"].items()
         str(manifest["data"]["sha256"])
-        if not 0 <= _behind(manifest) < _NUMBERS_FROM:
+        if not 0 <= _behind(manifest) < NUMBERS_FROM:
             raise ValueError(f"its own warm start is odd: {manifest['warm_start']!r}")
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
@@ -179,15 +141,15 @@ def _mismatches(
     return faults
 
 
-def _sealed_trials(folder: Path) -> tuple[FrozenTrial, ...]:
-    database = folder / schema.DATABASE
+def _trial_rows(database: Path) -> list[TrialRow]:
     try:
-        return seals.sealed_trials(database, required=True)
-    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
-        raise UsageError(f"--warm-start: {database} must be as the study wrote it; {error}") from error
+        with closing(Ledger.read(database)) as ledger:
+            return ledger.rows()
+    except SettingsError as error:
+        raise UsageError(f"--warm-start: {error}") from error
 
 
-def _unfit(trial: FrozenTrial, space: SearchSpace, data: LongTailData) -> str | None:
+def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:
     """Why a complete trial is no point of this space, None where it is one."""
     point: dict[str, KnobValue] = {}
     for knob in space.tunable:
@@ -198,6 +160,6 @@ def _unfit(trial: FrozenTrial, space: SearchSpace, data: LongTailData) -> str | 
             return "outside this space's ranges"
         if active:
             point[knob.name] = trial.params[knob.name]
-    if len(trial.user_attrs.get("val_seen", ())) != len(data.counts):
+    if trial.val is None or len(trial.val.seen) != len(data.counts):
         return "no counts on D_val"
     return None

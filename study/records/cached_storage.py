@@ -21,9 +21,6 @@ class MirroredStorage(InMemoryStorage):
 
     Trials are numbered by their position here as there, and a trial's id is its number.
 
-    Attributes:
-        changed: numbers of the trials written to since somebody emptied it, None for the study itself.
-
     Args:
         backend: study.db.
         search: name of the search.
@@ -36,7 +33,6 @@ class MirroredStorage(InMemoryStorage):
     def reload(self) -> None:
         """Drop the copy and read it again."""
         super().__init__()
-        self.changed: set[int | None] = set()
         (stored,) = (study for study in self._backend.get_all_studies() if study.study_name == self._search)
         self._stored_id = stored._study_id
         study_id = super().create_new_study(stored.directions, stored.study_name)
@@ -48,6 +44,7 @@ class MirroredStorage(InMemoryStorage):
         for trial in self._backend.get_all_trials(self._stored_id, deepcopy=False):
             self._stored_trial_ids.append(trial._trial_id)
             super().create_new_trial(study_id, trial)
+        self._n_trials = len(self._stored_trial_ids)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """Refused: a search is made in study.db, and this is one."""
@@ -59,26 +56,23 @@ class MirroredStorage(InMemoryStorage):
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Write through."""
-        self.changed.add(None)
         self._backend.set_study_user_attr(self._stored_id, key, value)
         super().set_study_user_attr(study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Write through."""
-        self.changed.add(None)
         self._backend.set_study_system_attr(self._stored_id, key, value)
         super().set_study_system_attr(study_id, key, value)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Begin a trial in memory; `write_new` writes it through."""
         trial_id = super().create_new_trial(study_id, template_trial)
-        self.changed.add(trial_id)
+        self._n_trials = trial_id + 1
         return trial_id
 
     def write_new(self) -> None:
         """Write the new trials through, as they are now."""
-        new = (number for number in self.changed if number is not None and self._is_new(number))
-        for number in sorted(new):
+        for number in range(len(self._stored_trial_ids), self._n_trials):
             self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, self.get_trial(number)))
 
     def set_trial_param(
@@ -109,10 +103,6 @@ class MirroredStorage(InMemoryStorage):
         super().set_trial_system_attr(trial_id, key, value)
 
     def _through(self, write: Callable[..., object], trial_id: int, *values: Any) -> None:
-        """Note that the trial is written to; `write` it to study.db, unless it is new and will be written whole."""
-        self.changed.add(trial_id)
-        if not self._is_new(trial_id):
+        """`write` to study.db, unless the trial is new and will be written whole."""
+        if trial_id < len(self._stored_trial_ids):
             write(self._stored_trial_ids[trial_id], *values)
-
-    def _is_new(self, trial_id: int) -> bool:
-        return trial_id >= len(self._stored_trial_ids)

@@ -8,7 +8,7 @@ write-ahead log waits once a transaction instead of three times; closing folds i
 import errno
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -21,6 +21,9 @@ from sqlalchemy.orm import Session
 #: What the system, and what SQLite says where the disk is at fault, not the file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 _DISK_FAULTS = ("disk is full", "readonly database", "disk I/O error", "unable to open database file")
+
+#: Seconds that a reader waits for a study.db that another program has locked.
+_COPY_TIMEOUT_S = 5.0
 
 
 def disk_fault(error: BaseException | None) -> str | None:
@@ -66,16 +69,23 @@ class Database:
         storage: Optuna's view of it.
         connection: for our own tables; every write of theirs stands in a `together` block.
 
+    Args:
+        path: the file.
+        copied: read the file once into memory and open that copy. A driver may be writing to the file. Neither the
+            driver nor the file notices, and what is written to the copy is lost when it is closed.
+
     Raises:
-        sqlite3.Error: the file is no intact database.
+        sqlite3.Error: the file is no intact database, or another program holds it.
         SQLAlchemyError: the same, met by Optuna.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, copied: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._closed = False
-        self.connection = _Connection(path, timeout=30.0)
+        self.connection = _Connection(":memory:" if copied else path, timeout=30.0)
         try:
+            if copied:
+                _copy(path, self.connection)
             # SQLite meets a missing page only when it reads it, which may be after hours.
             (verdict,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict != "ok":
@@ -123,6 +133,17 @@ class Database:
         finally:
             self.storage.engine.dispose()
             self.connection.close()
+
+
+def _copy(path: Path, target: sqlite3.Connection) -> None:
+    """Copy the database, as its last transaction left it, through a connection that can only read."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_COPY_TIMEOUT_S)) as source:
+        # `backup` waits for ever for a file that another program has locked. A read that comes first waits for
+        # `timeout` only, and its transaction keeps the lock away until the copy is done.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        source.backup(target)
 
 
 class _Connection(sqlite3.Connection):

@@ -1,27 +1,29 @@
 """study.db itself: making one with an empty search, and refusing by name one that cannot be used."""
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
+from optuna.storages import BaseStorage
 
 from search_spaces.space import SearchSpace
-from study.planning.warm_start import Evidence
 from study.records.connection import Database, disk_fault
-from study.schema import METRIC, STUDY_NAME
+from study.schema import BASELINE_PREFIX, METRIC, STUDY_NAME
+from study.strategy.evidence import Evidence
 from study.strategy.search_settings import SearchSettings, SettingsError
 from trainables.cckd.files.atomic import replacing
 
-_MOST_NAMED = 5
+#: Names of searches: of the studied method, and of tuned baselines.
+_SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
 
 
-class BrokenSealError(Exception):
-    """Something in study.db is not as it was written; the message names it."""
-
-    def __init__(self, broken: Sequence[str]) -> None:
-        super().__init__(", ".join(broken[:_MOST_NAMED]) + (", ..." if len(broken) > _MOST_NAMED else ""))
+def search_names(storage: BaseStorage) -> list[str]:
+    """Return the names of the searches in a study.db, in the order of their creation; other studies are left out."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    return [study.study_name for study in studies if _SEARCH.fullmatch(study.study_name)]
 
 
 def make_search(
@@ -75,7 +77,7 @@ def opening(database: Path) -> Iterator[None]:
     """Turn what a missing or damaged file, or a full disk, raises in the block into one error that names it.
 
     Raises:
-        SettingsError: the file is missing or damaged, or cannot be written.
+        SettingsError: the file is missing or damaged, cannot be written, or another program holds it locked.
     """
     if not database.exists():
         raise SettingsError(f"there is no search to open; {database} does not exist")
@@ -83,13 +85,11 @@ def opening(database: Path) -> Iterator[None]:
         yield
     except SettingsError:
         raise
-    except BrokenSealError as error:
-        raise SettingsError(
-            f"{database} must be as the study wrote it; altered since then: {error}. Restore it from a copy"
-        ) from error
     except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
         if fault := disk_fault(error):
             raise SettingsError(f"{database} must be a file that can be written; {fault}") from error
+        if "database is locked" in str(error):
+            raise SettingsError(f"{database} must be free to read; another program holds it locked") from error
         raise SettingsError(
             f"{database} must be a study's intact database; opening it gave {type(error).__name__}"
         ) from error

@@ -80,7 +80,7 @@ def baselines_table(ledgers: Mapping[str, LedgerReading], groups: Groups) -> Tab
     entries: list[dict[str, Any]] = []
     for baseline, ledger in ledgers.items():
         fresh: dict[int, list[float]] = {}
-        for run in ledger.selection_runs():
+        for run in ledger.runs.selection_runs():
             fresh.setdefault(run.trial, []).append(balanced_accuracy(run.val))
         for row in ledger.rows():
             again = fresh.get(row.number, [])

@@ -18,21 +18,20 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
-from study import seals
-from study.planning.warm_start import Evidence
 from study.records.cached_storage import MirroredStorage
 from study.records.connection import Database
-from study.records.creation import BrokenSealError, add_search, make_search, opening
+from study.records.creation import add_search, make_search, opening, search_names
 from study.records.queries import LedgerReading
-from study.records.run_tables import RecordTables
-from study.records.trial_rows import duration_s, unfit_cause, val_summary
+from study.records.run_tables import RecordTables, one_line
+from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX, STUDY_NAME
+from study.strategy.evidence import Evidence
 from study.strategy.pruners import PROTECTED, make_pruner
 from study.strategy.sampler_view import SeeingSampler
 from study.strategy.samplers import check_sampler, kind_of, make_sampler
 from study.strategy.search_settings import SearchSettings
 from trainables.cckd.metrics import balanced_accuracy
-from trainables.cckd.records import ClassCounts, EpochRecord
+from trainables.cckd.records import EpochRecord
 
 #: (searched knobs, how many earlier trials have the same ones) -> the trial's seed.
 SeedOf = Callable[[Mapping[str, KnobValue], int], int]
@@ -51,11 +50,10 @@ def _whole(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenat
             with self._database.together():
                 answer = method(self, *args, **kwargs)
                 self._storage.write_new()
-                self._seal()
                 return answer
         except BaseException:
             self._storage.reload()
-            self._records.reload()
+            self.runs.reload()
             raise
 
     return run
@@ -77,7 +75,7 @@ class Ledger(LedgerReading):
     `create` and `open` give the ledger of the studied method, with those of tuned baselines in `baselines`.
 
     Args:
-        database: the open study.db; `_read` follows once all of it is held against its seals.
+        database: the open study.db; `_read` follows.
         search: name of the search.
     """
 
@@ -85,7 +83,7 @@ class Ledger(LedgerReading):
         self._database, self._search = database, search
         self._storage = MirroredStorage(database.storage, search)
         self._study = optuna.load_study(study_name=search, storage=self._storage)
-        self._records = RecordTables(database, search)
+        self.runs = RecordTables(database, search)
         self.baselines: dict[str, Ledger] = {}
 
     def _read(self, trials: int | None = None) -> None:
@@ -99,7 +97,6 @@ class Ledger(LedgerReading):
             check_sampler(self.space, self.settings)
             with self._database.together():
                 self._study.set_user_attr("settings", self.settings.to_json())
-                self._seal()
         # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
         # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
         self._pruner = make_pruner(self.settings)
@@ -125,17 +122,29 @@ class Ledger(LedgerReading):
             SettingsError: no file or a damaged one, or a space cannot give so many trials.
         """
         with opening(database):
-            opened = Database(database)
-            try:
-                ledgers = {name: cls(opened, name) for name in seals.searches(opened.storage)}
-                main = ledgers[STUDY_NAME]
-                main._check_seals(ledgers)
-                with opened.together():
-                    for ledger in ledgers.values():
-                        ledger._read(trials)
-            except BaseException:
-                opened.close()
-                raise
+            return cls._of(Database(database), trials)
+
+    @classmethod
+    def read(cls, database: Path) -> Self:
+        """Open a copy in memory of an existing search, to read it; a driver may be writing to the file.
+
+        Raises:
+            SettingsError: no file or a damaged one, or another program holds it locked.
+        """
+        with opening(database):
+            return cls._of(Database(database, copied=True))
+
+    @classmethod
+    def _of(cls, opened: Database, trials: int | None = None) -> Self:
+        try:
+            ledgers = {name: cls(opened, name) for name in search_names(opened.storage)}
+            main = ledgers[STUDY_NAME]
+            with opened.together():
+                for ledger in ledgers.values():
+                    ledger._read(trials)
+        except BaseException:
+            opened.close()
+            raise
         main.baselines = {
             name.removeprefix(BASELINE_PREFIX): ledger for name, ledger in ledgers.items() if ledger is not main
         }
@@ -155,9 +164,6 @@ class Ledger(LedgerReading):
             with self._database.together():
                 add_search(self._database, search, space, self.settings)
                 made = Ledger(self._database, search)
-                made._storage.changed.add(None)
-                made._seal()
-                made._records.seal_selection()
             made._read()
             self.baselines[baseline] = made
         return self.baselines[baseline]
@@ -218,8 +224,7 @@ class Ledger(LedgerReading):
         if trial.state.is_finished():
             return ()
         epochs = [EpochRecord.from_dict(record) for record in records]
-        self._records.add_epochs(number, epochs)
-        self._storage.changed.add(trial.number)
+        self.runs.add_epochs(number, epochs)
         return self._report(trial, epochs)
 
     @_whole
@@ -262,7 +267,7 @@ class Ledger(LedgerReading):
         trial = self._trial(number)
         failures = int(trial.user_attrs.get("failures", 0)) + 1
         if not trial.state.is_finished():
-            self._set(trial, failures=failures, last_error=_one_line(cause))
+            self._set(trial, failures=failures, last_error=one_line(cause))
         return failures
 
     # ---- ending trials
@@ -276,7 +281,7 @@ class Ledger(LedgerReading):
         """
         trial = self._trial(number)
         if not trial.state.is_finished():
-            records = self._records.epochs(number)
+            records = self.runs.epochs(number)
             cause = unfit_cause(records, self.settings.epochs)
             if cause:
                 return self.fail(number, cause)
@@ -300,66 +305,9 @@ class Ledger(LedgerReading):
         """End trial `number` as failed because of `cause`; return its state."""
         trial = self._trial(number)
         if not trial.state.is_finished():
-            self._set(trial, cause=_one_line(cause))
+            self._set(trial, cause=one_line(cause))
             self._end(trial, TrialState.FAIL)
         return self._trial(number).state.name
-
-    # ---- selection and confirmation
-
-    def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
-        """File one run of the selection; a second for the same (trial, seed) is ignored."""
-        self._records.add_selection_run(trial, seed, val)
-
-    def add_confirm_run(
-        self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
-    ) -> None:
-        """File one run of the confirmation; a second for the same (entry, seed, cut) is ignored."""
-        self._records.add_confirm_run(entry, seed, trial, record, data_seed=data_seed)
-
-    def start_rerun(self, name: str) -> int:
-        """Count one more start of the selection's or confirmation's run `name` and return the count, from 1."""
-        return self._records.count_rerun(name, attempts=1).attempts
-
-    def count_rerun_failure(self, name: str, cause: str) -> int:
-        """Count a crash of run `name`, which may be tried again, and return how many it had over all drivers."""
-        return self._records.count_rerun(name, failures=1, cause=_one_line(cause)).failures
-
-    def fail_rerun(self, name: str, cause: str) -> None:
-        """File that run `name` has failed for good because of `cause`."""
-        self._records.count_rerun(name, cause=_one_line(cause), failed=True)
-
-    def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
-        """Forget an entry's runs of any other trial: a study that was extended may have another best."""
-        self._records.drop_confirm_runs(entry, but_of=but_of)
-
-    def _seal(self) -> None:
-        """Seal what has been written, in the same transaction."""
-        for number in self._storage.changed:
-            if number is None:
-                what, seal = seals.STUDY, self._study_seal()
-            else:
-                what = seals.of_trial_number(number)
-                seal = seals.of_trial(self._trial(number), self._records.digests(number))
-            seals.put(self._database.connection, seals.of(what, self._search), seal)
-        self._storage.changed.clear()
-
-    def _check_seals(self, ledgers: Mapping[str, "Ledger"]) -> None:
-        """Hold study.db, with all its searches, against its seals; one of an earlier version gets them now."""
-        connection = self._database.connection
-        there = seals.stored(connection)
-        found = {name: (ledger._study_seal(), ledger._trials()) for name, ledger in ledgers.items()}
-        computed = seals.computed(connection, found)
-        broken = seals.broken(there, computed)
-        if broken:
-            raise BrokenSealError(broken)
-        if not there:
-            with self._database.together():
-                for what, seal in computed.items():
-                    seals.put(connection, what, seal)
-
-    def _study_seal(self) -> str:
-        system_attrs = self._storage.get_study_system_attrs(self._study._study_id)
-        return seals.of_study(self._study.directions, self._study.user_attrs, system_attrs)
 
     def _set(self, trial: FrozenTrial, **attributes: Any) -> None:
         for key, value in attributes.items():
@@ -378,7 +326,7 @@ class Ledger(LedgerReading):
 
     def _end(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
         # A finished trial takes no more attributes, so they come first.
-        self._set(trial, **val_summary(self._records.epochs(trial.number)))
+        self._set(trial, duration_s=duration_s(self.runs.epochs(trial.number)))
         self._study.tell(trial.number, values, state)
 
 
@@ -392,7 +340,3 @@ def _up_to_evaluations(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Ma
             part = []
     if part:
         yield part
-
-
-def _one_line(cause: str) -> str:
-    return " ".join(cause.split())[:500]

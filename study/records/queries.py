@@ -6,10 +6,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.space import SearchSpace
-from study.planning.warm_start import Evidence
 from study.records.cached_storage import MirroredStorage
-from study.records.run_tables import ConfirmRun, RecordTables, RerunAttempts, SelectionRun
-from study.records.trial_rows import Finalist, TrialRow, finalists, of_front, trial_row, val_counts
+from study.records.run_tables import RecordTables
+from study.records.trial_rows import Finalist, TrialRow, finalists, last_val, of_front, trial_row
+from study.strategy.evidence import Evidence
 from study.strategy.sampler_view import constrained
 from study.strategy.samplers import kind_of
 from study.strategy.search_settings import SearchSettings
@@ -30,7 +30,12 @@ class LedgerReading:
     _evidence: tuple[Evidence, ...]
     _study: Study
     _storage: MirroredStorage
-    _records: RecordTables
+    runs: RecordTables
+
+    @property
+    def trials(self) -> tuple[FrozenTrial, ...]:
+        """Optuna's trials as they stand, by number."""
+        return tuple(self._trials())
 
     @property
     def n_asked(self) -> int:
@@ -82,7 +87,7 @@ class LedgerReading:
         """Return every trial as it stands, by number."""
         reference = self._reference()
         return [
-            trial_row(trial, self._records.epochs(trial.number), self._keeps_guards(trial, reference))
+            trial_row(trial, self.runs.epochs(trial.number), self._keeps_guards(trial, reference))
             for trial in self._trials()
         ]
 
@@ -93,43 +98,40 @@ class LedgerReading:
         reference = [found for found in complete if kind_of(self.settings, found.number) == "reference"]
         return (*best, *(found for found in reference if found not in best))
 
-    def selection_runs(self) -> list[SelectionRun]:
-        """Return the selection's runs, in the order they were filed."""
-        return self._records.selection_runs()
-
-    def confirm_runs(self) -> list[ConfirmRun]:
-        """Return the confirmation's runs, in the order they were filed."""
-        return self._records.confirm_runs()
-
     def _reference(self) -> ClassCounts | None:
         """Counts of trial 0, which the guards compare with, once it is COMPLETE."""
         first = self._trials()[:1]
-        return val_counts(first[0]) if first and first[0].state == TrialState.COMPLETE else None
+        return self._val(first[0]) if first and first[0].state == TrialState.COMPLETE else None
+
+    def _val(self, trial: FrozenTrial) -> ClassCounts | None:
+        """Counts on D_val after the last evaluated epoch."""
+        return last_val(self.runs.epochs(trial.number))
 
     def _keeps_guards(self, trial: FrozenTrial, reference: ClassCounts | None) -> bool | None:
         """Whether a COMPLETE trial keeps the guards; None where there are none or that cannot be told."""
-        excesses = self._excesses(trial, reference)
+        excesses = self._excesses(self._val(trial), reference) if trial.state == TrialState.COMPLETE else None
         return None if excesses is None else all(excess <= 0 for excess in excesses)
 
-    def _excesses(self, trial: FrozenTrial, reference: ClassCounts | None) -> list[float] | None:
-        if not self.settings.guards or reference is None or trial.state != TrialState.COMPLETE:
+    def _excesses(self, val: ClassCounts | None, reference: ClassCounts | None) -> list[float] | None:
+        """What a COMPLETE trial with these counts loses beyond each guard; None where that cannot be told."""
+        if not self.settings.guards or reference is None or val is None:
             return None
-        return [guard.excess([val_counts(trial)], [reference]) for guard in self.settings.guards]
+        return [guard.excess([val], [reference]) for guard in self.settings.guards]
 
     def _seen(self) -> list[FrozenTrial]:
         """The trials as a sampler sees them: with the evidence, and with the guards as constraints."""
         reference = self._reference()
         second = self.settings.second  # never seconds, where there is evidence
-        known = [
-            trial.trial(self.space, [balanced_accuracy(trial.val), *([second.value(trial.val, 0.0)] if second else [])])
-            for trial in self._evidence
+        found = [(trial, self._val(trial) if trial.state == TrialState.COMPLETE else None) for trial in self._trials()]
+        found += [
+            (
+                one.trial(self.space, [balanced_accuracy(one.val), *([second.value(one.val, 0.0)] if second else [])]),
+                one.val,
+            )
+            for one in self._evidence
         ]
-        found = [(trial, self._excesses(trial, reference)) for trial in (*self._trials(), *known)]
-        return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in found]
-
-    def rerun_attempts(self) -> dict[str, RerunAttempts]:
-        """Return how often each run of the selection and the confirmation was started, by its name."""
-        return self._records.rerun_attempts()
+        judged = [(trial, self._excesses(val, reference)) for trial, val in found]
+        return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in judged]
 
     def causes_of_failure(self) -> list[str | None]:
         """Return why trials, those of tuned baselines too, and later runs failed for good, a cause each."""
@@ -138,7 +140,7 @@ class LedgerReading:
             for ledger in (self, *self.baselines.values())
             for trial in ledger._trials(TrialState.FAIL)
         ]
-        return failed + [run.cause for run in self.rerun_attempts().values() if run.failed]
+        return failed + [run.cause for run in self.runs.rerun_attempts().values() if run.failed]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)

@@ -1,13 +1,12 @@
-"""Our own tables in study.db, beside Optuna's: every epoch of every trial, every run of the later phases, and seals."""
+"""Our own tables in study.db, beside Optuna's: every epoch of every trial, every run of the later phases."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from study import seals
 from study.records.connection import Database
-from study.schema import STUDY_NAME
+from study.schema import BASELINE_PREFIX, STUDY_NAME
 from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: A search's own tables.
@@ -23,7 +22,6 @@ _LAYOUT = (
     """CREATE TABLE IF NOT EXISTS rerun_attempts (
         name TEXT PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, cause TEXT,
         failed INTEGER NOT NULL)""",
-    seals.LAYOUT,
 )
 
 #: A confirmation of one cut only had no data_seed, and its index would take another cut's run for the same one.
@@ -92,7 +90,7 @@ class RecordTables:
     def __init__(self, database: Database, search: str = STUDY_NAME) -> None:
         self._database, self._search = database, search
         self._connection = database.connection
-        tables = {kind: seals.table(kind, search) for kind in ("epoch_records", "selection_runs")}
+        tables = {kind: _table(kind, search) for kind in ("epoch_records", "selection_runs")}
         self._epoch_records, self._selection_runs = tables.values()
         with database.together():
             for statement in (*(text.format(**tables) for text in _OF_A_SEARCH), *_LAYOUT):
@@ -106,35 +104,24 @@ class RecordTables:
     def reload(self) -> None:
         """Drop what is in memory and read it again."""
         self._epochs: dict[int, dict[int, EpochRecord]] = {}
-        self._digests: dict[int, dict[int, str]] = {}
         rows = self._connection.execute(
             f"SELECT number, epoch, record FROM {self._epoch_records} ORDER BY number, epoch"
         )
         for number, epoch, record in rows:
-            plain = json.loads(record)
-            self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(plain)
-            self._digests.setdefault(number, {})[epoch] = seals.of_epoch(epoch, plain)
+            self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(json.loads(record))
 
     def add_epochs(self, number: int, records: Iterable[EpochRecord]) -> None:
         """File the epochs of trial `number`."""
         known = self._epochs.setdefault(number, {})
         fresh = {record.epoch: record for record in records if record.epoch not in known}
-        plain = {epoch: record.to_dict() for epoch, record in fresh.items()}
-        rows = [(number, epoch, json.dumps(record)) for epoch, record in plain.items()]
+        rows = [(number, epoch, json.dumps(record.to_dict())) for epoch, record in fresh.items()]
         with self._database.together():
             self._connection.executemany(f"INSERT INTO {self._epoch_records} VALUES (?, ?, ?)", rows)
         known.update(fresh)
-        self._digests.setdefault(number, {}).update(
-            {epoch: seals.of_epoch(epoch, record) for epoch, record in plain.items()}
-        )
 
     def epochs(self, number: int) -> list[EpochRecord]:
         """Return trial `number`'s epochs, ascending."""
         return [record for _, record in sorted(self._epochs.get(number, {}).items())]
-
-    def digests(self, number: int) -> list[str]:
-        """Return the digests of trial `number`'s epochs, ascending."""
-        return [found for _, found in sorted(self._digests.get(number, {}).items())]
 
     def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
         """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
@@ -142,12 +129,6 @@ class RecordTables:
             self._connection.execute(
                 f"INSERT OR IGNORE INTO {self._selection_runs} VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
             )
-            self.seal_selection()
-
-    def seal_selection(self) -> None:
-        """Seal the selection's runs, in the transaction that is open."""
-        seal = seals.of_selection(self._connection, self._search)
-        seals.put(self._connection, seals.of(seals.SELECTION, self._search), seal)
 
     def selection_runs(self) -> list[SelectionRun]:
         """Return every run of the selection, in the order they were filed."""
@@ -167,7 +148,6 @@ class RecordTables:
                 "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed) VALUES (?, ?, ?, ?, ?)",
                 (entry, seed, trial, json.dumps(dict(record)), data_seed),
             )
-            seals.put(self._connection, seals.CONFIRMATION, seals.of_confirmation(self._connection))
 
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
         """Return every run that was started, by name."""
@@ -177,7 +157,19 @@ class RecordTables:
             for name, attempts, failures, cause, failed in rows
         }
 
-    def count_rerun(
+    def start_rerun(self, name: str) -> int:
+        """Count one more start of the selection's or confirmation's run `name` and return the count, from 1."""
+        return self._count_rerun(name, attempts=1).attempts
+
+    def count_rerun_failure(self, name: str, cause: str) -> int:
+        """Count a crash of run `name`, which may be tried again, and return how many it had over all drivers."""
+        return self._count_rerun(name, failures=1, cause=one_line(cause)).failures
+
+    def fail_rerun(self, name: str, cause: str) -> None:
+        """File that run `name` has failed for good because of `cause`."""
+        self._count_rerun(name, cause=one_line(cause), failed=True)
+
+    def _count_rerun(
         self, name: str, *, attempts: int = 0, failures: int = 0, cause: str | None = None, failed: bool = False
     ) -> RerunAttempts:
         """Add to what is known of run `name`, and return that; a start makes a failed run one that is tried again."""
@@ -188,14 +180,12 @@ class RecordTables:
                 "INSERT OR REPLACE INTO rerun_attempts VALUES (?, ?, ?, ?, ?)",
                 (name, now.attempts, now.failures, now.cause, int(now.failed)),
             )
-            seals.put(self._connection, seals.RERUNS, seals.of_reruns(self._connection))
         return now
 
     def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
         """Forget an entry's runs of any other trial than `but_of`."""
         with self._database.together():
             self._connection.execute("DELETE FROM confirm_runs WHERE entry = ? AND trial IS NOT ?", (entry, but_of))
-            seals.put(self._connection, seals.CONFIRMATION, seals.of_confirmation(self._connection))
 
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return every run, in the order they were filed."""
@@ -204,3 +194,16 @@ class RecordTables:
             ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
             for entry, seed, trial, record, data_seed in rows
         ]
+
+
+def one_line(cause: str) -> str:
+    """Return the cause of a failure as study.db keeps it: one line of at most 500 characters."""
+    return " ".join(cause.split())[:500]
+
+
+def _table(kind: str, search: str) -> str:
+    """Return the name of a search's own table of `kind` (epoch_records, selection_runs).
+
+    The tables of the studied method have the names that they had before baselines could be tuned too.
+    """
+    return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"

@@ -140,12 +140,12 @@ class StudyStore:
         rows = ledger.rows()
         write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
         write_parquet(self.path / schema.EPOCHS, epochs_table(rows))
-        selected = ledger.selection_runs()
+        selected = ledger.runs.selection_runs()
         if selected:
             write_csv(self.path / schema.FINALISTS_CSV, finalists_table(selected, rows))
         if ledger.baselines:
             write_csv(self.path / schema.BASELINES_CSV, baselines_table(ledger.baselines, ids))
-        runs = ledger.confirm_runs()
+        runs = ledger.runs.confirm_runs()
         if runs:
             data = self.manifest()["data"]
             write_csv(self.path / schema.CONFIRM_CSV, confirm_table(runs, ids))

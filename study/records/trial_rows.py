@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -102,18 +101,6 @@ def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
     if not isfinite(balanced_accuracy(last.val)):
         return f"the balanced accuracy after the last epoch is {balanced_accuracy(last.val)}"
     return None
-
-
-def val_summary(records: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Return what a trial keeps as user attributes when it ends: duration_s, and val_correct and val_seen."""
-    val = last_val(records)
-    counts = {} if val is None else {"val_correct": list(val.correct), "val_seen": list(val.seen)}
-    return {"duration_s": duration_s(records), **counts}
-
-
-def val_counts(trial: FrozenTrial) -> ClassCounts:
-    """Return what `val_summary` keeps of the last evaluated epoch; a COMPLETE trial always has it."""
-    return ClassCounts(tuple(trial.user_attrs["val_correct"]), tuple(trial.user_attrs["val_seen"]))
 
 
 def last_val(records: Sequence[EpochRecord]) -> ClassCounts | None:

@@ -12,6 +12,7 @@ from analysis.reading.study_data import load_study
 from analysis.results.comparison import chosen_values, facts, labels, ladders
 from analysis.results.ladder import ladder, paired_gain, scores
 from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
+from tests.analysis.simulation import drop_runs
 
 Written = Callable[..., Path]
 NASTY = ("<script>alert(1)</script>", "=1+1", "拖鞋, 'q'")
@@ -82,8 +83,7 @@ def test_the_command_writes_page_markdown_and_tables(
 
 
 def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    for name in ("confirm.csv", "classes.csv"):
-        (pair[1] / name).unlink()
+    drop_runs(pair[1], "1")
     page = compare.build_comparison(pair, tmp_path / "side").read_text(encoding="utf-8")
     assert "best1 is not confirmed on the test set" in page
 

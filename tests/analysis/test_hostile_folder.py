@@ -173,6 +173,7 @@ def test_a_database_with_odd_content_gives_a_report_or_one_message(simulated: Si
         (("data", "classes"), [1, None, [], {}]),
         (("data", "image_shape"), 7),
         (("groups", "many"), [10**9]),
+        (("schema",), 99),
         (("teacher",), "none"),
         (("teacher", "val_recall"), [float("inf")] * 10),
         (("confirm_entries", "best1"), {"trial": "../../x", "config": 4}),
@@ -200,14 +201,34 @@ def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Si
     _ends_well_or_in_one_message(folder, capsys)
 
 
-@pytest.mark.parametrize("table", ["confirm.csv", "classes.csv", "confusion.csv", "separability.csv", "baselines.csv"])
-@pytest.mark.parametrize("cell", ["text", "inf", "-1", "9" * 400, "\x00", '"'], ids=lambda cell: cell[:8])
-def test_a_table_with_odd_content_gives_a_report_or_one_message(simulated: Simulated, capsys, table, cell) -> None:
-    tuned = {"kd_tuned": (0.84, 0.63)} if table == "baselines.csv" else {}
-    folder = simulated(recalls={"la": (0.86, 0.50), "kd": (0.93, 0.30), "best1": (0.83, 0.64)} | tuned, **SMALL)
-    lines = (folder / table).read_text().splitlines()
-    lines[1:] = [",".join([cell] * (lines[0].count(",") + 1)) for _ in lines[1:]]
-    (folder / table).write_text("\n".join(lines))
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE epoch_records SET record = '{}'",
+        "UPDATE epoch_records SET record = replace(record, '\"correct\": [', '\"correct\": [-9, ')",
+        "UPDATE epoch_records SET record = replace(record, '0.1', 'Infinity')",
+        "UPDATE epoch_records SET record = replace(record, 'total', '[2J')",
+        "UPDATE epoch_records SET number = 99",
+        "UPDATE confirm_runs SET record = '[]'",
+        "UPDATE confirm_runs SET record = 'text'",
+        "UPDATE confirm_runs SET record = replace(record, '\"seen\": [', '\"seen\": [0, ')",
+        "UPDATE confirm_runs SET record = replace(record, '300', '1e400')",
+        "UPDATE confirm_runs SET record = replace(record, '300', '\"text\"')",
+        "UPDATE confirm_runs SET record = replace(record, '300', '-1')",
+        "UPDATE confirm_runs SET record = replace(record, 'confusion', 'confused')",
+        "UPDATE confirm_runs SET entry = '[2J', seed = rowid",
+        "UPDATE confirm_runs SET trial = 'text'",
+        "UPDATE confirm_runs SET data_seed = -1",
+        "UPDATE selection_runs_kd SET record = '{\"correct\": [], \"seen\": []}'",
+        "UPDATE epoch_records_kd SET record = replace(record, '1000000', '0')",
+        "DROP TABLE epoch_records",
+    ],
+)  # fmt: skip
+def test_results_with_odd_content_give_a_report_or_one_message(simulated: Simulated, capsys, statement) -> None:
+    recalls = {"la": (0.86, 0.50), "kd": (0.93, 0.30), "best1": (0.83, 0.64), "kd_tuned": (0.84, 0.63)}
+    folder = simulated(recalls=recalls, **SMALL)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute(statement)
     _ends_well_or_in_one_message(folder, capsys)
 
 

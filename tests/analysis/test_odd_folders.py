@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from analysis import report
 from search_spaces.acckd import ACCKD_SMOKE
+from tests.analysis.simulation import drop_runs
 from trainables.cckd.files.sealed import sealed
 
 Simulated = Callable[..., Path]
@@ -71,9 +71,7 @@ def test_a_search_that_has_just_begun_says_so(simulated: Simulated) -> None:
 @pytest.mark.usefixtures("drawn")
 def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> None:
     folder = simulated(**SMALL, status="running")
-    for name in ("confirm.csv", "classes.csv", "confusion.csv", "separability.csv"):
-        table = pd.read_csv(folder / name, keep_default_na=False)
-        table[table["entry"].isin(["teacher", "la"])].to_csv(folder / name, index=False)
+    drop_runs(folder, "entry NOT IN ('teacher', 'la')")
     text = _text(folder)
     assert "Still running: what stands here will change" in text
     assert "The confirmation is under way: 7 runs so far." in text
@@ -88,3 +86,10 @@ def test_classes_all_in_one_group_leave_the_others_out(simulated: Simulated) -> 
     assert "wrong, to few (%)" in text
     assert "wrong, to many (%)" not in text
     assert "Many paid per Few" not in text
+
+
+def test_a_study_whose_teacher_pass_has_not_finished_says_so(simulated: Simulated) -> None:
+    folder = simulated(n_trials=0, n_pruned=0, n_failed=0, n_seeds=0, status="running")
+    manifest = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(manifest | {"teacher": None}))
+    assert _text(folder).count("teacher pass has not finished yet") == 2

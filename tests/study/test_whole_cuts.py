@@ -91,13 +91,12 @@ def test_the_exported_model_is_of_the_studys_own_cut(whole: Path) -> None:
 
 
 def test_a_study_from_before_there_were_cuts_is_resumed_and_keeps_its_runs(whole: Path) -> None:
-    """The folder as it was then: no data_seeds in the plan, no cuts, no column in study.db, no seals."""
+    """The folder as it was then: no data_seeds in the plan, no cuts, no column in study.db."""
     manifest = unsealed((whole / "study.json").read_bytes())
     del manifest["plan"]["data_seeds"], manifest["data"]["cuts"], manifest["recuts"]
     (whole / schema.MANIFEST_BEFORE).unlink()
     (whole / "study.json").write_text(json.dumps(manifest))
     with closing(sqlite3.connect(whole / "study.db")) as old, old:
-        old.execute("DROP TABLE seals")
         old.execute("DELETE FROM confirm_runs WHERE data_seed > 0")
         old.execute("DROP INDEX one_confirm_run_a_cut")
         old.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")

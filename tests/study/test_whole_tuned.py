@@ -65,7 +65,7 @@ def test_a_driver_killed_in_a_baselines_search_leaves_what_came_before(
 ) -> None:
     folder, before, epochs = killed
     assert len(epochs) >= EPOCHS
-    ledger = Ledger.open(folder / "study.db")  # every seal holds
+    ledger = Ledger.open(folder / "study.db")
     assert ledger.baselines["la"].counts()["complete"] == N_TRIALS
     ledger.close()
     assert query(folder, "SELECT * FROM confirm_runs ORDER BY rowid") == before
@@ -75,7 +75,7 @@ def test_nothing_is_lost_or_repeated(tuned: tuple[Path, list[Any], list[Any]]) -
     folder, before, epochs = tuned
     assert query(folder, "SELECT * FROM confirm_runs ORDER BY rowid")[: len(before)] == before
     assert set(epochs) <= set(query(folder, "SELECT * FROM epoch_records_kd"))
-    ledger = Ledger.open(folder / "study.db")  # every seal holds
+    ledger = Ledger.open(folder / "study.db")
     for own in (ledger, *ledger.baselines.values()):
         assert own.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
         assert [len(row.records) for row in own.rows()] == [EPOCHS] * N_TRIALS
@@ -118,4 +118,4 @@ def test_report_comparison_and_exports_know_the_tuned_entries(tuned: tuple[Path,
     copytree(folder, other, ignore=ignore_patterns("ray", "report"))
     page = build_comparison([folder, other], folder.with_name("side"))
     assert "kd\\_tuned" in page.with_name("comparison.md").read_text()
-    Ledger.open(folder / "study.db").close()  # what the dashboard's export wrote is sealed
+    Ledger.open(folder / "study.db").close()  # the dashboard's export leaves it as it was

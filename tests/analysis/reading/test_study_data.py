@@ -4,12 +4,15 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 
 from analysis.reading.study_data import StudyFolderError, load_study
+from tests.analysis.simulation import RECALLS
 
 Simulated = Callable[..., Path]
 
@@ -109,18 +112,53 @@ def test_a_space_that_cannot_be_rebuilt_is_refused(simulated: Simulated) -> None
 def test_a_database_of_something_else_is_refused(simulated: Simulated) -> None:
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
     (folder / "study.db").write_bytes(b"not a database, " * 100)
-    with pytest.raises(StudyFolderError, match="no intact Optuna study"):
+    with pytest.raises(StudyFolderError, match=r"study\.db must be a study's intact database"):
         load_study(folder)
     (folder / "study.db").unlink()
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
     optuna.create_study(study_name="another", storage=storage)
     storage.engine.dispose()
-    with pytest.raises(StudyFolderError, match="no intact Optuna study 'search'"):
+    with pytest.raises(StudyFolderError, match=r"study\.db must be a study's intact database"):
         load_study(folder)
 
 
-def test_a_table_without_its_columns_is_refused(simulated: Simulated) -> None:
+def test_the_exported_tables_are_not_read_back(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=2, finalists={0: (0.7, 0.71)})
+    before = load_study(folder)
+    for path in (*folder.glob("*.csv"), *folder.glob("*.parquet")):
+        path.write_bytes(b"entry,seed\nla,1\nla,1\n")
+    after = load_study(folder)
+    for name in ("measured", "epochs", "finalists", "confirm", "classes", "confusion", "separability"):
+        assert len(getattr(before, name))
+        pd.testing.assert_frame_equal(getattr(before, name), getattr(after, name))
+
+
+def test_the_tables_hold_what_the_exports_hold(simulated: Simulated) -> None:
+    folder = simulated(n_trials=8, n_pruned=2, n_failed=1, n_seeds=2, recalls=RECALLS | {"kd_tuned": (0.9, 0.4)})
+    study = load_study(folder)
+    tables = {"trials": study.measured.reset_index(), "baselines": study.baselines}
+    tables |= {name: getattr(study, name) for name in ("confirm", "classes", "confusion", "separability")}
+    for name, table in tables.items():
+        exported = pd.read_csv(folder / f"{name}.csv")
+        pd.testing.assert_frame_equal(table.reset_index(drop=True), exported, check_dtype=False)
+    exported = pd.read_parquet(folder / "epochs.parquet")
+    pd.testing.assert_frame_equal(study.epochs, exported, check_dtype=False)
+
+
+def test_a_database_that_another_program_holds_is_refused_and_not_waited_for(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.records.connection._COPY_TIMEOUT_S", 0.2)
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
-    (folder / "confirm.csv").write_text("entry,seed\nla,1\n")
-    with pytest.raises(StudyFolderError, match="lacks the columns test_balanced_accuracy"):
+    with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StudyFolderError, match=r"study\.db must be free to read; another program holds it locked"):
+            load_study(folder)
+
+
+def test_a_layout_of_another_version_is_refused(simulated: Simulated) -> None:
+    folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
+    manifest = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(manifest | {"schema": 99}))
+    with pytest.raises(StudyFolderError, match="is of layout 99; this version reads layout 1 only"):
         load_study(folder)

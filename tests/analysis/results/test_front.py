@@ -1,9 +1,10 @@
 """A study of two objectives is reported by its first one everywhere, and its front is shown."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 
@@ -12,7 +13,10 @@ from analysis.report import build_report
 from analysis.results.findings import find
 from analysis.results.front import read_front, told_front
 from analysis.search.importance import Importances
-from study.schema import STUDY_NAME
+from study.records.ledger import Ledger
+from study.strategy.objectives import SecondObjective
+from tests.analysis.simulation import SETTINGS, rewriting
+from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: Trials with these (all, few) are on the front; every other has (0.5, 0.1).
 FRONT = {3: (0.70, 0.30), 1: (0.68, 0.52), 4: (0.60, 0.55), 2: (0.69, 0.45)}
@@ -24,17 +28,22 @@ def two(simulated) -> Path:
     folder = simulated(n_trials=8, n_pruned=0, n_failed=1)
     old = load_study(folder)
     values = {trial.number: FRONT.get(trial.number, (0.5, 0.1)) for trial in old.complete}
+    with closing(Ledger.read(folder / "study.db")) as before:
+        confirmed = before.runs.confirm_runs()
     (folder / "study.db").unlink()
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
-    study = optuna.create_study(study_name=STUDY_NAME, storage=storage, directions=["maximize", "maximize"])
-    for trial in old.trials:
-        trial.values = list(values[trial.number]) if trial.number in values else None
-        study.add_trial(trial)
-    storage.engine.dispose()
-    trials = pd.read_csv(folder / "trials.csv").set_index("number")
-    for number, (first, few) in values.items():
-        trials.loc[number, ["val_balanced_accuracy_last", "val_few"]] = first, few
-    trials.reset_index().to_csv(folder / "trials.csv", index=False)
+    tail = SecondObjective("few", (6, 7, 8, 9))
+    Ledger.create(folder / "study.db", old.space, replace(SETTINGS, pruner="none", second=tail)).close()
+    with rewriting(folder) as ledger:
+        for trial in old.trials:
+            trial.values = list(values[trial.number]) if trial.number in values else None
+            ledger._study.add_trial(trial)
+            if trial.values:
+                first, few = trial.values
+                rates = [(10 * first - 4 * few) / 6] * 6 + [few] * 4
+                counts = ClassCounts(tuple(round(6 * 10**6 * rate) for rate in rates), (6 * 10**6,) * 10)
+                ledger.runs.add_epochs(trial.number, [EpochRecord(20, {"total": 1.0}, 0.1, counts, 10.0, 0.0)])
+        for run in confirmed:
+            ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, run.record, data_seed=run.data_seed)
     manifest = json.loads((folder / "study.json").read_text())
     manifest["plan"] |= {"second_objective": "few", "guards": {"all": 1.0}}
     manifest["warm_start"] = {"study": "before", "trials": 24}
@@ -57,7 +66,7 @@ def test_every_analysis_sees_the_first_objective(two: Path) -> None:
 def test_the_front_has_its_roles_in_order(two: Path) -> None:
     front = read_front(load_study(two))
     assert front is not None
-    assert front.members[["trial", "all", "second", "role"]].to_numpy().tolist() == [
+    assert front.members[["trial", "all", "second", "role"]].round(6).to_numpy().tolist() == [
         [3, 0.70, 0.30, "best all"],
         [2, 0.69, 0.45, "front"],
         [1, 0.68, 0.52, "knee"],

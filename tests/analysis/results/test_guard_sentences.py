@@ -1,6 +1,7 @@
 """The report says what a guard did to the choice of best1, and says loudly where it could not be kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from analysis.reading.study_data import load_study
 from analysis.results.findings import Findings, find
 from analysis.search.importance import Importances
+from study.strategy.guards import Guard
+from tests.analysis.simulation import SETTINGS, rewriting, set_last_counts
+from trainables.cckd.records import ClassCounts
 
 SMALL: dict[str, Any] = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
 
@@ -50,11 +54,13 @@ def test_a_strangers_manifest_says_nothing_false_and_breaks_nothing(simulated, g
 
 def test_before_the_confirmation_the_best_trial_is_one_that_keeps_the_guard(simulated) -> None:
     folder = simulated(n_seeds=0, **SMALL)
-    trials = pd.read_csv(folder / "trials.csv")
     luckiest = load_study(folder).best
     assert luckiest is not None
-    trials["keeps_guards"] = (trials["number"] != luckiest.number).astype(int)
-    trials.to_csv(folder / "trials.csv", index=False)
+    assert luckiest.number != 0
+    with rewriting(folder) as ledger:  # it alone loses all of class 0
+        guards = (Guard("many", 50.0, (0,)),)
+        ledger._study.set_user_attr("settings", replace(SETTINGS, guards=guards).to_json())
+        set_last_counts(ledger, luckiest.number, ClassCounts((0, *[10] * 9), (10,) * 10))
     best = load_study(folder).best
     assert best is not None
     others = [trial for trial in load_study(folder).complete if trial.number != luckiest.number]

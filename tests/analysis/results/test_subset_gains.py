@@ -1,7 +1,9 @@
 """Reports of studies that were confirmed on several cuts of the long tail, against plain loops over the CSV files."""
 
 import csv
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -17,6 +19,7 @@ from analysis.results.subset_gains import class_gains_over_cuts, cut_gains, cut_
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import paired_interval
 from search_spaces.acckd import ACCKD_SMOKE
+from tests.analysis.simulation import drop_runs
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd": 0.01}
@@ -64,8 +67,7 @@ def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> N
 
 def test_six_cuts_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
-    lines = (folder / "confirm.csv").read_text().splitlines(keepends=True)
-    (folder / "confirm.csv").write_text("".join(line for line in lines if not line.startswith("kd,5")))
+    drop_runs(folder, "entry = 'kd' AND data_seed = 5")
     assert not claims_by_cut(load_study(folder))
 
 
@@ -73,9 +75,7 @@ def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simula
     folder = simulated(**ENOUGH)
     expected = _reference_differences(folder, "best1", "la")
     expected["4"] = expected["4"][1:]
-    path = folder / "confirm.csv"
-    first = f"la,{4 * 10**13 + 1001}"
-    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith(first)))
+    drop_runs(folder, f"entry = 'la' AND seed = {4 * 10**13 + 1001}")
     found = primary_family(scores(load_study(folder)))[0].interval
     assert found.mean == pytest.approx(mean(mean(values) for values in expected.values()))
     assert found.n == 6
@@ -183,11 +183,12 @@ def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simu
     assert report.count("| best1 − la |") + report.count("| **best1 − la** |") == 2
 
 
-def test_tables_from_before_there_were_cuts_are_of_the_studys_own(simulated: Simulated) -> None:
+def test_a_database_from_before_there_were_cuts_is_of_the_studys_own(simulated: Simulated) -> None:
     folder = simulated(**FEW | {"n_cuts": 1})
     new = load_study(folder)
-    for name in ("confirm.csv", "classes.csv"):
-        pd.read_csv(folder / name, dtype=object).drop(columns="data_seed").to_csv(folder / name, index=False)
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute("DROP INDEX one_confirm_run_a_cut")
+        database.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
     old = load_study(folder)
     assert (old.n_cuts, old.confirm["data_seed"].unique().tolist()) == (1, [0])
     assert cut_gains(old) == ()

@@ -16,6 +16,7 @@ from analysis.results.ladder import ladder, paired_gain, primary_family, rival, 
 from analysis.results.tuned_baselines import tuned_baselines
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import holm
+from tests.analysis.simulation import drop_runs
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
@@ -88,9 +89,7 @@ def test_untuned_rivals_are_called_so_with_the_command_that_tunes_them(simulated
 
 def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: Simulated) -> None:
     folder = simulated(recalls=TUNED, **SMALL)
-    for name in ("confirm.csv", "classes.csv"):
-        table = pd.read_csv(folder / name)
-        table[table["entry"] != "kd_tuned"].to_csv(folder / name, index=False)
+    drop_runs(folder, "entry = 'kd_tuned'")
     found = _find(folder)
     assert any(line.startswith("kd should be tuned too and is not confirmed as such") for line in found.warnings)
     assert found.headline == "A gain over la_tuned and kd"

@@ -24,6 +24,8 @@ from analysis.search.importance import importances, ped_anova_shares
 from analysis.search.trial_matrix import design, position, targets
 from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob
+from tests.analysis.simulation import rewriting, set_last_counts
+from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
 ALL_COMPLETE = {"n_pruned": 0, "n_failed": 0, "n_seeds": 0}
@@ -45,13 +47,11 @@ def test_the_planted_knobs_come_first_and_the_one_without_effect_is_not_above_ch
 
 def test_every_group_has_its_own_ranking_and_floor(simulated: Simulated) -> None:
     folder = simulated(n_trials=40, **ALL_COMPLETE)
-    lines = (folder / "trials.csv").read_text().splitlines()
-    head = lines[0].split(",")
-    few, ratio = head.index("val_few"), head.index("config/mix_ratio")
-    rows = [line.split(",") for line in lines[1:]]
-    for row in rows:
-        row[few] = row[ratio]  # the tail answers to one knob alone
-    (folder / "trials.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
+    with rewriting(folder) as ledger:
+        for row in ledger.rows():
+            assert row.val is not None
+            few = round(row.params["mix_ratio"] * row.val.seen[0])  # the tail answers to one knob alone
+            set_last_counts(ledger, row.number, ClassCounts((*row.val.correct[:6], *[few] * 4), row.val.seen))
     ranked = importances(load_study(folder), n_samples=10)
     assert set(ranked.floors) == {"all", "many", "medium", "few"}
     assert ranked.of("few")["knob"].iloc[0] == "mix_ratio"

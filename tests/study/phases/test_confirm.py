@@ -16,7 +16,7 @@ from trainables.cckd.methods import LADDER
 
 def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray: PlayedRay) -> None:
     confirm(searched, None, WORKERS)
-    runs = searched.ledger.confirm_runs()
+    runs = searched.ledger.runs.confirm_runs()
     assert ray.opened_test is True
     assert len(runs) == N_RUNS + 1
     teacher = next(run for run in runs if run.entry == "teacher")
@@ -42,10 +42,10 @@ def test_the_best_trial_is_the_one_with_the_best_validation(searched: Study, ray
 
 def test_a_confirmation_that_is_done_opens_nothing_again(searched: Study, ray: PlayedRay) -> None:
     confirm(searched, None, WORKERS)
-    before, ray.configs = searched.ledger.confirm_runs(), []
+    before, ray.configs = searched.ledger.runs.confirm_runs(), []
     confirm(searched, None, WORKERS)
     assert ray.configs == []
-    assert searched.ledger.confirm_runs() == before
+    assert searched.ledger.runs.confirm_runs() == before
     assert searched.store.manifest()["teacher"]["forward_passes"] == 407
 
 
@@ -57,16 +57,16 @@ def test_an_interrupted_confirmation_goes_on_seed_by_seed(searched: Study, ray: 
     ray.stop_after = None
     confirm(searched, None, WORKERS)
     assert len(ray.configs) == N_RUNS - stop_after
-    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
 
 
 def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Checked) -> None:
     confirm(searched, None, WORKERS)
-    before = searched.ledger.confirm_runs()
+    before = searched.ledger.runs.confirm_runs()
     searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=N_SEEDS + 1))
     confirm(searched, None, WORKERS)
     assert len(ray.configs) == len(LADDER) + 1
-    assert searched.ledger.confirm_runs()[: len(before)] == before
+    assert searched.ledger.runs.confirm_runs()[: len(before)] == before
 
 
 def test_an_extended_study_with_another_best_forgets_the_former(
@@ -79,9 +79,9 @@ def test_an_extended_study_with_another_best_forgets_the_former(
     search.search(searched, None, WORKERS)
     confirm(searched, None, WORKERS)
     assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
-    runs = [run for run in searched.ledger.confirm_runs() if run.entry == "best1"]
+    runs = [run for run in searched.ledger.runs.confirm_runs() if run.entry == "best1"]
     assert [run.trial for run in runs] == [N_TRIALS] * N_SEEDS
-    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
 
 
 def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_filed(searched, ray: PlayedRay) -> None:
@@ -98,8 +98,8 @@ def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_file
     assert "ce-seed1001: became nan" in failures
     assert "kd-seed1002: exception: OSError: lost" in failures
     assert len(failures) == 2 * N_SEEDS
-    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1 - len(failures)
-    attempts = {name: run.attempts for name, run in searched.ledger.rerun_attempts().items()}
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1 - len(failures)
+    attempts = {name: run.attempts for name, run in searched.ledger.runs.rerun_attempts().items()}
     assert (attempts["ce-seed1001"], attempts["kd-seed1002"], attempts["la-seed1001"]) == (1, 3, 1)
 
 
@@ -113,14 +113,14 @@ def test_more_failed_runs_than_allowed_end_the_confirmation_and_a_higher_limit_c
     ray.outcome, ray.configs = good, []
     confirm(searched, None, WORKERS)
     assert {config["attempt"] for config in ray.configs if config["number"].startswith("kd")} == {4}
-    assert len(searched.ledger.confirm_runs()) == N_RUNS + 1
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
 
 
 def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: PlayedRay, checked: Checked) -> None:
     ray.configs = []
     searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=0))
     confirm(searched, None, WORKERS)
-    assert (ray.configs, searched.ledger.confirm_runs()) == ([], [])
+    assert (ray.configs, searched.ledger.runs.confirm_runs()) == ([], [])
 
 
 def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searched: Study, ray: PlayedRay) -> None:

@@ -27,7 +27,7 @@ def recutting(searched: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
 
 def test_every_cut_runs_every_entry_with_a_teacher_and_seeds_of_its_own(recutting: Study, ray: PlayedRay) -> None:
     confirm(recutting, OWN, WORKERS)
-    runs = recutting.ledger.confirm_runs()
+    runs = recutting.ledger.runs.confirm_runs()
     assert len(runs) == N_CUTS * (N_RUNS + 1)
     by_cut = [[run for run in runs if run.data_seed == cut] for cut in range(N_CUTS)]
     for each in by_cut:
@@ -54,13 +54,13 @@ def test_an_interrupted_confirmation_goes_on_cut_by_cut(recutting: Study, ray: P
     ray.outcome = then_ctrl_c(whole_cuts * N_RUNS + 3)
     with pytest.raises(KeyboardInterrupt):
         confirm(recutting, OWN, WORKERS)
-    before = recutting.ledger.confirm_runs()
+    before = recutting.ledger.runs.confirm_runs()
     assert len(before) == whole_cuts * (N_RUNS + 1) + 1 + 3
     ray.outcome, ray.bundles = good, []
     confirm(recutting, OWN, WORKERS)
     assert len(ray.bundles) == N_CUTS - whole_cuts, "a cut that is done is not prepared again"
-    assert recutting.ledger.confirm_runs()[: len(before)] == before
-    assert len({run.key for run in recutting.ledger.confirm_runs()}) == N_CUTS * (N_RUNS + 1)
+    assert recutting.ledger.runs.confirm_runs()[: len(before)] == before
+    assert len({run.key for run in recutting.ledger.runs.confirm_runs()}) == N_CUTS * (N_RUNS + 1)
     ray.bundles = []
     confirm(recutting, OWN, WORKERS)
     assert ray.bundles == []
@@ -70,10 +70,10 @@ def test_more_cuts_only_add_runs(searched: Study, recutting: Study, ray: PlayedR
     checked = recutting.checked
     recutting.checked = replace(checked, plan=replace(checked.plan, data_seeds=1))
     confirm(recutting, OWN, WORKERS)
-    before = recutting.ledger.confirm_runs()
+    before = recutting.ledger.runs.confirm_runs()
     recutting.checked, ray.bundles = checked, []
     confirm(recutting, OWN, WORKERS)
-    assert recutting.ledger.confirm_runs()[: len(before)] == before
+    assert recutting.ledger.runs.confirm_runs()[: len(before)] == before
     assert [passing for _, passing in ray.bundles] == [True, True]
 
 

@@ -81,7 +81,7 @@ def test_what_a_callback_raises_ends_the_phase_as_itself_and_the_run_stays_to_be
     searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=_full)
     with pytest.raises(OSError, match="No space left"):
         _run(study, searcher, ListeningScheduler(study.failures))
-    attempts = ledger.rerun_attempts()
+    attempts = ledger.runs.rerun_attempts()
     assert list(attempts) == ["ce-seed1"], "nothing more is started"
     assert (attempts["ce-seed1"].failures, attempts["ce-seed1"].failed) == (0, False), "it was not the run's fault"
 
@@ -108,7 +108,7 @@ def test_a_teachers_cache_that_is_another_teachers_ends_the_phase_as_itself(ledg
     searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=lambda *_: None)
     with pytest.raises(TeacherError, match="8 of 8 views"):
         _run(study, searcher, ListeningScheduler(study.failures), verify)
-    assert list(ledger.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
+    assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
 
 
 @pytest.mark.usefixtures("swallowing")
@@ -171,4 +171,4 @@ def test_ray_itself_does_not_swallow_it(ledger, tmp_path: Path, monkeypatch) -> 
     searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=_full)
     with ray_session(PLAN), pytest.raises(OSError, match="No space left"):
         _run(study, searcher, ListeningScheduler(study.failures))
-    assert list(ledger.rerun_attempts()) == ["ce-seed1"]
+    assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"]

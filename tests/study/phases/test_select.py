@@ -59,7 +59,7 @@ def test_an_interrupted_selection_goes_on_run_by_run(searched: Study, ray: Playe
     ray.stop_after = None
     selection.select(searched, None, WORKERS)
     assert len(ray.configs) == 2
-    assert len(searched.ledger.selection_runs()) == 6
+    assert len(searched.ledger.runs.selection_runs()) == 6
 
 
 def test_a_finalist_with_a_failed_run_is_not_chosen(searched: Study, ray: PlayedRay) -> None:

@@ -65,8 +65,8 @@ def test_a_study_that_is_done_names_its_report_and_last_of_all_its_folder(checke
 def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, play, folder, capsys) -> None:
     def act(study: Study) -> None:
         for k in range(5):
-            study.ledger.start_rerun(f"kd-seed{k}")
-            study.ledger.fail_rerun(f"kd-seed{k}", "non-finite loss: it")
+            study.ledger.runs.start_rerun(f"kd-seed{k}")
+            study.ledger.runs.fail_rerun(f"kd-seed{k}", "non-finite loss: it")
         study.export()
 
     play(act)

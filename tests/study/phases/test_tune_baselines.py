@@ -32,7 +32,7 @@ def test_a_baseline_is_tuned_by_the_rules_of_the_studied_method(searched: Study,
         assert [row.kind for row in ledger.rows()] == [row.kind for row in own.rows()]
         assert set(ledger.space.distributions) == knobs, "--set lr=0.1 holds for every run, so la does not search it"
         assert ledger.rows()[0].params == ledger.space.reference_point()
-        assert {run.trial for run in ledger.selection_runs()} == {0, N_TRIALS - 2, N_TRIALS - 1}
+        assert {run.trial for run in ledger.runs.selection_runs()} == {0, N_TRIALS - 2, N_TRIALS - 1}
         assert not {row.seed for row in ledger.rows()} & {row.seed for row in own.rows()}
     assert len(own.rows()) == N_TRIALS, "the study's own trials are what they were"
     assert {config["config"]["method"] for config in ray.configs} == {"kd"}
@@ -48,7 +48,7 @@ def test_tuned_baselines_are_confirmed_on_the_seeds_of_all_others_and_told_in_th
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database)
     searched.export()
-    runs = searched.ledger.confirm_runs()
+    runs = searched.ledger.runs.confirm_runs()
     assert len(runs) == N_RUNS + 2 * N_SEEDS + 1
     by_entry = {entry: {run.seed for run in runs if run.entry == entry} for entry in ("best1", "la_tuned", "kd_tuned")}
     assert len(set(map(frozenset, by_entry.values()))) == 1
@@ -83,7 +83,7 @@ def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, r
     again = searched.ledger.baselines["la"]
     assert [(row.params, row.seed) for row in again.rows()][: len(known)] == known
     assert again.counts() == searched.ledger.counts()
-    assert len(again.selection_runs()) == 6
+    assert len(again.runs.selection_runs()) == 6
 
 
 def test_a_tuning_that_is_done_runs_nothing_and_an_extended_study_extends_it(searched: Study, ray: PlayedRay) -> None:

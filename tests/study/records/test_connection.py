@@ -99,7 +99,7 @@ def test_memory_read_again_from_the_file_is_what_it_was(database, space, setting
 
     before = told()
     ledger._storage.reload()
-    ledger._records.reload()
+    ledger.runs.reload()
     assert told() == before
     assert any(trial["_system_attrs"] for trial in before[0]), "halving's rungs are among what must survive"
     ledger.close()

@@ -47,8 +47,6 @@ def test_the_study_is_readable_by_plain_optuna(ledger, database, seed_of, epoch)
         "kind": "reference",
         "seed": 2**62 + 4,
         "duration_s": 10.0,
-        "val_correct": [6, 10],
-        "val_seen": [10, 10],
     }
 
 
@@ -129,15 +127,19 @@ def test_attempts_and_crashes_count_up_across_drivers_each_for_itself(ledger, da
 
 
 def test_attempts_and_crashes_of_later_runs_count_up_across_drivers(ledger, database) -> None:
-    assert [ledger.start_rerun("ce-seed1"), ledger.start_rerun("ce-seed1"), ledger.start_rerun("la-seed1")] == [1, 2, 1]
-    assert ledger.count_rerun_failure("ce-seed1", "hung:\n60 s") == 1
-    ledger.fail_rerun("la-seed1", "non-finite loss: it")
+    assert [
+        ledger.runs.start_rerun("ce-seed1"),
+        ledger.runs.start_rerun("ce-seed1"),
+        ledger.runs.start_rerun("la-seed1"),
+    ] == [1, 2, 1]
+    assert ledger.runs.count_rerun_failure("ce-seed1", "hung:\n60 s") == 1
+    ledger.runs.fail_rerun("la-seed1", "non-finite loss: it")
     ledger.close()
     again = Ledger.open(database)
     assert again.causes_of_failure() == ["non-finite loss: it"]
-    assert again.count_rerun_failure("ce-seed1", "hung: 60 s") == 2
-    assert again.rerun_attempts()["ce-seed1"] == RerunAttempts(2, 2, "hung: 60 s", failed=False)
-    assert again.start_rerun("la-seed1") == 2
+    assert again.runs.count_rerun_failure("ce-seed1", "hung: 60 s") == 2
+    assert again.runs.rerun_attempts()["ce-seed1"] == RerunAttempts(2, 2, "hung: 60 s", failed=False)
+    assert again.runs.start_rerun("la-seed1") == 2
     assert again.causes_of_failure() == [], "it is being tried again"
 
 
@@ -345,28 +347,27 @@ def test_no_trial_is_stopped_at_its_last_epoch_or_where_it_was_not_evaluated(led
 
 def test_a_confirmation_run_is_filed_once_per_entry_and_seed(ledger, database) -> None:
     for record in ({"n": 1}, {"n": 2}):
-        ledger.add_confirm_run("la", 1001, None, record)
-        ledger.add_confirm_run("best1", 1001, 17, record)
-        ledger.add_confirm_run("teacher", None, None, record)
+        ledger.runs.add_confirm_run("la", 1001, None, record)
+        ledger.runs.add_confirm_run("best1", 1001, 17, record)
+        ledger.runs.add_confirm_run("teacher", None, None, record)
     ledger.close()
     again = Ledger.open(database)
-    runs = [(run.entry, run.seed, run.trial, run.record["n"]) for run in again.confirm_runs()]
+    runs = [(run.entry, run.seed, run.trial, run.record["n"]) for run in again.runs.confirm_runs()]
     assert runs == [("la", 1001, None, 1), ("best1", 1001, 17, 1), ("teacher", None, None, 1)]
     again.close()
 
 
 def test_a_run_on_another_cut_is_another_run(ledger) -> None:
     for data_seed in (0, 2, 2):
-        ledger.add_confirm_run("teacher", None, None, {}, data_seed=data_seed)
-        ledger.add_confirm_run("la", 1001, None, {}, data_seed=data_seed)
-    keys = [run.key for run in ledger.confirm_runs()]
+        ledger.runs.add_confirm_run("teacher", None, None, {}, data_seed=data_seed)
+        ledger.runs.add_confirm_run("la", 1001, None, {}, data_seed=data_seed)
+    keys = [run.key for run in ledger.runs.confirm_runs()]
     assert keys == [(0, "teacher", None), (0, "la", 1001), (2, "teacher", None), (2, "la", 1001)]
 
 
 def test_a_confirmation_from_before_there_were_cuts_is_of_the_studys_own(ledger, database) -> None:
     ledger.close()
     with closing(sqlite3.connect(database)) as old, old:
-        old.execute("DROP TABLE seals")
         old.execute("DROP TABLE confirm_runs")
         old.execute(
             "CREATE TABLE confirm_runs (entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL)"
@@ -375,18 +376,18 @@ def test_a_confirmation_from_before_there_were_cuts_is_of_the_studys_own(ledger,
         old.execute("INSERT INTO confirm_runs VALUES ('la', 1001, NULL, '{}'), ('teacher', NULL, NULL, '{}')")
     for _ in range(2):  # opening a second time changes nothing
         again = Ledger.open(database)
-        assert [run.key for run in again.confirm_runs()][:2] == [(0, "la", 1001), (0, "teacher", None)]
-        again.add_confirm_run("la", 1001, None, {"of": "another cut"}, data_seed=1)
-        again.add_confirm_run("la", 1001, None, {"a second time": True})
-        assert len(again.confirm_runs()) == 3
+        assert [run.key for run in again.runs.confirm_runs()][:2] == [(0, "la", 1001), (0, "teacher", None)]
+        again.runs.add_confirm_run("la", 1001, None, {"of": "another cut"}, data_seed=1)
+        again.runs.add_confirm_run("la", 1001, None, {"a second time": True})
+        assert len(again.runs.confirm_runs()) == 3
         again.close()
 
 
 def test_runs_of_a_former_best_trial_are_forgotten(ledger) -> None:
     for entry, seed, trial in (("la", 1001, None), ("best1", 1001, 17), ("best1", 1002, 21), ("best2", 1001, 17)):
-        ledger.add_confirm_run(entry, seed, trial, {})
-    ledger.drop_confirm_runs("best1", but_of=21)
-    runs = [(run.entry, run.seed, run.trial) for run in ledger.confirm_runs()]
+        ledger.runs.add_confirm_run(entry, seed, trial, {})
+    ledger.runs.drop_confirm_runs("best1", but_of=21)
+    runs = [(run.entry, run.seed, run.trial) for run in ledger.runs.confirm_runs()]
     assert runs == [("la", 1001, None), ("best1", 1002, 21), ("best2", 1001, 17)]
 
 

@@ -110,9 +110,9 @@ def test_an_empty_search_has_empty_tables_with_all_columns(store, ledger, space)
 def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
     store.write_manifest({"schema": 1, "data": {"classes": ["a, b", "c"], "n_train": [200, 50]}})
     counts = {"correct": [6, 10], "seen": [10, 20]}
-    ledger.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
-    ledger.add_confirm_run("best1", 1001, 17, {"test": counts, "val": counts, "selected_on": "val"}, data_seed=2)
-    ledger.add_confirm_run("teacher", None, None, {"test": counts, "val": counts, "selected_on": "val"})
+    ledger.runs.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
+    ledger.runs.add_confirm_run("best1", 1001, 17, {"test": counts, "val": counts, "selected_on": "val"}, data_seed=2)
+    ledger.runs.add_confirm_run("teacher", None, None, {"test": counts, "val": counts, "selected_on": "val"})
     store.export_tables(ledger, space, GROUPS)
 
     la, best, teacher = _rows(store.path / "confirm.csv")
@@ -150,7 +150,7 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
 def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
     store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
     test = {"correct": [6, 10], "seen": [10, 10], "confusion": [[0, 0, 6], [0, 1, 4], [1, 1, 10]]}
-    ledger.add_confirm_run("la", 1001, None, {"test": test, "val": None, "selected_on": "reference"}, data_seed=1)
+    ledger.runs.add_confirm_run("la", 1001, None, {"test": test, "val": None, "selected_on": "reference"}, data_seed=1)
     store.export_tables(ledger, space, GROUPS)
     assert not (store.path / "separability.csv").exists()
     rows = _rows(store.path / "confusion.csv")
@@ -167,7 +167,7 @@ def test_separability_has_a_row_a_class_and_empty_fields_where_nothing_was_seen(
     test = {"correct": [6, 10], "seen": [10, 10]}
     distances = {"deviation": [0.5, None], "intra": [1.0, 2.0], "inter": [4.0, 4.0]}
     record = {"test": test, "val": None, "selected_on": "reference", "separability": distances}
-    ledger.add_confirm_run("la", 1001, None, record)
+    ledger.runs.add_confirm_run("la", 1001, None, record)
     store.export_tables(ledger, space, GROUPS)
     rows = _rows(store.path / "separability.csv")
     assert list(rows[0]) == list(schema.SEPARABILITY)

@@ -156,7 +156,7 @@ def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str,
     plan.training, plan.fixed_knobs = {}, {}
     for trial, counts in fresh.items():
         for seed in selection_seeds(7, 2):
-            ledger.add_selection_run(trial, seed, _counts(*counts))
+            ledger.runs.add_selection_run(trial, seed, _counts(*counts))
     manifest: dict[str, Any] = {}
     progress = _Progress()
     checked = SimpleNamespace(plan=plan, space=ledger.space)
