@@ -6,13 +6,16 @@ Checkpoints of an earlier version, without that hash, are still read.
 """
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from trainables.cckd.errors import UsageError
@@ -43,6 +46,25 @@ class CheckpointState:
     data: dict[str, Any]
     records: list[dict[str, Any]]
     versions: dict[str, str]
+
+    def differences(self, config: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+        """Return one sentence per value of configuration or data that differs from `config` and `data`."""
+        return [
+            f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
+            for what, theirs, ours in (("", self.config, config), ("data ", self.data, data))
+            for key in dict.fromkeys([*theirs, *ours])
+            if theirs.get(key) != ours.get(key)
+        ]
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions that decide a trial's numbers, for the checkpoint."""
+    return {
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "torch": torch.__version__,
+        "timm": version("timm"),
+    }
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -1,8 +1,6 @@
 """One trial as an iterator of epoch records. Ray, tests, benchmarks and scripts use the same trainer."""
 
-import platform
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
@@ -26,7 +24,7 @@ from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.records import ClassCounts, EpochRecord, rungs
 from trainables.cckd.students.build import StudentNet
 from trainables.cckd.training.allocator import keep_freed_memory
-from trainables.cckd.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
+from trainables.cckd.training.checkpoint import CheckpointState, library_versions, read_checkpoint, write_checkpoint
 from trainables.cckd.training.learner import Learner
 from trainables.cckd.training.schedule import learning_rate
 from trainables.cckd.training.separability import ClassMoments, class_moments
@@ -235,12 +233,7 @@ class Trainer:
             config=self.config.flat(),
             data=_fingerprint(self.data),
             records=[record.to_dict() for record in self._records],
-            versions={
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": torch.__version__,
-                "timm": version("timm"),
-            },
+            versions=library_versions(),
         )
         write_checkpoint(folder, state, self.learner.tensors())
 
@@ -252,8 +245,7 @@ class Trainer:
             ConfigError: it belongs to another configuration or other data.
         """
         state, tensors = read_checkpoint(folder)
-        faults = _differences("", state.config, self.config.flat())
-        faults += _differences("data ", state.data, _fingerprint(self.data))
+        faults = state.differences(self.config.flat(), _fingerprint(self.data))
         if faults:
             raise ConfigError([f"checkpoint {folder} belongs to another trial: {fault}" for fault in faults])
         self._records = [EpochRecord.from_dict(record) for record in state.records]
@@ -276,12 +268,3 @@ def _fingerprint(data: TrialData) -> dict[str, Any]:
         "counts": data.counts.tolist(),
         "n_views": data.n_views,
     }
-
-
-def _differences(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    keys = dict.fromkeys([*theirs, *ours])
-    return [
-        f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
-        for key in keys
-        if theirs.get(key) != ours.get(key)
-    ]
