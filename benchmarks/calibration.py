@@ -23,13 +23,13 @@ import pandas as pd
 from optuna.distributions import FloatDistribution
 from scipy import stats
 
-from analysis.results.ladder import paired_gain, primary_family
-from analysis.search.forest import forest_importance
+from analysis.results.comparisons import paired_gain, primary_family
+from analysis.search.forests import forest_importance
 from analysis.search.interactions import interactions
 from analysis.search.slices import smoothed
-from analysis.search.trial_matrix import Design
+from analysis.search.trial_matrix import TrialMatrix
 from analysis.stats.best_subset import critical_distance
-from analysis.stats.nested_interval import nested
+from analysis.stats.nested_interval import nested_interval
 from search_spaces.space import Knob
 
 N_CONFIRMATIONS, N_SEARCHES = 2000, 200
@@ -153,7 +153,9 @@ def _scores(rng: np.random.Generator, *, gain: bool) -> pd.DataFrame:
 def _covers_over_cuts(rng: np.random.Generator) -> bool:
     """Six cuts of three seeds; a cut moves the gain by 1.5 points, a seed by 1.1 (both entries' 0.8)."""
     gain = 8.5
-    found = nested({cut: rng.normal(gain + rng.normal(0, 1.5), 1.1, 3).tolist() for cut in range(6)}).over_cuts
+    found = nested_interval(
+        {cut: rng.normal(gain + rng.normal(0, 1.5), 1.1, 3).tolist() for cut in range(6)}
+    ).over_subsets
     return bool(found.low <= gain <= found.high)
 
 
@@ -173,7 +175,7 @@ def _keeps_the_best(rng: np.random.Generator, reach: float) -> bool:
     return bool(seen[true.argmax()] >= seen.max() - reach * estimated)
 
 
-def _search(rng: np.random.Generator, *, corner: bool) -> tuple[Design, np.ndarray]:
+def _search(rng: np.random.Generator, *, corner: bool) -> tuple[TrialMatrix, np.ndarray]:
     """Trials at random places; knob RANDOM does nothing, nor does knob 6."""
     x = rng.random((N_TRIALS, N_KNOBS))
     u = 2 * x - 1
@@ -184,7 +186,7 @@ def _search(rng: np.random.Generator, *, corner: bool) -> tuple[Design, np.ndarr
     parts = ((main, 1 - INTERACTION - NOISE), (joint, INTERACTION), (rng.normal(size=N_TRIALS), NOISE))
     y = sum(np.sqrt(share) * (part - part.mean()) / part.std() for part, share in parts)
     knobs = tuple(Knob(f"k{i}", FloatDistribution(0.0, 1.0), "1", "simulated", 0.5) for i in range(N_KNOBS))
-    return Design(knobs, x, np.ones(x.shape, dtype=bool), ()), np.asarray(y)
+    return TrialMatrix(knobs, x, np.ones(x.shape, dtype=bool), ()), np.asarray(y)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, Table
+from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, ReportTable
 from analysis.page.page_scripts import packed_library, page_script, plain_json, policy
-from analysis.reading.wording import printable
+from study.terminal.faults import printable
 
 _KINDS = {
     Paragraph: "paragraph",
     Note: "note",
     Code: "code",
-    Table: "table",
+    ReportTable: "table",
     Picture: "picture",
     Gallery: "gallery",
     Interactive: "interactive",
 }
 
-#: Characters that mean something in Markdown or in the HTML it may hold.
+#: Characters with a meaning in Markdown or in the HTML inside it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
@@ -69,6 +69,6 @@ def _escape_markdown(text: str) -> str:
 
 
 def _fence(text: str) -> str:
-    """Text between fences that nothing in it can close."""
+    """Return text between Markdown fences that nothing in the text can close."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}\n{printable(text)}\n{fence}"

@@ -12,8 +12,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from analysis.reading.study_data import load_study
-from analysis.results.ladder import Comparison, noise_degrees, primary_family, scores
-from analysis.stats.best_subset import critical_distance, not_worse
+from analysis.results.accuracies import noise_degrees, scores
+from analysis.results.comparisons import Comparison, primary_family
+from analysis.stats.best_subset import best_subset, critical_distance
 from analysis.stats.paired_tests import PairedInterval, SignFlip, paired_interval
 from analysis.stats.test_set_bootstrap import image_part
 from search_spaces.space import Knob
@@ -33,7 +34,7 @@ def _trials(values: list[float]) -> list[FrozenTrial]:
 
 def test_the_set_holds_the_scores_within_the_margin_and_the_ranges_of_their_knobs() -> None:
     margin = 0.01 * critical_distance(5, 30)
-    found = not_worse(_trials([0.7, 0.7 - 0.9 * margin, 0.5, 0.7 - 1.1 * margin, 0.69]), KNOBS, noise=0.01, free=30)
+    found = best_subset(_trials([0.7, 0.7 - 0.9 * margin, 0.5, 0.7 - 1.1 * margin, 0.69]), KNOBS, noise=0.01, free=30)
     assert found is not None
     assert found.margin == pytest.approx(margin)
     ranges = found.ranges.set_index("knob")
@@ -62,7 +63,7 @@ def test_the_truly_best_is_kept_as_often_as_promised(gap: float) -> None:
 
 @pytest.mark.parametrize(("noise", "free"), [(float("nan"), 10), (0.01, 0)])
 def test_without_a_noise_to_judge_by_there_is_no_set(noise: float, free: int) -> None:
-    assert not_worse(_trials([0.7, 0.6]), KNOBS, noise=noise, free=free) is None
+    assert best_subset(_trials([0.7, 0.6]), KNOBS, noise=noise, free=free) is None
 
 
 def test_the_test_images_part_is_the_binomial_spread_of_both_entries() -> None:

@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 import pytest
 
 from analysis import report
-from analysis.exports.latex import escape, ladder_table
 from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_coordinates
+from analysis.page.latex import escape, ladder_table
 from analysis.page.page_scripts import packed_library, plain_json, policy
 from analysis.reading.study_data import load_study
 from analysis.results.ladder import ladder
@@ -36,7 +36,7 @@ def test_parallel_coordinates_have_a_line_a_complete_trial_on_every_knobs_own_sc
     assert all(place is None or 0 <= place <= 1 for line in lines for place in line["y"])
     best = lines[-1]
     assert best["y"][-1] == 1.0
-    assert f"trial {study.luckiest.number}:" in best["text"]
+    assert f"trial {study.highest_scoring.number}:" in best["text"]
     names = [knob.name for knob in study.knobs]
     without = [line for line in lines if line["y"][names.index("kd_weight")] is None]
     assert len(without) == sum("kd_weight" not in trial.params for trial in study.complete) > 0

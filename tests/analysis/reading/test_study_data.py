@@ -63,18 +63,18 @@ def test_tables_of_the_confirmation_may_be_absent(simulated: Simulated) -> None:
 def test_best_is_the_finalist_with_the_best_fresh_mean_and_every_seed(simulated: Simulated) -> None:
     runs = {0: (0.70, 0.72), 3: (0.60, 0.90), 5: (0.99,), 7: (0.71, 0.71)}
     study = load_study(simulated(n_seeds=0, finalists=runs))
-    assert [item.trial for item in study.chosen_from] == [3, 0, 7], "one run is not known well enough"
-    assert study.chosen_from[0].fresh.mean == pytest.approx(0.75)
+    assert [item.trial for item in study.ranked_finalists] == [3, 0, 7], "one run is not known well enough"
+    assert study.ranked_finalists[0].fresh.mean == pytest.approx(0.75)
     assert study.best is not None
     assert study.best.number == 3
-    assert study.luckiest is not None
-    assert study.luckiest.value == max(trial.value for trial in study.complete)
+    assert study.highest_scoring is not None
+    assert study.highest_scoring.value == max(trial.value for trial in study.complete)
 
 
 def test_without_a_selection_best_is_the_highest_single_value(simulated: Simulated) -> None:
     study = load_study(simulated(n_seeds=0))
-    assert study.chosen_from == ()
-    assert study.best is study.luckiest
+    assert study.ranked_finalists == ()
+    assert study.best is study.highest_scoring
 
 
 def test_a_class_called_na_or_nothing_stays_text(simulated: Simulated) -> None:

@@ -83,7 +83,7 @@ def test_a_knob_whose_shuffling_may_cost_nothing_is_not_said_to_matter_most(simu
     importances = _ranked("a")
     importances.frame.loc[0, "permutation_low"] = -0.04
     told = " ".join(find(load_study(simulated(**SMALL)), importances).sentences)
-    assert "a ranks first, by a margin that may be nothing: shuffling it adds" in told
+    assert "a ranks first, by a margin that may be zero: shuffling it adds" in told
     assert "matters most" not in told
 
 

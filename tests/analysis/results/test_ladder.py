@@ -10,8 +10,10 @@ from statistics import mean, stdev
 import pytest
 
 from analysis.reading.study_data import load_study
+from analysis.results.accuracies import class_recalls, scores, training_noise
 from analysis.results.class_gains import class_gains, mean_recalls
-from analysis.results.ladder import class_recalls, ladder, paired_gain, primary_family, scores, training_noise
+from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.ladder import ladder
 from tests.analysis.simulation import rewriting
 
 Simulated = Callable[..., Path]

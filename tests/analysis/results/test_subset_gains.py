@@ -10,12 +10,14 @@ from statistics import mean, stdev
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import Study, load_study
+from analysis.reading.study_data import StudyData, load_study
 from analysis.report import build_report
+from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import class_gains, mean_recalls
+from analysis.results.comparisons import primary_family
 from analysis.results.findings import Findings, find
-from analysis.results.ladder import claims_by_cut, ladder, primary_family, scores
-from analysis.results.subset_gains import class_gains_over_cuts, cut_gains, cut_means, teacher_over_cuts
+from analysis.results.ladder import ladder
+from analysis.results.subset_gains import class_gains_over_subsets, subset_gains, subset_means, teacher_over_subsets
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import paired_interval
 from search_spaces.acckd import ACCKD_SMOKE
@@ -27,7 +29,7 @@ SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd"
 FEW, ENOUGH = {"n_cuts": 3, **SMALL}, {"n_cuts": 6, "n_seeds": 2, **SMALL}
 
 
-def _find(study: Study) -> Findings:
+def _find(study: StudyData) -> Findings:
     return find(study, Importances(pd.DataFrame(), 6, 0, ()))
 
 
@@ -49,7 +51,7 @@ def _reference_differences(folder: Path, entry: str, baseline: str) -> dict[str,
 def test_few_cuts_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cuts: int) -> None:
     folder = simulated(**FEW | {"n_cuts": n_cuts})
     study = load_study(folder)
-    assert not claims_by_cut(study)
+    assert not claims_by_subset(study)
     interval = primary_family(scores(study))[0].interval
     assert interval == paired_interval(_reference_differences(folder, "best1", "la")["0"])
     assert interval.n == 6
@@ -58,7 +60,7 @@ def test_few_cuts_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cut
 def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     study = load_study(folder)
-    assert claims_by_cut(study)
+    assert claims_by_subset(study)
     means = [mean(values) for values in _reference_differences(folder, "best1", "kd").values()]
     comparison = next(item for item in primary_family(scores(study)) if item.baseline == "kd")
     assert comparison.interval.n == 6
@@ -68,7 +70,7 @@ def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> N
 def test_six_cuts_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     drop_runs(folder, "entry = 'kd' AND data_seed = 5")
-    assert not claims_by_cut(load_study(folder))
+    assert not claims_by_subset(load_study(folder))
 
 
 def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simulated) -> None:
@@ -83,7 +85,7 @@ def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simula
 
 def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
-    gains = {(gain.entry, gain.baseline): gain for gain in cut_gains(load_study(folder))}
+    gains = {(gain.entry, gain.baseline): gain for gain in subset_gains(load_study(folder))}
     assert set(gains) == {(entry, "la") for entry in ("ce", "kd", "cckd", "acckd_no_fi", "acckd", "best1")} | {
         ("best1", "kd")
     }
@@ -91,15 +93,15 @@ def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None
     means = [mean(values) for values in expected.values()]
     gain = gains["acckd", "la"]
     assert gain.own == paired_interval(expected["0"])
-    assert (gain.cuts.over_cuts.n, gain.cuts.n_runs) == (3, 18)
-    assert (gain.cuts.over_cuts.mean, gain.cuts.lowest, gain.cuts.highest) == pytest.approx(
+    assert (gain.subsets.over_subsets.n, gain.subsets.n_runs) == (3, 18)
+    assert (gain.subsets.over_subsets.mean, gain.subsets.lowest, gain.subsets.highest) == pytest.approx(
         (mean(means), min(means), max(means))
     )
 
 
 def test_the_figures_numbers_are_a_row_a_cut_and_one_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
-    rows = cut_means(load_study(folder))
+    rows = subset_means(load_study(folder))
     assert [None if pd.isna(cut) else cut for cut in rows["data_seed"]] == [0, 1, 2, None] * 2
     expected = _reference_differences(folder, "best1", "la")
     assert rows["gain"].tolist()[:3] == pytest.approx([mean(values) for values in expected.values()])
@@ -119,7 +121,7 @@ def test_class_gains_over_cuts_are_means_of_cut_means(simulated: Simulated) -> N
         mean(recall[key] - recall["la", *key[1:]] for key in recall if key[:2] == ("best1", str(cut)))
         for cut in range(3)
     ]
-    row = class_gains_over_cuts(study, entries=("best1",)).iloc[-1]
+    row = class_gains_over_subsets(study, entries=("best1",)).iloc[-1]
     assert (row["class_id"], row["n_cuts"], row["n_runs"], row["n_train"]) == (9, 3, 18, 4)
     assert (row["gain"], row["lowest"], row["highest"]) == pytest.approx((mean(means), min(means), max(means)))
     own = class_gains(study, entries=("best1",)).iloc[-1]
@@ -138,15 +140,15 @@ def test_recalls_of_enough_cuts_are_means_of_cut_means(simulated: Simulated) -> 
 
 
 def test_the_teacher_has_a_result_a_cut(simulated: Simulated) -> None:
-    assert teacher_over_cuts(load_study(simulated(**FEW))).n == 3
+    assert teacher_over_subsets(load_study(simulated(**FEW))).n == 3
 
 
 def test_a_few_cuts_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
-    (over,) = [sentence for sentence in said if "cuts of the long tail" in sentence]
-    assert over.startswith("Trained on 3 cuts of the long tail, best1 gains +")
-    assert "That is descriptive" in over
-    assert "a claim beyond it needs 6 cuts" in over
+    (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
+    assert over.startswith("Trained on 3 subsets of the long tail, best1 gains +")
+    assert "This is descriptive" in over
+    assert "A claim beyond it needs 6 subsets" in over
     assert "(mean of 6 seeds)" in said[0]
     assert said[-1].startswith("Every interval over seeds is conditional on one training subset")
 
@@ -155,11 +157,11 @@ def test_enough_cuts_change_what_the_intervals_cover(simulated: Simulated) -> No
     study = load_study(simulated(**ENOUGH))
     found = _find(study)
     assert found.headline == "A gain over la and kd"
-    assert "(mean of 6 cuts of the long tail)" in found.sentences[0]
+    assert "(mean of 6 subsets of the long tail)" in found.sentences[0]
     assert "conditional on one training subset" not in " ".join(found.sentences)
     assert "covers both the chance of training" in found.sentences[-1]
     row = next(row for row in ladder(study) if row.entry == "best1")
-    assert (row.n_cuts, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
+    assert (row.n_subsets, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
 
 
 def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
@@ -179,7 +181,7 @@ def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simu
     assert ("class_gains_cuts" in figures) == (kind is FEW)
     assert all((page.parent / "tables" / f"{name}.csv").is_file() for name in (*figures, "cuts_gains"))
     assert ("carry no claim" in report) == (kind is FEW)
-    assert ("cuts × seeds" in report) == (kind is ENOUGH)
+    assert ("subsets × seeds" in report) == (kind is ENOUGH)
     assert report.count("| best1 − la |") + report.count("| **best1 − la** |") == 2
 
 
@@ -190,7 +192,7 @@ def test_a_database_from_before_there_were_cuts_is_of_the_studys_own(simulated: 
         database.execute("DROP INDEX one_confirm_run_a_cut")
         database.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
     old = load_study(folder)
-    assert (old.n_cuts, old.confirm["data_seed"].unique().tolist()) == (1, [0])
-    assert cut_gains(old) == ()
+    assert (old.n_subsets, old.confirm["data_seed"].unique().tolist()) == (1, [0])
+    assert subset_gains(old) == ()
     assert ladder(old) == ladder(new)
     assert _find(old) == _find(new)

@@ -9,7 +9,7 @@ import pytest
 from analysis.page.document import Report, Section
 from analysis.page.render import to_html, to_markdown
 from analysis.reading.study_data import StudyFolderError
-from analysis.sections.model_loading import loading_lines
+from analysis.sections.recommendation import loading_lines
 
 LINES = ["import timm, torch", 'net = timm.create_model("resnet18", num_classes=3 < 4).eval()']
 ABOUT = {

@@ -1,13 +1,16 @@
-"""The ladder as a LaTeX table (booktabs), to be read into a paper."""
+"""The ladder as a LaTeX table (booktabs) for a paper."""
 
 import re
 from collections.abc import Iterable
 
 from analysis.reading.wording import percent
-from analysis.results.ladder import BEST, COLUMNS, TEACHER, LadderRow
+from analysis.results.accuracies import COLUMNS
+from analysis.results.entries import BEST, TEACHER
+from analysis.results.ladder import LadderRow
 from analysis.stats.paired_tests import Spread
+from study.schema import GROUPS
 
-_SHOWN = ("many", "medium", "few", "all")
+_SHOWN = (*GROUPS, "all")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -34,7 +37,7 @@ def ladder_table(rows: Iterable[LadderRow]) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text that LaTeX prints as it stands; control characters are left out."""
+    """Escape a text so that LaTeX prints it unchanged; control characters are left out."""
     return "".join(_SPECIAL.get(letter, letter) for letter in re.sub(r"\s+", " ", text) if letter.isprintable())
 
 

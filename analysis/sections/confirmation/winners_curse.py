@@ -1,4 +1,4 @@
-"""What was luck in the search: the winner's shrinkage, and every configuration that may still be the best."""
+"""The winner's curse: how far the searched scores shrink, and which configurations may still be the best."""
 
 import pandas as pd
 from scipy import stats
@@ -6,23 +6,23 @@ from scipy import stats
 from analysis.page.document import Block
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, percent, plural, points
-from analysis.results.ladder import noise_degrees, scores_of, training_noise
+from analysis.results.accuracies import noise_degrees, scores_of, training_noise
 from analysis.search.trial_matrix import scored
-from analysis.stats.best_subset import NotWorse, critical_distance, not_worse
+from analysis.stats.best_subset import BestSubset, best_subset, critical_distance
 from analysis.stats.paired_tests import spread
 
 
-def luck_blocks(study: Study, writer: Writer) -> list[Block]:
-    """Return the shrinkage of the searched entries and the set not told apart from the best; none before both exist."""
+def winners_curse_blocks(study: StudyData, writer: Writer) -> list[Block]:
+    """Return the shrinkage of the searched entries, and the trials that may still be the best, where each exists."""
     noise, free = training_noise(study), noise_degrees(study)
     blocks = _shrinkage(study, noise, writer)
-    kept = not_worse(scored(study), study.knobs, noise=noise, free=free)
-    return [*blocks, _set(study, kept, noise, free, writer)] if kept else blocks
+    kept = best_subset(scored(study), study.knobs, noise=noise, free=free)
+    return [*blocks, _best_subset_table(study, kept, noise, free, writer)] if kept else blocks
 
 
-def _shrinkage(study: Study, noise: float, writer: Writer) -> list[Block]:
+def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
     searched = study.confirm[study.confirm["trial"].notna()]
     tests = scores_of(study)
     rows, raw = [], []
@@ -45,7 +45,7 @@ def _shrinkage(study: Study, noise: float, writer: Writer) -> list[Block]:
     n = len(study.complete)
     expected = (
         f" If all {plural(n, 'complete trial')} were equally good, the highest would lie "
-        f"{percent(noise * _luck_of_the_best(n))} points above its own mean by luck alone (training seeds "
+        f"{percent(noise * _expected_maximum(n))} points above its own mean by chance alone (training seeds "
         f"move one run by an sd of {percent(noise)})."
         if noise == noise and n > 1
         else ""
@@ -57,19 +57,19 @@ def _shrinkage(study: Study, noise: float, writer: Writer) -> list[Block]:
             columns=("entry", "trial", "val, one run in the search", "val, trained again", "change", "test", "change"),
             rows=rows,
             caption=(
-                "The winner's curse, in % and points: what the search saw of each searched entry in one run, its mean "
-                f"over fresh seeds on the same validation images, and on test.{expected}"
+                "The winner's curse, in % and points: each searched entry in its one run of the search, its mean over "
+                f"fresh seeds on the same validation images, and on test.{expected}"
             ),
         )
     ]
 
 
-def _luck_of_the_best(n: int) -> float:
+def _expected_maximum(n: int) -> float:
     """Mean of the largest of n standard normals (Blom 1958)."""
     return float(stats.norm.ppf((n - 0.375) / (n + 0.25)))
 
 
-def _set(study: Study, kept: NotWorse, noise: float, free: int, writer: Writer) -> Block:
+def _best_subset_table(study: StudyData, kept: BestSubset, noise: float, free: int, writer: Writer) -> Block:
     searched = {knob.name: knob for knob in study.knobs}
     rows = []
     for row in kept.ranges.to_dict("records"):
@@ -84,10 +84,10 @@ def _set(study: Study, kept: NotWorse, noise: float, free: int, writer: Writer) 
         columns=("knob", "searched", "in the set", "trials that have it"),
         rows=rows,
         caption=(
-            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best of the search "
+            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be distinguished from the best of the search "
             f"(trials {numbers}{more}): one run each, they lie within {percent(kept.margin)} points of the highest, "
-            f"which is {critical_distance(n, free):.1f} times the spread over training seeds ({percent(noise)}). With "
-            "95 % probability the truly best of the trials is among them (Gupta's subset selection); the table says "
-            "where their knobs stand. A knob whose range in the set is the searched one is left open by this study."
+            f"which is {critical_distance(n, free):.1f} times the sd over training seeds ({percent(noise)}). With 95 % "
+            "probability the truly best of the trials is among them (Gupta's subset selection). The table shows the "
+            "ranges of their knobs. A knob with its whole searched range in the set is left open by this study."
         ),
     )

@@ -6,9 +6,8 @@ from analysis.figures.importance import draw_groups, draw_importance, draw_share
 from analysis.page.document import Block, Note, Paragraph
 from analysis.page.writer import Writer
 from analysis.reading.wording import listing, percent, plural
-from analysis.results.findings import unsettled
-from analysis.search.forest import N_CHANCE
-from analysis.search.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances
+from analysis.search.forests import N_CHANCE
+from analysis.search.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances, unsettled
 from analysis.search.trial_matrix import TARGETS
 
 
@@ -29,20 +28,20 @@ def _against_chance(importances: Importances, everyone: pd.DataFrame, writer: Wr
     floor = importances.floors["all"]
     columns = ["knob", "permutation", "permutation_low", "permutation_high", "above_chance"]
     above = list(everyone.loc[everyone["above_chance"], "knob"])
-    told = f"above chance: {', '.join(above)}" if above else "none is above chance"
+    summary = f"above chance: {', '.join(above)}" if above else "none is above chance"
     left_out = f" Not ranked, as they never vary: {listing(list(importances.unranked))}." * bool(importances.unranked)
     return writer.picture(
         "importance",
         draw_importance(everyone, floor=floor),
         everyone[columns].assign(floor=floor),
-        alt=f"What shuffling each knob costs, {len(everyone)} knobs; {told}.",
+        alt=f"What shuffling each knob costs, {len(everyone)} knobs; {summary}.",
         caption=(
-            f"What a knob is worth for validation balanced accuracy, from {importances.n_complete} complete trials: a "
-            "forest learns half of them; the bar is how much worse it predicts the other half once the knob's values "
-            f"are shuffled there, mean and central 95 % of {importances.n_samples} random halves. The grey zone is "
-            f"chance: {N_CHANCE} columns of random numbers in the same forests, the largest of which is the floor; one "
-            f"knob without effect in {N_CHANCE + 1} passes it. A conditional knob is shuffled among the trials that "
-            f"have it.{left_out}"
+            f"The importance of each knob for validation balanced accuracy, from {importances.n_complete} complete "
+            "trials. A forest is fitted to one half; the bar is how much worse it predicts the other half once the "
+            f"knob's values are shuffled there: mean and central 95 % of {importances.n_samples} random halves. The "
+            f"grey zone is chance: {N_CHANCE} columns of random numbers in the same forests, the largest of which is "
+            f"the floor; one knob without effect in {N_CHANCE + 1} passes it. A conditional knob is shuffled among the "
+            f"trials that have it.{left_out}"
         ),
     )
 
@@ -58,9 +57,9 @@ def _shares(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
         alt=f"Shares of importance by three measures; PED-ANOVA puts {_first(everyone, 'ped_anova')} first.",
         caption=(
             f"Three other measures, as shares: {PED_ANOVA}, the forests' mean decrease in impurity, both with the "
-            f"95 % spread over half-samples, and {FANOVA}, computed once. The first asks what sets the best trials "
-            "apart, the others what explains the variance of all; they may disagree, and none of them knows chance: "
-            f"a knob without effect has a share too.{without}"
+            f"95 % spread over half-samples, and {FANOVA}, computed once. The first measures what distinguishes the "
+            "best trials, the others what explains the variance of all trials. They may disagree. None of them is "
+            f"compared with chance: a knob without effect has a share too.{without}"
         ),
     )
 
@@ -81,7 +80,7 @@ def _groups(importances: Importances, writer: Writer) -> Block:
 
 
 def _every_measure(importances: Importances, writer: Writer) -> Block:
-    """All four measures of every target, to sort by."""
+    """All four measures of every target in one sortable table."""
     frame = importances.frame.assign(floor=importances.frame["target"].map(dict(importances.floors)))
     rows = [
         (

@@ -1,17 +1,15 @@
-"""The front of a study with two objectives, as its driver filed it: the knee first, then the ends, then the rest."""
+"""The front of a study with two objectives, in the order of study.json: the knee, the ends, then the rest."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
-from analysis.reading.wording import percent, plural
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import GROUP_HEADINGS, percent, plural
 
-#: Second objective -> (column of `Study.measured`, how it is called, whether less is better).
+#: Second objective -> (column of `StudyData.measured`, its heading, whether it is seconds and less is better).
 _SECOND = {
-    "many": ("val_many", "Many", False),
-    "medium": ("val_medium", "Medium", False),
-    "few": ("val_few", "Few", False),
+    **{name: (f"val_{name}", heading, False) for name, heading in GROUP_HEADINGS.items()},
     "seconds": ("duration_s", "seconds of training", True),
 }
 
@@ -21,7 +19,7 @@ class Front:
     """Two objectives of every complete trial.
 
     Attributes:
-        second: what the second one is called.
+        second: heading of the second objective.
         is_seconds: whether it is seconds, and less is better, or a fraction.
         points: trial, all, second, role ('knee', 'best all', 'best <second>', 'front', ''), in the order of trials.
     """
@@ -32,16 +30,16 @@ class Front:
 
     @property
     def members(self) -> pd.DataFrame:
-        """The front, the first objective falling."""
+        """The trials on the front, in falling order of the first objective."""
         return self.points[self.points["role"] != ""].sort_values("all", ascending=False)
 
-    def told(self, value: float) -> str:
-        """The second objective's value, with its unit."""
+    def value_text(self, value: float) -> str:
+        """Return a value of the second objective with its unit."""
         return f"{value:.1f} s" if self.is_seconds else f"{percent(value)} %"
 
 
-def read_front(study: Study) -> Front | None:
-    """Return the front, None where there is one objective, or none is filed yet."""
+def read_front(study: StudyData) -> Front | None:
+    """Return the front; None where there is one objective, or study.json holds no front yet."""
     name = study.manifest["plan"].get("second_objective")
     numbers = study.manifest.get("front")
     if name not in _SECOND or not isinstance(numbers, list) or not numbers:
@@ -64,15 +62,15 @@ def read_front(study: Study) -> Front | None:
     return Front(second, is_seconds, points)
 
 
-def told_front(study: Study) -> list[str]:
-    """What best1 is among two objectives, in a sentence; nothing where there is one."""
+def front_sentences(study: StudyData) -> list[str]:
+    """Say how best1 was chosen among two objectives; nothing where there is one objective."""
     front = read_front(study)
     if front is None or not (front.points["role"] == "knee").any():
         return []
     knee = front.points[front.points["role"] == "knee"].iloc[0]
     return [
         f"Two objectives were searched, all classes and {front.second}: {len(front.members)} of "
-        f"{plural(len(front.points), 'complete trial')} are on the front, where neither can be had without giving up "
-        f"some of the other. best1 is its knee, trial {knee['trial']} ({percent(knee['all'])} % and "
-        f"{front.told(knee['second'])} on validation), a single run of the search like the others on the front."
+        f"{plural(len(front.points), 'complete trial')} are on the front: neither objective can be improved there "
+        f"without loss in the other. best1 is its knee, trial {knee['trial']} ({percent(knee['all'])} % and "
+        f"{front.value_text(knee['second'])} on validation), a single run of the search like the others on the front."
     ]

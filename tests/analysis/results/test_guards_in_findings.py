@@ -54,14 +54,14 @@ def test_a_strangers_manifest_says_nothing_false_and_breaks_nothing(simulated, g
 
 def test_before_the_confirmation_the_best_trial_is_one_that_keeps_the_guard(simulated) -> None:
     folder = simulated(n_seeds=0, **SMALL)
-    luckiest = load_study(folder).best
-    assert luckiest is not None
-    assert luckiest.number != 0
+    highest_scoring = load_study(folder).best
+    assert highest_scoring is not None
+    assert highest_scoring.number != 0
     with rewriting(folder) as ledger:  # it alone loses all of class 0
         guards = (Guard("many", 50.0, (0,)),)
         ledger._study.set_user_attr("settings", replace(SETTINGS, guards=guards).to_json())
-        set_last_counts(ledger, luckiest.number, ClassCounts((0, *[10] * 9), (10,) * 10))
+        set_last_counts(ledger, highest_scoring.number, ClassCounts((0, *[10] * 9), (10,) * 10))
     best = load_study(folder).best
     assert best is not None
-    others = [trial for trial in load_study(folder).complete if trial.number != luckiest.number]
+    others = [trial for trial in load_study(folder).complete if trial.number != highest_scoring.number]
     assert best.number == max(others, key=lambda trial: trial.value).number

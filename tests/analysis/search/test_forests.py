@@ -6,22 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.reading.study_data import Study, load_study
+from analysis.reading.study_data import StudyData, load_study
+from analysis.search.forests import Surrogate, fit_surrogate
 from analysis.search.pair_grids import cut_axis, pair_grid, pair_surrogate
 from analysis.search.path_to_best import ablation_path
 from analysis.search.slices import slice_of, smoothed
-from analysis.search.surrogate import Surrogate, fit_surrogate
-from analysis.search.trial_matrix import design, targets
+from analysis.search.trial_matrix import targets, trial_matrix
 from search_spaces.acckd import ACCKD_FULL
 
 Simulated = Callable[..., Path]
-Fitted = tuple[Study, Surrogate]
+Fitted = tuple[StudyData, Surrogate]
 
 
 @pytest.fixture
 def fitted(simulated: Simulated) -> Fitted:
     study = load_study(simulated(space=ACCKD_FULL, n_trials=40, n_pruned=0, n_failed=0, n_seeds=0))
-    surrogate = fit_surrogate(design(study.complete, study.knobs), targets(study)["all"])
+    surrogate = fit_surrogate(trial_matrix(study.complete, study.knobs), targets(study)["all"])
     assert surrogate is not None
     return study, surrogate
 

@@ -1,18 +1,18 @@
-"""The tuned baselines: what each search spent, chose, and was worth on test."""
+"""The tuned baselines: the budget and the choice of each search, and its gain on test."""
 
 import pandas as pd
 
 from analysis.page.document import Block
 from analysis.page.writer import Writer
-from analysis.reading.study_data import Study
-from analysis.reading.wording import MISSING, listing, percent, points, span
-from analysis.results.ladder import scores
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import MISSING, listing, percent, points, span, value_text
+from analysis.results.accuracies import scores
 from analysis.results.tuned_baselines import tuned_baselines
 
 _STATES = (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "running"))
 
 
-def rival_blocks(study: Study, writer: Writer) -> list[Block]:
+def tuned_baseline_blocks(study: StudyData, writer: Writer) -> list[Block]:
     """Return the table of tuned baselines; nothing where none is tuned."""
     found = tuned_baselines(study, scores(study))
     if not found:
@@ -26,10 +26,10 @@ def rival_blocks(study: Study, writer: Writer) -> list[Block]:
             "val_in_search": item.searched,
             "val_fresh": item.fresh,
             "n_fresh": item.n_fresh,
-            "bought_mean": item.bought.mean,
-            "bought_low": item.bought.low,
-            "bought_high": item.bought.high,
-            "bought_n": item.bought.n,
+            "bought_mean": item.gain.mean,
+            "bought_low": item.gain.low,
+            "bought_high": item.gain.high,
+            "bought_n": item.gain.n,
         }
         for item in found
     ]
@@ -38,10 +38,10 @@ def rival_blocks(study: Study, writer: Writer) -> list[Block]:
             item.name,
             listing([f"{item.counts[state]} {label}" for state, label in _STATES if item.counts.get(state)]),
             MISSING if item.chosen is None else f"{item.name}-{item.chosen}",
-            ", ".join(f"{knob} {_shown(value)}" for knob, value in item.params.items()) or MISSING,
+            ", ".join(f"{knob} {value_text(value, digits=3)}" for knob, value in item.params.items()) or MISSING,
             percent(item.searched),
             MISSING if not item.n_fresh else f"{percent(item.fresh)} ({item.n_fresh} runs)",
-            MISSING if not item.bought.n else f"{points(item.bought.mean)} ({span(item.bought)}, n {item.bought.n})",
+            MISSING if not item.gain.n else f"{points(item.gain.mean)} ({span(item.gain)}, n {item.gain.n})",
         )
         for item in found
     ]
@@ -56,19 +56,15 @@ def rival_blocks(study: Study, writer: Writer) -> list[Block]:
                 "its knobs",
                 "val, in the search (%)",
                 "val, fresh runs (%)",
-                "what tuning bought on test (points, 95 % interval)",
+                "gain from tuning on test (points, 95 % interval)",
             ),
             rows=rows,
             wordy=True,
             caption=(
-                f"The baselines that were tuned as {study.space.method} was: a search each with as many trials, the "
+                f"The baselines that were tuned as {study.space.method} was: one search each with as many trials, the "
                 "same sampler, pruner and epochs, and the same choice among finalists by fresh runs on validation. The "
                 "last column is the tuned entry minus the same method at its reference values, paired by seed. "
                 "study.replay takes the names in the column 'chosen'."
             ),
         )
     ]
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

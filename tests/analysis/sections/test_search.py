@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from analysis.page.document import Note, Paragraph, Table
+from analysis.page.document import Note, Paragraph, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_data import load_study
 from analysis.search.history import failed_runs
-from analysis.sections.failures import failure_blocks
+from analysis.sections.search import failure_blocks
 from search_spaces.acckd import ACCKD_SMOKE
 
 
@@ -40,7 +40,7 @@ def test_the_section_names_every_failed_run_in_its_table_and_the_first_few_on_th
     assert isinstance(said, Paragraph)
     assert isinstance(warned, Note)
     assert "10 runs of the selection or the confirmation failed" in warned.text
-    assert isinstance(table, Table)
+    assert isinstance(table, ReportTable)
     ((n, named, cause),) = table.rows
     assert (n, cause) == ("10", "exception: OSError: lost")
     assert named.startswith("candidate-trial3-seed0, ")

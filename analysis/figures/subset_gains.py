@@ -1,4 +1,4 @@
-"""The gain on each cut of the long tail, and over all of them."""
+"""The gain on each subset of the long tail, and over all subsets."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from analysis.page.style import BLACK, BLUE, GREEN, PALE, PURPLE, VERMILION, canvas, place_legend, signed_ticks
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
-#: Of the comparisons: over two rivals, tuned and at their reference points.
+#: Colour and marker of each comparison: over two baselines, tuned and at their reference points.
 _MARKS = ((VERMILION, "o"), (BLUE, "s"), (GREEN, "^"), (PURPLE, "D"))
 
 
-def draw_cuts(means: pd.DataFrame) -> Figure:
-    """Draw `cuts.cut_means`: a point a cut with its interval over seeds, and on the right the one over cuts."""
-    cuts = sorted(means["data_seed"].dropna().unique())
-    last = len(cuts)
+def draw_subset_gains(means: pd.DataFrame) -> Figure:
+    """Draw `subset_gains.subset_means`: one point per subset with its interval over seeds, at the right the mean."""
+    subsets = sorted(means["data_seed"].dropna().unique())
+    last = len(subsets)
     with canvas(5.2, 3.9) as (figure, axes):
         axes.axhline(0, color=BLACK, lw=1)
         axes.axvspan(last - 0.5, last + 0.5, color=PALE, zorder=0)
@@ -23,13 +23,13 @@ def draw_cuts(means: pd.DataFrame) -> Figure:
         marks = _MARKS[: len(groups)]
         for index, (((entry, baseline), rows), (colour, marker)) in enumerate(zip(groups, marks, strict=True)):
             shift = (index - (len(groups) - 1) / 2) * min(0.24, 0.6 / len(groups))
-            places = [shift + (last if cut is pd.NA else cuts.index(cut)) for cut in rows["data_seed"]]
+            places = [shift + (last if subset is pd.NA else subsets.index(subset)) for subset in rows["data_seed"]]
             bars = 100 * (rows["high"] - rows["gain"])  # a t interval is as wide to either side
             look = _LOOK | {"color": colour, "marker": marker}
             axes.errorbar(places, 100 * rows["gain"], yerr=bars, label=f"{entry} − {baseline}", **look)
-        names = ["own" if cut == 0 else str(cut) for cut in cuts]
-        axes.set_xticks(range(last + 1), [*names, "over cuts"])
-        axes.set_xlabel("cut of the long tail")
+        names = ["own" if subset == 0 else str(subset) for subset in subsets]
+        axes.set_xticks(range(last + 1), [*names, "over subsets"])
+        axes.set_xlabel("subset of the long tail")
         axes.set_xlim(-0.6, last + 0.6)
         axes.set_ylabel("gain in test balanced accuracy (points)")
         axes.yaxis.set_major_formatter(signed_ticks())

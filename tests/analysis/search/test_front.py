@@ -11,7 +11,7 @@ import pytest
 from analysis.reading.study_data import load_study
 from analysis.report import build_report
 from analysis.results.findings import find
-from analysis.results.front import read_front, told_front
+from analysis.search.front import front_sentences, read_front
 from analysis.search.importance import Importances
 from study.records.ledger import Ledger
 from study.strategy.objectives import SecondObjective
@@ -58,9 +58,9 @@ def test_every_analysis_sees_the_first_objective(two: Path) -> None:
     assert {trial.number: trial.value for trial in study.complete if trial.number in FRONT} == {
         number: first for number, (first, _) in FRONT.items()
     }
-    assert study.luckiest is not None
+    assert study.highest_scoring is not None
     assert study.best is not None
-    assert (study.luckiest.number, study.best.number) == (3, 1)
+    assert (study.highest_scoring.number, study.best.number) == (3, 1)
 
 
 def test_the_front_has_its_roles_in_order(two: Path) -> None:
@@ -105,10 +105,10 @@ def test_seconds_are_told_with_their_unit(two: Path) -> None:
     front = read_front(study)
     assert front is not None
     assert front.is_seconds
-    assert "68.0 % and 10.0 s on validation" in told_front(study)[0]
+    assert "68.0 % and 10.0 s on validation" in front_sentences(study)[0]
 
 
 def test_a_study_of_one_objective_has_no_front(simulated) -> None:
     study = load_study(simulated(n_trials=6, n_pruned=0, n_failed=0))
     assert read_front(study) is None
-    assert told_front(study) == []
+    assert front_sentences(study) == []
