@@ -43,6 +43,6 @@ def load_study(folder: "Path | str") -> "StudyData":
         StudyFolderError: `folder` holds no readable study; the message names every fault.
     """
     # Imported here, so that `import analysis` does not load pandas and Optuna.
-    from analysis.reading.study_data import load_study as load
+    from analysis.reading.study_folder import load_study as load
 
     return load(folder)

@@ -12,14 +12,15 @@ from analysis.page.document import Block, Note, Paragraph, Report, Section
 from analysis.page.render import to_html, to_markdown
 from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Writer
-from analysis.reading.study_data import ODD_CONTENT, StudyData, StudyFolderError, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from analysis.reading.wording import MISSING, listing, percent, plural, points, value_text
 from analysis.results.accuracies import COLUMNS
 from analysis.results.entries import BEST
 from analysis.results.study_comparison import OVER, chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
 from study.schema import GROUPS
-from study.terminal.faults import printable
+from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = build_comparison(options.dirs, options.out)
     except StudyFolderError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        complain(error.faults)
         return 2
     print(f"comparison: {printable(str(page))}")
     return 0
@@ -56,15 +57,12 @@ def build_comparison(folders: Sequence[Path], out: Path) -> Path:
     """
     studies = _load(folders, out)
     try:
-        with whole_folder(out.absolute()) as building:
+        with whole_folder(out.absolute()) as building, one_error("one of the studies", "comparing"):
             report = _compose(studies, building)
             (building / "comparison.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
         raise StudyFolderError(f"the comparison cannot be written to {out}: {error.strerror}") from error
-    except ODD_CONTENT as error:
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StudyFolderError(f"one of the studies is not as a study writes it; comparing gave {cause}") from error
     return (out / _PAGE).resolve()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.exports.registry import EXPORTS
-from analysis.reading.study_data import ODD_CONTENT, StudyFolderError, load_study
+from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from study.schema import EXPORT
-from study.terminal.faults import printable
+from study.terminal.faults import complain, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         opened = export(options.dir, options.to, out=options.out)
     except StudyFolderError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        complain(error.faults)
         return 2
     print(f"{options.to}: {printable(str(opened))}")
     return 0
@@ -42,14 +42,10 @@ def export(folder: Path, to: str, *, out: Path | None = None) -> Path:
     place = out or folder / EXPORT
     try:
         place.mkdir(parents=True, exist_ok=True)
-        return EXPORTS[to].write(study, place).resolve()
-    except StudyFolderError:
-        raise
+        with one_error(folder, "exporting"):
+            return EXPORTS[to].write(study, place).resolve()
     except OSError as error:
         raise StudyFolderError(f"the export cannot be written to {place}: {error.strerror}") from error
-    except ODD_CONTENT as error:
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StudyFolderError(f"{folder} is not as a study writes it; exporting gave {cause}") from error
 
 
 if __name__ == "__main__":

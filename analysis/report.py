@@ -11,7 +11,8 @@ from analysis.page.latex import ladder_table
 from analysis.page.render import to_html, to_markdown
 from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Draw, Writer
-from analysis.reading.study_data import ODD_CONTENT, StudyData, StudyFolderError, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from analysis.reading.wording import mean_sd
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import unit_values
@@ -29,7 +30,7 @@ from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
 from analysis.stats.paired_tests import spread
 from study.schema import REPORT
-from study.terminal.faults import printable
+from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
 
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = build_report(options.dir)
     except StudyFolderError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        complain(error.faults)
         return 2
     print(f"report: {printable(str(page))}")
     return 0
@@ -63,7 +64,8 @@ def build_report(folder: Path) -> Path:
     study = load_study(folder)
     try:
         with whole_folder(folder / REPORT) as building:
-            report = _composed(study, building)
+            with one_error(folder, "reporting"), figure_pool() as draw:
+                report = _compose(study, building, draw)
             _write_latex(study, building)
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
@@ -75,15 +77,6 @@ def build_report(folder: Path) -> Path:
 def _write_latex(study: StudyData, folder: Path) -> None:
     if rows := ladder(study):
         (folder / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
-
-
-def _composed(study: StudyData, folder: Path) -> Report:
-    try:
-        with figure_pool() as draw:
-            return _compose(study, folder, draw)
-    except ODD_CONTENT as error:
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StudyFolderError(f"{study.folder} is not as a study writes it; reporting gave {cause}") from error
 
 
 def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:

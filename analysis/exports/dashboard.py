@@ -6,7 +6,8 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from analysis.exports.summary import results
-from analysis.reading.study_data import StudyData, StudyFolderError
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError
 from analysis.results.findings import find
 from analysis.search.importance import importances
 from study.records.notes import AnnotationError, annotate

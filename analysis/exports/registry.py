@@ -9,7 +9,8 @@ from analysis.exports.mlflow_runs import write_mlflow
 from analysis.exports.tensorboard import write_tensorboard
 from analysis.exports.tidy import write_tidy
 from analysis.exports.wandb_runs import write_wandb
-from analysis.reading.study_data import StudyData, StudyFolderError
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError
 
 
 @dataclass(frozen=True)

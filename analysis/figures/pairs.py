@@ -142,13 +142,7 @@ def _mark(
     axes: Axes, grid: PairGrid | PairSurrogate, point: Mapping[str, Any], marker: str, colour: str, size: int
 ) -> None:
     """Mark where `point` stands on the upper and the right edge, outside, so that no number is covered."""
-    look: dict[str, Any] = {
-        "marker": marker,
-        "color": colour,
-        "ms": size,
-        "mec": "white",
-        "mew": 0.5,
-    }
+    look: dict[str, Any] = {"marker": marker, "color": colour, "ms": size, "mec": "white", "mew": 0.5}
     for axis, across in ((grid.x, True), (grid.y, False)):
         if axis.knob.name not in point:
             continue

@@ -70,7 +70,7 @@ def front_sentences(study: StudyData) -> list[str]:
     knee = front.points[front.points["role"] == "knee"].iloc[0]
     return [
         f"Two objectives were searched, all classes and {front.second}: {len(front.members)} of "
-        f"{plural(len(front.points), 'complete trial')} are on the front: neither objective can be improved there "
+        f"{plural(len(front.points), 'complete trial')} are on the front. There neither objective can be improved "
         f"without loss in the other. best1 is its knee, trial {knee['trial']} ({percent(knee['all'])} % and "
         f"{front.value_text(knee['second'])} on validation), a single run of the search like the others on the front."
     ]

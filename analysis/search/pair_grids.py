@@ -115,7 +115,7 @@ class PairSurrogate:
     mean: npt.NDArray[np.float64]
 
     def frame(self) -> pd.DataFrame:
-        """Return one row per cell, blank ones included: x_knob, x, y_knob, y (middles or choices), partial_dependence."""
+        """Return one row per cell, blank ones too: x_knob, x, y_knob, y (middles or choices), partial_dependence."""
         xs, ys = self.x.middles(), self.y.middles()
         cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
         return pd.DataFrame(

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph, Section
 from analysis.page.writer import Writer
-from analysis.reading.study_data import StudyData, StudyFolderError
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError
 from analysis.reading.wording import mean_sd, percent
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain, primary_family
@@ -51,13 +52,7 @@ def _finalists(study: StudyData, writer: Writer) -> Block:
         pd.DataFrame(raw, columns=["trial", "n", "val_mean", "val_sd", "val_in_search"]),
         columns=("trial", "proposed by", "fresh runs", "val, fresh runs (%)", "val, in the search (%)"),
         rows=[
-            (
-                str(item.trial),
-                kinds.get(item.trial, ""),
-                str(item.fresh.n),
-                mean_sd(item.fresh),
-                percent(item.searched),
-            )
+            (str(item.trial), kinds.get(item.trial, ""), str(item.fresh.n), mean_sd(item.fresh), percent(item.searched))
             for item in found
         ],
         caption=(

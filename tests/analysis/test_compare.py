@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import compare
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain
 from analysis.results.ladder import ladder

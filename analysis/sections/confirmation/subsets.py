@@ -40,9 +40,9 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
 def _lead(study: StudyData) -> str:
     teacher = teacher_over_subsets(study)
     role = (
-        "The claims of this report rest on these subsets: each counts once, by the mean over its seeds."
+        "The claims of this report rest on the subsets: each counts once, by the mean over its seeds."
         if claims_by_subset(study)
-        else f"They are descriptive and carry no claim: a claim needs {MIN_PAIRS} subsets."
+        else f"The gains over subsets are descriptive and carry no claim: a claim needs {MIN_PAIRS} subsets."
     )
     fitted = (
         f" The {TEACHER}, fitted anew on each subset, reaches {mean_sd(teacher)} % on test." if teacher.n > 1 else ""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain
 from analysis.results.head_tail_exchange import confusion_flow, exchange, group_separability, leading_confusions

@@ -10,7 +10,8 @@ from statistics import mean, stdev
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import StudyData, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
 from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import class_gains, mean_recalls

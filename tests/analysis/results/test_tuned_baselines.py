@@ -8,7 +8,7 @@ import pytest
 
 from analysis.exports.summary import results
 from analysis.exports.tidy import dictionary, tidy
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain, primary_family

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.reading.study_data import StudyData, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
 from analysis.search.forests import Surrogate, fit_surrogate
 from analysis.search.pair_grids import cut_axis, pair_grid, pair_surrogate
 from analysis.search.path_to_best import ablation_path

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
 from analysis.results.findings import find
 from analysis.search.front import front_sentences, read_front

@@ -10,7 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from analysis.reading.study_data import StudyData, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
 from analysis.search.fanova import fanova_shares
 from analysis.search.forests import (
     N_CHANCE,

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.page.document import Report, Section
 from analysis.page.render import to_html, to_markdown
-from analysis.reading.study_data import StudyFolderError
+from analysis.reading.study_folder import StudyFolderError
 from analysis.sections.recommendation import loading_lines
 
 LINES = ["import timm, torch", 'net = timm.create_model("resnet18", num_classes=3 < 4).eval()']

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.page.document import Note, Paragraph, ReportTable
 from analysis.page.writer import Writer
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.search.history import failed_runs
 from analysis.sections.search import failure_blocks
 from search_spaces.acckd import ACCKD_SMOKE

@@ -11,7 +11,10 @@ import optuna
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import StudyFolderError, load_study
+import analysis
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError, load_study
+from study.schema import CLASSES, CONFIRM, CONFUSION, EPOCHS_HEAD, EPOCHS_TAIL, FINALISTS, SEPARABILITY, TRIALS_TAIL
 from tests.analysis.simulation import RECALLS
 
 Simulated = Callable[..., Path]
@@ -162,3 +165,35 @@ def test_a_layout_of_another_version_is_refused(simulated: Simulated) -> None:
     (folder / "study.json").write_text(json.dumps(manifest | {"schema": 99}))
     with pytest.raises(StudyFolderError, match="is of layout 99; this version reads layout 1 only"):
         load_study(folder)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE confirm_runs SET record = json_set(record, '$.test.correct[3]', 301) WHERE rowid = 2", "test"),
+        ("UPDATE confirm_runs SET record = json_remove(record, '$.val.seen[9]') WHERE rowid = 2", "val"),
+        ("UPDATE epoch_records SET record = json_set(record, '$.val.correct[0]', 1000001) WHERE epoch = 5", "trial 0"),
+        ("UPDATE epoch_records SET record = json_set(record, '$.val.correct[0]', -1) WHERE number = 1", "trial 1"),
+        ("UPDATE selection_runs SET record = json_set(record, '$.seen[0]', 1.5)", "selection"),
+    ],
+)
+def test_counts_that_no_evaluation_gives_are_refused(simulated: Simulated, statement: str, named: str) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=2, finalists={0: (0.7,)})
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        assert database.execute(statement).rowcount
+    with pytest.raises(StudyFolderError, match=r"must hold the counts that a study wrote: .*" + named) as caught:
+        load_study(folder)
+    assert len(caught.value.faults) == 1
+
+
+def test_the_entry_for_notebooks_takes_text_and_returns_the_documented_tables(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=2, finalists={0: (0.7,)})
+    study = analysis.load_study(str(folder))
+    assert isinstance(study, StudyData)
+    tables = {"confirm": CONFIRM, "classes": CLASSES, "finalists": FINALISTS, "confusion": CONFUSION}
+    for name, columns in (tables | {"separability": SEPARABILITY}).items():
+        assert list(getattr(study, name)) == list(columns)
+    assert {*TRIALS_TAIL} <= {*study.measured}
+    assert {*EPOCHS_HEAD, *EPOCHS_TAIL, "loss_total"} <= {*study.epochs}
+    with pytest.raises(StudyFolderError, match="is not a folder"):
+        analysis.load_study(str(folder / "absent"))
