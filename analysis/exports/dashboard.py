@@ -6,6 +6,7 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from analysis.exports.summary import results
+from analysis.page.render import escape_markdown
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError
 from analysis.results.findings import find
@@ -51,9 +52,9 @@ def write_dashboard(study: StudyData, out: Path) -> Path:
 
 def _note(study: StudyData) -> str:
     found = find(study, importances(study))
-    lines = [f"# {_escaped(found.headline)}", ""]
-    lines += [f"> {_escaped(warning)}\n" for warning in found.warnings]
-    lines += [f"- {_escaped(sentence)}" for sentence in found.sentences]
+    lines = [f"# {escape_markdown(found.headline)}", ""]
+    lines += [f"> {escape_markdown(warning)}\n" for warning in found.warnings]
+    lines += [f"- {escape_markdown(sentence)}" for sentence in found.sentences]
     ranked = sorted(study.complete, key=lambda trial: -(trial.value or 0.0))[:_LEADING_TRIALS]
     if ranked:
         leading = ", ".join(f"trial {trial.number} ({100 * (trial.value or 0.0):.1f} %)" for trial in ranked)
@@ -76,10 +77,3 @@ def _upload(opened: optuna.Study, figures: list[Path], store_at: Path) -> str:
             identity = upload_artifact(study_or_trial=opened, file_path=str(figure), artifact_store=store)
         shown.append(f"![{figure.stem}](/artifacts/{opened._study_id}/{identity})")
     return "\n\n".join(shown)
-
-
-def _escaped(text: str) -> str:
-    """Escape a text so that Markdown shows it unchanged."""
-    for letter in "\\`*_{}[]<>#|~&":
-        text = text.replace(letter, f"\\{letter}")
-    return " ".join(text.split())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.page.render import escape_markdown
 from analysis.reading.study_data import StudyData
 from search_spaces.space import SearchSpace
 from study.schema import (
@@ -122,12 +123,5 @@ def _markdown(words: dict[str, dict[str, str]]) -> str:
     lines = ["# Data dictionary", "", "Accuracies are fractions 0-1. Missing values are left out."]
     for table, variables in words.items():
         lines += ["", f"## {table}", "", "| name | what |", "|---|---|"]
-        lines += [f"| {_cell(name)} | {_cell(sentence)} |" for name, sentence in variables.items()]
+        lines += [f"| {escape_markdown(name)} | {escape_markdown(sentence)} |" for name, sentence in variables.items()]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    for letter in "\\|<>*_`[]":
-        plain = plain.replace(letter, f"\\{letter}")
-    return plain

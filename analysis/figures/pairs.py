@@ -38,10 +38,10 @@ class PairScale:
 
 
 def colour_limits(values: NDArray[np.float64]) -> tuple[float, float, int]:
-    """Bounds of the colours for cells of these values (n,), and how many lie below the lower one.
+    """Return the bounds of the colours for cells of these values (n,), and how many cells lie below the lower bound.
 
-    Tukey's fence: a cell more than one and a half interquartile ranges below the lower quartile, of a trial that
-    diverged to chance, would leave one colour for all the others.
+    Tukey's fence: a cell of a trial that diverged to chance would leave one colour for all the others. So a cell more
+    than 1.5 interquartile ranges below the lower quartile does not count.
     """
     lower, upper = np.quantile(values, [0.25, 0.75])
     inside = values[values >= lower - 1.5 * (upper - lower)]

@@ -42,7 +42,7 @@ def to_html(report: Report, folder: Path) -> str:
 def to_markdown(report: Report) -> str:
     """Return Markdown with relative links to figures/ and tables/; all text is escaped."""
     environment = _environment(autoescape=False)
-    environment.filters["md"] = _escape_markdown
+    environment.filters["md"] = escape_markdown
     environment.filters["fenced"] = _fence
     return environment.get_template("report.md.j2").render(report=report)
 
@@ -64,7 +64,8 @@ def _data_uri(folder: Path, file: str) -> str:
     return f"data:image/png;base64,{base64.b64encode((folder / file).read_bytes()).decode('ascii')}"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text on one line that Markdown shows unchanged."""
     return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 

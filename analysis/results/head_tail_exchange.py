@@ -17,8 +17,8 @@ def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.Data
     """Return one row per (baseline, entry): the gains of Few and Many, and the points of Many lost per point of Few.
 
     Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
-    price: -many / few where Few's interval is above 0 and Many's below, 0 where Few gains and Many is not shown to
-    lose, NaN where Few is not shown to gain.
+    price: -many / few where Few's interval is above 0 and Many's interval below. It is 0 where Few gains and Many
+    shows no loss, and NaN where Few shows no gain.
     """
     table = scores(study)
     present = entries_in_order(table["entry"])

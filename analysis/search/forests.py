@@ -44,8 +44,8 @@ class ForestImportance:
 def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
     """Return (n_samples, n) masks of n // 2 trials each, drawn without replacement.
 
-    A statistic varies over half-samples as over bootstrap samples (Buja & Stuetzle 2006), without repeated trials,
-    which density estimates take for structure, and the other half of the trials is left for validation.
+    A statistic varies over half-samples as over bootstrap samples (Buja & Stuetzle 2006). Half-samples repeat no trial,
+    which density estimates would take for structure, and they leave the other half for validation.
     """
     masks = np.zeros((n_samples, n), dtype=bool)
     for mask in masks:

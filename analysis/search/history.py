@@ -14,8 +14,8 @@ def history(study: StudyData) -> pd.DataFrame:
     """Return number, state, kind, value, epoch, best_so_far, duration_s, spent_s; one row per trial.
 
     `value` is the validation balanced accuracy after the last evaluated epoch (`epoch`), NaN before the first;
-    `best_so_far` counts complete trials only, in order of trial number, and `spent_s` is the time that all trials
-    up to this one trained and evaluated, whatever their state.
+    `best_so_far` counts complete trials only, in order of trial number. `spent_s` is the training and evaluation time
+    of all trials up to this one, whatever their state.
     """
     rows = []
     best = float("nan")

@@ -27,8 +27,8 @@ class TrialMatrix:
     Attributes:
         knobs: those that take at least two values among the trials that have them.
         x: (N, D) positions in the searched range, 0 to 1: in factors on a log scale, a choice as its place among the
-            choices. An absent conditional knob gets the median of the trials that have it, so that no model can read
-            the parent's value from the child's column.
+            choices. An absent conditional knob gets the median of the trials that have it. So no model can read the
+            parent's value from the child's column.
         present: (N, D) whether the trial has the knob.
         unvaried: names of the other knobs.
     """

@@ -1,7 +1,7 @@
 """The configurations that may still be the best: training noise does not separate them from the winner.
 
-Gupta's (1965) subset selection: keep every configuration within d standard errors of the highest score, with d such
-that the truly best one is kept with 95 % probability, whatever the number of configurations and their means.
+Gupta's (1965) subset selection: keep every configuration within d standard errors of the highest score, where d keeps
+the truly best one with 95 % probability. This holds for every number of configurations and whatever their means.
 """
 
 from collections.abc import Sequence

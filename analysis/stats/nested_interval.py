@@ -45,7 +45,7 @@ def nested_interval(differences: Mapping[int, Sequence[float]]) -> NestedInterva
     although R choices of images decide. Subsets have equal weight, also where a run is missing.
 
     The components are those of the analysis of variance with unequal group sizes (Searle, Casella, McCulloch, Variance
-    Components, 1992), with the component between subsets truncated at 0.
+    Components, 1992). The component between subsets is truncated at 0.
 
     Args:
         differences: subset -> its differences, paired by seed.

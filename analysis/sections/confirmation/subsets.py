@@ -28,8 +28,9 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
                 means,
                 alt=f"Gain of {BEST} on each of {study.n_subsets} subsets of the long tail; {_alt(gains)}.",
                 caption=(
-                    "Gain on each subset, with its 95 % paired t interval over training seeds (the search ran on the "
-                    f"subset 'own'), and over all subsets, with the t interval on {study.n_subsets} subset means."
+                    "Gain on each subset, with its 95 % paired t interval over training seeds; the search ran on the "
+                    f"subset 'own'. At the right: the gain over all subsets, with the t interval on {study.n_subsets} "
+                    "subset means."
                 ),
             )
         )

@@ -74,8 +74,8 @@ def _surrogate_text(surrogate: Surrogate | None) -> str:
         else "the rest is noise or beyond this model."
     )  # fmt: skip
     return (
-        " Beside each pair stands the mean prediction of a forest fitted to the same trials, with the two knobs set "
-        "and the other knobs as in the trials (partial dependence). It is blank where a cell has no trial. On unseen "
+        " Beside each pair stands the partial dependence of a forest fitted to the same trials: its mean prediction "
+        "with the two knobs set and the other knobs as in the trials. It is blank where a cell has no trial. On unseen "
         f"trials (five-fold cross-validation) the forest explains R² = {surrogate.r2:.2f} of the variance, {verdict}"
     )
 

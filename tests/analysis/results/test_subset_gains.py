@@ -1,4 +1,4 @@
-"""Reports of studies that were confirmed on several cuts of the long tail, against plain loops over the CSV files."""
+"""Reports of studies confirmed on several subsets of the long tail, against plain loops over the CSV files."""
 
 import csv
 import sqlite3
@@ -26,7 +26,7 @@ from tests.analysis.simulation import drop_runs
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd": 0.01}
-#: What a study of few cuts and one of enough of them look like.
+#: What a study of few subsets and one of enough of them look like.
 FEW, ENOUGH = {"n_cuts": 3, **SMALL}, {"n_cuts": 6, "n_seeds": 2, **SMALL}
 
 
@@ -42,14 +42,14 @@ def _reference_differences(folder: Path, entry: str, baseline: str) -> dict[str,
             for row in csv.DictReader(lines)
         }
     found: dict[str, list[float]] = {}
-    for (name, cut, seed), value in runs.items():
+    for (name, subset, seed), value in runs.items():
         if name == entry:
-            found.setdefault(cut, []).append(value - runs[baseline, cut, seed])
+            found.setdefault(subset, []).append(value - runs[baseline, subset, seed])
     return found
 
 
 @pytest.mark.parametrize("n_cuts", [1, 5])
-def test_few_cuts_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cuts: int) -> None:
+def test_few_subsets_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cuts: int) -> None:
     folder = simulated(**FEW | {"n_cuts": n_cuts})
     study = load_study(folder)
     assert not claims_by_subset(study)
@@ -58,7 +58,7 @@ def test_few_cuts_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cut
     assert interval.n == 6
 
 
-def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> None:
+def test_six_subsets_carry_the_claims_each_counting_once(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     study = load_study(folder)
     assert claims_by_subset(study)
@@ -68,13 +68,13 @@ def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> N
     assert (comparison.interval.mean, comparison.interval.sd) == pytest.approx((mean(means), stdev(means)))
 
 
-def test_six_cuts_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
+def test_six_subsets_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     drop_runs(folder, "entry = 'kd' AND data_seed = 5")
     assert not claims_by_subset(load_study(folder))
 
 
-def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simulated) -> None:
+def test_a_run_that_one_side_misses_drops_its_pair_not_its_subset(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     expected = _reference_differences(folder, "best1", "la")
     expected["4"] = expected["4"][1:]
@@ -84,7 +84,7 @@ def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simula
     assert found.n == 6
 
 
-def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None:
+def test_gains_stand_over_the_own_subset_and_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
     gains = {(gain.entry, gain.baseline): gain for gain in subset_gains(load_study(folder))}
     assert set(gains) == {(entry, "la") for entry in ("ce", "kd", "cckd", "acckd_no_fi", "acckd", "best1")} | {
@@ -100,16 +100,16 @@ def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None
     )
 
 
-def test_the_figures_numbers_are_a_row_a_cut_and_one_over_all(simulated: Simulated) -> None:
+def test_the_figures_numbers_are_a_row_a_subset_and_one_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
     rows = subset_means(load_study(folder))
-    assert [None if pd.isna(cut) else cut for cut in rows["data_seed"]] == [0, 1, 2, None] * 2
+    assert [None if pd.isna(subset) else subset for subset in rows["data_seed"]] == [0, 1, 2, None] * 2
     expected = _reference_differences(folder, "best1", "la")
     assert rows["gain"].tolist()[:3] == pytest.approx([mean(values) for values in expected.values()])
     assert rows["n"].tolist() == [6, 6, 6, 3] * 2
 
 
-def test_class_gains_over_cuts_are_means_of_cut_means(simulated: Simulated) -> None:
+def test_class_gains_over_subsets_are_means_of_subset_means(simulated: Simulated) -> None:
     folder = simulated(**FEW)
     study = load_study(folder)
     with (folder / "classes.csv").open(newline="") as lines:
@@ -119,8 +119,8 @@ def test_class_gains_over_cuts_are_means_of_cut_means(simulated: Simulated) -> N
             if row["class_id"] == "9"
         }
     means = [
-        mean(recall[key] - recall["la", *key[1:]] for key in recall if key[:2] == ("best1", str(cut)))
-        for cut in range(3)
+        mean(recall[key] - recall["la", *key[1:]] for key in recall if key[:2] == ("best1", str(subset)))
+        for subset in range(3)
     ]
     row = class_gains_over_subsets(study, entries=("best1",)).iloc[-1]
     assert (row["class_id"], row["n_cuts"], row["n_runs"], row["n_train"]) == (9, 3, 18, 4)
@@ -134,17 +134,17 @@ def test_recalls_are_those_that_the_claims_rest_on(simulated: Simulated) -> None
     assert few["n_seeds"].tolist() == [6, 1] * 10
 
 
-def test_recalls_of_enough_cuts_are_means_of_cut_means(simulated: Simulated) -> None:
+def test_recalls_of_enough_subsets_are_means_of_subset_means(simulated: Simulated) -> None:
     enough = mean_recalls(load_study(simulated(**ENOUGH)), entries=("best1", "teacher"))
     assert enough["n_seeds"].tolist() == [12, 6] * 10
     assert enough["sd"].notna().all(), "the teacher is fitted on every cut"
 
 
-def test_the_teacher_has_a_result_a_cut(simulated: Simulated) -> None:
+def test_the_teacher_has_a_result_a_subset(simulated: Simulated) -> None:
     assert teacher_over_subsets(load_study(simulated(**FEW))).n == 3
 
 
-def test_a_few_cuts_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
+def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
     (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
     assert over.startswith("Trained on 3 subsets of the long tail, best1 gains +")
@@ -154,7 +154,7 @@ def test_a_few_cuts_are_described_and_said_to_carry_no_claim(simulated: Simulate
     assert said[-1].startswith("Every interval over seeds is conditional on one training subset")
 
 
-def test_enough_cuts_change_what_the_intervals_cover(simulated: Simulated) -> None:
+def test_enough_subsets_change_what_the_intervals_cover(simulated: Simulated) -> None:
     study = load_study(simulated(**ENOUGH))
     found = _find(study)
     assert found.headline == "A gain over la and kd"
@@ -165,8 +165,8 @@ def test_enough_cuts_change_what_the_intervals_cover(simulated: Simulated) -> No
     assert (row.n_subsets, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
 
 
-def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
-    """Six seeds of one cut would claim this gain; six cuts show that it hangs on the images."""
+def test_subsets_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
+    """Six seeds of one subset would claim this gain; six subsets show that it hangs on the images."""
     wide = {"cut_sd": 0.15, "n_seeds": 6}
     study = load_study(simulated(**ENOUGH | wide))
     assert _find(study).headline == "No gain shown over la and kd"
@@ -174,7 +174,7 @@ def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
 
 @pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("kind", [FEW, ENOUGH])
-def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simulated, kind: dict) -> None:
+def test_the_report_shows_the_subsets_with_a_csv_beside_each_figure(simulated: Simulated, kind: dict) -> None:
     page = build_report(simulated(**kind, space=ACCKD_SMOKE))
     report = (page.parent / "report.md").read_text()
     figures = {path.stem for path in (page.parent / "figures").glob("*.png")}
@@ -186,7 +186,7 @@ def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simu
     assert report.count("| best1 − la |") + report.count("| **best1 − la** |") == 2
 
 
-def test_a_database_from_before_there_were_cuts_is_of_the_studys_own(simulated: Simulated) -> None:
+def test_a_database_from_before_there_were_subsets_is_of_the_studys_own(simulated: Simulated) -> None:
     folder = simulated(**FEW | {"n_cuts": 1})
     new = load_study(folder)
     with closing(sqlite3.connect(folder / "study.db")) as database, database:
