@@ -23,6 +23,7 @@ MAY_IMPORT_OURS = {
         "study.terminal.faults",
         "study.records.ledger",
         "study.records.csv_tables",
+        "study.records.trial_rows",
         "study.strategy.search_settings",
         "study.records.notes",
         "trainables.cckd.files.sealed",

@@ -23,6 +23,7 @@ from study.records.csv_tables import (
     trials_table,
 )
 from study.records.ledger import Ledger
+from study.records.trial_rows import TrialRow
 from study.schema import DATABASE, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.files.sealed import unsealed
@@ -87,7 +88,7 @@ def load_study(folder: Path | str) -> StudyData:
 def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger: Ledger) -> StudyData:
     groups = {name: tuple(manifest["groups"][name]) for name in GROUPS}
     data, rows, runs = manifest["data"], ledger.rows(), ledger.runs.confirm_runs()
-    _check_counts(folder / DATABASE, len(data["classes"]), ledger)
+    _check_counts(folder / DATABASE, len(data["classes"]), ledger, rows)
     confirm = _frame(confirm_table(runs, groups))
     classes = _frame(classes_table(runs, data["classes"], data["n_train"]))
     confusion, separability = _frame(confusion_table(runs)), _frame(separability_table(runs))
@@ -109,11 +110,11 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
     )
 
 
-def _check_counts(database: Path, n_classes: int, ledger: Ledger) -> None:
+def _check_counts(database: Path, n_classes: int, ledger: Ledger, rows: Sequence[TrialRow]) -> None:
     """Raise StudyFolderError where counts have another length than the classes, or more correct than seen."""
     faults = [
         f"{what} has counts that no evaluation of {n_classes} classes gives"
-        for what, correct, seen in _counts(ledger)
+        for what, correct, seen in _counts(ledger, rows)
         if not (len(correct) == len(seen) == n_classes and all(map(_possible, correct, seen)))
     ]
     if faults:
@@ -125,15 +126,16 @@ def _possible(correct: object, seen: object) -> bool:
     return type(correct) is int and type(seen) is int and 0 <= correct <= seen
 
 
-def _counts(ledger: Ledger) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
+def _counts(ledger: Ledger, rows: Sequence[TrialRow]) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
     """Yield every evaluation of a study and its tuned baselines: what it is of, correct and seen counts, (C,) each."""
-    for name, search in {"": ledger, **ledger.baselines}.items():
-        of = f" of baseline {name}" if name else ""
-        for row in search.rows():
+    searches = [("", ledger.runs, rows)]
+    searches += [(f" of baseline {name}", search.runs, search.rows()) for name, search in ledger.baselines.items()]
+    for of, runs, trials in searches:
+        for row in trials:
             for record in row.records:
                 if record.val is not None:
                     yield f"trial {row.number}{of}, epoch {record.epoch},", record.val.correct, record.val.seen
-        for run in search.runs.selection_runs():
+        for run in runs.selection_runs():
             yield f"the selection's run of trial {run.trial}{of}, seed {run.seed},", run.val.correct, run.val.seen
     for confirmed in ledger.runs.confirm_runs():
         for part in ("test", "val"):
