@@ -1,5 +1,6 @@
 """The registry of exports is complete, and the command line derives from it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,9 @@ def test_the_help_names_every_export_with_its_description(capsys: pytest.Capture
     for name, item in EXPORTS.items():
         assert name in shown
         assert item.description.split(";")[0].replace("-", "- ").split()[0] in shown
+
+
+def test_the_page_on_study_folders_lists_every_export() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "study-folder.md"
+    table = page.read_text(encoding="utf-8").partition("| `--to` |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(EXPORTS)
