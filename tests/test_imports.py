@@ -165,8 +165,7 @@ def upward(modules: Mapping[str, str]) -> list[str]:
         f"{module} may not import {other}: {room_of(module)} may import {', '.join(MAY_IMPORT[room_of(module)])}"
         for module, others in graph(modules).items()
         for other in sorted(others)
-        if room_of(other) != room_of(module)
-        and room_of(other) not in _allowed(room_of(module))
+        if room_of(other) != room_of(module) and room_of(other) not in _allowed(room_of(module))
     ]
 
 
@@ -247,7 +246,9 @@ def test_a_package_imports_no_library_that_it_is_to_do_without(package: str) -> 
 
 def test_no_folder_holds_too_many_modules() -> None:
     folders = [path for package in OURS[:4] for path in (ROOT / package, *(ROOT / package).rglob("*")) if path.is_dir()]
-    counts = {str(folder.relative_to(ROOT)): len(set(folder.glob("*.py")) - {folder / "__init__.py"}) for folder in folders}
+    counts = {
+        str(folder.relative_to(ROOT)): len(set(folder.glob("*.py")) - {folder / "__init__.py"}) for folder in folders
+    }
     assert sum(counts.values()) > 200
     assert {folder: n for folder, n in counts.items() if n > MOST_MODULES} == {}
 

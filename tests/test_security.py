@@ -18,7 +18,11 @@ MAY_PICKLE = {"trainables/cckd/data/sources/cifar_pickle.py"}
 HARMLESS = {"UnpicklingError", "PicklingError", "PickleError"}
 #: Where packages are looked up by names that stand in the code, and where the command line's own
 #: `--space module:ATTRIBUTE` is imported.
-MAY_IMPORT_BY_NAME = {"study/execution/cluster.py", "study/planning/own_module.py"}
+MAY_IMPORT_BY_NAME = {
+    "study/execution/cluster.py",
+    "study/planning/own_module.py",
+    "trainables/cckd/cifar_resnets.py",
+}
 
 
 def dangers(source: str, file: str) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 All losses compare posteriors under the prior pi_S of the set that the samples come from: softmax(z + log pi_S - log p),
 where p is the prior of the model itself. By Bayes, p(x|y) is proportional to p(y|x) / p(y). A posterior divided by its
-own prior is therefore the model's estimate of p(x|y), and the product with pi_S is a posterior again (Li et al., ICML
-2024, PMLR 235:28204-28221).
+own prior is therefore the model's estimate of p(x|y). Its product with pi_S is a posterior again (Li et al., ICML 2024,
+PMLR 235:28204-28221).
 
 Autograd runs about two hundred operations for the same losses one at a time, on matrices as small as (64, 10). That is
 half a millisecond per step, noticeable for a student of 8x8 images. This module runs forty. Matrices lie as (C, N): a

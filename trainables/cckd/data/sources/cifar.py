@@ -5,6 +5,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -87,45 +88,43 @@ _TRAIN10 = tuple(f"data_batch_{number}" for number in range(1, 6))
 FETCH10 = torchvision_fetcher("CIFAR10", Path("cifar-10-batches-py"), (*_TRAIN10, "test_batch"), limit_s=900)
 FETCH100 = torchvision_fetcher("CIFAR100", Path("cifar-100-python"), ("train", "test"), limit_s=900)
 
-CIFAR10 = DataSetInfo(
-    name="cifar10_lt",
-    description="Photographs of animals and vehicles, 32x32 colour, 10 classes, cut to a long tail (CIFAR-10-LT).",
-    class_names=CIFAR10_CLASSES,
-    options=MappingProxyType({"n_max": 5000, "ir": 100.0, "imb_type": "exp"}),
-    default_epochs=200,
-    splits=("split_test", "holdout", "paper"),
-    n_holdout=500,
-    padding=4,
-    flip=True,
-    read=partial(
-        _read,
-        name="cifar10_lt",
-        fetcher=lambda: FETCH10,
-        train=_TRAIN10,
-        test="test_batch",
-        label_key="labels",
-        n_classes=10,
-    ),
+
+def _info(
+    name: str, description: str, class_names: tuple[str, ...], options: Mapping[str, OptionValue], **files: Any
+) -> DataSetInfo:
+    return DataSetInfo(
+        name=name,
+        description=description,
+        class_names=class_names,
+        options=MappingProxyType(options),
+        default_epochs=200,
+        splits=("split_test", "holdout", "paper"),
+        n_holdout=5000 // len(class_names),  # a tenth of the training images
+        padding=4,
+        flip=True,
+        read=partial(_read, name=name, n_classes=len(class_names), **files),
+    )
+
+
+CIFAR10 = _info(
+    "cifar10_lt",
+    "Photographs of animals and vehicles, 32x32 colour, 10 classes, cut to a long tail (CIFAR-10-LT).",
+    CIFAR10_CLASSES,
+    {"n_max": 5000, "ir": 100.0, "imb_type": "exp"},
+    fetcher=lambda: FETCH10,
+    train=_TRAIN10,
+    test="test_batch",
+    label_key="labels",
 )
 
-CIFAR100 = DataSetInfo(
-    name="cifar100_lt",
-    description="Photographs of things and beings, 32x32 colour, 100 classes, cut to a long tail (CIFAR-100-LT). "
+CIFAR100 = _info(
+    "cifar100_lt",
+    "Photographs of things and beings, 32x32 colour, 100 classes, cut to a long tail (CIFAR-100-LT). "
     "With groups=ir100 the classes keep the groups they have at n_max=500, ir=100.",
-    class_names=CIFAR100_CLASSES,
-    options=MappingProxyType({"n_max": 500, "ir": 100.0, "imb_type": "exp", "groups": "counts"}),
-    default_epochs=200,
-    splits=("split_test", "holdout", "paper"),
-    n_holdout=50,
-    padding=4,
-    flip=True,
-    read=partial(
-        _read,
-        name="cifar100_lt",
-        fetcher=lambda: FETCH100,
-        train=("train",),
-        test="test",
-        label_key="fine_labels",
-        n_classes=100,
-    ),
+    CIFAR100_CLASSES,
+    {"n_max": 500, "ir": 100.0, "imb_type": "exp", "groups": "counts"},
+    fetcher=lambda: FETCH100,
+    train=("train",),
+    test="test",
+    label_key="fine_labels",
 )

@@ -1,7 +1,7 @@
 """Fit the teacher's classifier, of any form, and compute its targets for every training view.
 
 Targets are `in_fold` (the fit has seen the image) or `out_of_fold`. For the latter the training images, not their
-views, are dealt into K folds, class by class, and the targets of each fold come from a fit on the other folds. A probe
+views, are dealt into K folds, class by class. The targets of each fold come from a fit on the other folds. A probe
 that memorises its training set has hard targets in fold (100 % accuracy against 72 % was seen), honest ones out of
 fold. Everywhere else the teacher is the fit on all images: on D_val, on test, for its prior and for `forward` targets.
 """
