@@ -65,9 +65,9 @@ def _outcome(interval: PairedInterval, other: str, *, verdict: Verdict) -> str:
         case "unclear":
             apart = interval.verdict == "unclear"
             several = "" if apart else ", not significant after correction for both comparisons"
-            return f"cannot be told apart from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
+            return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
         case "too few":
-            return f"stands {size} {'above' if interval.mean >= 0 else 'below'} {other} {bounds(interval)}"
+            return f"is {size} {'above' if interval.mean >= 0 else 'below'} {other} {bounds(interval)}"
 
 
 def _certainty(family: tuple[Comparison, ...]) -> str:

@@ -40,7 +40,7 @@ def test_a_gain_over_both_baselines_is_told_with_its_size_and_interval(simulated
 def test_no_difference_is_reported_as_no_gain(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls(LA, kd=LA), **SMALL))
     assert found.headline == "No gain shown over la and kd"
-    assert "cannot be told apart" in found.sentences[0]
+    assert "cannot be distinguished" in found.sentences[0]
 
 
 def test_a_loss_is_called_one(simulated: Simulated) -> None:
