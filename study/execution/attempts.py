@@ -62,7 +62,8 @@ class AttemptLog:
         Raises:
             Exception: the error of `before_result`.
         """
-        self._before_result()
+        with self.keeping_fault():
+            self._before_result()
         self.budget.note_progress()
 
     def hang(self, trial_id: str, silent_s: float) -> None:

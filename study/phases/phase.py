@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from study.execution.hang_watchdog import HangWatchdog
+from study.execution.schedulers import ListeningScheduler
+from study.execution.searchers import RetryingSearcher
 from study.execution.tasks import object_store
 from study.execution.tuner import TrialQueue, run_trials, trainable_for
 from study.execution.workers import Workers, threads_of
 from study.planning.check import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
-
-if TYPE_CHECKING:
-    from ray.tune.search import Searcher
-
-    from study.execution.schedulers import ListeningScheduler
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Phase:
             its own bundle.
     """
 
-    searcher: "Searcher"
-    scheduler: "ListeningScheduler"
+    searcher: RetryingSearcher[Any]
+    scheduler: ListeningScheduler
     folder: tuple[str, str]
     on_step: Callable[[], None]
     on_interrupt: Callable[[], None] = lambda: None

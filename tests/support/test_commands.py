@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from benchmarks.commands import _processor_s, _role, command_line
+from tests.support.commands import _processor_s, _role, command_line
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from analysis.compare import build_comparison
 from analysis.reading.study_data import load_study
 from analysis.results.ladder import primary_family, scores
-from benchmarks.commands import Command
 from study import schema
 from study.records.ledger import Ledger
-from tests.study.whole import SMOKE, csv_rows, query
+from tests.support.commands import Command
+from tests.whole.whole import SMOKE, csv_rows, query
 
 pytestmark = pytest.mark.slow
 

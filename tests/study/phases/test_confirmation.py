@@ -8,14 +8,14 @@ import pytest
 from study.phases import search
 from study.phases.confirmation import confirm
 from study.phases.drive import _keep_passes
-from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.phases.study_state import Study, StudyFailed
 from study.planning.check import Checked
-from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay, allow, good
+from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER
 
 
 def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     runs = searched.ledger.runs.confirm_runs()
     assert ray.opened_test is True
     assert len(runs) == N_RUNS + 1
@@ -28,7 +28,7 @@ def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray
 
 
 def test_the_rungs_keep_their_references_though_the_searched_method_has_a_knob_set(searched, ray: PlayedRay) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     by_entry = {config["number"].split("-")[0]: config["config"] for config in ray.configs}
     assert by_entry["best1"]["feature_weight"] == 0.5
     assert "feature_weight" not in by_entry["acckd"]
@@ -36,14 +36,14 @@ def test_the_rungs_keep_their_references_though_the_searched_method_has_a_knob_s
 
 
 def test_the_best_trial_is_the_one_with_the_best_validation(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == N_TRIALS - 1  # `good` gets better
 
 
 def test_a_confirmation_that_is_done_opens_nothing_again(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     before, ray.configs = searched.ledger.runs.confirm_runs(), []
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert ray.configs == []
     assert searched.ledger.runs.confirm_runs() == before
     assert searched.store.manifest()["teacher"]["forward_passes"] == 407
@@ -52,19 +52,19 @@ def test_a_confirmation_that_is_done_opens_nothing_again(searched: Study, ray: P
 @pytest.mark.parametrize("stop_after", [1, N_RUNS - 2])
 def test_an_interrupted_confirmation_goes_on_seed_by_seed(searched: Study, ray: PlayedRay, stop_after: int) -> None:
     ray.stop_after = stop_after
-    with pytest.raises(StudyInterrupted):
-        confirm(searched, None, WORKERS)
+    with pytest.raises(KeyboardInterrupt):
+        confirm(searched, OWN, WORKERS)
     ray.stop_after = None
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert len(ray.configs) == N_RUNS - stop_after
     assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
 
 
 def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Checked) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     before = searched.ledger.runs.confirm_runs()
     searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=N_SEEDS + 1))
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert len(ray.configs) == len(LADDER) + 1
     assert searched.ledger.runs.confirm_runs()[: len(before)] == before
 
@@ -72,12 +72,12 @@ def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Chec
 def test_an_extended_study_with_another_best_forgets_the_former(
     searched: Study, ray: PlayedRay, checked: Checked
 ) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     extended = replace(checked, plan=replace(checked.plan, trials=N_TRIALS + 1))
     searched.checked = extended
     searched.ledger.settings = replace(searched.ledger.settings, trials=N_TRIALS + 1)
-    search.search(searched, None, WORKERS)
-    confirm(searched, None, WORKERS)
+    search.search(searched, search.studied_method(searched), OWN, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
     runs = [run for run in searched.ledger.runs.confirm_runs() if run.entry == "best1"]
     assert [run.trial for run in runs] == [N_TRIALS] * N_SEEDS
@@ -92,7 +92,7 @@ def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_file
 
     allow(searched, max_failures=2 * N_SEEDS)
     ray.outcome = outcome
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     searched.export()
     failures = searched.store.manifest()["failures"]
     assert "ce-seed1001: became nan" in failures
@@ -107,11 +107,11 @@ def test_more_failed_runs_than_allowed_end_the_confirmation_and_a_higher_limit_c
     allow(searched, max_failures=1)
     ray.outcome = lambda config: None if config["config"]["method"] == "kd" else good(config)
     with pytest.raises(StudyFailed, match=r"2 runs failed and --max-failures allows 1; most frequent cause \(2 of 2\)"):
-        confirm(searched, None, WORKERS)
+        confirm(searched, OWN, WORKERS)
     assert len(searched.store.manifest()["failures"]) == N_SEEDS
     allow(searched, max_failures=2, max_retries=3)
     ray.outcome, ray.configs = good, []
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert {config["attempt"] for config in ray.configs if config["number"].startswith("kd")} == {4}
     assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
 
@@ -119,12 +119,12 @@ def test_more_failed_runs_than_allowed_end_the_confirmation_and_a_higher_limit_c
 def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: PlayedRay, checked: Checked) -> None:
     ray.configs = []
     searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=0))
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert (ray.configs, searched.ledger.runs.confirm_runs()) == ([], [])
 
 
 def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     kept = searched.store.models / "best1.safetensors"
     assert kept.read_text() == next(config["number"] for config in ray.configs if config["export"])
     assert searched.shelf.runs() == []

@@ -11,8 +11,9 @@ import pytest
 
 from analysis import report
 from study import resume
+from study.continuation import build_report
 from study.phases import session
-from study.phases.phase import Study
+from study.phases.study_state import Study
 from study.planning.check import Checked, check
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
@@ -24,7 +25,7 @@ N_TRIALS = 4
 FREE = (0, 40, 120, 200, 320, 400)
 #: In the words of the system and of SQLite, which says the last where it cannot grow what lies beside study.db.
 TOLD = ("No space left on device", "database or disk is full", "disk I/O error")
-build_report = report.build_report
+real_report = report.build_report
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     disk: Path, checked: Checked, capsys: pytest.CaptureFixture[str], free_kib: int
 ) -> None:
     folder, filler = disk / "mine", _fill(disk, free_kib)
-    code = _code(lambda: session.begin(checked, "..."))
+    code = _code(lambda: session.begin(checked, "...", build_report))
     said = capsys.readouterr()
     assert code in (1, 2)
     assert "error: " in said.err
@@ -110,7 +111,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     if folder.exists():
         assert resume.main([str(folder)]) == 0
     else:
-        assert session.begin(checked, "...") == 0
+        assert session.begin(checked, "...", build_report) == 0
     after = _finished(folder)
     assert sorted(after) == list(range(N_TRIALS))
     assert {number: after[number] for number in before} == before
@@ -118,7 +119,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
 
 @pytest.mark.usefixtures("played")
 def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Checked, capsys) -> None:
-    assert session.begin(checked, "...") == 0
+    assert session.begin(checked, "...", build_report) == 0
     before, filler = _finished(disk / "mine"), _fill_up(disk)
     capsys.readouterr()
     assert resume.main([str(disk / "mine"), "--trials", "9"]) in (1, 2)
@@ -134,8 +135,8 @@ def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Check
 def test_a_read_only_disk_is_refused_in_one_line_and_left_as_it_is(
     disk: Path, checked: Checked, capsys, monkeypatch
 ) -> None:
-    assert session.begin(checked, "...") == 0
-    monkeypatch.setattr("analysis.report.build_report", build_report)
+    assert session.begin(checked, "...", build_report) == 0
+    monkeypatch.setattr("analysis.report.build_report", real_report)
     before = _finished(disk / "mine")
     capsys.readouterr()
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

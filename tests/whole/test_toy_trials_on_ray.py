@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from study.execution.failure_budget import Failures
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler
+from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -57,12 +58,12 @@ def _toy_trainable():
 def _drive(ledger: Ledger, seed_of, folder: Path) -> None:
     from ray import tune
 
-    failures = Failures(max_retries=1, max_failures=9)
+    attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=9))
     tune.Tuner(
         tune.with_resources(_toy_trainable(), {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearcher(ledger, failures=failures, seed_of=seed_of),
-            scheduler=LedgerScheduler(ledger, failures),
+            search_alg=LedgerSearcher(ledger, attempts, seed_of=seed_of),
+            scheduler=LedgerScheduler(ledger, attempts),
             num_samples=-1,
             max_concurrent_trials=2,
             reuse_actors=True,

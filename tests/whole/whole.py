@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.commands import Command, Ended
+from tests.support.commands import Command, Ended
 
 #: The teacher at its smallest; what it knows does not matter here.
 TEACHER = ("--teacher-size", "32", "--teacher-views", "2")

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from benchmarks.commands import Command, Ended
-from benchmarks.watched_study import WatchedStudy
+from tests.support.commands import Command, Ended
+from tests.support.watched_study import WatchedStudy
 
 #: A start that is killed while it starts, one in so many; the others are killed at work.
 _ONE_IN = 4

@@ -8,9 +8,20 @@ import pytest
 from study import schema
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
-from study.phases.phase import Study, StudyFailed
+from study.phases.study_state import Study, StudyFailed
 from study.records.ledger import Ledger
-from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay, allow, good, selecting, then_ctrl_c
+from tests.study.phases.played import (
+    N_RUNS,
+    N_SEEDS,
+    N_TRIALS,
+    OWN,
+    WORKERS,
+    PlayedRay,
+    allow,
+    good,
+    selecting,
+    then_ctrl_c,
+)
 
 
 def _tuning(study: Study, *names: str) -> None:
@@ -22,7 +33,7 @@ def _tuning(study: Study, *names: str) -> None:
 
 def test_a_baseline_is_tuned_by_the_rules_of_the_studied_method(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la", "kd")
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     assert ray.opened_test is False
     own = searched.ledger
     for name, knobs in (("la", {"tau", "weight_decay"}), ("kd", {"tau", "temperature", "kd_weight"})):
@@ -43,8 +54,8 @@ def test_tuned_baselines_are_confirmed_on_the_seeds_of_all_others_and_told_in_th
     searched, ray: PlayedRay
 ) -> None:
     _tuning(searched, "la", "kd")
-    tune_baselines(searched, None, WORKERS)
-    confirm(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS)
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database)
     searched.export()
@@ -72,14 +83,14 @@ def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, r
     _tuning(searched, "la")
     ray.outcome = then_ctrl_c(stop_after)
     with pytest.raises(KeyboardInterrupt):
-        tune_baselines(searched, None, WORKERS)
+        tune_baselines(searched, OWN, WORKERS)
     known = [(row.params, row.seed) for row in searched.ledger.baselines["la"].rows()]
     assert len(known) == min(stop_after + 1, N_TRIALS)
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database)
     assert [(row.params, row.seed) for row in searched.ledger.baselines["la"].rows()] == known
     ray.outcome = good
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     again = searched.ledger.baselines["la"]
     assert [(row.params, row.seed) for row in again.rows()][: len(known)] == known
     assert again.counts() == searched.ledger.counts()
@@ -88,14 +99,14 @@ def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, r
 
 def test_a_tuning_that_is_done_runs_nothing_and_an_extended_study_extends_it(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la")
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     ray.configs = []
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     assert ray.configs == []
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database, trials=N_TRIALS + 1)
     searched.checked = replace(searched.checked, plan=replace(searched.checked.plan, trials=N_TRIALS + 1))
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     assert searched.ledger.baselines["la"].finished_total == N_TRIALS + 1
     assert searched.ledger.finished_total == N_TRIALS, "the study's own search is another phase's"
 
@@ -104,9 +115,9 @@ def test_a_baseline_that_fails_altogether_is_told_and_the_others_go_on(searched:
     allow(searched, max_failures=N_TRIALS)
     _tuning(searched, "la", "kd")
     ray.outcome = lambda config: good(config) | ({"cause": "nan"} if config["config"]["method"] == "la" else {})
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     ray.outcome = good
-    confirm(searched, None, WORKERS)
+    confirm(searched, OWN, WORKERS)
     assert "la COULD NOT BE TUNED: no trial completed; causes: nan" in searched.progress._stream.getvalue()
     assert {"kd_tuned", "la"} <= set(searched.store.manifest()["confirm_entries"])
     assert "la_tuned" not in searched.store.manifest()["confirm_entries"]
@@ -117,13 +128,13 @@ def test_the_failures_of_baselines_count_with_the_others_and_are_remembered(sear
     _tuning(searched, "la")
     ray.outcome = lambda config: good(config) | {"cause": "non-finite loss: nan"}
     with pytest.raises(StudyFailed, match="2 runs failed and --max-failures allows 1"):
-        tune_baselines(searched, None, WORKERS)
+        tune_baselines(searched, OWN, WORKERS)
     assert searched.ledger.causes_of_failure() == ["non-finite loss: nan"] * 2
 
 
 def test_checkpoints_of_a_baselines_trials_lie_apart_and_are_swept(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la")
-    tune_baselines(searched, None, WORKERS)
+    tune_baselines(searched, OWN, WORKERS)
     shelf = searched.shelf_of("la")
     assert shelf.root == f"{searched.shelf.root}/search-la"
     for number in ("0", str(N_TRIALS)):

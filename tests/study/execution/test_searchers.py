@@ -7,19 +7,18 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from study.execution.failure_budget import Failures
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler
+from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
 
 
 @pytest.fixture
 def adapters(ledger, seed_of):
-    failures = Failures(max_retries=1, max_failures=3)
-    searcher = LedgerSearcher(
-        ledger, failures=failures, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"}
-    )
-    return searcher, LedgerScheduler(ledger, failures)
+    attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=3))
+    searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
+    return searcher, LedgerScheduler(ledger, attempts)
 
 
 def _trial(trial_id: str, config: dict, **more) -> SimpleNamespace:
@@ -33,12 +32,12 @@ def _result(records, *, done=False, cause=None) -> dict:
 
 
 def test_a_suggestion_holds_number_attempt_extras_and_the_whole_configuration(adapters, space, seed_of) -> None:
-    reference = space.reference_point()
+    config = {"method": "la", **space.reference_point(), "epochs": 4}
     assert adapters[0].suggest("a") == {
         "number": 0,
         "attempt": 1,
         "folder": "x",
-        "config": {"method": "la", **reference, "epochs": 4, "seed": seed_of(reference, 0)},
+        "config": {**config, "seed": seed_of(config, 0)},
     }
 
 
@@ -54,8 +53,8 @@ def test_the_searcher_ends_at_the_total_and_not_before(adapters) -> None:
 def test_trials_of_a_killed_driver_come_first_with_a_new_attempt(adapters, ledger, database, seed_of) -> None:
     configs = [adapters[0].suggest(str(k)) for k in range(2)]
     ledger.close()
-    reopened, failures = Ledger.open(database), Failures(max_retries=1, max_failures=3)
-    again = LedgerSearcher(reopened, failures=failures, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
+    reopened, attempts = Ledger.open(database), AttemptLog(FailureBudget(max_retries=1, max_failures=3))
+    again = LedgerSearcher(reopened, attempts, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
     assert again.suggest("x") == configs[0] | {"attempt": 2}
     assert again.suggest("y") == configs[1] | {"attempt": 2}
     assert again.suggest("z")["number"] == 2
@@ -140,8 +139,8 @@ def test_a_crashed_trial_comes_again_as_a_new_attempt_and_is_filed_with_its_caus
 
 def test_crashes_count_over_drivers_but_a_killed_driver_is_none(ledger, database, seed_of, tmp_path) -> None:
     def driver(opened) -> tuple[LedgerSearcher, LedgerScheduler]:
-        failures = Failures(max_retries=1, max_failures=3)
-        return LedgerSearcher(opened, failures=failures, seed_of=seed_of), LedgerScheduler(opened, failures)
+        attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=3))
+        return LedgerSearcher(opened, attempts, seed_of=seed_of), LedgerScheduler(opened, attempts)
 
     for k in range(3):  # three drivers die with the trial
         driver(ledger)[0].suggest(f"{k}")

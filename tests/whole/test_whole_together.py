@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from benchmarks.commands import TRIAL_HOST, command_line
-from benchmarks.watched_study import WatchedStudy
-from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
+from tests.support.commands import TRIAL_HOST, command_line
+from tests.support.watched_study import WatchedStudy
+from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from study.phases import confirmation
 from study.phases.confirmation import confirm
-from study.phases.phase import Study
 from study.phases.reruns import confirm_seeds
+from study.phases.study_state import Study
 from study.planning.tail_subsets import with_cuts
 from tests.study.phases.played import N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, allow, good, of_cut, then_ctrl_c
 from trainables.cckd.methods import LADDER
@@ -16,12 +15,12 @@ N_CUTS = 3
 
 
 @pytest.fixture
-def recutting(searched: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+def recutting(searched: Study, ray: PlayedRay) -> Study:
     """A searched study that confirms on three cuts; its teacher is played on each."""
     plan = replace(searched.checked.plan, data_seeds=N_CUTS)
     searched.checked = with_cuts(replace(searched.checked, plan=plan), [])
 
-    monkeypatch.setattr(confirmation, "prepare", lambda checked, *_: of_cut(checked.cuts.index(checked.data.sha256)))
+    ray.prepare = lambda checked: of_cut(checked.cuts.index(checked.data.sha256))
     return searched
 
 
@@ -60,7 +59,8 @@ def test_an_interrupted_confirmation_goes_on_cut_by_cut(recutting: Study, ray: P
     confirm(recutting, OWN, WORKERS)
     assert len(ray.bundles) == N_CUTS - whole_cuts, "a cut that is done is not prepared again"
     assert recutting.ledger.runs.confirm_runs()[: len(before)] == before
-    assert len({run.key for run in recutting.ledger.runs.confirm_runs()}) == N_CUTS * (N_RUNS + 1)
+    keys = {(run.entry, run.seed, run.data_seed) for run in recutting.ledger.runs.confirm_runs()}
+    assert len(keys) == N_CUTS * (N_RUNS + 1)
     ray.bundles = []
     confirm(recutting, OWN, WORKERS)
     assert ray.bundles == []
@@ -74,7 +74,7 @@ def test_more_cuts_only_add_runs(searched: Study, recutting: Study, ray: PlayedR
     recutting.checked, ray.bundles = checked, []
     confirm(recutting, OWN, WORKERS)
     assert recutting.ledger.runs.confirm_runs()[: len(before)] == before
-    assert [passing for _, passing in ray.bundles] == [True, True]
+    assert [temporary for _, temporary in ray.bundles] == [True, True]
 
 
 def test_a_failed_run_of_another_cut_is_named_with_its_cut(recutting: Study, ray: PlayedRay) -> None:

@@ -1,4 +1,4 @@
-"""Atomic writes leave the old file or the new; the lock keeps a second driver out and names the first."""
+"""The lock of a study refuses a second driver and names the first."""
 
 import errno
 import json
@@ -12,40 +12,8 @@ import pytest
 
 from study import resume
 from study.lock import LockedError, StudyLock
-from trainables.cckd.files.atomic import replacing, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_text(path, "old")
-    write_json(path, {"name": "Tête-à-tête"})
-    assert json.loads(path.read_text()) == {"name": "Tête-à-tête"}
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-
-    def interrupted() -> None:
-        with replacing(path) as beside:
-            beside.write_text("new, but only ha")
-            assert path.read_text() == "old"
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
-
-
-def test_json_has_no_nan_and_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.json", "old")
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert (tmp_path / "a.json").read_text() == "old"
 
 
 def test_a_second_driver_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:

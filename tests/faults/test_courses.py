@@ -22,9 +22,10 @@ from ray.tune.search import Searcher
 
 from search_spaces import SearchSpace
 from search_spaces.faults import contains
-from study.execution.failure_budget import Failures
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler
+from study.execution.searchers import LedgerSearcher
 from study.planning.plan import PRUNERS, SAMPLERS
 from study.records.ledger import Ledger
 from study.strategy.pruners import PROTECTED, make_pruner
@@ -78,9 +79,9 @@ def play(database: Path, seed_of: Callable[..., int], *, kills: random.Random | 
 
 def _drive(ledger: Ledger, seed_of: Callable[..., int], saved: dict[int, int]) -> None:
     """Play Ray and a worker that saves the epochs of a leg, a rung at a time, before the driver hears of them."""
-    failures = Failures(max_retries=0, max_failures=0)
-    searcher = LedgerSearcher(ledger, failures=failures, seed_of=seed_of)
-    scheduler = LedgerScheduler(ledger, failures)
+    attempts = AttemptLog(FailureBudget(max_retries=0, max_failures=0))
+    searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of)
+    scheduler = LedgerScheduler(ledger, attempts)
     while (config := searcher.suggest("ray")) != Searcher.FINISHED:
         assert isinstance(config, dict)
         number, reported = config["number"], 0

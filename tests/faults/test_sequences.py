@@ -23,10 +23,11 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import Knob, SearchSpace
-from study.execution.failure_budget import Failures
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.execution.failure_causes import Kind, cause
-from study.execution.ledger_searcher import LedgerSearcher
 from study.execution.schedulers import LedgerScheduler
+from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
 
@@ -71,11 +72,9 @@ class Sequences(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.ledger = Ledger.open(self.folder / "study.db")
-        self.failures = Failures(max_retries=RETRIES, max_failures=TRIALS, n_workers=1000)
-        self.searcher = LedgerSearcher(
-            self.ledger, failures=self.failures, seed_of=lambda params, replicate: 100 + replicate
-        )
-        self.scheduler = LedgerScheduler(self.ledger, self.failures)
+        self.log = AttemptLog(FailureBudget(max_retries=RETRIES, max_failures=TRIALS, n_workers=1000))
+        self.searcher = LedgerSearcher(self.ledger, self.log, seed_of=lambda config, replicate: 100 + replicate)
+        self.scheduler = LedgerScheduler(self.ledger, self.log)
 
     # ---- Ray's calls
 
@@ -148,7 +147,7 @@ class Sequences(RuleBasedStateMachine):
         name, trial, _ = self._one(data)
         number = trial.config["number"]
         if hung:
-            self.failures.hang(name, 60.0)
+            self.log.hang(name, 60.0)
         self.scheduler.on_trial_error(None, trial)
         self.crashes[number] = self.crashes.get(number, 0) + 1
         if self.crashes[number] > RETRIES:

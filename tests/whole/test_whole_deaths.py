@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.commands import Command, Ended
-from benchmarks.kills import kill_driver, kill_workers
-from benchmarks.watched_study import WatchedStudy
-from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
+from tests.support.commands import Command, Ended
+from tests.support.kills import kill_driver, kill_workers
+from tests.support.watched_study import WatchedStudy
+from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.commands import Command
 from study import schema
-from tests.study.whole import SMOKE, csv_rows, query, starter, wait
+from tests.support.commands import Command
+from tests.whole.whole import SMOKE, csv_rows, query, starter, wait
 from trainables.cckd.files.sealed import unsealed
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 #: What makes a study a search alone, every trial run to its end.
 SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0")

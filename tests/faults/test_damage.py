@@ -20,8 +20,8 @@ import torch
 from search_spaces import get_space
 from study import schema
 from study.lock import StudyLock
-from study.phases.session import _logging_to
 from study.records.ledger import Ledger
+from study.records.run_log import logging_to
 from study.records.store import StoreError, StudyStore
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.errors import TeacherError
@@ -138,7 +138,7 @@ def _make_log(folder: Path) -> Path:
 
 def _log_on(folder: Path) -> bool:
     """Whether the log takes a line; what stands before it is for people, and never read."""
-    with _logging_to(folder / schema.LOG):
+    with logging_to(folder / schema.LOG):
         logging.getLogger("study").info("a line")
     return (folder / schema.LOG).read_bytes().endswith(b"study INFO a line\n")
 

@@ -12,9 +12,9 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from benchmarks.commands import Command
 from study import schema
-from tests.study.whole import SMOKE, Start, Study, interrupted, table_rows, wait
+from tests.support.commands import Command
+from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
