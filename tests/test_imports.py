@@ -11,11 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("study", "trainables", "search_spaces", "analysis", "benchmarks")
 
+BELOW_STUDY = ("search_spaces", "trainables")
+EXECUTION_AND_BELOW = (
+    *("study.schema", "study.lock", "study.signals", "study.terminal"),
+    *("study.strategy", "study.records", "study.planning", "study.execution"),
+)
 #: package prefix -> which of our packages (or modules) it may import; the longest prefix counts.
 MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
     "study": ("study", "search_spaces", "trainables"),
+    "study.records": ("study.schema", "study.lock", "study.terminal", "study.strategy", "study.records", *BELOW_STUDY),
+    "study.execution": (*EXECUTION_AND_BELOW, *BELOW_STUDY),
+    "study.teacher": (*EXECUTION_AND_BELOW, "study.teacher", *BELOW_STUDY),
+    "study.phases": (*EXECUTION_AND_BELOW, "study.teacher", "study.phases", *BELOW_STUDY),
     "study.continuation": ("study", "search_spaces", "trainables", "analysis.report"),
     "analysis": (
         "analysis",

@@ -10,8 +10,8 @@ from analysis.reading.study_data import Study, StudyFolderError
 from analysis.results.findings import find
 from analysis.search.importance import importances
 from study.records.notes import AnnotationError, annotate
-from study.strategy.optuna_private import study_id
 from study.schema import REPORT
+from study.strategy.optuna_private import study_id
 
 #: Where the figures lie, for `optuna-dashboard --artifact-dir`.
 ARTIFACTS = "artifacts"

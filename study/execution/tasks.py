@@ -1,7 +1,4 @@
-"""Ray tasks, actors, and objects beside the trials. Needs Ray, which `workers.ray_session` starts.
-
-Ray is imported where it is used: importing it takes a second, and commands that refuse their arguments need not wait.
-"""
+"""Ray tasks, actors, and objects beside the trials. Every function needs Ray, which `workers.ray_session` starts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

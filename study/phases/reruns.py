@@ -101,7 +101,7 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
         queue.shelf.remove(run.name)
 
     study.progress.begin(queue.title, queue.n_total)
-    attempts, left = study.attempts(prepared), missing_runs(study, queue)
+    attempts, left = study.new_attempts(prepared), missing_runs(study, queue)
     phase = Phase(
         searcher=RerunSearcher(left, ledger, attempts, checkpoints=queue.shelf.root, on_done=record),
         scheduler=ListeningScheduler(attempts),

@@ -80,7 +80,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     if ledger.finished_total < plan.trials:
         study.store.update_manifest(phase="search")
         study.progress.begin(target.title, plan.trials)
-        attempts = study.attempts(prepared)
+        attempts = study.new_attempts(prepared)
         searcher = LedgerSearcher(
             ledger,
             attempts,

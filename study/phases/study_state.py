@@ -118,7 +118,7 @@ class Study:
             self.export()
             raise StudyFailed(self.budget.verdict)
 
-    def attempts(self, prepared: Prepared) -> AttemptLog:
+    def new_attempts(self, prepared: Prepared) -> AttemptLog:
         """Return a new attempt log for one phase; features from the teacher's cache are verified before its results.
 
         The verification runs while the first trials already train.
