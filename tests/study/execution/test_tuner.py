@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from study.execution.tuner import TrialQueue, _step_callback, run_trials
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
+from study.execution.tuner import Phase, _step_callback, run_trials
 from study.execution.workers import Workers
 
 
@@ -95,9 +97,11 @@ def test_ctrl_c_in_the_clean_up_behind_the_last_turn_is_not_swallowed(monkeypatc
     for wrap in ("with_parameters", "with_resources"):
         monkeypatch.setattr(f"ray.tune.{wrap}", lambda trainable, *_, **__: trainable)
     before, said = signal.getsignal(signal.SIGINT), []
-    plan: Any = SimpleNamespace(cpus_per_trial=1.0, gpus_per_trial=0.0)
-    queue: Any = TrialQueue(None, None, ("/tmp", "ray"), said.append)  # type: ignore[arg-type]
+    plan: Any = SimpleNamespace(cpus_per_trial=1.0, gpus_per_trial=0.0, trial_timeout=0.0)
+    scheduler: Any = SimpleNamespace(attempts=AttemptLog(FailureBudget(max_retries=0, max_failures=0)))
+    searcher: Any = None
+    phase = Phase(searcher, scheduler, ("/tmp", "ray"), lambda: said.append("turn"))
     with pytest.raises(KeyboardInterrupt):
-        run_trials(plan, Workers(1), object, None, queue)
-    assert said == [[]]
+        run_trials(plan, Workers(1), object, None, phase)
+    assert said == ["turn"]
     assert signal.getsignal(signal.SIGINT) is before
