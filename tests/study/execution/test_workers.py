@@ -115,8 +115,6 @@ def test_a_private_ray_listens_on_loopback_only_and_joins_nothing() -> None:
 def test_ray_alone_would_listen_on_other_interfaces() -> None:
     """Where this fails, `loopback_only` has become needless."""
     unpatched = "import contextlib; from study.execution import cluster; cluster.loopback_only = contextlib.nullcontext"
-        "import contextlib\nfrom study.execution import cluster\ncluster.loopback_only = contextlib.nullcontext\n"
-    )
     _, found = _addresses(f"{unpatched}\n{HOLD}")
     assert any(not where.is_loopback for where in found)
 
