@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ray import tune
+
 from study.execution.hang_watchdog import HangWatchdog
 from study.execution.ray_private import surviving_memory_kills, without_callback_count
+from study.execution.schedulers import ListeningScheduler
+from study.execution.searchers import RetryingSearcher
 from study.execution.workers import Workers
 from study.planning.plan import StudyPlan
 
 if TYPE_CHECKING:
-    from study.execution.schedulers import ListeningScheduler
-    from study.execution.searchers import RetryingSearcher
     from trainables.trial import TrialContext
 
 #: CPUs that a trial asks for at least if another process trains it: Ray Tune refuses a trial that needs nothing.
@@ -40,8 +42,8 @@ class Phase:
             its own bundle of data.
     """
 
-    searcher: "RetryingSearcher[Any]"
-    scheduler: "ListeningScheduler"
+    searcher: RetryingSearcher[Any]
+    scheduler: ListeningScheduler
     folder: tuple[str, str]
     on_step: Callable[[], None]
     on_interrupt: Callable[[], None] = lambda: None
@@ -66,8 +68,6 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         KeyboardInterrupt: after Ctrl-C, even if no trial is missing. A second Ctrl-C does not wait for the trials.
         Exception: an error of our own code in one of Ray's callbacks, for instance on a full disk.
     """
-    from ray import tune
-
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
     if workers.per_process > 1:  # the GPU belongs to the process that trains
         resources = {"cpu": max(plan.cpus_per_trial, _LEAST_CPUS)}
@@ -78,7 +78,7 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         watchdog(trials)
         phase.on_step()
 
-    turns = _step_callback(on_step, phase.on_interrupt)
+    turns = StepCallback(on_step, phase.on_interrupt)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
         tune_config=tune.TuneConfig(
@@ -143,37 +143,39 @@ def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) ->
             ray.kill(started)
 
 
-def _step_callback(on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> Any:
-    from ray.tune import Callback
+class StepCallback(tune.Callback):
+    """Calls `on_step` on every turn of Ray's loop; the turn in which Ctrl-C comes is the last one.
 
-    class StepCallback(Callback):
-        """Ray calls this after every turn of its loop. The turn in which Ctrl-C comes is the last one."""
+    Args:
+        on_step: called with Ray's trials.
+        on_interrupt: called before Ctrl-C ends the loop.
+    """
 
-        def __init__(self) -> None:
-            self.interrupted = False
-            self._end_loop: Callable[..., Any] = signal.default_int_handler
+    def __init__(self, on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> None:
+        self.interrupted = False
+        self._on_step, self._on_interrupt = on_step, on_interrupt
+        self._end_loop: Callable[..., Any] = signal.default_int_handler
 
-        def setup(self, *args: Any, **info: Any) -> None:
-            """Install our SIGINT handler in front of Tune's, which Tune has installed before this call."""
-            tune_handler = signal.getsignal(signal.SIGINT)
-            if callable(tune_handler):
-                self._end_loop = tune_handler  # it also makes the next Ctrl-C raise KeyboardInterrupt
-            signal.signal(signal.SIGINT, self._interrupt)
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Install our SIGINT handler in front of Tune's, which Tune has installed before this call."""
+        tune_handler = signal.getsignal(signal.SIGINT)
+        if callable(tune_handler):
+            self._end_loop = tune_handler  # it also makes the next Ctrl-C raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, self._interrupt)
 
-        def _interrupt(self, *signal_arguments: Any) -> None:
-            if self.interrupted:
-                self._end_loop(*signal_arguments)
-                signal.raise_signal(signal.SIGINT)
-            self.interrupted = True
+    def _interrupt(self, *signal_arguments: Any) -> None:
+        if self.interrupted:
+            self._end_loop(*signal_arguments)
+            signal.raise_signal(signal.SIGINT)
+        self.interrupted = True
 
-        def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            on_step(trials)
-            if self.interrupted:  # Tune's loop learns of Ctrl-C only here, so that the user always reads about it first
-                on_interrupt()
-                self._end_loop(signal.SIGINT, None)
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Call `on_step`, then end the loop after Ctrl-C. So the user always reads of Ctrl-C before the loop ends."""
+        self._on_step(trials)
+        if self.interrupted:
+            self._on_interrupt()
+            self._end_loop(signal.SIGINT, None)
 
-        def __reduce__(self) -> tuple[Any, ...]:
-            # Tune pickles its callbacks into tuner.pkl, which is never read again.
-            return Callback, ()
-
-    return StepCallback()
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its callbacks into tuner.pkl, which is never read again.
+        return tune.Callback, ()

@@ -10,13 +10,13 @@ import pytest
 
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tuner import Phase, _step_callback, run_trials
+from study.execution.tuner import Phase, StepCallback, run_trials
 from study.execution.workers import Workers
 
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:
     turns = []
-    callback = _step_callback(turns.append, lambda: None)
+    callback = StepCallback(turns.append, lambda: None)
     callback.on_step_end(1, ["trial"])
     callback.on_step_end(2, [])
     assert turns == [["trial"], []]
@@ -50,7 +50,7 @@ def loop() -> Iterator[_Loop]:
 def _told(loop: _Loop, during: Callable[[], None] = lambda: None) -> tuple[Any, list[bool]]:
     """A callback in the loop, and the list of whether the loop had ended when the user was told; `during` its turn."""
     told: list[bool] = []
-    callback = _step_callback(lambda trials: during(), lambda: told.append(loop.ended))
+    callback = StepCallback(lambda trials: during(), lambda: told.append(loop.ended))
     callback.setup()
     return callback, told
 
