@@ -18,13 +18,12 @@ from study.phases.search import search, studied_method
 from study.phases.selection import select
 from study.phases.study_state import Study
 from study.planning.manifest import now
-from study.records.run_tables import ConfirmRun
+from study.records.run_tables import ConfirmRun, counts_of
 from study.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.progress import Progress
 from trainables.cckd.metrics import balanced_accuracy
-from trainables.cckd.records import ClassCounts
 from trainables.checkpoint_store import is_uri
 
 
@@ -102,7 +101,7 @@ def _say_teacher(progress: Progress, teacher: dict[str, Any]) -> None:
 def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> list[str]:
     """Return a warning if the teacher is worse than the student that is trained without a teacher (`la`)."""
     found = [
-        ClassCounts(tuple(run.record["val"]["correct"]), tuple(run.record["val"]["seen"]))
+        counts_of(run.record["val"])
         for run in runs
         if run.entry == "la" and run.data_seed == 0 and run.record.get("val")
     ]

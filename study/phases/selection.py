@@ -14,6 +14,7 @@ from study.phases.search import SearchTarget
 from study.phases.study_state import Study
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
+from study.records.run_tables import counts_of
 from study.records.trial_rows import Finalist
 from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED
@@ -66,8 +67,7 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         assert run.trial is not None, "a candidate is a trial"
-        val = result["records"][-1]["val"]
-        table.add_selection_run(run.trial, run.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
+        table.add_selection_run(run.trial, run.seed, counts_of(result["records"][-1]["val"]))
 
     return RerunQueue(
         title="select",

@@ -10,7 +10,7 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.records.run_tables import ConfirmRun, SelectionRun
+from study.records.run_tables import ConfirmRun, SelectionRun, counts_of
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
 from trainables.cckd.files.atomic import replacing, write_text
@@ -180,7 +180,7 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
 
 
 def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
-    test, val = _counts(run.record["test"]), _counts(run.record["val"])
+    test, val = (run.record[part] and counts_of(run.record[part]) for part in ("test", "val"))
     return {
         "entry": run.entry,
         "seed": run.seed,
@@ -198,10 +198,6 @@ def _rates(counts: ClassCounts | None, groups: Groups, subset: str, balanced: st
         return {}
     by_group = {f"{subset}_{name}": group_accuracy(counts, ids).value for name, ids in groups.items()}
     return {balanced: balanced_accuracy(counts), **by_group}
-
-
-def _counts(plain: Mapping[str, Any] | None) -> ClassCounts | None:
-    return None if plain is None else ClassCounts(tuple(plain["correct"]), tuple(plain["seen"]))
 
 
 def _field(value: Any) -> Any:

@@ -126,11 +126,7 @@ class RunTables:
     def selection_runs(self) -> list[SelectionRun]:
         """Return every selection run in the order of recording."""
         rows = self._connection.execute(f"SELECT trial, seed, record FROM {self._selection_runs} ORDER BY rowid")
-        return [
-            SelectionRun(trial, seed, ClassCounts(tuple(plain["correct"]), tuple(plain["seen"])))
-            for trial, seed, record in rows
-            for plain in [json.loads(record)]
-        ]
+        return [SelectionRun(trial, seed, counts_of(json.loads(record))) for trial, seed, record in rows]
 
     def add_confirm_run(
         self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
@@ -187,6 +183,11 @@ class RunTables:
             ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
             for entry, seed, trial, record, data_seed in rows
         ]
+
+
+def counts_of(plain: Mapping[str, Any]) -> ClassCounts:
+    """Return the counts that a record holds as {correct, seen}."""
+    return ClassCounts(tuple(plain["correct"]), tuple(plain["seen"]))
 
 
 def _table(kind: str, search: str) -> str:
