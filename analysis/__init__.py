@@ -1,6 +1,48 @@
-"""What a study means: tables in, a report out. Reads a study folder; imports neither Ray nor torch.
+"""The analysis of a study: a study folder in, a report out. It imports neither Ray nor torch.
 
-tables: the folder, read; statistics: paired tests; design, forest: trials as numbers and what fits them; ladder,
-class_gains, search_history, sensitivity, importance: numbers; findings: sentences; figures/ and sections/: what is
-shown; document, writer, render, report: the page.
+    from analysis import load_study
+
+    study = load_study("runs/NAME")
+    study.confirm  # a DataFrame; the other tables: study.measured, epochs, finalists, classes, ...
+
+Commands:
+    report   python -m analysis.report DIR: the report of one study
+    compare  python -m analysis.compare DIR DIR...: studies side by side
+    export   python -m analysis.export DIR --to FORMAT: a study in the format of another program
+
+Packages, from the lowest floor; each imports only the ones above it:
+    stats     statistics as pure functions
+    reading   a study folder as data, numbers as text
+    search    the trials of the search: history, health, importances, pairs of knobs
+    results   the runs of the confirmation: accuracies, gains, claims, findings
+    page      the report as a document, its style and its files
+    figures   the figures
+    sections  the sections of the report
+    exports   the formats of analysis.export
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analysis.reading.study_data import StudyData
+
+
+def load_study(folder: "Path | str") -> "StudyData":
+    """Read a study folder, running or finished, without changing it.
+
+    Args:
+        folder: a folder that `study.run` wrote.
+
+    Returns:
+        manifest, search space, trials, and pandas tables. The documentation of `StudyData` and study/schema.py
+        describe their columns.
+
+    Raises:
+        StudyFolderError: `folder` holds no readable study; the message names every fault.
+    """
+    # Imported here, so that `import analysis` does not load pandas and Optuna.
+    from analysis.reading.study_folder import load_study as load
+
+    return load(folder)

@@ -1,4 +1,4 @@
-"""`python -m analysis.compare DIR DIR...`: put studies side by side, as a page, Markdown and CSV."""
+"""`python -m analysis.compare DIR DIR...`: compare studies side by side, as a page, Markdown and CSV."""
 
 import argparse
 import sys
@@ -10,24 +10,27 @@ import pandas as pd
 
 from analysis.page.document import Block, Note, Paragraph, Report, Section
 from analysis.page.render import to_html, to_markdown
-from analysis.page.whole_folder import published
+from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Writer
-from analysis.reading.study_data import ODD_CONTENT, Study, StudyFolderError, load_study
-from analysis.reading.wording import MISSING, listing, percent, plural, points, printable
-from analysis.results.comparison import OVER, chosen_values, facts, labels, ladders
-from analysis.results.ladder import BEST, COLUMNS
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError, load_study, one_error
+from analysis.reading.wording import MISSING, listing, percent, plural, points, value_text
+from analysis.results.accuracies import COLUMNS
+from analysis.results.entries import BEST
+from analysis.results.study_comparison import OVER, chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
+from study.schema import GROUPS
+from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"
-_GROUPS = ("many", "medium", "few")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message naming every folder that cannot be compared."""
     parser = argparse.ArgumentParser(
         prog="python -m analysis.compare",
-        description="Put studies (data sets, teachers, spaces) side by side: gains, chosen values, teachers, budgets.",
+        description="Compare studies side by side: gains, chosen values, teachers, budgets.",
         epilog="example: python -m analysis.compare runs/digits runs/fashion --out comparison",
     )
     parser.add_argument("dirs", metavar="DIR", type=Path, nargs="+", help="study folders, two or more")
@@ -38,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = build_comparison(options.dirs, options.out)
     except StudyFolderError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        complain(error.faults)
         return 2
     print(f"comparison: {printable(str(page))}")
     return 0
@@ -54,19 +57,16 @@ def build_comparison(folders: Sequence[Path], out: Path) -> Path:
     """
     studies = _load(folders, out)
     try:
-        with published(out.absolute()) as building:
+        with whole_folder(out.absolute()) as building, one_error("one of the studies", "comparing"):
             report = _compose(studies, building)
             (building / "comparison.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
         raise StudyFolderError(f"the comparison cannot be written to {out}: {error.strerror}") from error
-    except ODD_CONTENT as error:
-        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StudyFolderError(f"one of the studies is not as a study writes it; comparing gave {told}") from error
     return (out / _PAGE).resolve()
 
 
-def _load(folders: Sequence[Path], out: Path) -> Mapping[str, Study]:
+def _load(folders: Sequence[Path], out: Path) -> Mapping[str, StudyData]:
     faults = []
     if len({folder.resolve() for folder in folders}) < len(folders):
         faults.append("each study is named once; a folder is named twice")
@@ -85,14 +85,14 @@ def _load(folders: Sequence[Path], out: Path) -> Mapping[str, Study]:
     return dict(zip(labels(studies), studies, strict=True))
 
 
-def _compose(studies: Mapping[str, Study], folder: Path) -> Report:
+def _compose(studies: Mapping[str, StudyData], folder: Path) -> Report:
     writer = Writer(folder)
     ran = ladders(studies)
     return Report(
         title="Comparison",
         subtitle=listing(list(studies)) + ".",
         headline=f"{len(studies)} studies side by side",
-        lead=tuple(_told(label, ran) for label in studies),
+        lead=tuple(_reached_sentence(label, ran) for label in studies),
         warnings=_warnings(studies),
         facts=(),
         sections=(
@@ -103,7 +103,7 @@ def _compose(studies: Mapping[str, Study], folder: Path) -> Report:
     )
 
 
-def _told(label: str, ran: pd.DataFrame) -> str:
+def _reached_sentence(label: str, ran: pd.DataFrame) -> str:
     rows = ran[(ran["study"] == label) & (ran["entry"] == BEST)]
     if rows.empty:
         return f"{label}: {BEST} is not confirmed on the test set."
@@ -114,23 +114,23 @@ def _told(label: str, ran: pd.DataFrame) -> str:
     return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
 
 
-def _warnings(studies: Mapping[str, Study]) -> tuple[str, ...]:
-    said = []
+def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
+    sentences = []
     if len({(study.manifest["data"].get("sha256"), str(study.groups)) for study in studies.values()}) > 1:
-        said.append(
-            "The studies do not share one data set: accuracies stand on different images, so compare gains, each "
-            "paired within its own study, and not accuracies."
+        sentences.append(
+            "The studies do not share one data set: their accuracies are on different images. Compare the gains, each "
+            "paired within its own study, and not the accuracies."
         )
     tested = [label for label, study in studies.items() if study.manifest["data"].get("selected_on") == "test"]
     if tested:
-        said.append(f"Selected on test: {listing(tested)}.")
+        sentences.append(f"Selected on test: {listing(tested)}.")
     unfinished = [label for label, study in studies.items() if study.manifest["status"] != "done"]
     if unfinished:
-        said.append(f"Not finished: {listing(unfinished)}.")
-    return tuple(said)
+        sentences.append(f"Not finished: {listing(unfinished)}.")
+    return tuple(sentences)
 
 
-def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> list[Block]:
+def _ladder(studies: Mapping[str, StudyData], ran: pd.DataFrame, writer: Writer) -> list[Block]:
     if ran.empty:
         return [Paragraph("None of these studies was confirmed: there is no test result to compare.")]
     entries = list(dict.fromkeys(ran["entry"]))
@@ -155,10 +155,10 @@ def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> 
     )
     by_group = writer.table(
         "comparison_groups",
-        ran[["study", "entry", *(f"{name}_{part}" for name in _GROUPS for part in ("mean", "sd"))]],
-        columns=("entry", *(f"{label}: {COLUMNS[name]}" for label in studies for name in _GROUPS)),
+        ran[["study", "entry", *(f"{name}_{part}" for name in GROUPS for part in ("mean", "sd"))]],
+        columns=("entry", *(f"{label}: {COLUMNS[name]}" for label in studies for name in GROUPS)),
         rows=[
-            [entry, *(_mean(cells.get((label, entry)), name) for label in studies for name in _GROUPS)]
+            [entry, *(_mean(cells.get((label, entry)), name) for label in studies for name in GROUPS)]
             for entry in entries
         ],
         strong=[index for index, entry in enumerate(entries) if entry == BEST],
@@ -174,7 +174,7 @@ def _ladder(studies: Mapping[str, Study], ran: pd.DataFrame, writer: Writer) -> 
 
 
 def _over(ran: pd.DataFrame) -> list[str]:
-    """The baselines over which some entry's gain is known."""
+    """Return the baselines over which the gain of some entry is known."""
     return [name for name in OVER if (ran[f"over_{name}_n"].fillna(0) > 0).any()]
 
 
@@ -196,13 +196,13 @@ def _gain(row: Mapping[Any, Any], baseline: str) -> str:
     return points(mean) + ("" if pd.isna(low) else f" ({points(low)} to {points(high)})")
 
 
-def _knobs(studies: Mapping[str, Study], writer: Writer) -> Block:
+def _knobs(studies: Mapping[str, StudyData], writer: Writer) -> Block:
     chosen = chosen_values(studies)
     return writer.table(
         "comparison_knobs",
         chosen,
         columns=("knob", *studies),
-        rows=[[row["knob"], *(_value(row[label]) for label in studies)] for row in chosen.to_dict("records")],
+        rows=[[row["knob"], *(value_text(row[label]) for label in studies)] for row in chosen.to_dict("records")],
         caption=(
             f"The values of {BEST} (before the confirmation: of the best trial). A knob that a study did not search "
             "shows its fixed value; a dash means that the method or the trial did not use it."
@@ -210,21 +210,15 @@ def _knobs(studies: Mapping[str, Study], writer: Writer) -> Block:
     )
 
 
-def _setup(studies: Mapping[str, Study], writer: Writer) -> Block:
+def _setup(studies: Mapping[str, StudyData], writer: Writer) -> Block:
     table = facts(studies)
     return writer.table(
         "comparison_setup",
         table,
         columns=("", *studies),
-        rows=[[row["fact"], *(_value(row[label]) for label in studies)] for row in table.to_dict("records")],
+        rows=[[row["fact"], *(value_text(row[label]) for label in studies)] for row in table.to_dict("records")],
         caption="What each study was run on. Accuracies are fractions here.",
     )
-
-
-def _value(value: object) -> str:
-    if value is None or value == "" or (isinstance(value, float) and value != value):
-        return MISSING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,36 @@
-"""`python -m analysis.report DIR`: read a study folder, write its report/ anew, print where it is."""
+"""`python -m analysis.report DIR`: write the report of a study folder into DIR/report and print its path."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.exports.latex import ladder_table
 from analysis.page.document import Report
-from analysis.page.figure_workers import drawing
+from analysis.page.figure_workers import figure_pool
+from analysis.page.latex import ladder_table
 from analysis.page.render import to_html, to_markdown
-from analysis.page.whole_folder import published
+from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Draw, Writer
-from analysis.reading.study_data import ODD_CONTENT, Study, StudyFolderError, load_study
-from analysis.reading.wording import mean_sd, printable
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError, load_study, one_error
+from analysis.reading.wording import mean_sd
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import unit_values
+from analysis.results.entries import BEST, compared_entry
 from analysis.results.findings import find
-from analysis.results.front import read_front
-from analysis.results.ladder import BEST, ladder, rival, scores, unit_values
+from analysis.results.ladder import ladder
 from analysis.search.history import state_counts
 from analysis.search.importance import importances
 from analysis.sections.classes import classes_section
-from analysis.sections.confirmation import confirmation_section
-from analysis.sections.front import front_section
+from analysis.sections.confirmation.section import confirmation_section
 from analysis.sections.health import health_section
-from analysis.sections.knobs import knobs_section
-from analysis.sections.provenance import provenance_section
+from analysis.sections.knobs.section import knobs_section
 from analysis.sections.recommendation import recommendation_section
-from analysis.sections.search import search_section
-from analysis.sections.teacher import teacher_section
+from analysis.sections.search import front_section, search_section
+from analysis.sections.setup import provenance_section, teacher_section
 from analysis.stats.paired_tests import spread
 from study.schema import REPORT
+from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
 
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = build_report(options.dir)
     except StudyFolderError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        complain(error.faults)
         return 2
     print(f"report: {printable(str(page))}")
     return 0
@@ -54,15 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_report(folder: Path) -> Path:
     """Write `folder`/report (index.html, report.md, figures, tables) and return the path of index.html.
 
-    The study's own files are only read; a report that was there before is replaced when the new one is whole.
+    The study's own files are only read. An earlier report is replaced once the new one is complete.
 
     Raises:
         StudyFolderError: `folder` holds no readable study, or cannot be written to.
     """
     study = load_study(folder)
     try:
-        with published(folder / REPORT) as building:
-            report = _composed(study, building)
+        with whole_folder(folder / REPORT) as building:
+            with one_error(folder, "reporting"), figure_pool() as draw:
+                report = _compose(study, building, draw)
             _write_latex(study, building)
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
@@ -71,29 +74,19 @@ def build_report(folder: Path) -> Path:
     return (folder / REPORT / _PAGE).resolve()
 
 
-def _write_latex(study: Study, folder: Path) -> None:
+def _write_latex(study: StudyData, folder: Path) -> None:
     if rows := ladder(study):
         (folder / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
 
 
-def _composed(study: Study, folder: Path) -> Report:
-    try:
-        with drawing() as draw:
-            return _compose(study, folder, draw)
-    except ODD_CONTENT as error:
-        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise StudyFolderError(f"{study.folder} is not as a study writes it; reporting gave {told}") from error
-
-
-def _compose(study: Study, folder: Path, draw: Draw) -> Report:
+def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     data = study.manifest["data"]
     writer = Writer(folder, "Selected on test." if data.get("selected_on") == "test" else "", draw)
     ranked = importances(study)
     found = find(study, ranked)
-    front = read_front(study)
-    sections = (
+    sections = (  # the order of the sections on the page
         confirmation_section(study, writer),
-        *([front_section(study, front, writer)] if front else []),
+        front_section(study, writer),
         classes_section(study, writer),
         knobs_section(study, ranked, writer),
         recommendation_section(study, writer),
@@ -109,14 +102,14 @@ def _compose(study: Study, folder: Path, draw: Draw) -> Report:
         lead=found.sentences,
         warnings=found.warnings,
         facts=_facts(study),
-        sections=sections,
+        sections=tuple(section for section in sections if section),
     )
 
 
-def _facts(study: Study) -> tuple[tuple[str, str], ...]:
+def _facts(study: StudyData) -> tuple[tuple[str, str], ...]:
     table = scores(study)
     counts = state_counts(study)
-    of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, rival("la", set(table["entry"])))}
+    of = {entry: table.loc[table["entry"] == entry] for entry in (BEST, compared_entry("la", set(table["entry"])))}
     shown = [
         (f"test, all classes, {entry} (%)", mean_sd(spread(unit_values(table, entry, "all"))))
         for entry in of
@@ -128,8 +121,12 @@ def _facts(study: Study) -> tuple[tuple[str, str], ...]:
         if of[entry]["few"].notna().any()
     ]
     total = f"{counts['COMPLETE']} of {study.manifest['plan']['trials']}"
-    n_seeds, n_cuts = len(of[BEST]), of[BEST]["data_seed"].nunique()
-    runs = [("runs on cuts", f"{n_seeds} on {n_cuts}") if n_cuts > 1 else ("seeds", str(n_seeds))] if n_seeds else []
+    n_seeds, n_subsets = len(of[BEST]), of[BEST]["data_seed"].nunique()
+    runs = (
+        [("runs on subsets", f"{n_seeds} on {n_subsets}") if n_subsets > 1 else ("seeds", str(n_seeds))]
+        if n_seeds
+        else []
+    )
     return (*shown, ("complete trials", total), *runs)
 
 

@@ -27,12 +27,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
 from torchvision.transforms import v2
 
-from search_spaces import get_space
-from trainables.cckd.bundle.trial_data import TeacherState
+from search_spaces.registry import get_space
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import ImageSet, load_data, parse_data
-from trainables.cckd.data.load import LongTailData
-from trainables.cckd.losses.objective import Objective, Targets
+from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.targets import Targets
 from trainables.cckd.metrics import balanced_accuracy, count_classes
 from trainables.cckd.students.build import build_student
 from trainables.cckd.teacher.backbone import build_backbone
@@ -40,6 +41,7 @@ from trainables.cckd.teacher.features import extract
 from trainables.cckd.teacher.fit.prior import teacher_log_prior
 from trainables.cckd.teacher.fit.probe import fit_probe
 from trainables.cckd.teacher.forward import ForwardTeacher
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 

@@ -13,8 +13,8 @@ import optuna
 
 from benchmarks.peer_script import epochs, fit_teacher, search_parser, suggest_knobs
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import load_data, parse_data
-from trainables.cckd.data.load import LongTailData
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
 
 
 def search(data: LongTailData, *, space_name: str, trials: int, n_epochs: int, seed: int) -> optuna.Study:

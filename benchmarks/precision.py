@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from benchmarks.seeds import Comparison, Contest, Way, run_comparison
 from benchmarks.targets import prepare
 from benchmarks.timing import Ratio
-from trainables.cckd.data import LongTailData
+from trainables.cckd.data.load import LongTailData
 from trainables.cckd.precision import PRECISIONS
 
 RUNGS = ("la", "cckd", "acckd")

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.epoch import BATCH, trainer_of
 from benchmarks.shapes import SHAPES, STUDIED, Shape, random_trial_data
-from trainables.cckd.batches.epoch_draws import draw_choices
+from trainables.cckd.batches.epoch_draws import draw_epoch
 from trainables.cckd.losses import feature_imitation
 from trainables.cckd.losses.feature_imitation import Unaligned
 from trainables.cckd.training.learner import autocast
@@ -95,24 +95,24 @@ def dissect(trainer: Trainer) -> dict[str, float]:
         clock.lap(FORWARD)
         # The objective's share of the backward pass ends at these.
         shown, felt = (tensor.detach().requires_grad_() for tensor in (logits, features))
-        aligned, aims = learner._aligned(felt), batch.aims
+        aligned, prepared = learner._aligned(felt), batch.prepared
         assert isinstance(aligned, Unaligned)
-        assert aims is not None
-        assert aims.features is not None
-        assert aims.lengths is not None
+        assert prepared is not None
+        assert prepared.features is not None
+        assert prepared.lengths is not None
         clock.lap(HOST)
-        feature_imitation.imitation(aligned, aims.features, aims.lengths, shares).backward()
+        feature_imitation.imitation_unaligned(aligned, prepared.features, prepared.lengths, shares).backward()
         clock.lap(IMITATION)
         for tensor in (felt, *learner._parameters.values()):
             tensor.grad = None
         clock.lap(HOST)
-        objective(shown, aligned, batch.plain, batch.mixed, aims)["total"].backward()
+        objective(shown, aligned, batch.plain, batch.mixed, prepared)["total"].backward()
         clock.lap(LOSSES)
         torch.autograd.backward((logits, features), (shown.grad, felt.grad))
         clock.lap(BACKWARD)
         learner._descend(0.01)
         clock.lap(OPTIMISER)
-    choices = draw_choices(trainer.config, trainer.data, objective.n_mixed, epoch)
+    choices = draw_epoch(trainer.config, trainer.data, objective.n_mixed, epoch)
     views = trainer.data.views[choices.samples, choices.views]
     clock.lap(HOST)
     for _ in batches.images.blocks(choices.samples, views, most=batches.steps_a_block):

@@ -13,7 +13,8 @@ from benchmarks.record import RESULTS, write_results
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import LongTailData, load_data, parse_data
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.precision import Precision
 from trainables.cckd.training.trainer import Trainer

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.long_tail import class_counts
+from trainables.cckd.teacher.readout import TeacherState
 
 N_VIEWS, N_FEATURES = 8, 1280
 

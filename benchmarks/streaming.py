@@ -36,11 +36,12 @@ from benchmarks.memory import proportional_bytes
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio, Seconds, take_turns
 from trainables.cckd.batches.streamed_images import StreamedImages
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.view_stream import CHUNK
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.allocator import keep_freed_memory
 from trainables.cckd.training.trainer import Trainer
 

@@ -23,10 +23,10 @@ import torch
 
 from benchmarks.seeds import Contest, Way, run_comparison
 from study.teacher.bundle import VIEW_SEED
-from trainables.cckd.bundle.assemble import assemble, teacher_counts
-from trainables.cckd.bundle.trial_data import Images, TrialData
-from trainables.cckd.bundle.viewing import images_of, training_views
-from trainables.cckd.data import LongTailData
+from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts, training_views
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.decoded_images import Images
+from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.features import extract

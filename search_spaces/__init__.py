@@ -1,23 +1,20 @@
-"""What may vary: the named search spaces. `python -m study.run --list-spaces` prints them."""
+"""What may vary: the named search spaces. `python -m study.run --list-spaces` prints them.
 
-from search_spaces import acckd, baselines
-from search_spaces.space import Condition, Knob, SearchSpace, SpaceError
+registry   every named space, and the space of a name
+acckd      the spaces of the method itself
+baselines  one space per rung below it
+knobs      the searched knobs, one row each
+knob       a searched knob and its condition
+space      a search space
+faults     what can be wrong with one
+from_file  a user's space from a YAML file
+yaml_text  YAML as plain data
+
+A Python module with a user's own space imports the names below from here.
+"""
+
+from search_spaces.knob import Condition, Knob, SpaceError
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
 
 __all__ = ["Condition", "Knob", "SearchSpace", "SpaceError", "get_space", "list_spaces"]
-
-
-def list_spaces() -> tuple[SearchSpace, ...]:
-    """Return every named space, the method's own first."""
-    return (*acckd.SPACES, *baselines.SPACES)
-
-
-def get_space(name: str) -> SearchSpace:
-    """Return the space called `name`.
-
-    Raises:
-        SpaceError: there is none; the message lists the names.
-    """
-    spaces = {space.name: space for space in list_spaces()}
-    if name not in spaces:
-        raise SpaceError(f"search space must be one of {', '.join(spaces)}; got {name!r}")
-    return spaces[name]

@@ -2,20 +2,18 @@
 
     python -m study.run --space acckd_core --data fashion_mnist_lt
 
-`acckd_core` holds the four knobs a user would turn first, `acckd_full` every knob of the method and the
-switched classic term, `acckd_smoke` three, for a run that only has to prove that everything works.
+`acckd_core` has the four knobs that a user would tune first. `acckd_full` has every knob of the method, and the classic
+term that can be switched on. `acckd_smoke` has three, for a run that only has to show that everything works.
 """
 
 from search_spaces import knobs
 from search_spaces.space import SearchSpace
 
-_CORE = (knobs.TEMPERATURE, knobs.CCKD_WEIGHT, knobs.MIX_RATIO, knobs.FEATURE_WEIGHT)
-
 ACCKD_CORE = SearchSpace(
     name="acckd_core",
     purpose="Where do ACCKD's four main knobs stand best, and how do pairs of them interact?",
     method="acckd",
-    tunable=_CORE,
+    tunable=knobs.CORE,
     default_trials=48,
 )
 
@@ -23,17 +21,7 @@ ACCKD_FULL = SearchSpace(
     name="acckd_full",
     purpose="Which of all of ACCKD's knobs matter?",
     method="acckd",
-    tunable=(
-        *_CORE,
-        knobs.CCKD_MIX_WEIGHT,
-        knobs.MIX_WEIGHT,
-        knobs.MIX_ALPHA,
-        knobs.MIX_OP,
-        knobs.ESTIMATOR,
-        knobs.TAU,
-        knobs.USE_KD,
-        knobs.KD_WEIGHT,
-    ),
+    tunable=knobs.ACCKD,
     conditions=(knobs.KD_WEIGHT_NEEDS_KD,),
     default_trials=64,
 )

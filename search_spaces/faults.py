@@ -1,26 +1,33 @@
-"""What can be wrong with a search space, each fault one sentence."""
+"""The faults of a search space, one sentence each."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-if TYPE_CHECKING:
-    from search_spaces.from_file import SpaceDraft
-    from search_spaces.space import SearchSpace
+from search_spaces.knob import Condition, Knob, KnobValue
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def space_faults(space: "SearchSpace | SpaceDraft") -> list[str]:
-    """Return every contradiction in `space`; empty where it is sound."""
-    return [*_head_faults(space), *_knob_faults(space), *_condition_faults(space)]
+def space_faults(
+    name: str,
+    tunable: Sequence[Knob],
+    default_trials: int,
+    fixed: Mapping[str, KnobValue],
+    conditions: Sequence[Condition],
+) -> list[str]:
+    """Return every contradiction between these parts of a space; empty where it is sound."""
+    return [
+        *_head_faults(name, tunable, default_trials, fixed),
+        *_knob_faults(tunable, fixed),
+        *_condition_faults(tunable, conditions),
+    ]
 
 
 def contains(distribution: BaseDistribution, value: object) -> bool:
-    """Tell whether `value` is one that `distribution` can give, of the right type and on its grid."""
+    """Return whether `distribution` can return `value`: the right type, in the range, on the grid."""
     match distribution:
         case CategoricalDistribution(choices=choices):
             return any(value == choice and type(value) is type(choice) for choice in choices)
@@ -45,24 +52,26 @@ def describe(distribution: BaseDistribution) -> str:
     return repr(distribution)
 
 
-def _head_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
-    if not _NAME.fullmatch(space.name):
-        yield f"a name is 1 to 64 of A-Z a-z 0-9 . _ -; got {space.name!r}"
-    if not space.tunable:
+def _head_faults(
+    name: str, tunable: Sequence[Knob], default_trials: int, fixed: Mapping[str, KnobValue]
+) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield f"a name is 1 to 64 of A-Z a-z 0-9 . _ -; got {name!r}"
+    if not tunable:
         yield "at least one knob must be searched"
-    if space.default_trials < 1:
-        yield f"default_trials must be at least 1; got {space.default_trials}"
-    if "method" in space.fixed:
+    if default_trials < 1:
+        yield f"default_trials must be at least 1; got {default_trials}"
+    if "method" in fixed:
         yield "the method is named by `method`, not among the fixed values"
 
 
-def _knob_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
-    for name, count in Counter(knob.name for knob in space.tunable).items():
+def _knob_faults(tunable: Sequence[Knob], fixed: Mapping[str, KnobValue]) -> Iterator[str]:
+    for knob_name, count in Counter(knob.name for knob in tunable).items():
         if count > 1:
-            yield f"knob {name!r} is searched {count} times"
-        if name in space.fixed:
-            yield f"knob {name!r} is both searched and fixed (at {space.fixed[name]!r})"
-    for knob in space.tunable:
+            yield f"knob {knob_name!r} is searched {count} times"
+        if knob_name in fixed:
+            yield f"knob {knob_name!r} is both searched and fixed (at {fixed[knob_name]!r})"
+    for knob in tunable:
         known = isinstance(knob.distribution, FloatDistribution | IntDistribution | CategoricalDistribution)
         choices = getattr(knob.distribution, "choices", ())
         if not known:
@@ -78,9 +87,9 @@ def _knob_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
             yield f"knob {knob.name!r} needs a unit and a reason"
 
 
-def _condition_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
-    order = {knob.name: place for place, knob in enumerate(space.tunable)}
-    for rule in space.conditions:
+def _condition_faults(tunable: Sequence[Knob], conditions: Sequence[Condition]) -> Iterator[str]:
+    order = {knob.name: place for place, knob in enumerate(tunable)}
+    for rule in conditions:
         missing = [name for name in (rule.knob, rule.parent) if name not in order]
         if missing:
             for name in missing:
@@ -88,7 +97,7 @@ def _condition_faults(space: "SearchSpace | SpaceDraft") -> Iterator[str]:
         elif order[rule.parent] >= order[rule.knob]:
             yield f"{rule.parent!r} must stand before {rule.knob!r}, which depends on it"
         else:
-            parent = space.tunable[order[rule.parent]].distribution
+            parent = tunable[order[rule.parent]].distribution
             for value in rule.values:
                 if not contains(parent, value):
                     yield (

@@ -1,7 +1,7 @@
 """A user's own space from a YAML file; `example.yaml` beside this file shows every key.
 
-The file is judged in two steps whose faults are named together: each entry against the schema below, then what is
-well-formed against the rules of every space (`faults.py`). Which knobs a method has is not known here.
+The file is checked in two steps: each entry against the schema below, then the valid entries against the rules of every
+space (`faults.py`). The faults of both steps are reported together. The knobs of a method are not known here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search_spaces.faults import space_faults
-from search_spaces.space import Condition, Knob, KnobValue, SearchSpace, SpaceError
+from search_spaces.knob import Condition, Knob, KnobValue, SpaceError
+from search_spaces.space import SearchSpace
 from search_spaces.yaml_text import read_yaml
 
 EXAMPLE = Path(__file__).with_name("example.yaml")
@@ -27,7 +28,7 @@ class _Strict(BaseModel):
 
 
 class _File(_Strict):
-    """The file's own keys; knobs are judged one by one."""
+    """The keys of the file; its knobs are checked one by one."""
 
     name: str
     purpose: str = Field(min_length=1)
@@ -51,7 +52,7 @@ class _Entry(_Strict):
     only_where: dict[str, _Scalar | list[_Scalar]] = {}
 
     def faults(self) -> Iterator[str]:
-        """What contradicts itself in an entry whose keys are all right."""
+        """Yield the contradictions in an entry whose keys are valid."""
         if (self.range is None) == (self.choices is None):
             yield "must have either range or choices"
         if self.range is None:
@@ -82,14 +83,14 @@ class _Entry(_Strict):
             yield f"steps of {step} must lead from {low} to {high} exactly"
 
     def knob(self, name: str) -> Knob:
-        """The knob of an entry without faults."""
+        """Return the knob of an entry without faults."""
         reference: KnobValue = self.reference
         if self.range is not None and self.type != "int" and type(reference) is int:
             reference = float(reference)
         return Knob(name, self._distribution(), self.unit, self.reason, reference)
 
     def conditions(self, name: str) -> list[Condition]:
-        """When the knob is there."""
+        """Return the conditions of the knob."""
         return [
             Condition(name, parent, tuple(values) if isinstance(values, list) else (values,))
             for parent, values in self.only_where.items()
@@ -107,11 +108,11 @@ class _Entry(_Strict):
 
 @dataclass(frozen=True)
 class SpaceDraft:
-    """What a file says, its faults included; it has the attributes of a SearchSpace, of what is well-formed.
+    """The content of a space file with its faults; the attributes of a SearchSpace hold the valid parts.
 
     Attributes:
-        faults: one sentence each, without the file's name; empty where the space is sound.
-        named: every knob the file names, well-formed or not.
+        faults: one sentence each, without the name of the file; empty where the space is valid.
+        named: every knob in the file, valid or not.
     """
 
     name: str
@@ -125,7 +126,7 @@ class SpaceDraft:
     faults: tuple[str, ...]
 
     def space(self) -> SearchSpace:
-        """The space of a draft without faults."""
+        """Return the space of a draft without faults."""
         assert self.method is not None, "a draft without a method has that fault"
         return SearchSpace(
             self.name, self.purpose, self.method, self.tunable, self.default_trials, self.fixed, self.conditions
@@ -133,7 +134,7 @@ class SpaceDraft:
 
 
 def read_draft(path: Path) -> SpaceDraft:
-    """Read a space file and judge it by itself.
+    """Read a space file and check it by itself.
 
     Raises:
         SpaceError: the file cannot be read or is not YAML.
@@ -169,8 +170,12 @@ def read_draft(path: Path) -> SpaceDraft:
         faults=(),
     )
     if draft.tunable:
-        known = " ".join(faults)  # the schema says a missing or wrong `trials` better
-        faults += [fault for fault in space_faults(draft) if "default_trials" not in fault or "trials" not in known]
+        known = " ".join(faults)  # the schema reports a missing or wrong `trials` more clearly
+        faults += [
+            fault
+            for fault in space_faults(draft.name, draft.tunable, draft.default_trials, draft.fixed, draft.conditions)
+            if "default_trials" not in fault or "trials" not in known
+        ]
     return SpaceDraft(**{**vars(draft), "faults": tuple(faults)})
 
 

@@ -1,6 +1,6 @@
 """A search space: which knobs vary over which ranges and why, what stays fixed, and the reference point."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from json import dumps, loads
 from typing import Any, Self
@@ -9,48 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search_spaces.faults import space_faults
-
-KnobValue = float | int | str | bool
-
-
-class SpaceError(ValueError):
-    """A space that contradicts itself, or a name no space has: `faults` holds one sentence per fault."""
-
-    def __init__(self, faults: str | Sequence[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
-        super().__init__("\n".join(self.faults))
-
-    def __reduce__(self) -> tuple[type["SpaceError"], tuple[tuple[str, ...]]]:
-        # Pickle would rebuild from the joined message and so lose the single faults.
-        return type(self), (self.faults,)
-
-
-@dataclass(frozen=True)
-class Knob:
-    """One searched knob.
-
-    Attributes:
-        name: key in the trial configuration.
-        distribution: range and scale (Optuna).
-        unit: what its number counts; '1' for a pure number.
-        reason: one sentence: why this range and this scale.
-        reference: the method's own value, inside the range.
-    """
-
-    name: str
-    distribution: BaseDistribution
-    unit: str
-    reason: str
-    reference: KnobValue
-
-
-@dataclass(frozen=True)
-class Condition:
-    """`knob` exists only where `parent` has one of `values` (and exists itself)."""
-
-    knob: str
-    parent: str
-    values: tuple[KnobValue, ...]
+from search_spaces.knob import Condition, Knob, KnobValue, SpaceError
 
 
 @dataclass(frozen=True)
@@ -58,13 +17,13 @@ class SearchSpace:
     """A named, self-validating search space.
 
     Attributes:
-        name: how the command line calls it.
+        name: its name on the command line.
         purpose: the question a study of this space answers, one sentence.
         method: method every trial trains.
         tunable: searched knobs; a parent stands before the knobs that depend on it, so there are no cycles.
-        fixed: configuration values every trial shares.
-        conditions: a knob with several is there only where all hold.
-        default_trials: budget where the user gives none.
+        fixed: configuration values that all trials share.
+        conditions: a knob with several conditions exists only where all of them hold.
+        default_trials: number of trials where the user gives none.
 
     Raises:
         SpaceError: the parts contradict each other; `faults` lists every contradiction.
@@ -79,10 +38,10 @@ class SearchSpace:
     conditions: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        faults = space_faults(self)
+        faults = space_faults(self.name, self.tunable, self.default_trials, self.fixed, self.conditions)
         if faults:
             raise SpaceError([f"search space {self.name!r}: {fault}" for fault in faults])
-        object.__setattr__(self, "fixed", dict(self.fixed))  # our own copy: the caller may change theirs
+        object.__setattr__(self, "fixed", dict(self.fixed))  # a copy, because the caller may change the mapping
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -90,12 +49,12 @@ class SearchSpace:
         return {knob.name: knob.distribution for knob in self.tunable}
 
     def is_active(self, name: str, params: Mapping[str, KnobValue]) -> bool:
-        """Tell whether knob `name` exists beside `params`, which hold the knobs that stand before it."""
+        """Return whether knob `name` exists beside `params`, which hold the knobs that stand before it."""
         mine = [condition for condition in self.conditions if condition.knob == name]
         return all(rule.parent in params and params[rule.parent] in rule.values for rule in mine)
 
     def reference_point(self) -> dict[str, KnobValue]:
-        """Return the method's own values of the searched knobs; a knob inactive there is absent."""
+        """Return the reference values of the searched knobs; a knob that is inactive there is absent."""
         point: dict[str, KnobValue] = {}
         for knob in self.tunable:
             if self.is_active(knob.name, point):
@@ -103,7 +62,7 @@ class SearchSpace:
         return point
 
     def suggest(self, trial: optuna.Trial) -> dict[str, KnobValue]:
-        """Ask `trial` for every knob, define-by-run: an inactive knob is never asked for, and absent."""
+        """Ask `trial` for every active knob, define-by-run; an inactive knob is absent."""
         params: dict[str, KnobValue] = {}
         for knob in self.tunable:
             if self.is_active(knob.name, params):
@@ -136,7 +95,7 @@ def _ask(trial: optuna.Trial, knob: Knob) -> KnobValue:
         case optuna.distributions.IntDistribution(low=low, high=high, log=log, step=step):
             return trial.suggest_int(knob.name, low, high, log=log, step=step)
         case CategoricalDistribution(choices=choices):
-            # None, Optuna's fifth type of choice, is refused by the space's own validation.
+            # Optuna also allows None as a choice; the space's own validation refuses it.
             return trial.suggest_categorical(knob.name, choices)  # type: ignore[return-value]
     raise AssertionError(knob.distribution)
 

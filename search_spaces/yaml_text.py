@@ -1,4 +1,4 @@
-"""YAML as plain data and nothing else: no objects, no aliases, no key given twice."""
+"""YAML as plain data only: no objects, no aliases, no repeated keys."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-from search_spaces.space import SpaceError
+from search_spaces.knob import SpaceError
 
-#: A space with a hundred knobs has 40 kB; a larger file is not one.
+#: A space with a hundred knobs has 40 kB; a much larger file is no space.
 _LARGEST_BYTES = 2**18
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """The safe loader, which takes 1e-5 for a number as YAML 1.2 does, and notes what it should not meet."""
+    """The safe loader, which reads 1e-5 as a number like YAML 1.2, and notes repeated keys."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Note every key that is given twice; YAML itself would silently keep the last."""
+        """Note every repeated key; YAML itself would silently keep the last value."""
         seen = set()
         for key_node, _ in node.value:
             key = str(key_node.value)
@@ -43,10 +43,10 @@ _PlainLoader.add_implicit_resolver(
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what the YAML file holds.
+    """Return the content of a YAML file.
 
     Raises:
-        SpaceError: no such file, too large a one, no text, not YAML, an alias, or a key given twice.
+        SpaceError: the file is missing, too large, no text or no YAML, or it has an alias or a repeated key.
     """
     try:
         if path.stat().st_size > _LARGEST_BYTES:

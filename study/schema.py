@@ -19,6 +19,9 @@ METRIC = "val_balanced_accuracy"
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
+#: Groups of classes by training count (trainables/cckd/long_tail.py forms them), in study.json and in column names.
+GROUPS = ("many", "medium", "few")
+
 #: Prefix of the columns of trials.csv that hold searched knobs.
 KNOB_PREFIX = "config/"
 

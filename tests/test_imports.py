@@ -1,9 +1,13 @@
-"""Dependencies point one way: every import of every file is walked, those inside functions included."""
+"""The floors of the house: which package may import which, no circle anywhere, few modules per folder.
+
+Every import counts: those inside functions too, and those that only type checkers follow.
+"""
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,95 +15,255 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("study", "trainables", "search_spaces", "analysis", "benchmarks")
 
-BELOW_STUDY = ("search_spaces", "trainables")
-EXECUTION_AND_BELOW = (
-    *("study.schema", "study.lock", "study.signals", "study.terminal"),
-    *("study.strategy", "study.records", "study.planning", "study.execution"),
+#: Most modules in one folder, `__init__` not counted.
+MOST_MODULES = 12
+
+CCKD = "trainables.cckd"
+GROUND = (CCKD, f"{CCKD}.files")
+DATA = (f"{CCKD}.data.images", f"{CCKD}.data.sources", f"{CCKD}.data")
+TEACHER = (f"{CCKD}.teacher", f"{CCKD}.teacher.cache", f"{CCKD}.teacher.fit")
+LEARNING = (f"{CCKD}.bundle", f"{CCKD}.losses", f"{CCKD}.batches", f"{CCKD}.students", f"{CCKD}.training")
+TRAINER = (*GROUND, *DATA, *TEACHER, *LEARNING, f"{CCKD}.concurrent")
+STUDY_GROUND = ("study.schema", "study.lock", "study.signals", "study.terminal")
+STUDY = (
+    *STUDY_GROUND,
+    "study.strategy",
+    "study.records",
+    "study.planning",
+    "study.execution",
+    "study.teacher",
+    "study.phases",
 )
-#: package prefix -> which of our packages (or modules) it may import; the longest prefix counts.
-MAY_IMPORT_OURS = {
-    "search_spaces": ("search_spaces",),
-    "trainables": ("trainables",),
-    "study": ("study", "search_spaces", "trainables"),
-    "study.records": ("study.schema", "study.lock", "study.terminal", "study.strategy", "study.records", *BELOW_STUDY),
-    "study.execution": (*EXECUTION_AND_BELOW, *BELOW_STUDY),
-    "study.teacher": (*EXECUTION_AND_BELOW, "study.teacher", *BELOW_STUDY),
-    "study.phases": (*EXECUTION_AND_BELOW, "study.teacher", "study.phases", *BELOW_STUDY),
-    "study.continuation": ("study", "search_spaces", "trainables", "analysis.report"),
-    "analysis": (
-        "analysis",
-        "search_spaces",
+READS_FROM_STUDY = ("study.schema", "study.strategy", "study.records")
+
+#: Package or module -> what it may import of ours beside itself, lowest floor first.
+#: A module belongs to the longest name that it lies in. Bare `trainables.cckd` is the trainer's ground: its
+#: configuration, methods, metrics and records. Bare `study` and `analysis` are the commands.
+MAY_IMPORT: Mapping[str, Sequence[str]] = {
+    f"{CCKD}.files": (CCKD,),
+    CCKD: (),
+    "search_spaces": (CCKD,),
+    f"{CCKD}.data.images": GROUND,
+    f"{CCKD}.data.sources": (*GROUND, *DATA[:1]),
+    f"{CCKD}.data": (*GROUND, *DATA[:2]),
+    f"{CCKD}.teacher": (*GROUND, *DATA[:1]),
+    f"{CCKD}.teacher.cache": (*GROUND, *TEACHER[:1]),
+    f"{CCKD}.teacher.fit": (*GROUND, *TEACHER[:2]),
+    f"{CCKD}.bundle": (*GROUND, *DATA, *TEACHER),
+    f"{CCKD}.losses": GROUND,
+    f"{CCKD}.batches": (*GROUND, *DATA, *TEACHER, *LEARNING[:2]),
+    f"{CCKD}.students": (*GROUND, *LEARNING[:1]),
+    f"{CCKD}.training": (*GROUND, *DATA, *TEACHER, *LEARNING[:4]),
+    f"{CCKD}.concurrent": (*GROUND, *LEARNING),
+    "trainables": TRAINER,
+    "study.terminal": (CCKD,),
+    "study.schema": ("study.terminal", *GROUND),
+    "study.lock": ("study.schema", *GROUND),
+    "study.signals": (),
+    "study.strategy": ("search_spaces", *GROUND, *STUDY_GROUND),
+    "study.records": ("search_spaces", *GROUND, *STUDY[:5]),
+    "study.planning": ("search_spaces", *TRAINER, *STUDY[:6]),
+    "study.execution": ("search_spaces", "trainables", *TRAINER, *STUDY[:7]),
+    "study.teacher": ("search_spaces", "trainables", *TRAINER, *STUDY[:8]),
+    "study.phases": ("search_spaces", "trainables", *TRAINER, *STUDY[:9]),
+    "analysis.stats": ("search_spaces",),
+    "analysis.reading": ("search_spaces", *GROUND, *READS_FROM_STUDY, "analysis.stats"),
+    "analysis.search": ("search_spaces", *GROUND, "study.schema", "analysis.stats", "analysis.reading"),
+    "analysis.results": (
+        *GROUND,
         "study.schema",
-        "study.records.ledger",
-        "study.records.csv_tables",
-        "study.strategy.search_settings",
-        "study.strategy.optuna_private",
-        "study.records.notes",
-        "trainables.cckd.files.sealed",
+        "study.strategy",
+        "analysis.stats",
+        "analysis.reading",
+        "analysis.search",
     ),
-    "benchmarks": OURS,
+    "analysis.page": ("analysis.stats", "analysis.reading"),
+    "analysis.figures": (
+        "search_spaces",
+        *("analysis.stats", "analysis.reading", "analysis.search", "analysis.results", "analysis.page"),
+    ),
+    "analysis.sections": (
+        "study.schema",
+        *("analysis.stats", "analysis.reading", "analysis.search", "analysis.results", "analysis.page"),
+        "analysis.figures",
+    ),
+    "analysis.exports": (
+        "search_spaces",
+        *GROUND,
+        *READS_FROM_STUDY,
+        *("analysis.stats", "analysis.reading", "analysis.search", "analysis.results"),
+    ),
+    "analysis": (
+        *("study.schema", "study.terminal", CCKD, "analysis.stats", "analysis.reading", "analysis.search"),
+        *("analysis.results", "analysis.page", "analysis.figures", "analysis.sections", "analysis.exports"),
+    ),
+    "study": ("search_spaces", "trainables", *TRAINER, *STUDY, "analysis"),
+    "benchmarks": OURS[:4],
 }
-#: package prefix -> third-party packages it must not import.
-MUST_NOT_IMPORT = {
-    "search_spaces": ("ray", "torch", "timm", "pandas"),
-    "trainables.cckd": ("ray", "optuna", "pandas"),
-    "analysis": ("ray", "torch", "timm", "torchvision"),
+
+#: Package -> third-party packages that it must not import, and the modules or packages in it that may.
+BANNED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "search_spaces": (("ray", "torch", "timm", "pandas"), ()),
+    "trainables": (("ray",), ("trainables.trial", "trainables.trial_host")),
+    CCKD: (("ray", "optuna", "pandas"), ()),
+    "study": (("ray",), ("study.execution",)),
+    "analysis": (("ray", "torch", "timm", "torchvision"), ()),
 }
 
 
-def _modules() -> list[str]:
+def sources() -> dict[str, str]:
+    """The source of every module of ours, by its dotted name; a package is named without `__init__`."""
     files = [path for package in OURS for path in sorted((ROOT / package).rglob("*.py"))]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
-    return [name.removesuffix(".__init__") for name in names]
+    return {
+        name.removesuffix(".__init__"): path.read_text(encoding="utf-8")
+        for name, path in zip(names, files, strict=True)
+    }
 
 
-def _imports(module: str) -> Iterator[str]:
-    path = ROOT.joinpath(*module.split("."))
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for node in ast.walk(ast.parse(source.read_text())):
+SOURCES = sources()
+
+
+def imported(source: str) -> Iterator[str]:
+    """Every name that a source imports: `a.b` of `import a.b`, `a.b` of `from a import b`."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} uses a relative import"
-            assert node.module is not None
+            assert node.level == 0, "our modules import each other by their whole names"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _within(name: str, prefixes: tuple[str, ...]) -> bool:
+def within(name: str, prefixes: Sequence[str]) -> bool:
+    """Whether `name` is one of the packages or lies in one."""
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
-def test_the_walk_sees_every_package() -> None:
-    assert {module.split(".")[0] for module in _modules()} == set(OURS)
-    assert len(_modules()) > 30
+def module_of(name: str, modules: Mapping[str, str]) -> str | None:
+    """The module of ours that the import of `name` loads; None for another's."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None
 
 
-@pytest.mark.parametrize("module", _modules())
-def test_imports_point_one_way(module: str) -> None:
-    allowed = MAY_IMPORT_OURS[max((prefix for prefix in MAY_IMPORT_OURS if _within(module, (prefix,))), key=len)]
-    banned = tuple(name for prefix, names in MUST_NOT_IMPORT.items() if _within(module, (prefix,)) for name in names)
-    for name in _imports(module):
-        if _within(name, OURS):
-            assert _within(name, allowed), f"{module} may not import {name}"
-        assert not _within(name, banned), f"{module} may not import {name}"
+def room_of(module: str) -> str:
+    """The row of the table that a module belongs to."""
+    fitting = [room for room in MAY_IMPORT if within(module, (room,))]
+    assert fitting, f"MAY_IMPORT has no row for {module}"
+    return max(fitting, key=len)
 
 
-def test_ray_stays_in_one_file_of_trainables() -> None:
-    assert _with_ray("trainables") == {"trainables.trial"}
+def graph(modules: Mapping[str, str]) -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports."""
+    found = {name: {module_of(other, modules) for other in imported(source)} for name, source in modules.items()}
+    return {name: {other for other in others if other and other != name} for name, others in found.items()}
 
 
-def test_ray_stays_in_one_package_of_study() -> None:
-    assert {module.rpartition(".")[0] for module in _with_ray("study")} == {"study.execution"}
+def upward(modules: Mapping[str, str]) -> list[str]:
+    """One sentence per import that the table does not allow."""
+    return [
+        f"{module} may not import {other}: {room_of(module)} may import {', '.join(MAY_IMPORT[room_of(module)])}"
+        for module, others in graph(modules).items()
+        for other in sorted(others)
+        if room_of(other) != room_of(module) and room_of(other) not in _allowed(room_of(module))
+    ]
 
 
-def _with_ray(package: str) -> set[str]:
-    return {m for m in _modules() if _within(m, (package,)) and any(_within(n, ("ray",)) for n in _imports(m))}
+def _allowed(room: str) -> Sequence[str]:
+    """What a row names; the benchmarks stand above all of it and may import whatever lies in it."""
+    return tuple(MAY_IMPORT) if room == "benchmarks" else MAY_IMPORT[room]
+
+
+def circle(edges: Mapping[str, set[str]]) -> list[str]:
+    """The first circle among the modules or rooms; empty where there is none."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def rooms(modules: Mapping[str, str]) -> dict[str, set[str]]:
+    """Room -> rooms that its modules import."""
+    found: dict[str, set[str]] = {}
+    for module, others in graph(modules).items():
+        found.setdefault(room_of(module), set()).update(map(room_of, others))
+    return {room: others - {room} for room, others in found.items()}
+
+
+def test_every_import_is_one_that_the_table_allows() -> None:
+    assert upward(SOURCES) == []
+
+
+def test_there_is_no_circle() -> None:
+    assert circle(graph(SOURCES)) == []
+    assert circle(rooms(SOURCES)) == []
+    assert circle({room: set(others) for room, others in MAY_IMPORT.items() if room != "benchmarks"}) == []
+
+
+def test_the_table_has_a_row_for_every_package_and_allows_nothing_that_nobody_uses() -> None:
+    used = rooms(SOURCES)
+    assert set(used) == set(MAY_IMPORT)
+    assert {room: sorted(set(_allowed(room)) - others) for room, others in used.items() if room != "benchmarks"} == {
+        room: [] for room in used if room != "benchmarks"
+    }
+
+
+def test_a_planted_circle_is_found() -> None:
+    lower, upper = "study.records.store", "study.records.ledger"
+    assert lower in SOURCES
+    assert upper in SOURCES
+    planted = f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {upper} import Ledger\n"
+    both = {**SOURCES, lower: SOURCES[lower] + planted, upper: SOURCES[upper] + f"import {lower}\n"}
+    assert {lower, upper} <= set(circle(graph(both)))
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("trainables.cckd.losses", "from study.records.ledger import Ledger"),
+        ("study.strategy", "def f() -> None:\n    import study.phases"),
+        ("analysis.stats", "from analysis.results import ladder"),
+        ("study.phases", "from analysis.report import build_report"),
+    ],
+)
+def test_a_planted_upward_import_is_found(module: str, line: str) -> None:
+    faults = upward({**SOURCES, module: f"{SOURCES[module]}\n{line}\n"})
+    assert len(faults) == 1
+    assert faults[0].startswith(f"{module} may not import ")
+
+
+@pytest.mark.parametrize("package", BANNED)
+def test_a_package_imports_no_library_that_it_is_to_do_without(package: str) -> None:
+    libraries, excepted = BANNED[package]
+    users = {
+        module
+        for module, source in SOURCES.items()
+        if within(module, (package,)) and any(within(name, libraries) for name in imported(source))
+    }
+    assert {module for module in users if not within(module, excepted)} == set()
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    folders = [path for package in OURS[:4] for path in (ROOT / package, *(ROOT / package).rglob("*")) if path.is_dir()]
+    counts = {
+        str(folder.relative_to(ROOT)): len(set(folder.glob("*.py")) - {folder / "__init__.py"}) for folder in folders
+    }
+    assert sum(counts.values()) > 200
+    assert {folder: n for folder, n in counts.items() if n > MOST_MODULES} == {}
+
+
+@pytest.mark.parametrize("package", [name for name in SOURCES if (ROOT / name.replace(".", "/")).is_dir()])
+def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
+    contents = ast.get_docstring(ast.parse(SOURCES[package])) or ""
+    members = {name.removeprefix(f"{package}.").split(".")[0] for name in SOURCES if name.startswith(f"{package}.")}
+    assert {member for member in members if member not in contents} == set()
 
 
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        (("study.run",), ("torch", "ray", "optuna", "pandas", "numpy")),
+        (("study.run", "study.main"), ("torch", "ray", "optuna", "pandas", "numpy")),
         (("search_spaces",), ("torch", "ray", "sklearn")),
         (
             ("trainables.trial", "trainables.trial_host", "study.phases.drive", "study.teacher.worker_tasks"),

@@ -1,1 +1,9 @@
-"""What one trial does: the trainer (`cckd`), and the Ray trainable around it (`trial`)."""
+"""What one trial does.
+
+cckd              the trainer; no Ray, no Optuna
+trial_context     what all trials of a run share: data sets, device, limits
+checkpoint_store  where the checkpoints of a study lie
+trial_run         one trial or rerun in legs, with checkpoints; no Ray
+trial             the Ray trainables around it
+trial_host        a process that trains several trials at once
+"""

@@ -1,7 +1,7 @@
 """Where the checkpoints of a study lie: a folder that every node sees, or an object store behind a URI.
 
-A trial works in a folder of its own machine either way. On an object store, what it wrote is put up after every save:
-an object is replaced whole, and the completion mark goes last, so a reader finds a whole checkpoint or none.
+In both cases a trial writes into a folder of its own machine. With an object store, its files are uploaded after every
+save. An object is replaced whole, and the completion mark is uploaded last: a reader finds a whole checkpoint or none.
 """
 
 import os
@@ -15,8 +15,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-#: Object stores, and local files through the same door. Region, endpoint and keys come from the environment, as the
-#: store's own tools read them: a URI ends up in the manifest.
+#: Object stores, and local files through the same interface. Region, endpoint and keys come from the environment, as
+#: for the store's own tools, because the URI is written into the manifest.
 SCHEMES = ("s3", "gs", "file")
 
 #: The part of a run that holds the model it exports; the other parts are its attempts.
@@ -24,12 +24,12 @@ MODEL = "model"
 
 
 def is_uri(storage: str) -> bool:
-    """Whether a storage is named by a URI, not by a path."""
+    """Return whether a storage is named by a URI, not by a path."""
     return "://" in storage
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CheckpointStore:
     """All runs of a study under one root, as `<run>/<part>/<files>`; a part is an attempt or MODEL.
 
     Attributes:
@@ -39,17 +39,17 @@ class Shelf:
     root: str
 
     def workplace(self, run: str, part: str) -> Path:
-        """The folder of this machine in which a part is written; `publish` then shows it to others."""
+        """Return the folder of this machine in which a part is written, before `publish` shows it to other machines."""
         return self._here(run) / part
 
     def publish(self, run: str, part: str) -> None:
-        """Make the part in the object store what it is in its workplace; nothing to do for a shared folder."""
+        """Copy the part from its workplace to the object store; a shared folder needs no copy."""
         if not is_uri(self.root):
             return
         store, base = self._store(run, part)
         store.create_dir(base, recursive=True)
         there = set(_names(store, base))
-        # Marks (JSON) last, for they name the others; those are named by content or written once.
+        # Marks (JSON) are uploaded last, because they name the other files. Those are named by content or written once.
         files = sorted(self.workplace(run, part).iterdir(), key=lambda file: file.suffix == ".json")
         for file in files:
             if file.suffix == ".json" or file.name not in there:
@@ -59,7 +59,7 @@ class Shelf:
             store.delete_file(f"{base}/{name}")
 
     def fetch(self, run: str, part: str) -> Path:
-        """A folder of this machine with the part as others see it; empty or absent where it has no file."""
+        """Return a folder of this machine with the published part; it is empty or absent where the part has no file."""
         folder = self.workplace(run, part)
         if is_uri(self.root):
             shutil.rmtree(folder, ignore_errors=True)
@@ -71,8 +71,8 @@ class Shelf:
         return folder
 
     def furthest(self, run: str) -> Path | None:
-        """A folder of this machine with the whole checkpoint of the highest epoch over all attempts of a run."""
-        # Here, so that a driver, which only lists and removes, need not import torch.
+        """Return a local folder with the whole checkpoint of the highest epoch over all attempts of a run, or None."""
+        # A driver only lists and removes; it does not wait for torch.
         from trainables.cckd.training.checkpoint import CheckpointError, read_checkpoint
 
         epochs: dict[Path, int] = {}
@@ -82,22 +82,22 @@ class Shelf:
             folder = self.fetch(run, part)
             try:
                 state, _ = read_checkpoint(folder)
-            except CheckpointError:  # damaged, or not finished: passed over
+            except CheckpointError:  # damaged or unfinished
                 continue
             epochs[folder] = state.epoch
         return max(epochs, key=epochs.__getitem__, default=None)
 
     def leave(self, run: str) -> None:
-        """Remove what a run has on this machine and nowhere else needs: its copy of what lies in an object store."""
+        """Remove a run's local copy of what lies in an object store."""
         if is_uri(self.root):
             self._clear(run)
 
     def runs(self) -> list[str]:
-        """Names of all runs that have something here."""
+        """Return the names of all runs with files in the store."""
         return self._list()
 
     def remove(self, run: str) -> None:
-        """Remove all of a run."""
+        """Remove a run with all of its parts."""
         self._clear(run)
         if is_uri(self.root):
             store, base = self._store(run)
@@ -106,7 +106,7 @@ class Shelf:
 
     @contextmanager
     def nonce(self) -> Iterator[str]:
-        """A part that others are to find, and to answer in with `answer`; gone after the block."""
+        """Yield the name of a run that other machines must find and answer; it is removed after the block."""
         name = f".nonce-{token_hex(8)}"
         self._write(name, "driver")
         try:
@@ -115,7 +115,7 @@ class Shelf:
             self.remove(name)
 
     def answer(self, nonce: str, whoami: str) -> str | None:
-        """Find the driver's `nonce` and write beside it; None, or what went wrong."""
+        """Find the driver's `nonce` and write beside it; return None, or the fault."""
         try:
             if "driver" not in self._list(nonce):
                 return f"{self.root} is another place there"
@@ -134,13 +134,13 @@ class Shelf:
     def _clear(self, run: str) -> None:
         shutil.rmtree(self._here(run), ignore_errors=True)
         if is_uri(self.root):
-            with suppress(OSError):  # others' runs lie there still
+            with suppress(OSError):  # other runs still lie there
                 self._here(run).parent.rmdir()
 
     def _here(self, run: str) -> Path:
         if not is_uri(self.root):
             return Path(self.root) / run
-        # A process has its own, as a retried trial may meet the one before it on the same machine.
+        # Each process has its own folder: a retried trial may run beside its predecessor on one machine.
         place = f"checkpoints-{sha256(self.root.encode()).hexdigest()[:16]}-{os.getpid()}"
         return Path(tempfile.gettempdir(), place, run)
 
@@ -157,7 +157,7 @@ class Shelf:
 
 
 def _names(store: Any, folder: str, *, folders: bool = False) -> list[str]:
-    """Names of the files, or of the folders, in a folder of an object store."""
+    """Return the names of the files, or of the folders, in a folder of an object store."""
     from pyarrow.fs import FileSelector, FileType
 
     wanted = FileType.Directory if folders else FileType.File

@@ -1,66 +1,67 @@
-"""The process in which several trials train side by side, on behalf of the HostedTrials that ask for their legs.
+"""A process in which several trials train side by side; a HostedTrial asks it for each leg.
 
-The driver imports this file too: only what runs in the process itself imports torch.
+The driver imports this file too. Only functions that run in the process itself import torch.
 """
 
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from trainables.trial import TrialContext
-    from trainables.trial_run import Run, Shared
+import ray
 
-#: Seconds without a sign after which a run's seat is given to another where none is free: its client seems dead.
+from trainables.trial_context import TrialContext
+
+if TYPE_CHECKING:
+    from trainables.trial_run import Run
+
+#: Seconds without a call after which a run counts as abandoned; its seat then goes to another run if none is free.
 _SEAT_S = 60.0
 
 
 @dataclass
 class _Seat:
-    """A run in a process that several share, and when its client was last heard of."""
+    """A run in a shared process, and the time of its client's last call."""
 
     run: "Run"
     attempt: int
     in_leg: bool = False
-    heard: float = field(default_factory=time.monotonic)
+    last_call: float = field(default_factory=time.monotonic)
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody seems to ask for its legs any more."""
-        return not self.in_leg and time.monotonic() - self.heard > _SEAT_S
+        """Whether its client seems to be dead."""
+        return not self.in_leg and time.monotonic() - self.last_call > _SEAT_S
 
 
 class TrialHost:
-    """Trains up to `n_seats` trials at once, each for a HostedTrial. A Ray actor whose calls run in threads."""
+    """Trains up to `n_seats` trials at once, each for one HostedTrial; a Ray actor whose calls run in threads."""
 
     def __init__(self, n_seats: int) -> None:
-        from trainables.cckd.concurrent.epoch_barrier import Meeting
+        from trainables.cckd.concurrent.epoch_barrier import EpochBarrier
         from trainables.cckd.concurrent.side_by_side import SideBySide
 
         self._n_seats = n_seats
-        self._meeting = Meeting(SideBySide().run_epochs)
-        self._shared: Shared | None = None
+        self._barrier = EpochBarrier(SideBySide().run_epochs)
+        self._context: TrialContext | None = None
         self._seats: dict[str, _Seat] = {}
 
     def ready(self) -> bool:
-        """Tell whoever asks that this process has started."""
+        """Return True: this process has started."""
         return True
 
-    def begin(
-        self, config: dict[str, Any], context: "TrialContext", before: tuple[int | str, int] | None = None
-    ) -> bool:
-        """Begin or continue a run, in place of an earlier attempt at it; False where all seats are taken.
+    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[int | str, int] | None = None) -> bool:
+        """Begin or continue a run, in place of an earlier attempt; return False where all seats are taken.
 
         Args:
             config: as for CckdTrial.
             context: what all runs share.
-            before: number and attempt of the run that the client had until now; its seat is free.
+            before: number and attempt of the client's previous run, whose seat becomes free.
         """
         from trainables.trial_run import Run
 
         name = str(config["number"])
-        with self._meeting.alone():
-            self._shared = self._shared or context.fetch()
+        with self._barrier.alone():
+            self._context = self._context or context.fetched(ray.get)
             self._seats.pop(name, None)
             if before is not None:
                 self._free(*before)
@@ -68,25 +69,27 @@ class TrialHost:
                 self._seats = {other: seat for other, seat in self._seats.items() if not seat.is_abandoned}
             if len(self._seats) >= self._n_seats:
                 return False
-            run = Run(config, self._shared, self._meeting.run_epoch)
+            run = Run(config, self._context, self._barrier.run_epoch)
             self._seats[name] = _Seat(run, config["attempt"])
         return True
 
     def step(self, number: int | str, attempt: int) -> dict[str, Any]:
-        """The next leg of a run, trained together with the legs that others ask for meanwhile."""
-        with self._meeting.leg():
+        """Train the next leg of a run, together with the legs of other runs; return the leg."""
+        with self._barrier.leg():
             seat = self._seats.get(str(number))
             if seat is None or seat.attempt != attempt:
-                raise RuntimeError("the process that trained the trial has been started anew, or took it for abandoned")
+                raise RuntimeError(
+                    "the process that trained the trial was restarted, or gave its seat away as abandoned"
+                )
             seat.in_leg = True
             try:
                 return seat.run.step()
             finally:
-                seat.in_leg, seat.heard = False, time.monotonic()
+                seat.in_leg, seat.last_call = False, time.monotonic()
 
     def leave(self, number: int | str, attempt: int) -> None:
         """Free the run's seat."""
-        with self._meeting.alone():
+        with self._barrier.alone():
             self._free(number, attempt)
 
     def _free(self, number: int | str, attempt: int) -> None:

@@ -1,57 +1,23 @@
-"""One run in legs, without Ray: begin or continue it, train to the next rung, save, say what has come of it.
+"""One run in legs, without Ray: begin or continue it, train to the next rung, save, and report the leg.
 
-Checkpoints go to `<checkpoints>/<number>/<attempt>/` (see shelf.py). A start, first or not, is always the same step:
-continue from the furthest whole checkpoint of this number, else from nothing.
+Checkpoints go to `<checkpoints>/<number>/<attempt>/` (see checkpoint_store.py). Every start, the first included, is
+the same step: continue from the furthest whole checkpoint of this number; without one, start from nothing.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
-
-from numpy.typing import NDArray
-from torch import nn
 
 from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
-from trainables.cckd.precision import Precision
-from trainables.cckd.records import EpochRecord
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import EpochRecord, rungs
 from trainables.cckd.students.export import export_model
 from trainables.cckd.training.separability import separability
 from trainables.cckd.training.trainer import Trainer
-from trainables.checkpoint_store import MODEL, Shelf
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all runs of a process share.
-
-    Attributes:
-        data: of the study.
-        test: None during the search, which must not see it.
-        weights: gives the teacher's backbone its weights, which the node's processes share; None for its own.
-        device, precision, threads: as for `Trainer`.
-        leg_s: seconds after which a run reports and checkpoints, at the next end of an epoch; a rung always does.
-    """
-
-    data: TrialData
-    test: TestData | None
-    weights: Callable[[], Mapping[str, NDArray[Any]] | None]
-    device: str
-    precision: Precision
-    threads: int
-    leg_s: float
-
-    @cached_property
-    def teacher(self) -> nn.Module:
-        """The teacher of `forward` targets, built for the first run that asks for it."""
-        from trainables.cckd.teacher.forward import ForwardTeacher  # which imports timm for a second
-
-        return ForwardTeacher(self.data.teacher, self.weights())
+from trainables.checkpoint_store import MODEL, CheckpointStore
+from trainables.trial_context import TrialContext
 
 
 class Run:
@@ -60,32 +26,36 @@ class Run:
     def __init__(
         self,
         config: Mapping[str, Any],
-        shared: Shared,
+        context: TrialContext,
         run_epoch: Callable[[Trainer], EpochRecord] = Trainer.run_epoch,
     ) -> None:
-        """Begin or continue; a configuration that cannot be trained is told by the first leg.
+        """Begin or continue a run. The first leg reports a configuration that cannot be trained.
 
         Args:
             config: number, attempt, flat configuration, folders.
-            shared: with the other runs of this process.
-            run_epoch: trains the next epoch, alone or together with other runs'.
+            context: fetched; shared with the other runs of this process.
+            run_epoch: trains the next epoch, alone or together with the epochs of other runs.
         """
-        self._shared, self._run_epoch = shared, run_epoch
+        self._context, self._run_epoch = context, run_epoch
         self._number: int | str = config["number"]
         self._attempt: int = config["attempt"]
         self._export: str | None = config.get("export")
         self._fault: str | None = None
         self._reported = 0
-        # A folder an attempt, so that a survivor of a lost one can not write into its successor's.
-        self._shelf, self._name, self._part = Shelf(config["checkpoints"]), str(self._number), str(self._attempt)
+        # One folder per attempt: a surviving process of a lost attempt cannot write into its successor's folder.
+        self._shelf, self._name, self._part = (
+            CheckpointStore(config["checkpoints"]),
+            str(self._number),
+            str(self._attempt),
+        )
         try:
             self._trainer = Trainer(
                 TrialConfig.build(config["config"]),
-                shared.data,
-                device=shared.device,
-                precision=shared.precision,
-                threads=shared.threads,
-                teacher_factory=lambda _: shared.teacher,
+                context.data,
+                device=context.device,
+                precision=context.precision,
+                threads=context.threads,
+                teacher_factory=lambda _: context.forward_teacher,
             )
             furthest = self._shelf.furthest(self._name)
             if furthest is not None:
@@ -94,7 +64,7 @@ class Run:
             self._fault = f"{BAD_CONFIGURATION}: {'; '.join(error.faults)}"
 
     def step(self) -> dict[str, Any]:
-        """Train up to the next rung, or for `leg_s` seconds, save a checkpoint and return the leg."""
+        """Train up to the next rung or for `leg_s` seconds, save a checkpoint, and return the leg."""
         if self._fault is not None:
             return self._leg(done=True, cause=self._fault)
         try:
@@ -108,7 +78,7 @@ class Run:
         return self._leg(done=True) | self._finish()
 
     def leave(self) -> None:
-        """Leave the machine as it was."""
+        """Remove the run's local copies."""
         self._shelf.leave(self._name)
 
     def _train_leg(self) -> None:
@@ -116,7 +86,7 @@ class Run:
         start = time.monotonic()
         while not self._trainer.done:
             self._run_epoch(self._trainer)
-            if self._trainer.epoch in stops or time.monotonic() - start >= self._shared.leg_s:
+            if self._trainer.epoch in stops or time.monotonic() - start >= self._context.leg_s:
                 return
 
     def _leg(self, *, done: bool, cause: str | None = None) -> dict[str, Any]:
@@ -131,8 +101,9 @@ class Run:
         }
 
     def _finish(self) -> dict[str, Any]:
-        """Judge the student on test where this run may, its features on the training images too; export where asked."""
-        test, data = self._shared.test, self._shared.data
+        """Evaluate the student on the test set, where the run has one; export the student, where that is asked for."""
+        test: TestData | None = self._context.test
+        data: TrialData = self._context.data
         if test is None:
             return {}
         predicted, on_test = self._trainer.judge(test.images, test.labels)
@@ -150,6 +121,6 @@ class Run:
             "test_correct": list(counts.correct),
             "test_seen": list(counts.seen),
             "test_confusion": count_pairs(predicted, test.labels),
-            # A key each: Ray flattens a dictionary within a result, and the driver would not find it.
+            # One key per list: Ray flattens a dictionary inside a result, and the driver would not find it.
             **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
         }

@@ -1,5 +1,12 @@
-"""One module per place a study can be taken to; each writes the loaded study in the terms of that place.
+"""The formats of `analysis.export`. A new export is one module and one row of the registry.
 
-tidy: Parquet with a data dictionary; dashboard: notes and figures in study.db itself; mlflow_runs, tensorboard,
-wandb_runs: a run a trial. `summary` is what they share. Packages that are not ours are imported when asked for.
+    registry     name -> function, description, optional package
+    tidy         Parquet with a data dictionary
+    dashboard    notes and figures in study.db for optuna-dashboard
+    mlflow_runs  MLflow runs
+    tensorboard  TensorBoard event files
+    wandb_runs   offline W&B runs
+    summary      the content that exports share
+
+A package that only one export needs is imported inside its function.
 """

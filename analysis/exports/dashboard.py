@@ -1,36 +1,38 @@
-"""The report's findings and figures where optuna-dashboard shows them: a note, attributes and artifacts in study.db."""
+"""The findings and figures of the report for optuna-dashboard: a note, attributes and artifacts in study.db."""
 
 from pathlib import Path
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
-from analysis.exports.summary import needing, results
-from analysis.reading.study_data import Study, StudyFolderError
+from analysis.exports.summary import results
+from analysis.page.render import escape_markdown
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError
 from analysis.results.findings import find
 from analysis.search.importance import importances
 from study.records.notes import AnnotationError, annotate
 from study.schema import REPORT
 from study.strategy.optuna_private import study_id
 
-#: Where the figures lie, for `optuna-dashboard --artifact-dir`.
+#: Folder of the figures, for `optuna-dashboard --artifact-dir`.
 ARTIFACTS = "artifacts"
 
 _PREFIX = "report/"
 _LEADING_TRIALS = 3
 
 
-def write_dashboard(study: Study, out: Path) -> Path:
+def write_dashboard(study: StudyData, out: Path) -> Path:
     """Write the note, the attributes and the report's figures; return the folder of the artifacts.
 
     The attributes begin with 'report/'. A second export replaces the first: the note, the attributes, and the figures
     of the same names.
 
     Raises:
-        StudyFolderError: optuna-dashboard is not installed, or study.db cannot be written to.
+        StudyFolderError: study.db cannot be written to.
     """
-    with needing("optuna-dashboard"):
-        from optuna_dashboard import save_note
+    from optuna_dashboard import save_note
+
     store_at = out / ARTIFACTS
     store_at.mkdir(parents=True, exist_ok=True)
     note, numbers = _note(study), results(study)
@@ -49,21 +51,21 @@ def write_dashboard(study: Study, out: Path) -> Path:
     return store_at
 
 
-def _note(study: Study) -> str:
+def _note(study: StudyData) -> str:
     found = find(study, importances(study))
-    lines = [f"# {_escaped(found.headline)}", ""]
-    lines += [f"> {_escaped(warning)}\n" for warning in found.warnings]
-    lines += [f"- {_escaped(sentence)}" for sentence in found.sentences]
+    lines = [f"# {escape_markdown(found.headline)}", ""]
+    lines += [f"> {escape_markdown(warning)}\n" for warning in found.warnings]
+    lines += [f"- {escape_markdown(sentence)}" for sentence in found.sentences]
     ranked = sorted(study.complete, key=lambda trial: -(trial.value or 0.0))[:_LEADING_TRIALS]
     if ranked:
-        told = ", ".join(f"trial {trial.number} ({100 * (trial.value or 0.0):.1f} %)" for trial in ranked)
-        lines += ["", f"Highest single values on validation: {told}. The best of many is a lucky one."]
+        leading = ", ".join(f"trial {trial.number} ({100 * (trial.value or 0.0):.1f} %)" for trial in ranked)
+        lines += ["", f"Highest single values on validation: {leading}. The best of many values owes a part to chance."]
     lines += ["", "The whole report is report/index.html in the study folder."]
     return "\n".join(lines) + "\n"
 
 
 def _upload(opened: optuna.Study, figures: list[Path], store_at: Path) -> str:
-    """Put each figure into the store, under its old identity where it has one, and return Markdown that shows them."""
+    """Put each figure into the store, under its old id where it has one, and return Markdown that shows them."""
     store = FileSystemArtifactStore(store_at)
     known = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(opened)}
     shown = []
@@ -76,10 +78,3 @@ def _upload(opened: optuna.Study, figures: list[Path], store_at: Path) -> str:
             identity = upload_artifact(study_or_trial=opened, file_path=str(figure), artifact_store=store)
         shown.append(f"![{figure.stem}](/artifacts/{study_id(opened)}/{identity})")
     return "\n\n".join(shown)
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it stands."""
-    for letter in "\\`*_{}[]<>#|~&":
-        text = text.replace(letter, f"\\{letter}")
-    return " ".join(text.split())

@@ -1,28 +1,25 @@
-"""A study as an MLflow experiment in a local SQLite store: a run for the study, and one nested in it a trial."""
+"""A study as an MLflow experiment in a local SQLite store: one run for the study, and one nested run per trial."""
 
 from pathlib import Path
 from typing import Any
 
-from analysis.exports.summary import about, about_trial, course, needing, results
-from analysis.reading.study_data import Study
+from analysis.exports.summary import about, about_trial, epochs_of, results
+from analysis.reading.study_data import StudyData
 from study.schema import METRIC, REPORT
 
-_MOST_RUNS = 50_000  # what MLflow gives at once
+_MOST_RUNS = 50_000  # the most that MLflow returns at once
 
 
-def write_mlflow(study: Study, out: Path) -> Path:
+def write_mlflow(study: StudyData, out: Path) -> Path:
     """Write `out`/mlflow.db and its artifacts; return the path of mlflow.db (`mlflow ui --backend-store-uri sqlite:///...`).
 
-    MLflow's older store, a folder of files, is refused by MLflow itself since 3.17.
-
-    Raises:
-        StudyFolderError: MLflow is not installed.
+    MLflow itself refuses its older store, a folder of files, since 3.17.
     """
-    with needing("mlflow"):
-        from mlflow import MlflowClient
+    from mlflow import MlflowClient
+
     database = out / "mlflow.db"
     client = MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}")
-    experiment = _emptied(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
+    experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
     for name, value in results(study).items():
         client.log_metric(parent, name, value)
@@ -35,7 +32,7 @@ def write_mlflow(study: Study, out: Path) -> Path:
         run = client.create_run(experiment, run_name=f"trial {trial.number}", tags=tags).info.run_id
         for name, setting in trial.params.items():
             client.log_param(run, name, setting)
-        for epoch, numbers in course(table, trial.number):
+        for epoch, numbers in epochs_of(table, trial.number):
             for name, value in numbers.items():
                 client.log_metric(run, name, value, step=epoch)
         if trial.value is not None:
@@ -45,8 +42,8 @@ def write_mlflow(study: Study, out: Path) -> Path:
     return database
 
 
-def _emptied(client: Any, name: str, artifacts: str) -> str:
-    """The id of the experiment of that name, without the runs of an earlier export."""
+def _empty_experiment(client: Any, name: str, artifacts: str) -> str:
+    """Return the id of the experiment `name`, with the runs of an earlier export deleted."""
     known = client.get_experiment_by_name(name)
     if known is None:
         return str(client.create_experiment(name, artifact_location=artifacts))

@@ -1,48 +1,37 @@
-"""What every place is told of a study: its result in numbers, and each trial's course."""
+"""The content that exports share: the result of a study in numbers, its facts, and the epochs of each trial."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.reading.study_data import Study, StudyFolderError
-from analysis.results.ladder import BASELINES, BEST, ladder, paired_gain, rivals, scores
+from analysis.reading.study_data import StudyData
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import paired_gain
+from analysis.results.entries import BASELINES, BEST, compared_entries
+from analysis.results.ladder import ladder
+from study.schema import GROUPS
 
 
-@contextmanager
-def needing(package: str) -> Iterator[None]:
-    """Around the import of a package that only one export needs.
-
-    Raises:
-        StudyFolderError: it is not installed; the message says what to install.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise StudyFolderError(f"this export needs the package {package}: pip install {package}") from error
-
-
-def results(study: Study) -> dict[str, float]:
+def results(study: StudyData) -> dict[str, float]:
     """Return test accuracies and gains (fractions) by name, e.g. 'best1/test_all', 'best1/over_la_low'."""
     found: dict[str, float] = {}
     for row in ladder(study):
-        for column in ("all", "many", "medium", "few"):
+        for column in ("all", *GROUPS):
             found[f"{row.entry}/test_{column}"] = row.cells[column].mean
         found[f"{row.entry}/n_seeds"] = float(row.n_seeds)
     table = scores(study)
     present = set(table["entry"])
-    for baseline in dict.fromkeys((*BASELINES, *rivals(present))) if BEST in present else ():
+    for baseline in dict.fromkeys((*BASELINES, *compared_entries(present))) if BEST in present else ():
         gain = paired_gain(table, BEST, baseline)
         found |= {f"{BEST}/over_{baseline}": gain.mean, f"{BEST}/over_{baseline}_low": gain.low}
         found[f"{BEST}/over_{baseline}_high"] = gain.high
     return {name: float(value) for name, value in found.items() if isfinite(value)}
 
 
-def about(study: Study) -> dict[str, str]:
-    """Return what the study was run on, as short texts."""
+def about(study: StudyData) -> dict[str, str]:
+    """Return the facts of the study's setup as short texts."""
     data, teacher = study.manifest["data"], study.manifest["teacher"] or {}
     facts = {
         "space": study.space.name,
@@ -58,13 +47,13 @@ def about(study: Study) -> dict[str, str]:
 
 
 def about_trial(trial: FrozenTrial) -> dict[str, str]:
-    """Return a trial's state, what proposed it, and why it failed."""
+    """Return a trial's state, the kind of its proposal, and the cause of its failure."""
     facts = {"state": trial.state.name, "kind": trial.user_attrs.get("kind"), "cause": trial.user_attrs.get("cause")}
     return {name: str(value)[:500] for name, value in facts.items() if value}
 
 
-def course(table: pd.DataFrame, number: int) -> list[tuple[int, dict[str, float]]]:
-    """Return (epoch, its finite numbers by column) of a trial, ascending."""
+def epochs_of(table: pd.DataFrame, number: int) -> list[tuple[int, dict[str, float]]]:
+    """Return (epoch, its finite numbers by column) of a trial, in ascending order."""
     rows = table[table["number"] == number].sort_values("epoch").to_dict("records")
     return [(int(row["epoch"]), _numbers(row)) for row in rows]
 

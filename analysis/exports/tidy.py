@@ -1,11 +1,12 @@
-"""Everything a study knows as one tidy Parquet: a row an observation, with a dictionary of every variable."""
+"""All tables of a study as one tidy Parquet file: one row per observation, with a dictionary of every variable."""
 
 import json
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
+from analysis.page.render import escape_markdown
+from analysis.reading.study_data import StudyData
 from search_spaces.space import SearchSpace
 from study.schema import (
     BASELINES_HEAD,
@@ -22,19 +23,20 @@ from study.schema import (
     TRIALS_HEAD,
     TRIALS_TAIL,
 )
+from trainables.cckd.losses.terms import LOSSES
 
-#: Columns of the Parquet file: what an observation belongs to, then what was observed.
+#: Columns of the Parquet file: the keys of an observation, then its variable and value.
 COLUMNS = {
-    "table": "The file of the study folder it comes from, without its suffix.",
+    "table": "The table of the study folder, as its file is named without the suffix.",
     "trial": "Optuna trial number; empty where a row belongs to no trial.",
-    "baseline": "Tuned baseline whose search the trial is of (baselines); empty elsewhere.",
+    "baseline": "Tuned baseline that the trial's search belongs to (baselines); empty elsewhere.",
     "entry": "Entry of the ladder (confirm and the tables below it); empty elsewhere.",
-    "seed": "Training seed; empty for the teacher and in epochs, whose trials have theirs in trials.",
-    "data_seed": "Cut of the long tail (confirm and the tables below it); empty elsewhere.",
+    "seed": "Training seed; empty for the teacher and in epochs, since the seeds of trials stand in trials.",
+    "data_seed": "Subset of the long tail (confirm and the tables below it); empty elsewhere.",
     "epoch": "Epochs completed (epochs); empty elsewhere.",
     "class_id": "True label, from 0 (classes, confusion, separability); empty elsewhere.",
-    "predicted_id": "Label that was given, from 0 (confusion); empty elsewhere.",
-    "variable": "What was observed; the dictionary has a sentence on each.",
+    "predicted_id": "Predicted label, from 0 (confusion); empty elsewhere.",
+    "variable": "Name of the variable; the dictionary has a sentence on each.",
     "value": "The number observed; empty for a text.",
     "text": "The text observed; empty for a number.",
 }
@@ -43,7 +45,7 @@ _KEYS = list(COLUMNS)[1:9]
 _RENAMED = {"number": "trial"}
 
 
-def write_tidy(study: Study, out: Path) -> Path:
+def write_tidy(study: StudyData, out: Path) -> Path:
     """Write study.parquet, dictionary.json and dictionary.md into `out`; return the path of study.parquet."""
     path = out / "study.parquet"
     tidy(study).to_parquet(path, index=False)
@@ -53,15 +55,15 @@ def write_tidy(study: Study, out: Path) -> Path:
     return path
 
 
-def tidy(study: Study) -> pd.DataFrame:
-    """Return every observation of the study's tables as a row; columns as COLUMNS says, missing values left out."""
+def tidy(study: StudyData) -> pd.DataFrame:
+    """Return one row per observation of the study's tables, with the columns of COLUMNS, without missing values."""
     tables = {
         "trials": study.measured.reset_index(),
         "epochs": study.epochs,
         "finalists": study.finalists,
         "baselines": study.baselines,
-        "confirm": study.confirm_cuts,
-        "classes": study.classes_cuts,
+        "confirm": study.confirm_all,
+        "classes": study.classes_all,
         "confusion": study.confusion,
         "separability": study.separability,
     }
@@ -75,11 +77,11 @@ def tidy(study: Study) -> pd.DataFrame:
     return found.reindex(columns=list(COLUMNS)).astype({**kinds, **texts})
 
 
-def dictionary(study: Study) -> dict[str, dict[str, str]]:
+def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
     """Return, for the file's columns and for each table, variable -> a sentence with its unit."""
     knobs = {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in study.knobs}
     losses = {
-        name: f"Mean over the epoch's steps of the loss term {name.removeprefix(LOSS_PREFIX)}."
+        name: f"Mean over the epoch's steps. {LOSSES.get(name.removeprefix(LOSS_PREFIX), name)}"
         for name in study.epochs.columns
         if str(name).startswith(LOSS_PREFIX)
     }
@@ -96,14 +98,14 @@ def dictionary(study: Study) -> dict[str, dict[str, str]]:
     }
 
 
-def _baseline_knobs(study: Study) -> dict[str, str]:
+def _baseline_knobs(study: StudyData) -> dict[str, str]:
     spaces = [SearchSpace.from_json(tuned["space"]) for tuned in study.manifest.get("tuned_baselines", {}).values()]
     knobs = {knob.name: knob for space in spaces for knob in space.tunable}
     return {f"{KNOB_PREFIX}{name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for name, knob in knobs.items()}
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    # In the table confirm `trial` is a result of the choice; it keys a row just as well.
+    # In the table confirm `trial` is a result of the choice, but it keys a row just as well.
     keyed = table.rename(columns=_RENAMED)
     keys = [key for key in _KEYS if key in keyed]
     long = keyed.astype(object).melt(id_vars=keys, var_name="variable", value_name="seen").dropna(subset="seen")
@@ -122,12 +124,5 @@ def _markdown(words: dict[str, dict[str, str]]) -> str:
     lines = ["# Data dictionary", "", "Accuracies are fractions 0-1. Missing values are left out."]
     for table, variables in words.items():
         lines += ["", f"## {table}", "", "| name | what |", "|---|---|"]
-        lines += [f"| {_cell(name)} | {_cell(told)} |" for name, told in variables.items()]
+        lines += [f"| {escape_markdown(name)} | {escape_markdown(sentence)} |" for name, sentence in variables.items()]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    for letter in "\\|<>*_`[]":
-        plain = plain.replace(letter, f"\\{letter}")
-    return plain

@@ -2,26 +2,22 @@
 
 from pathlib import Path
 
-from analysis.exports.summary import about, about_trial, course, needing, results
-from analysis.reading.study_data import Study
+from analysis.exports.summary import about, about_trial, epochs_of, results
+from analysis.reading.study_data import StudyData
 from study.schema import METRIC
 
 
-def write_wandb(study: Study, out: Path) -> Path:
-    """Write `out`/wandb, an offline run a trial and one for the study; nothing leaves the machine.
+def write_wandb(study: StudyData, out: Path) -> Path:
+    """Write `out`/wandb, one offline run per trial and one for the study; nothing leaves the machine."""
+    import wandb
 
-    Raises:
-        StudyFolderError: wandb is not installed.
-    """
-    with needing("wandb"):
-        import wandb
     name, table = str(study.manifest["name"]), study.epochs
     quiet = wandb.Settings(silent=True, console="off", x_disable_stats=True)
     common = {"project": "cckd-study", "group": name, "dir": str(out), "mode": "offline", "settings": quiet}
     for trial in study.trials:
         config = {**trial.params, **about_trial(trial)}
         with wandb.init(name=f"{name} trial {trial.number}", job_type="trial", config=config, **common) as run:
-            for epoch, numbers in course(table, trial.number):
+            for epoch, numbers in epochs_of(table, trial.number):
                 run.log(numbers, step=epoch)
             if trial.value is not None:
                 run.summary[f"{METRIC}_last"] = trial.value

@@ -1,4 +1,12 @@
-"""One file a figure; each draws numbers computed elsewhere and returns a matplotlib Figure.
+"""One module per figure; each draws numbers computed elsewhere and returns a matplotlib Figure or plotly data.
 
-style: theme and colours; history: the search; pairs: heatmaps; importance: shares; classes: gains and recalls.
+history         the search over trials and over time
+front           two objectives against each other
+health          convergence
+importance      importances against chance, shares, class groups
+slices          one knob against accuracy
+pairs           heatmaps of pairs, the matrix of interactions
+classes         gains and recalls by class
+subset_gains    gains on each subset of the long tail
+plotly_figures  interactive figures: parallel coordinates, history
 """

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
 
-#: Classes up to which each has its own place and name; beyond, the axis is the training count itself.
+#: The most classes with a place and a name each; with more classes the axis is the training count.
 MOST_NAMED = 30
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "zorder": 3}

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from analysis.page.style import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION, canvas, place_legend
-from analysis.results.front import Front
+from analysis.search.front import Front
 
 
 def draw_front(front: Front) -> Figure:

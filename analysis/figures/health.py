@@ -10,7 +10,7 @@ from analysis.page.style import BLACK, BLUE, canvas, place_legend
 
 
 def draw_convergence(table: pd.DataFrame) -> Figure:
-    """Draw n_complete, best_so_far and best_in_random_order (fractions), a row a complete trial."""
+    """Draw n_complete, best_so_far and best_in_random_order (fractions), one row per complete trial."""
     with canvas(5.2, 3.4) as (figure, axes):
         n: npt.NDArray[np.int64] = table["n_complete"].to_numpy()
         axes.step(n, 100 * table["best_so_far"], where="post", color=BLACK, lw=1.4, label="in the order they ran")

@@ -18,7 +18,7 @@ _LOOK: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "s": 38, "zorde
 
 
 def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None) -> Figure:
-    """Draw `search_history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line."""
+    """Draw `history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line."""
     with canvas(5.2, 3.9) as (figure, axes):
         if n_sobol:
             axes.axvspan(0.5, n_sobol + 0.5, color=PALE, zorder=0, label="Sobol trials")
@@ -33,7 +33,7 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
             axes.axhline(100 * reference, color=GREY, ls="--", lw=1.2, label="reference point", zorder=1)
         failed = history.loc[history["state"] == "FAIL", "number"]
         if len(failed):
-            # A failed trial has no value that could be trusted: it is marked on the axis itself.
+            # A failed trial has no trustworthy value: its mark is on the axis.
             axes.plot(
                 failed,
                 [0.015] * len(failed),
@@ -53,7 +53,7 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
 
 
 def draw_spending(history: pd.DataFrame) -> Figure:
-    """Draw the best so far of `search_history.history` against the minutes that all trials together took."""
+    """Draw the best so far of `history.history` against the minutes that all trials together took."""
     minutes, best = history["spent_s"] / 60, 100 * history["best_so_far"]
     with canvas(5.2, 3.4) as (figure, axes):
         axes.step(minutes, best, where="post", color=BLACK, lw=1.4, label="best so far", zorder=3)

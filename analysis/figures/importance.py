@@ -1,4 +1,4 @@
-"""Which knobs matter: what shuffling costs, against chance; the shares of three other measures; the class groups."""
+"""Importances of knobs: permutation importance against chance, shares of three other measures, class groups."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.page.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canvas, place_legend
 from analysis.search.trial_matrix import TARGETS
 
-_GROUPS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
+_TARGET_MARKS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
 _SHARES = {
     "ped_anova": ("PED-ANOVA", BLUE, "o", 0.2),
     "mdi": ("impurity (MDI)", GREEN, "s", 0.0),
@@ -56,7 +56,7 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
     with canvas(5.2, 1.5 + 0.5 * len(first)) as (figure, axes):
         rows = _knob_rows(axes, first)
         for index, target in enumerate(shown):
-            colour, marker = _GROUPS[target]
+            colour, marker = _TARGET_MARKS[target]
             part = frame[frame["target"] == target].set_index("knob").loc[first["knob"]]
             height = rows + 0.3 - 0.6 * index / max(1, len(shown) - 1)
             above = part["above_chance"].to_numpy()
@@ -73,7 +73,7 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
 
 
 def _knob_rows(axes: Axes, frame: pd.DataFrame) -> np.ndarray:
-    """Give each knob a row, the first on top."""
+    """Lay out one row per knob, the first on top; return their heights."""
     rows = np.arange(len(frame))[::-1].astype(float)
     axes.set_yticks(rows, list(frame["knob"]))
     axes.set_ylim(-0.6, len(frame) - 0.4)

@@ -1,4 +1,4 @@
-"""A pair of knobs as heatmaps, a cell without a trial blank; and the strengths of all pairs as one matrix."""
+"""Heatmaps of a pair of knobs, with blank cells where no trial is, and the strengths of all pairs as one matrix."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ _MARKS = {"reference": ("v", BLACK, 8), "best": ("*", VERMILION, 13)}
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What all pairs of a report share.
+class PairScale:
+    """The scale and the marks that all pairs of a report share.
 
     Attributes:
         limits: bounds of the colours (fractions).
@@ -38,17 +38,17 @@ class Frame:
 
 
 def colour_limits(values: NDArray[np.float64]) -> tuple[float, float, int]:
-    """Bounds of the colours for cells of these values (n,), and how many lie below the lower one.
+    """Return the bounds of the colours for cells of these values (n,), and how many cells lie below the lower bound.
 
-    Tukey's fence: a cell more than one and a half interquartile ranges below the lower quartile, of a trial that
-    diverged to chance, would leave one colour for all the others.
+    Tukey's fence: a cell of a trial that diverged to chance would leave one colour for all the others. So a cell more
+    than 1.5 interquartile ranges below the lower quartile does not count.
     """
     lower, upper = np.quantile(values, [0.25, 0.75])
     inside = values[values >= lower - 1.5 * (upper - lower)]
     return float(inside.min()), float(values.max()) + 1e-4, len(values) - len(inside)
 
 
-def draw_pair(grid: PairGrid, shared: Frame) -> Figure:
+def draw_pair(grid: PairGrid, shared: PairScale) -> Figure:
     """Draw what the trials gave: each cell says its mean and its n."""
     with canvas(5.0, 4.4) as (figure, axes):
         _heatmap(figure, axes, grid, shared, "mean validation balanced accuracy (%)")
@@ -56,7 +56,7 @@ def draw_pair(grid: PairGrid, shared: Frame) -> Figure:
     return figure
 
 
-def draw_surrogate(layer: PairSurrogate, shared: Frame) -> Figure:
+def draw_surrogate(layer: PairSurrogate, shared: PairScale) -> Figure:
     """Draw the surrogate's partial dependence, masked where no trial supports it."""
     with canvas(5.0, 4.4) as (figure, axes):
         _heatmap(figure, axes, layer, shared, "surrogate's partial dependence (%)")
@@ -84,7 +84,7 @@ def draw_interactions(strengths: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _heatmap(figure: Figure, axes: Axes, layer: PairGrid | PairSurrogate, shared: Frame, label: str) -> None:
+def _heatmap(figure: Figure, axes: Axes, layer: PairGrid | PairSurrogate, shared: PairScale, label: str) -> None:
     low, high = (100 * limit for limit in shared.limits)
     mesh = axes.pcolormesh(
         _edges(layer.x), _edges(layer.y), np.ma.masked_invalid(100 * layer.mean), cmap=COLOUR_MAP, vmin=low, vmax=high,
@@ -129,7 +129,7 @@ def _scale(axes: Axes, which: str, axis: Axis) -> None:
 
 
 def _write_cells(axes: Axes, grid: PairGrid, low: float, high: float) -> None:
-    x_middle, y_middle = _middles(grid.x), _middles(grid.y)
+    x_middle, y_middle = ([*range(axis.size)] if axis.choices else axis.middles() for axis in (grid.x, grid.y))
     for row, column in zip(*np.nonzero(grid.n), strict=True):
         value = 100 * grid.mean[row, column]
         # viridis turns light above its middle; black text there, white text below.
@@ -138,22 +138,11 @@ def _write_cells(axes: Axes, grid: PairGrid, low: float, high: float) -> None:
         axes.text(x_middle[column], y_middle[row], text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _middles(axis: Axis) -> np.ndarray:
-    edges = _edges(axis)
-    return np.sqrt(edges[:-1] * edges[1:]) if is_log(axis.knob) else (edges[:-1] + edges[1:]) / 2
-
-
 def _mark(
     axes: Axes, grid: PairGrid | PairSurrogate, point: Mapping[str, Any], marker: str, colour: str, size: int
 ) -> None:
     """Mark where `point` stands on the upper and the right edge, outside, so that no number is covered."""
-    look: dict[str, Any] = {
-        "marker": marker,
-        "color": colour,
-        "ms": size,
-        "mec": "white",
-        "mew": 0.5,
-    }
+    look: dict[str, Any] = {"marker": marker, "color": colour, "ms": size, "mec": "white", "mew": 0.5}
     for axis, across in ((grid.x, True), (grid.y, False)):
         if axis.knob.name not in point:
             continue

@@ -1,6 +1,6 @@
-"""Figures a reader can ask: plain plotly.js descriptions (data and layout), drawn by the library inside the page.
+"""Interactive figures as plain plotly.js descriptions (data and layout); the library inside the page draws them.
 
-Lines in SVG, not plotly's `parcoords`: that needs WebGL, which phones and remote desktops lack, and has no hover.
+The lines are SVG. Plotly's `parcoords` needs WebGL, which phones and remote desktops lack, and has no hover text.
 """
 
 import html
@@ -17,10 +17,10 @@ from optuna.trial import FrozenTrial
 from analysis.page.style import BLACK, BLUE, COLOUR_MAP, ORANGE, PURPLE
 from analysis.reading.knob_text import is_log
 from analysis.reading.wording import percent
-from analysis.search.health import position
-from search_spaces.space import Knob
+from analysis.search.trial_matrix import numeric_position, value_of
+from search_spaces.knob import Knob
 
-#: Trials drawn as lines; beyond, the best of them.
+#: The most trials drawn as lines; of more trials the best are drawn.
 MOST_LINES = 300
 
 _MARKS = {"COMPLETE": (BLUE, "circle"), "PRUNED": (ORANGE, "triangle-down"), "RUNNING": (PURPLE, "square")}
@@ -29,12 +29,12 @@ _DARKEST, _LIGHTEST = 0.0, 0.88  # viridis' last yellow is too pale for a line o
 
 
 def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> dict[str, Any]:
-    """Return a line a complete trial over an axis a knob and one for its value; colour follows the value.
+    """Return one line per complete trial over one axis per knob and one for the value; colour follows the value.
 
     Every axis runs from 0 to 1 on the knob's own scale. A trial without a knob has a gap there.
     """
-    ranked = sorted(trials, key=lambda trial: _value(trial))[-MOST_LINES:]
-    values = [_value(trial) for trial in ranked]
+    ranked = sorted(trials, key=value_of)[-MOST_LINES:]
+    values = [value_of(trial) for trial in ranked]
     low, high = min(values), max(values)
     shade = np.linspace(_DARKEST, _LIGHTEST, len(ranked)) if len(ranked) > 1 else np.array([_DARKEST])
     # Colour by rank: a few failures would otherwise leave one colour for all the rest.
@@ -48,7 +48,7 @@ def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -
             "y": [*(_place(knob, trial) for knob in knobs), (value - low) / (high - low) if high > low else 0.5],
             "line": {"color": colour, "width": 1.5},
             "marker": {"color": colour, "size": 5},
-            "text": _told(trial),
+            "text": _hover_text(trial),
             "hovertemplate": "%{text}<extra></extra>",
             "showlegend": False,
         }
@@ -90,7 +90,7 @@ def history_lines(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
                     "name": state.lower(),
                     "x": [trial.number for trial in shown],
                     "y": [100 * (_last(trial) or 0.0) for trial in shown],
-                    "text": [_told(trial) for trial in shown],
+                    "text": [_hover_text(trial) for trial in shown],
                     "hovertemplate": "%{text}<extra></extra>",
                     "marker": {"color": colour, "symbol": symbol, "size": 8, "line": {"color": "#fff", "width": 0.5}},
                 }
@@ -103,7 +103,7 @@ def history_lines(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
                 "mode": "lines",
                 "name": "best so far",
                 "x": [trial.number for trial in complete],
-                "y": (100 * np.maximum.accumulate([_value(trial) for trial in complete])).tolist(),
+                "y": (100 * np.maximum.accumulate([value_of(trial) for trial in complete])).tolist(),
                 "line": {"color": BLACK, "shape": "hv", "width": 1.5},
                 "hoverinfo": "skip",
             }
@@ -128,20 +128,17 @@ def _layout() -> dict[str, Any]:
     }
 
 
-def _told(trial: FrozenTrial) -> str:
+def _hover_text(trial: FrozenTrial) -> str:
     params = [
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in _sorted(trial)
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in sorted(trial.params.items())
     ]
     head = f"<b>trial {trial.number}: {percent(_last(trial))} %</b> ({trial.state.name.lower()})"
     return "<br>".join([head, *(_text(line) for line in params)])
 
 
-def _sorted(trial: FrozenTrial) -> list[tuple[str, Any]]:
-    return sorted(trial.params.items())
-
-
 def _text(text: str) -> str:
-    """Text as plotly shows it: it reads a few HTML tags in labels, and a stranger chose these."""
+    """Escape a text for plotly, which obeys a few HTML tags in labels. A stranger may have chosen the text."""
     return html.escape(text, quote=False)
 
 
@@ -151,12 +148,12 @@ def _place(knob: Knob, trial: FrozenTrial) -> float | None:
     spec, value = knob.distribution, trial.params[knob.name]
     if isinstance(spec, CategoricalDistribution):
         return (spec.choices.index(value) + 0.5) / len(spec.choices)
-    place = position(knob, value)
+    place = numeric_position(knob, value)
     return place if place == place else 0.5
 
 
 def _range(knob: Knob) -> tuple[str, str]:
-    """The lower and the upper end of an axis in words; a choice names its first and last."""
+    """The lower and the upper end of an axis in words; for a choice its first and last value."""
     spec = knob.distribution
     if isinstance(spec, CategoricalDistribution):
         return str(spec.choices[0]), str(spec.choices[-1])
@@ -173,12 +170,7 @@ def _ends(axis: int, low: str, high: str) -> list[dict[str, Any]]:
 
 
 def _last(trial: FrozenTrial) -> float | None:
-    """The last evaluated value; None where there is none that an accuracy can have."""
+    """The last evaluated value; None where there is no finite one."""
     step = trial.last_step
     value = trial.value if trial.value is not None else None if step is None else trial.intermediate_values[step]
     return None if value is None or not isfinite(value) else float(value)
-
-
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return float(trial.value)

@@ -12,13 +12,13 @@ from analysis.search.slices import Slice
 
 
 def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
-    """Draw one slice; `limits` (fractions) are those of all slices, so that heights can be compared."""
+    """Draw one slice; `limits` (fractions) are the same for all slices, so that heights can be compared."""
     with canvas(4.2, 3.2) as (figure, axes):
         choices = (
             found.knob.distribution.choices if isinstance(found.knob.distribution, CategoricalDistribution) else ()
         )
         values = [choices.index(value) for value in found.points["value"]] if choices else found.points["value"]
-        # Side by side, in order of number, where many trials share one place.
+        # Trials of one choice stand side by side, in order of their numbers.
         aside = 0.25 * (np.arange(len(found.points)) % 5 - 2) / 2 if choices else 0.0
         axes.plot(np.asarray(values, dtype=float) + aside, 100 * found.points["score"], "o", color=GREY, ms=3.5,
                   alpha=0.6, mew=0, label="trials")  # fmt: skip

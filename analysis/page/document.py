@@ -1,4 +1,4 @@
-"""A report as plain data: sections of paragraphs, notes, tables, pictures and code; both outputs are drawn from it."""
+"""A report as plain data: sections of paragraphs, notes, tables, pictures and code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Note:
-    """A warning a reader must not miss."""
+    """A warning that a reader must see."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text to paste, with a line saying what it does."""
+    """Text to paste, with a title that says what it does."""
 
     title: str
     text: str
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells ready to read; `csv` names the file with the raw numbers, `wordy` tables are aligned left."""
+class ReportTable:
+    """Cells as text; `csv` names the file with the raw numbers, `wordy` tables are aligned left, `strong` rows bold."""
 
     caption: str
     columns: tuple[str, ...]
@@ -51,7 +51,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, side by side where there is room."""
+    """Pictures of one kind, side by side where the page is wide enough."""
 
     pictures: tuple[Picture, ...]
 
@@ -60,7 +60,7 @@ class Gallery:
 class Interactive:
     """A figure drawn in the page by plotly.js from `figure` (data and layout); Markdown has its caption and numbers.
 
-    `brush` lets a box over an axis keep the lines that pass through it; `width_px` is the least width it is legible at.
+    With `brush`, a box over an axis keeps the lines that pass through it. `width_px` is the smallest legible width.
     """
 
     figure: Mapping[str, Any]
@@ -72,7 +72,7 @@ class Interactive:
     brush: bool = False
 
 
-Block = Paragraph | Note | Code | Table | Picture | Gallery | Interactive
+Block = Paragraph | Note | Code | ReportTable | Picture | Gallery | Interactive
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole: `lead` sentences and `warnings` make the first screen, `facts` (name, value) stand under it."""
+    """The whole report: `lead` sentences and `warnings` make the first screen, `facts` (name, value) stand under it."""
 
     title: str
     subtitle: str

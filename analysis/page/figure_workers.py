@@ -1,4 +1,4 @@
-"""Figures written by other processes while the report is composed: drawing them takes half of its time."""
+"""Worker processes that draw figures while the report is composed: drawing takes half of its time."""
 
 import os
 import signal
@@ -13,32 +13,32 @@ from matplotlib.figure import Figure
 
 from analysis.page.writer import Draw, write_figure
 
-#: Each imports the plotting libraries, which takes seconds and a quarter of a gigabyte.
+#: Each worker imports the plotting libraries, which takes seconds and a quarter of a gigabyte.
 _MOST_PROCESSES = 4
 
 
 def spare_cores() -> int:
-    """Cores beside the one that composes the report, as many as are of use."""
+    """Return the number of cores beside the one that composes the report, at most _MOST_PROCESSES."""
     return min((os.cpu_count() or 1) - 1, _MOST_PROCESSES)
 
 
 @contextmanager
-def drawing() -> Iterator[Draw]:
-    """Give a function that writes a figure, at once or before the block ends, on the machine's spare cores.
+def figure_pool() -> Iterator[Draw]:
+    """Yield a function that writes a figure, at once or before the block ends, on the machine's spare cores.
 
     Raises:
-        Exception: what writing one of the figures raised, from the block's end.
+        Exception: at the end of the block, the exception that drawing a figure raised.
     """
     n_processes = spare_cores()
     if n_processes < 1:
         yield write_figure
         return
-    # Not forked: the driver of a study has threads of Ray's.
+    # Not forked: the driver of a study has threads of Ray.
     pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
     waiting: list[Future[None]] = []
 
     def draw(figure: Figure, paths: Sequence[Path]) -> None:
-        with _children_deaf_to_ctrl_c():
+        with _ctrl_c_ignored():
             waiting.append(pool.submit(write_figure, figure, paths))
 
     try:
@@ -50,8 +50,8 @@ def drawing() -> Iterator[Draw]:
 
 
 @contextmanager
-def _children_deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started within leaves Ctrl-C to us; each process would else print a traceback of its own."""
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Let processes started in this block ignore Ctrl-C; otherwise each would print a traceback of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

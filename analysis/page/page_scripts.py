@@ -1,7 +1,7 @@
-"""The scripts of a page: plotly.js inside it, packed, and a policy that lets nothing else run.
+"""The scripts of a page: plotly.js, compressed, and a content security policy that lets no other script run.
 
-A study folder may come from a stranger. All text is escaped; should that ever fail, the page's content security
-policy names the digests of these scripts and the browser refuses any other, and any address outside the file.
+A study folder may come from a stranger. All text is escaped. Should that ever fail, the page's content security
+policy names the digests of these scripts: the browser refuses every other script and every address outside the file.
 """
 
 import base64
@@ -17,13 +17,13 @@ from markupsafe import Markup
 
 @cache
 def page_script() -> Markup:
-    """The page's own script: theme, sortable tables, and the figures where there are any."""
+    """Return the page's own script: theme, sortable tables, interactive figures."""
     return Markup((files("analysis") / "templates" / "report.js").read_text(encoding="utf-8"))
 
 
 @cache
 def packed_library() -> str:
-    """plotly.js as Base64 of gzip: 2 MB instead of 5, unpacked by the browser itself."""
+    """Return plotly.js as Base64 of gzip: 2 MB instead of 5. The browser itself unpacks it."""
     return base64.b64encode(gzip.compress(_library().encode("utf-8"), mtime=0)).decode("ascii")
 
 
@@ -36,7 +36,7 @@ def policy(*, with_library: bool) -> str:
 
 
 def plain_json(value: Any) -> Markup:
-    """JSON that can stand in a script element: nothing in it ends the element."""
+    """Return JSON for a script element: nothing in it can end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, Table
+from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, ReportTable
 from analysis.page.page_scripts import packed_library, page_script, plain_json, policy
-from analysis.reading.wording import printable
+from study.terminal.faults import printable
 
 _KINDS = {
     Paragraph: "paragraph",
     Note: "note",
     Code: "code",
-    Table: "table",
+    ReportTable: "table",
     Picture: "picture",
     Gallery: "gallery",
     Interactive: "interactive",
 }
 
-#: Characters that mean something in Markdown or in the HTML it may hold.
+#: Characters with a meaning in Markdown or in the HTML inside it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
@@ -42,7 +42,7 @@ def to_html(report: Report, folder: Path) -> str:
 def to_markdown(report: Report) -> str:
     """Return Markdown with relative links to figures/ and tables/; all text is escaped."""
     environment = _environment(autoescape=False)
-    environment.filters["md"] = _escape_markdown
+    environment.filters["md"] = escape_markdown
     environment.filters["fenced"] = _fence
     return environment.get_template("report.md.j2").render(report=report)
 
@@ -64,11 +64,12 @@ def _data_uri(folder: Path, file: str) -> str:
     return f"data:image/png;base64,{base64.b64encode((folder / file).read_bytes()).decode('ascii')}"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text on one line that Markdown shows unchanged."""
     return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 
 def _fence(text: str) -> str:
-    """Text between fences that nothing in it can close."""
+    """Return text between Markdown fences that nothing in the text can close."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}\n{printable(text)}\n{fence}"

@@ -1,4 +1,4 @@
-"""The look all figures share: opaque white, Okabe-Ito colours with a marker each, viridis, text never parsed."""
+"""The style that all figures share: opaque white, Okabe-Ito colours with a marker each, viridis, text never parsed."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
-# Okabe & Ito's palette, told apart under every common colour blindness.
+# Okabe & Ito's palette, distinguishable under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6B6B6B", "#F1F1EE"
@@ -38,7 +38,7 @@ _LONGEST_NAME = 20
 
 @contextmanager
 def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
-    """Give a figure with one pair of axes; widths near 5 inches keep 10-point text legible on a phone."""
+    """Yield a figure with one pair of axes; widths near 5 inches keep 10-point text legible on a phone."""
     with mpl.rc_context(_theme()):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         FigureCanvasAgg(figure)
@@ -49,20 +49,20 @@ def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG or an SVG without a time stamp, so that the same numbers give the same file."""
-    # The theme again: text is laid out when it is drawn, not when it is placed.
+    # The theme is set again: matplotlib lays text out when it draws it, not when it places it.
     with mpl.rc_context(_theme() | {"svg.hashsalt": path.stem}):
         if path.suffix == ".svg":
             figure.savefig(path, metadata={"Date": None, "Creator": None})
         else:
             drawn = BytesIO()
             figure.savefig(drawn, dpi=_DPI)
-            # 256 colours are more than a figure has, and a third of the bytes: a page holds dozens of figures.
+            # A figure has fewer than 256 colours, and a palette takes a third of the bytes of dozens of figures.
             Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path)
-    figure.set_layout_engine("none")  # it is laid out: the next format need not do it again
+    figure.set_layout_engine("none")  # the layout is done: the next format need not repeat it
 
 
 def class_label(name: str, class_id: int) -> str:
-    """Return a class name fit for a figure: one line, cut, and 'class 7' where the font lacks its letters."""
+    """Return a class name for a figure: one line, shortened; 'class 7' where the font lacks its letters."""
     line = " ".join(name.split())
     if not line or any(ord(letter) not in _letters() for letter in line):
         return f"class {class_id}"
@@ -75,7 +75,7 @@ def place_legend(axes: Axes, *, columns: int, **options: Any) -> None:
 
 
 def signed_ticks() -> FuncFormatter:
-    """Return how the ticks of an axis of gains read: +2, 0, −2."""
+    """Return the formatter of ticks on an axis of gains: +2, 0, −2."""
     return FuncFormatter(_signed)
 
 

@@ -1,4 +1,4 @@
-"""A folder of results that appears whole or not at all."""
+"""A folder of results that appears complete or not at all."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 
 
 @contextmanager
-def published(target: Path) -> Iterator[Path]:
-    """Give an empty folder to write into; when the block ends well it takes `target`'s place, else it is gone.
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder to write into. It replaces `target` when the block succeeds, and is deleted otherwise.
 
     Raises:
         OSError: the folder around `target` cannot be written to.
@@ -18,14 +18,14 @@ def published(target: Path) -> Iterator[Path]:
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield building
-        building.chmod(0o755)  # mkdtemp's folder is private; a report is there to be read
+        building.chmod(0o755)  # mkdtemp makes a private folder, and others must be able to read a report
         _replace(target, building)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _replace(target: Path, built: Path) -> None:
-    """Put the folder `built` in `target`'s place; a folder cannot be replaced in one step, so the old one moves."""
+    """Replace `target` by the folder `built`. This takes two steps: the old folder moves away first."""
     old = built.with_name(f"{built.name}-old")
     if os.path.lexists(target):
         target.rename(old)

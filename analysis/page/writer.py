@@ -1,4 +1,4 @@
-"""Files beside the page: every figure with its numbers as CSV, every table with its raw values."""
+"""The files beside the page: every figure with its numbers as CSV, every table with its raw values."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,19 +9,19 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.page.document import Interactive, Picture, Table
+from analysis.page.document import Interactive, Picture, ReportTable
 from analysis.page.style import save
 
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
 
 
-#: Writes a figure to every path, each of its suffix's format.
+#: Writes a figure to every path, in the format of its suffix.
 Draw = Callable[[Figure, Sequence[Path]], object]
 
 
 def write_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure to every path, each of its suffix's format."""
+    """Write a figure to every path, in the format of its suffix."""
     for path in paths:
         save(figure, path)
 
@@ -32,8 +32,8 @@ class Writer:
 
     Attributes:
         folder: of the report.
-        stamp: added to every result's caption.
-        draw: how figures are written; it may put that off.
+        stamp: prefix of every caption of a result.
+        draw: writes a figure, at once or later.
     """
 
     folder: Path
@@ -57,7 +57,7 @@ class Writer:
         width_px: int,
         brush: bool = False,
     ) -> Interactive:
-        """Save the numbers of a figure that the page draws itself."""
+        """Save the numbers of a figure that the page draws in the browser."""
         csv = self._csv(name, numbers)
         return Interactive(figure, alt, self._stamped(caption), csv, height_px, width_px, brush)
 
@@ -71,11 +71,11 @@ class Writer:
         caption: str,
         wordy: bool = False,
         strong: Sequence[int] = (),
-    ) -> Table:
+    ) -> ReportTable:
         """Save the raw numbers and return the readable table; rows in `strong` are emphasised."""
         cells = tuple(tuple(row) for row in rows)
         csv = self._csv(name, numbers)
-        return Table(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
+        return ReportTable(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
 
     def _csv(self, name: str, numbers: pd.DataFrame) -> str:
         numbers.map(_no_formula).rename(columns=_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
@@ -85,12 +85,12 @@ class Writer:
         return f"{self.stamp} {caption}" if self.stamp else caption
 
     def _path(self, kind: str, name: str) -> Path:
-        if not _FILE.fullmatch(name):  # it may hold a knob's name, which a stranger's study chose
+        if not _FILE.fullmatch(name):  # the name may hold a knob's name, which a stranger's study chose
             raise ValueError(f"a file of a report is named by 1 to 200 of A-Z a-z 0-9 . _ -; got {name!r}")
         (self.folder / kind).mkdir(parents=True, exist_ok=True)
         return self.folder / kind / name
 
 
 def _no_formula(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets the apostrophe that makes it text there."""
+    """Prefix a text that a spreadsheet would run as a formula with the apostrophe that makes it text."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

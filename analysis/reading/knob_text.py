@@ -1,20 +1,20 @@
-"""Searched knobs in words: scale, range, axis label; and which of them a report shows in pairs."""
+"""Searched knobs in words: scale, range, axis label; and the leading knobs, which a report shows in pairs."""
 
 from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
-#: The knobs whose pairs every report shows, where a space searches them.
+#: Every report shows the pairs of these knobs, where the space searches them.
 CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")
 
-#: Knobs of which every pair gets a heatmap.
+#: Number of leading knobs; every pair of them gets a heatmap.
 N_LEADING = 6
 
 
 def leading_knobs(knobs: Sequence[Knob], ranking: Sequence[str]) -> tuple[Knob, ...]:
-    """Return up to N_LEADING knobs in the space's order: the core ones, then by `ranking`, then as they stand."""
+    """Return up to N_LEADING knobs in the space's order: core knobs first, then by `ranking`, then in their order."""
     names = [knob.name for knob in knobs]
     wanted = dict.fromkeys([*(name for name in CORE if name in names), *ranking, *names])
     leading = [name for name in wanted if name in names][:N_LEADING]
@@ -22,7 +22,7 @@ def leading_knobs(knobs: Sequence[Knob], ranking: Sequence[str]) -> tuple[Knob, 
 
 
 def is_log(knob: Knob) -> bool:
-    """Return whether a factor, not a difference, matters on this knob's scale."""
+    """Return whether the knob has a log scale, on which factors count and not differences."""
     spec = knob.distribution
     return isinstance(spec, FloatDistribution | IntDistribution) and spec.log
 

@@ -1,10 +1,14 @@
-"""Numbers as a reader meets them: fractions become per cent and points, a missing value becomes a dash."""
+"""Numbers in the form the report prints them: fractions as per cent or points, a missing value as a dash."""
 
 from math import isnan
 
 from analysis.stats.paired_tests import PairedInterval, Spread
+from study.schema import GROUPS
 
 MISSING = "–"
+
+#: Group of classes -> its heading.
+GROUP_HEADINGS = {name: name.capitalize() for name in GROUPS}
 
 _TINY = 0.001
 
@@ -23,14 +27,14 @@ def points(fraction: float) -> str:
 
 
 def span(interval: PairedInterval) -> str:
-    """Return '+3.0 to +5.2', or what is missing for it."""
+    """Return '+3.0 to +5.2', or 'n too small' below two pairs."""
     if interval.n < 2:
         return "n too small"
     return f"{points(interval.low)} to {points(interval.high)}"
 
 
 def bounds(interval: PairedInterval) -> str:
-    """Return '(95 % interval +3.0 to +5.2)', or what is missing for it."""
+    """Return '(95 % interval +3.0 to +5.2)', or why there is no interval."""
     return "(n too small for an interval)" if interval.n < 2 else f"(95 % interval {span(interval)})"
 
 
@@ -53,9 +57,11 @@ def listing(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def printable(text: str) -> str:
-    """Return text without the characters that drive a terminal; names and causes may come from a stranger."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+def value_text(value: object, *, digits: int = 4) -> str:
+    """Return a knob's value or a fact: a float with `digits` significant digits, a dash where there is none."""
+    if value is None or value == "" or value != value:
+        return MISSING
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def plural(n: int, noun: str) -> str:

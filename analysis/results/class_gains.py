@@ -1,26 +1,16 @@
-"""What each class gains: recall differences paired by seed, against the class's training count."""
+"""The gain of each class and of each group of classes: recall differences, paired by seed."""
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
-from analysis.results.ladder import (
-    BASELINES,
-    COLUMNS,
-    TEACHER,
-    claimed,
-    class_recalls,
-    entries_in_order,
-    paired_gain,
-    rival,
-    scores,
-    unit_values,
-)
-
-GROUPS = ("many", "medium", "few")
+from analysis.reading.study_data import StudyData
+from analysis.results.accuracies import COLUMNS, claim_basis, class_recalls, scores
+from analysis.results.comparisons import paired_gain, unit_values
+from analysis.results.entries import TEACHER, both_forms, entries_in_order
+from study.schema import GROUPS
 
 
-def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
-    """Return a row an (entry, class) of the study's own cut, largest class first.
+def class_gains(study: StudyData, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
+    """Return one row per (entry, class) on the study's own subset, largest class first.
 
     Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
     95 % paired t interval over seeds). Entries or a baseline without rows in `study.classes` give no rows.
@@ -38,17 +28,16 @@ def class_gains(study: Study, *, entries: tuple[str, ...], baseline: str = "la")
     return pd.DataFrame(rows, columns=columns)
 
 
-def group_gains(study: Study) -> pd.DataFrame:
-    """Return a row an (entry, baseline, group): the gain in the group's mean recall, paired as claims are.
+def group_gains(study: StudyData) -> pd.DataFrame:
+    """Return one row per (entry, baseline, group): the gain in the group's mean recall, paired as the claims are.
 
-    Columns: entry, baseline (la and kd, and as tuned where they were), group (a column of ladder.COLUMNS), n, gain,
-    low, high (fractions; the 95 % paired t interval). A group without classes is left out.
+    Columns: entry, baseline (la and kd, also tuned where they were tuned), group (a column of accuracies.COLUMNS), n,
+    gain, low, high (fractions; the 95 % paired t interval). A group without classes is left out.
     """
     table = scores(study)
-    present = entries_in_order(table["entry"].unique().tolist())
-    bases = dict.fromkeys(name for base in BASELINES for name in (base, rival(base, present)) if name in present)
+    present = entries_in_order(table["entry"])
     rows = []
-    for baseline in bases:
+    for baseline in both_forms(present):
         for entry in (name for name in present if name not in (baseline, TEACHER)):
             for group in (name for name in COLUMNS if table[name].notna().any()):
                 gain = paired_gain(table, entry, baseline, column=group)
@@ -56,13 +45,13 @@ def group_gains(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["entry", "baseline", "group", "n", "gain", "low", "high"])
 
 
-def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
-    """Return a row an (entry, class), largest class first: recall's mean, and its sd over seeds or cuts.
+def mean_recalls(study: StudyData, *, entries: tuple[str, ...]) -> pd.DataFrame:
+    """Return one row per (entry, class), largest class first: mean recall, and its sd over seeds or subsets.
 
-    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds (runs, of all cuts), recall, sd (over the
-    seeds of the study's own cut; where claims rest on cuts, over cuts).
+    Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds (runs, of all subsets), recall, sd
+    (over the seeds of the study's own subset; where claims rest on subsets, over subsets).
     """
-    recalls = class_recalls(claimed(study))
+    recalls = class_recalls(claim_basis(study))
     rows = []
     for class_id, name, n_train in classes_in_order(recalls):
         of_class = recalls[recalls["class_id"] == class_id]
@@ -79,13 +68,13 @@ def mean_recalls(study: Study, *, entries: tuple[str, ...]) -> pd.DataFrame:
 
 
 def comparable(recalls: pd.DataFrame, entries: tuple[str, ...], baseline: str) -> list[str]:
-    """Return those of `entries` that can be compared with `baseline`: both have rows, and they are not the same."""
+    """Return the entries to compare with `baseline`: both have rows, and they differ."""
     present = set(recalls["entry"])
     return [entry for entry in entries if {entry, baseline} <= present and entry != baseline]
 
 
-def group_of(study: Study, class_id: int) -> str:
-    """Return 'many', 'medium' or 'few' (empty where the manifest puts the class in none)."""
+def group_of(study: StudyData, class_id: int) -> str:
+    """Return 'many', 'medium' or 'few' (empty where study.json puts the class in no group)."""
     return next((group for group in GROUPS if class_id in study.groups.get(group, ())), "")
 
 

@@ -1,24 +1,27 @@
-"""What the tail's gain costs the head, where the errors go, and how far apart features keep the classes."""
+"""The exchange between head and tail: its price in recall, the flow of errors, and the separation of features."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
-from analysis.results.class_gains import GROUPS, group_of
-from analysis.results.ladder import TEACHER, entries_in_order, paired_gain, scores
+from analysis.reading.study_data import StudyData
+from analysis.results.accuracies import scores
+from analysis.results.class_gains import group_of
+from analysis.results.comparisons import paired_gain
+from analysis.results.entries import TEACHER, entries_in_order
 from analysis.stats.paired_tests import spread
+from study.schema import GROUPS
 
 
-def exchange(study: Study, *, baselines: Sequence[str] = ("la",)) -> pd.DataFrame:
-    """Return a row a (baseline, entry): gains of Few and Many, and the points of Many a point of Few cost.
+def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.DataFrame:
+    """Return one row per (baseline, entry): the gains of Few and Many, and the points of Many lost per point of Few.
 
     Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
-    price: -many / few where Few's interval is above 0 and Many's below, 0 where Few gains and Many is not shown to
-    lose, NaN where Few is not shown to gain.
+    price: -many / few where Few's interval is above 0 and Many's interval below. It is 0 where Few gains and Many
+    shows no loss, and NaN where Few shows no gain.
     """
     table = scores(study)
-    present = entries_in_order(table["entry"].unique().tolist())
+    present = entries_in_order(table["entry"])
     rows = []
     for baseline in (name for name in baselines if name in present):
         for entry in (name for name in present if name not in (TEACHER, baseline)):
@@ -34,11 +37,11 @@ def exchange(study: Study, *, baselines: Sequence[str] = ("la",)) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns)
 
 
-def confusion_flow(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
-    """Return a row an (entry, true group): where the group's test images went, as shares of them.
+def confusion_flow(study: StudyData, *, entries: Sequence[str]) -> pd.DataFrame:
+    """Return one row per (entry, true group): how the group's test images were classified, as shares of them.
 
-    Columns: entry, group, n_seeds, n_test (a seed), right, and for each group `to_<group>` (wrong, given a class of
-    that group), with `_sd` of each over seeds. Shares are over images, not means of recalls.
+    Columns: entry, group, n_seeds, n_test (per seed), right, and for each group `to_<group>` (wrong, predicted as a
+    class of that group), with `_sd` of each over seeds. Shares are over images, not means of recalls.
     """
     table = study.confusion.assign(
         group=[group_of(study, int(i)) for i in study.confusion["class_id"]],
@@ -54,12 +57,12 @@ def confusion_flow(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["entry", "group"])
 
 
-def group_separability(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
-    """Return a row an (entry, group): how features of the group's classes stand, in units of the classes' distances.
+def group_separability(study: StudyData, *, entries: Sequence[str]) -> pd.DataFrame:
+    """Return one row per (entry, group): feature distances of its classes, in units of the distance between classes.
 
     Columns: entry, group, n_seeds, n_classes, deviation, deviation_sd, spread, spread_sd. `deviation` is the distance
-    of the training mean from the test mean, `spread` that of test images from their mean, each over the mean distance
-    between classes; a mean over the group's classes, then mean and sd over seeds.
+    of the training mean from the test mean. `spread` is the distance of test images from their class mean. Each is
+    divided by the mean distance between classes, averaged over the group's classes, then mean and sd over seeds.
     """
     table = study.separability
     table = table.assign(
@@ -80,10 +83,10 @@ def group_separability(study: Study, *, entries: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def leading_confusions(study: Study, *, entry: str, baseline: str, n: int = 8) -> pd.DataFrame:
-    """Return the `n` pairs of classes that `baseline` mixes up most where the true one is of Few, else of any group.
+def leading_confusions(study: StudyData, *, entry: str, baseline: str, n: int = 8) -> pd.DataFrame:
+    """Return the `n` pairs of classes that `baseline` confuses most, with the true class in Few if Few has classes.
 
-    Columns: class_id, class_name, predicted_id, predicted_name, n_seeds, baseline, entry (mean test images a seed).
+    Columns: class_id, class_name, predicted_id, predicted_name, n_seeds, baseline, entry (mean test images per seed).
     """
     wrong = study.confusion[study.confusion["class_id"] != study.confusion["predicted_id"]]
     few = set(study.groups.get("few", ()))

@@ -1,111 +1,107 @@
-"""What other cuts of the long tail say: gains over several cuts, beside those of the study's own."""
+"""Gains over several subsets of the long tail, beside the gains on the study's own subset."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
 from analysis.reading.wording import points, span
+from analysis.results.accuracies import claims_by_subset, class_recalls, scores_of
 from analysis.results.class_gains import classes_in_order, comparable, group_of
-from analysis.results.ladder import (
-    BASELINES,
-    BEST,
-    TEACHER,
-    by_cut,
-    claims_by_cut,
-    class_recalls,
-    entries_in_order,
-    paired_gain,
-    paired_runs,
-    primary_family,
-    rival,
-    scores_of,
-)
-from analysis.stats.nested_interval import Nested, nested
+from analysis.results.comparisons import by_subset, paired_gain, paired_runs, primary_family
+from analysis.results.entries import BEST, TEACHER, both_forms, entries_in_order
+from analysis.stats.nested_interval import NestedInterval, nested_interval
 from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, Spread, paired_interval, spread
 
 
 @dataclass(frozen=True)
-class CutGain:
-    """`entry` minus `baseline` on All: on the study's own cut over seeds, and over all cuts."""
+class SubsetGain:
+    """`entry` minus `baseline` on All: on the study's own subset over seeds, and over all subsets."""
 
     entry: str
     baseline: str
     own: PairedInterval
-    cuts: Nested
+    subsets: NestedInterval
 
 
-def cut_gains(study: Study) -> tuple[CutGain, ...]:
-    """Return every entry against la and best1 against each rival, tuned or not; none where the study has one cut."""
-    if study.n_cuts < 2:
+def subset_gains(study: StudyData) -> tuple[SubsetGain, ...]:
+    """Return every entry against la, and best1 against each baseline, tuned or not; none with one subset only."""
+    if study.n_subsets < 2:
         return ()
-    table, own = scores_of(study.every_cut), scores_of(study)
-    entries = [entry for entry in entries_in_order(table["entry"].unique().tolist()) if entry != TEACHER]
-    bases = list(dict.fromkeys(name for base in BASELINES for name in (base, rival(base, entries)) if name in entries))
-    pairs = [(entry, base) for base in bases for entry in entries if entry != base and (base == "la" or entry == BEST)]
+    table, own = scores_of(study.every_subset), scores_of(study)
+    entries = [entry for entry in entries_in_order(table["entry"]) if entry != TEACHER]
+    pairs = [
+        (entry, base)
+        for base in both_forms(entries)
+        for entry in entries
+        if entry != base and (base == "la" or entry == BEST)
+    ]
     return tuple(
-        CutGain(entry, base, paired_gain(own, entry, base), nested(by_cut(paired_runs(table, entry, base))))
+        SubsetGain(
+            entry, base, paired_gain(own, entry, base), nested_interval(by_subset(paired_runs(table, entry, base)))
+        )
         for entry, base in pairs
     )
 
 
-def cut_means(study: Study) -> pd.DataFrame:
-    """Return a row a (baseline, cut) of best1's gain, and one over all cuts, whose data_seed is empty.
+def subset_means(study: StudyData) -> pd.DataFrame:
+    """Return one row per (baseline, subset) of best1's gain, and one over all subsets, whose data_seed is empty.
 
-    Columns: entry, baseline, data_seed, n (seeds of a cut; cuts in the last row), gain, low, high (fractions).
+    Columns: entry, baseline, data_seed, n (seeds of the subset; in the last row subsets), gain, low, high (fractions).
     """
     rows = []
-    for gain in (found for found in cut_gains(study) if found.entry == BEST):
-        runs = by_cut(paired_runs(scores_of(study.every_cut), gain.entry, gain.baseline))
-        found = [(cut, paired_interval(values)) for cut, values in sorted(runs.items())]
+    for gain in (found for found in subset_gains(study) if found.entry == BEST):
+        runs = by_subset(paired_runs(scores_of(study.every_subset), gain.entry, gain.baseline))
+        found = [(subset, paired_interval(values)) for subset, values in sorted(runs.items())]
         rows += [
-            (gain.entry, gain.baseline, cut, interval.n, interval.mean, interval.low, interval.high)
-            for cut, interval in [*found, (None, gain.cuts.over_cuts)]
+            (gain.entry, gain.baseline, subset, interval.n, interval.mean, interval.low, interval.high)
+            for subset, interval in [*found, (None, gain.subsets.over_subsets)]
         ]
     table = pd.DataFrame(rows, columns=["entry", "baseline", "data_seed", "n", "gain", "low", "high"])
     return table.astype({"data_seed": "Int64"})
 
 
-def class_gains_over_cuts(study: Study, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
-    """Return a row an (entry, class), largest class first: the gain in recall over cuts.
+def class_gains_over_subsets(study: StudyData, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
+    """Return one row per (entry, class), largest class first: the gain in recall over subsets.
 
-    Columns: entry, class_id, class_name, n_train (the same in every cut), group, n_cuts, n_runs, gain (mean of the cut
-    means), low, high (95 % t interval over cuts), lowest, highest (cut means), sd_cuts, sd_seeds; fractions of recall.
+    Columns: entry, class_id, class_name, n_train (the same in every subset), group, n_cuts, n_runs, gain (mean of the
+    subset means), low, high (95 % t interval over subsets), lowest, highest (subset means), sd_cuts, sd_seeds;
+    fractions of recall. n_cuts counts subsets, sd_cuts is the variance component between them as an sd.
     """
-    recalls = class_recalls(study.every_cut)
+    recalls = class_recalls(study.every_subset)
     usable = comparable(recalls, entries, baseline)
     rows = []
     for class_id, name, n_train in classes_in_order(recalls):
         of_class = recalls[recalls["class_id"] == class_id]
         for entry in usable:
-            found = nested(by_cut(paired_runs(of_class, entry, baseline, column="recall")))
-            over = found.over_cuts
+            found = nested_interval(by_subset(paired_runs(of_class, entry, baseline, column="recall")))
+            over = found.over_subsets
             head = (entry, class_id, name, n_train, group_of(study, class_id), over.n, found.n_runs)
-            spreads = (found.lowest, found.highest, found.sd_cuts, found.sd_seeds)
+            spreads = (found.lowest, found.highest, found.sd_subsets, found.sd_seeds)
             rows.append((*head, over.mean, over.low, over.high, *spreads))
     columns = ["entry", "class_id", "class_name", "n_train", "group", "n_cuts", "n_runs", "gain", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "lowest", "highest", "sd_cuts", "sd_seeds"])
 
 
-def teacher_over_cuts(study: Study) -> Spread:
-    """Return the teacher's test balanced accuracy over cuts; it is fitted anew on each."""
-    table = study.every_cut.confirm
+def teacher_over_subsets(study: StudyData) -> Spread:
+    """Return the teacher's test balanced accuracy over subsets; the teacher is fitted anew on each."""
+    table = study.every_subset.confirm
     return spread(table.loc[table["entry"] == TEACHER, "test_balanced_accuracy"])
 
 
-def told_over_cuts(study: Study) -> list[str]:
-    """Say what a few cuts show of the primary comparisons; nothing where claims rest on cuts, or there is only one."""
+def subset_sentences(study: StudyData) -> list[str]:
+    """Say what a few subsets show of the primary comparisons; nothing where claims rest on them."""
     family = [comparison.baseline for comparison in primary_family(scores_of(study))]
-    gains = [gain for gain in cut_gains(study) if gain.entry == BEST and gain.baseline in family]
-    if not gains or claims_by_cut(study):
+    gains = [gain for gain in subset_gains(study) if gain.entry == BEST and gain.baseline in family]
+    if not gains or claims_by_subset(study):
         return []
-    told = [
-        f"{points(gain.cuts.over_cuts.mean)} points over {gain.baseline} (95 % interval over cuts "
-        f"{span(gain.cuts.over_cuts)}; cut by cut {points(gain.cuts.lowest)} to {points(gain.cuts.highest)})"
+    gains_text = [
+        f"{points(gain.subsets.over_subsets.mean)} points over {gain.baseline} (95 % interval over subsets "
+        f"{span(gain.subsets.over_subsets)}; by subset {points(gain.subsets.lowest)} to {points(gain.subsets.highest)})"
         for gain in gains
     ]
-    n_cuts = min(gain.cuts.over_cuts.n for gain in gains)
+    n_subsets = min(gain.subsets.over_subsets.n for gain in gains)
     return [
-        f"Trained on {n_cuts} cuts of the long tail, {BEST} gains {' and '.join(told)} on average. That is "
-        f"descriptive: what is said above holds for the study's own cut; a claim beyond it needs {MIN_PAIRS} cuts."
+        f"Trained on {n_subsets} subsets of the long tail, {BEST} gains {' and '.join(gains_text)} on average. This is "
+        f"descriptive: the claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} subsets."
     ]

@@ -1,28 +1,29 @@
-"""Rivals that were tuned as the studied method was: does the gain survive against them, and what tuning bought them."""
+"""Baselines that were tuned as the studied method was: their searches, their gain from tuning, and the claim."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, plural, points, span
-from analysis.results.ladder import BASELINES, BEST, Comparison, paired_gain
+from analysis.results.comparisons import Comparison, paired_gain
+from analysis.results.entries import BASELINES, BEST
 from analysis.stats.paired_tests import PairedInterval
 from study.schema import TUNED_SUFFIX
 
 
 @dataclass(frozen=True)
 class TunedBaseline:
-    """How a baseline was tuned.
+    """The search of a tuned baseline and its result.
 
     Attributes:
-        name: of the method; its entry is `name`_tuned.
+        name: the method; its entry is `name`_tuned.
         counts: trials by state.
         chosen: number of the trial that is confirmed, in the baseline's own search; None where nothing is chosen yet.
         params: its searched knobs.
         searched: its value on D_val in the search, a fraction; NaN without one.
         fresh: mean on D_val when trained again, over `n_fresh` seeds; NaN without them.
-        bought: on test, the tuned entry minus the same method at its reference point.
+        gain: on test, the tuned entry minus the same method at its reference point.
     """
 
     name: str
@@ -32,11 +33,11 @@ class TunedBaseline:
     searched: float
     fresh: float
     n_fresh: int
-    bought: PairedInterval
+    gain: PairedInterval
 
 
-def tuned_baselines(study: Study, table: pd.DataFrame) -> tuple[TunedBaseline, ...]:
-    """Return every baseline that has a search of its own; `table` as from `ladder.scores`."""
+def tuned_baselines(study: StudyData, table: pd.DataFrame) -> tuple[TunedBaseline, ...]:
+    """Return every baseline that has a search of its own; `table` comes from `accuracies.scores`."""
     found = []
     for name, trials in study.baselines.groupby("baseline", sort=False):
         chosen = _chosen(study, str(name))
@@ -52,32 +53,32 @@ def tuned_baselines(study: Study, table: pd.DataFrame) -> tuple[TunedBaseline, .
                 searched=float(values.get("val_balanced_accuracy_last", float("nan"))),
                 fresh=float(values.get("fresh_val_balanced_accuracy", float("nan"))),
                 n_fresh=int(values.get("fresh_runs", 0)),
-                bought=paired_gain(table, f"{name}{TUNED_SUFFIX}", str(name)),
+                gain=paired_gain(table, f"{name}{TUNED_SUFFIX}", str(name)),
             )
         )
     return tuple(found)
 
 
 def untuned_gains(table: pd.DataFrame, family: tuple[Comparison, ...]) -> dict[str, PairedInterval]:
-    """Return best1's gain over the reference point of each baseline that stands tuned in the family: descriptive."""
+    """Return best1's gain over the reference point of each baseline that the family holds tuned: descriptive."""
     present = set(table["entry"])
     names = [item.baseline.removesuffix(TUNED_SUFFIX) for item in family if item.baseline not in BASELINES]
     return {name: paired_gain(table, BEST, name) for name in names if name in present}
 
 
-def told_rivals(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
-    """Say on what the claim rests, and whether the gain survives against rivals tuned at the same budget."""
+def tuning_sentences(study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
+    """Say on what the claim rests, and whether the gain survives against baselines tuned at the same budget."""
     tuned = [item for item in family if item.baseline not in BASELINES]
     if not tuned:
         names = listing([item.baseline for item in family])
-        verb = "stand" if len(family) > 1 else "stands"
+        have = "have" if len(family) > 1 else "has"
         return [
-            f"How {study.space.method} compares with tuned baselines is open: {names} {verb} at reference values while "
-            "it was searched; study.confirm with --tuned-baselines gives them its budget."
+            f"How {study.space.method} compares with tuned baselines is open: {names} {have} reference values, while "
+            f"{study.space.method} was searched. study.confirm with --tuned-baselines gives them the same budget."
         ]
     untuned = untuned_gains(table, family)
     beside = listing([f"{points(gain.mean)} over {name} ({span(gain)})" for name, gain in untuned.items()])
-    rest = f" Over their reference points it is {beside}; that is descriptive." if beside else ""
+    rest = f" Over their reference points the gain is {beside}; this is descriptive." if beside else ""
     budget = plural(int(study.manifest["plan"]["trials"]), "trial")
     names = listing([item.baseline for item in tuned])
     return [
@@ -86,16 +87,16 @@ def told_rivals(study: Study, table: pd.DataFrame, family: tuple[Comparison, ...
     ]
 
 
-def rival_warnings(study: Study, table: pd.DataFrame) -> list[str]:
-    """Where baselines were to be tuned and the comparison with them is not there."""
+def tuning_warnings(study: StudyData, table: pd.DataFrame) -> list[str]:
+    """Warn where a baseline was to be tuned and its tuned entry is not confirmed."""
     planned = study.manifest["plan"].get("tuned_baselines") or ()
     present = set(table["entry"])
     absent = [str(name) for name in planned if BEST in present and f"{name}{TUNED_SUFFIX}" not in present]
     if not absent:
         return []
     return [
-        f"{listing(absent)} should be tuned too and {'are' if len(absent) > 1 else 'is'} not confirmed as such: what "
-        "is said of them here is of their reference points."
+        f"{listing(absent)} should be tuned too, but no tuned entry is confirmed: the statements on them here are on "
+        "their reference points."
     ]
 
 
@@ -108,12 +109,12 @@ def _survives(tuned: list[Comparison]) -> str:
         return "The gain survives against tuned baselines."
     if gained:
         lost = [name for name in verdicts if name not in gained]
-        return f"The gain survives against {listing(gained)}; against {listing(lost)} none is shown."
+        return f"The gain survives against {listing(gained)}; against {listing(lost)} no gain is shown."
     return "No gain survives against tuned baselines."
 
 
-def _chosen(study: Study, name: str) -> int | None:
-    """The confirmed trial; before the confirmation the one that the selection chose."""
+def _chosen(study: StudyData, name: str) -> int | None:
+    """Return the confirmed trial; before the confirmation the trial that the selection chose."""
     entry = study.manifest.get("confirm_entries", {}).get(name + TUNED_SUFFIX)
     known = entry or study.manifest.get("tuned_baselines", {}).get(name, {})
     number = known.get("trial", known.get("chosen_trial"))

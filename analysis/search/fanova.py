@@ -1,9 +1,9 @@
 """fANOVA (Hutter, Hoos, Leyton-Brown 2014): the share of a forest's variance that each knob's own effect explains.
 
 The numbers are those of Optuna's FanovaImportanceEvaluator, to rounding: the same forest over the searched ranges, the
-same marginals. It walks each tree once for every value it splits at; here all leaves are boxes in one array, and a
-marginal is a product of two matrices. At 500 trials and 12 knobs that takes a second instead of eight, which is what
-lets every group of classes have its own.
+same marginals. Optuna walks each tree once per split value. Here all leaves are boxes in one array, and a marginal is
+a product of two matrices. At 500 trials and 12 knobs that takes one second instead of eight, so every group of classes
+can have its own shares.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
 from analysis.search.trial_matrix import Floats
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_TREES, _MAX_DEPTH = 64, 64
 
@@ -25,12 +25,12 @@ def fanova_shares(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], y: Float
     """Return knob name -> its share of importance; all 0 where no tree finds any variance.
 
     Args:
-        trials: N of them, each with every knob.
-        knobs: that take at least two values.
-        y: (N,) what importance is for.
+        trials: N trials, each with every knob.
+        knobs: knobs that take at least two values.
+        y: (N,) the target.
         seed: of the forest.
     """
-    ordered = sorted(knobs, key=lambda knob: knob.name)  # Optuna's order, which the forest's draws depend on
+    ordered = sorted(knobs, key=lambda knob: knob.name)  # Optuna's order: the random draws of the forest depend on it
     encoded = [_encoded(knob, [trial.params[knob.name] for trial in trials]) for knob in ordered]
     bounds = np.vstack([ends for _, ends in encoded])
     forest = RandomForestRegressor(_N_TREES, max_depth=_MAX_DEPTH, random_state=seed)
@@ -45,7 +45,7 @@ def fanova_shares(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], y: Float
 
 
 def _encoded(knob: Knob, values: Sequence[Any]) -> tuple[Floats, Floats]:
-    """Return (N, k) columns and their (k, 2) bounds: the knob's own number, or a column a choice."""
+    """Return (N, k) columns and their (k, 2) bounds: the knob's own number, or one column per choice."""
     spec = knob.distribution
     if isinstance(spec, CategoricalDistribution):
         one_hot = np.array([[value == choice for choice in spec.choices] for value in values], dtype=float)

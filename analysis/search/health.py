@@ -1,6 +1,6 @@
-"""Whether a search can be trusted: space covered, best on an edge, early rungs as judges, convergence, the next trials.
+"""Whether a search can be trusted: coverage of the space, the best on an edge, rungs, convergence, further trials.
 
-Only complete trials count, but for what a further trial would bring: there pruned and failed ones count as no value.
+Only complete trials count, except in the outlook on further trials: there a pruned or failed trial has no value.
 """
 
 from collections.abc import Sequence
@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 from scipy.special import gammaln
 
 from analysis.search.pair_grids import cut_axis, n_cells
-from search_spaces.space import Knob
+from analysis.search.trial_matrix import numeric_position, value_of
+from search_spaces.knob import Knob
 
-#: Cells into which a knob's range is cut to see how much of it was tried.
+#: Cells of a knob's range when its coverage is measured.
 KNOB_CELLS = 10
 
 #: Share of a knob's range, on its own scale, that counts as its edge, at either end.
 EDGE = 0.05
 
-#: Trials beyond which the search is asked about.
+#: Further trials in the outlook.
 NEXT = 20
 
-#: Rank correlation below which a rung is a poor judge of the end.
+#: Rank correlation below which a rung predicts the final rank poorly.
 WEAK_RANK = 0.5
 
 _FEWEST_RANKED = 4
@@ -38,10 +38,10 @@ _N_BOOTSTRAP = 500
 
 @dataclass(frozen=True)
 class Outlook:
-    """What `n` further trials would bring, by a smoothed bootstrap of the later half of the search.
+    """The improvement expected from `n` further trials, by a smoothed bootstrap of the later half of the search.
 
     Fractions of balanced accuracy: the `mean` and the 95th percentile (`high`) of the improvement over the best
-    single value, and the `chance` of any. `n_seen` is the number of finished trials resampled.
+    single value, and the `chance` of any improvement. `n_seen` is the number of finished trials resampled.
     """
 
     n: int
@@ -52,7 +52,7 @@ class Outlook:
 
 
 def coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFrame:
-    """Return a row a knob: how much of its range was tried, and where the trials that have it lie.
+    """Return one row per knob: how much of its range was tried, and where the trials with this knob lie.
 
     Columns: knob, n (trials that have it), cells, covered (share of cells with a trial), largest_gap (the widest
     stretch without a trial, as a share of the range; NaN for choices and below one trial).
@@ -67,9 +67,9 @@ def coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFra
 
 
 def pair_coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFrame:
-    """Return a row a pair of knobs: x, y, n (trials that have both), cells, covered (share of cells with a trial).
+    """Return one row per pair of knobs: x, y, n (trials that have both), cells, covered (share of cells with a trial).
 
-    The cells are those of the report's heatmaps, about two trials each if they were spread evenly.
+    The cells are those of the report's heatmaps, with about two trials each if the trials were spread evenly.
     """
     axes = {knob.name: cut_axis(knob, n_cells=n_cells(max(len(trials), 1))) for knob in knobs}
     rows = []
@@ -83,48 +83,39 @@ def pair_coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.Da
 
 
 def edges(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], best: FrozenTrial | None) -> pd.DataFrame:
-    """Return a row a numeric knob of the best trial: is its value on an edge, and are those of the leading trials?
+    """Return one row per numeric knob of the best trial: is its value on an edge, and how many leading trials agree?
 
     Columns: knob, value, position (0 the lower end, 1 the upper, on the knob's scale), edge ('lower', 'upper' or ''),
     n_leading (the best tenth of the complete trials, at least 5), leading_on_edge (share of them on that edge).
     """
-    ranked = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: -_value(trial))
+    ranked = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: -value_of(trial))
     leading = ranked[: max(5, len(ranked) // 10)]
     rows: list[tuple[Any, ...]] = []
     for knob in knobs:
         value = best.params.get(knob.name) if best else None
-        place = nan if value is None else position(knob, value)
+        place = nan if value is None else numeric_position(knob, value)
         if place != place:
             continue
         edge = _edge(place)
-        others = [position(knob, trial.params[knob.name]) for trial in leading if knob.name in trial.params]
+        others = [numeric_position(knob, trial.params[knob.name]) for trial in leading if knob.name in trial.params]
         share = float(np.mean([_edge(other) == edge for other in others])) if edge and others else nan
         rows.append((knob.name, value, place, edge, len(others), share))
     columns = ["knob", "value", "position", "edge", "n_leading", "leading_on_edge"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def position(knob: Knob, value: Any) -> float:
-    """Return where `value` stands in the knob's range, 0 to 1 on its own scale; NaN for a choice or a single value."""
-    spec = knob.distribution
-    if not isinstance(spec, FloatDistribution | IntDistribution) or spec.high == spec.low:
-        return nan
-    low, high, at = (np.log(x) if spec.log else float(x) for x in (spec.low, spec.high, value))
-    return float(np.clip((at - low) / (high - low), 0, 1))
-
-
 def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
-    """Return a row a rung before the end: Spearman's rank correlation of its values with the final ones.
+    """Return one row per rung before the end: Spearman's rank correlation of its values with the final ones.
 
-    `trials` are complete ones, so trials stopped at a rung are missing: a rung that sorts out the worst is judged on
-    the rest, which lowers its correlation. Columns: epoch, n (trials with both values), spearman, low, high (95 %
+    `trials` are complete ones, so trials pruned at a rung are missing. A rung that prunes the worst is judged on the
+    rest, which lowers its correlation. Columns: epoch, n (trials with both values), spearman, low, high (95 %
     percentile bootstrap); NaN below 4 trials or where either side has one value only.
     """
     rng = np.random.default_rng(0)
     steps = sorted({step for trial in trials for step in trial.intermediate_values if step != trial.last_step})
     rows = []
     for step in steps:
-        both = [(t.intermediate_values[step], _value(t)) for t in trials if step in t.intermediate_values]
+        both = [(t.intermediate_values[step], value_of(t)) for t in trials if step in t.intermediate_values]
         early, final = np.array(both, dtype=float).T
         found = spearman(early, final)
         draws = rng.integers(len(both), size=(_N_BOOTSTRAP, len(both))) if found == found else np.empty((0, 0), int)
@@ -135,7 +126,7 @@ def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
 
 
 def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    """Return Spearman's rank correlation (ties share their mean rank); NaN where it has no meaning."""
+    """Return Spearman's rank correlation (ties share their mean rank); NaN below 4 pairs or for a constant side."""
     if len(first) < _FEWEST_RANKED or first.min() == first.max() or second.min() == second.max():
         return nan
     ranks = [stats.rankdata(values) for values in (first, second)]
@@ -145,8 +136,8 @@ def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) ->
 def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
     """Return (n,) the mean of the best of m of these n values drawn without replacement, for m = 1 to n.
 
-    This is the best so far of the same trials in random order: it shows whether the search still gains without the
-    luck of the order it ran in.
+    This is the mean best so far of the same trials over random orders. It shows whether the search still improves,
+    apart from the chance of the order in which the trials ran.
     """
     ordered = np.sort(np.asarray(values, dtype=float))
     n, rank = ordered.size, np.arange(1, ordered.size + 1)
@@ -161,15 +152,15 @@ def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outlook:
-    """Return what NEXT more trials would bring if they were like the later half of those that have ended.
+    """Return the improvement expected from NEXT more trials, if they are like the later half of the finished trials.
 
     A resampled value is blurred by Silverman's kernel width (1986), since a plain bootstrap never exceeds the best
-    value seen; a pruned or failed trial stays without a value. It assumes that the search does not learn any more.
+    value seen. A pruned or failed trial stays without a value. The sampler is assumed to learn nothing further.
     """
     ended = [trial for trial in trials if trial.state.is_finished()]
     late = ended[len(ended) // 2 :]
-    values = np.array([_value(t) if t.state == TrialState.COMPLETE else nan for t in late], dtype=float)
-    best = max((_value(t) for t in ended if t.state == TrialState.COMPLETE), default=nan)
+    values = np.array([value_of(t) if t.state == TrialState.COMPLETE else nan for t in late], dtype=float)
+    best = max((value_of(t) for t in ended if t.state == TrialState.COMPLETE), default=nan)
     seen = values[np.isfinite(values)]
     if seen.size < _FEWEST_RANKED or not np.isfinite(best):
         return Outlook(NEXT, len(late), nan, nan, nan)
@@ -182,17 +173,12 @@ def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outloo
     return Outlook(NEXT, len(late), float(gains.mean()), float(np.percentile(gains, 95)), float((gains > 0).mean()))
 
 
-def _value(trial: FrozenTrial) -> float:
-    assert trial.value is not None
-    return float(trial.value)
-
-
 def _edge(place: float) -> str:
     return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else ""
 
 
 def _largest_gap(knob: Knob, values: Sequence[Any]) -> float:
-    places = sorted(position(knob, value) for value in values)
+    places = sorted(numeric_position(knob, value) for value in values)
     if not places or places[0] != places[0]:
         return nan
     return float(np.diff([0.0, *places, 1.0]).max())

@@ -1,21 +1,21 @@
-"""How the study went: a row a trial with the best value so far, counts by state, causes of failure."""
+"""The history of a search: one row per trial with the best value so far, counts by state, causes of failure."""
 
 from collections import Counter
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
 
-def history(study: Study) -> pd.DataFrame:
-    """Return number, state, kind, value, epoch, best_so_far, duration_s, spent_s; a row a trial.
+def history(study: StudyData) -> pd.DataFrame:
+    """Return number, state, kind, value, epoch, best_so_far, duration_s, spent_s; one row per trial.
 
     `value` is the validation balanced accuracy after the last evaluated epoch (`epoch`), NaN before the first;
-    `best_so_far` counts complete trials only, in order of trial number, and `spent_s` is the time that all trials
-    up to this one trained and evaluated, whatever became of them.
+    `best_so_far` counts complete trials only, in order of trial number. `spent_s` is the training and evaluation time
+    of all trials up to this one, whatever their state.
     """
     rows = []
     best = float("nan")
@@ -31,18 +31,18 @@ def history(study: Study) -> pd.DataFrame:
 
 
 def time_to_best(table: pd.DataFrame) -> float:
-    """Return the seconds spent until the best so far of a `history` came within 0.01 of its last value."""
+    """Return the seconds spent until the best so far of a `history` was within 0.01 of its last value."""
     best = table["best_so_far"]
     return float(table.loc[best >= best.max() - 0.01, "spent_s"].min())
 
 
-def state_counts(study: Study) -> dict[str, int]:
+def state_counts(study: StudyData) -> dict[str, int]:
     """Return the number of trials in each of STATES."""
     counts = Counter(trial.state.name for trial in study.trials)
     return {state: counts[state] for state in STATES}
 
 
-def failure_causes(study: Study) -> list[tuple[str, tuple[int, ...]]]:
+def failure_causes(study: StudyData) -> list[tuple[str, tuple[int, ...]]]:
     """Return (cause, trial numbers), the most frequent cause first."""
     causes: dict[str, list[int]] = {}
     for trial in study.trials:
@@ -51,17 +51,17 @@ def failure_causes(study: Study) -> list[tuple[str, tuple[int, ...]]]:
     return sorted(((cause, tuple(numbers)) for cause, numbers in causes.items()), key=lambda item: -len(item[1]))
 
 
-def failed_runs(study: Study) -> list[tuple[str, list[str]]]:
+def failed_runs(study: StudyData) -> list[tuple[str, list[str]]]:
     """Return (cause, names of runs) of the selection and the confirmation, the most frequent cause first."""
-    noted = study.manifest.get("failures")
+    failures = study.manifest.get("failures")
     causes: dict[str, list[str]] = {}
-    for failure in noted if isinstance(noted, list) else ():
+    for failure in failures if isinstance(failures, list) else ():
         name, _, cause = str(failure).partition(": ")
         causes.setdefault(cause or "no cause recorded", []).append(name)
     return sorted(causes.items(), key=lambda item: -len(item[1]))
 
 
-def pruned_at(study: Study) -> list[tuple[int, int]]:
+def pruned_at(study: StudyData) -> list[tuple[int, int]]:
     """Return (epoch, number of trials the pruner stopped there), earliest first."""
     epochs = Counter(
         trial.last_step for trial in study.trials if trial.state == TrialState.PRUNED and trial.last_step is not None

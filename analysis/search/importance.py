@@ -1,4 +1,4 @@
-"""Which knobs matter, for all classes and for each group: four measures on complete trials, against chance."""
+"""The importance of knobs, for all classes and for each group: four measures on complete trials, against chance."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,16 +11,17 @@ import pandas as pd
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import listing, percent, plural
 from analysis.search.fanova import fanova_shares
-from analysis.search.forest import forest_importance, half_samples
-from analysis.search.trial_matrix import Bools, Design, Floats, design, targets
+from analysis.search.forests import forest_importance, half_samples
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, targets, trial_matrix
 
 #: Complete trials below which no importance is computed, and below which a ranking is not settled.
 MIN_TRIALS = 8
 SETTLED_TRIALS = 50
 
-#: PED-ANOVA asks what it takes to be among the best quarter; a tenth of a small study is too few trials.
+#: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
 TOP_SHARE = 0.25
 
 PED_ANOVA = "PED-ANOVA (best 25 % of trials; Watanabe et al. 2023)"
@@ -30,10 +31,10 @@ MEASURES = ("permutation", "mdi", "ped_anova", "fanova")
 
 @dataclass(frozen=True)
 class Importances:
-    """How much each knob matters for each target.
+    """The importance of each knob for each target.
 
     Attributes:
-        frame: a row a (target, knob), targets as in design.TARGETS, the most important knob first: target, knob,
+        frame: one row per (target, knob), targets as in TARGETS, the most important knob first: target, knob,
             permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the trials), fanova (NaN
             for a conditional knob), above_chance. permutation is the rise of a forest's squared
             error over the variance when the knob is shuffled; the others are shares that add up to 1. Empty where
@@ -52,7 +53,7 @@ class Importances:
 
     @property
     def settled(self) -> bool:
-        """Whether there are enough complete trials for the order to mean something."""
+        """Whether there are enough complete trials for a stable order."""
         return self.n_complete >= SETTLED_TRIALS
 
     def of(self, target: str) -> pd.DataFrame:
@@ -60,17 +61,17 @@ class Importances:
         return self.frame[self.frame["target"] == target].reset_index(drop=True) if len(self.frame) else self.frame
 
 
-def importances(study: Study, *, n_samples: int = 50) -> Importances:
-    """Return every knob's importance for every target of which there are enough values."""
+def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
+    """Return every knob's importance for every target with enough values."""
     trials = study.complete
-    matrix = design(trials, study.knobs)
+    matrix = trial_matrix(trials, study.knobs)
     parts: list[pd.DataFrame] = []
     floors: dict[str, float] = {}
     for target, values in targets(study).items():
         known = np.isfinite(values)
         if known.sum() < MIN_TRIALS or len(matrix.knobs) < 2 or not np.ptp(values[known]):
             continue
-        rows = Design(matrix.knobs, matrix.x[known], matrix.present[known], ())
+        rows = TrialMatrix(matrix.knobs, matrix.x[known], matrix.present[known], ())
         kept = [trial for trial, used in zip(trials, known, strict=True) if used]
         part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples)
         whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
@@ -82,12 +83,51 @@ def importances(study: Study, *, n_samples: int = 50) -> Importances:
     return Importances(frame, len(trials), n_samples, matrix.unvaried, floors)
 
 
-def _ranked(trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, n_samples: int) -> tuple[pd.DataFrame, float]:
+def importance_sentences(importances: Importances) -> list[str]:
+    """Say which knobs are above chance, and which one other measures rank first; nothing without importances."""
+    everyone = importances.of("all")
+    if everyone.empty:
+        return []
+    above = everyone[everyone["above_chance"]]
+    if above.empty:
+        return [
+            f"No knob is shown to matter: of {len(everyone)} none is above chance, the level of random columns in the "
+            f"same forests.{unsettled(importances)}"
+        ]
+    first = above.iloc[0]
+    between = f"{percent(first['permutation_low'], decimals=0)} to {percent(first['permutation_high'], decimals=0)} %"
+    cost = f"{percent(first['permutation'], decimals=0)} % of the variance, 95 % interval {between}"
+    others = {"PED-ANOVA": "ped_anova", "fANOVA": "fanova"}
+    firsts = {label: everyone.sort_values(name, ascending=False)["knob"].iloc[0] for label, name in others.items()}
+    dissent = [f"{label} puts {knob} first" for label, knob in firsts.items() if knob != first["knob"]]
+    agreed = listing(dissent) if dissent else f"{listing(list(firsts))} agree"
+    # Above chance in the forests, but the error added by shuffling may still be zero.
+    leads = "matters most" if first["permutation_low"] > 0 else "ranks first, by a margin that may be zero"
+    which = "only it is" if len(above) == 1 else f"{listing(list(above['knob']))} are"
+    return [
+        f"{first['knob']} {leads}: shuffling it adds an error of {cost}; {which} above chance among "
+        f"{plural(len(everyone), 'knob')}. {agreed}.{unsettled(importances)}"
+    ]
+
+
+def unsettled(importances: Importances) -> str:
+    """Return the caveat on a ranking from few trials, with a leading space; empty where there are enough trials."""
+    if importances.settled:
+        return ""
+    return (
+        f" The ranking is not settled: it rests on {plural(importances.n_complete, 'complete trial')}, "
+        f"and below {SETTLED_TRIALS} a knob without effect can come first."
+    )
+
+
+def _ranked(
+    trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, *, n_samples: int
+) -> tuple[pd.DataFrame, float]:
     n_knobs = len(rows.knobs)
     found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
     permutation = found.permutation.mean(axis=0)
     floor = float(permutation[n_knobs:].max())
-    # Random columns take their part of the impurity; the knobs' shares are among the knobs.
+    # Random columns take a part of the impurity; the shares of the knobs are taken among the knobs alone.
     impurity = found.impurity[:, :n_knobs] / found.impurity[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
     ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
@@ -99,7 +139,7 @@ def _ranked(trials: Sequence[FrozenTrial], rows: Design, y: Floats, *, n_samples
     ):
         low, high = np.percentile(samples, [2.5, 97.5], axis=0) - samples.mean(axis=0) + value
         frame[name] = value
-        # A share lies between 0 and 1; half-samples inform on the spread, the estimate of all trials on the place.
+        # A share lies between 0 and 1. The half-samples give the spread, the estimate from all trials gives the centre.
         frame[f"{name}_low"] = low if name == "permutation" else low.clip(0, 1)
         frame[f"{name}_high"] = high if name == "permutation" else high.clip(0, 1)
     frame["above_chance"] = frame["permutation"] > floor
@@ -111,7 +151,7 @@ def ped_anova_shares(
 ) -> tuple[Floats, Floats]:
     """Return PED-ANOVA's shares (D,) from all trials, and (R, D) from those in each of `halves` (R, N).
 
-    Conditional knobs are weighed by regime, as Optuna 5 does (condPED-ANOVA).
+    Conditional knobs are weighted by regime, as in Optuna 5 (condPED-ANOVA).
     """
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
     with _quiet_optuna():
@@ -121,8 +161,8 @@ def ped_anova_shares(
         def shares(kept: Bools) -> Floats:
             there = [trial for trial, used in zip(trials, kept, strict=True) if used]
             active = [name for name in names if any(name in trial.params for trial in there)]
-            # With a target of one's own this evaluator takes lower for better; a trial whose target is not finite
-            # is left out, which is how a half-sample is drawn from one study.
+            # With a custom target this evaluator takes lower values for better. It leaves out a trial whose target
+            # is not finite: in this way one study yields every half-sample.
             found = evaluator.evaluate(
                 study, params=active, target=lambda trial: -y[trial.number] if kept[trial.number] else np.nan
             )
@@ -133,7 +173,7 @@ def ped_anova_shares(
 
 
 def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:
-    """The trials with the target for their value and nothing else to copy; a study numbers them in this order."""
+    """Return trials with the target as their value and nothing else; a study numbers them in this order."""
     return [
         create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
         for trial, value in zip(trials, y, strict=True)
@@ -142,7 +182,7 @@ def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Silence Optuna's note on every in-memory study, and its remarks on targets and on experimental features."""
+    """Silence Optuna's message on every in-memory study, and its warnings on targets and experimental features."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

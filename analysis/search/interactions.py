@@ -1,10 +1,9 @@
-"""Which pairs of knobs act together: the variance that products of two knobs explain beyond each knob's own effect.
+"""Interactions of knobs: the variance that products of two knobs explain beyond the effect of each knob.
 
 A polynomial chaos expansion of order two (Sudret 2008), fitted by least squares: Legendre polynomials of each knob's
-position (contrasts of a choice) up to degree four, where there are trials enough, and for each pair the products of
-those of degree one and two, cleaned of all main effects. At a hundred trials it finds planted interactions that a
-forest's partial dependence does not, since a forest has to split on a knob before it can see what the knob does
-together with another.
+position (contrasts of a choice) up to degree four, as the number of trials allows. For each pair follow the products of
+degree one and two, orthogonal to all main effects. At a hundred trials it finds planted interactions that the partial
+dependence of a forest misses: a forest has to split on a knob before it can find its interaction with another.
 """
 
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ import pandas as pd
 from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution
 
-from analysis.search.trial_matrix import Bools, Design, Floats
-from search_spaces.space import Knob
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
+from search_spaces.knob import Knob
 
-#: Degrees of freedom that must be left beside the main effects.
+#: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
 
 _N_PERMUTATIONS = 500
@@ -29,9 +28,10 @@ class Interactions:
     """Strengths of all pairs.
 
     Attributes:
-        frame: a row a pair, the strongest first: x_knob, y_knob, strength, p. `strength` is the share of the target's
-            variance, corrected for the number of products and so below 0 by chance; `p` tells how often the strongest
-            of all pairs is as strong when residuals are permuted, so it holds for the whole family of pairs. Empty
+        frame: one row per pair, the strongest first: x_knob, y_knob, strength, p. `strength` is the share of the
+            target's variance, corrected for the number of products, so chance can bring it below 0. `p` is the share of
+            permutations of the residuals in which the strongest of all pairs is as strong; so it holds for the whole
+            family of pairs. Empty
             where fewer than MIN_FREE degrees of freedom are left.
         free: degrees of freedom beside the main effects.
     """
@@ -40,10 +40,12 @@ class Interactions:
     free: int
 
 
-def interactions(matrix: Design, y: Floats, *, n_permutations: int = _N_PERMUTATIONS, seed: int = 0) -> Interactions:
+def interactions(
+    matrix: TrialMatrix, y: Floats, *, n_permutations: int = _N_PERMUTATIONS, seed: int = 0
+) -> Interactions:
     """Measure every pair of the knobs of `matrix` for `y` (N,)."""
     bases = _bases(matrix, 2)
-    # A kink that its knob's own polynomials cannot follow would look like an interaction.
+    # A kink that the knob's own polynomials cannot follow would look like an interaction.
     for degree in (4, 3, 2):
         mains = _orthonormal(np.column_stack([np.ones(len(y)), *_bases(matrix, degree)]))
         free = len(y) - mains.shape[1]
@@ -56,7 +58,7 @@ def interactions(matrix: Design, y: Floats, *, n_permutations: int = _N_PERMUTAT
     rest = _cleaned(y[:, None], mains)
     rng = np.random.default_rng(seed)
     shuffled = _cleaned(np.column_stack([rng.permutation(rest[:, 0]) for _ in range(n_permutations)]), mains)
-    # Cleaning a second time takes length away, and shorter residuals could not reach as far as the real ones.
+    # The second projection shortens the residuals, and shorter residuals could not give strengths as large.
     shuffled *= np.linalg.norm(rest) / np.linalg.norm(shuffled, axis=0)
     strengths, largest = [], np.full(n_permutations, -np.inf)
     for i, j in pairs:
@@ -75,7 +77,7 @@ def interactions(matrix: Design, y: Floats, *, n_permutations: int = _N_PERMUTAT
     return Interactions(frame.sort_values("strength", ascending=False, ignore_index=True, kind="stable"), free)
 
 
-def _bases(matrix: Design, degree: int) -> list[Floats]:
+def _bases(matrix: TrialMatrix, degree: int) -> list[Floats]:
     columns = zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
     return [_basis(knob, column, there, degree) for knob, column, there in columns]
 
@@ -91,7 +93,7 @@ def _basis(knob: Knob, column: Floats, there: Bools, degree: int) -> Floats:
 
 
 def _orthonormal(columns: Floats) -> Floats:
-    """An orthonormal basis of the columns' span; directions that are there only by rounding are dropped."""
+    """An orthonormal basis of the columns' span; directions that exist only by rounding are dropped."""
     left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left[:, sizes > 1e-8 * np.sqrt(len(columns))])
 
@@ -101,7 +103,7 @@ def _cleaned(columns: Floats, basis: Floats) -> Floats:
 
 
 def _strength(axes: Floats, rest: Floats, free: int, total: float) -> Floats:
-    """Explained share of `total`, less what as many random directions would explain; one value a column of `rest`."""
+    """Explained share of `total`, less the share of as many random directions; one value per column of `rest`."""
     n_axes = axes.shape[1]
     explained = ((axes.T @ rest) ** 2).sum(axis=0)
     noise = ((rest**2).sum(axis=0) - explained) / max(1, free - n_axes)

@@ -1,7 +1,7 @@
-"""Pairs of knobs in two layers: what complete trials gave on a grid that respects log scales, and a surrogate's view.
+"""Pairs of knobs in two layers: the means of complete trials on a grid that respects log scales, and a surrogate.
 
-Cells without a trial stay empty in both: nothing is interpolated into them (contours drawn through noisy points show
-the noise).
+Cells without a trial stay empty in both layers. Nothing is interpolated into them: contours through noisy points show
+the noise.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial
 
 from analysis.reading.knob_text import is_log
-from analysis.search.surrogate import Surrogate
+from analysis.search.forests import Surrogate
 from analysis.search.trial_matrix import position
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
-#: Cells of the surrogate's layer to a side of an observed cell.
+#: Cells of the surrogate's layer per side of an observed cell.
 _FINER = 4
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One knob cut into K cells: `edges` (K + 1,) in the knob's unit, or `choices` (K,) where it is a choice."""
+    """One knob divided into K cells: `edges` (K + 1,) in the knob's unit, or `choices` (K,) where it is a choice."""
 
     knob: Knob
     edges: tuple[float, ...] = ()
@@ -47,6 +47,13 @@ class Axis:
             return None
         return int(np.clip(np.searchsorted(self.edges, value, side="right") - 1, 0, self.size - 1))
 
+    def middles(self) -> list[Any]:
+        """Return the K middles of the cells (geometric on a log scale), or the choices."""
+        if self.choices:
+            return list(self.choices)
+        low, high = np.array(self.edges[:-1]), np.array(self.edges[1:])
+        return [float(middle) for middle in (np.sqrt(low * high) if is_log(self.knob) else (low + high) / 2)]
+
     def bounds(self, index: int) -> str:
         """The cell in words: '1 to 1.7' or the choice."""
         return str(self.choices[index]) if self.choices else f"{self.edges[index]:.2g} to {self.edges[index + 1]:.2g}"
@@ -62,7 +69,7 @@ class PairGrid:
     n: npt.NDArray[np.int64]
 
     def frame(self) -> pd.DataFrame:
-        """A row a cell, blank cells included: x_knob, x, y_knob, y, n, mean."""
+        """Return one row per cell, blank cells included: x_knob, x, y_knob, y, n, mean."""
         cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
         return pd.DataFrame(
             {
@@ -77,7 +84,7 @@ class PairGrid:
 
 
 def pair_grids(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> tuple[PairGrid, ...]:
-    """Return a grid for each pair of `knobs`; `trials` must be complete ones. No grids without trials."""
+    """Return one grid per pair of `knobs`; `trials` must be complete ones. Without trials there are no grids."""
     if not trials:
         return ()
     axes = [cut_axis(knob, n_cells=n_cells(len(trials))) for knob in knobs]
@@ -108,8 +115,8 @@ class PairSurrogate:
     mean: npt.NDArray[np.float64]
 
     def frame(self) -> pd.DataFrame:
-        """A row a cell, blank cells included: x_knob, x, y_knob, y (middles, or choices), partial_dependence."""
-        xs, ys = _middles(self.x), _middles(self.y)
+        """Return one row per cell, blank ones too: x_knob, x, y_knob, y (middles or choices), partial_dependence."""
+        xs, ys = self.x.middles(), self.y.middles()
         cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
         return pd.DataFrame(
             {
@@ -123,10 +130,10 @@ class PairSurrogate:
 
 
 def pair_surrogate(surrogate: Surrogate, grid: PairGrid) -> PairSurrogate:
-    """Return the surrogate's partial dependence on `grid`, each cell cut again, masked where the cell has no trial."""
+    """Return the surrogate's partial dependence on `grid`, each cell divided again, NaN where the cell has no trial."""
     columns = tuple(surrogate.matrix.names.index(axis.knob.name) for axis in (grid.x, grid.y))
     fine = [_cut_again(axis) for axis in (grid.x, grid.y)]
-    at = [np.array([position(axis.knob, value) for value in _middles(axis)]) for axis in fine]
+    at = [np.array([position(axis.knob, value) for value in axis.middles()]) for axis in fine]
     mean = surrogate.partial_dependence((columns[0], columns[1]), (at[0], at[1]))
     supported = grid.n > 0
     for side, (axis, coarse) in enumerate(zip(reversed(fine), (grid.y, grid.x), strict=True)):
@@ -135,7 +142,7 @@ def pair_surrogate(surrogate: Surrogate, grid: PairGrid) -> PairSurrogate:
 
 
 def _cut_again(axis: Axis) -> Axis:
-    """Cut every cell in _FINER equal ones; a choice stays whole."""
+    """Divide every cell into _FINER equal ones; a choice stays whole."""
     if axis.choices:
         return axis
     spaced = np.geomspace if is_log(axis.knob) else np.linspace
@@ -144,20 +151,13 @@ def _cut_again(axis: Axis) -> Axis:
     return Axis(axis.knob, edges=(*inner, axis.edges[-1]))
 
 
-def _middles(axis: Axis) -> list[Any]:
-    if axis.choices:
-        return list(axis.choices)
-    low, high = np.array(axis.edges[:-1]), np.array(axis.edges[1:])
-    return [float(middle) for middle in (np.sqrt(low * high) if is_log(axis.knob) else (low + high) / 2)]
-
-
 def n_cells(n_trials: int) -> int:
-    """Return cells a side: two trials a cell if they were spread evenly, between 3 and 6."""
+    """Return the cells per side, 3 to 6: two trials per cell if the trials were spread evenly."""
     return int(np.clip(np.sqrt(n_trials / 2), 3, 6))
 
 
 def cut_axis(knob: Knob, *, n_cells: int) -> Axis:
-    """Cut a knob's range into equal cells (equal factors on a log scale), or one cell a value where it has few."""
+    """Divide a knob's range into equal cells (equal factors on a log scale), or one cell per value if it has few."""
     spec = knob.distribution
     if isinstance(spec, CategoricalDistribution):
         return Axis(knob, choices=tuple(spec.choices))

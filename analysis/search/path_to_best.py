@@ -1,7 +1,7 @@
-"""From the reference point to the best configuration, one change at a time, by what a surrogate predicts.
+"""The path from the reference point to the best configuration, one change at a time, by a surrogate's predictions.
 
-The greedy path of Fawcett & Hoos (2016): at each step the change that the surrogate likes best. No student is trained
-for it, so it is the surrogate's opinion, and the changes late on a path show little because the early ones came first.
+The greedy path of Fawcett & Hoos (2016): each step is the change with the highest prediction. No student is trained
+for it: the path shows predictions only. Late changes show little, because the early changes come first.
 """
 
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.search.surrogate import Surrogate
+from analysis.search.forests import Surrogate
 from search_spaces.space import SearchSpace
 
 
 def ablation_path(space: SearchSpace, surrogate: Surrogate, best: Mapping[str, Any]) -> pd.DataFrame:
     """Return step, knob, before, after, predicted, change; step 0 is the reference point itself.
 
-    A conditional knob comes and goes with its parent, in the parent's step.
+    A conditional knob appears and disappears in the step of its parent.
     """
     point: dict[str, Any] = space.reference_point()
     predicted = surrogate.predict(point)
@@ -30,13 +30,13 @@ def ablation_path(space: SearchSpace, surrogate: Surrogate, best: Mapping[str, A
 
 
 def _different(space: SearchSpace, point: Mapping[str, Any], best: Mapping[str, Any]) -> list[str]:
-    """Knobs of both points whose values differ; one that only one point has moves with its parent."""
+    """Return the knobs of both points with different values; a knob of one point only moves with its parent."""
     return [knob.name for knob in space.tunable if knob.name in point and knob.name in best
             and point[knob.name] != best[knob.name]]  # fmt: skip
 
 
 def _moved(space: SearchSpace, point: Mapping[str, Any], best: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """`point` with `best`'s value of one knob, and with the conditional knobs that this makes active."""
+    """Return `point` with the value of one knob from `best`, and the conditional knobs that become active."""
     wished = {**best, **point, name: best[name]}
     moved: dict[str, Any] = {}
     for knob in space.tunable:

@@ -1,7 +1,7 @@
 """One knob at a time: validation accuracy of complete trials along its range, smoothed, with an interval.
 
 A local-linear smoother with a Gaussian kernel (Fan & Gijbels 1996) on the knob's own scale. It is linear in the values,
-so its pointwise t interval needs no resampling. What the other knobs did is part of the scatter it is drawn through.
+so its pointwise t interval needs no resampling. The effect of the other knobs is part of the scatter around the curve.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from scipy import stats
 
 from analysis.search.trial_matrix import Floats, position
 from analysis.stats.paired_tests import paired_interval
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_GRID = 61
 _MIN_TRIALS = 8
@@ -27,9 +27,9 @@ class Slice:
     """One knob against the target.
 
     Attributes:
-        points: a row a complete trial that has the knob: trial, value (in the knob's unit), score (fraction).
-        curve: value, mean, low, high, n: along the range where trials are, or a row a choice. Empty where fewer than
-            eight trials have the knob.
+        points: one row per complete trial that has the knob: trial, value (in the knob's unit), score (fraction).
+        curve: value, mean, low, high, n: along the range that holds trials, or one row per choice. Empty where fewer
+            than eight trials have the knob, or its range is a single number.
     """
 
     knob: Knob
@@ -37,7 +37,7 @@ class Slice:
     curve: pd.DataFrame
 
     def frame(self) -> pd.DataFrame:
-        """Points and curve as one table; `part` tells them apart."""
+        """Return points and curve as one table; `part` is 'trial' or 'smoothed'."""
         points = self.points.rename(columns={"score": "mean"}).assign(part="trial")
         return pd.concat([points, self.curve.assign(part="smoothed")], ignore_index=True).assign(knob=self.knob.name)
 
@@ -55,9 +55,11 @@ def slice_of(trials: Sequence[FrozenTrial], knob: Knob) -> Slice:
         found = [(choice, cell.mean, cell.low, cell.high, cell.n) for choice, cell in cells if cell.n]
         return Slice(knob, points, pd.DataFrame(found, columns=columns))
     x = np.array([position(knob, value) for value in points["value"]])
+    if np.isnan(x).any():
+        return Slice(knob, points, pd.DataFrame(columns=columns))
     grid = np.linspace(x.min(), x.max(), _N_GRID)
     mean, low, high = smoothed(x, y, grid)
-    curve = pd.DataFrame({"value": _value(knob, grid), "mean": mean, "low": low, "high": high, "n": len(y)})
+    curve = pd.DataFrame({"value": _at_position(knob, grid), "mean": mean, "low": low, "high": high, "n": len(y)})
     return Slice(knob, points, curve[columns])
 
 
@@ -79,12 +81,12 @@ def _weights(x: Floats, at: Floats, width: float) -> Floats:
     distance = x[None] - at[:, None]
     kernel = np.exp(-0.5 * (distance / width) ** 2)
     zeroth, first, second = (np.sum(kernel * distance**power, axis=1, keepdims=True) for power in range(3))
-    # A touch of ridge keeps the line defined where all trials near a point share one value.
+    # A small ridge term keeps the line defined where all trials near a point share one value.
     return np.asarray(kernel * (second - first * distance + 1e-9) / (zeroth * second - first**2 + 1e-9 * zeroth))
 
 
-def _value(knob: Knob, grid: Floats) -> Floats:
-    """The inverse of design.position."""
+def _at_position(knob: Knob, grid: Floats) -> Floats:
+    """Return the values at positions `grid`: the inverse of trial_matrix.position."""
     spec = knob.distribution
     assert isinstance(spec, FloatDistribution | IntDistribution)
     if spec.log:

@@ -1,4 +1,4 @@
-"""Complete trials as numbers: a row a trial, a column a knob, each on its own searched scale from 0 to 1."""
+"""Complete trials as numbers: one row per trial, one column per knob, on the knob's searched scale from 0 to 1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,25 +9,26 @@ import numpy.typing as npt
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from analysis.reading.study_data import Study
-from search_spaces.space import Knob
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import GROUP_HEADINGS
+from search_spaces.knob import Knob
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-#: What a knob may matter for: the objective, and the mean recall of a group of classes on D_val.
-TARGETS = {"all": "All", "many": "Many", "medium": "Medium", "few": "Few"}
+#: Target of an importance -> its heading: the objective, and the mean recall of each group of classes on D_val.
+TARGETS = {"all": "All", **GROUP_HEADINGS}
 
 
 @dataclass(frozen=True)
-class Design:
+class TrialMatrix:
     """N trials by D knobs.
 
     Attributes:
         knobs: those that take at least two values among the trials that have them.
         x: (N, D) positions in the searched range, 0 to 1: in factors on a log scale, a choice as its place among the
-            choices. Where a conditional knob is absent stands the median of the trials that have it, so that no
-            model can read the parent's value from the child's column.
+            choices. An absent conditional knob gets the median of the trials that have it. So no model can read the
+            parent's value from the child's column.
         present: (N, D) whether the trial has the knob.
         unvaried: names of the other knobs.
     """
@@ -43,7 +44,7 @@ class Design:
         return tuple(knob.name for knob in self.knobs)
 
 
-def design(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> Design:
+def trial_matrix(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> TrialMatrix:
     """Return the matrix of `trials`, which must be complete ones."""
     columns = [_column(trials, knob) for knob in knobs]
     varied = [len(set(column[np.isfinite(column)])) > 1 for column in columns]
@@ -51,7 +52,7 @@ def design(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> Design:
     raw = np.column_stack(kept) if kept else np.empty((len(trials), 0))
     present = np.isfinite(raw)
     x = np.where(present, raw, np.nanmedian(raw, axis=0) if kept else 0.0)
-    return Design(
+    return TrialMatrix(
         tuple(knob for knob, varies in zip(knobs, varied, strict=True) if varies),
         x,
         present,
@@ -60,23 +61,37 @@ def design(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> Design:
 
 
 def position(knob: Knob, value: Any) -> float:
-    """Return where `value` stands in the knob's range, 0 to 1; NaN for a choice that is not one of them."""
+    """Return the place of `value` in the knob's range, 0 to 1; NaN for an unknown choice or a range of one number."""
     spec = knob.distribution
     if isinstance(spec, CategoricalDistribution):
         return spec.choices.index(value) / max(1, len(spec.choices) - 1) if value in spec.choices else np.nan
     assert isinstance(spec, FloatDistribution | IntDistribution)
+    if spec.high == spec.low:
+        return np.nan
     if spec.log:
         return float(np.log(value / spec.low) / np.log(spec.high / spec.low))
     return float((value - spec.low) / (spec.high - spec.low))
 
 
-def scored(study: Study) -> tuple[FrozenTrial, ...]:
-    """Return the complete trials whose value is finite; a study writes no other, a stranger's folder may hold one."""
+def numeric_position(knob: Knob, value: Any) -> float:
+    """Return `position` of a number, kept within 0 and 1; NaN for every choice."""
+    is_choice = isinstance(knob.distribution, CategoricalDistribution)
+    return np.nan if is_choice else float(np.clip(position(knob, value), 0, 1))
+
+
+def scored(study: StudyData) -> tuple[FrozenTrial, ...]:
+    """Return the complete trials with a finite value. A study writes no other value, but a stranger's folder may."""
     return tuple(trial for trial in study.complete if trial.value is not None and np.isfinite(trial.value))
 
 
-def targets(study: Study) -> dict[str, Floats]:
-    """Return name of TARGETS -> (N,) validation accuracies of the complete trials; a group without any is left out."""
+def value_of(trial: FrozenTrial) -> float:
+    """Return the value of a complete trial: its last validation balanced accuracy, a fraction."""
+    assert trial.value is not None
+    return float(trial.value)
+
+
+def targets(study: StudyData) -> dict[str, Floats]:
+    """Return target -> (N,) validation accuracies of the complete trials; a group without any value is left out."""
     complete = study.complete
     found = {"all": np.array([trial.value for trial in complete], dtype=float)}
     for name in TARGETS:

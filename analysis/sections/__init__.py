@@ -1,7 +1,14 @@
-"""One file a section of the report; each turns a study into a document.Section and writes its files.
+"""The sections of the report; each turns a study into a document.Section and writes its files.
 
-confirmation: the ladder, with parts of their own for several cuts of the long tail (cuts) and for what was lucky in
-the search (luck); classes: per-class gains; search: how it went; health: whether it can be trusted; knobs: the space,
-with the importances and the pairs in parts of their own; recommendation: what to use; teacher: how good it is;
-provenance: what was run on what.
+    confirmation/   the ladder, the primary comparisons, subsets, tuned baselines, winner's curse
+    classes         gains and recalls by class
+    class_errors    errors and feature distances by group of classes
+    knobs/          the space, the importances, slices, pairs and interactions
+    recommendation  what to use
+    search          how the search went, the front, the failures
+    health          whether the search can be trusted
+    setup           the teacher and the provenance
+
+The order of the sections on the page is one tuple in analysis/report.py. A new figure touches three files: its numbers
+(search/ or results/), its drawing (figures/), its section.
 """

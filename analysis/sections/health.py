@@ -1,6 +1,6 @@
-"""Whether the search can be trusted, and what twenty more trials would most likely bring."""
+"""The section on the health of the search, and the improvement expected from twenty more trials."""
 
-from math import isfinite
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,9 @@ from analysis.figures.health import draw_convergence
 from analysis.page.document import Block, Note, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import leading_knobs
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, percent, plural
-from analysis.results.ladder import training_noise
+from analysis.results.accuracies import training_noise
 from analysis.search.health import (
     EDGE,
     KNOB_CELLS,
@@ -26,16 +26,17 @@ from analysis.search.health import (
     pair_coverage,
     rung_ranks,
 )
-from analysis.sections.failures import failure_blocks
+from analysis.search.trial_matrix import scored, value_of
+from analysis.sections.search import failure_blocks
 
 _FEW_TRIALS = 4
 _FEW_RANKED = 10
 
 
-def health_section(study: Study, writer: Writer) -> Section:
+def health_section(study: StudyData, writer: Writer) -> Section:
     """Return the answers in sentences, then the tables and the figure they rest on."""
     title = "Study health"
-    complete = _finite(study)
+    complete = scored(study)
     if not complete:
         lead = "Nothing can be said of a search without a complete trial."
         return Section("health", title, (Paragraph(lead), *failure_blocks(study, writer)))
@@ -49,15 +50,10 @@ def health_section(study: Study, writer: Writer) -> Section:
     return Section("health", title, tuple(blocks))
 
 
-def _finite(study: Study) -> list[FrozenTrial]:
-    """The complete trials, but for values that no accuracy can have: a folder may come from anywhere."""
-    return [trial for trial in study.complete if trial.value is not None and isfinite(trial.value)]
-
-
-def _covered(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+def _covered(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
     table, pairs = coverage(complete, study.knobs), pair_coverage(complete, leading_knobs(study.knobs, ()))
     least = table.sort_values("covered", kind="stable").iloc[0]
-    said = (
+    answer = (
         f"Was the space covered? The {plural(len(complete), 'complete trial')} reach "
         f"{_whole(table['covered'].mean())} % of the cells of a knob on average, "
         f"least of {least['knob']} ({_whole(least['covered'])} %)"
@@ -71,13 +67,13 @@ def _covered(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[
             for row in table.to_dict("records")
         ],
         caption=(
-            f"How much of each knob's range was tried: up to {KNOB_CELLS} equal cells on its own scale, or one a "
+            f"How much of each knob's range was tried: up to {KNOB_CELLS} equal cells on its own scale, or one per "
             "choice. A knob that exists only under a condition has fewer trials."
         ),
     )
     if pairs.empty:
-        return [Paragraph(f"{said}."), shown]
-    said += f"; of the cells of a pair of core knobs {_whole(pairs['covered'].mean())} % hold a trial."
+        return [Paragraph(f"{answer}."), shown]
+    answer += f"; of the cells of a pair of core knobs {_whole(pairs['covered'].mean())} % hold a trial."
     of_pairs = writer.table(
         "coverage_pairs",
         pairs,
@@ -88,10 +84,10 @@ def _covered(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[
         ],
         caption="The same for pairs of core knobs, on cells that would hold about two trials each.",
     )
-    return [Paragraph(said), shown, of_pairs]
+    return [Paragraph(answer), shown, of_pairs]
 
 
-def _on_edges(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+def _on_edges(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
     table = edges(complete, study.knobs, study.best)
     if table.empty:
         return []
@@ -112,19 +108,19 @@ def _on_edges(study: Study, complete: list[FrozenTrial], writer: Writer) -> list
         columns=("knob", "best", "place in the range (%)", "edge", "leading trials there (%)"),
         rows=rows,
         caption=(
-            "Where the best trial stands in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
+            "The place of the best trial in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
             f"on its own scale. The outer {_whole(EDGE)} % count as an edge; the leading trials are the best tenth "
             "of the complete ones, at least five."
         ),
     )
-    told = [f"{row['knob']} = {row['value']:.4g}, its {row['edge']} end" for row in places if row["edge"]]
-    if not told:
-        return [Paragraph("Did the best sit on an edge? No, of no knob."), shown]
+    on_edge = [f"{row['knob']} = {row['value']:.4g}, its {row['edge']} end" for row in places if row["edge"]]
+    if not on_edge:
+        return [Paragraph("Did the best sit on an edge? No, for no knob."), shown]
     advice = "Where the leading trials agree, the optimum may lie outside the searched range: widen it."
-    return [Note(f"Did the best sit on an edge? Yes: {listing(told)}. {advice}"), shown]
+    return [Note(f"Did the best sit on an edge? Yes: {listing(on_edge)}. {advice}"), shown]
 
 
-def _rungs(complete: list[FrozenTrial], writer: Writer) -> list[Block]:
+def _rungs(complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
     table = rung_ranks(complete)
     if table.empty:
         return [Paragraph("Did early rungs rank like the end? No trial was evaluated before its last epoch.")]
@@ -138,8 +134,8 @@ def _rungs(complete: list[FrozenTrial], writer: Writer) -> list[Block]:
         columns=("rung (epoch)", "trials", "rank correlation", "95 % bootstrap interval"),
         rows=rows,
         caption=(
-            "Spearman's rank correlation of validation balanced accuracy at each rung with that at the end, over the "
-            "complete trials. Trials that were pruned there are missing, which lowers it: the worst are gone."
+            "Spearman's rank correlation of validation balanced accuracy at each rung with the final value, over the "
+            "complete trials. Trials pruned at the rung are missing; this lowers the correlation."
         ),
     )
     first = table.iloc[0]
@@ -157,8 +153,8 @@ def _rungs(complete: list[FrozenTrial], writer: Writer) -> list[Block]:
     return [Note(f"{said}. {warning}{few}"), shown]
 
 
-def _converged(study: Study, complete: list[FrozenTrial], writer: Writer) -> list[Block]:
-    values = [float(trial.value) for trial in complete if trial.value is not None]
+def _converged(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
+    values = [value_of(trial) for trial in complete]
     if len(values) < _FEW_TRIALS:
         return [Paragraph(f"Did the study converge? {plural(len(values), 'complete trial')} cannot tell.")]
     best = np.maximum.accumulate(values)
@@ -169,7 +165,7 @@ def _converged(study: Study, complete: list[FrozenTrial], writer: Writer) -> lis
     gained, in_random_order = (_raised(curve[-1] - curve[-1 - last]) for curve in (best, random))
     said = (
         f"Did the study converge? The highest single value came {came}; the last {last} complete trials raised it by "
-        f"{gained} points, and would have by {in_random_order} on average in random order."
+        f"{gained} points, and in random order they would have raised it by {in_random_order} on average."
     )
     return [
         Paragraph(said),
@@ -198,7 +194,7 @@ def _raised(gain: float) -> str:
 def _next(found: Outlook, noise: float) -> str:
     if np.isnan(found.mean):
         return f"What would the next {found.n} trials bring? Too few complete trials to say."
-    within = (
+    noise_text = (
         f" Training one configuration again moves this number by an sd of {percent(noise, decimals=2)} points, so a "
         "smaller gain is no gain."
         if noise == noise
@@ -206,9 +202,9 @@ def _next(found: Outlook, noise: float) -> str:
     )
     return (
         f"What would the next {found.n} trials most likely bring? {percent(found.mean, decimals=2)} points on average "
-        f"over the best single value, at most {percent(found.high, decimals=2)} in 95 of 100 cases, nothing at all in "
-        f"{percent(1 - found.chance, decimals=0)} of 100, if they are like the last {found.n_seen} that ended "
-        f"(smoothed bootstrap; a sampler that goes on learning may do better).{within}"
+        f"over the best single value, at most {percent(found.high, decimals=2)} in 95 of 100 cases, and nothing in "
+        f"{percent(1 - found.chance, decimals=0)} of 100. This holds if they resemble the last {found.n_seen} trials "
+        f"(smoothed bootstrap); a sampler that goes on learning may do better.{noise_text}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What to use: the searched best as a command to paste, its configuration, and how far to trust it."""
+"""The recommendation: best1 as a command and a configuration, its exported model, and how far to trust it."""
 
 import json
 import os
@@ -10,13 +10,16 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph, Section
 from analysis.page.writer import Writer
-from analysis.reading.study_data import Study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import StudyFolderError
 from analysis.reading.wording import mean_sd, percent
-from analysis.results.ladder import BEST, paired_gain, primary_family, scores
-from analysis.sections.model_loading import loading_lines
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.entries import BEST
+from study.schema import MODELS
 
 
-def recommendation_section(study: Study, writer: Writer) -> Section:
+def recommendation_section(study: StudyData, writer: Writer) -> Section:
     """Return the best trial's replay command, its flat configuration and its `--set` flags."""
     title = "Recommended configuration"
     if study.best is None:
@@ -34,39 +37,33 @@ def recommendation_section(study: Study, writer: Writer) -> Section:
             " ".join(f"--set {name}={_flag(value)}" for name, value in searched.items()),
         ),
     ]
-    if study.chosen_from:
+    if study.ranked_finalists:
         blocks.insert(1, _finalists(study, writer))
     return Section("recommendation", title, tuple(blocks))
 
 
-def _finalists(study: Study, writer: Writer) -> Block:
-    """How the choice was made: each finalist's fresh runs beside the single score that nominated it."""
+def _finalists(study: StudyData, writer: Writer) -> Block:
+    """Return the finalists: their fresh runs beside the single score that nominated them."""
     kinds = {trial.number: str(trial.user_attrs.get("kind", "")) for trial in study.trials}
-    found = study.chosen_from
+    found = study.ranked_finalists
     raw = [(item.trial, item.fresh.n, item.fresh.mean, item.fresh.sd, item.searched) for item in found]
     return writer.table(
         "finalists",
         pd.DataFrame(raw, columns=["trial", "n", "val_mean", "val_sd", "val_in_search"]),
         columns=("trial", "proposed by", "fresh runs", "val, fresh runs (%)", "val, in the search (%)"),
         rows=[
-            (
-                str(item.trial),
-                kinds.get(item.trial, ""),
-                str(item.fresh.n),
-                mean_sd(item.fresh),
-                percent(item.searched),
-            )
+            (str(item.trial), kinds.get(item.trial, ""), str(item.fresh.n), mean_sd(item.fresh), percent(item.searched))
             for item in found
         ],
         caption=(
             f"The finalists, best first: {BEST} is the one with the best mean over fresh training seeds (± sd). The "
-            "single score that nominated a trial does not count, since the best of many is a lucky one."
+            "single score that nominated a trial does not count, since the best of many scores owes a part to chance."
         ),
         strong=(0,),
     )
 
 
-def _chosen(study: Study) -> tuple[int, dict[str, Any]]:
+def _chosen(study: StudyData) -> tuple[int, dict[str, Any]]:
     confirmed = study.manifest.get("confirm_entries", {}).get(BEST)
     if confirmed:
         return int(confirmed["trial"]), dict(confirmed["config"])
@@ -74,7 +71,7 @@ def _chosen(study: Study) -> tuple[int, dict[str, Any]]:
     return study.best.number, dict(study.space.config(study.best.params))
 
 
-def _trust(study: Study) -> str:
+def _trust(study: StudyData) -> str:
     table = scores(study)
     family = primary_family(table)
     if not family:
@@ -100,3 +97,30 @@ def _flag(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return shlex.quote(repr(value) if isinstance(value, float) else str(value))
+
+
+def loading_lines(folder: Path, entry: str) -> tuple[Code, ...]:
+    """Return the lines of Python that load the model of `entry`; nothing where none was exported with such lines.
+
+    Raises:
+        StudyFolderError: models/<entry>.json cannot be read.
+    """
+    path = folder / MODELS / f"{entry}.json"
+    if not path.is_file():
+        return ()
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        lines = [str(line) for line in about.get("load", ())]
+        shape, mean, std = (_numbers(about[key]) for key in ("input_shape", "pixel_mean", "pixel_std"))
+        recipe = f"# for images ({shape}): {about['preprocessing']}; pixel_mean {mean}; pixel_std {std}"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyFolderError(f"{path} does not describe a model: {error!r}") from error
+    if not lines:
+        return ()
+    needs = "timm and this package" if any("trainables" in line for line in lines) else "timm alone"
+    title = f"Load its trained student in Python with {needs}, from the study's folder {MODELS}"
+    return (Code(title, "\n".join([*lines, recipe])),)
+
+
+def _numbers(values: list[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,22 +1,24 @@
-"""How the search went: its history, and what became of every trial."""
-
-from math import isfinite
+"""How the search went: its history, the states of its trials, the front of two objectives, and the failures."""
 
 import pandas as pd
 
+from analysis.figures.front import draw_front
 from analysis.figures.history import draw_history, draw_spending
 from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_coordinates
-from analysis.page.document import Block, Paragraph, Section
+from analysis.page.document import Block, Note, Paragraph, Section
 from analysis.page.writer import Writer
-from analysis.reading.study_data import Study
-from analysis.reading.wording import listing, percent, plural
-from analysis.search.history import history, pruned_at, state_counts, time_to_best
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import listing, percent, plural, value_text
+from analysis.search.front import read_front
+from analysis.search.history import failed_runs, failure_causes, history, pruned_at, state_counts, time_to_best
+from analysis.search.trial_matrix import scored
 
 _FEWEST_LINES = 3
+_MOST_NAMED = 8
 
 
-def search_section(study: Study, writer: Writer) -> Section:
-    """Return the history figure, the table of states and the failures' causes."""
+def search_section(study: StudyData, writer: Writer) -> Section:
+    """Return the figures of the history, the table of states and the trials that the pruner stopped."""
     blocks: list[Block] = []
     table = history(study)
     if table["value"].notna().any():
@@ -32,40 +34,40 @@ def search_section(study: Study, writer: Writer) -> Section:
                 alt=f"Validation balanced accuracy of {plural(len(table), 'trial')} in order; {reached}.",
                 caption=(
                     "Validation balanced accuracy of every trial after its last evaluated epoch. A pruned trial's "
-                    "value is that of the rung it was stopped at. The best so far counts complete trials only."
+                    "value is its value at the rung where it was stopped. The best so far counts complete trials only."
                 ),
             )
         )
     if table["best_so_far"].notna().any() and table["duration_s"].sum() > 0:
         blocks.append(_spending(table, writer))
     if len(study.trials) > 1 and table["value"].notna().any():
-        blocks += _asked(study, table, writer)
+        blocks += _interactive(study, table, writer)
     blocks.append(_states(study, writer))
     stopped = pruned_at(study)
     if stopped:
-        told = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
-        blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {told}."))
+        where = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
+        blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {where}."))
     return Section("search", "How the search went", tuple(blocks))
 
 
 def _spending(table: pd.DataFrame, writer: Writer) -> Block:
-    """What the time bought."""
+    """The best so far against the time of training."""
     total, soon = table["spent_s"].max() / 60, time_to_best(table) / 60
-    told = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} minutes"
+    reached = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} minutes"
     return writer.picture(
         "spending",
         draw_spending(table),
         table[["number", "state", "value", "best_so_far", "duration_s", "spent_s"]],
-        alt=f"Best validation balanced accuracy so far against training time: {told}.",
+        alt=f"Best validation balanced accuracy so far against training time: {reached}.",
         caption=(
-            "The same against the time that trials trained, in order of their numbers, pruned and failed ones "
-            f"included: {told}. Trials run side by side, so the search itself took less."
+            "The same against the training time of the trials, in order of their numbers, pruned and failed ones "
+            f"included: {reached}. Trials run side by side, so the search itself took less."
         ),
     )
 
 
-def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:
-    """The figures a reader can ask: which trial is which, and what the good ones have in common."""
+def _interactive(study: StudyData, table: pd.DataFrame, writer: Writer) -> list[Block]:
+    """The interactive figures: each trial's configuration, and what the good trials have in common."""
     params = pd.DataFrame([{"number": trial.number, **trial.params} for trial in study.trials])
     numbers = table[["number", "state", "value"]].merge(params, on="number")
     hover = writer.interactive(
@@ -73,11 +75,11 @@ def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:
         history_lines(study.trials),
         numbers,
         alt=f"Last validation balanced accuracy of {plural(len(study.trials), 'trial')}, with each configuration.",
-        caption="The same trials to point at: state, value and configuration of each. Drag to enlarge a part.",
+        caption="The same trials with a hover text: state, value and configuration. Drag to enlarge a part.",
         height_px=380,
         width_px=340,
     )
-    shown = [trial for trial in study.complete if trial.value is not None and isfinite(trial.value)]
+    shown = scored(study)
     if len(shown) < _FEWEST_LINES:
         return [hover]
     names = [knob.name for knob in study.knobs]
@@ -88,9 +90,9 @@ def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:
         numbers[numbers["state"] == "COMPLETE"],
         alt=f"Parallel coordinates of {plural(len(shown), 'complete trial')}: {', '.join(names)}.",
         caption=(
-            "A line is a complete trial, from yellow-green (high rank) to violet (low). Every axis has the knob's own "
-            "scale and range; a choice has a place each. Drag a box over an axis to keep the trials that pass through "
-            f"it, over several to combine them; double-click to start again.{left_out}"
+            "Each line is a complete trial, from yellow-green (high rank) to violet (low). Every axis has the knob's "
+            "own scale and range, with one place per choice. Drag a box over an axis to keep the trials that pass "
+            f"through it. Boxes on several axes combine; double-click to start again.{left_out}"
         ),
         height_px=420,
         width_px=max(340, 84 * (len(study.knobs) + 1)),
@@ -99,7 +101,7 @@ def _asked(study: Study, table: pd.DataFrame, writer: Writer) -> list[Block]:
     return [hover, lines]
 
 
-def _states(study: Study, writer: Writer) -> Block:
+def _states(study: StudyData, writer: Writer) -> Block:
     counts = state_counts(study)
     table = history(study)
     seconds = {state: float(table.loc[table["state"] == state, "duration_s"].sum()) for state in counts}
@@ -110,5 +112,98 @@ def _states(study: Study, writer: Writer) -> Block:
         raw,
         columns=("state", "trials", "minutes of training"),
         rows=[(state.lower(), str(n), f"{seconds[state] / 60:.1f}") for state, n in counts.items()],
-        caption=f"What became of the {len(study.trials)} of {planned} planned trials.",
+        caption=f"The states of the {len(study.trials)} of {planned} planned trials.",
     )
+
+
+def front_section(study: StudyData, writer: Writer) -> Section | None:
+    """Return the figure and the table of the front; None where the search has one objective."""
+    front = read_front(study)
+    if front is None:
+        return None
+    names = [knob.name for knob in study.knobs]
+    params = {trial.number: trial.params for trial in study.complete}
+    members = front.members
+    within_guards = " that keeps the guards" if study.manifest["plan"].get("guards") else ""
+    better = "less is better" if front.is_seconds else "more is better"
+    picture = writer.picture(
+        "front",
+        draw_front(front),
+        front.points,
+        alt=f"All classes against {front.second} of {plural(len(front.points), 'complete trial')}; "
+        f"{len(members)} on the front.",
+        caption=(
+            f"Both objectives of every complete trial on validation ({front.second}: {better}). No "
+            f"trial{within_guards} beats one on the line in both. The knee is the point nearest to the best of both, "
+            "in units of the front's extent. Every point is a single run, and the best of many runs owe a part to "
+            "chance: the confirmation measures what remains on test."
+        ),
+    )
+    rows = [
+        (
+            str(trial),
+            role,
+            percent(all_classes),
+            front.value_text(second),
+            *(value_text(params[trial].get(name), digits=3) for name in names),
+        )
+        for trial, all_classes, second, role in members.itertuples(index=False)
+    ]
+    table = writer.table(
+        "front_members",
+        members.merge(pd.DataFrame([{"trial": number, **known} for number, known in params.items()]), on="trial"),
+        columns=("trial", "place", "all (%)", front.second, *names),
+        rows=rows,
+        caption="The trials on the front; the knee and the ends are confirmed as best1, best2 and best3.",
+    )
+    return Section("front", "Two objectives", (picture, table))
+
+
+def failure_blocks(study: StudyData, writer: Writer) -> list[Block]:
+    """Return a sentence on failures and, where something failed, one table for the search and one for later phases."""
+    return [*_failed_trials(study, writer), *_failed_run_blocks(study, writer)]
+
+
+def _failed_trials(study: StudyData, writer: Writer) -> list[Block]:
+    counts, causes = state_counts(study), failure_causes(study)
+    if not causes:
+        return [Paragraph(f"What failed? Nothing of {plural(len(study.trials), 'trial')}.")]
+    raw = [(cause, len(numbers), " ".join(map(str, numbers))) for cause, numbers in causes]
+    return [
+        Paragraph(f"What failed? {counts['FAIL']} of {plural(len(study.trials), 'trial')}, for these causes."),
+        writer.table(
+            "failures",
+            pd.DataFrame(raw, columns=["cause", "n", "trials"]),
+            columns=("trials", "number", "cause"),
+            rows=[(str(n), _named(numbers.split()), cause) for cause, n, numbers in raw],
+            caption="Failed trials by cause. They count towards the total, but are in no table or figure of values.",
+            wordy=True,
+        ),
+    ]
+
+
+def _failed_run_blocks(study: StudyData, writer: Writer) -> list[Block]:
+    causes = failed_runs(study)
+    if not causes:
+        return []
+    n_failed = sum(len(names) for _, names in causes)
+    raw = [(cause, len(names), " ".join(names)) for cause, names in causes]
+    return [
+        Note(
+            f"After the search {plural(n_failed, 'run')} of the selection or the confirmation failed for good: a "
+            "candidate with a failed run cannot be best1, and an entry with one has fewer seeds than the others."
+        ),
+        writer.table(
+            "failed_runs",
+            pd.DataFrame(raw, columns=["cause", "n", "runs"]),
+            columns=("runs", "named", "cause"),
+            rows=[(str(len(names)), _named(names), cause) for cause, names in causes],
+            caption="Runs of the selection (candidate) and the confirmation that failed for good, by cause.",
+            wordy=True,
+        ),
+    ]
+
+
+def _named(parts: list[str]) -> str:
+    more = f" and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
+    return ", ".join(parts[:_MOST_NAMED]) + more

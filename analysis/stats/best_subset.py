@@ -1,7 +1,7 @@
-"""Which configurations may still be the best: those that the noise of training does not set apart from the winner.
+"""The configurations that may still be the best: training noise does not separate them from the winner.
 
-Gupta's (1965) subset selection: keep every configuration within d standard errors of the highest score, with d such
-that the truly best one is kept with 95 % probability, however many there are and whatever their means.
+Gupta's (1965) subset selection: keep every configuration within d standard errors of the highest score, where d keeps
+the truly best one with 95 % probability. This holds for every number of configurations and whatever their means.
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,20 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from scipy import stats
 
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 _N_DRAWS = 200_000
 
 
 @dataclass(frozen=True)
-class NotWorse:
-    """The trials within reach of the highest score.
+class BestSubset:
+    """The trials that may still be the best.
 
     Attributes:
         trials: their numbers, best score first.
         margin: how far below the highest a score may lie (fraction).
-        ranges: a row a knob: knob, low, high (or the choices seen, as text, in both), n of the kept that have it.
+        ranges: one row per knob: knob, low, high (or in both the choices among the kept trials, as text), and n, the
+            kept trials that have the knob.
     """
 
     trials: tuple[int, ...]
@@ -34,14 +35,14 @@ class NotWorse:
     ranges: pd.DataFrame
 
 
-def not_worse(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: float, free: int) -> NotWorse | None:
-    """Return the complete trials that cannot be told from the best; None without a noise to judge by.
+def best_subset(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: float, free: int) -> BestSubset | None:
+    """Return the complete trials that cannot be distinguished from the best; None without an estimate of the noise.
 
     The truly best trial is among them with 95 % probability.
 
     Args:
         trials: complete ones, each a single run.
-        knobs: whose ranges among the kept are told.
+        knobs: the knobs whose ranges are returned.
         noise: sd of one run over training seeds (fraction).
         free: degrees of freedom behind `noise`.
     """
@@ -53,18 +54,18 @@ def not_worse(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], *, noise: fl
     ranked = sorted(kept, key=lambda trial: (-float(trial.value or 0), trial.number))
     rows = [_range(knob, [trial.params[knob.name] for trial in kept if knob.name in trial.params]) for knob in knobs]
     ranges = pd.DataFrame(rows, columns=["knob", "low", "high", "n"])
-    return NotWorse(tuple(trial.number for trial in ranked), margin, ranges)
+    return BestSubset(tuple(trial.number for trial in ranked), margin, ranges)
 
 
 def critical_distance(n: int, free: int) -> float:
-    """Return d: the luckiest of n - 1 equals beats one given run by less than d estimated sds, with 95 % probability.
+    """Return d: the largest of n - 1 equals beats one given run by less than d estimated sds, with 95 % probability.
 
     By simulation: the largest of n - 1 standard normals is drawn directly, as the normal quantile of U^(1 / (n - 1)).
     """
     rng = np.random.default_rng(0)
-    luckiest = stats.norm.ppf(rng.random(_N_DRAWS) ** (1 / (n - 1)))
+    largest = stats.norm.ppf(rng.random(_N_DRAWS) ** (1 / (n - 1)))
     estimated = np.sqrt(rng.chisquare(free, _N_DRAWS) / free)
-    return float(np.quantile((luckiest - rng.normal(size=_N_DRAWS)) / estimated, 0.95))
+    return float(np.quantile((largest - rng.normal(size=_N_DRAWS)) / estimated, 0.95))
 
 
 def _range(knob: Knob, values: list[object]) -> tuple[str, object, object, int]:

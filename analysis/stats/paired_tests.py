@@ -1,6 +1,6 @@
 """Paired comparisons over seeds: t interval, Holm's correction, exact sign-flip test.
 
-On six pairs the percentile bootstrap covers 87 % at nominal 95; the paired t interval keeps 95, so it decides.
+On six pairs the percentile bootstrap covers 87 % at a nominal 95 %. The paired t interval keeps 95 %, so it decides.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ Verdict = Literal["gain", "loss", "unclear", "too few"]
 #: Pairs below which an interval is shown but nothing is claimed from it.
 MIN_PAIRS = 6
 
-#: Level of the claims: a family of comparisons says something false in at most this share of studies.
+#: Level of the claims: a family of comparisons makes a false claim in at most this share of studies.
 ALPHA = 0.05
 
 #: Pairs up to which every sign pattern of the sign-flip test is enumerated (2^16 patterns).
@@ -28,7 +28,7 @@ _N_RANDOM = 20_000
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation of `n` finite values; NaN where n is too small to have them."""
+    """Mean and sample standard deviation of `n` finite values; NaN where n is too small for them."""
 
     n: int
     mean: float
@@ -58,7 +58,7 @@ class PairedInterval:
 
 @dataclass(frozen=True)
 class SignFlip:
-    """Two-sided sign-flip test: its p, and the smallest p that `n` pairs can give at all."""
+    """Two-sided sign-flip test: its p, and the smallest p that `n` pairs can give."""
 
     n: int
     p: float
@@ -81,7 +81,7 @@ def paired_interval(differences: Iterable[float]) -> PairedInterval:
         return PairedInterval(n, mean, sd, nan, nan, nan)
     error = sd / np.sqrt(n)
     half = float(stats.t.ppf(0.975, n - 1) * error)
-    # Without any spread the statistic is 0/0 at no difference, and without bound at any.
+    # Without any spread the statistic is 0/0 for a mean of 0, and infinite for any other mean.
     statistic = abs(mean) / error if error else (np.inf if mean else 0.0)
     p = float(2 * stats.t.sf(statistic, n - 1))
     return PairedInterval(n, mean, sd, mean - half, mean + half, p)
@@ -115,7 +115,7 @@ def sign_flip(differences: Iterable[float]) -> SignFlip:
         signs = np.vstack([np.ones(n), drawn])
         smallest = 1 / len(signs)
     sums = np.abs(signs @ finite)
-    # Sums of the same numbers in another order differ by rounding; equal patterns must count as equal.
+    # Sums of the same numbers in another order differ by rounding, but equal patterns must count as equal.
     at_least = sums >= abs(finite.sum()) - 1e-12 * np.abs(finite).sum()
     return SignFlip(n, float(at_least.mean()), smallest)
 

@@ -1,4 +1,4 @@
-"""How much of a gain hangs on which test images were drawn: a bootstrap of the test set, class by class."""
+"""How much of a gain depends on the sample of test images: a bootstrap of the test set, class by class."""
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ from analysis.stats.paired_tests import Spread, spread
 def image_part(recalls: pd.DataFrame, entry: str, baseline: str, *, n_draws: int = 2000) -> Spread:
     """Return mean and sd of `entry` minus `baseline` in balanced accuracy over resampled test sets.
 
-    Each class is resampled by itself, so that its number of images stays (stratified; Efron & Tibshirani 1993). Only
-    counts are kept, not which image was right: a draw is a binomial of the class's mean recall over runs, for the two
-    entries apart. Images that are hard for both would cancel in the difference, so the sd is an upper bound.
+    Each class is resampled by itself, which keeps its number of images (stratified; Efron & Tibshirani 1993). The
+    study keeps counts, not which image was right. So a draw is a binomial of the class's mean recall over runs, for
+    each entry separately. Images that are hard for both would cancel in the difference: the sd is an upper bound.
 
     Args:
-        recalls: ladder.class_recalls: entry, class_id, n_test, recall, a row a (run, class).
+        recalls: the table of accuracies.class_recalls: entry, class_id, n_test, recall; one row per (run, class).
         entry, baseline: names in `recalls`.
         n_draws: resampled test sets.
     """

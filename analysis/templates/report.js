@@ -2,7 +2,7 @@
   "use strict";
   const root = document.documentElement;
 
-  // Theme: the system's until the reader chooses; remembered where the browser lets a file remember.
+  // Theme: the system's until the reader chooses. The choice is stored where the browser allows it for a file.
   const remembered = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
   const remember = (theme) => { try { localStorage.setItem("theme", theme); } catch { /* a private window */ } };
   const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
@@ -49,7 +49,7 @@
     });
   }
 
-  // Figures: the library is unpacked once the page stands.
+  // Figures: the library is unpacked once the page is shown.
   const plots = [...document.querySelectorAll(".plot")];
   const packed = document.getElementById("library");
   if (!plots.length || !packed) return;
@@ -63,7 +63,7 @@
     packed.remove();
   };
 
-  // Brushing: a box over an axis keeps the lines that pass through it; boxes on several axes add up.
+  // Brushing: a box over an axis keeps the lines that pass through it; boxes on several axes combine.
   const brush = (plot) => {
     const kept = new Map();
     const show = () => {

@@ -18,7 +18,7 @@ from study.planning.environment import versions
 from study.schema import SCHEMA_VERSION
 from study.terminal.faults import one_line
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 #: Seconds after which a silent node counts as unreachable, or as unable to start a worker.
 _PATIENCE_S = 120
@@ -50,7 +50,7 @@ class NodeReport:
         return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free"
 
 
-def check_nodes(checked: Checked, shelf: Shelf) -> tuple[NodeReport, ...]:
+def check_nodes(checked: Checked, shelf: CheckpointStore) -> tuple[NodeReport, ...]:
     """Ask every node and return their answers. Needs Ray.
 
     Raises:
@@ -119,7 +119,7 @@ def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
 _KEPT = ("name", "cpus", "gpus", "free_gb")
 
 
-def _ask_all(files: list[str], shelf: Shelf, nonce: str) -> tuple[NodeReport, ...]:
+def _ask_all(files: list[str], shelf: CheckpointStore, nonce: str) -> tuple[NodeReport, ...]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -149,7 +149,7 @@ def _name(node: Mapping[str, Any]) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
 
 
-def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: Shelf, nonce: str) -> NodeReport:
+def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: CheckpointStore, nonce: str) -> NodeReport:
     """Answer for one node; runs there."""
     return NodeReport(
         name=name,

@@ -17,7 +17,7 @@ from study.execution.workers import Workers
 from study.planning.plan import StudyPlan
 
 if TYPE_CHECKING:
-    from trainables.trial import TrialContext
+    from trainables.trial_context import TrialContext
 
 #: CPUs that a trial asks for at least if another process trains it: Ray Tune refuses a trial that needs nothing.
 _LEAST_CPUS = 0.01

@@ -14,7 +14,7 @@ from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_t
 def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
     """Run a phase; raises what `run_trials` raises."""
     from trainables.cckd.bundle.assemble import assemble_test
-    from trainables.trial import TrialContext
+    from trainables.trial_context import TrialContext
 
     plan = checked.plan
     with object_store(is_temporary=phase.is_temporary) as put:

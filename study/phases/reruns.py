@@ -17,7 +17,7 @@ from study.phases.study_state import Study, Ticker
 from study.records.ledger import Ledger
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class RerunQueue:
     counted: Set[str]
     recorded: Callable[[], set[str]]
     record: Callable[[Rerun, dict[str, Any]], None]
-    shelf: Shelf
+    shelf: CheckpointStore
     forwards_teacher: bool
     opens_test: bool = False
     is_temporary: bool = False

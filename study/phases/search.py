@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.space import KnobValue
+from search_spaces.knob import KnobValue
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.execution.tuner import Phase
@@ -14,7 +14,7 @@ from study.records.ledger import Ledger
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.cckd.random_streams import derive_seed
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SearchTarget:
     """
 
     ledger: Ledger
-    shelf: Shelf
+    shelf: CheckpointStore
     fixed: Mapping[str, Any]
     title: str
     entry: str

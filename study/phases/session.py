@@ -31,7 +31,7 @@ from study.strategy.search_settings import SearchSettings
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import rungs
 
 log = logging.getLogger("study")
 

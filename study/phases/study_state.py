@@ -18,7 +18,7 @@ from study.records.store import StudyStore
 from study.teacher.bundle import Prepared
 from study.terminal.progress import Progress
 from trainables.cckd.files.atomic import write_bytes
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 
 #: Seconds between two reads of the ledger for the progress line.
 _TICK_S = 1.0
@@ -62,18 +62,18 @@ class Study:
         )
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> CheckpointStore:
         """The checkpoints of the study's own trials and of all reruns."""
-        return Shelf(self._stored(schema.CHECKPOINTS))
+        return CheckpointStore(self._stored(schema.CHECKPOINTS))
 
-    def shelf_of(self, baseline: str) -> Shelf:
+    def shelf_of(self, baseline: str) -> CheckpointStore:
         """Return the checkpoints of a tuned baseline's trials, which have the same numbers as the study's own."""
-        return Shelf(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
+        return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
     def ray_folder(self, phase: str) -> tuple[str, str]:
         """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one."""
         parent = self._stored(schema.RAY)
-        taken = set(Shelf(parent).runs())
+        taken = set(CheckpointStore(parent).runs())
         return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
 
     def keep_model(self, run: str) -> None:

@@ -5,8 +5,8 @@ A method tuned over many trials against rivals at their defaults may win by the 
 
 from dataclasses import replace
 
-from search_spaces import SearchSpace
 from search_spaces.baselines import SPACES
+from search_spaces.space import SearchSpace
 from study.planning.plan import StudyPlan
 from study.planning.spaces import corner_points
 from study.strategy.samplers import grid_size

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import SearchSpace
+from search_spaces.space import SearchSpace
 from study.execution.cluster import address_fault
 from study.planning.baseline_spaces import check_baselines
 from study.planning.data_loading import watched_load
@@ -25,21 +25,18 @@ from study.strategy.objectives import N_CONFIRMED, SECONDS, read_objectives
 from study.strategy.samplers import grid_size
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import (
-    DataSpec,
-    DataUnavailableError,
-    LongTailData,
-    parse_data,
-    resolve_split,
-)
 from trainables.cckd.data.images.memory_choice import DataPath, check_path, choose_path
+from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.load import LongTailData
+from trainables.cckd.data.spec import DataSpec, parse_data
+from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
 from trainables.cckd.precision import PRECISIONS
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from study.terminal.progress import Progress
-from trainables.cckd.data import DataSpec, LongTailData, load_data
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import DataSpec
 
 #: A scan that is faster than this shows nothing, so that a quick refusal is all that a user reads.
 _QUIET_S = 2.0

@@ -3,13 +3,15 @@
 import re
 import textwrap
 
-from search_spaces import SearchSpace, list_spaces
 from search_spaces.faults import describe
 from search_spaces.from_file import EXAMPLE
+from search_spaces.registry import list_spaces
+from search_spaces.space import SearchSpace
 from study.planning.check import Checked
 from study.planning.estimate import estimate_lines, teacher_lines
 from study.planning.plan import StudyPlan
-from trainables.cckd.data import DataSetInfo, list_data
+from trainables.cckd.data.images.sets import DataSetInfo
+from trainables.cckd.data.registry import list_data
 
 _MOST_COUNTS = 20
 _OWN = f"""your own:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from search_spaces import SearchSpace
+from search_spaces.space import SearchSpace
 from study.planning.spaces import FLAGS
 from study.terminal.faults import Faults
 from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces import SearchSpace
+from search_spaces.space import SearchSpace
 from study import schema
 from study.planning.check import Checked, check_teacher_fit
 from study.planning.data_loading import watched_load
 from study.planning.environment import git_commit, hardware, versions
 from study.planning.plan import StudyPlan
-from trainables.cckd.data import parse_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError, TeacherError, UsageError
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import check_teacher
 
 #: Skipped files that study.json names; it counts them all.

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search_spaces import SearchSpace, SpaceError
+from search_spaces.knob import SpaceError
+from search_spaces.space import SearchSpace
 
 
 def imported_space(text: str) -> SearchSpace:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from optuna.distributions import CategoricalDistribution
 
-from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.from_file import read_draft
-from search_spaces.space import KnobValue
+from search_spaces.knob import Knob, KnobValue, SpaceError
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
 from study.planning.own_module import imported_space
 from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.errors import ConfigError

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from study.planning.plan import StudyPlan
-from trainables.cckd.data import DataSpec, ImageFiles, LongTailData, load_data
 from trainables.cckd.data.images.decoded_images import RaggedImages
-from trainables.cckd.data.images.sets import Images, hash_sets
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import LabelledImages, hash_sets
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import DataSpec
+from trainables.cckd.errors import DataError, first_few
 
 if TYPE_CHECKING:
     from study.planning.check import Checked
@@ -124,12 +125,12 @@ def _judged_on(data: LongTailData) -> str:
     return hash_sets({"val": _undecoded(data.val), "test": _undecoded(data.test)})
 
 
-def _undecoded(of_set: Images | RaggedImages) -> Images:
+def _undecoded(of_set: LabelledImages | RaggedImages) -> LabelledImages:
     assert not isinstance(of_set, RaggedImages), "cuts are looked at before images are decoded"
     return of_set
 
 
-def _contents(of_set: Images) -> frozenset[bytes | str]:
+def _contents(of_set: LabelledImages) -> frozenset[bytes | str]:
     """What tells one image from another, without their order."""
     if isinstance(of_set, ImageFiles):
         return frozenset(of_set.paths)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.faults import contains
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study import schema
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
 from study.records.trial_rows import TrialRow
 from study.strategy.evidence import NUMBERS_FROM, Evidence
 from study.strategy.search_settings import SettingsError
-from trainables.cckd.data import LongTailData
+from trainables.cckd.data.load import LongTailData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
 

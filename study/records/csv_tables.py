@@ -14,11 +14,9 @@ from study.records.run_tables import ConfirmRun, SelectionRun, counts_of
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
 from trainables.cckd.files.atomic import replacing, write_text
+from trainables.cckd.losses.terms import LOSSES
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
 from trainables.cckd.records import ClassCounts
-
-#: Loss terms in the order they print; 'total' is there for every trial.
-_TERMS = ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")
 
 _INTEGERS = {"number", "epoch"}
 
@@ -44,7 +42,7 @@ def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -
 def epochs_table(rows: Sequence[TrialRow]) -> Table:
     """Return epochs.parquet: one row per (trial, epoch), one column per loss term of any trial."""
     found = {term for row in rows for record in row.records for term in record.losses} | {"total"}
-    terms = sorted(found, key=lambda term: (_TERMS.index(term) if term in _TERMS else len(_TERMS), term))
+    terms = [*(term for term in LOSSES if term in found), *sorted(found - LOSSES.keys())]
     columns = (*schema.EPOCHS_HEAD, *(schema.LOSS_PREFIX + term for term in terms), *schema.EPOCHS_TAIL)
     entries = [
         {

@@ -15,7 +15,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study.records.connection import Database
 from study.records.creation import add_search, make_search, opening
 from study.records.search_reader import SearchReader

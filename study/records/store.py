@@ -136,7 +136,7 @@ class StudyStore:
             space: its space, which names the `config/<knob>` columns.
             groups: class ids of 'many', 'medium', and 'few'; other groups are ignored.
         """
-        ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in ("many", "medium", "few")}
+        ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in schema.GROUPS}
         rows = ledger.rows()
         write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
         write_parquet(self.path / schema.EPOCHS, epochs_table(rows))

@@ -6,7 +6,7 @@ from math import isfinite
 
 from optuna.trial import FrozenTrial
 
-from search_spaces.space import KnobValue
+from search_spaces.knob import KnobValue
 from study.strategy.objectives import SecondObjective, front, knee
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord

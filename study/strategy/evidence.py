@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study.strategy.optuna_private import set_number
 from trainables.cckd.records import ClassCounts
 

@@ -9,7 +9,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 
 
 def at_fraction(distribution: BaseDistribution, fraction: float) -> KnobValue:

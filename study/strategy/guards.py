@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any, Self
 
+from study import schema
 from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError
 from trainables.cckd.metrics import group_accuracy
 from trainables.cckd.records import ClassCounts
 
 #: Groups of classes that a guard can protect; all is the balanced accuracy itself.
-GROUPS = ("all", "many", "medium", "few")
+GROUPS = ("all", *schema.GROUPS)
 
 #: Number of the trial that guards compare with: every sampler but grid begins with the reference point.
 REFERENCE = 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from study.schema import GROUPS
 from study.terminal.faults import Faults
 from trainables.cckd.metrics import group_accuracy
 from trainables.cckd.records import ClassCounts
@@ -16,7 +17,7 @@ from trainables.cckd.records import ClassCounts
 FIRST = "all"
 SECONDS = "seconds"
 #: What can stand beside FIRST.
-SECOND = ("many", "medium", "few", SECONDS)
+SECOND = (*GROUPS, SECONDS)
 
 #: How many of the front are confirmed: the knee and its ends.
 N_CONFIRMED = 3

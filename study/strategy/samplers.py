@@ -13,7 +13,8 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search_spaces.space import KnobValue, SearchSpace
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
 from study.strategy.grid import at_fraction, grid_points
 from study.strategy.search_settings import GRID_LEVELS, SearchSettings, SettingsError
 

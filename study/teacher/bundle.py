@@ -15,17 +15,16 @@ from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import hold, read_classifier, share
 from study.terminal.progress import Progress
-from trainables.cckd.bundle.assemble import assemble, teacher_counts
+from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts, training_views
 from trainables.cckd.bundle.trial_data import TrialData
-from trainables.cckd.bundle.viewing import images_of, training_views
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher
 from trainables.cckd.teacher.fit.probe import ProbeFit
-from trainables.cckd.teacher.fit.readout import Readout
+from trainables.cckd.teacher.readout import Readout
 
 #: Views are drawn from a constant seed, so that studies that differ only in their seeds share one teacher pass.
 VIEW_SEED = 0
@@ -46,7 +45,7 @@ class Prepared:
     data: TrialData
     readout: Readout
     teacher: dict[str, Any]
-    claim: Claim
+    claim: CacheLock
     verification: Verification
 
 

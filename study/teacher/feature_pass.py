@@ -18,9 +18,10 @@ from study.execution.workers import Workers
 from study.planning.check import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
-from trainables.cckd.bundle.trial_data import Images
-from trainables.cckd.teacher.cache.cache_lock import Claim
-from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, hash_array, library_versions
+from trainables.cckd.data.images.decoded_images import Images
+from trainables.cckd.files.digests import hash_array
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
 
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"
@@ -43,7 +44,7 @@ class TeacherPass:
 
     features: NDArray[np.float16]
     n_passed: int
-    claim: Claim
+    claim: CacheLock
     store: FeatureCache
     images: Images
     views: NDArray[np.int16] | None
@@ -72,7 +73,7 @@ def teacher_pass(
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
     extractors = partial(_extractors, checked, workers)
     wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
-    claim, features, n_passed = store.claim(), None, 0
+    claim, features, n_passed = store.lock(), None, 0
     claim.share(wait)
     while not store.complete:  # one study builds the cache; the others wait and then find it complete
         if claim.take(wait, unless=lambda: store.complete) and not store.complete:

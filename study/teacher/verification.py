@@ -6,7 +6,7 @@ from typing import Any
 from study.execution.tasks import get, put, start_beside_driver
 from study.teacher.feature_pass import TeacherPass
 from study.teacher.worker_tasks import extract_all
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 class Verification:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.bundle.trial_data import Images
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.data.images.decoded_images import Images
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 if TYPE_CHECKING:
     from trainables.cckd.data.images.image_files import ImageFiles

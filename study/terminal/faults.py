@@ -35,7 +35,7 @@ class Faults:
     @contextmanager
     def gather(self) -> Iterator[None]:
         """Turn a UsageError or SpaceError of the block into faults."""
-        from search_spaces import SpaceError  # loads Optuna, which a refused command should not wait for
+        from search_spaces.knob import SpaceError  # loads Optuna, which a refused command should not wait for
 
         try:
             yield

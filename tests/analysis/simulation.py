@@ -14,8 +14,8 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from search_spaces import get_space
 from search_spaces.acckd import ACCKD_CORE
+from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
@@ -213,7 +213,7 @@ def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generat
     luck = rng.normal(0, plan.seed_sd, size=plan.n_seeds)  # shared by all entries: pairing removes it
     for cut, entry in product(range(plan.n_cuts), plan.recalls):
         head, tail = plan.recalls[entry]
-        # What a cut does differs from entry to entry, so pairing does not remove it; the study's own is as planned.
+        # The effect of a subset differs from entry to entry, so pairing keeps it; the study's own subset has none.
         shift = rng.normal(0, plan.cut_sd) if cut else 0.0
         for index in range(1 if entry == "teacher" else plan.n_seeds):
             seed = None if entry == "teacher" else cut * 10**13 + 1001 + index
@@ -228,7 +228,7 @@ def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generat
                 "selected_on": "reference" if trial is None else plan.selected_on,
             }
             if entry != "teacher":
-                # A class is taken for the next larger one; the largest for the second.
+                # A wrong prediction is the next larger class; for the largest class it is the second.
                 pairs = [(i, i, right) for i, right in enumerate(test["correct"])]
                 pairs += [(i, abs(i - 1), plan.n_test - n) for i, n in enumerate(test["correct"]) if n_classes > 1]
                 test["confusion"] = [pair for pair in pairs if pair[2]]

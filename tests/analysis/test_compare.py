@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from analysis import compare
-from analysis.reading.study_data import load_study
-from analysis.results.comparison import chosen_values, facts, labels, ladders
-from analysis.results.ladder import ladder, paired_gain, scores
+from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import paired_gain
+from analysis.results.ladder import ladder
+from analysis.results.study_comparison import chosen_values, facts, labels, ladders
 from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
 from tests.analysis.simulation import drop_runs
 

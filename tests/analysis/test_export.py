@@ -14,7 +14,7 @@ import pytest
 from analysis import export
 from analysis.exports.summary import results
 from analysis.exports.tidy import COLUMNS, dictionary, tidy
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
 from analysis.results.ladder import ladder
 from search_spaces.acckd import ACCKD_SMOKE

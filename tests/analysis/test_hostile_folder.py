@@ -208,7 +208,7 @@ def test_a_manifest_with_odd_content_gives_a_report_or_one_message(simulated: Si
         "UPDATE epoch_records SET record = replace(record, '\"correct\": [', '\"correct\": [-9, ')",
         "UPDATE epoch_records SET record = replace(record, '0.1', 'Infinity')",
         "UPDATE epoch_records SET record = replace(record, 'total', '[2J')",
-        "UPDATE epoch_records SET number = 99",
+        "UPDATE epoch_records SET number = number + 99",
         "UPDATE confirm_runs SET record = '[]'",
         "UPDATE confirm_runs SET record = 'text'",
         "UPDATE confirm_runs SET record = replace(record, '\"seen\": [', '\"seen\": [0, ')",

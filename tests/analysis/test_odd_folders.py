@@ -73,7 +73,7 @@ def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> N
     folder = simulated(**SMALL, status="running")
     drop_runs(folder, "entry NOT IN ('teacher', 'la')")
     text = _text(folder)
-    assert "Still running: what stands here will change" in text
+    assert "Still running: these results will change" in text
     assert "The confirmation is under way: 7 runs so far." in text
     assert "Few, la" in text
 

@@ -6,7 +6,7 @@ import torch
 from benchmarks import epoch
 from benchmarks.shapes import SHAPES, Shape, random_trial_data
 from benchmarks.study_wall import Budget, rows
-from trainables.cckd.data import parse_data
+from trainables.cckd.data.spec import parse_data
 
 TOY = Shape(n_max=6, ir=2, size=8, padding=1, val_per_class=1)
 

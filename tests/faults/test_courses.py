@@ -20,8 +20,8 @@ from optuna.storages import RDBStorage
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search_spaces import SearchSpace
 from search_spaces.faults import contains
+from search_spaces.space import SearchSpace
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from search_spaces import get_space
+from search_spaces.registry import get_space
 from study import schema
 from study.lock import StudyLock
 from study.records.ledger import Ledger
@@ -127,7 +127,7 @@ def _make_cache_lock(folder: Path) -> Path:
 
 
 def _take_cache(folder: Path) -> bool:
-    with FeatureCache(folder, _KEY).claim() as claim:
+    with FeatureCache(folder, _KEY).lock() as claim:
         return claim.try_take()
 
 

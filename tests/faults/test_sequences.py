@@ -22,7 +22,8 @@ from optuna.distributions import FloatDistribution
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search_spaces import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.failure_causes import Kind, cause

@@ -173,7 +173,7 @@ def test_each_wrong_input_has_its_own_error_and_exit_code_2(
     lines = [line.removeprefix("error: ") for line in said.err.splitlines()]
     assert [line for line in lines if fault in line], lines
     # A file that cannot be used stands below a line that counts such files.
-    assert len(lines) == (2 if "image files can not be used" in lines[0] else 1), lines
+    assert len(lines) == (2 if "image files cannot be used" in lines[0] else 1), lines
     assert set(world.rglob("*")) == before
 
 

@@ -7,8 +7,9 @@ from textwrap import dedent, indent
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces import Condition, SpaceError, get_space
 from search_spaces.from_file import EXAMPLE, SpaceDraft, read_draft
+from search_spaces.knob import Condition, SpaceError
+from search_spaces.registry import get_space
 
 HEAD = "name: mine\npurpose: Does it read?\nmethod: acckd\ntrials: 9\n"
 

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search_spaces import Condition, Knob, SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.faults import contains
+from search_spaces.knob import Condition, Knob, SpaceError
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
 
 
 def _knob(name: str, distribution=None, reference=0.5) -> Knob:

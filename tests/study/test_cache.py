@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from study.cache import main
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
 
 FEATURES = np.ones((6, 2, 3), np.float16)
@@ -76,7 +76,7 @@ def test_prune_keeps_what_a_study_uses_and_leaves_no_lock_behind(
     used, free = _build(tmp_path), _build(tmp_path, replace(KEY, subset="val"))
     building = FeatureCache(tmp_path / "teacher-cache", replace(KEY, size=64))
     _build(tmp_path, replace(KEY, size=64), finish=False)
-    reader, builder = Claim(used), building.claim()
+    reader, builder = CacheLock(used), building.lock()
     reader.share(lambda: None)
     assert builder.try_take()
     code, shown = _run(tmp_path, capsys, "prune", "--all")
@@ -93,7 +93,7 @@ def test_prune_removes_what_a_killed_driver_was_writing(tmp_path: Path, capsys: 
     folder = _build(tmp_path)
     torn = folder / ".features.safetensors.123.abcd.tmp"
     torn.write_bytes(bytes(200_000))
-    with Claim(folder) as claim:
+    with CacheLock(folder) as claim:
         claim.share(lambda: None)
         assert "0.0 MB freed" in _run(tmp_path, capsys, "prune")[1]
         assert torn.exists()

@@ -30,7 +30,7 @@ def test_a_broken_image_ends_the_command_before_anything_is_written(
 ) -> None:
     assert main(_dry(folder)) == 2
     said = capsys.readouterr().err
-    assert "error: 1 of 24 image files can not be used; --skip-corrupt leaves them out" in said
+    assert "error: 1 of 24 image files cannot be used; --skip-corrupt leaves them out" in said
     assert "bee/1.jpg: not a JPEG, PNG or WebP image" in said
     assert not (folder.parent / "runs").exists()
 

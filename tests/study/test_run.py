@@ -9,7 +9,7 @@ import pytest
 
 from study.planning import folders
 from study.run import main
-from trainables.cckd.data import DataUnavailableError
+from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.teacher import weights as teacher_module
 

@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from sqlalchemy import Engine, event
 
-from search_spaces import Condition, Knob, SearchSpace
+from search_spaces.knob import Condition, Knob
+from search_spaces.space import SearchSpace
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
 

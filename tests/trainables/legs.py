@@ -8,7 +8,8 @@ import numpy as np
 from ray.tune import Trainable
 
 from tests.trainables.bands import band_images
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.teacher.readout import TeacherState
 
 EPOCHS = 5  # rungs 2, 3, 4, 5
 FLAT = {"method": "acckd", "epochs": EPOCHS, "batch_size": 16, "lr": 0.05, "seed": 3}

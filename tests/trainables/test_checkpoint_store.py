@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainables.cckd.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 
 
 @pytest.fixture(params=["folder", "uri"])
@@ -20,20 +20,20 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def _save(shelf: Shelf, run: str, attempt: str, epoch: int) -> None:
+def _save(shelf: CheckpointStore, run: str, attempt: str, epoch: int) -> None:
     state = CheckpointState(epoch, {}, {}, [], {})
     write_checkpoint(shelf.workplace(run, attempt), state, {"w": torch.full((3,), float(epoch))})
     shelf.publish(run, attempt)
 
 
-def _elsewhere(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _elsewhere(shelf: CheckpointStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """From here on, as another machine would see it."""
     (tmp_path / "other").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "other"))
 
 
 def test_another_machine_continues_from_the_furthest_attempt(root, tmp_path, monkeypatch) -> None:
-    shelf = Shelf(root)
+    shelf = CheckpointStore(root)
     _save(shelf, "7", "1", 2)
     _save(shelf, "7", "1", 5)
     _save(shelf, "7", "2", 3)
@@ -48,7 +48,7 @@ def test_another_machine_continues_from_the_furthest_attempt(root, tmp_path, mon
 
 
 def test_what_is_torn_or_has_no_mark_is_passed_over(root, tmp_path, monkeypatch) -> None:
-    shelf = Shelf(root)
+    shelf = CheckpointStore(root)
     for attempt, epoch in (("1", 2), ("2", 4), ("3", 6)):
         _save(shelf, "7", attempt, epoch)
     (tmp_path / "shelf" / "7" / "3" / "checkpoint.json").unlink()
@@ -61,7 +61,7 @@ def test_what_is_torn_or_has_no_mark_is_passed_over(root, tmp_path, monkeypatch)
 
 
 def test_a_kill_between_two_objects_leaves_the_older_checkpoint(tmp_path, monkeypatch) -> None:
-    shelf = Shelf(f"file://{tmp_path}/shelf")
+    shelf = CheckpointStore(f"file://{tmp_path}/shelf")
     _save(shelf, "7", "1", 2)
     before = json.loads((tmp_path / "shelf" / "7" / "1" / "checkpoint.json").read_text())
     put: list[str] = []
@@ -69,9 +69,9 @@ def test_a_kill_between_two_objects_leaves_the_older_checkpoint(tmp_path, monkey
     class Killed(Exception):
         pass
 
-    real = Shelf._store
+    real = CheckpointStore._store
 
-    def dying(self: Shelf, *parts: str):
+    def dying(self: CheckpointStore, *parts: str):
         store, base = real(self, *parts)
 
         class Store:
@@ -86,10 +86,10 @@ def test_a_kill_between_two_objects_leaves_the_older_checkpoint(tmp_path, monkey
 
         return Store(), base
 
-    monkeypatch.setattr(Shelf, "_store", dying)
+    monkeypatch.setattr(CheckpointStore, "_store", dying)
     with pytest.raises(Killed):
         _save(shelf, "7", "1", 5)
-    monkeypatch.setattr(Shelf, "_store", real)
+    monkeypatch.setattr(CheckpointStore, "_store", real)
     assert put[0].endswith(".safetensors"), "tensors go first"
     assert json.loads((tmp_path / "shelf" / "7" / "1" / "checkpoint.json").read_text()) == before
     _elsewhere(shelf, monkeypatch, tmp_path)
@@ -99,7 +99,7 @@ def test_a_kill_between_two_objects_leaves_the_older_checkpoint(tmp_path, monkey
 
 
 def test_a_model_is_no_checkpoint_and_runs_are_listed_and_removed(root, tmp_path) -> None:
-    shelf = Shelf(root)
+    shelf = CheckpointStore(root)
     _save(shelf, "7", "1", 2)
     folder = shelf.workplace("best1-seed1", MODEL)
     folder.mkdir(parents=True)
@@ -116,15 +116,15 @@ def test_a_model_is_no_checkpoint_and_runs_are_listed_and_removed(root, tmp_path
 
 
 def test_a_node_that_sees_another_place_says_so(root, tmp_path) -> None:
-    shelf = Shelf(root)
+    shelf = CheckpointStore(root)
     with shelf.nonce() as nonce:
         assert shelf.answer(nonce, "node1") is None
-        assert "another place" in (Shelf(f"{root}-else").answer(nonce, "node2") or "")
+        assert "another place" in (CheckpointStore(f"{root}-else").answer(nonce, "node2") or "")
     assert shelf.runs() == []
 
 
 def test_a_place_that_cannot_be_written_says_so(tmp_path) -> None:
     (tmp_path / "shelf").write_text("a file")
     for root in (str(tmp_path / "shelf"), f"file://{tmp_path}/shelf"):
-        with pytest.raises(OSError, match=r"shelf"), Shelf(root).nonce():
+        with pytest.raises(OSError, match=r"shelf"), CheckpointStore(root).nonce():
             pass

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data import draw_views, load_data, parse_data
+from trainables.cckd.data.images.views import draw_views
+from trainables.cckd.data.load import load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.methods import LADDER
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
 COMMITTED = Path(__file__).with_name("first_epoch_losses.txt")

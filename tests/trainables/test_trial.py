@@ -12,12 +12,14 @@ import torch
 
 from tests.trainables.legs import FLAT, config_of, outcome_of, outcomes_of, run_legs, tiny_world
 from trainables import trial as module
-from trainables.cckd.bundle.trial_data import TeacherState, TestData, TrialData
+from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.precision import Precision
 from trainables.cckd.students.export import load_model
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
-from trainables.trial import CckdTrial, TrialContext
+from trainables.trial import CckdTrial
+from trainables.trial_context import TrialContext
 
 Start = Callable[..., CckdTrial]
 

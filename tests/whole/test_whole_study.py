@@ -172,7 +172,8 @@ def test_the_exported_model_loads_and_repeats_its_recorded_test_counts(smoke: St
     import numpy as np
     import torch
 
-    from trainables.cckd.data import load_data, parse_data
+    from trainables.cckd.data.load import load_data
+    from trainables.cckd.data.spec import parse_data
     from trainables.cckd.students.export import load_model
 
     written = json.loads((smoke.path / "models" / "best1.json").read_text())

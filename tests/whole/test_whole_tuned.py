@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from analysis.compare import build_comparison
-from analysis.reading.study_data import load_study
-from analysis.results.ladder import primary_family, scores
+from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import primary_family
 from study import schema
 from study.records.ledger import Ledger
 from tests.support.commands import Command

@@ -16,7 +16,8 @@ import pytest
 
 from tests.support.commands import Command, Ended
 from tests.whole.whole import Study, csv_rows, table_rows
-from trainables.cckd.data import load_data, parse_data
+from trainables.cckd.data.load import load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.files.sealed import sealed
 
 pytestmark = pytest.mark.slow

@@ -3,37 +3,20 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.methods import KNOBS, METHODS, KnobValue, used_knobs
+from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, used_knobs
 
 
-class TrialConfig(BaseModel):
-    """Everything that decides a trial's numbers, beside the data.
+class TrialConfig(Knobs):
+    """Everything that decides a trial's numbers, beside the data: method, knobs, and how the student is trained.
 
-    Objective knobs a method does not use keep inert defaults (weights 0) and are absent from `flat()`.
+    Knobs that the method does not use keep inert defaults (weights 0) and are absent from `flat()`.
     Build it with `TrialConfig.build`, which names every fault in one ConfigError.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     method: str
-    # the objective (METHOD.md's symbols; see methods.KNOBS for the legal values)
-    tau: float = 0.0
-    temperature: float = 2.0
-    estimator: Literal["batch", "prior"] = "batch"
-    use_kd: bool = False
-    kd_weight: float = 0.0
-    cckd_weight: float = 0.0
-    mix_ratio: float = 0.0
-    mix_weight: float = 0.0
-    mix_alpha: float = 0.5
-    mix_op: Literal["mixup", "cutmix"] = "mixup"
-    mix_targets: Literal["interpolate", "forward"] = "interpolate"
-    cckd_mix_weight: float = 0.0
-    feature_weight: float = 0.0
-    # how the student is trained
     student: str = Field("resnet8_cifar", min_length=1)
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(64, ge=2)
@@ -48,8 +31,8 @@ class TrialConfig(BaseModel):
         """Validate `flat` (method, its knobs, training settings), filling gaps with the reference values.
 
         Raises:
-            ConfigError: an unknown method or key, a value outside its domain, a knob the method does not use;
-                `faults` lists all of them.
+            ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not
+                use; `faults` lists all of them.
         """
         method = flat.get("method")
         if not isinstance(method, str) or method not in METHODS:
@@ -61,7 +44,7 @@ class TrialConfig(BaseModel):
         try:
             config = cls(**{**METHODS[method], **flat})
         except ValidationError as error:
-            # Knobs have been judged above, in the method's own words; the rest are training settings.
+            # The faults of knobs are listed above, in the words of their rows; the rest are training settings.
             faults += [
                 f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}; got {fault['input']!r}"
                 for fault in error.errors()
@@ -74,7 +57,7 @@ class TrialConfig(BaseModel):
 
     @property
     def knobs(self) -> dict[str, KnobValue]:
-        """The objective knobs this method uses, with their values."""
+        """The objective knobs that this method uses, with their values."""
         return {name: getattr(self, name) for name in used_knobs(self.method, self.use_kd)}
 
     def flat(self) -> dict[str, KnobValue]:
@@ -86,6 +69,12 @@ class TrialConfig(BaseModel):
 def training_settings() -> tuple[str, ...]:
     """Names of the settings that are not objective knobs: student, epochs, batch_size, lr, ..."""
     return tuple(name for name in TrialConfig.model_fields if name not in KNOBS and name != "method")
+
+
+def reference_of(name: str) -> KnobValue:
+    """Return the reference value of a knob, or the default of a training setting."""
+    value: KnobValue = KNOBS[name].reference if name in KNOBS else TrialConfig.model_fields[name].default
+    return value
 
 
 def _key_fault(key: str, value: object, method: str, used: tuple[str, ...]) -> str | None:

@@ -1,9 +1,14 @@
-"""The errors a user can cause, each carrying every fault found at once."""
+"""The errors that a user can cause; each carries all faults that were found at once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 
-#: How the cause of a trial that would fail again begins; study/execution/failure_causes.py has the others.
+#: First words of the causes that would make a trial fail again. study/execution/failure_causes.py has the other causes.
 NON_FINITE_LOSS, BAD_CONFIGURATION = "non-finite loss", "bad configuration"
+
+
+#: Items that a message names; of a longer list it names the first ones and counts the rest.
+N_NAMED = 10
 
 
 class UsageError(ValueError):
@@ -14,7 +19,7 @@ class UsageError(ValueError):
         super().__init__("\n".join(self.faults))
 
     def __reduce__(self) -> tuple[type["UsageError"], tuple[tuple[str, ...]]]:
-        # Exceptions cross process borders under Ray; rebuild from the faults, not from the joined message.
+        # Ray pickles exceptions. Rebuild this one from its faults, not from the joined message.
         return type(self), (self.faults,)
 
 
@@ -23,15 +28,15 @@ class ConfigError(UsageError):
 
 
 class DataError(UsageError):
-    """A data set that cannot be had, or options it does not take."""
+    """A data set that is not available, or options that it does not take."""
 
 
 class TeacherError(UsageError):
-    """A teacher that cannot be built: missing or altered file, unknown name or form."""
+    """A teacher that cannot be built: a missing or altered file, an unknown name or form."""
 
 
 class NonFiniteLossError(ArithmeticError):
-    """A loss term became NaN or infinite; deterministic, so never retried."""
+    """A loss term became NaN or infinite. A retry would end the same way, so there is none."""
 
     def __init__(self, term: str, value: float, epoch: int, step: int) -> None:
         self.term, self.value, self.epoch, self.step = term, value, epoch, step
@@ -39,3 +44,9 @@ class NonFiniteLossError(ArithmeticError):
 
     def __reduce__(self) -> tuple[type["NonFiniteLossError"], tuple[str, float, int, int]]:
         return type(self), (self.term, self.value, self.epoch, self.step)
+
+
+def first_few(items: Collection[object]) -> str:
+    """Join the first ten of `items` with commas, and say how many more there are."""
+    named = ", ".join(str(item) for item in islice(items, N_NAMED))
+    return named if len(items) <= N_NAMED else f"{named} and {len(items) - N_NAMED} more"

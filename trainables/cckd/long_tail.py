@@ -1,6 +1,6 @@
-"""The field's long tail: how many training images each class keeps, which ones, and the groups cut on that.
+"""The long tail: how many training images each class keeps, which ones, and the groups of classes by count.
 
-The rule is the one of the CIFAR-LT releases (Cao et al., LDAM, NeurIPS 2019):
+The rule is that of the CIFAR-LT releases (Cao et al., LDAM, NeurIPS 2019):
 n_i = int(n_max * f ** (i / (C - 1))) with f = 1 / IR, truncated, classes in label order.
 """
 
@@ -14,7 +14,7 @@ from trainables.cckd.errors import DataError
 
 IMBALANCE_TYPES = ("exp", "step")
 
-#: Groups are cut on training counts: many > 100, medium 20..100, few < 20 (Liu et al., OLTR, CVPR 2019).
+#: Groups go by training counts: many > 100, medium 20..100, few < 20 (Liu et al., OLTR, CVPR 2019).
 MANY_ABOVE, FEW_BELOW = 100, 20
 
 
@@ -22,9 +22,9 @@ MANY_ABOVE, FEW_BELOW = 100, 20
 class Groups:
     """Class ids by training count; every class is in one of many/medium/few and in one of the terciles.
 
-    `many`: more than 100 images, `medium`: 20 to 100, `few`: fewer than 20. Terciles split the classes,
-    ordered by falling count (ties by class id), into three parts of equal size, the earlier ones one larger
-    where C is not a multiple of 3: they stay comparable where few classes fill the fixed groups.
+    `many`: more than 100 images, `medium`: 20 to 100, `few`: fewer than 20. The terciles split the classes, ordered
+    by falling count (ties by class id), into three parts. Where C is not a multiple of 3, the earlier parts have one
+    class more. Terciles stay comparable where few classes fill the fixed groups.
     """
 
     many: tuple[int, ...]
@@ -40,7 +40,7 @@ class Groups:
 
 
 def class_counts(n_max: int, n_classes: int, ir: float, imb_type: str = "exp") -> tuple[int, ...]:
-    """Training images of each class, in label order.
+    """Return the number of training images of each class, in label order.
 
     Args:
         n_max: images of the first class.
@@ -49,7 +49,7 @@ def class_counts(n_max: int, n_classes: int, ir: float, imb_type: str = "exp") -
         imb_type: 'exp', or 'step': the first C // 2 classes n_max, the others int(n_max / IR).
 
     Raises:
-        DataError: a value outside its domain, or a class left without an image; lists every fault.
+        DataError: a value outside its domain, or a class without an image; lists every fault.
     """
     faults = []
     if n_max < 1:
@@ -78,19 +78,19 @@ def class_counts(n_max: int, n_classes: int, ir: float, imb_type: str = "exp") -
 def cut(labels: NDArray[np.int64], counts: Sequence[int], rng: np.random.RandomState) -> NDArray[np.int64]:
     """Pick `counts[c]` samples of each class c: in label order, shuffle its indices, take the first ones.
 
-    With `RandomState(0)` this is the field's selection for CIFAR. A cut of fewer images per class is
-    contained in a cut of more, at the same `rng` state, because shuffling does not depend on `counts`.
+    With `RandomState(0)` this is the usual selection for CIFAR-LT. At the same `rng` state, a selection of fewer
+    images per class is part of a selection of more, because shuffling does not depend on `counts`.
 
     Args:
         labels: int64 (N,).
-        counts: wanted images of each class, (C,).
-        rng: consumed; a RandomState since NumPy has frozen its stream (NEP 19): a cut outlives its versions.
+        counts: images to pick of each class, (C,).
+        rng: it is advanced. NumPy has frozen the stream of RandomState (NEP 19), so a selection outlives versions.
 
     Returns:
         indices into `labels`, int64 (sum of counts,), class after class.
 
     Raises:
-        DataError: classes that have fewer samples than asked; lists them all.
+        DataError: classes with fewer samples than `counts` asks for; lists them all.
     """
     chosen, faults = [], []
     for class_id, wanted in enumerate(counts):
@@ -105,7 +105,7 @@ def cut(labels: NDArray[np.int64], counts: Sequence[int], rng: np.random.RandomS
 
 
 def groups_of(counts: Sequence[int]) -> Groups:
-    """Cut the classes into groups on their training counts (C,)."""
+    """Group the classes by their training counts (C,)."""
     by_count = sorted(range(len(counts)), key=lambda class_id: (-counts[class_id], class_id))
     high, middle, low = (tuple(sorted(part.tolist())) for part in np.array_split(np.array(by_count, int), 3))
     return Groups(

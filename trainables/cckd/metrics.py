@@ -1,4 +1,4 @@
-"""Per-class counts and the rates they give. A rate over nothing is NaN, never 0."""
+"""Per-class counts, and the rates computed from them. A rate over no samples is NaN, never 0."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class GroupAccuracy(NamedTuple):
 
 
 def count_classes(predicted: ArrayLike, labels: ArrayLike, n_classes: int) -> ClassCounts:
-    """Count right answers per true class.
+    """Count the samples of each class, and how many of them were predicted right.
 
     Args:
         predicted: predicted class ids, integers (N,).
@@ -38,9 +38,10 @@ def count_classes(predicted: ArrayLike, labels: ArrayLike, n_classes: int) -> Cl
 
 
 def count_pairs(predicted: ArrayLike, labels: ArrayLike) -> list[list[int]]:
-    """Return the confusion matrix without its zeros: [true class, predicted class, n], ascending, n at least 1.
+    """Return the confusion matrix without its zeros: rows [true class, predicted class, n], ascending.
 
-    Of N samples at most N entries, where a matrix of C classes has C x C; plain integers, ready for a Ray report.
+    N samples give at most N rows, a full matrix of C classes has C x C entries. All are plain integers, ready for a
+    Ray report.
     """
     pairs = np.stack([np.asarray(labels, np.int64), np.asarray(predicted, np.int64)], axis=1)
     found, n = np.unique(pairs, axis=0, return_counts=True)
@@ -48,23 +49,23 @@ def count_pairs(predicted: ArrayLike, labels: ArrayLike) -> list[list[int]]:
 
 
 def recalls(counts: ClassCounts) -> NDArray[np.float64]:
-    """Share of each class's samples that were right, float64 (C,); NaN where the class was not seen."""
+    """Return the share of each class's samples that were right, float64 (C,); NaN for a class without samples."""
     correct, seen = np.asarray(counts.correct, np.float64), np.asarray(counts.seen, np.float64)
     return np.divide(correct, seen, out=np.full_like(correct, np.nan), where=seen > 0)
 
 
 def accuracy(counts: ClassCounts) -> float:
-    """Share of all samples that were right; NaN where there were none."""
+    """Return the share of all samples that were right; NaN without samples."""
     return sum(counts.correct) / sum(counts.seen) if sum(counts.seen) else float("nan")
 
 
 def balanced_accuracy(counts: ClassCounts) -> float:
-    """Mean recall over the classes seen; NaN where there were none."""
+    """Return the mean recall over the classes with samples; NaN without any."""
     return group_accuracy(counts, range(len(counts.seen))).value
 
 
 def group_accuracy(counts: ClassCounts, class_ids: Iterable[int]) -> GroupAccuracy:
-    """Mean recall over those of `class_ids` that were seen."""
+    """Return the mean recall over the classes of `class_ids` that have samples."""
     of_group = recalls(counts)[list(class_ids)]
     known = of_group[~np.isnan(of_group)]
     return GroupAccuracy(float(known.mean()) if known.size else float("nan"), int(known.size))

@@ -1,4 +1,4 @@
-"""What one epoch leaves behind: counts and sums, never rates."""
+"""What one epoch leaves behind: counts and sums, never rates; and the epochs at which a trial is evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,8 +19,8 @@ class EpochRecord:
 
     Attributes:
         epoch: epochs completed so far, counted from 1.
-        losses: term -> mean over the epoch's steps, unweighted; 'total' is the weighted sum that was minimised.
-            Other terms: 'sup', 'kd', 'cckd', 'sup_mix', 'cckd_mix', 'imitation'; a term that is off is absent.
+        losses: term -> mean over the epoch's steps, unweighted. 'total' is the weighted sum that was minimised; the
+            other names are those of losses.terms.TERMS. A term that is off is absent.
         lr: learning rate of the epoch's last step.
         val: counts on the validation set, None where this epoch was not evaluated.
         train_s, eval_s: seconds spent training and evaluating.
@@ -43,3 +43,12 @@ class EpochRecord:
         val = plain["val"]
         counts = None if val is None else ClassCounts(tuple(val["correct"]), tuple(val["seen"]))
         return cls(**{**plain, "val": counts})
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which a trial of `epochs` epochs is evaluated, and may be pruned, ascending.
+
+    They are a quarter, half, three quarters and all of its epochs, rounded up: no trial is judged before a quarter of
+    its epochs. Short trials have fewer rungs.
+    """
+    return tuple(sorted({-(-epochs * quarter // 4) for quarter in (1, 2, 3, 4)}))

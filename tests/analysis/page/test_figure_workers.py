@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.page import figure_workers as module
-from analysis.page.figure_workers import drawing
+from analysis.page.figure_workers import figure_pool
 from analysis.page.style import canvas
 
 
@@ -28,7 +28,7 @@ def test_other_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytes
     for n_processes in (0, 1):
         monkeypatch.setattr(module, "spare_cores", lambda n=n_processes: n)
         paths = _paths(tmp_path / str(n_processes))
-        with drawing() as draw:
+        with figure_pool() as draw:
             draw(_figure(), paths)
         written.append([path.read_bytes() for path in paths])
     assert written[0] == written[1]
@@ -41,5 +41,5 @@ def test_a_figure_that_cannot_be_written_is_heard_of(
 ) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(module, "spare_cores", lambda: n_processes)
-    with pytest.raises(FileNotFoundError), drawing() as draw:
+    with pytest.raises(FileNotFoundError), figure_pool() as draw:
         draw(_figure(), [tmp_path / "absent" / "one.png"])

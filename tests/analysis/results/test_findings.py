@@ -1,18 +1,21 @@
 """The first screen claims what the intervals carry, and nothing else."""
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import load_study
-from analysis.reading.wording import mean_sd, p_value, percent, points
+from analysis.reading.study_folder import load_study
 from analysis.results.findings import Findings, find
-from analysis.search.history import failure_causes, history, pruned_at, state_counts, time_to_best
 from analysis.search.importance import Importances
-from analysis.stats.paired_tests import spread
+from study.strategy.guards import Guard
+from tests.analysis.simulation import SETTINGS, rewriting, set_last_counts
+from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
 LA = (0.86, 0.50)
@@ -83,7 +86,7 @@ def test_a_knob_whose_shuffling_may_cost_nothing_is_not_said_to_matter_most(simu
     importances = _ranked("a")
     importances.frame.loc[0, "permutation_low"] = -0.04
     told = " ".join(find(load_study(simulated(**SMALL)), importances).sentences)
-    assert "a ranks first, by a margin that may be nothing: shuffling it adds" in told
+    assert "a ranks first, by a margin that may be zero: shuffling it adds" in told
     assert "matters most" not in told
 
 
@@ -137,42 +140,46 @@ def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: 
         assert sum("is worse on validation than la" in warning for warning in warnings) == n_warned
 
 
-def test_the_best_so_far_counts_complete_trials_only(simulated: Simulated) -> None:
-    table = history(load_study(simulated(n_trials=30, n_seeds=0)))
-    best = float("nan")
-    for row in table.itertuples():
-        if row.state == "COMPLETE" and not best >= row.value:
-            best = row.value
-        assert row.best_so_far == best
+def _amend(folder: Path, guards: Any, judged: Any) -> Path:
+    path = folder / "study.json"
+    manifest = json.loads(path.read_text())
+    manifest["plan"]["guards"] = guards
+    path.write_text(json.dumps(manifest | {"guards": judged}))
+    return folder
 
 
-def test_time_spent_counts_every_trial_whatever_became_of_it(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=20, n_pruned=4, n_failed=2, n_seeds=0))
-    table = history(study)
-    spent, reached = 0.0, []
-    for row in table.itertuples():
-        spent += 0.0 if row.duration_s != row.duration_s else row.duration_s
-        assert row.spent_s == pytest.approx(spent)
-        if row.best_so_far >= table["best_so_far"].iloc[-1] - 0.01:
-            reached.append(spent)
-    assert set(table.loc[table["duration_s"] > 0, "state"]) >= {"COMPLETE", "PRUNED"}
-    assert time_to_best(table) == pytest.approx(reached[0])
-    assert 0 < reached[0] <= spent
+def test_a_guard_that_was_kept_is_told_with_its_counts(simulated) -> None:
+    folder = _amend(simulated(**SMALL), {"many": 1.0, "few": -2.5}, {"kept": 4, "complete": 6, "unmet": None})
+    found = _find(folder)
+    (told,) = (sentence for sentence in found.sentences if "could become best1" in sentence)
+    assert "lose at most 1 point of Many to the reference point and gain at least 2.5 points of Few" in told
+    assert told.endswith("4 of 6 complete trials do.")
+    assert found.warnings == ()
 
 
-def test_states_causes_and_rungs_are_counted(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=20, n_pruned=4, n_failed=2, n_running=1, n_seeds=0))
-    assert state_counts(study) == {"COMPLETE": 14, "PRUNED": 4, "FAIL": 2, "RUNNING": 1}
-    ((cause, numbers),) = failure_causes(study)
-    assert cause.startswith("loss term 'cckd'")
-    assert len(numbers) == 2
-    assert pruned_at(study) == [(5, 4)]
+def test_a_guard_that_nothing_kept_is_a_warning(simulated) -> None:
+    found = _find(_amend(simulated(**SMALL), {"many": -9.0}, {"kept": 0, "complete": 6, "unmet": "no trial keeps it"}))
+    assert not any("could become best1" in sentence for sentence in found.sentences)
+    assert any("The guard did not decide: no trial keeps it" in warning for warning in found.warnings)
 
 
-def test_numbers_are_worded_as_a_reader_meets_them() -> None:
-    assert [percent(value) for value in (0.70625, -0.03, -0.0001)] == ["70.6", "−3.0", "0.0"]
-    assert percent(float("nan")) == "–"
-    assert [points(value) for value in (0.0412, -0.0141, -0.0001, 0.0)] == ["+4.1", "−1.4", "0.0", "0.0"]
-    assert mean_sd(spread([0.5])) == "50.0"
-    assert mean_sd(spread([])) == "–"
-    assert [p_value(p) for p in (0.0001, 0.0312, float("nan"))] == ["< 0.001", "0.031", "–"]
+@pytest.mark.parametrize(
+    ("guards", "judged"), [({}, {"kept": 1}), (None, None), ([1], [2]), ({"x": "y"}, {"kept": []})]
+)
+def test_a_strangers_manifest_says_nothing_false_and_breaks_nothing(simulated, guards: Any, judged: Any) -> None:
+    assert not any("could become best1" in said for said in _find(_amend(simulated(**SMALL), guards, judged)).sentences)
+
+
+def test_before_the_confirmation_the_best_trial_is_one_that_keeps_the_guard(simulated) -> None:
+    folder = simulated(n_seeds=0, **SMALL)
+    highest_scoring = load_study(folder).best
+    assert highest_scoring is not None
+    assert highest_scoring.number != 0
+    with rewriting(folder) as ledger:  # it alone loses all of class 0
+        guards = (Guard("many", 50.0, (0,)),)
+        ledger._study.set_user_attr("settings", replace(SETTINGS, guards=guards).to_json())
+        set_last_counts(ledger, highest_scoring.number, ClassCounts((0, *[10] * 9), (10,) * 10))
+    best = load_study(folder).best
+    assert best is not None
+    others = [trial for trial in load_study(folder).complete if trial.number != highest_scoring.number]
+    assert best.number == max(others, key=lambda trial: trial.value).number

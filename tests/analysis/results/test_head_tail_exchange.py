@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import paired_gain
 from analysis.results.head_tail_exchange import confusion_flow, exchange, group_separability, leading_confusions
-from analysis.results.ladder import paired_gain, scores
+from tests.analysis.simulation import rewriting
 
 Simulated = Callable[..., Path]
 
@@ -75,7 +77,8 @@ def test_leading_confusions_are_those_of_the_baseline(simulated: Simulated) -> N
 
 def test_a_study_without_confusions_has_no_flow(simulated: Simulated) -> None:
     folder = simulated(n_trials=4, n_pruned=0, n_failed=0)
-    (folder / "confusion.csv").unlink()
+    with rewriting(folder) as ledger:
+        ledger._database.connection.execute("UPDATE confirm_runs SET record = json_remove(record, '$.test.confusion')")
     study = load_study(folder)
     assert confusion_flow(study, entries=("la", "best1")).empty
     assert isinstance(study.confusion, pd.DataFrame)

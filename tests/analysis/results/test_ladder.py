@@ -9,9 +9,10 @@ from statistics import mean, stdev
 
 import pytest
 
-from analysis.reading.study_data import load_study
-from analysis.results.class_gains import class_gains, mean_recalls
-from analysis.results.ladder import class_recalls, ladder, paired_gain, primary_family, scores, training_noise
+from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import class_recalls, scores, training_noise
+from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.ladder import ladder
 from tests.analysis.simulation import rewriting
 
 Simulated = Callable[..., Path]
@@ -97,33 +98,3 @@ def test_a_class_without_test_images_has_no_recall(simulated: Simulated) -> None
         record["test"]["seen"][0] = record["test"]["correct"][0] = 0
         ledger._database.connection.execute("UPDATE confirm_runs SET record = ? WHERE rowid = 1", (json.dumps(record),))
     assert class_recalls(load_study(folder))["recall"].isna().sum() == 1
-
-
-def test_class_gains_are_paired_differences_of_recall_largest_class_first(simulated: Simulated) -> None:
-    folder = simulated(**SMALL)
-    gains = class_gains(load_study(folder), entries=("best1", "acckd"))
-    assert gains["n_train"].tolist() == sorted(gains["n_train"], reverse=True)
-    recall = {
-        (row["entry"], row["seed"]): int(row["n_correct"]) / int(row["n_test"])
-        for row in _rows(folder / "classes.csv")
-        if row["class_id"] == "9"
-    }
-    seeds = {seed for entry, seed in recall if entry == "la"}
-    expected = mean(recall["best1", seed] - recall["la", seed] for seed in seeds)
-    row = gains[(gains["entry"] == "best1") & (gains["class_id"] == 9)].iloc[0]
-    assert row["gain"] == pytest.approx(expected)
-    assert row["low"] < row["gain"] < row["high"]
-    assert row["group"] == "few"
-
-
-def test_absent_entries_give_no_gains(simulated: Simulated) -> None:
-    study = load_study(simulated(n_seeds=0, **SMALL))
-    assert class_gains(study, entries=("best1",)).empty
-    assert mean_recalls(study, entries=("best1",)).empty
-
-
-def test_the_teachers_recall_has_no_spread(simulated: Simulated) -> None:
-    recalls = mean_recalls(load_study(simulated(**SMALL)), entries=("teacher",))
-    assert len(recalls) == 10
-    assert recalls["sd"].isna().all()
-    assert (recalls["n_seeds"] == 1).all()

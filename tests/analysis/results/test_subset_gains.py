@@ -1,4 +1,4 @@
-"""Reports of studies that were confirmed on several cuts of the long tail, against plain loops over the CSV files."""
+"""Reports of studies confirmed on several subsets of the long tail, against plain loops over the CSV files."""
 
 import csv
 import sqlite3
@@ -10,12 +10,15 @@ from statistics import mean, stdev
 import pandas as pd
 import pytest
 
-from analysis.reading.study_data import Study, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
+from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import class_gains, mean_recalls
+from analysis.results.comparisons import primary_family
 from analysis.results.findings import Findings, find
-from analysis.results.ladder import claims_by_cut, ladder, primary_family, scores
-from analysis.results.subset_gains import class_gains_over_cuts, cut_gains, cut_means, teacher_over_cuts
+from analysis.results.ladder import ladder
+from analysis.results.subset_gains import class_gains_over_subsets, subset_gains, subset_means, teacher_over_subsets
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import paired_interval
 from search_spaces.acckd import ACCKD_SMOKE
@@ -23,11 +26,11 @@ from tests.analysis.simulation import drop_runs
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd": 0.01}
-#: What a study of few cuts and one of enough of them look like.
+#: What a study of few subsets and one of enough of them look like.
 FEW, ENOUGH = {"n_cuts": 3, **SMALL}, {"n_cuts": 6, "n_seeds": 2, **SMALL}
 
 
-def _find(study: Study) -> Findings:
+def _find(study: StudyData) -> Findings:
     return find(study, Importances(pd.DataFrame(), 6, 0, ()))
 
 
@@ -39,39 +42,39 @@ def _reference_differences(folder: Path, entry: str, baseline: str) -> dict[str,
             for row in csv.DictReader(lines)
         }
     found: dict[str, list[float]] = {}
-    for (name, cut, seed), value in runs.items():
+    for (name, subset, seed), value in runs.items():
         if name == entry:
-            found.setdefault(cut, []).append(value - runs[baseline, cut, seed])
+            found.setdefault(subset, []).append(value - runs[baseline, subset, seed])
     return found
 
 
 @pytest.mark.parametrize("n_cuts", [1, 5])
-def test_few_cuts_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cuts: int) -> None:
+def test_few_subsets_leave_the_claims_to_the_studys_own(simulated: Simulated, n_cuts: int) -> None:
     folder = simulated(**FEW | {"n_cuts": n_cuts})
     study = load_study(folder)
-    assert not claims_by_cut(study)
+    assert not claims_by_subset(study)
     interval = primary_family(scores(study))[0].interval
     assert interval == paired_interval(_reference_differences(folder, "best1", "la")["0"])
     assert interval.n == 6
 
 
-def test_six_cuts_carry_the_claims_each_counting_once(simulated: Simulated) -> None:
+def test_six_subsets_carry_the_claims_each_counting_once(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     study = load_study(folder)
-    assert claims_by_cut(study)
+    assert claims_by_subset(study)
     means = [mean(values) for values in _reference_differences(folder, "best1", "kd").values()]
     comparison = next(item for item in primary_family(scores(study)) if item.baseline == "kd")
     assert comparison.interval.n == 6
     assert (comparison.interval.mean, comparison.interval.sd) == pytest.approx((mean(means), stdev(means)))
 
 
-def test_six_cuts_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
+def test_six_subsets_of_which_a_baseline_misses_one_carry_none(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     drop_runs(folder, "entry = 'kd' AND data_seed = 5")
-    assert not claims_by_cut(load_study(folder))
+    assert not claims_by_subset(load_study(folder))
 
 
-def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simulated) -> None:
+def test_a_run_that_one_side_misses_drops_its_pair_not_its_subset(simulated: Simulated) -> None:
     folder = simulated(**ENOUGH)
     expected = _reference_differences(folder, "best1", "la")
     expected["4"] = expected["4"][1:]
@@ -81,9 +84,9 @@ def test_a_run_that_one_side_misses_drops_its_pair_not_its_cut(simulated: Simula
     assert found.n == 6
 
 
-def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None:
+def test_gains_stand_over_the_own_subset_and_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
-    gains = {(gain.entry, gain.baseline): gain for gain in cut_gains(load_study(folder))}
+    gains = {(gain.entry, gain.baseline): gain for gain in subset_gains(load_study(folder))}
     assert set(gains) == {(entry, "la") for entry in ("ce", "kd", "cckd", "acckd_no_fi", "acckd", "best1")} | {
         ("best1", "kd")
     }
@@ -91,22 +94,22 @@ def test_gains_stand_over_the_own_cut_and_over_all(simulated: Simulated) -> None
     means = [mean(values) for values in expected.values()]
     gain = gains["acckd", "la"]
     assert gain.own == paired_interval(expected["0"])
-    assert (gain.cuts.over_cuts.n, gain.cuts.n_runs) == (3, 18)
-    assert (gain.cuts.over_cuts.mean, gain.cuts.lowest, gain.cuts.highest) == pytest.approx(
+    assert (gain.subsets.over_subsets.n, gain.subsets.n_runs) == (3, 18)
+    assert (gain.subsets.over_subsets.mean, gain.subsets.lowest, gain.subsets.highest) == pytest.approx(
         (mean(means), min(means), max(means))
     )
 
 
-def test_the_figures_numbers_are_a_row_a_cut_and_one_over_all(simulated: Simulated) -> None:
+def test_the_figures_numbers_are_a_row_a_subset_and_one_over_all(simulated: Simulated) -> None:
     folder = simulated(**FEW)
-    rows = cut_means(load_study(folder))
-    assert [None if pd.isna(cut) else cut for cut in rows["data_seed"]] == [0, 1, 2, None] * 2
+    rows = subset_means(load_study(folder))
+    assert [None if pd.isna(subset) else subset for subset in rows["data_seed"]] == [0, 1, 2, None] * 2
     expected = _reference_differences(folder, "best1", "la")
     assert rows["gain"].tolist()[:3] == pytest.approx([mean(values) for values in expected.values()])
     assert rows["n"].tolist() == [6, 6, 6, 3] * 2
 
 
-def test_class_gains_over_cuts_are_means_of_cut_means(simulated: Simulated) -> None:
+def test_class_gains_over_subsets_are_means_of_subset_means(simulated: Simulated) -> None:
     folder = simulated(**FEW)
     study = load_study(folder)
     with (folder / "classes.csv").open(newline="") as lines:
@@ -116,10 +119,10 @@ def test_class_gains_over_cuts_are_means_of_cut_means(simulated: Simulated) -> N
             if row["class_id"] == "9"
         }
     means = [
-        mean(recall[key] - recall["la", *key[1:]] for key in recall if key[:2] == ("best1", str(cut)))
-        for cut in range(3)
+        mean(recall[key] - recall["la", *key[1:]] for key in recall if key[:2] == ("best1", str(subset)))
+        for subset in range(3)
     ]
-    row = class_gains_over_cuts(study, entries=("best1",)).iloc[-1]
+    row = class_gains_over_subsets(study, entries=("best1",)).iloc[-1]
     assert (row["class_id"], row["n_cuts"], row["n_runs"], row["n_train"]) == (9, 3, 18, 4)
     assert (row["gain"], row["lowest"], row["highest"]) == pytest.approx((mean(means), min(means), max(means)))
     own = class_gains(study, entries=("best1",)).iloc[-1]
@@ -131,39 +134,39 @@ def test_recalls_are_those_that_the_claims_rest_on(simulated: Simulated) -> None
     assert few["n_seeds"].tolist() == [6, 1] * 10
 
 
-def test_recalls_of_enough_cuts_are_means_of_cut_means(simulated: Simulated) -> None:
+def test_recalls_of_enough_subsets_are_means_of_subset_means(simulated: Simulated) -> None:
     enough = mean_recalls(load_study(simulated(**ENOUGH)), entries=("best1", "teacher"))
     assert enough["n_seeds"].tolist() == [12, 6] * 10
     assert enough["sd"].notna().all(), "the teacher is fitted on every cut"
 
 
-def test_the_teacher_has_a_result_a_cut(simulated: Simulated) -> None:
-    assert teacher_over_cuts(load_study(simulated(**FEW))).n == 3
+def test_the_teacher_has_a_result_a_subset(simulated: Simulated) -> None:
+    assert teacher_over_subsets(load_study(simulated(**FEW))).n == 3
 
 
-def test_a_few_cuts_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
+def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
-    (over,) = [sentence for sentence in said if "cuts of the long tail" in sentence]
-    assert over.startswith("Trained on 3 cuts of the long tail, best1 gains +")
-    assert "That is descriptive" in over
-    assert "a claim beyond it needs 6 cuts" in over
+    (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
+    assert over.startswith("Trained on 3 subsets of the long tail, best1 gains +")
+    assert "This is descriptive" in over
+    assert "A claim beyond it needs 6 subsets" in over
     assert "(mean of 6 seeds)" in said[0]
     assert said[-1].startswith("Every interval over seeds is conditional on one training subset")
 
 
-def test_enough_cuts_change_what_the_intervals_cover(simulated: Simulated) -> None:
+def test_enough_subsets_change_what_the_intervals_cover(simulated: Simulated) -> None:
     study = load_study(simulated(**ENOUGH))
     found = _find(study)
     assert found.headline == "A gain over la and kd"
-    assert "(mean of 6 cuts of the long tail)" in found.sentences[0]
+    assert "(mean of 6 subsets of the long tail)" in found.sentences[0]
     assert "conditional on one training subset" not in " ".join(found.sentences)
     assert "covers both the chance of training" in found.sentences[-1]
     row = next(row for row in ladder(study) if row.entry == "best1")
-    assert (row.n_cuts, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
+    assert (row.n_subsets, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
 
 
-def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
-    """Six seeds of one cut would claim this gain; six cuts show that it hangs on the images."""
+def test_subsets_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
+    """Six seeds of one subset would claim this gain; six subsets show that it hangs on the images."""
     wide = {"cut_sd": 0.15, "n_seeds": 6}
     study = load_study(simulated(**ENOUGH | wide))
     assert _find(study).headline == "No gain shown over la and kd"
@@ -171,7 +174,7 @@ def test_cuts_that_disagree_take_the_claim_back(simulated: Simulated) -> None:
 
 @pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("kind", [FEW, ENOUGH])
-def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simulated, kind: dict) -> None:
+def test_the_report_shows_the_subsets_with_a_csv_beside_each_figure(simulated: Simulated, kind: dict) -> None:
     page = build_report(simulated(**kind, space=ACCKD_SMOKE))
     report = (page.parent / "report.md").read_text()
     figures = {path.stem for path in (page.parent / "figures").glob("*.png")}
@@ -179,18 +182,18 @@ def test_the_report_shows_the_cuts_with_a_csv_beside_each_figure(simulated: Simu
     assert ("class_gains_cuts" in figures) == (kind is FEW)
     assert all((page.parent / "tables" / f"{name}.csv").is_file() for name in (*figures, "cuts_gains"))
     assert ("carry no claim" in report) == (kind is FEW)
-    assert ("cuts × seeds" in report) == (kind is ENOUGH)
+    assert ("subsets × seeds" in report) == (kind is ENOUGH)
     assert report.count("| best1 − la |") + report.count("| **best1 − la** |") == 2
 
 
-def test_a_database_from_before_there_were_cuts_is_of_the_studys_own(simulated: Simulated) -> None:
+def test_a_database_from_before_there_were_subsets_is_of_the_studys_own(simulated: Simulated) -> None:
     folder = simulated(**FEW | {"n_cuts": 1})
     new = load_study(folder)
     with closing(sqlite3.connect(folder / "study.db")) as database, database:
         database.execute("DROP INDEX one_confirm_run_a_cut")
         database.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
     old = load_study(folder)
-    assert (old.n_cuts, old.confirm["data_seed"].unique().tolist()) == (1, [0])
-    assert cut_gains(old) == ()
+    assert (old.n_subsets, old.confirm["data_seed"].unique().tolist()) == (1, [0])
+    assert subset_gains(old) == ()
     assert ladder(old) == ladder(new)
     assert _find(old) == _find(new)

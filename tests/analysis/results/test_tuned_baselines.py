@@ -1,4 +1,4 @@
-"""Tuned rivals: what the claim rests on, whether the gain survives, and what the tables say of them."""
+"""Tuned baselines: what the claim rests on, whether the gain survives, and what the tables say of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,14 @@ import pytest
 
 from analysis.exports.summary import results
 from analysis.exports.tidy import dictionary, tidy
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.report import build_report
-from analysis.results.comparison import ladders
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.entries import compared_entries, compared_entry
 from analysis.results.findings import Findings, find
-from analysis.results.ladder import ladder, paired_gain, primary_family, rival, rivals, scores
+from analysis.results.ladder import ladder
+from analysis.results.study_comparison import ladders
 from analysis.results.tuned_baselines import tuned_baselines
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import holm
@@ -39,8 +42,8 @@ def _find(folder: Path) -> Findings:
     ],
 )
 def test_a_tuned_baseline_stands_for_itself_at_its_reference_point(present: set[str], family: tuple[str, ...]) -> None:
-    assert rivals(present) == family
-    assert all(rival(name.removesuffix("_tuned"), present) == name for name in family)
+    assert compared_entries(present) == family
+    assert all(compared_entry(name.removesuffix("_tuned"), present) == name for name in family)
 
 
 def test_the_family_is_that_of_the_tuned_rivals_with_holm_over_two(simulated: Simulated) -> None:
@@ -57,11 +60,11 @@ def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive
     assert found.headline == "A gain over la_tuned, none shown over kd_tuned"
     assert "beats tuned logit adjustment (la_tuned) by" in found.sentences[0]
     said = found.sentences[1]
-    assert said.startswith("The gain survives against la_tuned; against kd_tuned none is shown. The claim rests on")
+    assert said.startswith("The gain survives against la_tuned; against kd_tuned no gain is shown. The claim rests on")
     assert "each with a search of 6 trials" in said
     assert "over la (" in said
-    assert said.endswith("; that is descriptive.")
-    assert any(line.startswith("Where it comes from, against la_tuned: Few") for line in found.sentences)
+    assert said.endswith("; this is descriptive.")
+    assert any(line.startswith("The gain by groups, against la_tuned: Few") for line in found.sentences)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_too_few_seeds_say_nothing_of_survival(simulated: Simulated) -> None:
 
 def test_untuned_rivals_are_called_so_with_the_command_that_tunes_them(simulated: Simulated) -> None:
     said = _find(simulated(recalls=UNTUNED, **SMALL)).sentences[1]
-    assert said.startswith("How acckd compares with tuned baselines is open: la and kd stand at reference values")
+    assert said.startswith("How acckd compares with tuned baselines is open: la and kd have reference values")
     assert "study.confirm with --tuned-baselines gives" in said
 
 
@@ -91,7 +94,7 @@ def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: S
     folder = simulated(recalls=TUNED, **SMALL)
     drop_runs(folder, "entry = 'kd_tuned'")
     found = _find(folder)
-    assert any(line.startswith("kd should be tuned too and is not confirmed as such") for line in found.warnings)
+    assert any(line.startswith("kd should be tuned too, but no tuned entry is confirmed") for line in found.warnings)
     assert found.headline == "A gain over la_tuned and kd"
 
 
@@ -101,7 +104,7 @@ def test_what_a_baselines_search_found_is_read_from_its_own_trials(simulated: Si
     assert (la.name, la.counts, la.chosen, la.n_fresh) == ("la", {"COMPLETE": 4}, 3, 3)
     assert la.params == {"tau": pytest.approx(1.3)}
     assert (la.searched, la.fresh) == (pytest.approx(0.63), pytest.approx(0.61))
-    assert kd.bought == paired_gain(scores(study), "kd_tuned", "kd")
+    assert kd.gain == paired_gain(scores(study), "kd_tuned", "kd")
     assert study.searched_value("la_tuned", 3) == pytest.approx(0.63)
     assert study.searched_value("best1", 0) == study.complete[0].value
 

@@ -18,11 +18,10 @@ from analysis.search.health import (
     expected_best,
     outlook,
     pair_coverage,
-    position,
     rung_ranks,
     spearman,
 )
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 LOG = Knob("weight", FloatDistribution(0.1, 10.0, log=True), "1", "a factor", 1.0)
 PLAIN = Knob("ratio", FloatDistribution(0.0, 1.0), "1", "a share", 0.5)
@@ -73,12 +72,6 @@ def test_the_best_on_an_edge_is_told_with_what_the_leading_trials_do() -> None:
     assert table.loc["weight", "leading_on_edge"] == pytest.approx(4 / 5)
     assert table.loc["ratio", "edge"] == ""
     assert edges(trials, KNOBS, None).empty
-
-
-def test_position_is_on_the_knobs_scale() -> None:
-    assert position(LOG, 1.0) == pytest.approx(0.5)
-    assert position(PLAIN, 0.25) == 0.25
-    assert np.isnan(position(CHOICE, "mixup"))
 
 
 @given(some.lists(some.floats(0, 1), min_size=4, max_size=12), some.integers(0, 2**32 - 1))

@@ -10,9 +10,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from analysis.reading.study_data import Study, load_study
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
 from analysis.search.fanova import fanova_shares
-from analysis.search.forest import (
+from analysis.search.forests import (
     N_CHANCE,
     fit_forest,
     forest_importance,
@@ -21,9 +22,9 @@ from analysis.search.forest import (
     shuffled_among,
 )
 from analysis.search.importance import importances, ped_anova_shares
-from analysis.search.trial_matrix import design, position, targets
+from analysis.search.trial_matrix import position, targets, trial_matrix
 from search_spaces.acckd import ACCKD_FULL
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 from tests.analysis.simulation import rewriting, set_last_counts
 from trainables.cckd.records import ClassCounts
 
@@ -32,7 +33,7 @@ ALL_COMPLETE = {"n_pruned": 0, "n_failed": 0, "n_seeds": 0}
 
 
 @pytest.fixture
-def study(simulated: Simulated) -> Study:
+def study(simulated: Simulated) -> StudyData:
     return load_study(simulated(n_trials=24, **ALL_COMPLETE))
 
 
@@ -59,7 +60,7 @@ def test_every_group_has_its_own_ranking_and_floor(simulated: Simulated) -> None
     assert ranked.of("all")["knob"].iloc[0] != "mix_ratio"
 
 
-def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(study: Study) -> None:
+def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(study: StudyData) -> None:
     frame = importances(study, n_samples=10).of("all")
     for name in ("mdi", "ped_anova", "fanova"):
         assert frame[name].sum() == pytest.approx(1)
@@ -68,7 +69,7 @@ def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(stu
         assert frame[[f"{name}_low", f"{name}_high"]].notna().all(axis=None)
 
 
-def test_fanova_is_optunas_own(study: Study) -> None:
+def test_fanova_is_optunas_own(study: StudyData) -> None:
     plain = optuna.create_study(direction="maximize")
     plain.add_trials(study.complete)
     expected = FanovaImportanceEvaluator(seed=0).evaluate(plain)
@@ -90,12 +91,12 @@ def test_fanova_is_optunas_own_for_choices_too(simulated: Simulated) -> None:
     assert ours == pytest.approx({name: value / total for name, value in expected.items()})
 
 
-def test_a_constant_target_gives_no_knob_a_share(study: Study) -> None:
+def test_a_constant_target_gives_no_knob_a_share(study: StudyData) -> None:
     shares = fanova_shares(study.complete, study.knobs, np.ones(len(study.complete)), seed=0)
     assert shares == dict.fromkeys([knob.name for knob in study.knobs], 0.0)
 
 
-def test_every_group_has_every_measure(study: Study) -> None:
+def test_every_group_has_every_measure(study: StudyData) -> None:
     frame = importances(study, n_samples=3).frame
     assert set(frame["target"]) == {"all", "many", "medium", "few"}
     assert frame["fanova"].notna().all()
@@ -103,7 +104,7 @@ def test_every_group_has_every_measure(study: Study) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_ped_anova_is_optunas_own_on_all_trials_and_on_each_half(study: Study) -> None:
+def test_ped_anova_is_optunas_own_on_all_trials_and_on_each_half(study: StudyData) -> None:
     names, y = [knob.name for knob in study.knobs], targets(study)["all"]
     halves = half_samples(len(y), 3, np.random.default_rng(0))
     whole, resampled = ped_anova_shares(study.complete, names, y, halves)
@@ -159,7 +160,7 @@ def test_a_knob_that_only_says_its_parent_is_on_is_not_above_chance(simulated: S
         params = {"on": on, **({"child": float(rng.random())} if on else {})}
         spec = {knob.name: knob.distribution for knob in (switch, child) if knob.name in params}
         trials.append(create_trial(params=params, distributions=spec, value=on + rng.normal(0, 0.1)))
-    matrix = design(trials, [switch, child])
+    matrix = trial_matrix(trials, [switch, child])
     y = np.array([trial.value for trial in trials])
     mean = forest_importance(matrix.x, y, matrix.present, n_samples=20, seed=0).permutation.mean(axis=0)
     assert len(mean) == 2 + N_CHANCE
@@ -183,7 +184,7 @@ def test_positions_are_even_in_factors_on_a_log_scale() -> None:
     assert np.isnan(position(choice, "d"))
 
 
-def test_the_same_trials_give_the_same_numbers(study: Study) -> None:
+def test_the_same_trials_give_the_same_numbers(study: StudyData) -> None:
     first, second = (importances(study, n_samples=5).frame for _ in range(2))
     assert first.equals(second)
 

@@ -7,11 +7,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from analysis.search.interactions import MIN_FREE, interactions
-from analysis.search.trial_matrix import Design
-from search_spaces.space import Knob
+from analysis.search.trial_matrix import TrialMatrix
+from search_spaces.knob import Knob
 
 
-def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int, ...] = ()) -> Design:
+def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int, ...] = ()) -> TrialMatrix:
     knobs = tuple(
         Knob(
             f"k{i}",
@@ -22,7 +22,7 @@ def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int
         )
         for i in range(x.shape[1])
     )
-    return Design(knobs, x, np.ones(x.shape, dtype=bool) if present is None else present, ())
+    return TrialMatrix(knobs, x, np.ones(x.shape, dtype=bool) if present is None else present, ())
 
 
 def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int, degree: int) -> float:

@@ -10,10 +10,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from analysis.reading.knob_text import axis_label, leading_knobs, range_text
-from analysis.reading.study_data import load_study
+from analysis.reading.study_folder import load_study
 from analysis.search.pair_grids import cut_axis, n_cells, pair_grid, pair_grids
 from search_spaces.acckd import ACCKD_FULL
-from search_spaces.space import Knob
+from search_spaces.knob import Knob
 
 Simulated = Callable[..., Path]
 

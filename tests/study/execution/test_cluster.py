@@ -27,7 +27,7 @@ from study.planning.check import check
 from study.planning.parser import build_parser
 from study.teacher import feature_pass
 from trainables.cckd.teacher.cache.feature_cache import part_ranges
-from trainables.checkpoint_store import Shelf
+from trainables.checkpoint_store import CheckpointStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -82,7 +82,7 @@ def test_every_node_runs_the_drivers_code_and_is_asked_before_the_first_trial(jo
         found = ray.get(ray.remote(num_cpus=0, scheduling_strategy=here)(where).remote())
         assert all("/working_dir_files/" in path for path in found), found
 
-    reports = check_nodes(checked, Shelf(str(tmp_path / "shared")))
+    reports = check_nodes(checked, CheckpointStore(str(tmp_path / "shared")))
     assert [(report.cpus, report.unreadable, report.storage) for report in reports] == [(1, (), None)] * 2
     assert sorted(report.gpus for report in reports) == [0, 1]
 
@@ -93,7 +93,7 @@ def test_every_node_runs_the_drivers_code_and_is_asked_before_the_first_trial(jo
     third = nodes.add_node(num_cpus=1, temp_dir=nodes.folders[1], env_vars={"PYTHONPATH": str(fake.parent)})
     try:
         with pytest.raises(ClusterError) as raised:
-            check_nodes(checked, Shelf(str(tmp_path / "shared")))
+            check_nodes(checked, CheckpointStore(str(tmp_path / "shared")))
     finally:
         nodes.remove_node(third)
     assert len(raised.value.faults) == 1, raised.value.faults

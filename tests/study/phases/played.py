@@ -15,7 +15,7 @@ from study.planning.check import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import ClassCounts
-from trainables.checkpoint_store import MODEL, Shelf
+from trainables.checkpoint_store import MODEL, CheckpointStore
 
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS
@@ -121,6 +121,6 @@ def good(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export(config: dict[str, Any]) -> None:
-    folder = Shelf(config["checkpoints"]).workplace(config["number"], MODEL)
+    folder = CheckpointStore(config["checkpoints"]).workplace(config["number"], MODEL)
     folder.mkdir(parents=True)
     (folder / f"{config['export']}.safetensors").write_text(config["number"])

@@ -2,8 +2,9 @@
 
 import pytest
 
-from search_spaces import SearchSpace, get_space
 from search_spaces.knobs import LR, TAU, TEMPERATURE
+from search_spaces.registry import get_space
+from search_spaces.space import SearchSpace
 from study.confirm import main as confirm_main
 from study.planning.baseline_spaces import baseline_space, check_baselines
 from study.planning.check import check

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces import get_space
+from search_spaces.registry import get_space
 from study.planning.check import Checked, check
 from study.planning.parser import build_parser
 from trainables.cckd.config import TrialConfig

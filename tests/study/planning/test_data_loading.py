@@ -10,7 +10,7 @@ from PIL import Image
 from study.planning import data_loading as module
 from study.planning.data_loading import watched_load
 from study.terminal.progress import Progress
-from trainables.cckd.data import parse_data
+from trainables.cckd.data.spec import parse_data
 
 
 @pytest.fixture

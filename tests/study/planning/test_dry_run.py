@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from search_spaces import list_spaces
+from search_spaces.registry import list_spaces
 from study.run import main
-from trainables.cckd.data import list_data
+from trainables.cckd.data.registry import list_data
 
 
 @pytest.fixture

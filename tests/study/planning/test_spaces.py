@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.from_file import EXAMPLE
+from search_spaces.knob import SpaceError
+from search_spaces.registry import get_space, list_spaces
+from search_spaces.space import SearchSpace
 from study.planning.check import Checked, check
 from study.planning.manifest import checked_again, first_manifest
 from study.planning.parser import build_parser
@@ -17,7 +19,8 @@ from trainables.cckd.errors import UsageError
 
 MODULE = """
 from optuna.distributions import FloatDistribution
-from search_spaces import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 
 SPACE = SearchSpace(
     "from_code", "?", "la", (Knob("tau", FloatDistribution(0.5, 1.5), "1", "because", 1.0),), 5, {"lr": 0.1}

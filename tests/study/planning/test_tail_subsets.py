@@ -11,8 +11,8 @@ from study.planning import tail_subsets as module
 from study.planning.check import Checked, check
 from study.planning.parser import build_parser
 from study.planning.tail_subsets import cut_hashes, recut, recut_faults, with_cuts
-from trainables.cckd.data import parse_data
 from trainables.cckd.data.images.sets import hash_sets
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError, UsageError
 
 

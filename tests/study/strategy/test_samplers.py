@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy.stats import qmc
 
-from search_spaces import SearchSpace
 from search_spaces.faults import contains
+from search_spaces.space import SearchSpace
 from study.planning.plan import SAMPLERS
 from study.strategy.grid import at_fraction, grid_points, levels
 from study.strategy.samplers import check_sampler, grid_size, kind_of, make_sampler

@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from tests.trainables.bands import band_images
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.students import cifar_net
+from trainables.cckd.teacher.readout import TeacherState
 
 COUNTS = (24, 12, 6)
 N_VIEWS = 3

@@ -1,1 +1,9 @@
-"""What each step of an epoch sees."""
+"""What each step of an epoch sees.
+
+steps            views of D, mixed samples of D_mix, and the teacher's targets
+epoch_draws      the random choices of an epoch
+mixing           mixup and cutmix
+resident_images  training images kept on the device
+streamed_images  training images decoded ahead
+teacher_targets  the teacher's logits and features on the device
+"""

@@ -1,4 +1,4 @@
-"""The random choices of one epoch, drawn on the host before its first step."""
+"""The random choices of one epoch: samples, views and mixtures, drawn on the host before its first step."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from trainables.cckd.random_streams import generator
 
 
 @dataclass(frozen=True, eq=False)
-class Choices:
-    """An epoch of S steps.
+class EpochDraws:
+    """The choices of an epoch of S steps.
 
     Attributes:
-        samples: which images, int64 (S, B + 2M): the B of D, then the firsts and the seconds of the M pairs.
-        views: which view of each, int64 (S, B + 2M).
-        share: lambda of the pairs, float32 (S, M), None where there are none.
-        boxes: of the pairs, int64 (S, M, 4), None unless they are mixed by cutmix.
+        samples: image indices, int64 (S, B + 2M): B of D, then the first and the second members of the M pairs.
+        views: the view of each image, int64 (S, B + 2M).
+        share: lambda of each pair, float32 (S, M), None without pairs.
+        boxes: the box of each pair, int64 (S, M, 4), None unless cutmix mixes them.
     """
 
     samples: NDArray[np.int64]
@@ -29,14 +29,14 @@ class Choices:
     boxes: NDArray[np.int64] | None = None
 
 
-def draw_choices(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int) -> Choices:
-    """Draw those of `epoch`, counted from 1, from the configuration's seed; samples left over are dropped.
+def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int) -> EpochDraws:
+    """Draw the choices of `epoch`, counted from 1, from the configuration's seed; left-over samples are dropped.
 
     Args:
         config: batch size, mixing and seed.
         data: the study's data.
-        n_mixed: M.
-        epoch: with the names of the streams and the seed it fixes every choice.
+        n_mixed: M, pairs per step.
+        epoch: together with the seed and the names of the streams it fixes every choice.
     """
     n_train = len(data.train_labels)
     n_steps = n_train // config.batch_size
@@ -44,7 +44,7 @@ def draw_choices(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int)
     samples = order[: n_steps * config.batch_size].reshape(n_steps, -1)
     view_of = view_of_epoch(config.seed, epoch, n_train, data.n_views)
     if n_mixed == 0:
-        return Choices(samples, view_of[samples])
+        return EpochDraws(samples, view_of[samples])
     pairs = draw_pairs(
         data.train_labels,
         n_steps,
@@ -56,4 +56,4 @@ def draw_choices(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int)
         epoch=epoch,
     )
     samples = np.concatenate([samples, pairs.first, pairs.second], axis=1)
-    return Choices(samples, view_of[samples], pairs.share, pairs.boxes)
+    return EpochDraws(samples, view_of[samples], pairs.share, pairs.boxes)

@@ -17,13 +17,13 @@ from trainables.cckd.random_streams import generator
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of one epoch, S steps of M each.
+    """The pairs of one epoch: S steps of M pairs.
 
     Attributes:
         first, second: sample indices, int64 (S, M).
-        share: lambda, the part of `first` in the mixture, float32 (S, M); for cutmix the area really kept.
-        boxes: cutmix's rectangles of `second`: top, bottom, left, right (ends excluded), int64 (S, M, 4);
-            None for mixup.
+        share: lambda, the share of `first` in the mixture, float32 (S, M); for cutmix the area that is kept.
+        boxes: the rectangles that cutmix pastes from `second`: top, bottom, left, right (ends excluded),
+            int64 (S, M, 4); None for mixup.
     """
 
     first: NDArray[np.int64]
@@ -33,10 +33,10 @@ class Pairs:
 
 
 def mixed_per_step(batch_size: int, mix_ratio: float) -> int:
-    """Return M = B r / (1 - r), rounded: with M mixed beside B plain samples the mixed share of a step is r.
+    """Return M = B r / (1 - r), rounded: M mixed samples beside B plain ones are a share r of the step.
 
     Raises:
-        ConfigError: a ratio above 0 that rounds to no sample at all, and so would be ignored.
+        ConfigError: a ratio above 0 that rounds to no sample and would have no effect.
     """
     n_mixed = round(batch_size * mix_ratio / (1.0 - mix_ratio))
     if mix_ratio > 0 and n_mixed == 0:
@@ -59,7 +59,7 @@ def draw_pairs(
     seed: int,
     epoch: int,
 ) -> Pairs:
-    """Draw one epoch's pairs: class-balanced members, a lambda from Beta(alpha, alpha) each.
+    """Draw one epoch's pairs: class-balanced members, and one lambda per pair from Beta(alpha, alpha).
 
     Args:
         labels: training labels (N,).
@@ -67,7 +67,7 @@ def draw_pairs(
         alpha: both parameters of the Beta, > 0.
         op: how the images will be mixed.
         image_size: height and width, pixels.
-        seed, epoch: with the names "pairs", "lambda" and "boxes" they fix the random streams.
+        seed, epoch: they fix the random streams "pairs", "lambda" and "boxes".
     """
     rng = generator(seed, "pairs", epoch)
     first, second = (draw_class_balanced(labels, (n_steps, n_mixed), rng) for _ in range(2))
@@ -83,7 +83,7 @@ def draw_pairs(
 def draw_class_balanced(
     labels: NDArray[np.int64], shape: tuple[int, ...], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw sample indices of the given shape: every class present equally likely, then a sample within it."""
+    """Draw sample indices of the given shape: first a class, all equally likely, then one of its samples."""
     by_class = np.argsort(labels, kind="stable")
     _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     classes = rng.integers(len(counts), size=shape)
@@ -95,7 +95,7 @@ def mix_images(
 ) -> Tensor:
     """Blend images (..., M, Ch, H, W) by `share` (..., M), or paste `boxes` (..., M, 4) of `second` into `first`.
 
-    The result is written to `out` where it is given, which may be `first` or `second`.
+    The result is written to `out` where that is given; `out` may be `first` or `second`.
     """
     if boxes is None:
         return mix_rows(first, second, share, out=out)

@@ -1,10 +1,9 @@
 """Training images kept on the device as bytes, and the augmented view of each that an epoch uses.
 
-The views of several steps are one gather by advanced indexing. Student and teacher see the same recorded view of a
-sample. Images of other sets are streamed (see streamed.py) behind the same two methods.
+One gather by advanced indexing reads the views of several steps. Student and teacher see the same stored view of a
+sample. Images of other sets are streamed through the same interface (streamed_images.py).
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,10 +16,11 @@ from torch import Tensor
 
 from trainables.cckd.errors import DataError
 from trainables.cckd.random_streams import generator
+from trainables.cckd.tensors import resident
 
 
 class TrainingImages(ABC):
-    """Where the pixels of a step come from, and what a network is given of them."""
+    """The source of a step's pixels, and their normalisation for a network."""
 
     def __init__(
         self, *, pixel_mean: NDArray[np.float64], pixel_std: NDArray[np.float64], device: torch.device
@@ -33,12 +33,12 @@ class TrainingImages(ABC):
         """Yield the views of an epoch's S steps, step after step in blocks of at least one.
 
         Args:
-            members: which images, (S, K).
-            views: the view of each, (S, K, 5) as in `TrialData.views`.
-            most: steps of a block, at most.
+            members: image indices, (S, K).
+            views: the view of each image, (S, K, 5) as in `TrialData.views`.
+            most: largest number of steps in a block.
 
         Returns:
-            Blocks float32 (steps, K, Ch, H, W) in [0, 255], every step of it channels_last.
+            Blocks float32 (steps, K, Ch, H, W) in [0, 255]; every step of a block is channels_last.
         """
 
     def normalise(self, pixels: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class TrainingImages(ABC):
 
 
 class ResidentImages(TrainingImages):
-    """All training images on one device, zero-padded by as much as any view reaches outside."""
+    """All training images on one device, zero-padded as far as any view reaches outside."""
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class ResidentImages(TrainingImages):
         """Upload `images` (N, Ch, H, W), ready for the windows in `views` (N, V, 5).
 
         Raises:
-            DataError: a view that is not as large as the image.
+            DataError: a view whose size is not the image's.
         """
         super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
         _, _, height, width = images.shape
         self._device = device
         self._padding = _reach(views, height, width)
         padded = F.pad(resident(images, device), [self._padding] * 4)
-        # Pixels beside their channels: a gathered batch is then channels_last without a copy. The windows,
-        # (N, tops, lefts, H, W, Ch), overlap in one memory: a view of a sample is one index, not one a pixel.
+        # The channels of a pixel lie side by side, so a gathered batch is channels_last without a copy. The windows,
+        # (N, tops, lefts, H, W, Ch), overlap in one memory: a view of a sample is one index, not one index per pixel.
         pixels = padded.permute(0, 2, 3, 1).contiguous()
         self._windows = pixels.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
 
     def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
-        """As in `TrainingImages`: an upload an epoch, then a gather a block of `most` steps."""
+        """As in `TrainingImages`: one upload per epoch, then one gather per block of `most` steps."""
         uploaded = torch.from_numpy(members).to(self._device, non_blocking=True).split(most)
         windows = torch.from_numpy(views).to(self._device, non_blocking=True).split(most)
         for indices, window in zip(uploaded, windows, strict=True):
@@ -84,8 +84,8 @@ class ResidentImages(TrainingImages):
         """Return the views as float32 (B, Ch, H, W) in [0, 255], channels_last.
 
         Args:
-            indices: which images, int64 (B,).
-            views: the window of each, integer (B, 5) as in `TrialData.views`.
+            indices: image indices, int64 (B,).
+            views: the window of each image, integer (B, 5) as in `TrialData.views`.
         """
         top, left, _, _, flip = views.long().unbind(dim=1)
         window = self._windows[indices, self._padding + top, self._padding + left]
@@ -96,24 +96,16 @@ class ResidentImages(TrainingImages):
 def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray[np.int64]:
     """Return the view each image uses in `epoch` (counted from 1), int64 (N,), in 0..V-1.
 
-    Each image goes through all V views in its own order before any repeats. One view shared by a whole epoch
-    is a trap: BatchNorm's running statistics follow the last epochs' views, 7 to 12 points lost on digits.
+    Each image goes through all V views in its own order before one repeats. One view for a whole epoch is a trap:
+    BatchNorm's running statistics then follow the views of the last epochs, which cost 7 to 12 points on digits.
     """
     block, within = divmod(epoch - 1, n_views)
     return _view_orders(seed, block, n_images, n_views)[within]
 
 
-def resident(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """Return `array` as a tensor on `device`; on the CPU it is lent, not copied, so it must only be read."""
-    with warnings.catch_warnings():
-        # torch has no read-only tensors and warns about read-only arrays; Ray's object store lends such.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array).to(device)
-
-
 @lru_cache(maxsize=1)
 def _view_orders(seed: int, block: int, n_images: int, n_views: int) -> NDArray[np.int64]:
-    # (V, N): drawn in the first of V epochs, and kept for the others.
+    # (V, N): drawn in the first of V epochs, and kept for the other V - 1.
     orders = generator(seed, "views", block).random((n_images, n_views)).argsort(axis=1, kind="stable").T
     orders.flags.writeable = False
     return orders

@@ -1,8 +1,9 @@
 """What each step of an epoch sees: views of D, mixed samples of D_mix, and the teacher's targets for both.
 
-All random choices of an epoch are drawn on the host before its first step and uploaded once. Everything else is made
-for a block of steps at a time, because on small images the number of operations is what costs; only on the CPU the
-teacher's features are gathered step by step, so that they are still in the processor's cache when they are compared.
+All random choices of an epoch are drawn on the host before its first step and uploaded once. Everything else is
+computed for a block of steps at a time, because on small images the number of operations decides the time. There is
+one exception: on the CPU the teacher's features are gathered step by step, so that they are still in the processor's
+cache when they are compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,50 +16,51 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.cckd.batches.epoch_draws import Choices, draw_choices
+from trainables.cckd.batches.epoch_draws import EpochDraws, draw_epoch
 from trainables.cckd.batches.mixing import mix_images, mix_rows
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.batches.streamed_images import training_images
 from trainables.cckd.batches.teacher_targets import gather, resident_features, resident_logits
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.losses.objective import Objective, Targets
-from trainables.cckd.losses.prepared_targets import Aims
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.targets import PreparedTargets, Targets
+from trainables.cckd.teacher.readout import TeacherState
+from trainables.cckd.tensors import resident
 
-#: Builds a module: images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
+#: Builds a module that maps images (N, Ch, H, W) in [0, 255] to the teacher's logits (N, C) and features (N, D).
 TeacherFactory = Callable[[TeacherState], nn.Module]
 
-#: Bytes that a block of steps should take, its pixels and logits counted as often as they are copied; one step may
-#: take more. A processor's cache holds a block; on a GPU fewer launches are worth more.
+#: Bytes that a block of steps may take; pixels and logits count once per copy, and a single step may take more. On a
+#: CPU a block fits in the processor's cache. On a GPU larger blocks are faster, because they need fewer launches.
 BLOCK_BYTES = {"cpu": 2**22, "cuda": 2**28}
 
 
 @dataclass(frozen=True, eq=False)
 class StepBatch:
-    """One step.
+    """The input of one step.
 
     Attributes:
         images: normalised (B + M, Ch, H, W), D first.
         plain, mixed: targets of D and D_mix; `mixed` is None where there is no D_mix.
-        aims: what the objective makes of both, None where it has not been asked.
+        prepared: both in the form the losses compute with; None where that is left to the objective.
     """
 
     images: Tensor
     plain: Targets
     mixed: Targets | None
-    aims: Aims | None = None
+    prepared: PreparedTargets | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """What a block of S steps is made of: B samples of D each, then the firsts and the seconds of M pairs.
+    """The raw content of a block of S steps: per step B samples of D, then the first and second members of M pairs.
 
     Attributes:
         pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255]; may be written to.
-        samples: which images, int64 (S, B + 2M).
-        rows: which views, sample V + view, int64 (S, B + 2M).
-        share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None where there are none.
+        samples: image indices, int64 (S, B + 2M).
+        rows: rows of the teacher's outputs, image V + view, int64 (S, B + 2M).
+        share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None without pairs.
     """
 
     pixels: Tensor
@@ -72,9 +74,9 @@ class Batches:
     """The batches of every epoch of one trial, on one device.
 
     Attributes:
-        n_steps: of an epoch.
-        images: where their pixels come from.
-        steps_a_block: how many steps are made at a time, at most.
+        n_steps: steps of an epoch.
+        images: the source of the pixels.
+        steps_a_block: largest number of steps that are prepared at a time.
     """
 
     def __init__(
@@ -95,10 +97,10 @@ class Batches:
             objective: decides which targets are gathered.
             device: where batches are made.
             workers: processes that decode ahead, where images are streamed.
-            teacher_factory: what `forward` targets build the teacher with; the study's own where None.
+            teacher_factory: builds the teacher of `forward` targets; None for the study's own.
 
         Raises:
-            ConfigError: fewer training images than one batch.
+            ConfigError: the training set is smaller than one batch.
         """
         if len(data.train_labels) < config.batch_size:
             n_train = len(data.train_labels)
@@ -111,7 +113,7 @@ class Batches:
         self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
         self._config, self._objective, self._device = config, objective, device
         self._data = data
-        self._prepared: tuple[int, Choices] | None = None
+        self._prepared: tuple[int, EpochDraws] | None = None
         self._sizes = [config.batch_size, objective.n_mixed, objective.n_mixed]
         self._labels = resident(data.train_labels, device)
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
@@ -122,11 +124,11 @@ class Batches:
         self._features = resident_features(data, device) if objective.needs_features else None
 
     def prepare(self, epoch: int) -> None:
-        """Draw the choices of `epoch` already: while a GPU is at work the host has nothing else to do."""
+        """Draw the choices of `epoch` ahead of time; the host is idle while a GPU works."""
         self._prepared = epoch, self._choices(epoch)
 
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
-        """Yield the `n_steps` batches of `epoch`, counted from 1; the samples left over are dropped."""
+        """Yield the `n_steps` batches of `epoch`, counted from 1; left-over samples are dropped."""
         for block in self._blocks(epoch):
             yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
 
@@ -149,36 +151,36 @@ class Batches:
                 None if boxes is None else boxes[steps],
             )
 
-    def _choices(self, epoch: int) -> Choices:
+    def _choices(self, epoch: int) -> EpochDraws:
         if self._prepared is not None and self._prepared[0] == epoch:
             return self._prepared[1]
-        return draw_choices(self._config, self._data, self._objective.n_mixed, epoch)
+        return draw_epoch(self._config, self._data, self._objective.n_mixed, epoch)
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
-        """The steps of a block with targets mixed from those of the pairs."""
+        """Yield the steps of a block; the targets of D_mix are mixed from the targets of the pairs."""
         images = self.images.normalise(self._mix_pixels(block))
         plain, mixed = self._targets(block)
-        aims = self._objective.aims(plain, mixed)
+        prepared = self._objective.prepare(plain, mixed)
         if self._features is not None and self._device.type == "cuda":
-            aims = aims.with_features(self._mix_features(block.rows, block.share))
+            prepared = prepared.with_features(self._mix_features(block.rows, block.share))
         n_plain = self._config.batch_size
         of_mixed = [None] * len(images) if mixed is None else mixed.steps()
-        steps = zip(images.unbind(), plain.steps(), of_mixed, aims.steps(), strict=True)
-        for step, (pixels, ours, theirs, aim) in enumerate(steps):
+        steps = zip(images.unbind(), plain.steps(), of_mixed, prepared.steps(), strict=True)
+        for step, (pixels, ours, theirs, ready) in enumerate(steps):
             if self._features is None:
-                yield StepBatch(pixels, ours, theirs, aim)
+                yield StepBatch(pixels, ours, theirs, ready)
                 continue
-            if aim.features is None:
+            if ready.features is None:
                 share = None if block.share is None else block.share[step]
-                aim = aim.with_features(self._mix_features(block.rows[step], share))
-            features = aim.features
+                ready = ready.with_features(self._mix_features(block.rows[step], share))
+            features = ready.features
             assert features is not None
             if theirs is not None:
                 theirs = replace(theirs, features=features[n_plain:])
-            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, aim)
+            yield StepBatch(pixels, replace(ours, features=features[:n_plain]), theirs, ready)
 
     def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
-        """The steps of a block with mixed targets from the teacher itself."""
+        """Yield the steps of a block; the teacher itself computes the targets of D_mix from the mixed images."""
         assert self._teacher is not None
         mixed_pixels = self._mix_pixels(block)
         images = self.images.normalise(mixed_pixels)
@@ -193,7 +195,7 @@ class Batches:
             yield StepBatch(pixels, ours, Targets(theirs.labels, logits, features))
 
     def _mix_pixels(self, block: _Block) -> Tensor:
-        """D and D_mix as (S, B + M, Ch, H, W) in [0, 255], in the block's own memory."""
+        """Return D and D_mix as (S, B + M, Ch, H, W) in [0, 255], in the block's own memory."""
         if block.share is None:
             return block.pixels
         _, first, second = block.pixels.split(self._sizes, dim=1)
@@ -201,7 +203,7 @@ class Batches:
         return block.pixels[:, : -self._objective.n_mixed]
 
     def _targets(self, block: _Block) -> tuple[Targets, Targets | None]:
-        """All but the features of D and of D_mix, of S steps; the teacher's logits on D_mix where they are mixed."""
+        """Return the targets of D and D_mix for S steps, without features; logits only for the sets that need them."""
         if block.share is None:
             logits = gather(self._logits, block.rows, self._data.n_views) if self._logits is not None else None
             return Targets(self._labels[block.samples], logits), None
@@ -217,7 +219,7 @@ class Batches:
         )
 
     def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
-        """The teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
+        """Return the teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
         assert self._features is not None
         features = gather(self._features, rows, self._data.n_views)
         if share is None:
@@ -232,7 +234,7 @@ class Batches:
 
 def _build_teacher(data: TrialData, factory: TeacherFactory | None, device: torch.device) -> nn.Module:
     if factory is None:
-        # Loads a backbone; only trials with `forward` targets should wait for it.
+        # This import loads timm; only trials with `forward` targets should wait for it.
         from trainables.cckd.teacher.forward import ForwardTeacher
 
         factory = ForwardTeacher

@@ -1,4 +1,4 @@
-"""Images that are cut out of their sources step by step, ahead of the training, and those of an evaluation."""
+"""Training images that are decoded step by step, ahead of their use, and the images of an evaluation."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,20 +8,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.batches.resident_images import ResidentImages, TrainingImages, resident
-from trainables.cckd.bundle.trial_data import Images, TrialData
-from trainables.cckd.data.images.decode import ImageSource
+from trainables.cckd.batches.resident_images import ResidentImages, TrainingImages
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.decoded_images import Images, ImageSource
 from trainables.cckd.data.images.view_stream import ViewStream, stream_views
+from trainables.cckd.tensors import resident
 
-#: Pixels of one evaluation batch of small images, which on the CPU holds at most EVAL_BATCH of them; the result does
-#: not depend on either. At 224 pixels this leaves 41 images, whose activations stay well below those of a training
-#: step; more than 125 small images leave a processor's cache and take longer.
+#: Pixels of one evaluation batch; on the CPU it has at most EVAL_BATCH images. The result depends on neither.
+#: At 224 pixels a batch has 41 images, whose activations stay well below those of a training step. More than 125 small
+#: images do not fit in a processor's cache and take longer.
 EVAL_PIXELS = 2**21
 EVAL_BATCH = 125
 
 
 class StreamedImages(TrainingImages):
-    """Training images of any size, in files or in memory, read as crops by worker processes."""
+    """Training images of any size, in files or in memory; worker processes read them as crops."""
 
     def __init__(
         self,
@@ -34,13 +35,13 @@ class StreamedImages(TrainingImages):
         device: torch.device,
         workers: int,
     ) -> None:
-        """Prepare to stream `source` as views of `size` x `size` pixels; the rest as for `ViewStream`."""
+        """Prepare to stream `source` as views of `size` x `size` pixels; other arguments as for `ViewStream`."""
         super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
         self._stream = ViewStream(source, size=size, batch_size=batch_size, workers=workers)
         self._device = device
 
     def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
-        """As in `TrainingImages`, of one step each: `most` would only delay the first.
+        """As in `TrainingImages`, in blocks of one step: larger blocks would only delay the first step.
 
         Raises:
             DataError: a file that has become unreadable.
@@ -50,7 +51,7 @@ class StreamedImages(TrainingImages):
 
 
 def training_images(data: TrialData, *, batch_size: int, device: torch.device, workers: int) -> TrainingImages:
-    """The training images of a study, kept on the device where they are an array, else streamed.
+    """Return the training images of a study: kept on the device where they are an array, else streamed.
 
     Args:
         data: the study's data.
@@ -75,7 +76,7 @@ def training_images(data: TrialData, *, batch_size: int, device: torch.device, w
 def evaluation_batches(
     images: Images, *, image_shape: tuple[int, int, int], device: torch.device, workers: int
 ) -> Iterator[Tensor]:
-    """Yield all images in order as uint8 batches (B, Ch, H, W) on `device`: as they are, or their evaluation views."""
+    """Yield all images in order as uint8 batches (B, Ch, H, W) on `device`; of a source, the evaluation views."""
     _, height, width = image_shape
     batch_size = max(1, EVAL_PIXELS // (height * width))
     if device.type == "cpu":

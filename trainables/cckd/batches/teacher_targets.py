@@ -1,18 +1,18 @@
-"""The teacher's logits and features where a trial reads them, in the form they are stored in."""
+"""The teacher's logits and features on the device of a trial, in the form in which they are stored."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.bundle.mapped_features import RawFeatures
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.tensors import resident
 
 
 class ResidentTopK:
-    """`TopKLogits` on a device; indexed like the dense tensor (N, V, C) they stand for."""
+    """`TopKLogits` on a device; indexed like the dense tensor (N, V, C) that they represent."""
 
     def __init__(self, logits: TopKLogits, log_prior: NDArray[np.float64], device: torch.device) -> None:
         self._values = resident(logits.values, device)
@@ -22,10 +22,10 @@ class ResidentTopK:
         self._prior = self._log_prior.exp()
 
     def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
-        """Return dense logits (..., C), float32, of images and views (...) each.
+        """Return dense logits (..., C), float32, for images (...) and views (...).
 
-        The classes without a stored logit share their weight in proportion to the teacher's prior. They then all have
-        the same z_t - log p^t: a class whose logit was dropped says nothing about p(x|y) beyond being unlikely.
+        The classes without a stored logit share the remaining weight in proportion to the teacher's prior. They then
+        have the same z_t - log p^t: a dropped logit says only that its class is unlikely.
         """
         classes = self._classes[rows].long()
         unkept = (1 - self._prior[classes].sum(dim=-1)).clamp_min(torch.finfo(torch.float32).tiny)
@@ -34,9 +34,9 @@ class ResidentTopK:
 
 
 class MappedFeatures:
-    """`RawFeatures` read row by row; indexed like the standardised tensor (N, V, D) they stand for.
+    """`RawFeatures` read row by row; indexed like the standardised tensor (N, V, D) that they represent.
 
-    They stay with the host: what is too large for its memory is too large for a device that several trials share.
+    They stay on the host: features too large for its memory are too large for a device that several trials share.
     """
 
     def __init__(self, features: RawFeatures, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class MappedFeatures:
         self._std = torch.tensor(features.std, device=device)
 
     def __getitem__(self, rows: tuple[Tensor, Tensor]) -> Tensor:
-        """Standardised features (..., D), float32, of images and views (...) each."""
+        """Return standardised features (..., D), float32, for images (...) and views (...)."""
         images, views = (index.cpu() for index in rows)
         return (self._raw[images, views].to(self._device).float() - self._mean) / self._std
 
@@ -56,22 +56,22 @@ Outputs = Tensor | ResidentTopK | MappedFeatures
 
 
 def gather(outputs: Outputs, rows: Tensor, n_views: int) -> Tensor:
-    """Return outputs as float32 (..., K) of `rows`, int64 (...): sample V + view of each."""
+    """Return the outputs of `rows`, int64 (...), each image V + view; float32 (..., K)."""
     if isinstance(outputs, Tensor):
-        # Whole rows of one matrix: several times faster than two indices.
+        # One index into the rows of a matrix is several times faster than two indices.
         found = outputs.flatten(0, 1).index_select(0, rows.flatten())
         return found.float().unflatten(0, rows.shape)
     return outputs[rows // n_views, rows % n_views]
 
 
 def resident_features(data: TrialData, device: torch.device) -> Tensor | MappedFeatures:
-    """Upload the teacher's features, or map them where they are too large for that."""
+    """Upload the teacher's features; map them into memory where they are too large to upload."""
     features = data.teacher_features
     return MappedFeatures(features, device) if isinstance(features, RawFeatures) else resident(features, device)
 
 
 def resident_logits(data: TrialData, device: torch.device) -> Tensor | ResidentTopK:
-    """Upload the teacher's logits in the form they are stored in."""
+    """Upload the teacher's logits in the form in which they are stored."""
     logits = data.teacher_logits
     if isinstance(logits, TopKLogits):
         return ResidentTopK(logits, data.teacher_log_prior, device)

@@ -1,17 +1,21 @@
-"""From a data set and its teacher's features to the one bundle that every trial reads."""
+"""From a data set and its teacher's features to the bundle that every trial reads."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, FileArray, RawFeatures
-from trainables.cckd.bundle.trial_data import TeacherState, TestData, TrialData
-from trainables.cckd.bundle.viewing import images_of, pixel_statistics, student_size
+from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.data.images.crops import CROP_SCALE, draw_crops
+from trainables.cckd.data.images.decoded_images import Images, RaggedImages
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
-from trainables.cckd.teacher.fit.readout import Readout
 from trainables.cckd.teacher.fit.row_blocks import blocks, image_blocks
+from trainables.cckd.teacher.readout import Readout, TeacherState
 
 
 def assemble(
@@ -23,15 +27,15 @@ def assemble(
     *,
     one_machine: bool = True,
 ) -> TrialData:
-    """Put together what a trial needs; the test set stays out.
+    """Assemble the data of a trial; the test set is not part of it.
 
     Args:
         data: the long-tailed set.
-        views: int16 (N, V, 5), the views `train_features` were computed on.
+        views: int16 (N, V, 5), the views of `train_features`.
         train_features: raw teacher features, float16 (N, V, D).
         fitted: the teacher fitted on those features, with its targets and prior.
-        state: the same teacher as `forward` targets need it.
-        one_machine: whether every trial can read the cache's file where it lies.
+        state: the same teacher in the form that `forward` targets need.
+        one_machine: whether every trial can read the cache's file in place.
     """
     pixel_mean, pixel_std = pixel_statistics(images_of(data.train))
     return TrialData(
@@ -53,24 +57,61 @@ def assemble(
 
 
 def assemble_test(data: LongTailData) -> TestData:
-    """The test set on its own, so that only what confirms a study is ever handed it."""
+    """Return the test set on its own: only the phase that confirms a study may have it."""
     return TestData(images_of(data.test), data.test.labels)
 
 
 def teacher_counts(
     readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
 ) -> ClassCounts:
-    """The teacher's right answers per class, from raw features (N, D) of any set and its labels (N,)."""
+    """Count the teacher's correct predictions per class, from raw features (N, D) and labels (N,) of any set."""
     predicted = np.empty(len(features), np.int64)
     for rows in blocks(len(features), 10 * features.shape[1] + 8 * n_classes):
         predicted[rows] = readout.logits(features[rows]).argmax(axis=1)
     return count_classes(predicted, labels, n_classes)
 
 
+def images_of(of_set: ImageSet | ImageFiles | RaggedImages) -> Images:
+    """Return the images of a set without their labels."""
+    return of_set.images if isinstance(of_set, ImageSet) else of_set
+
+
+def student_size(data: LongTailData) -> int | None:
+    """Return the side of the student's input where images come from a source; None for an array."""
+    return None if isinstance(data.train, ImageSet) else data.image_shape[1]
+
+
+def training_views(data: LongTailData, n_views: int, *, seed: int) -> NDArray[np.int16]:
+    """Draw V views of each training image, int16 (N, V, 5): shifts of an array, crops of a source."""
+    if isinstance(data.train, ImageSet):
+        _, height, width = data.image_shape
+        return draw_views(
+            len(data.train),
+            n_views,
+            padding=data.padding,
+            flip=data.flip,
+            height=height,
+            width=width,
+            seed=seed,
+        )
+    smallest = float(data.spec.options.get("crop_scale", CROP_SCALE))
+    return draw_crops(data.train.sizes, n_views, smallest=smallest, flip=data.flip, seed=seed)
+
+
+def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and deviation of each channel, (Ch,), as fractions 0-1; of a source, over a sample of its images."""
+    if isinstance(images, np.ndarray):
+        pixels = images / 255
+        return pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+    from trainables.cckd.data.images.view_stream import pixel_moments  # imports torch, which arrays do not need
+
+    return pixel_moments(images, workers=0)
+
+
 def _teacher_features(
     readout: Readout, features: NDArray[np.float16], *, one_machine: bool
 ) -> NDArray[np.float16] | RawFeatures:
-    """Standardised in memory where they are few, else raw where they lie."""
+    """Return small features standardised in memory, large ones raw in their file."""
     if features.nbytes <= IN_MEMORY_BYTES:
         standard = np.empty(features.shape, np.float16)
         for images, raw in image_blocks(features, None, n_classes=0):

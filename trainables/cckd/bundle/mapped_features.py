@@ -1,4 +1,4 @@
-"""Teacher features too large to be copied: left in the cache's file, and standardised as they are read."""
+"""Teacher features too large to copy: they stay in the cache's file and are standardised when they are read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-#: Features of more bytes are mapped; smaller ones are standardised once and kept in memory.
+#: Features with more bytes are mapped; smaller ones are standardised once and kept in memory.
 IN_MEMORY_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class FileArray:
-    """An array inside a file: what crosses to another process of this machine is where it lies, not what it holds."""
+    """An array inside a file: another process of this machine gets its position, not its content."""
 
     path: Path
     offset: int
@@ -21,20 +21,20 @@ class FileArray:
 
     @classmethod
     def of(cls, array: "np.memmap[tuple[int, ...], np.dtype[np.float16]]") -> "FileArray":
-        """Where a whole memory-mapped array lies."""
+        """Return the position of a whole memory-mapped array."""
         return cls(Path(str(array.filename)), array.offset, array.shape, array.dtype.str)
 
     def open(self) -> NDArray[np.float16]:
-        """Map it, read-only."""
+        """Map the array into memory, read-only."""
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class RawFeatures:
-    """Raw features of all views, and what standardises them.
+    """Raw features of all views, with the mean and deviation that standardise them.
 
     Attributes:
-        values: float16 (N, V, D), in a file or, where other machines need them, as an array.
+        values: float16 (N, V, D), in a file; an array where other machines need them.
         mean, std: float32 (D,) each.
     """
 
@@ -48,5 +48,5 @@ class RawFeatures:
         return self.values.shape
 
     def open(self) -> NDArray[np.float16]:
-        """The values as an array that is only to be read."""
+        """Return the values as an array that must only be read."""
         return self.values.open() if isinstance(self.values, FileArray) else self.values

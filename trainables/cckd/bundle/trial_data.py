@@ -1,6 +1,6 @@
-"""All a trial needs to know about the world, as numpy arrays: made once a study, read by every trial.
+"""All data of a study that a trial needs, as numpy arrays: made once per study, read by every trial.
 
-Pickles without torch and may hold read-only arrays, so that Ray's object store can lend it without a copy.
+It pickles without torch and may hold read-only arrays, so that Ray's object store can share it without a copy.
 """
 
 from dataclasses import dataclass
@@ -9,45 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.bundle.mapped_features import RawFeatures
-from trainables.cckd.data.images.decoded_images import RaggedImages
+from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import DataError
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
-
-#: Images of one size as an array uint8 (N, Ch, H, W), or of any size, in their files or decoded in memory.
-Images = NDArray[np.uint8] | ImageFiles | RaggedImages
-
-
-@dataclass(frozen=True, eq=False)
-class TeacherState:
-    """The fitted teacher apart from its backbone's weights, which each machine finds for itself.
-
-    Attributes:
-        name: timm name of the backbone.
-        size: side of the teacher's square input, pixels.
-        weight, bias: of the readout, float32 (C, K) and (C,).
-        feature_mean, feature_std: what standardises a raw feature, float32 (D,) and (D,).
-        scale, projection, offset: as in teacher.readout.Readout; None for an affine readout.
-        weights: the weight file that was given, None where each machine finds the published one.
-        sha256: of the weight file; None where it is not checked.
-    """
-
-    name: str
-    size: int
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    feature_mean: NDArray[np.float32]
-    feature_std: NDArray[np.float32]
-    scale: float | None = None
-    projection: NDArray[np.float32] | None = None
-    offset: NDArray[np.float32] | None = None
-    weights: str | None = None
-    sha256: str | None = None
+from trainables.cckd.teacher.readout import TeacherState
 
 
 @dataclass(frozen=True, eq=False)
 class TestData:
-    """Images a finished model is judged on, with int64 labels (N,)."""
+    """The images that a finished model is tested on, with int64 labels (N,)."""
 
     __test__ = False  # pytest: not a test class
 
@@ -65,15 +36,15 @@ class TrialData:
         train_images, train_labels: uint8 (N, Ch, H, W) or a source of colour images, and int64 (N,), the
             long-tailed training set.
         val_images, val_labels: the same for the M images that a study selects on.
-        views: int16 (N, V, 5), a row a view: top, left, height, width in pixels of the image, then 1 where the
-            view is flipped left to right. Views of an array are as large as its images and may reach outside,
-            where there is zero; views of a source lie inside, and are resized to `size`.
-        teacher_logits: float16 (N, V, C), raw, of those views; their largest only where classes are many.
-        teacher_features: float16 (N, V, D), standardised, of those views; raw in their file where they are too
-            large to be copied.
-        teacher_log_prior: float64 (C,), log p^t of METHOD.md.
+        views: int16 (N, V, 5), one row per view: top, left, height, width in pixels of the image, then 1 where the
+            view is flipped left to right. Views of an array are as large as its images and may reach outside, where
+            pixels are zero. Views of a source lie inside and are resized to `size`.
+        teacher_logits: raw logits of these views, float16 (N, V, C); only the largest where classes are many.
+        teacher_features: standardised features of these views, float16 (N, V, D); raw in their file where they are too
+            large to copy.
+        teacher_log_prior: float64 (C,), log p^t.
         pixel_mean, pixel_std: (Ch,), of the training images as fractions 0-1.
-        teacher: what `forward` targets need beside the backbone.
+        teacher: the fitted teacher, for `forward` targets.
         size: side of the student's square input, pixels, where images come from a source; None for arrays.
 
     Raises:
@@ -112,13 +83,13 @@ class TrialData:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(Ch, H, W) of what the student is given."""
+        """(Ch, H, W) of the student's input."""
         _, channels, height, width = _stacked_shape(self.train_images, self.size)
         return channels, height, width
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Training images of each class, n of METHOD.md, int64 (C,)."""
+        """Number of training images of each class, n, int64 (C,)."""
         return np.bincount(self.train_labels, minlength=self.n_classes).astype(np.int64)
 
     @property
@@ -156,7 +127,7 @@ def _shape_faults(data: TrialData) -> list[str]:
 def _stacked_shape(
     images: Images | NDArray[np.generic] | TopKLogits | RawFeatures, size: int | None
 ) -> tuple[int, ...]:
-    """The shape of an array, or that of a source's images once they are cut out: (N, 3, size, size)."""
+    """Return the shape of an array, or of a source's images when they are cut out: (N, 3, size, size)."""
     if not isinstance(images, ImageFiles | RaggedImages):
         return tuple(images.shape)
     assert size is not None, "a source has no size of its own"

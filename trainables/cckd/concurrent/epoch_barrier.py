@@ -1,8 +1,7 @@
-"""Where the threads of one process, each with a trial, meet to train an epoch together.
+"""A barrier at which the threads of one process, each with one trial, wait to train an epoch together.
 
-All device work happens in one thread at a time: CUDA allows no other thread to do as it likes while a step is recorded.
-All epochs are trained in one and the same thread: one that has not warmed up has no library handles of its own yet, and
-making them is what a recording does not bear.
+Only one thread uses the device at a time: CUDA restricts all other threads while a step is recorded. All epochs are
+trained in the same thread: a new thread has no library handles yet, and creating them breaks a recording.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +14,11 @@ from trainables.cckd.records import EpochRecord
 from trainables.cckd.training.trainer import Trainer
 
 
-class Meeting:
-    """Brings trials that are in the midst of a leg together, epoch by epoch; none waits for one that is not.
+class EpochBarrier:
+    """Trains the trials that are within a leg together, epoch by epoch. A trial outside a leg is not waited for.
 
     Args:
-        run_epochs: trains one epoch of each.
+        run_epochs: trains one epoch of each trial.
     """
 
     def __init__(self, run_epochs: Callable[[Sequence[Trainer]], list[Outcome]]) -> None:
@@ -33,14 +32,14 @@ class Meeting:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Have the device to oneself; whoever holds it calls nothing else here."""
+        """Hold the device alone. Within the block no other method may be called."""
         with self._turn:
             yield
 
     @contextmanager
     def leg(self) -> Iterator[None]:
-        """Have the device to oneself, and be waited for, but while `run_epoch` waits for the others."""
-        # Counted before the device is had, or those who are there would always be quicker than one who comes.
+        """Hold the device alone, except while `run_epoch` waits. Other trials wait for one in this block."""
+        # Count the trial before it holds the device. Otherwise the trials in a leg would never wait for a new one.
         self._expect(1)
         try:
             with self._turn:
@@ -51,11 +50,11 @@ class Meeting:
                 self._turn.notify_all()
 
     def run_epoch(self, trainer: Trainer) -> EpochRecord:
-        """Train one epoch with all others that are in a leg; to be called within one.
+        """Train one epoch together with all trials that are in a leg; call it within a leg.
 
         Raises:
             NonFiniteLossError: a loss of this trial became NaN or infinite.
-            Exception: whatever else its epoch raised.
+            Exception: any other error of its epoch.
         """
         self._waiting.append(trainer)
         while trainer not in self._outcomes:

@@ -12,7 +12,7 @@ from trainables.cckd.students.build import StudentNet
 def noisy_layers(student: StudentNet, image_shape: tuple[int, int, int]) -> list[str]:
     """Return the names of the layers of `student` that draw random numbers in training, each with its kind.
 
-    One forward pass on the CPU finds them: a layer after which torch's generator has moved drew from it.
+    One forward pass on the CPU finds them: a layer drew random numbers if torch's generator has advanced after it.
 
     Args:
         student: unchanged.
@@ -27,8 +27,8 @@ def noisy_layers(student: StudentNet, image_shape: tuple[int, int, int]) -> list
 
 
 def _watch(student: StudentNet) -> list[str]:
-    """Return a list that the next forward pass fills; of nested layers it names only the innermost."""
-    # Names as timm gives them; what lies in no layer belongs to the student's own `forward`.
+    """Return a list that the next forward pass fills; of nested layers only the innermost is named."""
+    # timm's names. Random numbers drawn outside any layer belong to the student's own `forward`.
     names = {
         layer: f"{name.removeprefix('net.') or 'forward'} ({type(layer).__name__})"
         for name, layer in student.named_modules()

@@ -1,7 +1,7 @@
-"""Epochs of several trials at once on one device: their steps in turns, on a GPU each trial on a stream of its own.
+"""Epochs of several trials at once on one device: their steps in turns; on a GPU each trial has its own stream.
 
-The trials need have nothing in common, neither batch size nor student, and a trial may come or go at any epoch: on a
-GPU each replays its own recording. Every number is the same as in a trial that trains alone.
+The trials may differ in everything, batch size and student included, and may join or leave at any epoch: on a GPU each
+replays its own recording. Every number is the same as in a trial that trains alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from trainables.cckd.concurrent.noisy_layers import noisy_layers
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.training.trainer import Trainer
 
-#: How an epoch ended: its record, or what was raised in it.
+#: The end of an epoch: its record, or the exception that ended it.
 Outcome = EpochRecord | Exception
 
 _T = TypeVar("_T")
@@ -30,10 +30,10 @@ class SideBySide:
         self._noisy: dict[str, bool] = {}
 
     def run_epochs(self, trainers: Sequence[Trainer]) -> list[Outcome]:
-        """Train each of `trainers` for one epoch; what is raised ends the trial it was raised in, and no other.
+        """Train each of `trainers` for one epoch. An exception ends the trial that raised it, and no other.
 
-        A record's `train_s` is the trial's share of the time that all took together. Students whose layers draw random
-        numbers train one after the other: a process has one stream of them.
+        `train_s` of a record is the trial's share of the common time. Students whose layers draw random numbers train
+        one after the other, because a process has only one stream of random numbers.
         """
         alone = [trainer for trainer in trainers if self._draws(trainer)]
         outcomes = {trainer: _alone(trainer) for trainer in alone}
@@ -66,14 +66,14 @@ class SideBySide:
 
 
 class _Epoch:
-    """One trial's epoch on `stream`; nothing is done any more once something was raised."""
+    """One trial's epoch on `stream`; after an exception all methods do nothing."""
 
     def __init__(self, trainer: Trainer, stream: torch.cuda.Stream | None) -> None:
         self.trainer, self._stream = trainer, stream
         self._fault: Exception | None = None
         self._history: list[Tensor] = []
         self._losses = torch.empty(0)
-        if stream is not None:  # what has been done to the trial's tensors so far, was not done on it
+        if stream is not None:  # earlier work on the trial's tensors ran on another stream
             stream.wait_stream(torch.cuda.current_stream(trainer.device))
         self._steps = trainer.steps()
 
@@ -92,7 +92,7 @@ class _Epoch:
             self._losses = losses
 
     def conclude(self, train_s: float) -> Outcome:
-        """Evaluate where that is due, and return how the epoch ended."""
+        """Evaluate at a rung, and return how the epoch ended."""
         record = self._here(lambda: self.trainer.conclude(self._losses.numpy(), train_s=train_s))
         outcome = self._fault if record is None else record
         assert outcome is not None, "an epoch without a record has a fault"
@@ -104,7 +104,7 @@ class _Epoch:
         try:
             with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
                 return act()
-        except Exception as error:  # a loss that is not finite, a GPU that is full
+        except Exception as error:  # a loss that is not finite, a GPU out of memory
             self._fault = error
             return None
 

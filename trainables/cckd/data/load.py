@@ -1,4 +1,4 @@
-"""From a data set's name to its three sets: find, split, cut the long tail, and look at every file that is left."""
+"""From a data set's name to its three sets: find the files, split, cut the long tail, scan the files that remain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,37 +9,36 @@ import numpy as np
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import OnScan, scan
-from trainables.cckd.data.images.sets import Images, ImageSet, hash_sets
+from trainables.cckd.data.images.sets import ImageSet, LabelledImages, hash_sets
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.data.splits import available_split, resolve_split, split_sets
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, first_few
 from trainables.cckd.long_tail import Groups, cut, groups_of
 
 
 @dataclass(frozen=True, eq=False)
 class LongTailData:
-    """A long-tailed training set with the balanced sets it is judged on.
+    """A long-tailed training set, with the balanced sets that models are evaluated on.
 
     Attributes:
         spec: the set's name and options.
         class_names: C names, in label order.
         train, val, test: under split 'paper' val and test are the same images.
         counts: training images of each class, (C,).
-        split: how D_val was had, a key of splits.SPLIT_MODES.
+        split: where D_val comes from, a key of splits.SPLIT_MODES.
         selected_on: 'val', or 'test' where D_val is the test set.
-        source: one line, where the files were found.
-        sha256: over the images and labels of all three sets; of files, over their paths and fingerprints.
-        padding: pixels by which a training view may be shifted.
+        source: where the files were found, one line.
+        sha256: over the images and labels of all three sets; for files, over their paths and fingerprints.
+        padding: largest shift of a training view, pixels.
         flip: whether a training view may be mirrored left to right.
-        skipped: 'path: reason' of every image file left out.
+        skipped: 'path: reason' for each image file that was left out.
     """
 
     spec: DataSpec
     class_names: tuple[str, ...]
-    train: Images | RaggedImages
-    val: Images | RaggedImages
-    test: Images | RaggedImages
+    train: LabelledImages | RaggedImages
+    val: LabelledImages | RaggedImages
+    test: LabelledImages | RaggedImages
     counts: tuple[int, ...]
     split: str
     selected_on: str
@@ -51,12 +50,12 @@ class LongTailData:
 
     @property
     def groups(self) -> Groups:
-        """Class ids by training count, or by the counts that the option `groups` names."""
+        """Class ids by training count, or by the counts that the option `groups` selects."""
         return groups_of(self.spec.group_counts or self.counts)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(Ch, H, W) of every image as the student sees it."""
+        """(Ch, H, W) of the student's input."""
         if not isinstance(self.train, ImageSet):
             size = int(self.spec.options["size"])
             return 3, size, size
@@ -78,21 +77,20 @@ def load_data(
 
     Args:
         spec: what to load, from `parse_data`.
-        data_root: folder where files are looked for and downloads go.
+        data_root: folder of the files, and of downloads.
         split: a mode of splits.SPLIT_MODES, None for the set's default.
-        seed: which long tail is cut from the pool; 0 is the field's selection for CIFAR. D_val and test do not
-            depend on it: it numbers training subsets (`--data-seeds`), below 2**32, and is not the study's seed.
+        seed: which long tail is cut from the pool, below 2**32; 0 is the usual selection for CIFAR. It numbers
+            training subsets (`--data-seeds`) and is not the study's seed. D_val and test do not depend on it.
         download: whether the network may be used where no files are found.
-        skip_corrupt: leave unusable image files out, rather than refuse the set.
-        on_scan: told how far the scan of image files has come, where there are any.
+        skip_corrupt: leave unusable image files out, instead of refusing the set.
+        on_scan: called with the progress of the scan, where the set has image files.
 
     Raises:
-        DataError: a split that makes no sense for the set, more images asked for than a class has, or unusable
-            image files.
-        DataUnavailableError: the files could not be had.
+        DataError: a split that makes no sense for the set, a class with too few images, or unusable image files.
+        DataUnavailableError: the files were not found and could not be downloaded.
     """
     info = spec.info
-    resolve_split(info, split)  # before a download
+    resolve_split(info, split)  # refuses a wrong split before a download
     raw = info.read(data_root, download, spec.options)
     mode = available_split(info, split, raw)
     class_names = info.class_names or raw.class_names
@@ -120,9 +118,9 @@ def load_data(
 
 
 def _scanned(
-    sets: Mapping[str, Images], class_names: tuple[str, ...], *, skip_corrupt: bool, on_scan: OnScan | None
-) -> tuple[Mapping[str, Images], tuple[str, ...]]:
-    """Scan sets of files: only what was kept is looked at, so an unused broken file stops nobody."""
+    sets: Mapping[str, LabelledImages], class_names: tuple[str, ...], *, skip_corrupt: bool, on_scan: OnScan | None
+) -> tuple[Mapping[str, LabelledImages], tuple[str, ...]]:
+    """Scan the image files. Only files in use are scanned: a broken file that no set uses does no harm."""
     files = {name: of_set for name, of_set in sets.items() if isinstance(of_set, ImageFiles)}
     if not files:
         return sets, ()

@@ -10,18 +10,18 @@ from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.errors import DataError
 from trainables.cckd.long_tail import class_counts
 
-#: What an option means does not depend on the set that has it. Paths are made absolute, so that a study can be
-#: resumed from another folder.
+#: An option has the same meaning in every set. Paths are made absolute, so that a study can be resumed from another
+#: folder.
 _PATHS = ("path", "root", "lists", "train", "val", "test")
 _CHOICES = {"groups": ("counts", "ir100")}
-#: Where the files know the classes, two will do: whether a tail can be cut does not depend on their number.
+#: Stand-in where only the files know the classes: whether a tail can be cut does not depend on their number.
 _ANY_CLASSES = (0, 1)
 _LIMITS = {"size": (8, 1024), "crop_scale": (0.01, 1), "holdout": (1, 1_000_000)}
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A data set's name and all of its options; `str()` gives the text that `parse_data` reads back."""
+    """A data set's name and all of its options; `str()` returns the text that `parse_data` reads back."""
 
     name: str
     options: Mapping[str, OptionValue]
@@ -32,7 +32,7 @@ class DataSpec:
 
     @property
     def info(self) -> DataSetInfo:
-        """The registry's entry for this set."""
+        """The registry's entry of this set."""
         return DATA_SETS[self.name]
 
     @property
@@ -41,7 +41,7 @@ class DataSpec:
         return int(self.options.get("holdout", self.info.n_holdout))
 
     def tail(self, n_classes: int) -> tuple[int, ...] | None:
-        """Training images of each class to cut, (C,), or None where every image is kept.
+        """Return the number of training images to keep of each class, (C,), or None where every image is kept.
 
         Raises:
             DataError: options outside their domain; lists every fault.
@@ -51,7 +51,7 @@ class DataSpec:
             return None
         n_max, ir, imb_type = int(options["n_max"]), float(options["ir"]), str(options["imb_type"])
         if n_max == self.info.options["n_max"] == 0:
-            class_counts(n_classes, n_classes, 1.0 if ir >= 1 else ir, imb_type)  # for the faults of ir and imb_type
+            class_counts(n_classes, n_classes, 1.0 if ir >= 1 else ir, imb_type)  # raises the faults of ir and imb_type
             if ir != 1:
                 raise DataError(
                     f"ir needs n_max, the images of the first class, to cut a long tail; got only ir={ir:g}"
@@ -61,12 +61,12 @@ class DataSpec:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a long tail is cut from a pool, so that another one can be; else every listed image is kept."""
+        """Whether a long tail is cut from a pool; otherwise all images are kept, and there is no other subset."""
         return self.tail(len(self.info.class_names or _ANY_CLASSES)) is not None
 
     @property
     def group_counts(self) -> tuple[int, ...] | None:
-        """Counts that the groups are cut on, where these are not the training set's own."""
+        """The class counts that define the groups, where these are not the training set's own; else None."""
         return class_counts(500, 100, 100) if self.options.get("groups") == "ir100" else None
 
 
@@ -74,8 +74,8 @@ def parse_data(text: str) -> DataSpec:
     """Read `NAME` or `NAME:key=value,...`, filling gaps with the set's defaults.
 
     Raises:
-        DataError: unknown name or option, an option missing or given twice, a value of the wrong kind or range;
-            `faults` lists all of them with the choices.
+        DataError: an unknown name or option, an option that is missing or given twice, or a wrong value; `faults`
+            lists all of them with the choices.
     """
     name, _, tail = text.strip().partition(":")
     if name not in DATA_SETS:

@@ -1,18 +1,16 @@
-"""Where D_val comes from. Splits are made before the long tail is cut, so that D_val and test stay balanced.
+"""Where D_val comes from. The split comes before the long tail is cut, so that D_val and test stay balanced.
 
-The split's seed is a constant, never the study's seed: two studies of one set select and report on the same
-images, whatever else differs between them.
+The split's seed is a constant, not the study's seed: all studies of one set select and report on the same images.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.images.sets import DataSetInfo, Images, RawData
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.data.images.sets import DataSetInfo, LabelledImages, RawData
+from trainables.cckd.errors import DataError, first_few
 from trainables.cckd.long_tail import cut
 
-#: split mode -> what it does. A set lists those that make sense for it in `DataSetInfo.splits`.
+#: Split mode -> what it does. `DataSetInfo.splits` lists the modes that make sense for a set.
 SPLIT_MODES = {
     "holdout": "D_val is held out of the training pool before the long tail is cut",
     "split_test": "D_val is one stratified half of the test set, the other half is reported",
@@ -38,10 +36,10 @@ def resolve_split(info: DataSetInfo, split: str | None) -> str:
 
 
 def available_split(info: DataSetInfo, split: str | None, raw: RawData) -> str:
-    """`resolve_split`, now that the files are known: where a set brings no val, its default is to hold out.
+    """Return the split mode once the files are known: as `resolve_split`, but 'holdout' where a default val is absent.
 
     Raises:
-        DataError: as `resolve_split`, or 'own' asked of a set without a val.
+        DataError: as `resolve_split`, or 'own' for a set without a validation set.
     """
     mode = resolve_split(info, split)
     if mode != "own" or raw.val is not None:
@@ -52,13 +50,13 @@ def available_split(info: DataSetInfo, split: str | None, raw: RawData) -> str:
     raise DataError(f"the split 'own' needs a val set, and {raw.source} has none; choices: {others}")
 
 
-def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_holdout: int) -> tuple[Images, ...]:
+def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_holdout: int) -> tuple[LabelledImages, ...]:
     """Return (training pool, D_val, test) under a split mode from `available_split`.
 
     Args:
         raw: the set as published.
         split: the mode.
-        class_names: C names, for the faults.
+        class_names: C names, for error messages.
         n_holdout: images per class that `holdout` takes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: beside it first, to the disk, then renamed over it."""
+"""Write a file whole or not at all: write beside it, sync to the disk, then rename over it."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; on leaving the block it takes `path`'s place, durably.
+    """Yield a temporary path in the folder of `path`; after the block that file replaces `path`, durably.
 
-    A reader sees the old file or the new one, never a part. If the block raises, `path` stays as it was.
+    A reader sees the old file or the new one, never a part of it. If the block raises, `path` stays as it was.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
     try:
@@ -32,7 +32,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace `path` by `content`, UTF-8, line ends as given."""
+    """Replace `path` by `content` in UTF-8; line ends stay as they are."""
     write_bytes(path, content.encode())
 
 
@@ -40,8 +40,8 @@ def write_json(path: Path, content: Any) -> None:
     """Replace `path` by `content` as indented JSON.
 
     Raises:
-        ValueError: `content` holds NaN or infinity, which JSON has no form for.
-        TypeError: `content` holds something that is not plain.
+        ValueError: `content` holds NaN or infinity, for which JSON has no form.
+        TypeError: `content` holds a value that is not plain.
     """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 

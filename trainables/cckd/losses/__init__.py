@@ -1,1 +1,9 @@
-"""The losses and their weighted sum."""
+"""The losses and their weighted sum.
+
+terms              the table of terms; a plain loss on D is one function and one row there
+objective          the weighted sum of the terms that are on
+closed_form        supervised and class-conditional losses of both sets at once, gradients included
+layout             where the sets lie in a step, and their priors, scales and weights
+feature_imitation  cosine between student and teacher features
+targets            what the student is compared with
+"""

@@ -1,12 +1,12 @@
 """The losses on logits for both sets of a step at once, with their gradients in closed form.
 
 All losses compare posteriors under the prior pi_S of the set that the samples come from: softmax(z + log pi_S - log p),
-where p is the prior of the model itself. By Bayes, p(x|y) is proportional to p(y|x) / p(y), so a posterior divided by
-its own prior leaves what the model knows of p(x|y), and the product with pi_S is a posterior again. Li et al., ICML
-2024, PMLR 235:28204-28221.
+where p is the prior of the model itself. By Bayes, p(x|y) is proportional to p(y|x) / p(y). A posterior divided by its
+own prior is therefore the model's estimate of p(x|y), and the product with pi_S is a posterior again (Li et al., ICML
+2024, PMLR 235:28204-28221).
 
-Autograd's chains through the same losses one at a time are some two hundred operations on matrices as small as
-(64, 10), half a millisecond a step, which a student of 8x8 images feels. These are forty. Matrices lie as (C, N): a
+Autograd runs about two hundred operations for the same losses one at a time, on matrices as small as (64, 10). That is
+half a millisecond per step, noticeable for a student of 8x8 images. This module runs forty. Matrices lie as (C, N): a
 softmax over few classes then runs along the long side, ten times faster than along rows.
 """
 
@@ -19,8 +19,8 @@ from torch import Tensor
 
 Estimator = Literal["batch", "prior"]
 
-#: Takes margins z + log pi_S - log p (C, N); returns what each sample adds to its set's sum (N,), and the slope of the
-#: sum by the margins (C, N).
+#: Takes margins z + log pi_S - log p (C, N). Returns the loss of each sample (N,), and the gradient of their sum with
+#: respect to the margins (C, N).
 Form = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
@@ -29,11 +29,11 @@ class Part:
     """One loss on one or two neighbouring sets of a step, n samples in all.
 
     Attributes:
-        sizes: samples of each set.
-        columns: where they lie among all samples of the step.
-        correction: log pi_S - log p^s of each column's set, (C, n).
-        shares: what a sample's addition counts in the term of each set, (sets, n).
-        pull: what its slope counts in that of the weighted total, (n,).
+        sizes: number of samples of each set.
+        columns: where these samples lie among all samples of the step.
+        correction: log pi_S - log p^s, repeated for the samples of each set, (C, n).
+        shares: factor from each sample's loss to the term of each set, (sets, n).
+        pull: factor from each sample's gradient by the margins to the gradient of the weighted total, (n,).
     """
 
     sizes: tuple[int, ...]
@@ -52,13 +52,13 @@ class Part:
         scales: Sequence[float],
         weights: Sequence[float],
     ) -> "Part":
-        """Lay out sets: each has its correction (C,), size, scale from sum to term, and the term's weight.
+        """Lay out one or two neighbouring sets.
 
         Args:
-            corrections, sizes: as above, one a set.
+            corrections, sizes: as in the attributes, one (C,) and one number per set.
             first: column of the first sample.
-            scales: from a set's sum to its term.
-            weights: from the term to what its slope by the margins counts in the total's by the logits.
+            scales: factor from the sum over a set's samples to its term.
+            weights: factor from a term's gradient by the margins to the total's gradient by the logits.
         """
         per_set = corrections[0].new_tensor(scales)
         of_sample = [number for number, size in enumerate(sizes) for _ in range(size)]
@@ -68,7 +68,7 @@ class Part:
 
 
 def spread(columns: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
-    """Repeat each set's column (C,) for its samples: (C, N)."""
+    """Repeat the column (C,) of each set for all of its samples: (C, N)."""
     return torch.cat([column[:, None].expand(-1, size) for column, size in zip(columns, sizes, strict=True)], dim=1)
 
 
@@ -83,7 +83,10 @@ def supervised(margins: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def log_distributions(margins: Tensor, sizes: Sequence[int], temperature: float, estimator: Estimator) -> Tensor:
-    """What the estimator compares, (..., C, N): over each sample's classes, or for `batch` over each set's samples."""
+    """Return the log-distributions that the estimator compares, (..., C, N).
+
+    `prior`: over the classes of each sample. `batch`: over the samples of each set.
+    """
     posterior = torch.log_softmax(margins / temperature, dim=-2)
     return posterior if estimator == "prior" else _over_samples(posterior, sizes)
 
@@ -97,18 +100,18 @@ def distilled(
     temperature: float,
     estimator: Estimator,
 ) -> tuple[Tensor, Tensor]:
-    """KL from the teacher's `log_distributions` and their exponentials, (C, N) each, a `Form` but for T.
+    """KL from the teacher's `log_distributions`, given with their exponentials, (C, N) each; a `Form`.
 
-    The scales of the `Part` make a loss of the sums. Estimator `prior`: T^2 KL of the tempered posteriors, mean over
-    samples. Estimator `batch`: T^2 mean over classes of KL(p^t(.|c) || p^s(.|c)), where p(x_n | c) is the tempered
-    posterior normalised over the N samples, p(x) taken as uniform on the batch. Rare classes then weigh as much as
-    frequent ones; the loss is zero where N = 1. The slope is by margins / T.
+    The gradient is by margins / T, not by the margins: the weights of the `Part` hold 1 / T, its scales T^2.
+    Estimator `prior`: T^2 KL of the tempered posteriors, mean over samples. Estimator `batch`: T^2 times the mean over
+    classes of KL(p^t(.|c) || p^s(.|c)). There p(x_n | c) is the tempered posterior normalised over the N samples, with
+    p(x) uniform on the batch. Rare classes then weigh as much as frequent ones; the loss is zero where N = 1.
     """
     posterior = torch.log_softmax(margins / temperature, dim=0)
     log_guess = posterior if estimator == "prior" else _over_samples(posterior, sizes)
     additions = (log_target - log_guess).mul_(target).sum(dim=0)
     slope = log_guess.exp_().sub_(target)
-    if estimator == "batch":  # on through the softmax over classes
+    if estimator == "batch":  # the chain rule through the softmax over classes
         slope.addcmul_(posterior.exp_(), slope.sum(dim=0, keepdim=True), value=-1.0)
     return additions, slope
 
@@ -116,12 +119,14 @@ def distilled(
 def weighted_terms(
     logits: Tensor, weights: Tensor, parts: Sequence[Part], forms: Sequence[Form]
 ) -> tuple[Tensor, Tensor]:
-    """Return the weighted total, with its gradient, and the terms (terms,), a part's sets one after the other, without.
+    """Return the weighted total, which has a gradient, and the terms (terms,), which have none.
+
+    The terms come part by part, and within a part set by set.
 
     Args:
         logits: raw student logits (N, C).
         weights: of the terms, (terms,).
-        parts, forms: what is computed where.
+        parts, forms: each part with the form of its losses.
     """
     total, terms = _WeightedTerms.apply(logits, weights, parts, forms)
     return total, terms

@@ -1,4 +1,4 @@
-"""Where the sets of a step lie among its samples, and which priors, scales and weights hold there for each loss."""
+"""Where the samples of D and D_mix lie in a step, and the priors, scales and weights of each joint loss there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from trainables.cckd.losses.closed_form import Estimator, Part, spread
+from trainables.cckd.losses.terms import Form, Samples, Term
 
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """Log priors (C,) in the precision of the logits: p_tr, uniform, p^s and p^t of METHOD's symbols."""
+    """Log priors (C,) in the precision of the logits: p_tr, uniform, p^s and p^t (symbols as in docs/method.md)."""
 
     train: Tensor
     uniform: Tensor
@@ -19,9 +20,24 @@ class Priors:
     teacher: Tensor
 
 
+def student_log_prior(log_prior_train: Tensor, tau: float) -> Tensor:
+    """Return log p^s (C,), the label prior inside the logits of a logit-adjusted student.
+
+    p^s is proportional to p_tr^(1 - tau): uniform at tau = 1, p_tr at tau = 0.
+
+    Training minimises CE(z + log p_tr - log p^s, y). At the optimum z + log p_tr - log p^s is the log-posterior under
+    p_tr, so z itself is the log-posterior under the prior p^s (Bayes; Menon et al., arXiv 2007.07314, at tau = 1).
+
+    Args:
+        log_prior_train: log p_tr (C,), finite.
+        tau: strength of logit adjustment, >= 0; above 1 the student leans towards rare classes.
+    """
+    return torch.log_softmax((1.0 - tau) * log_prior_train, dim=0)
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A step of B samples of D, then M of D_mix.
+    """The layout of a step with B samples of D, then M of D_mix.
 
     Attributes:
         supervised: the sets with a supervised term.
@@ -37,7 +53,7 @@ class Layout:
 
 
 def lay_out(
-    weights: Mapping[str, float],
+    weights: Mapping[Term, float],
     n_plain: int,
     n_mixed: int,
     *,
@@ -45,31 +61,33 @@ def lay_out(
     temperature: float,
     estimator: Estimator,
 ) -> Layout:
-    """Lay out a step whose terms and their weights are `weights`."""
-    sizes = {"": n_plain} | ({"_mix": n_mixed} if n_mixed else {})
-    set_priors = {"": priors.train, "_mix": priors.uniform}
+    """Lay out a step with `n_plain` samples of D and `n_mixed` of D_mix, for the terms and weights of an objective."""
+    sizes = {Samples.PLAIN: n_plain} | ({Samples.MIXED: n_mixed} if n_mixed else {})
+    log_priors = {Samples.PLAIN: priors.train, Samples.MIXED: priors.uniform}
 
-    def part(loss: str, scales: Mapping[str, float], slope: float) -> Part | None:
-        on = [name for name in sizes if loss + name in weights]
+    def part(form: Form, scales: Mapping[Samples, float], slope: float) -> tuple[list[Samples], Part] | None:
+        on = {term.samples[0]: weight for term, weight in weights.items() if term.formed_by is form}
         if not on:
             return None
-        return Part.of(
-            [set_priors[name] - priors.student for name in on],
-            [sizes[name] for name in on],
-            first=0 if on[0] == "" else n_plain,
-            scales=[scales[name] for name in on],
-            weights=[slope * weights[loss + name] for name in on],
+        return list(on), Part.of(
+            [log_priors[samples] - priors.student for samples in on],
+            [sizes[samples] for samples in on],
+            first=0 if Samples.PLAIN in on else n_plain,
+            scales=[scales[samples] for samples in on],
+            weights=[slope * weight for weight in on.values()],
         )
 
-    means = {name: 1.0 / size for name, size in sizes.items()}
-    # T^2 of the loss; the mean is over classes where the distributions are over samples.
+    means = {samples: 1.0 / size for samples, size in sizes.items()}
+    # T^2 belongs to the loss. The batch estimator averages over classes, the distributions run over samples.
     n_classes = len(priors.train)
-    scales = {name: temperature**2 * (1.0 / n_classes if estimator == "batch" else means[name]) for name in sizes}
-    supervised, distilled = part("sup", means, 1.0), part("cckd", scales, 1.0 / temperature)
+    scales = {
+        samples: temperature**2 * (1.0 / n_classes if estimator == "batch" else mean) for samples, mean in means.items()
+    }
+    supervised, distilled = part(Form.SUPERVISED, means, 1.0), part(Form.DISTILLED, scales, 1.0 / temperature)
     assert supervised is not None, "every method has a supervised term"
-    correction = None
-    if distilled is not None:
-        on = [name for name in sizes if "cckd" + name in weights]
-        correction = spread([set_priors[name] - priors.teacher for name in on], distilled.sizes)
-    shares = torch.cat([priors.train.new_full((size,), means[name]) for name, size in sizes.items()])
-    return Layout(supervised, distilled, correction, shares)
+    shares = torch.cat([priors.train.new_full((size,), means[samples]) for samples, size in sizes.items()])
+    if distilled is None:
+        return Layout(supervised[1], None, None, shares)
+    on, joint = distilled
+    correction = spread([log_priors[samples] - priors.teacher for samples in on], joint.sizes)
+    return Layout(supervised[1], joint, correction, shares)

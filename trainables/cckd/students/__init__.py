@@ -1,1 +1,8 @@
-"""Students: built, and exported."""
+"""Students: built, and exported.
+
+build        any timm model as a student
+cifar_net    the CIFAR ResNets
+timm_models  registers them with timm
+stems        ResNet stems for small images
+export       a finished student as two files
+"""

@@ -11,7 +11,7 @@ from trainables.cckd.errors import ConfigError
 from trainables.cckd.students.cifar_net import N_BLOCKS, CifarResNet
 from trainables.cckd.students.stems import fit_stem
 
-#: Networks of our own, beside timm's.
+#: Our own networks; all others are timm's.
 OWN_STUDENTS = tuple(N_BLOCKS)
 
 
@@ -20,8 +20,8 @@ class StudentNet(nn.Module):
 
     Attributes:
         name: timm name.
-        kwargs: what `timm.create_model` was given beside the name.
-        small_stem: whether its stem was replaced by one for small images (see stems.py).
+        kwargs: arguments of `timm.create_model` beside the name.
+        small_stem: whether its stem was replaced by one for small images (stems.py).
         net: the timm model.
         n_features: D_s, size of the penultimate features.
     """
@@ -44,13 +44,13 @@ class StudentNet(nn.Module):
 
 
 def check_student(name: str) -> None:
-    """Refuse a name that is no student, without building anything.
+    """Refuse an unknown student, without building a network.
 
     Raises:
-        ConfigError: names the nearest known students.
+        ConfigError: the name is unknown; the message lists the nearest known students.
     """
     if name in OWN_STUDENTS:
-        return  # without timm, which takes seconds to import
+        return  # timm takes seconds to import
     import timm
 
     if timm.is_model(name):
@@ -67,11 +67,11 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
         name: a timm model name, or one of `OWN_STUDENTS`.
         n_classes: C.
         in_chans: channels of the images.
-        image_size: side of the images, pixels; models with a fixed input size are built for it, and ResNets get
-            a stem for small images where they are (see stems.py).
+        image_size: side of the images, pixels. Models with a fixed input size are built for it; on small images
+            ResNets get another stem (stems.py).
 
     Raises:
-        ConfigError: an unknown name, or a model that does not take such images or has no single classifier on
+        ConfigError: an unknown name, a model that does not take such images, or one without a single classifier on
             flat features.
     """
     check_student(name)
@@ -80,7 +80,7 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
     try:
         net, small_stem = _network(name, kwargs, image_size)
         logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
-    except Exception as error:  # timm's constructors and layers raise every kind
+    except Exception as error:  # timm's constructors and layers raise many kinds
         raise ConfigError(f"{what} cannot be built: {error}") from error
     if features.ndim != 2 or logits.shape != (2, n_classes):
         shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
@@ -89,7 +89,7 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
 
 
 def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Module, bool]:
-    """The network, and whether its stem was replaced; `kwargs` learn of a fixed input size."""
+    """Return the network and whether its stem was replaced; add a fixed input size to `kwargs`."""
     if name in OWN_STUDENTS:
         return CifarResNet(N_BLOCKS[name], **kwargs), False
     import timm
@@ -108,7 +108,7 @@ def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _trial_pass(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    # In eval mode, which leaves running statistics and generators alone.
+    # Eval mode leaves running statistics and random generators unchanged.
     net.eval()
     logits, features = _split(net, images)
     net.train()

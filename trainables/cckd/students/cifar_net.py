@@ -2,14 +2,14 @@
 
 3x3 stem, three stages of 16, 32 and 64 channels, option A shortcuts (subsample and zero-pad, no parameters),
 global average pooling, 6n + 2 layers. `resnet32_cifar` (0.46 M parameters) is the usual student on CIFAR-LT. Only
-torch is imported: a worker that trains one of them need not wait for timm.
+torch is imported, so that a worker that trains one of them does not load timm.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Name -> residual blocks a stage, n.
+#: Name -> n, residual blocks per stage.
 N_BLOCKS = {"resnet8_cifar": 1, "resnet20_cifar": 3, "resnet32_cifar": 5}
 
 _WIDTHS = (16, 32, 64)
@@ -77,8 +77,8 @@ class _BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.extra:
-            # A pooling window of one pixel is x[:, :, ::stride, ::stride], but its gradient stays channels_last;
-            # that of a slice does not, and each addition and ReLU that met it then took twenty times as long.
+            # Pooling with a window of one pixel equals x[:, :, ::stride, ::stride], but its gradient stays
+            # channels_last. The gradient of a slice does not: additions and ReLUs on it took twenty times as long.
             before = self.extra // 2
             x = F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, before, self.extra - before))
         return F.relu(residual.add_(x), inplace=True)

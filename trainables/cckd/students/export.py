@@ -1,4 +1,4 @@
-"""A finished student as two portable files: weights in safetensors, and a JSON that says how to use them."""
+"""A finished student as two portable files: weights in safetensors, and a JSON file that says how to use them."""
 
 import json
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ def export_model(
 ) -> tuple[Path, Path]:
     """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
 
-    The weights are the state dict of the timm model itself; the alignment layer stays behind. `load` in the JSON
-    holds the lines of Python that rebuild the model with timm, in eval mode as `net`.
+    The weights are the state dict of the timm model itself, without the alignment layer. `load` in the JSON file holds
+    the lines of Python that rebuild the model with timm, in eval mode as `net`.
 
     Args:
         student: what to export.
-        data: gives class names, image shape and normalisation.
-        folder: made where absent.
+        data: source of class names, image shape and normalisation.
+        folder: created if absent.
         stem: name of the files.
-        meta: JSON-ready facts to keep with the model, such as its configuration and metrics.
+        meta: plain facts to store with the model, such as its configuration and metrics.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
@@ -63,7 +63,7 @@ def load_model(folder: Path, stem: str) -> StudentNet:
     """Rebuild an exported student, in eval mode on the CPU.
 
     Raises:
-        ExportError: a file is absent, or not as it was written.
+        ExportError: a file is absent, or was altered after it was written.
     """
     described, weights = folder / f"{stem}.json", folder / f"{stem}.safetensors"
     try:
@@ -73,7 +73,7 @@ def load_model(folder: Path, stem: str) -> StudentNet:
         raise ExportError(
             f"an exported model is {described.name} and {weights.name}, whole; {folder}: {error}"
         ) from error
-    # An export of an earlier version has no such hash.
+    # Exports of an earlier version have no such hash.
     if sha256(payload).hexdigest() != description.get("weights_sha256", sha256(payload).hexdigest()):
         raise ExportError(f"{weights} was altered after it was written: its SHA-256 is not the one in {described.name}")
     channels, height, _ = description["input_shape"]
@@ -97,5 +97,5 @@ def _loading_lines(student: StudentNet, file: str) -> list[str]:
 
 
 def _module(student: StudentNet) -> str:
-    # Our own networks are timm models once this module has been imported.
+    # Importing this module registers our own networks with timm.
     return "trainables.cckd.students.timm_models" if student.name in OWN_STUDENTS else type(student.net).__module__

@@ -1,4 +1,4 @@
-"""Importing this makes the networks of `cifar_net` timm models, by their names; exported models are loaded so."""
+"""Importing this module registers the networks of `cifar_net` with timm; exported models import it."""
 
 from typing import Any
 

@@ -1,6 +1,16 @@
-"""The teacher: which one (spec), its frozen backbone, features and their cache, the probe, its prior, and all
-in one module.
+"""The teacher: a frozen backbone and a classifier on its features.
 
-`spec`, `cache`, `probe` and `prior` need no torch; `backbone`, `features` and `forward` do, so nothing is
-imported here.
+spec          which teacher is asked for
+check         whether it fits the data set
+teacher_file  a verified weight file
+weights       where weight files are looked for
+backbone      images to penultimate features
+embeddings    class embeddings of a zero-shot teacher
+features      features of all images and views
+readout       features to logits
+forward       backbone and readout as one module
+cache         features on disk
+fit           classifier, targets and prior
+
+`spec`, `readout`, `cache` and `fit` need no torch; `backbone`, `features` and `forward` do.
 """

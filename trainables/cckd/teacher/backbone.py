@@ -1,4 +1,4 @@
-"""The teacher's frozen backbone: images in, penultimate features out; any timm model."""
+"""The teacher's frozen backbone, any timm model: from images to penultimate features."""
 
 from collections.abc import Mapping
 from pickle import UnpicklingError
@@ -13,20 +13,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from trainables.cckd.batches.resident_images import resident
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.tensors import resident
 
-#: timm trains with other filters now and then ('random', 'lanczos'); torch resizes tensors with these two.
+#: Filters that torch has for tensors. Some timm models are trained with others ('random', 'lanczos').
 _FILTERS = ("bilinear", "bicubic")
-#: Keys under which training scripts keep the weights inside a checkpoint.
+#: Keys under which training scripts store the weights in a checkpoint.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
 class Backbone(nn.Module):
-    """A timm model without its classifier, in eval mode for good, with its own preprocessing in front.
+    """A timm model without its classifier, always in eval mode, preceded by its own preprocessing.
 
-    `n_images_seen` counts the images that have passed, the price of a teacher.
+    `n_images_seen` counts the images that it has processed, the cost of a teacher.
     """
 
     mean: Tensor
@@ -45,15 +45,15 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(recipe["std"]).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Stay in eval mode, also inside a parent that is set to train: a teacher's statistics are frozen."""
+        """Stay in eval mode, also inside a parent module in training mode: a teacher's statistics are frozen."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Features of images (N, Ch, H, W) on the scale 0..255, of any dtype, Ch 1 or 3; float32 (N, D).
+        """Return float32 features (N, D) of images (N, Ch, H, W) on the scale 0..255, of any dtype, Ch 1 or 3.
 
-        Grey images fill all three channels; images are resized to `size` x `size` by the model's own filter,
-        smoothed first where they shrink.
+        Grey images fill all three channels. The model's own filter resizes images to `size` x `size`, with
+        antialiasing where they shrink.
         """
         if images.shape[1] not in (1, 3):
             raise TeacherError(f"a teacher sees images of 1 or 3 channels; got {images.shape[1]}")
@@ -66,14 +66,14 @@ class Backbone(nn.Module):
         return features
 
     def share(self) -> dict[str, NDArray[Any]]:
-        """The weights as contiguous arrays that another process can use in place; see `build_backbone`."""
+        """Return the weights as contiguous arrays that another process can use in place; see `build_backbone`."""
         return {name: _pixels_last(tensor).cpu().numpy() for name, tensor in self.network.state_dict().items()}
 
 
 def build_backbone(
     file: TeacherFile, *, size: int, device: str = "cpu", shared: Mapping[str, NDArray[Any]] | None = None
 ) -> Backbone:
-    """Build the backbone from a verified weight file, or on the arrays another backbone shares.
+    """Build the backbone from a verified weight file, or on the arrays that another backbone shares.
 
     Raises:
         TeacherError: a file whose tensors do not fit the model.
@@ -83,7 +83,7 @@ def build_backbone(
         network.reset_classifier(0)
     else:
         network = _empty_network(file.name, size=size, n_outputs=0)
-        # On the CPU the arrays are used where they lie, one copy a machine; they are only ever read.
+        # On the CPU the arrays are used in place, one copy per machine; they are only read.
         tensors = {name: _channels_second(resident(array, torch.device("cpu"))) for name, array in shared.items()}
         network.load_state_dict(tensors, assign=True)
     return Backbone(network, size=size).to(device)
@@ -93,7 +93,7 @@ def measure(file: TeacherFile, *, size: int) -> tuple[int, int]:
     """Build the model once and return (D, outputs of its classifier or 0).
 
     Raises:
-        TeacherError: a file whose tensors do not fit, or an input size the model does not take.
+        TeacherError: a file whose tensors do not fit, or an input size that the model does not take.
     """
     network = _build_network(file, size=size)
     classifier = network.get_classifier()
@@ -103,10 +103,10 @@ def measure(file: TeacherFile, *, size: int) -> tuple[int, int]:
 
 
 def read_classifier(file: TeacherFile, *, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight (O, D) and bias (O,) of the model's own classifier on its penultimate features.
+    """Return weight (O, D) and bias (O,) of the model's own classifier on its penultimate features.
 
     Raises:
-        TeacherError: a model whose outputs are no linear function of those features.
+        TeacherError: a model whose outputs are no linear function of these features.
     """
     network = _build_network(file, size=size).eval()
     classifier = network.get_classifier()
@@ -141,7 +141,7 @@ def _build_network(file: TeacherFile, *, size: int) -> Any:
 
 
 def _zipped_network(file: TeacherFile, *, size: int) -> nn.Module:
-    """The embedded file: its tensors carry other names than timm's but stand in the same order; checked by shape."""
+    """Load the embedded file: its tensors have other names than timm's, but the same order; shapes are checked."""
     network = _empty_network(file.name, size=size, n_outputs=file.n_outputs)
     slots = network.state_dict()
     tensors = list(torch.load(file.path, map_location="cpu", weights_only=True).values())
@@ -163,19 +163,19 @@ def _zipped_network(file: TeacherFile, *, size: int) -> nn.Module:
 def _empty_network(name: str, *, size: int, n_outputs: int, **loading: Any) -> Any:
     recipe = timm.get_pretrained_cfg(name)
     fixed = {"img_size": size} if recipe is not None and recipe.fixed_input_size else {}
-    with torch.random.fork_rng(devices=[]):  # its first weights are thrown away and must not cost anyone a draw
+    with torch.random.fork_rng(devices=[]):  # its initial weights are discarded and must not advance a random stream
         network = timm.create_model(name, pretrained=bool(loading), num_classes=n_outputs, **fixed, **loading)
     return network
 
 
 def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
-    """The file's weights; a pickle is only read with weights_only, which runs no code of its author's."""
+    """Read the file's weights; a pickle is read with weights_only, which runs no code from the file."""
     try:
         if file.path.suffix == ".safetensors":
             return load_file(file.path)
         content = torch.load(file.path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        # Not the library's own words: they advise to load the file in a way that runs its author's code.
+        # The library's own message is not shown: it advises to load the file in a way that runs code from it.
         raise TeacherError(
             f"{file.path} must be a safetensors file or one that torch.load reads with weights_only=True; "
             f"reading it gave {type(error).__name__}"
@@ -190,7 +190,7 @@ def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
 
 
 def _possible_outputs(name: str, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Outputs of the classifier in the file; where its layout hides them, the published number, then none."""
+    """Return the outputs of the file's classifier; where its layout hides them, the published number and 0."""
     recipe = timm.get_pretrained_cfg(name)
     where = recipe.classifier if recipe is not None else None
     weight = tensors.get(f"{where[0] if isinstance(where, tuple | list) else where}.weight")
@@ -205,10 +205,10 @@ def _n_features(network: nn.Module) -> int:
 
 
 def _pixels_last(tensor: Tensor) -> Tensor:
-    """Convolution kernels with their channels last, so that channels_last memory is contiguous."""
+    """Move the channels of convolution kernels last, so that channels_last memory is contiguous."""
     return tensor.permute(0, 2, 3, 1).contiguous() if tensor.ndim == 4 else tensor.contiguous()
 
 
 def _channels_second(tensor: Tensor) -> Tensor:
-    """Inverse of `_pixels_last`, without a copy."""
+    """Invert `_pixels_last`, without a copy."""
     return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor

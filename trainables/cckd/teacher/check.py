@@ -1,4 +1,4 @@
-"""Does the teacher fit the data? Judged before anything slow, so that a wrong file ends in exit code 2."""
+"""Does the teacher fit the data? Checked before all slow work, so that a wrong file ends in exit code 2."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.embeddings import ClassEmbeddings, encode_class_names, read_embeddings
 from trainables.cckd.teacher.spec import TeacherSpec
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 def check_fit(
@@ -20,21 +20,21 @@ def check_fit(
     counts: Sequence[int],
     val_labels: NDArray[np.int64],
 ) -> ClassEmbeddings | None:
-    """Hold the teacher against the data set's classes.
+    """Check the teacher against the data set's classes.
 
     Args:
         spec: the teacher.
         file: its weights.
         class_names: C names, in label order.
         counts: training images of each class, (C,).
-        val_labels: of D_val, int64 (M,).
+        val_labels: labels of D_val, int64 (M,).
 
     Returns:
         The class embeddings of a zero_shot teacher, None for every other form.
 
     Raises:
-        TeacherError: a classifier of other classes, embeddings of other classes or width, too few images for the
-            folds, or a D_val without a class that the prior needs; lists every fault.
+        TeacherError: a classifier or embeddings of other classes, embeddings of another width, too few images for
+            the folds, or a D_val without a class that the prior needs; lists every fault.
     """
     faults: list[str] = []
     embeddings = None

@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import sha256_of
+from trainables.cckd.files.digests import sha256_of
 
 #: The scale CLIP's training ends at (Radford et al., arXiv 2103.00020, section 2.5).
 CLIP_SCALE = 100.0
-#: Read by open_clip's text encoder; the paper's single prompt.
+#: The prompt for open_clip's text encoder, the paper's single prompt.
 PROMPT = "a photo of a {}."
 
 
 @dataclass(frozen=True, eq=False)
 class ClassEmbeddings:
-    """One embedding a class, in label order.
+    """One embedding per class, in label order.
 
     Attributes:
         vectors: float32 (C, E).
-        scale: of the cosines, CLIP's logit scale.
-        source: where they come from, one line.
-        sha256: of the file, or of the vectors where there is none.
+        scale: factor on the cosines, CLIP's logit scale.
+        source: where the vectors come from, one line.
+        sha256: of the file; of the vectors where there is no file.
     """
 
     vectors: NDArray[np.float32]
@@ -39,13 +39,13 @@ class ClassEmbeddings:
 
 
 def read_embeddings(path: Path, class_names: Sequence[str]) -> ClassEmbeddings:
-    """Read a safetensors or npz file: `embeddings` (C, E); optional `logit_scale`, a number, and class names.
+    """Read a safetensors or npz file with `embeddings` (C, E) and, optionally, `logit_scale` and class names.
 
-    Class names are an array `class_names` in an npz file, a JSON list under the metadata key `class_names` in a
-    safetensors file; where given, they must be the data set's in its order.
+    In an npz file the class names are an array `class_names`, in a safetensors file a JSON list under the metadata key
+    `class_names`. They must be the data set's class names in its order.
 
     Raises:
-        TeacherError: a file that can not be read, of other classes, or that holds no numbers.
+        TeacherError: a file that cannot be read, has other classes, or holds no numbers.
     """
     if not path.is_file():
         raise TeacherError(f"teacher embeddings must be a file; {path} is none")
@@ -77,7 +77,7 @@ def encode_class_names(name: str, class_names: Sequence[str]) -> ClassEmbeddings
     """Embed 'a photo of a <class>.' with the text encoder that was trained with timm's model `name`.
 
     Raises:
-        TeacherError: open_clip is not installed, or holds no text encoder for this model.
+        TeacherError: open_clip is not installed, or has no text encoder for this model.
     """
     try:
         import open_clip
@@ -97,7 +97,7 @@ def encode_class_names(name: str, class_names: Sequence[str]) -> ClassEmbeddings
         with torch.no_grad():
             vectors = model.encode_text(tokens, normalize=True).float().numpy()
             scale = float(model.logit_scale.exp())
-    except Exception as error:  # whatever its hub, configuration or weights raise
+    except Exception as error:  # its hub, configuration and weights raise many kinds
         raise TeacherError(
             f"open_clip has no text encoder for teacher {name} here ({type(error).__name__}: {error}); "
             "give class embeddings with --teacher-embeddings FILE"

@@ -1,4 +1,4 @@
-"""Teacher features of images or of their views; the one place where cached features are computed."""
+"""Teacher features of images or of their views; all cached features are computed here."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.bundle.trial_data import Images
+from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.data.images.view_stream import stream_views
 from trainables.cckd.data.images.views import apply_views
 from trainables.cckd.teacher.backbone import Backbone
@@ -23,18 +23,18 @@ def extract(
 ) -> NDArray[np.float16]:
     """Run the backbone once over every view of every image, or once over every image where `views` is None.
 
-    The views of a source are cut out at the teacher's own input size, whatever the student's; without views, the
-    evaluation views.
+    The views of a source are cut out at the teacher's own input size, not the student's. Without `views` a source has
+    its evaluation views.
 
     Args:
-        backbone: where it lives decides the device.
-        images: N of them, an array or a source.
+        backbone: its device does the work.
+        images: N images, an array or a source.
         views: int16 (N, V, 5), or None.
         batch_size: images per forward pass.
         workers: processes that decode a source ahead; 0 decodes between the passes.
 
     Returns:
-        raw features, float16 (N, V, D), or (N, D) without views.
+        Raw features, float16 (N, V, D), or (N, D) without views.
     """
     n_images = len(images)
     n_views = 1 if views is None else views.shape[1]

@@ -1,4 +1,4 @@
-"""The whole teacher as one frozen module, for images that no cache holds (`mix_targets=forward`)."""
+"""The whole teacher as one frozen module, for images that are not in the cache (`mix_targets=forward`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from trainables.cckd.bundle.trial_data import TeacherState
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
-from trainables.cckd.teacher.weights import TeacherFile, find_weights
+from trainables.cckd.teacher.readout import TeacherState
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.teacher.weights import find_weights
 
 _BUFFERS = ("weight", "bias", "feature_mean", "feature_std", "projection", "offset")
 
@@ -22,11 +23,11 @@ class ForwardTeacher(nn.Module):
 
     Args:
         state: the fitted teacher.
-        shared: weights of the backbone that another process of this machine shares (`Backbone.share`); no file
-            is then needed, and on the CPU no second copy made.
+        shared: weights of the backbone from another process of this machine (`Backbone.share`). No file is then
+            needed, and on the CPU no second copy is made.
 
     Raises:
-        TeacherError: the weights are missing here, or not those the teacher was fitted on.
+        TeacherError: the weights are missing here, or are not those that the teacher was fitted on.
     """
 
     weight: Tensor
@@ -43,12 +44,12 @@ class ForwardTeacher(nn.Module):
         self.scale = state.scale
         for name in _BUFFERS:
             array = getattr(state, name)
-            # A copy: the arrays may be read-only, lent from shared memory.
+            # A copy, because the arrays may be read-only shared memory.
             self.register_buffer(name, None if array is None else torch.tensor(array), persistent=False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, C) and standardised features (N, D), float32, of images (N, Ch, H, W) in [0, 255]."""
+        """Return logits (N, C) and standardised features (N, D), float32, of images (N, Ch, H, W) in [0, 255]."""
         raw = self.backbone(images)
         features = (raw - self.feature_mean) / self.feature_std
         if self.scale is None:

@@ -1,39 +1,40 @@
-"""Which teacher is asked for, and whether it can be had, decided before anything slow."""
+"""The teacher as the user specifies it, and whether it is available; checked before all slow work."""
 
 from dataclasses import dataclass
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.weights import EMBEDDED, TeacherFile, find_weights
+from trainables.cckd.teacher.teacher_file import TeacherFile
+from trainables.cckd.teacher.weights import EMBEDDED, find_weights
 
-#: How the classifier is had; those of FITTED learn it from the training set.
+#: Where the classifier comes from; the forms of FITTED learn it from the training set.
 FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")
 FITTED = ("linear_probe", "ncm")
 PRIORS = ("val", "train", "uniform", "fixed_point")
 TARGETS = ("in_fold", "out_of_fold")
 
-SMALL_SIZE = 96  # of the embedded teacher on small images: 7 ms an image on one core instead of 33, no worse
+SMALL_SIZE = 96  # input of the embedded teacher for small images: 7 ms per image on one core instead of 33, no worse
 _SMALL_IMAGE = 32
 _SMALLEST_SIZE = 32  # most backbones halve their input five times
 
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher as asked for.
+    """A teacher as the user specifies it.
 
     Attributes:
         name: timm name of the backbone.
         form: 'linear_probe': logit-adjusted regression on frozen features; 'ncm': cosine to the class means;
             'zero_shot': cosine to class embeddings; 'head': the published classifier; 'checkpoint': the classifier
             of a fine-tuned weight file.
-        size: side of its square input, pixels; None for the model's own (96 for the embedded teacher on images
+        size: side of its square input, pixels; None for the model's own size (96 for the embedded teacher on images
             of up to 32 pixels).
-        views: V, augmented views of each training image that it sees.
-        prior: where the teacher's prior p^t comes from, one of PRIORS (see `prior`).
+        views: V, the number of augmented views of each training image.
+        prior: where the teacher's prior p^t comes from, one of PRIORS (see fit.prior).
         prior_smoothing: share of the uniform prior mixed into it, in [0, 1).
         weights: weight file to use instead of the published one; 'checkpoint' needs it.
         embeddings: file of class embeddings for 'zero_shot'; None for open_clip's text encoder.
-        targets: 'in_fold', or 'out_of_fold': each training image is judged by a fit that has not seen it.
-        folds: K of 'out_of_fold'.
+        targets: 'in_fold', or 'out_of_fold': the targets of a training image come from a fit without it.
+        folds: K, the number of folds of 'out_of_fold'.
     """
 
     name: str = EMBEDDED
@@ -48,7 +49,7 @@ class TeacherSpec:
     folds: int = 5
 
     def input_size(self, file: TeacherFile, height: int, width: int) -> int:
-        """Side of the teacher's input, pixels, for images of `height` x `width`."""
+        """Return the side of the teacher's input, pixels, for images of `height` x `width`."""
         if self.size is not None:
             return self.size
         small = self.name == EMBEDDED and max(height, width) <= _SMALL_IMAGE
@@ -56,11 +57,11 @@ class TeacherSpec:
 
 
 def check_teacher(spec: TeacherSpec) -> TeacherFile:
-    """Find and verify the weights that `spec` needs; the embedded teacher's without torch.
+    """Find and verify the weights that `spec` needs. The embedded teacher needs no torch for that.
 
     Raises:
-        TeacherError: an unknown name or form, a value out of range, options that do not go together, or a weight
-            file that is missing, altered or of another model; lists every fault with the choices.
+        TeacherError: an unknown name or form, a value out of range, contradictory options, or a weight file that is
+            missing, altered or of another model; lists every fault with the choices.
     """
     faults = [
         f"{what} must be one of {', '.join(choices)}; got {value!r}"

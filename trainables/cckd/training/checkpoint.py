@@ -1,18 +1,21 @@
 """A trial's checkpoint folder: tensors in safetensors, everything else in JSON, no pickle.
 
-`checkpoint.json` is the completion mark: it is renamed into place last, names its tensor file by content and carries
-a hash of itself, so a kill at any moment leaves the previous checkpoint whole, and damage is found. One of an earlier
-version, without that hash, is still read.
+`checkpoint.json` is the completion mark: it is renamed into place last, names its tensor file by content, and carries
+a hash of itself. A kill at any moment therefore leaves the previous checkpoint whole, and damage is noticed.
+Checkpoints of an earlier version, without that hash, are still read.
 """
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from trainables.cckd.errors import UsageError
@@ -23,7 +26,7 @@ _MARK = "checkpoint.json"
 
 
 class CheckpointError(UsageError):
-    """A checkpoint that is absent, damaged or belongs to another trial."""
+    """A checkpoint that is absent or damaged, or belongs to another trial."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class CheckpointState:
     Attributes:
         epoch: epochs completed.
         config: the trial's flat configuration.
-        data: what the trial was trained on, in a form that two data sets hardly share.
+        data: name, image shape, class counts and views of the training data, to recognise it.
         records: `EpochRecord.to_dict` of every epoch so far.
         versions: library -> version that wrote the checkpoint.
     """
@@ -44,6 +47,25 @@ class CheckpointState:
     records: list[dict[str, Any]]
     versions: dict[str, str]
 
+    def differences(self, config: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+        """Return one sentence per value of configuration or data that differs from `config` and `data`."""
+        return [
+            f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
+            for what, theirs, ours in (("", self.config, config), ("data ", self.data, data))
+            for key in dict.fromkeys([*theirs, *ours])
+            if theirs.get(key) != ours.get(key)
+        ]
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions that decide a trial's numbers, for the checkpoint."""
+    return {
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "torch": torch.__version__,
+        "timm": version("timm"),
+    }
+
 
 def has_checkpoint(folder: Path) -> bool:
     """Return whether `folder` holds a complete checkpoint."""
@@ -51,7 +73,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def write_checkpoint(folder: Path, state: CheckpointState, tensors: Mapping[str, Tensor]) -> None:
-    """Put a checkpoint into `folder`, replacing an older one only once the new one is on the disk."""
+    """Write a checkpoint into `folder`; an older one is replaced only when the new one is on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     payload = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
     digest = sha256(payload).hexdigest()
@@ -68,7 +90,7 @@ def read_checkpoint(folder: Path) -> tuple[CheckpointState, dict[str, Tensor]]:
     """Return what `write_checkpoint` wrote, its tensors on the CPU.
 
     Raises:
-        CheckpointError: no completion mark, an unreadable one, or tensors that do not match their hash.
+        CheckpointError: no completion mark, an unreadable one, or tensors with another hash.
     """
     if not has_checkpoint(folder):
         raise CheckpointError(f"a checkpoint folder must hold {_MARK}; {folder} does not")

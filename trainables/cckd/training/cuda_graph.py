@@ -1,12 +1,12 @@
 """A training step that a GPU replays from a recording, as a CUDA graph.
 
-The step of a small student is some hundreds of kernels of a few microseconds each; launching them one by one takes the
-host several times as long as running them takes the GPU. Recorded, they are one launch.
+The step of a small student consists of some hundred kernels of a few microseconds each. Launching them one by one takes
+the host several times as long as the GPU needs to run them. A recording takes one launch.
 """
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from trainables.cckd.batches.steps import StepBatch
+from trainables.cckd.training.torch_private import copy_all
 
-#: Steps taken as they are before one is recorded: in them libraries choose their algorithms and allocate.
+#: Steps taken without a recording at first: in them libraries choose their algorithms and allocate memory.
 WARM_UP_STEPS = 3
 
 #: Takes one step on a batch at a learning rate, a scalar on the device, and returns the losses.
@@ -24,19 +25,19 @@ Step = Callable[[StepBatch, Tensor], Tensor]
 
 
 class RecordedStep:
-    """Takes training steps, the first ones as they are, all later ones by replaying a recording of one.
+    """Takes training steps: the first ones kernel by kernel, all later ones by replaying a recording of one.
 
-    A step that cannot be recorded, because it waits for the device, goes on as it is.
+    A step that waits for the device cannot be recorded; its kernels are then launched one by one for good.
 
     Attributes:
-        records: whether a step is still to be recorded, where none has been; clear it to have none.
+        records: whether a step may still be recorded; set it to False to prevent a recording.
     """
 
     def __init__(self, step: Step, *, device: torch.device) -> None:
-        """Record `step` when it is warm.
+        """Prepare to record `step` after WARM_UP_STEPS.
 
         Args:
-            step: changes weights, buffers and momenta in place only; what it decides in Python is decided for good.
+            step: changes weights, buffers and momenta in place only; its decisions in Python are made once.
             device: a CUDA device.
         """
         self._step, self._n_plain = step, 0
@@ -45,7 +46,7 @@ class RecordedStep:
         self._recording: _Recording | None = None
 
     def __call__(self, batch: StepBatch, rate: float) -> Tensor:
-        """Take one step; return its losses, which later steps do not overwrite."""
+        """Take one step; return its losses, in memory that later steps do not overwrite."""
         self._rate.fill_(rate)
         if self._recording is None and self._n_plain >= WARM_UP_STEPS and self.records:
             self._record(batch)
@@ -71,21 +72,21 @@ class RecordedStep:
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
-    """A recorded step, what it reads its batch from, and where it leaves its losses."""
+    """A recorded step, the tensors it reads its batch from, and the tensor it writes its losses to."""
 
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
     losses: Tensor
 
     def replay(self, batch: StepBatch) -> Tensor:
-        _copy(_tensors(batch), self.inputs)
+        copy_all(_tensors(batch), self.inputs)
         self.graph.replay()
         return self.losses.clone()
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Another trial's recording, if it were collected meanwhile, would spoil this one."""
+    """Suspend garbage collection: collecting another trial's recording meanwhile would spoil this one."""
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
@@ -97,7 +98,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a dataclass of tensors and such dataclasses with every tensor changed."""
+    """Return a copy of nested dataclasses of tensors, with `change` applied to every tensor."""
     if isinstance(value, Tensor):
         return change(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -115,10 +116,3 @@ def _tensors(batch: StepBatch) -> list[Tensor]:
         elif value is not None:
             waiting += reversed(vars(value).values())
     return found
-
-
-def _copy(given: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-    # One launch a kind of number instead of one a tensor.
-    for dtype in {tensor.dtype for tensor in kept}:
-        into = [tensor for tensor in kept if tensor.dtype == dtype]
-        torch._foreach_copy_(into, [tensor for tensor in given if tensor.dtype == dtype])

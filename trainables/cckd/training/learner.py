@@ -1,4 +1,4 @@
-"""What a trial trains: the student, its alignment layer, and the optimiser of both, one step at a time."""
+"""The student, its alignment layer and the optimiser of both, one training step at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
 
 from trainables.cckd.batches.steps import StepBatch
 from trainables.cckd.config import TrialConfig
@@ -16,6 +15,7 @@ from trainables.cckd.precision import Precision
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import StudentNet, build_student
 from trainables.cckd.training.cuda_graph import RecordedStep
+from trainables.cckd.training.torch_private import sgd_step
 
 
 class Learner:
@@ -23,7 +23,7 @@ class Learner:
 
     Attributes:
         student: the network.
-        recorded: what takes the steps on a GPU, None on the CPU.
+        recorded: takes the steps on a GPU; None on the CPU.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Learner:
 
         Args:
             config: student, seed and optimiser settings.
-            objective: what a step minimises; without feature imitation there is no alignment layer.
+            objective: minimised by each step; without feature imitation there is no alignment layer.
             n_classes: C.
             image_shape: (Ch, H, W).
-            n_teacher_features: D, which the alignment layer maps to.
+            n_teacher_features: D, the width of the alignment layer's output.
             device: where to train.
-            precision: of the student's passes.
+            precision: number format of the student's passes.
 
         Raises:
             ConfigError: a student that cannot be built.
@@ -60,7 +60,7 @@ class Learner:
             with torch_stream(config.seed, "align"):
                 self._align = nn.Linear(student.n_features, n_teacher_features).to(device)
         self._parameters = dict(self._named_parameters())
-        # Zeros at the start give the first step that torch.optim.SGD takes without a buffer.
+        # torch.optim.SGD starts without buffers; zeros give the same first step.
         self._momenta = {
             name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
         }
@@ -70,17 +70,17 @@ class Learner:
         """Take one step at learning rate `rate`.
 
         Returns:
-            The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,), still on
-            the device, so that the host does not wait for it.
+            The unweighted losses in the order of `Objective.weights`, then the total: (terms + 1,). They stay on the
+            device, so that the host does not wait.
         """
         return self._take(batch, rate) if self.recorded is None else self.recorded(batch, rate)
 
     def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
-        """Do what `step` does, launched kernel by kernel."""
+        """Take a step, launched kernel by kernel."""
         with autocast(self._device, self._precision):
             logits, features = self.student(batch.images)
             aligned = self._aligned(features)
-        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.aims)
+        terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.prepared)
         for parameter in self._parameters.values():
             parameter.grad = None
         terms["total"].backward()
@@ -95,28 +95,28 @@ class Learner:
 
     @torch.no_grad()
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the like and the penultimate features (N, D_s), in float32 whatever it was trained in."""
+        """Return predicted classes (N,) and penultimate features (N, D_s), in float32 whatever the precision."""
         logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
         return logits.argmax(dim=1), features
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that changes in training: weights, running statistics, momentum."""
+        """Return every tensor that changes in training: weights, running statistics, momentum."""
         return self._model_tensors() | {f"momentum.{name}": buffer for name, buffer in self._momenta.items()}
 
     @torch.no_grad()
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` returned for a learner of the same configuration."""
+        """Load what `tensors` returned for a learner of the same configuration."""
         for name, tensor in self._model_tensors().items():
             tensor.copy_(tensors[name])
         for name, buffer in self._momenta.items():
-            # Absent from a checkpoint of an earlier version that was taken before the first step.
+            # An earlier version wrote no momentum into a checkpoint taken before the first step.
             buffer.copy_(tensors.get(f"momentum.{name}", torch.zeros(())))
 
     def _aligned(self, features: Tensor) -> Tensor | Unaligned | None:
         if self._align is None:
             return None
-        # Forming A h_s costs 3 N D D_s multiplications with its gradients, going without 2 (N + D_s) D D_s but fewer
-        # passes over memory. A GPU has the bandwidth, and bfloat16 for the former.
+        # Forming A h_s costs 3 N D D_s multiplications with its gradients. Not forming it costs 2 (N + D_s) D D_s, but
+        # fewer passes over memory. A GPU has the bandwidth to form it, and does so in bfloat16.
         narrowest = min(len(features), self._align.out_features)
         if self._device.type == "cpu" and self._align.in_features <= narrowest:
             return Unaligned(features.float(), self._align.weight, self._align.bias)
@@ -125,8 +125,7 @@ class Learner:
 
     @torch.no_grad()
     def _descend(self, rate: float | Tensor) -> None:
-        # What torch.optim.SGD calls, without the groups, hooks and records around it, a third of its time on small
-        # students. Weight decay on every parameter, biases and BatchNorm included, as papers on CIFAR-LT do.
+        # Weight decay acts on every parameter, biases and BatchNorm included, as in papers on CIFAR-LT.
         parameters: list[Tensor] = []
         slopes: list[Tensor] = []
         momenta: list[Tensor | None] = []
@@ -135,17 +134,13 @@ class Learner:
                 parameters.append(parameter)
                 slopes.append(parameter.grad)
                 momenta.append(self._momenta.get(name))
-        sgd(
+        sgd_step(
             parameters,
             slopes,
             momenta,
-            fused=True,
-            weight_decay=self._config.weight_decay,
+            rate=rate,
             momentum=self._config.momentum,
-            lr=rate,
-            dampening=0.0,
-            nesterov=self._config.momentum > 0,
-            maximize=False,
+            weight_decay=self._config.weight_decay,
         )
 
     def _model_tensors(self) -> dict[str, Tensor]:
@@ -160,5 +155,5 @@ class Learner:
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Within it a network's operations run in `precision` where torch holds that to be safe."""
+    """Return a context in which operations run in `precision` where torch considers that safe."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()

@@ -1,10 +1,10 @@
-"""The learning rate at a step: a pure function, so that a resumed trial needs no scheduler state."""
+"""The learning rate of a step: a pure function, so that a resumed trial needs no scheduler state."""
 
 from math import cos, pi
 from typing import Literal
 
-#: Share of the steps spent warming up, and the divisors from peak to first and from first to last rate.
-#: The divisors are those of torch's OneCycleLR; its warm-up share is 0.3, a little long for 20 epochs.
+#: Share of the steps in the warm-up, and the divisors from peak to first rate and from first to last rate.
+#: The divisors are those of torch's OneCycleLR. Its warm-up share is 0.3, which is a little long for 20 epochs.
 WARM_UP = 0.25
 FIRST_DIVISOR = 25.0
 LAST_DIVISOR = 1e4

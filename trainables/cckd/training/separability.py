@@ -1,8 +1,8 @@
-"""How far apart a student's features keep the classes, and how far training features are from new ones.
+"""How far apart the classes lie in a student's features, and how far training features lie from test features.
 
-A student of a long tail remembers its few tail images: their features lie elsewhere than those of new images of the
-class ("feature deviation", Ye et al. 2020, arXiv 2001.01385). Class means and mean squares are enough for both numbers,
-so that features are summed batch by batch and never held.
+A student of a long tail memorises its few tail images: their features lie elsewhere than the features of new images of
+the class ("feature deviation", Ye et al. 2020, arXiv 2001.01385). Class means and mean squares suffice for both
+numbers, so features are summed batch by batch and not kept.
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-#: Rows of the table of distances between class means that are held at once.
+#: Rows of the table of distances between class means that are in memory at a time.
 _BLOCK = 512
 
 
 class ClassMoments(NamedTuple):
-    """Of each class: `n` (C,) samples, the `mean` (C, D) of their features, and `square` (C,), the mean of |h|^2.
+    """For each class: `n` (C,) samples, the `mean` (C, D) of their features, and `square` (C,), the mean of |h|^2.
 
-    Mean and square of a class without samples are NaN.
+    A class without samples has NaN for both.
     """
 
     n: NDArray[np.int64]
@@ -27,7 +27,7 @@ class ClassMoments(NamedTuple):
 
 
 def class_moments(batches: Iterable[NDArray[np.float32]], labels: NDArray[np.int64], n_classes: int) -> ClassMoments:
-    """Return the moments of features that come in batches (B, D), with `labels` (N,) of them all, N at least 1."""
+    """Return the class moments of features in batches (B, D); `labels` (N,) belong to all of them, N at least 1."""
     n = np.bincount(labels, minlength=n_classes)
     total, square, start = np.zeros((n_classes, 1)), np.zeros(n_classes), 0
     for batch in batches:
@@ -41,11 +41,11 @@ def class_moments(batches: Iterable[NDArray[np.float32]], labels: NDArray[np.int
 
 
 def separability(train: ClassMoments, test: ClassMoments) -> dict[str, list[float | None]]:
-    """Return, for each class, three distances in units of the features; None where a class has no samples.
+    """Return three distances per class, in units of the features; None for a class without samples.
 
-    deviation: between the class's mean over training images and over test images.
+    deviation: distance between the class's mean over training images and over test images.
     intra: root mean square distance of its test images from their mean.
-    inter: mean distance of its test mean from those of the other classes.
+    inter: mean distance of its test mean from the test means of the other classes.
     """
     spread = np.sqrt(np.maximum(test.square - (test.mean**2).sum(axis=1), 0.0))
     found = {
@@ -66,7 +66,7 @@ def _mean_distances(means: NDArray[np.float64]) -> NDArray[np.float64]:
     for start in range(0, known.size, _BLOCK):
         rows = others[start : start + _BLOCK]
         squared = (rows**2).sum(axis=1)[:, None] + norms - 2 * rows @ others.T
-        squared[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0  # not a rounding error of it
+        squared[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0  # exactly, without a rounding error
         found[known[start : start + _BLOCK]] = np.sqrt(np.maximum(squared, 0.0)).sum(axis=1) / (known.size - 1)
     return found
 

@@ -1,8 +1,6 @@
-"""One trial as an iterator of epoch records; Ray, tests, benchmarks and scripts drive the same one."""
+"""One trial as an iterator of epoch records. Ray, tests, benchmarks and scripts use the same trainer."""
 
-import platform
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Self
@@ -15,18 +13,18 @@ from torch import Tensor
 from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, TeacherFactory
 from trainables.cckd.batches.streamed_images import evaluation_batches
-from trainables.cckd.bundle.trial_data import Images, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.random_streams import torch_stream
-from trainables.cckd.records import ClassCounts, EpochRecord
-from trainables.cckd.rungs import rungs
+from trainables.cckd.records import ClassCounts, EpochRecord, rungs
 from trainables.cckd.students.build import StudentNet
 from trainables.cckd.training.allocator import keep_freed_memory
-from trainables.cckd.training.checkpoint import CheckpointState, read_checkpoint, write_checkpoint
+from trainables.cckd.training.checkpoint import CheckpointState, library_versions, read_checkpoint, write_checkpoint
 from trainables.cckd.training.learner import Learner
 from trainables.cckd.training.schedule import learning_rate
 from trainables.cckd.training.separability import ClassMoments, class_moments
@@ -35,13 +33,13 @@ from trainables.cckd.training.separability import ClassMoments, class_moments
 class Trainer:
     """Trains one student by one configuration.
 
-    Iterating yields an `EpochRecord` an epoch until `done`. On the CPU, equal configuration, data, precision, threads,
-    machine and versions give bitwise equal weights, also across `save` and `restore`.
+    Iterating yields one `EpochRecord` per epoch until `done`. On the CPU, equal configuration, data, precision,
+    threads, machine and versions give bitwise equal weights, also across `save` and `restore`.
 
     Attributes:
         config, data: as given.
-        device, precision: where and in which numbers it trains.
-        objective, batches, learner: what a step minimises, what it sees, and what takes it.
+        device, precision: where it trains, and the number format of the student's passes.
+        objective, batches, learner: the loss of a step, its input, and the student with its optimiser.
     """
 
     def __init__(
@@ -61,10 +59,10 @@ class Trainer:
             config: the trial's configuration.
             data: the study's data; only read.
             device: "cpu" or a CUDA device.
-            precision: of the student's passes, under torch's automatic mixed precision; None for `default_precision`.
-            threads: torch's intra-operation threads, set for the whole process; None leaves them as they are.
-            decoders: processes that decode images ahead where the data set is streamed, 0 for none beside this
-                one; None for as many as torch has threads. The numbers do not depend on it.
+            precision: number format of the student's passes; None for `default_precision`.
+            threads: torch's intra-operation threads, set for the whole process; None leaves them unchanged.
+            decoders: processes that decode images ahead where the data set is streamed; 0 decodes in this process,
+                None takes as many as torch has threads. The numbers do not depend on it.
             teacher_factory: replaces the study's teacher for `forward` targets.
 
         Raises:
@@ -109,7 +107,7 @@ class Trainer:
 
         Raises:
             CheckpointError: the checkpoint is absent or damaged.
-            ConfigError: it was trained on other data.
+            ConfigError: the checkpoint belongs to other data.
         """
         state, _ = read_checkpoint(folder)
         trainer = cls(TrialConfig.build(state.config), data, **options)
@@ -144,7 +142,7 @@ class Trainer:
         """Train one epoch, evaluate it on D_val at rungs, and return its record.
 
         Raises:
-            NonFiniteLossError: a loss became NaN or infinite; the trainer is of no use after it.
+            NonFiniteLossError: a loss became NaN or infinite; the trainer cannot be used any more.
         """
         assert not self.done, f"all {self.config.epochs} epochs have been trained"
         started = perf_counter()
@@ -155,17 +153,17 @@ class Trainer:
         return self.conclude(losses, train_s=perf_counter() - started)
 
     def steps(self) -> Iterator[Tensor]:
-        """Take the steps of the coming epoch; yield the losses of each, still on the device, as `Learner.step` does."""
+        """Take the steps of the next epoch; yield the losses of each step, on the device, as `Learner.step` does."""
         if not self.student.training:
             self.student.train()
         for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
             yield self.learner.step(batch, rate)
-        # Prepare the epoch after the coming one while the device is still at work on the latter.
+        # The device is still at work on this epoch; meanwhile the host draws the choices of the one after it.
         if self.device.type == "cuda" and self.epoch + 1 < self.config.epochs:
             self.batches.prepare(self.epoch + 2)
 
     def rates(self) -> list[float]:
-        """The learning rate of each step of the coming epoch."""
+        """Return the learning rate of each step of the next epoch."""
         n_steps = self.batches.n_steps
         first, total = self.epoch * n_steps, self.config.epochs * n_steps
         return [
@@ -173,10 +171,10 @@ class Trainer:
         ]
 
     def conclude(self, losses: NDArray[np.float64], *, train_s: float) -> EpochRecord:
-        """Close the coming epoch once its steps have been taken: evaluate at rungs, keep and return its record.
+        """Close the epoch whose steps have been taken: evaluate it at a rung, keep and return its record.
 
         Args:
-            losses: of S steps, unweighted, in the order of `Objective.weights`, then the total: (S, terms + 1).
+            losses: unweighted losses of S steps in the order of `Objective.weights`, then the total: (S, terms + 1).
             train_s: seconds the steps took.
 
         Raises:
@@ -200,14 +198,14 @@ class Trainer:
         return record
 
     def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
-        """Count the N images of each class that the raw logits classify as in `labels` (N,)."""
+        """Count, per class of `labels` (N,), the images and those that the raw logits classify right."""
         predicted = [self.learner.predict(pixels) for pixels in self._evaluated(images)]
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 
     def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
-        """Return the class ids (N,) that the raw logits give N images, and the moments of their features by label.
+        """Return the predicted class ids (N,) of N images, and the moments of their features by label.
 
-        In float32, as who loads the exported student will see it.
+        Both are computed in float32, like the results of the exported student.
         """
         predicted = []
 
@@ -221,7 +219,7 @@ class Trainer:
         return torch.cat(predicted).cpu().numpy(), moments
 
     def _evaluated(self, images: Images) -> Iterator[Tensor]:
-        """The normalised pixels of `images` in batches, with the student set to judge them."""
+        """Set the student to evaluation; return the normalised pixels of `images` in batches."""
         self.student.eval()
         batches = evaluation_batches(
             images, image_shape=self.data.image_shape, device=self.device, workers=self._decoders
@@ -229,18 +227,13 @@ class Trainer:
         return (self.batches.images.normalise(pixels) for pixels in batches)
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint that `restore` continues from; a kill meanwhile leaves the older one whole."""
+        """Write a checkpoint that `restore` continues from. A kill meanwhile leaves the older one whole."""
         state = CheckpointState(
             epoch=self.epoch,
             config=self.config.flat(),
             data=_fingerprint(self.data),
             records=[record.to_dict() for record in self._records],
-            versions={
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": torch.__version__,
-                "timm": version("timm"),
-            },
+            versions=library_versions(),
         )
         write_checkpoint(folder, state, self.learner.tensors())
 
@@ -252,8 +245,7 @@ class Trainer:
             ConfigError: it belongs to another configuration or other data.
         """
         state, tensors = read_checkpoint(folder)
-        faults = _differences("", state.config, self.config.flat())
-        faults += _differences("data ", state.data, _fingerprint(self.data))
+        faults = state.differences(self.config.flat(), _fingerprint(self.data))
         if faults:
             raise ConfigError([f"checkpoint {folder} belongs to another trial: {fault}" for fault in faults])
         self._records = [EpochRecord.from_dict(record) for record in state.records]
@@ -261,7 +253,7 @@ class Trainer:
 
 
 def _require_finite(losses: NDArray[np.float64], terms: tuple[str, ...], epoch: int) -> None:
-    # The first bad step is the cause; in it, the first term before the total, which any bad term spoils.
+    # The first bad step is the cause. In it the first bad term is reported, before the total that it spoils.
     bad = ~np.isfinite(losses)
     if bad.any():
         step = int(bad.any(axis=1).argmax())
@@ -276,12 +268,3 @@ def _fingerprint(data: TrialData) -> dict[str, Any]:
         "counts": data.counts.tolist(),
         "n_views": data.n_views,
     }
-
-
-def _differences(what: str, theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    keys = dict.fromkeys([*theirs, *ours])
-    return [
-        f"its {what}{key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}"
-        for key in keys
-        if theirs.get(key) != ours.get(key)
-    ]

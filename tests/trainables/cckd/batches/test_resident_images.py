@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.cckd.batches.resident_images import ResidentImages, resident, view_of_epoch
+from trainables.cckd.batches.resident_images import ResidentImages, view_of_epoch
 from trainables.cckd.data.images.views import apply_views, draw_views
 from trainables.cckd.errors import DataError
+from trainables.cckd.tensors import resident
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,8 @@ from trainables.cckd.bundle.mapped_features import FileArray, RawFeatures
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import DataError
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics
+from trainables.cckd.teacher.fit.row_blocks import feature_statistics
+from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.training.trainer import Trainer
 
 CPU = torch.device("cpu")

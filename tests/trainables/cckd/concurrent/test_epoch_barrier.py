@@ -6,12 +6,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, get_ident
 from typing import Any
 
-from trainables.cckd.concurrent.epoch_barrier import Meeting
+from trainables.cckd.concurrent.epoch_barrier import EpochBarrier
 from trainables.cckd.concurrent.side_by_side import Outcome
 
 
 class _Trial:
-    """Stands for a Trainer: the meeting only hands it on."""
+    """Stands for a Trainer: the barrier only hands it on."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,11 +37,11 @@ class _Device:
         return outcomes
 
 
-def _train(meeting: Meeting, name: str, n_epochs: int, before: Callable[[], object] = lambda: None) -> list[Any]:
+def _train(barrier: EpochBarrier, name: str, n_epochs: int, before: Callable[[], object] = lambda: None) -> list[Any]:
     trial: Any = _Trial(name)
-    with meeting.leg():
+    with barrier.leg():
         before()
-        return [meeting.run_epoch(trial) for _ in range(n_epochs)]
+        return [barrier.run_epoch(trial) for _ in range(n_epochs)]
 
 
 def _at_once(*calls: Callable[[], Any]) -> list[Any]:
@@ -53,28 +53,28 @@ def _at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 def test_legs_that_overlap_train_together_and_a_longer_one_goes_on_alone() -> None:
     device = _Device()
-    meeting, b_is_there = Meeting(device.run_epochs), Event()
+    barrier, b_is_there = EpochBarrier(device.run_epochs), Event()
 
     def other_comes() -> None:
         # B cannot have the device yet, but it is expected from here on.
         b_is_there.set()
-        while meeting._n_expected < 2:
+        while barrier._n_expected < 2:
             time.sleep(0.001)
 
     def b() -> list[Any]:
         b_is_there.wait(10)
-        return _train(meeting, "b", 2)
+        return _train(barrier, "b", 2)
 
-    assert _at_once(lambda: _train(meeting, "a", 4, other_comes), b) == [["a"] * 4, ["b"] * 2]
+    assert _at_once(lambda: _train(barrier, "a", 4, other_comes), b) == [["a"] * 4, ["b"] * 2]
     assert device.together == [{"a", "b"}, {"a", "b"}, {"a"}, {"a"}]
 
 
 def test_many_threads_with_many_legs_come_to_an_end_and_lose_no_epoch() -> None:
     device = _Device()
-    meeting = Meeting(device.run_epochs)
+    barrier = EpochBarrier(device.run_epochs)
 
     def legs(name: str, n_legs: int) -> int:
-        return sum(len(_train(meeting, name, 3)) for _ in range(n_legs))
+        return sum(len(_train(barrier, name, 3)) for _ in range(n_legs))
 
     done = _at_once(*(lambda k=k: legs(str(k), k) for k in range(1, 9)))
     assert done == [3 * k for k in range(1, 9)]
@@ -85,8 +85,8 @@ def test_many_threads_with_many_legs_come_to_an_end_and_lose_no_epoch() -> None:
 
 def test_what_one_trial_raises_is_raised_in_its_thread_alone() -> None:
     device = _Device({"b": ValueError("of b")})
-    meeting = Meeting(device.run_epochs)
-    a, b = _at_once(lambda: _train(meeting, "a", 3), lambda: _train(meeting, "b", 3))
+    barrier = EpochBarrier(device.run_epochs)
+    a, b = _at_once(lambda: _train(barrier, "a", 3), lambda: _train(barrier, "b", 3))
     assert a == ["a"] * 3
     assert isinstance(b, ValueError)
 
@@ -95,29 +95,29 @@ def test_a_device_that_breaks_breaks_all_and_none_waits_for_ever() -> None:
     def broken(trials: Sequence[Any]) -> list[Outcome]:
         raise RuntimeError("broken")
 
-    meeting = Meeting(broken)
-    ends = _at_once(*(lambda k=k: _train(meeting, str(k), 1) for k in range(4)))
+    barrier = EpochBarrier(broken)
+    ends = _at_once(*(lambda k=k: _train(barrier, str(k), 1) for k in range(4)))
     assert all(isinstance(end, RuntimeError) for end in ends)
 
 
 def test_a_leg_that_fails_before_its_first_epoch_is_not_waited_for() -> None:
     device = _Device()
-    meeting = Meeting(device.run_epochs)
+    barrier = EpochBarrier(device.run_epochs)
 
     def fails() -> None:
         raise OSError("no checkpoint")
 
-    a, b = _at_once(lambda: _train(meeting, "a", 2), lambda: _train(meeting, "b", 2, fails))
+    a, b = _at_once(lambda: _train(barrier, "a", 2), lambda: _train(barrier, "b", 2, fails))
     assert a == ["a"] * 2
     assert isinstance(b, OSError)
 
 
 def test_who_is_alone_with_the_device_is_not_disturbed_and_not_waited_for() -> None:
     device = _Device()
-    meeting = Meeting(device.run_epochs)
+    barrier = EpochBarrier(device.run_epochs)
     with ThreadPoolExecutor(1) as pool:
-        with meeting.alone():
-            future = pool.submit(_train, meeting, "a", 1)
+        with barrier.alone():
+            future = pool.submit(_train, barrier, "a", 1)
             time.sleep(0.05)
             assert not future.done()
             assert device.together == []

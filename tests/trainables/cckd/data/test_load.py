@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.data import ImageSet, LongTailData, load_data, parse_data
-from trainables.cckd.data.images.sets import RawData, hash_sets
+from trainables.cckd.data.images.sets import ImageSet, RawData, hash_sets
+from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.sources.digits import read_digits
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.data.splits import split_sets
 from trainables.cckd.errors import DataError
 

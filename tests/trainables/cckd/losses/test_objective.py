@@ -7,9 +7,11 @@ import torch
 
 from tests.trainables.cckd import plain_losses
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.losses import definitions
-from trainables.cckd.losses.objective import Objective, Targets
-from trainables.cckd.losses.priors import student_log_prior
+from trainables.cckd.losses.feature_imitation import imitation
+from trainables.cckd.losses.layout import student_log_prior
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.targets import Targets
+from trainables.cckd.losses.terms import kd
 from trainables.cckd.methods import LADDER
 
 PRIOR = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
@@ -74,11 +76,11 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
     z, z_mix, a, a_mix = logits[:6], logits[6:], aligned[:6], aligned[6:]
     expected = {
         "sup": plain_losses.supervised(z, plain.labels, own, train),
-        "kd": definitions.kd(z, plain.logits, 3.0),
+        "kd": kd(z, plain.logits, 3.0),
         "cckd": cckd(z, plain.logits, log_set_prior=train, **priors),
         "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, uniform),
         "cckd_mix": cckd(z_mix, mixed.logits, log_set_prior=uniform, **priors),
-        "imitation": definitions.imitation(a, plain.features) + definitions.imitation(a_mix, mixed.features),
+        "imitation": imitation(a, plain.features) + imitation(a_mix, mixed.features),
     }
     assert list(terms) == [*expected, "total"]
     for term, loss in expected.items():
@@ -95,7 +97,7 @@ def test_without_mixed_samples_no_mixed_term_is_left() -> None:
     logits, aligned, plain, _ = _step()
     terms = objective(logits[:6], aligned[:6], plain, None)
     assert plain.features is not None
-    torch.testing.assert_close(terms["imitation"], definitions.imitation(aligned[:6], plain.features))
+    torch.testing.assert_close(terms["imitation"], imitation(aligned[:6], plain.features))
 
 
 def test_mixed_samples_nobody_wants_are_not_built() -> None:

@@ -89,3 +89,20 @@ def test_the_written_lines_rebuild_the_model(
     images = torch.randn(2, 1, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(scope["net"](images), student.net(images))
+
+
+def test_a_model_that_names_the_old_module_still_loads(
+    trial_data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = build_student("resnet8_cifar", 3, 1, 8).eval()
+    _, json_path = export_model(student, trial_data, tmp_path, "best1", meta={})
+    new, old = "trainables.cckd.students.timm_models", "trainables.cckd.cifar_resnets"
+    about = json.loads(json_path.read_text().replace(new, old))
+    assert old in about["load"][0]
+    assert import_module(about["timm_module"]).CifarResNet is type(student.net)
+    scope: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(about["load"]), scope)
+    images = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(scope["net"](images), student.net(images))

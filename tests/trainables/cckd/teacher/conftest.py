@@ -4,7 +4,7 @@ import pytest
 
 from trainables.cckd.teacher.backbone import Backbone, build_backbone
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.cckd.data import apply_views, draw_views
+from trainables.cckd.data.images.views import apply_views, draw_views
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import Backbone, build_backbone
 from trainables.cckd.teacher.features import extract
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 def _images(n: int = 5, *, channels: int = 1, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher import weights as module
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
 def test_the_embedded_teacher_is_found_and_verified(teacher_file: TeacherFile) -> None:

@@ -14,9 +14,10 @@ from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, StepBatch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.losses import definitions
-from trainables.cckd.losses.objective import Objective, Targets
-from trainables.cckd.losses.priors import student_log_prior
+from trainables.cckd.losses.layout import student_log_prior
+from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.targets import Targets
+from trainables.cckd.losses.terms import kd
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import Learner
@@ -91,7 +92,7 @@ class _PlainLearner:
         total = self._terms(logits[:n_plain], features[:n_plain], batch.plain, self.train, 1.0, config.cckd_weight)
         if config.kd_weight:
             assert batch.plain.logits is not None
-            total = total + config.kd_weight * definitions.kd(logits[:n_plain], batch.plain.logits, config.temperature)
+            total = total + config.kd_weight * kd(logits[:n_plain], batch.plain.logits, config.temperature)
         if batch.mixed is not None:
             rest = logits[n_plain:], features[n_plain:], batch.mixed, self.uniform
             total = total + self._terms(*rest, config.mix_weight, config.mix_weight * config.cckd_mix_weight)
@@ -163,7 +164,7 @@ def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: T
     logits, features = (tensor.detach().requires_grad_() for tensor in learner.student(batch.images))
 
     def fast_total() -> Tensor:
-        return learner._objective(logits, learner._aligned(features), batch.plain, batch.mixed, batch.aims)["total"]
+        return learner._objective(logits, learner._aligned(features), batch.plain, batch.mixed, batch.prepared)["total"]
 
     fast, slow = (_operations(total) for total in (fast_total, lambda: plain.total(logits, features, batch)))
     assert 0 < fast < slow / 2

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.cckd.bundle.trial_data import TeacherState, TrialData
+from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
-from trainables.cckd.losses import definitions
+from trainables.cckd.losses import terms
 from trainables.cckd.methods import LADDER
+from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -228,7 +229,7 @@ def test_a_loss_that_explodes_is_traced_to_its_term_epoch_and_step(
         calls.append(None)
         return student.mean() * (float("inf") if len(calls) == 4 else 1.0)
 
-    monkeypatch.setattr(definitions, "kd", exploding_kd)
+    monkeypatch.setattr(terms, "kd", exploding_kd)
     trainer = Trainer(_config("kd"), trial_data)
     trainer.run_epoch()
     with pytest.raises(NonFiniteLossError) as caught:

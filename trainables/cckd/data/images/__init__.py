@@ -1,1 +1,11 @@
-"""Sets of images and what is read from their files."""
+"""Sets of images and what is read from their files.
+
+sets            labelled sets, and an entry of the registry
+image_files     images that stay in their files
+decoded_images  images decoded once into memory
+memory_choice   whether a set is decoded once or streamed
+headers, scan   format and size of each file, read without decoding
+views, crops    augmented views as boxes: of arrays, of files
+decode          from a file or decoded bytes to the pixels of a view
+view_stream     views decoded ahead by worker processes
+"""

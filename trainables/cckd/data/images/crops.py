@@ -1,7 +1,7 @@
-"""Views of images of any size: the box that becomes the student's square input, in pixels of the source.
+"""Views of images of any size: boxes in pixels of the source, which become the student's square input.
 
-Training views are the field's random resized crops (Szegedy et al., arXiv 1409.4842), evaluation views the centre
-that "resize the shorter side to 256, cut out 224" leaves. Stored as boxes, both can be read again at any size.
+Training views are random resized crops (Szegedy et al., arXiv 1409.4842). Evaluation views are the centre that "resize
+the shorter side to 256, cut out 224" leaves. Both are stored as boxes, so that they can be read at any size.
 """
 
 from math import log
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from trainables.cckd.data.images.views import COLUMNS
 from trainables.cckd.errors import DataError
 
-#: Width over height of a training box, drawn evenly on a logarithmic scale.
+#: Range of width over height of a training box, which is drawn evenly on a logarithmic scale.
 ASPECT = (3 / 4, 4 / 3)
 
-#: Smallest share of the image's area that a training box covers. The field's 0.08 is meant for 90 epochs and more.
+#: Smallest share of the image's area that a training box covers. The usual 0.08 is meant for 90 epochs and more.
 CROP_SCALE = 0.25
 
 #: Side of an evaluation box as a share of the shorter side.
@@ -30,11 +30,11 @@ def draw_crops(
 ) -> NDArray[np.int16]:
     """Draw V random resized crops of each of N images.
 
-    A box's area is drawn evenly from `smallest` to 1 of the image's, its aspect from ASPECT; a box that does not
-    fit is drawn again, and after ten misses the largest central box of a legal aspect is taken.
+    The area of a box is drawn evenly from `smallest` to 1 times the image's area, its aspect from ASPECT. A box that
+    does not fit is drawn again; after ten misses the largest central box of a legal aspect is taken.
 
     Args:
-        sizes: of the images, pixels: height, width (N, 2).
+        sizes: height and width of the images, pixels, (N, 2).
         n_views: V.
         smallest: least share of the area, above 0, at most 1.
         flip: whether a view may be mirrored.
@@ -72,7 +72,7 @@ def draw_crops(
 
 
 def centre_views(sizes: NDArray[np.int32]) -> NDArray[np.int16]:
-    """The evaluation view of each image: a central square of CENTRE_SHARE of the shorter side, int16 (N, 5).
+    """Return the evaluation view of each image: a central square of CENTRE_SHARE of the shorter side, int16 (N, 5).
 
     Raises:
         DataError: an image with a side beyond 32,767 pixels.
@@ -84,7 +84,7 @@ def centre_views(sizes: NDArray[np.int32]) -> NDArray[np.int16]:
 
 
 def _largest_boxes(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Height and width of the largest box within `bounds` whose aspect is legal."""
+    """Return height and width of the largest box within `bounds` that has a legal aspect."""
     height, width = bounds.T
     narrow, wide = ASPECT
     return np.stack(

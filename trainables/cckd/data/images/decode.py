@@ -1,6 +1,6 @@
-"""From a file, or from decoded bytes in memory, to the pixels of a view: one code for both, so one result.
+"""From a file, or from decoded bytes in memory, to the pixels of a view. One code serves both, so both agree.
 
-Imports torch; nothing that a driver imports at start-up may import this.
+This module imports torch; no module that the driver imports at start-up may import it.
 """
 
 import numpy as np
@@ -8,12 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from trainables.cckd.data.images.decoded_images import RaggedImages
-from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
 from trainables.cckd.errors import DataError
-
-#: Images of any size, in files or in memory.
-ImageSource = ImageFiles | RaggedImages
 
 
 def read_views(
@@ -26,23 +22,22 @@ def read_views(
 ) -> NDArray[np.uint8]:
     """Cut out one view of each image and bring it to `size` x `size` pixels.
 
-    An image asked for several times in a row is decoded once.
-
-    Bilinear, smoothed where it shrinks: what torchvision's v2 `resized_crop` gives on bytes. Numpy does the
-    copying, so that a decoder occupies one core whatever torch's number of threads.
+    An image that occurs several times in a row is decoded once. The resizing is bilinear, with antialiasing where it
+    shrinks, as in torchvision's v2 `resized_crop` on bytes. Numpy copies the pixels, so that a decoder occupies one
+    core whatever torch's number of threads.
 
     Args:
         source: where the images are.
-        indices: which images, (n,).
+        indices: image indices, (n,).
         views: int16 (n, 5), boxes inside the images, columns as in views.COLUMNS.
         size: side of the result, pixels.
-        out: uint8 (n, size, size, 3), where the pixels are to lie; fresh memory if None.
+        out: uint8 (n, size, size, 3), memory for the pixels; None for new memory.
 
     Returns:
         uint8 (n, 3, size, size), in memory channels last.
 
     Raises:
-        DataError: a file that cannot be decoded, or is not of the size it had when it was scanned.
+        DataError: a file that cannot be decoded, or that has another size than when it was scanned.
     """
     pixels = np.empty((len(indices), size, size, 3), np.uint8) if out is None else out
     held: int | None = None
@@ -52,7 +47,7 @@ def read_views(
             image, held = read_image(source, index), index
         box = image[top : top + height, left : left + width]
         assert box.shape == (height, width, 3), f"box {view} leaves an image of {image.shape}"
-        # A copy where it must be: torch has no read-only tensors, and Ray lends such arrays.
+        # torch has no read-only tensors, and the arrays of Ray's object store are read-only: they need a copy.
         planes = torch.from_numpy(box if box.flags.writeable else box.copy()).permute(2, 0, 1)[None]
         resized = interpolate(planes, (size, size), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
         pixels[row] = resized[:, ::-1] if flip else resized
@@ -60,14 +55,14 @@ def read_views(
 
 
 def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
-    """One whole image in colour, uint8 (H, W, 3); EXIF rotation is not applied.
+    """Return one whole image in colour, uint8 (H, W, 3); EXIF rotation is not applied.
 
     Raises:
-        DataError: a file that cannot be decoded, or is not of the size it had when it was scanned.
+        DataError: a file that cannot be decoded, or that has another size than when it was scanned.
     """
     if isinstance(source, RaggedImages):
         return source.image(index)
-    from torchvision.io import ImageReadMode, decode_image  # seconds, for those who have files to read
+    from torchvision.io import ImageReadMode, decode_image  # takes seconds; only image files need it
 
     path = source.root / source.paths[index]
     try:

@@ -1,4 +1,4 @@
-"""What an image file says of itself, read without decoding: its format, height, width, and whether it is whole.
+"""The header of an image file, read without decoding: format, height, width, and whether the file is complete.
 
 JPEG (ITU-T T.81, annex B), PNG (ISO/IEC 15948) and WebP (RFC 9649): the formats torchvision decodes everywhere.
 """
@@ -19,14 +19,14 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 
 class UnusableImageError(ValueError):
-    """A file that no study can use; the message is the reason in a few words."""
+    """A file that no study can use; the message gives the reason in a few words."""
 
 
 @dataclass(frozen=True)
 class Header:
     """Height and width in pixels, and `mark`: 64 bits over the file's length, first and last 4 KB.
 
-    A file written anew changes its mark; a change of equal length in the midst of a file does not.
+    A file that is rewritten gets another mark. A change in the middle of a file that keeps its length does not show.
     """
 
     height: int
@@ -43,13 +43,13 @@ class _File:
         self.tail = os.pread(descriptor, _EDGE, max(0, length - _EDGE))
 
     def at(self, offset: int, n: int) -> bytes:
-        """`n` bytes from `offset`, fewer where the file ends."""
+        """Return `n` bytes from `offset`, fewer at the end of the file."""
         if offset + n <= len(self.head):
             return self.head[offset : offset + n]
         return os.pread(self._descriptor, n, offset)
 
     def holds(self, mark: bytes, after: int) -> bool:
-        """Whether `mark` stands anywhere behind `after`; most files have it among their last bytes."""
+        """Return whether `mark` stands anywhere behind `after`; in most files it is among the last bytes."""
         tail_start = max(0, self.length - len(self.tail))
         if self.tail.rfind(mark, max(0, after - tail_start)) >= 0:
             return True
@@ -60,14 +60,14 @@ def read_header(path: Path) -> Header:
     """Read an image file's header.
 
     Raises:
-        UnusableImageError: missing, unreadable, torn, no image, or with a side above LARGEST_SIDE.
+        UnusableImageError: the file is missing, unreadable, torn, no image, or has a side above LARGEST_SIDE.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in a data folder must not block the scan
     except FileNotFoundError:
         raise UnusableImageError("missing") from None
     except OSError as error:
-        raise UnusableImageError(f"can not be read ({error.strerror})") from None
+        raise UnusableImageError(f"cannot be read ({error.strerror})") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -77,7 +77,7 @@ def read_header(path: Path) -> Header:
         file = _File(descriptor, status.st_size)
         height, width = _size(file)
     except OSError as error:
-        raise UnusableImageError(f"can not be read ({error.strerror})") from None
+        raise UnusableImageError(f"cannot be read ({error.strerror})") from None
     finally:
         os.close(descriptor)
     if not (0 < height <= LARGEST_SIDE and 0 < width <= LARGEST_SIDE):
@@ -97,9 +97,9 @@ def _size(file: _File) -> tuple[int, int]:
 
 
 def _jpeg(file: _File) -> tuple[int, int]:
-    """Walk the segments to the first scan; behind it, an end marker must follow.
+    """Walk the segments to the first scan; an end marker must follow behind it.
 
-    Compressed data never holds the end marker's bytes, but a thumbnail in an earlier segment does.
+    Compressed data never contains the bytes of the end marker, but a thumbnail in an earlier segment does.
     """
     size: tuple[int, int] | None = None
     offset = 2

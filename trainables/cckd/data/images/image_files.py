@@ -1,4 +1,4 @@
-"""Images that stay in their files: where they lie, what they show, and what the scan learnt of each."""
+"""Images that stay in their files: paths, labels, and the size and fingerprint that the scan found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Image files with their labels; the counterpart of `ImageSet` for sets that are decoded when needed.
+    """Image files with their labels: the counterpart of `ImageSet` for images that are decoded when they are needed.
 
     Attributes:
-        root: folder the paths are relative to.
+        root: folder to which the paths are relative.
         paths: N relative paths, with forward slashes.
         labels: int64 (N,).
         sizes: int32 (N, 2), height and width in source pixels (no EXIF rotation applied); 0 before the scan.
@@ -29,7 +29,7 @@ class ImageFiles:
 
     @classmethod
     def listed(cls, root: Path, paths: Sequence[str], labels: Sequence[int] | NDArray[np.int64]) -> "ImageFiles":
-        """Files known by name only, before the scan."""
+        """Return files of which only path and label are known, before the scan."""
         n = len(paths)
         return cls(root, tuple(paths), np.array(labels, np.int64), np.zeros((n, 2), np.int32), np.zeros(n, np.uint64))
 
@@ -37,12 +37,12 @@ class ImageFiles:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "ImageFiles":
-        """The samples at `indices`, in that order."""
+        """Return the samples at `indices`, in that order."""
         paths = tuple(self.paths[index] for index in indices.tolist())
         return ImageFiles(self.root, paths, self.labels[indices], self.sizes[indices], self.marks[indices])
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What the set's hash covers: paths, labels, sizes and marks, but not the root, since a folder may move."""
+        """The arrays that the set's hash covers: all but the root, because a folder may move."""
         joined = "\0".join(self.paths).encode("utf-8", "surrogateescape")
         return np.frombuffer(joined, np.uint8), self.labels, self.sizes, self.marks

@@ -1,4 +1,4 @@
-"""Whether a set of image files is decoded once and kept in memory, or read again whenever an image is needed."""
+"""Whether a set of image files is decoded once into memory, or decoded again whenever an image is needed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from trainables.cckd.errors import DataError
 
 DATA_PATHS = ("auto", "resident", "streamed")
 
-#: Bytes of decoded images that a machine is asked to hold, once for all of its trials.
+#: Bytes of decoded images that may stay in a machine's memory, once for all of its trials.
 RESIDENT_LIMIT = 2**30
 
 
@@ -30,10 +30,10 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
 
     Args:
         sets: after the scan, which finds the sizes of images in files.
-        wanted: one of DATA_PATHS; 'auto' holds up to RESIDENT_LIMIT bytes.
+        wanted: one of DATA_PATHS; 'auto' keeps up to RESIDENT_LIMIT bytes in memory.
 
     Raises:
-        DataError: no such path, or 'streamed' for a set that does not lie in image files.
+        DataError: an unknown path, or 'streamed' for a set that has no image files.
     """
     check_path(wanted)
     files = [of_set for of_set in sets if isinstance(of_set, ImageFiles)]
@@ -52,7 +52,7 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
 
 
 def check_path(wanted: str) -> None:
-    """Refuse a name that is no path.
+    """Refuse a name that is not in DATA_PATHS.
 
     Raises:
         DataError: names the choices.

@@ -1,4 +1,4 @@
-"""A look at every image file before a study: one that is missing, torn or no image is named now, not in epoch 3."""
+"""Read the header of every image file before a study: an unusable file is reported now, not in epoch 3."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,24 +10,23 @@ import numpy as np
 
 from trainables.cckd.data.images.headers import Header, UnusableImageError, read_header
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.cckd.data.wording import N_NAMED
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import N_NAMED, DataError
 
-#: Reading headers waits for the disk or the network, so threads beyond the cores still help.
+#: Reading headers waits for the disk or the network, so more threads than cores help.
 _N_THREADS = 16
 _CHUNK = 256
 
-#: Called with (files read, files in all): at 0, then a chunk at a time.
+#: Called with (files read, number of files): first with 0, then after every chunk.
 OnScan = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The sets with sizes and marks filled in, and what was left out.
+    """The sets with sizes and marks filled in, and the files that were left out.
 
     Attributes:
         sets: as given, without the skipped files.
-        skipped: 'path: reason' of each file left out, a file in several sets once.
+        skipped: 'path: reason' for each file that was left out; a file in several sets appears once.
     """
 
     sets: Mapping[str, ImageFiles]
@@ -39,12 +38,11 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
 
     Args:
         sets: name -> files; the same object under two names is read once.
-        skip_corrupt: leave unusable files out, rather than refuse the set.
-        on_progress: told how far it is.
+        skip_corrupt: leave unusable files out, instead of refusing the set.
+        on_progress: called with the progress.
 
     Raises:
-        DataError: unusable files, where they are not to be skipped; names the first ten, their reasons, and how
-            many there are.
+        DataError: unusable files, unless `skip_corrupt`; names the first ten with their reasons, and their number.
     """
     distinct = {id(files): files for files in sets.values()}
     n_files = sum(map(len, distinct.values()))
@@ -53,14 +51,14 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
     done = {key: _scan_one(files, reasons, tell) for key, files in distinct.items()}
     skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
     if skipped and not skip_corrupt:
-        summary = f"{len(skipped)} of {n_files} image files can not be used; --skip-corrupt leaves them out"
+        summary = f"{len(skipped)} of {n_files} image files cannot be used; --skip-corrupt leaves them out"
         more = [f"and {len(skipped) - N_NAMED} more"] if len(skipped) > N_NAMED else []
         raise DataError([summary, *skipped[:N_NAMED], *more])
     return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)
 
 
 def _counter(total: int, on_progress: OnScan | None) -> Callable[[int], None]:
-    """What is told of each chunk's size."""
+    """Return a function that adds the size of a chunk and reports the progress."""
     if on_progress is None:
         return lambda n: None
     done = 0
@@ -91,7 +89,7 @@ def _scan_one(files: ImageFiles, reasons: dict[str, str], tell: Callable[[int], 
 
 
 def _read_chunk(root: Path, paths: Sequence[str]) -> list[Header | str]:
-    """A header, or the reason why there is none, for each path."""
+    """Return a header, or the reason why there is none, for each path."""
     found: list[Header | str] = []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""What a data set is here: its images and labels before any split, and what the registry knows about it."""
+"""A data set: its images and labels before any split, and its entry in the registry."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ OptionValue = int | float | str
 
 
 class DataUnavailableError(DataError):
-    """A data set whose files could not be had; `faults` lists every place tried and what to do."""
+    """A data set whose files are not available; `faults` lists every place that was tried and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,32 +30,33 @@ class ImageSet:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "ImageSet":
-        """The samples at `indices`, in that order."""
+        """Return the samples at `indices`, in that order."""
         return ImageSet(self.images[indices], self.labels[indices])
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """What the set's hash covers."""
+        """The arrays that the set's hash covers."""
         return self.images, self.labels
 
 
-Images = ImageSet | ImageFiles
+#: The images of one set with their labels, in memory or in files.
+LabelledImages = ImageSet | ImageFiles
 
 
 @dataclass(frozen=True, eq=False)
 class RawData:
-    """A set as published: the pool that training images (and a hold-out) come from, the test set, perhaps a val set.
+    """A set as published: the pool of training images (and of a hold-out), the test set, perhaps a val set.
 
     Attributes:
         source: where it was found, one line.
         val: the set's own validation set, where it has one.
-        class_names: C names, of a set whose classes only its files know.
+        class_names: C names, where only the files know the classes.
     """
 
-    pool: Images
-    test: Images
+    pool: LabelledImages
+    test: LabelledImages
     source: str
-    val: Images | None = None
+    val: LabelledImages | None = None
     class_names: tuple[str, ...] | None = None
 
 
@@ -66,14 +67,13 @@ class DataSetInfo:
     Attributes:
         name, description: what `--list-data` prints.
         class_names: C names, in label order; None where they come from the files.
-        options: option -> default value; the value's type is the option's type. An empty text is an option not
-            given.
+        options: option -> default value, of the option's type. An empty text means that the option is not given.
         required: options without a default.
-        default_epochs: epochs of a trial unless told otherwise.
+        default_epochs: epochs of a trial where the user gives no number.
         splits: split modes that make sense for this set, the default first.
-        n_holdout: images per class that `holdout` takes from the training pool as D_val, unless an option
-            `holdout` says otherwise.
-        padding: pixels by which a training view may be shifted; 0 for files, whose views are crops.
+        n_holdout: images per class that `holdout` takes from the training pool as D_val; an option `holdout` overrides
+            it.
+        padding: largest shift of a training view, pixels; 0 for files, whose views are crops.
         flip: whether a training view may be mirrored left to right.
         read: (data root, may download, options) -> RawData; raises DataUnavailableError.
     """
@@ -92,12 +92,12 @@ class DataSetInfo:
 
     @property
     def default_split(self) -> str:
-        """The split mode used where none is asked for."""
+        """The split mode where the user gives none."""
         return self.splits[0]
 
 
-def hash_sets(sets: Mapping[str, Images]) -> str:
-    """SHA-256 over the names of the sets and the shapes and bytes of their arrays."""
+def hash_sets(sets: Mapping[str, LabelledImages]) -> str:
+    """Return the SHA-256 over the names of the sets and the shapes and bytes of their arrays."""
     digest = hashlib.sha256()
     for name, of_set in sets.items():
         for array in of_set.arrays:

@@ -1,7 +1,7 @@
-"""Views decoded ahead of their use by worker processes, in the order they are asked for.
+"""Views that worker processes decode ahead of their use, in the order of the requests.
 
-Memory is bounded: two batches are in preparation, in chunks, whatever the size of the set. What comes out does not
-depend on the number of workers. Processes, not threads: on small files threads wait for each other's interpreter.
+Memory is bounded: two batches are in preparation, in chunks, whatever the size of the set. The result does not depend
+on the number of workers. Workers are processes, because on small files threads wait for the interpreter lock.
 """
 
 import mmap
@@ -18,38 +18,38 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from trainables.cckd.data.images.crops import centre_views
-from trainables.cckd.data.images.decode import ImageSource, read_image, read_views
-from trainables.cckd.data.images.decoded_images import RaggedImages, decoded_bytes
+from trainables.cckd.data.images.decode import read_image, read_views
+from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages, decoded_bytes
 from trainables.cckd.errors import DataError
 
-#: Images a worker decodes at a time: few enough to spread a batch over workers, enough to hide the hand-over.
+#: Images that a worker decodes at a time: few enough to spread a batch over workers, enough to hide the transfer.
 CHUNK = 32
 _BATCHES_AHEAD = 2
 
-#: Images that `pixel_moments` looks at; the error of a mean over so many is far below what a network notices.
+#: Images that `pixel_moments` reads. The error of a mean over so many images is too small to matter.
 _MOMENTS_SAMPLE = 2048
 _MOMENTS_SIZE = 64
 
 
 class ViewStream:
-    """Decodes the views of one source, batch after batch; its workers stay until it is forgotten."""
+    """Decodes the views of one source, batch after batch; its workers live as long as the object."""
 
     def __init__(self, source: ImageSource, *, size: int, batch_size: int, workers: int) -> None:
-        """Prepare to decode; no worker starts before the first batch is asked for.
+        """Prepare to decode; the workers start with the first batch.
 
         Args:
             source: the images.
             size: side of the views, pixels.
-            batch_size: images of a batch, as a measure of how far to decode ahead.
-            workers: processes that decode; 0 decodes in this process, when asked and not ahead.
+            batch_size: images of a batch; it decides how far ahead the workers decode.
+            workers: processes that decode; 0 decodes in this process, on demand.
         """
         self._size = size
         self._requests = _Requests()
         in_flight = max(2, ceil(_BATCHES_AHEAD * ceil(batch_size / CHUNK) / max(workers, 1)))
-        # One slot more than chunks in flight: the loader asks for another before it hands over the oldest.
+        # One slot more than chunks in flight: the loader requests another chunk before it returns the oldest.
         self._pixels = _shared_bytes(in_flight * workers + 1, CHUNK, size, size, 3)
         ahead: dict[str, Any] = {
-            # Forked, so that what the source holds is shared; torch keeps each worker to one thread.
+            # Forked processes share the memory of the source; torch limits each worker to one thread.
             "multiprocessing_context": "fork",
             "persistent_workers": True,
             "prefetch_factor": in_flight,
@@ -59,7 +59,7 @@ class ViewStream:
             batch_size=None,
             sampler=self._requests,
             num_workers=workers,
-            generator=torch.Generator(),  # its own: a trial's random streams must not notice how images are read
+            generator=torch.Generator(),  # its own: a trial's random streams do not depend on it
             **(ahead if workers else {}),
         )
 
@@ -73,9 +73,9 @@ class ViewStream:
         """Yield one batch for each row of requests: uint8 (K, 3, size, size), in memory channels last.
 
         Args:
-            members: which images, (K,) a batch.
-            views: the view of each, (K, 5) a batch.
-            pinned: whether to put them in page-locked memory, from where a GPU fetches on its own.
+            members: image indices, (K,) per batch.
+            views: the view of each image, (K, 5) per batch.
+            pinned: whether to use page-locked memory, which a GPU can read by itself.
 
         Raises:
             DataError: a file that has become unreadable.
@@ -95,12 +95,12 @@ class ViewStream:
 
     def _decoded(self) -> Iterator[Tensor]:
         with warnings.catch_warnings():
-            # Newer Pythons warn of any fork beside threads; the workers only decode and touch no lock of ours.
+            # Newer Pythons warn about a fork beside threads. The workers only decode and take none of our locks.
             warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
             chunks = iter(self._loader)
         for chunk in chunks:
             if isinstance(chunk, DataError):
-                # A fresh error: one that lies in a frame of its own traceback is freed late, and with it the workers.
+                # A new error: one that lies in a frame of its own traceback is freed late, and the workers with it.
                 raise DataError(chunk.faults)
             slot, n_images = chunk
             yield torch.from_numpy(self._pixels[slot, :n_images])
@@ -113,7 +113,7 @@ def stream_views(
 
     Args:
         source: N images.
-        views: int16 (N, 5), or (N, V, 5): then all V views of the first image, of the second, and so on; None for
+        views: int16 (N, 5), or (N, V, 5) for all V views of the first image, then of the second, and so on; None for
             the evaluation views.
         size, batch_size, workers: as for `ViewStream`.
     """
@@ -127,7 +127,7 @@ def stream_views(
 
 
 def hold(source: ImageSource, *, workers: int) -> RaggedImages:
-    """Decode every image once, in `workers` threads, and keep all of them in memory.
+    """Decode every image once, in `workers` threads, and return all of them in memory.
 
     Raises:
         DataError: a file that cannot be decoded.
@@ -142,13 +142,13 @@ def hold(source: ImageSource, *, workers: int) -> RaggedImages:
         held.image(index)[...] = read_image(source, index)
 
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(fill, range(len(source))):  # asks each for its error
+        for _ in pool.map(fill, range(len(source))):  # raises the error of any image
             pass
     return held
 
 
 def pixel_moments(source: ImageSource, *, workers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation of each colour, (3,), as fractions 0-1, over the evaluation views of a spread of images."""
+    """Return mean and deviation of each colour, (3,), as fractions 0-1, over the evaluation views of a sample."""
     spread = np.unique(np.linspace(0, len(source) - 1, _MOMENTS_SAMPLE).astype(np.int64))
     total, squares, n_pixels = np.zeros(3), np.zeros(3), 0
     for batch in stream_views(source.take(spread), None, size=_MOMENTS_SIZE, batch_size=256, workers=workers):
@@ -160,21 +160,21 @@ def pixel_moments(source: ImageSource, *, workers: int) -> tuple[NDArray[np.floa
     return mean, np.sqrt(squares / n_pixels - mean**2)
 
 
-#: Where a chunk lies in the shared memory: its slot and how many images it has.
+#: A chunk in the shared memory: its slot and its number of images.
 _Slot = tuple[int, int]
 
 
 def _shared_bytes(*shape: int) -> NDArray[np.uint8]:
-    """Memory that processes forked later share with this one; no file stands behind it.
+    """Return memory that this process shares with processes forked later; no file backs it.
 
-    Workers write their pixels where the trainer reads them. Handing tensors over through torch costs a connection
-    between the two processes each time: on small images that took streaming to 0.87 of a bare decoder, now 1.06.
+    Workers write their pixels where the trainer reads them. Passing tensors through torch opens a connection between
+    the two processes each time: on small images streaming then had 0.87 of the speed of a bare decoder, now 1.06.
     """
     return np.frombuffer(mmap.mmap(-1, prod(shape)), np.uint8).reshape(shape)
 
 
 class _Requests:
-    """What the loader hands to its workers, one chunk after the other: a slot and (index, view) rows."""
+    """The requests that the loader passes to its workers, one per chunk: a slot and (index, view) rows."""
 
     def __init__(self) -> None:
         self.chunks: list[tuple[int, NDArray[np.int64]]] = []
@@ -196,5 +196,5 @@ class _Views(Dataset[_Slot | DataError]):
         try:
             read_views(self._source, rows[:, 0], rows[:, 1:].astype(np.int16), out.shape[1], out=out)
         except DataError as error:
-            return error  # as it is: raised in a worker, it would arrive wrapped in a traceback
+            return error  # raised in a worker, it would arrive wrapped in a traceback
         return slot, len(rows)

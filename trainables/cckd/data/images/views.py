@@ -1,7 +1,7 @@
-"""Augmented views of training images: drawn once a study, stored as boxes, applied wherever they are needed.
+"""Augmented views of training images: drawn once per study, stored as boxes, applied where they are needed.
 
-Every view is drawn for its own sample. One shift shared by a whole epoch cost 7 to 12 points on digits:
-BatchNorm's running statistics follow the last epochs' shift.
+Every view is drawn for its own sample. One shift for a whole epoch cost 7 to 12 points on digits, because BatchNorm's
+running statistics follow the shift of the last epochs.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def draw_views(
 
 
 def apply_views(images: NDArray[np.uint8], views: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Cut out and mirror, one view an image.
+    """Cut out and mirror one view per image.
 
     Args:
         images: uint8 (N, Ch, H, W).
@@ -52,11 +52,11 @@ def apply_views(images: NDArray[np.uint8], views: NDArray[np.int16]) -> NDArray[
         uint8 (N, Ch, H, W).
 
     Raises:
-        ValueError: a box whose height and width are not the image's.
+        ValueError: a box that is not as large as the image.
     """
     n_images, _, height, width = images.shape
     if views.shape != (n_images, len(COLUMNS)):
-        raise ValueError(f"views must be ({n_images}, {len(COLUMNS)}), one an image; got {views.shape}")
+        raise ValueError(f"views must be ({n_images}, {len(COLUMNS)}), one per image; got {views.shape}")
     if not (views[:, 2:4] == (height, width)).all():
         raise ValueError(f"a view's box must be as large as the image, {height} x {width}")
     box = views.astype(np.int64)

@@ -1,7 +1,7 @@
-"""CIFAR's pickles, read without running what a pickle may hold.
+"""CIFAR's pickles, read without running any code that a pickle may contain.
 
-A pickle names functions and has them called, so a plain load runs whatever program its author liked. Here the
-few names that an array of bytes needs stand for the small classes below, and every other name is refused.
+A pickle names functions that the reader calls, so a plain load can run any program. This reader maps the few names that
+an array of bytes needs to the small classes below, and refuses every other name.
 """
 
 import io
@@ -26,15 +26,15 @@ def load_batch(path: Path) -> dict[str, Any]:
     try:
         # latin1 keeps the bytes of arrays that Python 2 wrote
         batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle raises whatever its bytes lead to
-        raise DataError(f"{path} can not be read as a CIFAR batch ({type(error).__name__}: {error})") from error
+    except Exception as error:  # a damaged pickle can raise any error
+        raise DataError(f"{path} cannot be read as a CIFAR batch ({type(error).__name__}: {error})") from error
     if not isinstance(batch, dict):
         raise DataError(f"{path} must be a CIFAR batch, a dictionary; got {type(batch).__name__}")
     return {key: value.content if isinstance(value, _Array) else value for key, value in batch.items()}
 
 
 class _Dtype:
-    """Stands for numpy.dtype: remembers its code."""
+    """Stands for numpy.dtype; it keeps the code."""
 
     def __init__(self, code: str, *_: object) -> None:
         self.code = code
@@ -44,7 +44,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for an array under construction: takes bytes and nothing else."""
+    """Stands for an array under construction; it accepts bytes only."""
 
     content: NDArray[np.uint8] | None = None
 
@@ -78,7 +78,7 @@ _STAND_INS: Mapping[tuple[str, str], Any] = MappingProxyType(
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for `module.name`; a name without a stand-in is refused and never imported."""
+        """Return the stand-in for `module.name`; a name without one is refused, not imported."""
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
         return _STAND_INS[module, name]

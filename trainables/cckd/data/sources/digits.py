@@ -14,8 +14,8 @@ _BRIGHTEST = 16  # scikit-learn keeps pixels as 0..16
 
 
 def read_digits(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
-    """Read the digits that scikit-learn ships, 40 a class set apart as test, without root or network."""
-    from sklearn.datasets import load_digits  # a second of imports, only for those who use the set
+    """Read the digits that scikit-learn ships; 40 per class become the test set. No data root or network is needed."""
+    from sklearn.datasets import load_digits  # takes a second; only this set needs it
 
     found = load_digits()
     pixels = np.rint(found.images * (255 / _BRIGHTEST)).astype(np.uint8)

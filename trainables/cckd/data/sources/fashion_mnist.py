@@ -41,7 +41,7 @@ def read_fashion_mnist(data_root: Path, download: bool, options: Mapping[str, Op
 
     Raises:
         DataUnavailableError: no place had them; lists the places.
-        DataError: a file that is not what it should be.
+        DataError: a file with unexpected content.
     """
     raw_folder = data_root / RAW_FOLDER
     folder, source = locate(

@@ -1,8 +1,7 @@
 """Ways to download a published set: torchvision's mirrors, and Debian's archive without being root.
 
-Each works in a temporary folder and moves whole files into place at the end, so a broken download leaves
-nothing behind; each runs in its own process group with a time limit, so a dead network costs seconds, not
-minutes.
+Each works in a temporary folder and moves whole files into place at the end, so a broken download leaves nothing
+behind. Each runs in its own process group with a time limit, so a dead network costs seconds, not minutes.
 """
 
 import os
@@ -19,15 +18,15 @@ _CONNECT_S = 10
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Commands run in order in an empty folder; the files they bring are moved under the data root.
+    """Commands that run in order in an empty folder; their files are then moved under the data root.
 
     Attributes:
-        label: what a message calls this way.
+        label: name of this way in messages.
         commands: programs with their arguments.
-        result: where the files lie afterwards, relative to that empty folder.
-        target: where they are to lie, relative to the data root.
+        result: folder of the files afterwards, relative to the empty folder.
+        target: folder to move them to, relative to the data root.
         names: the files.
-        limit_s: seconds a command may take.
+        limit_s: time limit of each command, seconds.
     """
 
     label: str
@@ -41,8 +40,7 @@ class Fetcher:
         """Put the files under `data_root` and return their folder.
 
         Raises:
-            OSError: no such program, no network, time over, or a file missing afterwards; the message is one
-                line.
+            OSError: no such program, no network, the time limit, or a missing file; the message is one line.
         """
         data_root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=data_root) as folder:
@@ -58,8 +56,8 @@ class Fetcher:
 
 
 def torchvision_fetcher(data_set: str, folder: Path, names: Sequence[str], *, limit_s: float) -> Fetcher:
-    """torchvision's download of one of its classes, kept in the folder where torchvision keeps it."""
-    # A process of its own: torchvision sets no time-out, prints, and would bring torch into the caller.
+    """Return torchvision's download of one of its classes, into the folder where torchvision keeps it."""
+    # It runs in its own process: torchvision sets no time-out, prints, and would load torch into this process.
     code = (
         f"import socket; socket.setdefaulttimeout({_CONNECT_S}); "
         f"from torchvision.datasets import {data_set}; {data_set}('.', download=True)"
@@ -75,7 +73,7 @@ def torchvision_fetcher(data_set: str, folder: Path, names: Sequence[str], *, li
 
 
 def debian_fetcher(package: str, unpacked: Path, folder: Path, names: Sequence[str]) -> Fetcher:
-    """`apt-get download` of a package of data, unpacked without being root."""
+    """Return `apt-get download` of a data package, unpacked without root rights."""
     options = ("-o", f"Acquire::http::Timeout={_CONNECT_S}", "-o", "Acquire::Retries=0")
     return Fetcher(
         label=f"apt-get download {package}",
@@ -105,7 +103,7 @@ def _run(command: Sequence[str], folder: Path, *, limit_s: float) -> None:
         except subprocess.TimeoutExpired:
             raise OSError(f"{command[0]} took longer than {limit_s:g} s") from None
         finally:
-            if process.poll() is None:  # time over, or the user interrupted: take its helpers along
+            if process.poll() is None:  # after the time limit or Ctrl-C: end its child processes too
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         if status != 0:

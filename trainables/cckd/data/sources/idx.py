@@ -14,18 +14,18 @@ _UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read an idx file of unsigned bytes into an array of the shape its header states.
+    """Read an idx file of unsigned bytes into an array of the shape in its header.
 
     Header: two zero bytes, the type code, the number of dimensions, then each dimension as a big-endian
     uint32.
 
     Raises:
-        DataError: not such a file, or its length is not what its header says; names the file.
+        DataError: the file is no such file, or its length does not match its header; names the file.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} can not be read ({error}); remove it, and it will be fetched again") from error
+        raise DataError(f"{path} cannot be read ({error}); remove it, and it will be fetched again") from error
     n_dims = content[3] if len(content) >= 4 else 0
     start = 4 + 4 * n_dims
     if content[:3] != bytes((0, 0, _UNSIGNED_BYTE)) or n_dims == 0 or len(content) < start:

@@ -1,4 +1,4 @@
-"""List files of images, one `relative/path label` a line, as the long-tail releases ship them."""
+"""List files of images, one `relative/path label` per line, as in the long-tail releases."""
 
 import posixpath
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.data.wording import N_NAMED, first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import N_NAMED, DataError, first_few
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +21,18 @@ class ImageList:
 
 
 def read_lists(files: Mapping[str, Path], *, n_classes: int | None = None, apart: bool = True) -> dict[str, ImageList]:
-    """Read list files that belong together and judge them against each other.
+    """Read list files that belong together and check them against each other.
 
     Labels must run from 0 to C - 1 and every list must show every class.
 
     Args:
         files: name of the part -> list file; one part is 'train'.
-        n_classes: C, or None: one more than the largest label of the training list.
-        apart: whether a path in two lists is a fault (a test image that is trained on).
+        n_classes: C; None for one more than the largest label of the training list.
+        apart: whether a path in two lists is a fault, such as a test image that is trained on.
 
     Raises:
-        DataError: unreadable files, lines that are no path and label, paths that leave the root, paths listed
-            twice, labels out of range, missing classes, empty lists; names all of them.
+        DataError: unreadable files, lines without path and label, paths outside the root, repeated paths, labels out
+            of range, missing classes, empty lists; names all of them.
     """
     faults: list[str] = []
     lists = {part: _read(path, faults) for part, path in files.items()}
@@ -52,7 +51,7 @@ def read_lists(files: Mapping[str, Path], *, n_classes: int | None = None, apart
 
 
 def class_names(train: ImageList, n_classes: int) -> tuple[str, ...]:
-    """Each class's own folder in the training list, below what all folders share; the labels where they have none."""
+    """Return each class's folder in the training list, below the shared part; without such folders, the labels."""
     folders: dict[int, set[tuple[str, ...]]] = {}
     for path, label in zip(train.paths, train.labels.tolist(), strict=True):
         folders.setdefault(label, set()).add(tuple(path.split("/")[:-1]))
@@ -70,7 +69,7 @@ def _read(path: Path, faults: list[str]) -> ImageList:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{path} can not be read as a list of images ({error})")
+        faults.append(f"{path} cannot be read as a list of images ({error})")
         return ImageList((), np.empty(0, np.int64))
     paths, labels, broken, outside = [], [], [], []
     for number, line in enumerate(lines, start=1):
@@ -82,7 +81,7 @@ def _read(path: Path, faults: list[str]) -> ImageList:
             continue
         name = head[0].strip()
         if "//" in name or "./" in name:
-            name = posixpath.normpath(name)  # one file, one text, so that a path listed twice is noticed
+            name = posixpath.normpath(name)  # one spelling per file, so that a repeated path is noticed
         if name.startswith("/") or ".." in name.split("/"):
             outside.append(name)
         paths.append(name)

@@ -1,4 +1,4 @@
-"""Where a published set's files are looked for, in order, and the one error when no place has them."""
+"""Look for the files of a published set in several places, in order; one error lists all places that were tried."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ def locate(
     download: bool,
     advice: str,
 ) -> tuple[Path, str]:
-    """Find the folder that holds a set's files; fetch them where no place has them.
+    """Find the folder with a set's files; fetch the files where no place has them.
 
     Args:
-        name: of the set, for the error.
-        places: label -> folder, in the order they are looked at.
-        missing: the names of the files that a folder lacks.
+        name: name of the set, for the error.
+        places: label -> folder, in the order of the search.
+        missing: returns the names of the files that a folder lacks.
         fetchers: tried in order, where `download` allows it.
-        data_root: what the fetchers fill.
+        data_root: folder for downloads.
         download: whether the network may be used.
         advice: what the user can do, one sentence.
 
     Returns:
-        the folder, and one line that says where it is from.
+        The folder, and one line that says where its files come from.
 
     Raises:
         DataUnavailableError: no place had them; lists every place tried, then the advice.
@@ -50,4 +50,4 @@ def locate(
             tried.append(f"{fetcher.label}: {error}")
             continue
         return folder, f"{fetcher.label}, kept in {folder}"
-    raise DataUnavailableError([f"{name}: its files could not be had; tried", *tried, advice])
+    raise DataUnavailableError([f"{name}: its files are not available; tried", *tried, advice])

@@ -1,7 +1,7 @@
 """The field's large sets: imagenet_lt, places_lt (Liu et al., CVPR 2019) and inat2018, by their published list files.
 
-The list files decide what is trained and tested on; nothing is cut or split here. Totals are checked, so that a
-list of another release, or one shortened for a try, is not taken for the published protocol.
+The list files decide which images are trained and tested on; this module cuts and splits nothing. It checks the totals,
+so that a list of another release or a shortened list does not pass for the published protocol.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from trainables.cckd.data.sources.lists import ImageList, class_names, read_list
 from trainables.cckd.data.sources.locate import locate
 from trainables.cckd.errors import DataError
 
-#: Options of every set of image files: side of the student's input, smallest share of an image that a crop takes.
+#: Options of every set of image files: side of the student's input, smallest share of an image in a crop.
 FILE_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"size": 224, "crop_scale": 0.25})
 
 
@@ -28,9 +28,9 @@ class Release:
         name: of the data set.
         n_classes: C.
         lists: part ('train', 'test', perhaps 'val') -> list file.
-        totals: part -> images it lists.
-        list_folders: where repositories keep the list files, relative to the data root.
-        image_folders: where the paths of the lists begin, relative to the data root.
+        totals: part -> number of images that it lists.
+        list_folders: folders where repositories keep the list files, relative to the data root.
+        image_folders: folders to which the paths of the lists are relative, relative to the data root.
     """
 
     name: str
@@ -73,14 +73,14 @@ RELEASES = {
 
 
 def read_release(data_root: Path, download: bool, options: Mapping[str, OptionValue], *, name: str) -> RawData:
-    """Read the list files and find the folder their paths begin in.
+    """Read the list files and find the folder to which their paths are relative.
 
-    Options `lists` and `root` name the two folders where they are not among the usual ones. These sets can not
-    be downloaded freely, so `download` changes nothing.
+    The options `lists` and `root` name the two folders where they are not among the usual ones. These sets cannot be
+    downloaded freely, so `download` has no effect.
 
     Raises:
         DataUnavailableError: no list files, or no folder with the first image of the training list.
-        DataError: list files that are damaged or not the published ones.
+        DataError: list files that are damaged or are not the published ones.
     """
     release = RELEASES[name]
     lists, source = read_release_lists(data_root, options, release)
@@ -98,7 +98,7 @@ def read_release(data_root: Path, download: bool, options: Mapping[str, OptionVa
 def read_release_lists(
     data_root: Path, options: Mapping[str, OptionValue], release: Release
 ) -> tuple[dict[str, ImageList], str]:
-    """Find, read and check the list files: their content, and where they were found."""
+    """Find, read and check the list files; return their content, and where they were found."""
     names = tuple(release.lists.values())
     folder, source = locate(
         release.name,
@@ -110,7 +110,7 @@ def read_release_lists(
         f"or name their folder: --data {release.name}:lists=DIR,root=DIR",
     )
     files = {part: folder / name for part, name in release.lists.items()}
-    # The lists are the protocol: a path that two of them share would be the release's own affair.
+    # The lists are the protocol: a path that two of them share is the decision of the release.
     lists = read_lists(files, n_classes=release.n_classes, apart=False)
     faults = [
         f"{files[part]} must list the {total} images of the published {release.name}; "
@@ -131,7 +131,7 @@ def _image_folder(data_root: Path, options: Mapping[str, OptionValue], release: 
             return folder
     raise DataUnavailableError(
         [
-            f"{release.name}: its images could not be had; tried",
+            f"{release.name}: its images are not available; tried",
             *(f"{label}, {folder}: no {first}" for label, folder in places.items()),
             f"unpack the published images so that {places[next(iter(places))] / first} exists, or name their folder: "
             f"--data {release.name}:root=DIR",

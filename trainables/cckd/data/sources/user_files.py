@@ -11,8 +11,7 @@ from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import DataSetInfo, OptionValue, RawData
 from trainables.cckd.data.sources.lists import class_names, read_lists
 from trainables.cckd.data.sources.published import FILE_OPTIONS
-from trainables.cckd.data.wording import first_few
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, first_few
 
 _PARTS = ("train", "val", "test")
 
@@ -20,11 +19,11 @@ _PARTS = ("train", "val", "test")
 def read_image_folder(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
     """Read PATH/train/CLASS/..., PATH/test/CLASS/... and, where it exists, PATH/val/CLASS/...
 
-    Classes are the folders of train, in the order of their names. Hidden files are passed over; any other file
-    counts as an image, and the scan names those that are none.
+    Classes are the folders of train, in the order of their names. Hidden files are ignored. Any other file counts as an
+    image; the scan reports those that are none.
 
     Raises:
-        DataError: a missing or empty folder, classes that differ between the parts, files beside the class
+        DataError: a missing or empty folder, classes that differ between the parts, or files beside the class
             folders; names all of them.
     """
     root = Path(str(options["path"]))
@@ -50,7 +49,7 @@ def read_image_folder(data_root: Path, download: bool, options: Mapping[str, Opt
 
 
 def read_image_list(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
-    """Read the list files named by the options; their paths are relative to `root`.
+    """Read the list files that the options name; their paths are relative to `root`.
 
     Raises:
         DataError: see lists.read_lists.
@@ -66,7 +65,7 @@ def read_image_list(data_root: Path, download: bool, options: Mapping[str, Optio
 
 
 def _walk(folder: Path, faults: list[str]) -> dict[str, list[str]]:
-    """Class name -> its files, relative to the class folder, sorted."""
+    """Return class name -> its files, relative to the class folder, sorted."""
     try:
         entries = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
     except OSError as error:
@@ -96,7 +95,7 @@ def _files(root: Path, part: str, names: tuple[str, ...], classes: Mapping[str, 
     return ImageFiles.listed(root, paths, np.repeat(np.arange(len(names)), sizes))
 
 
-#: n_max=0 keeps every image; holdout is used where the set has no val part of its own.
+#: n_max=0 keeps every image; `holdout` applies where the set has no val part of its own.
 _TAIL_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"n_max": 0, "ir": 1.0, "imb_type": "exp", "holdout": 20})
 _SPLITS = ("own", "holdout", "split_test", "paper")
 

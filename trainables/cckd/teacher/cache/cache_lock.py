@@ -1,7 +1,7 @@
-"""Who uses a teacher cache: readers share it, a builder or a remover has it alone.
+"""A lock on a teacher cache: readers share it; a process that builds or removes the cache holds it alone.
 
-`flock` on a file beside the cache's folder, dropped by the operating system with its holder, so never stale. Two
-hosts exclude each other only on file systems that carry flock (NFS 4 does).
+The lock is `flock` on a file beside the cache's folder. The operating system releases it when its holder ends, so it is
+never stale. Two machines exclude each other only on file systems that support flock, such as NFS 4.
 """
 
 import fcntl
@@ -12,59 +12,59 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-#: How often who waits to have a cache alone looks again.
+#: Seconds between two attempts to hold a cache alone.
 _POLL_S = 0.1
 
 
-class Claim:
-    """A hold on one cache. It lasts until `release`, the end of a `with` block, or of the process."""
+class CacheLock:
+    """A lock on one cache. It lasts until `release`, the end of a `with` block, or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        """Hold nothing yet.
+        """Prepare the lock without taking it.
 
         Args:
-            folder: of the cache; need not exist.
+            folder: folder of the cache; it need not exist.
         """
         self._path = folder.with_name(f"{folder.name}.lock")
         self._handle: int | None = None
 
     def share(self, on_wait: Callable[[], None]) -> None:
-        """Become one of its readers; where somebody has it alone, call `on_wait` and wait."""
+        """Take the lock as a reader. If another process holds it alone, call `on_wait` and wait."""
         if not self._try(fcntl.LOCK_SH):
             on_wait()
             self._lock(fcntl.LOCK_SH)
 
     def take(self, on_wait: Callable[[], None], *, unless: Callable[[], bool]) -> bool:
-        """Have it alone; where somebody uses it, call `on_wait` and wait until that ends or `unless` comes true.
+        """Take the lock alone. If another process holds it, call `on_wait` and wait until it is free or `unless()`.
 
-        Readers hold a cache for as long as their study lasts. Who waits to build it must therefore look, again and
-        again, whether one of them has done so: a plain lock would wait for the end of that study.
+        Readers hold the lock as long as their study lasts. A process that waits to build the cache must therefore check
+        repeatedly whether another one has built it: a plain lock would wait for the end of that study.
 
         Returns:
-            Whether it is had. Where it is not, nothing is held.
+            Whether the lock was taken. If not, nothing is held.
         """
-        told = False
+        reported = False
         while not self.try_take():
             if unless():
                 return False
-            if not told:
+            if not reported:
                 on_wait()
-                told = True
+                reported = True
             time.sleep(_POLL_S)
         return True
 
     def try_take(self) -> bool:
-        """Have it alone, unless somebody else uses it; return whether that was so."""
+        """Take the lock alone unless another process holds it; return whether it was taken."""
         return self._try(fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def remove_file(self) -> None:
-        """Remove the lock's own file, which only who has the cache alone may do; whoever waits for it starts anew."""
+        """Remove the lock's own file; only the exclusive holder may do so. Waiting processes then create a new file."""
         assert self._handle is not None, "only the holder may remove the lock"
         self._path.unlink()
 
@@ -87,7 +87,7 @@ class Claim:
         return True
 
     def _lock(self, how: int) -> None:
-        """Let go of what is held, then lock the file that lies at the path once the lock is had."""
+        """Release any lock, then lock the file. Repeat if the file at the path was replaced meanwhile."""
         self.release()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -103,7 +103,7 @@ class Claim:
 
 
 def _lies_at(handle: int, path: Path) -> bool:
-    """Whether the open file is still the one at `path`: while we waited, it may have been removed with its cache."""
+    """Return whether the open file is still the one at `path`. Both may have been removed during the wait."""
     try:
         there = os.stat(path)
     except FileNotFoundError:

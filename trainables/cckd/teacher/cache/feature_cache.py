@@ -1,20 +1,19 @@
-"""Teacher features on disk, found by what made them: a key that hashes every ingredient.
+"""Teacher features on disk, found by a key that hashes everything they depend on.
 
-A set of features is built in parts, each written whole or not at all, so that a killed build goes on where it
-stopped; then the parts become one file. Layout under the cache's root:
+A set of features is built in parts, each written whole or not at all, so that a killed build continues where it
+stopped. Then the parts become one file. Layout under the cache's root:
 
-    <key>/parts/key.json              the ingredients, while it is being built, and
-    <key>/parts/256-384.safetensors   the parts there are
+    <key>/parts/key.json              the ingredients, during the build, and
+    <key>/parts/256-384.safetensors   the finished parts
     <key>/features.safetensors        (N, V, D) or (N, D), then
     <key>/meta.json                   the ingredients and the file's SHA-256; its presence says "complete"
     <key>/fits/                       teachers fitted to them (see `fit_cache`)
 
-Neither the number of kills nor the order of the parts shows in the finished files. They are read through a memory
-map, so that a set larger than memory can be used, and verified by hash; computing some of them again (the study does)
-also finds what no hash can: a library or a machine that now computes other features.
+The finished files do not depend on kills or on the order of the parts. They are read through a memory map, so that a
+set larger than memory can be used, and verified by hash. The study also computes some features again. That detects what
+no hash can: a library or a machine that now computes other features.
 """
 
-import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -29,47 +28,41 @@ from safetensors.numpy import save
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.files.atomic import replacing, write_bytes
-from trainables.cckd.teacher.cache.cache_lock import Claim
-from trainables.cckd.teacher.weights import sha256_of
+from trainables.cckd.files.digests import hash_array, json_digest, sha256_of
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
 PART_SIZE = 128
 
-#: Raise it when the code computes other features from the same ingredients, so that old caches are not found.
+#: Increase it when the code computes other features from the same ingredients, so that old caches are not found.
 RECIPE = 2
 
 _TENSOR = "features"
 _KEY_NOTE = "key.json"
 _DTYPES = {"float16": "F16", "float32": "F32"}
 
-#: Views computed again when a cache is opened, and how far the result may be off (relative, per view): another
-#: batch size or processor moves a feature in its third digit, another model or image in its first.
+#: Number of views computed again when a cache is opened, and the largest relative error per view. Another batch size or
+#: processor changes a feature in its third digit, another model or image in its first.
 SAMPLE_VIEWS = 8
 _SAMPLE_TOLERANCE = 0.02
 
 
-def hash_array(array: NDArray[Any]) -> str:
-    """SHA-256 over dtype, shape and bytes."""
-    head = f"{array.dtype.str} {array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that decide a feature's bits; read without importing them."""
+    """Return the versions of the libraries that decide a feature's bits, without importing the libraries."""
     return {name: version(name) for name in ("torch", "timm")}
 
 
 @dataclass(frozen=True)
 class FeatureKey:
-    """What a set of cached features depends on.
+    """Everything that a set of cached features depends on.
 
     Attributes:
         teacher, teacher_sha256: the backbone's name and its weight file's hash.
         size: side of the teacher's input, pixels.
         data_sha256, subset: the data set's hash, and which of its sets ('train', 'val').
         views_sha256: `hash_array` of the views, None for un-augmented images.
-        shape: of the features, (N, V, D) or (N, D).
+        shape: shape of the features, (N, V, D) or (N, D).
         versions: from `library_versions`.
-        dtype: of the features.
+        dtype: dtype of the features.
         recipe: version of the code that computes them.
     """
 
@@ -86,17 +79,17 @@ class FeatureKey:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the ingredients as canonical JSON; names the folder."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the ingredients as canonical JSON, the name of the folder."""
+        return json_digest(asdict(self), spaced=True)
 
 
 def part_ranges(n_total: int, part_size: int = PART_SIZE) -> tuple[tuple[int, int], ...]:
-    """Cut 0..n_total into half-open ranges of `part_size`, the last one shorter."""
+    """Return half-open ranges of `part_size` that cover 0..n_total; the last one may be shorter."""
     return tuple((start, min(start + part_size, n_total)) for start in range(0, n_total, part_size))
 
 
 class FeatureCache:
-    """One set of features under `root`. It holds nothing open, so any process may use a copy."""
+    """One set of features under `root`. It keeps no file open, so any process may use a copy."""
 
     def __init__(self, root: Path, key: FeatureKey, *, part_size: int = PART_SIZE) -> None:
         self.key = key
@@ -105,26 +98,26 @@ class FeatureCache:
 
     @property
     def complete(self) -> bool:
-        """Whether `load` has something to read."""
+        """Whether the features are complete, so that `load` can read them."""
         return self._meta.exists()
 
     @property
     def sha256(self) -> str:
-        """Of the features' file, once they are complete; as written beside it, which `load` holds it against."""
+        """SHA-256 of the complete features' file as recorded beside it; `load` compares the file with it."""
         return str(json.loads(self._meta.read_bytes())["sha256"])
 
-    def claim(self) -> Claim:
-        """A hold on the folder: shared by who reads it, exclusive to who builds or removes it."""
-        return Claim(self.folder)
+    def lock(self) -> CacheLock:
+        """Return a lock on the folder: shared for reading, exclusive for building or removing."""
+        return CacheLock(self.folder)
 
     def missing_parts(self) -> tuple[int, ...]:
-        """Numbers of the parts still to be computed; a torn or foreign part counts as missing."""
+        """Return the numbers of the parts to compute; a torn or foreign part counts as missing."""
         if self.complete:
             return ()
         return tuple(number for number in range(len(self.ranges)) if self._read_part(number) is None)
 
     def write_part(self, number: int, features: NDArray[np.float16]) -> None:
-        """Keep the features of images `ranges[number]`, whole or not at all."""
+        """Write the features of images `ranges[number]`, whole or not at all."""
         assert self._fits(number, features), (number, features.shape, features.dtype)
         note = self.folder / "parts" / _KEY_NOTE
         if not note.exists():
@@ -161,21 +154,21 @@ class FeatureCache:
         return features
 
     def unusable(self, reason: str) -> TeacherError:
-        """The error that says why these features can not be used and how to be rid of them."""
+        """Return the error that says why these features cannot be used and how to remove them."""
         return TeacherError(
-            f"teacher features {self._file} can not be used: {reason}; remove the folder {self.folder} "
+            f"teacher features {self._file} cannot be used: {reason}; remove the folder {self.folder} "
             "and they will be computed again"
         )
 
     def sample(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Images and views (n,) each to compute again on opening; always the same of one cache."""
+        """Return images (n,) and views (n,) to compute again on opening; one cache always has the same sample."""
         rng = np.random.default_rng(int(self.key.digest[:16], 16))
         n_images, n_views = self.key.shape[0], self.key.shape[1] if len(self.key.shape) == 3 else 1
         n = min(SAMPLE_VIEWS, n_images)
         return np.sort(rng.choice(n_images, n, replace=False)), rng.integers(0, n_views, n)
 
     def compare(self, features: NDArray[np.float16], again: NDArray[np.float16]) -> None:
-        """Hold what `load` gave against the sampled views (n, D) computed again.
+        """Compare loaded features with the sampled views (n, D) computed again.
 
         Raises:
             TeacherError: they differ by more than arithmetic explains.
@@ -194,7 +187,7 @@ class FeatureCache:
     def _merge(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(f".{self._file.name}.*.tmp"):
-            leftover.unlink()  # of a driver that was killed just here; the builder is alone
+            leftover.unlink()  # from a driver that was killed at this point; no other process builds now
         with replacing(self._file) as beside:
             n_missing = self._write_parts(beside)
             if n_missing:
@@ -203,7 +196,7 @@ class FeatureCache:
         _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
 
     def _write_parts(self, path: Path) -> int:
-        """Write one part after the other; return how many are missing."""
+        """Write one part after the other; return the number of missing parts."""
         n_missing = 0
         with path.open("wb", buffering=0) as file:
             file.write(_header(self.key))
@@ -223,7 +216,7 @@ class FeatureCache:
         return self.folder / "meta.json"
 
     def _part(self, number: int) -> Path:
-        start, end = self.ranges[number]  # not the number: a build of another part size may have gone before
+        start, end = self.ranges[number]  # not the number: an earlier build may have had another part size
         return self.folder / "parts" / f"{start}-{end}.safetensors"
 
     def _fits(self, number: int, features: NDArray[Any]) -> bool:
@@ -231,7 +224,7 @@ class FeatureCache:
         return features.shape == (end - start, *self.key.shape[1:]) and features.dtype == self.key.dtype
 
     def _read_part(self, number: int) -> NDArray[np.float16] | None:
-        """The part, or None where there is none or it is not whole; such a part is computed again."""
+        """Return the part, or None where it is absent or damaged; such a part is computed again."""
         try:
             with safe_open(self._part(number), "np") as part:
                 features: NDArray[np.float16] = part.get_tensor(_TENSOR)
@@ -242,7 +235,7 @@ class FeatureCache:
 
 
 def _header(key: FeatureKey) -> bytes:
-    """The head of a safetensors file with the one tensor: its length, then JSON padded to 8 bytes."""
+    """Return the head of a safetensors file with one tensor: its length, then JSON padded to 8 bytes."""
     n_bytes = int(np.prod(key.shape)) * np.dtype(key.dtype).itemsize
     entry = {"dtype": _DTYPES[key.dtype], "shape": list(key.shape), "data_offsets": [0, n_bytes]}
     text = json.dumps({_TENSOR: entry}, separators=(",", ":")).encode()
@@ -251,7 +244,7 @@ def _header(key: FeatureKey) -> bytes:
 
 
 def _map(path: Path) -> NDArray[Any]:
-    """The tensor of a file written by `_merge`, mapped read-only."""
+    """Map the tensor of a file written by `_merge`, read-only."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(length))[_TENSOR]
@@ -264,6 +257,6 @@ def _as_json(content: dict[str, Any]) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write whole or not at all, into a folder that is made where absent."""
+    """Write a file whole or not at all; create its folder if it is absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)

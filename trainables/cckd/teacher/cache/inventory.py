@@ -1,4 +1,4 @@
-"""What lies in a teacher cache, told from the files alone: for listing, verifying and pruning."""
+"""The content of a teacher cache, read from its files alone: for listing, verifying and pruning."""
 
 import json
 import shutil
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import RECIPE, FeatureCache, FeatureKey, library_versions
 
-#: Hexadecimal digits of a SHA-256, the name of a cache's folder; nothing else is touched.
+#: Hexadecimal digits of a SHA-256, the name of a cache's folder; other folders are left alone.
 _DIGITS = 64
 
 
@@ -20,11 +20,11 @@ class CacheEntry:
     """One folder of the cache.
 
     Attributes:
-        folder: where it lies.
-        key: its ingredients, None where no file tells them.
-        complete: whether its features have been computed to the end.
-        n_parts: parts there are, of an unfinished one.
-        n_bytes: on disk.
+        folder: path of the folder.
+        key: its ingredients, None where no file holds them.
+        complete: whether all features are computed.
+        n_parts: finished parts of an incomplete cache.
+        n_bytes: size on disk.
     """
 
     folder: Path
@@ -35,11 +35,11 @@ class CacheEntry:
 
     @property
     def reachable(self) -> bool:
-        """Whether a study with the libraries and the code of today could find it."""
+        """Whether a study with the installed libraries and code could use it."""
         return self.key is not None and self.key.versions == library_versions() and self.key.recipe == RECIPE
 
     def fault(self) -> str | None:
-        """Why it can not be used, or None: reads every byte, needs no teacher."""
+        """Return why it cannot be used, or None. This reads every byte and needs no teacher."""
         if self.key is None:
             return "nothing says what it was computed from"
         if self.key.digest != self.folder.name:
@@ -51,8 +51,8 @@ class CacheEntry:
         return None
 
     def remove(self) -> bool:
-        """Delete the folder, unless a study uses it; return whether it is gone."""
-        with Claim(self.folder) as claim:
+        """Delete the folder unless a study uses it; return whether it was deleted."""
+        with CacheLock(self.folder) as claim:
             if not claim.try_take():
                 return False
             shutil.rmtree(self.folder)
@@ -60,11 +60,11 @@ class CacheEntry:
             return True
 
     def remove_leftovers(self) -> int:
-        """Delete what a killed driver was writing, unless a study uses the folder; return the bytes freed."""
+        """Delete the temporary files of a killed driver unless a study uses the folder; return the bytes freed."""
         left = sorted(path for path in self.folder.rglob(".*.tmp") if path.is_file())
         if not left:
             return 0
-        with Claim(self.folder) as claim:
+        with CacheLock(self.folder) as claim:
             if not claim.try_take():
                 return 0
             n_bytes = sum(path.stat().st_size for path in left)
@@ -74,7 +74,7 @@ class CacheEntry:
 
 
 def entries(root: Path) -> tuple[CacheEntry, ...]:
-    """Every cache under `root`, by folder name; other folders are not looked into."""
+    """Return every cache under `root`, by folder name; other folders are ignored."""
     return tuple(_entries(root))
 
 

@@ -1,13 +1,12 @@
-"""Fitted teachers on disk, beside the training features they were fitted to and removed with them.
+"""Fitted teachers on disk, beside the training features that they were fitted to and removed with them.
 
-A fit takes seconds of every core before the first trial, and a study that is resumed would pay for it again. Layout:
+A fit takes seconds on every core before the first trial; without this cache a resumed study would fit again. Layout:
 
     <features' folder>/fits/<key>.safetensors    one fit, written whole or not at all
 
-A fit that is not intact is not found, and is made again.
+A damaged fit counts as absent, and the teacher is fitted again.
 """
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import fields
@@ -20,21 +19,22 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from trainables.cckd.files.atomic import write_bytes
-from trainables.cckd.teacher.cache.feature_cache import FeatureCache, hash_array
+from trainables.cckd.files.digests import hash_array, json_digest
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
-from trainables.cckd.teacher.fit.readout import Readout
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
-#: Raise it when the code fits otherwise from the same ingredients, so that old fits are not found.
-RECIPE = 1
+#: Increase it when the code computes another fit from the same ingredients, so that old fits are not found.
+FIT_RECIPE = 1
 
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, TopKLogits)}
 
 
 class FitCache:
-    """The fit of one teacher to one set of training images, judged on one D_val."""
+    """The fit of one teacher to one set of training images, with one D_val."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class FitCache:
     ) -> None:
         """Name the file by everything the fit depends on; `train` and `val` must be complete.
 
-        The network's own classifier is one of it: it comes from the weight file whose hash is in the features' key.
+        The network's own classifier is covered: it comes from the weight file whose hash is in the features' key.
         """
         ingredients = {
-            "recipe": RECIPE,
+            "recipe": FIT_RECIPE,
             "form": [spec.form, spec.targets, spec.folds],
             "prior": [spec.prior, spec.prior_smoothing],
             "features": [(of.key.digest, of.sha256) for of in (train, val)],
@@ -59,11 +59,10 @@ class FitCache:
             "embeddings": embeddings_sha256,
             "versions": {name: version(name) for name in ("numpy", "scipy")},
         }
-        digest = hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
-        self.path = train.folder / "fits" / f"{digest}.safetensors"
+        self.path = train.folder / "fits" / f"{json_digest(ingredients, spaced=True)}.safetensors"
 
     def load(self) -> FittedTeacher | None:
-        """The fit, or None where there is none or it is not intact."""
+        """Return the fit, or None where it is absent or damaged."""
         try:
             with safe_open(self.path, "np") as file:
                 names = file.keys()
@@ -81,7 +80,7 @@ class FitCache:
         )
 
     def keep(self, fitted: FittedTeacher) -> None:
-        """Write the fit, where the cache can be written: one that is shared may not be, and the fit is made again."""
+        """Write the fit. A shared cache may be read-only; the next study then fits again."""
         arrays: dict[str, NDArray[Any]] = {}
         plain: dict[str, Any] = {"parts": {}, "numbers": {}}
         for field in fields(fitted):
@@ -92,15 +91,15 @@ class FitCache:
                 plain["numbers"][field.name] = value
             else:
                 plain["parts"][field.name] = _parted(field.name, value, arrays)
-        told = json.dumps(plain)
+        text = json.dumps(plain)
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with suppress(OSError):
             self.path.parent.mkdir(exist_ok=True)
-            write_bytes(self.path, save(arrays, {"plain": told, "sha256": _hash(arrays, told)}))
+            write_bytes(self.path, save(arrays, {"plain": text, "sha256": _hash(arrays, text)}))
 
 
 def _parted(name: str, value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """What of a dataclass is plain, and its class; its arrays go to `arrays`."""
+    """Return the plain fields of a dataclass, and its class; move its arrays to `arrays`."""
     found = {field.name: getattr(value, field.name) for field in fields(value)}
     of_value = {key: one for key, one in found.items() if isinstance(one, np.ndarray)}
     arrays.update({f"{name}.{key}": one for key, one in of_value.items()})
@@ -108,7 +107,7 @@ def _parted(name: str, value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str,
 
 
 def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
-    """The dataclass that `_parted` took apart."""
+    """Rebuild the dataclass that `_parted` took apart."""
     of_value = {key.removeprefix(f"{name}."): one for key, one in arrays.items() if key.startswith(f"{name}.")}
     rest = {key: one for key, one in plain.items() if key != "class"}
     if "path" in rest:
@@ -118,4 +117,4 @@ def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
 
 def _hash(arrays: dict[str, NDArray[Any]], plain: str) -> str:
     each = {name: hash_array(array) for name, array in arrays.items()}
-    return hashlib.sha256(json.dumps([each, plain], sort_keys=True).encode()).hexdigest()
+    return json_digest([each, plain], spaced=True)

@@ -1,9 +1,9 @@
-"""Fit the teacher's classifier, whichever form it has, and judge every training view with it.
+"""Fit the teacher's classifier, of any form, and compute its targets for every training view.
 
-Targets are `in_fold` (the fit has seen the image it judges) or `out_of_fold`: the training images, not their
-views, are dealt into K folds, class by class, and each fold is judged by a fit on the others. A probe that
-memorises its training set gives hard targets in fold (100 % against 72 % was seen), honest ones out of fold. The
-fit on all images remains the teacher everywhere else: on D_val, on test, for its prior and for `forward` targets.
+Targets are `in_fold` (the fit has seen the image) or `out_of_fold`. For the latter the training images, not their
+views, are dealt into K folds, class by class, and the targets of each fold come from a fit on the other folds. A probe
+that memorises its training set has hard targets in fold (100 % accuracy against 72 % was seen), honest ones out of
+fold. Everywhere else the teacher is the fit on all images: on D_val, on test, for its prior and for `forward` targets.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ from trainables.cckd.teacher.fit.prior import (
     teacher_log_prior,
 )
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics, unit
-from trainables.cckd.teacher.fit.row_blocks import image_blocks
+from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
 from trainables.cckd.teacher.fit.top_k_logits import DENSE_CLASSES, TopKLogits, empty_top, keep_top
+from trainables.cckd.teacher.readout import Readout, unit
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: The fold of an image must be the same in every study of the same data.
@@ -33,7 +33,7 @@ _FOLD_SEED = 0
 #: A network's own classifier: weight (O, D) and bias (O,).
 Classifier = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-#: Indices of images, int64 (n,), all of them where None, and the readout that judges them.
+#: Image indices, int64 (n,), None for all images, and the readout that computes their targets.
 Judge = tuple[NDArray[np.int64] | None, Readout]
 
 
@@ -46,8 +46,8 @@ class FittedTeacher:
         train_logits: raw logits of every training view, the targets: float16 (N, V, C), or their largest.
         log_prior: log p^t, float64 (C,).
         prior_distance: total variation between p^t and D_val's true prior, 0 to 1.
-        train_accuracy: of the fit on all images, on the training views it was fitted to.
-        target_accuracy: of the targets; below train_accuracy where they are out of fold.
+        train_accuracy: accuracy of the fit on all images, on the training views that it was fitted to.
+        target_accuracy: accuracy of the targets; below train_accuracy where they are out of fold.
     """
 
     readout: Readout
@@ -69,7 +69,7 @@ def fit_teacher(
     classifier: Classifier | None = None,
     embeddings: ClassEmbeddings | None = None,
 ) -> FittedTeacher:
-    """Fit by `spec.form`, judge the training views by `spec.targets`, and take the prior by `spec.prior`.
+    """Fit by `spec.form`, compute the targets by `spec.targets`, and take the prior by `spec.prior`.
 
     Args:
         spec: the teacher.
@@ -78,8 +78,8 @@ def fit_teacher(
         val_features: raw, (M, D).
         val_labels: int64 (M,).
         n_classes: C.
-        classifier: the network's own, for head and checkpoint, and for a zero_shot whose embeddings live behind it.
-        embeddings: of form zero_shot.
+        classifier: the network's own, for head and checkpoint, and for a zero_shot with embeddings in its outputs.
+        embeddings: the class embeddings of form zero_shot.
     """
     readout = _fit(spec.form, train_features, train_labels, val_features, val_labels, n_classes, classifier, embeddings)
     seen: list[Judge] = [(None, readout)]
@@ -100,10 +100,10 @@ def fit_teacher(
 
 
 def deal_folds(labels: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
-    """The fold of each image, int64 (N,): every class is spread over the folds as evenly as it goes."""
+    """Return the fold of each image, int64 (N,): every class is spread over the folds as evenly as possible."""
     rng = np.random.default_rng(_FOLD_SEED)
     folds = np.empty(len(labels), np.int64)
-    next_fold = 0  # where one class ends the next begins, so that the folds are of one size
+    next_fold = 0  # a class starts in the fold after the last one of the previous class, so that folds have equal size
     for class_id in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == class_id))
         folds[members] = (next_fold + np.arange(len(members))) % n_folds
@@ -127,9 +127,9 @@ def _fit(
         return fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
     mean, std = feature_statistics(train_features)
     if form == "zero_shot":
-        assert embeddings is not None, "check_fit has seen to it"
+        assert embeddings is not None, "check_fit requires embeddings for zero_shot"
         return _zero_shot(embeddings, classifier, mean, std)
-    assert classifier is not None, "check_fit has seen to it"
+    assert classifier is not None, "check_fit requires a classifier for head and checkpoint"
     weight, bias = (array.astype(np.float64) for array in classifier)
     # The readout works on standardised features: W f + b = (W std) s + (W mean + b).
     return Readout(
@@ -146,7 +146,7 @@ def _zero_shot(
     mean: NDArray[np.float32],
     std: NDArray[np.float32],
 ) -> Readout:
-    """Cosines in the space behind the network's projection (CLIP's image tower), or among its features."""
+    """Cosines in the output space of the network's projection (CLIP's image tower), or in its feature space."""
     width = embeddings.vectors.shape[1]
     projected = classifier is not None and len(classifier[0]) == width
     return Readout(
@@ -168,7 +168,7 @@ def _fold_judges(
     n_classes: int,
     n_folds: int,
 ) -> list[Judge]:
-    """For each fold its images and a readout fitted to all others; strength and scale stay those chosen on D_val."""
+    """Return each fold with a readout fitted to all other folds; strength and scale are those chosen on D_val."""
     folds = deal_folds(labels, n_folds)
     judges: list[Judge] = []
     for fold in np.unique(folds):
@@ -184,7 +184,7 @@ def _fold_judges(
 def _judged(
     judges: list[Judge], features: NDArray[np.float16]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Yield (image indices (n,), raw logits (n, V, C)), a block at a time."""
+    """Yield (image indices (n,), raw logits (n, V, C)), one block at a time."""
     for images, readout in judges:
         for rows, raw in image_blocks(features, images, n_classes=len(readout.weight)):
             yield rows, readout.logits(raw)
@@ -193,7 +193,7 @@ def _judged(
 def _targets(
     judges: list[Judge], features: NDArray[np.float16], labels: NDArray[np.int64], n_classes: int
 ) -> tuple[NDArray[np.float16] | TopKLogits, float]:
-    """The logits of every view in storage form, in the images' order, and their accuracy."""
+    """Return the logits of every view in storage form, in the order of the images, and their accuracy."""
     n_images, n_views = features.shape[:2]
     kept: NDArray[np.float16] | TopKLogits
     if n_classes > DENSE_CLASSES:

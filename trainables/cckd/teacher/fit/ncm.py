@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics, unit
-from trainables.cckd.teacher.fit.row_blocks import blocks, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import blocks, feature_statistics, image_blocks
+from trainables.cckd.teacher.readout import Readout, unit
 
 _LARGEST_SCALE = 1e3
 
@@ -23,8 +23,8 @@ def fit_ncm(
 ) -> Readout:
     """Average the unit features of each class over all views, then choose the scale on D_val.
 
-    Cosines alone lie in [-1, 1] and make nearly uniform targets. The scale minimises the cross-entropy on D_val,
-    every class weighing alike; it changes no prediction.
+    Cosines alone lie in [-1, 1] and make nearly uniform targets. The scale minimises the cross-entropy on D_val with
+    equal weight for every class; it changes no prediction.
 
     Args:
         train_features: raw, (N, V, D).
@@ -51,12 +51,12 @@ def class_means(
     *,
     n_classes: int,
 ) -> NDArray[np.float32]:
-    """Mean direction of each class, unit length, float32 (C, D).
+    """Return the mean direction of each class, unit length, float32 (C, D).
 
     Args:
         features: raw, (N, V, D).
         labels: int64 (N,).
-        images: which to average over, int64; all of them where None.
+        images: indices of the images to average over, int64; None for all.
         n_classes: C.
     """
     sums = np.zeros((n_classes, features.shape[-1]), np.float64)
@@ -66,7 +66,7 @@ def class_means(
 
 
 def best_scale(cosines: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The factor on `cosines` (M, C) that minimises their balanced cross-entropy with `labels` (M,)."""
+    """Return the factor on `cosines` (M, C) that minimises their balanced cross-entropy with `labels` (M,)."""
     share = 1.0 / np.bincount(labels)[labels]
     own = cosines[np.arange(len(labels)), labels].astype(np.float64)
 

@@ -1,9 +1,11 @@
 """The teacher's prior p^t(y): what it predicts on average where every class is equally frequent.
 
-Four ways, every class weighing alike in each:
-val: mean softmax(z_t) over D_val (the reference); train: the same over the training views, which needs no D_val but
-judges a fitted teacher where it was fitted; uniform: 1/C; fixed_point: softmax(b) of the b for which the mean of
-softmax(z_t - b) over D_val is uniform, so that removing it leaves a teacher that prefers no class.
+There are four ways; in each, every class has equal weight:
+val          mean softmax(z_t) over D_val (the reference)
+train        the same over the training views: it needs no D_val, but reads a fitted teacher where it was fitted
+uniform      1/C
+fixed_point  softmax(b) of the b for which the mean of softmax(z_t - b) over D_val is uniform; without it the teacher
+             prefers no class
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,16 +19,16 @@ from trainables.cckd.teacher.fit.row_blocks import blocks
 
 
 def teacher_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log p^t: the log of the mean softmax over a set, every class weighing the same.
+    """Return log p^t: the log of the mean softmax over a set, with equal weight for every class.
 
-    On a balanced set this is the plain mean. Classes absent from it carry no weight.
+    On a balanced set this is the plain mean. Absent classes have no weight.
 
     Args:
         logits: raw teacher logits z_t, (M, C).
         labels: int64 (M,).
 
     Returns:
-        float64 (C,); exp of it sums to 1.
+        float64 (C,); its exponentials sum to 1.
     """
     share = _balanced_shares(labels)
     prior = np.zeros(logits.shape[1])
@@ -38,11 +40,11 @@ def teacher_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -
 def log_prior_of_views(
     chunks: Iterable[tuple[NDArray[np.floating], NDArray[np.int64]]], labels: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """`teacher_log_prior` over views that come in chunks of logits (n, V, C) with their images' labels (n,).
+    """Return `teacher_log_prior` over views that come in chunks of logits (n, V, C) and labels of images (n,).
 
     Args:
-        chunks: together every image once.
-        labels: of all images, int64 (N,).
+        chunks: together they have every image once.
+        labels: labels of all images, int64 (N,).
     """
     counts = np.bincount(labels)
     sums = [
@@ -53,7 +55,7 @@ def log_prior_of_views(
 
 
 def fixed_point_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log_softmax of the b whose removal makes the teacher's mean posterior uniform.
+    """Return log_softmax of the b whose removal makes the teacher's mean posterior uniform.
 
     b minimises the convex mean of logsumexp(z_t - b) + mean(b), whose gradient is 1/C minus that mean posterior.
 
@@ -81,22 +83,22 @@ def fixed_point_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64
 
 
 def smooth(log_prior: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Mix `share` (a fraction) of the uniform prior into a prior (C,)."""
+    """Mix a share (a fraction) of the uniform prior into a prior (C,)."""
     return np.log((1 - share) * np.exp(log_prior) + share / len(log_prior))
 
 
 def distance_from_labels(log_prior: NDArray[np.float64], val_labels: NDArray[np.int64]) -> float:
-    """Total variation, 0 to 1, between a prior (C,) and D_val's true one, every class present weighing alike."""
+    """Return the total variation, 0 to 1, between a prior (C,) and D_val's, with equal weight per present class."""
     true = np.bincount(val_labels, weights=_balanced_shares(val_labels), minlength=len(log_prior))
     return float(np.abs(np.exp(log_prior) - true).sum() / 2)
 
 
 def _soften(logits: NDArray[np.floating]) -> Iterator[slice]:
-    """Rows of logits (M, C) to turn into float64 posteriors at a time."""
+    """Yield the rows of logits (M, C) that become float64 posteriors at a time."""
     return blocks(len(logits), 32 * logits.shape[1])
 
 
 def _balanced_shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weight of each sample (M,), summing to 1, with the same sum for every class present."""
+    """Return the weight of each sample (M,): they sum to 1, and to the same number in every present class."""
     counts = np.bincount(labels)
     return 1.0 / counts[labels] / np.count_nonzero(counts)

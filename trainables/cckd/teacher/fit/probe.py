@@ -1,8 +1,8 @@
 """The linear probe: logit-adjusted multinomial regression on standardised, frozen features.
 
 It minimises mean CE(W f + b + log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10, with tau = 1) and
-predicts with raw W f + b. The strength L2 is chosen on D_val; the training accuracy is kept beside it, since
-a probe that memorises gives hard targets.
+predicts with raw W f + b. The strength L2 is chosen on D_val. The training accuracy is kept too, because a probe that
+memorises has hard targets.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
-from trainables.cckd.teacher.fit.readout import Readout, feature_statistics
-from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics
+from trainables.cckd.teacher.readout import Readout
 
-#: L2 strengths tried, strongest first: each fit starts where the stronger one ended.
+#: L2 strengths to try, strongest first: each fit starts from the result of the stronger one.
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
 _MAX_ITERATIONS = 200
 
 
 class StrengthRow(NamedTuple):
-    """How the probe of one L2 strength did; accuracies are fractions."""
+    """The result of one L2 strength; accuracies are fractions."""
 
     strength: float
     train_accuracy: float
@@ -36,13 +36,13 @@ class StrengthRow(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ProbeFit(Readout):
-    """A fitted probe: an affine readout, and how it did.
+    """A fitted probe: an affine readout with its results.
 
     Attributes:
         strength: the L2 strength chosen.
-        train_accuracy: on the training views it was fitted to.
+        train_accuracy: on the training views that it was fitted to.
         val_accuracy, val_balanced_accuracy: on D_val.
-        path: one row a strength, strongest first.
+        path: one row per strength, strongest first.
     """
 
     strength: float
@@ -61,10 +61,10 @@ def fit_probe(
     n_classes: int,
     strengths: Sequence[float] = STRENGTHS,
 ) -> ProbeFit:
-    """Fit along the L2 path and keep the strength that does best on D_val (balanced accuracy; ties: the largest).
+    """Fit along the L2 path; keep the strength with the best balanced accuracy on D_val (ties: the largest).
 
     Args:
-        train_features: raw, (N, V, D): every cached view is a sample, so the teacher makes no extra pass.
+        train_features: raw, (N, V, D); every cached view is a sample, so the teacher needs no extra pass.
         train_labels: int64 (N,), every class present.
         val_features: raw, (M, D).
         val_labels: int64 (M,).
@@ -90,7 +90,7 @@ def fit_probe(
         val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
         row = StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
         fits.append((row, weight, bias))
-    # max takes the first of equals, the stronger; rounded, since equal means may differ in their last bit
+    # max takes the first of equals, the stronger one. Equal means may differ in the last bit, so they are rounded.
     best, weight, bias = max(fits, key=lambda fit: round(fit[0].val_balanced_accuracy, 9))
     return ProbeFit(
         weight=weight,
@@ -117,9 +117,9 @@ def refit(
 
     Args:
         fit: the fit on all training images.
-        features: raw, of all images, (N, V, D).
+        features: raw features of all images, (N, V, D).
         labels: int64 (N,).
-        images: which to fit to, int64; every class is among them.
+        images: indices of the images to fit to, int64; every class is among them.
         n_classes: C.
     """
     samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
@@ -142,7 +142,7 @@ def _fit_one(
     *,
     start: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], int]:
-    """L-BFGS from `start`; the products run in float32, the sums and the optimiser in float64."""
+    """Run L-BFGS from `start`, with products in float32, sums and optimiser in float64."""
     n_classes, n_samples = len(log_prior), len(samples)
 
     def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -173,7 +173,7 @@ def _fit_one(
 
 
 def _predict(samples: StandardRows, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The class of the largest logit of each sample, int64 (n,)."""
+    """Return the class of the largest logit of each sample, int64 (n,)."""
     found = np.empty(len(samples), np.int64)
     for rows, block in samples:
         found[rows] = (block @ weight.T + bias).argmax(axis=1)
@@ -181,6 +181,6 @@ def _predict(samples: StandardRows, weight: NDArray[np.float32], bias: NDArray[n
 
 
 def _unpack(point: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight (C, D) and bias (C,) from the flat point."""
+    """Return weight (C, D) and bias (C,) from the flat point."""
     flat = point.astype(np.float32)
     return flat[:-n_classes].reshape(n_classes, -1), flat[-n_classes:]

@@ -1,7 +1,7 @@
-"""Raw features a block of rows at a time, so that fitting needs little memory beside the memory-mapped cache.
+"""Raw features in blocks of rows, so that fitting needs little memory beside the memory-mapped cache.
 
-iNaturalist 2018 in 8 views has 3.5 million rows of 1280 features: 9 GB in half precision on disk, 18 GB for every
-float32 copy, 228 GB for their float64 logits of 8,142 classes.
+iNaturalist 2018 in 8 views has 3.5 million rows of 1280 features. That is 9 GB in half precision on disk, 18 GB for
+every float32 copy, and 228 GB for float64 logits of 8,142 classes.
 """
 
 from collections.abc import Iterator
@@ -9,19 +9,23 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bytes a block's own arrays may take. The default data sets fit in one block.
+from trainables.cckd.teacher.readout import standardise
+
+_STD_FLOOR = 1e-6  # a feature with a smaller deviation is constant and keeps its scale
+
+#: Bytes that the arrays of one block may take. The default data sets fit in one block.
 BLOCK_BYTES = 2**26
 
-#: Standardised rows up to so many bytes are kept between passes; larger sets are read and standardised at each.
+#: Standardised rows of at most so many bytes are kept between passes; larger sets are standardised in every pass.
 KEEP_BYTES = 2**30
 
 
 def blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
-    """Cut 0..n_rows into slices of at most BLOCK_BYTES, at least a row each.
+    """Cut 0..n_rows into slices of at most BLOCK_BYTES, with at least one row each.
 
     Args:
-        n_rows: rows in all.
-        bytes_per_row: of everything that is made of a row while its block is worked on.
+        n_rows: number of rows.
+        bytes_per_row: bytes of all arrays that are computed from a row of the block.
     """
     size = max(1, BLOCK_BYTES // bytes_per_row)
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
@@ -33,9 +37,9 @@ def image_blocks(
     """Yield (indices of images (n,), their raw features (n, V, D)), in the order of `images`.
 
     Args:
-        features: raw, (N, V, D); read where it lies.
-        images: which, int64; all of them where None.
-        n_classes: C, of the logits that a block's rows will be given.
+        features: raw, (N, V, D); may be memory-mapped.
+        images: image indices, int64; None for all.
+        n_classes: C, the width of the logits that will be computed from a block.
     """
     n_views, n_features = features.shape[1:]
     chosen = np.arange(len(features)) if images is None else images
@@ -45,7 +49,7 @@ def image_blocks(
 
 
 class StandardRows:
-    """Every view of some images as a standardised sample; each pass gives the same blocks."""
+    """Every view of some images as a standardised sample; each pass yields the same blocks."""
 
     def __init__(
         self,
@@ -56,13 +60,13 @@ class StandardRows:
         n_classes: int,
         images: NDArray[np.int64] | None = None,
     ) -> None:
-        """Read nothing yet.
+        """Prepare without reading.
 
         Args:
             features: raw, (N, V, D).
             mean, std: (D,) each.
             n_classes: as for `image_blocks`.
-            images: which, int64; all of them where None.
+            images: image indices, int64; None for all.
         """
         self._features, self._mean, self._std = features, mean, std
         self._images, self._n_classes = images, n_classes
@@ -74,7 +78,7 @@ class StandardRows:
         return self._n_rows
 
     def __iter__(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield (which rows, their standardised features, float32 (n, D))."""
+        """Yield (rows, their standardised features, float32 (n, D))."""
         if self._kept is None and 4 * self._n_rows * self._features.shape[-1] <= KEEP_BYTES:
             self._kept = list(self._read())
         start = 0
@@ -87,11 +91,21 @@ class StandardRows:
             yield standardise(raw, self._mean, self._std).reshape(-1, raw.shape[-1])
 
 
-def standardise(
-    features: NDArray[np.floating], mean: NDArray[np.float32], std: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(features - mean) / std, float32 (..., D)."""
-    rows = features.astype(np.float32)
-    rows -= mean
-    rows /= std
-    return rows
+def feature_statistics(train_features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and deviation (D,), float32, of raw training features (N, V, D) over all views, in one pass.
+
+    Blocks are summed in float64 by the update of Chan, Golub & LeVeque (1983), which loses no digits where the mean is
+    large compared with the deviation.
+    """
+    flat = train_features.reshape(-1, train_features.shape[-1])
+    n, mean, squares = 0, np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
+    for rows in blocks(len(flat), 8 * flat.shape[1]):
+        block = flat[rows].astype(np.float64)
+        of_block = block.mean(axis=0)
+        block -= of_block
+        share = len(block) / (n + len(block))
+        squares += np.einsum("nd,nd->d", block, block) + (of_block - mean) ** 2 * n * share
+        mean += (of_block - mean) * share
+        n += len(block)
+    std = np.sqrt(squares / n)
+    return mean.astype(np.float32), np.where(std > _STD_FLOOR, std, 1.0).astype(np.float32)

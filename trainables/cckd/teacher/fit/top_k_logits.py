@@ -1,6 +1,6 @@
-"""Teacher logits where classes are many: the K largest of each view, and how much the others weigh together.
+"""Teacher logits where classes are many: the K largest of each view, and the joint weight of the others.
 
-K values, K class ids and one number replace C values: 2 + 4 K bytes a view. TinyViT (Wu et al., arXiv 2207.10666)
+K values, K class ids and one number replace C values: 2 + 4 K bytes per view. TinyViT (Wu et al., arXiv 2207.10666)
 and FKD (Shen & Xing, arXiv 2112.01528) store targets like this.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-#: Above so many classes logits are kept as their TOP_K largest.
+#: With more classes than this only the TOP_K largest logits are kept.
 DENSE_CLASSES = 1000
 TOP_K = 64
 
@@ -21,8 +21,8 @@ class TopKLogits:
 
     Attributes:
         values: the K largest logits, largest first, float16 (N, V, K).
-        classes: whose they are, int16 (N, V, K).
-        rest: logsumexp of the C - K others, float16 (N, V).
+        classes: their class ids, int16 (N, V, K).
+        rest: logsumexp of the C - K other logits, float16 (N, V).
         n_classes: C.
     """
 
@@ -33,11 +33,11 @@ class TopKLogits:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(N, V, C), as if they were dense."""
+        """(N, V, C), the shape of the dense logits."""
         return (*self.values.shape[:-1], self.n_classes)
 
     def __setitem__(self, images: NDArray[np.int64], logits: "TopKLogits") -> None:
-        """Put those of some images (n,) in their place."""
+        """Set the logits of some images (n,)."""
         self.values[images], self.classes[images], self.rest[images] = logits.values, logits.classes, logits.rest
 
 
@@ -58,7 +58,7 @@ def keep_top(logits: NDArray[np.floating], k: int = TOP_K) -> TopKLogits:
 
 
 def empty_top(n_images: int, n_views: int, n_classes: int, k: int = TOP_K) -> TopKLogits:
-    """Room for the logits of N images in V views, to be filled block by block."""
+    """Return memory for the logits of N images in V views, to be filled block by block."""
     return TopKLogits(
         values=np.empty((n_images, n_views, k), np.float16),
         classes=np.empty((n_images, n_views, k), np.int16),

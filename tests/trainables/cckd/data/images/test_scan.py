@@ -36,7 +36,7 @@ def test_one_error_counts_all_broken_files_and_names_ten(tmp_path: Path) -> None
     with pytest.raises(DataError) as caught:
         scan({"train": files})
     summary, *named, more = caught.value.faults
-    assert summary == "13 of 30 image files can not be used; --skip-corrupt leaves them out"
+    assert summary == "13 of 30 image files cannot be used; --skip-corrupt leaves them out"
     assert named[:2] == [f"{tmp_path}/0.png: empty", f"{tmp_path}/1.png: not a JPEG, PNG or WebP image"]
     assert (len(named), more) == (10, "and 3 more")
 

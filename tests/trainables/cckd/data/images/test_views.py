@@ -82,5 +82,5 @@ def test_a_box_of_another_size_than_the_image_is_refused() -> None:
 
 
 def test_one_view_an_image_is_required() -> None:
-    with pytest.raises(ValueError, match="one an image"):
+    with pytest.raises(ValueError, match="one per image"):
         apply_views(np.zeros((2, 1, 5, 7), np.uint8), np.array([[0, 0, 5, 7, 0]], np.int16))

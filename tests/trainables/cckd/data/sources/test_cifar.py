@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainables.cckd.data import DataUnavailableError, LongTailData, load_data, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.sources import cifar
 from trainables.cckd.data.sources.fetch import Fetcher
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 # METHOD.md's table: (set, IR) -> total, smallest class, sizes of many/medium/few.
@@ -212,7 +214,7 @@ def test_what_is_no_batch_is_refused_with_its_path(tmp_path: Path, batch: object
 def test_a_torn_file_is_refused(tmp_path: Path) -> None:
     whole = pickle.dumps({"data": np.zeros((2, 3), np.uint8), "labels": [0, 1]}, protocol=4)
     (tmp_path / "batch").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="can not be read as a CIFAR batch"):
+    with pytest.raises(DataError, match="cannot be read as a CIFAR batch"):
         cifar.read_batch(tmp_path / "batch", "labels", 10)
 
 
@@ -223,7 +225,7 @@ def test_when_nothing_is_reachable_every_attempt_is_listed(tmp_path: Path, monke
     with pytest.raises(DataUnavailableError) as caught:
         load_data(parse_data("cifar10_lt"), data_root=tmp_path)
     first, folder, mirror, advice = caught.value.faults
-    assert first == "cifar10_lt: its files could not be had; tried"
+    assert first == "cifar10_lt: its files are not available; tried"
     assert folder.endswith("cifar-10-batches-py: no data_batch_1 and 5 more")
     assert mirror.endswith("no route to host")
     assert str(tmp_path / "cifar-10-batches-py") in advice

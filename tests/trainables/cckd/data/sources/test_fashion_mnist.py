@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.data import DataUnavailableError, load_data, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.load import load_data
 from trainables.cckd.data.sources import fashion_mnist
 from trainables.cckd.data.sources.fashion_mnist import RAW_FOLDER
 from trainables.cckd.data.sources.fetch import Fetcher, _run
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 DEBIAN_FOLDER = fashion_mnist.DEBIAN_FOLDER
@@ -75,7 +77,7 @@ def test_when_nothing_is_reachable_every_attempt_is_listed_with_the_way_out(tmp_
     with pytest.raises(DataUnavailableError) as caught:
         fashion_mnist.read_fashion_mnist(tmp_path / "root", True, {})
     first, torchvision, debian, download, archive, advice = caught.value.faults
-    assert "could not be had" in first
+    assert "are not available" in first
     assert torchvision.endswith("no train-images-idx3-ubyte and 3 more")
     assert str(tmp_path / "debian") in debian
     assert download == f"fetcher TORCHVISION: {Path(sys.executable).name} ended with status 1: no route to host"

@@ -56,7 +56,7 @@ def test_all_faults_of_all_lists_come_at_once(tmp_path: Path) -> None:
     files = _write(tmp_path, train="a.jpg 0\na.jpg 0\nb.jpg 2\n", test="b.jpg 7\nx\n")
     with pytest.raises(DataError) as caught:
         read_lists({**files, "val": tmp_path / "none.txt"})
-    parts = ["listed once", "lines 2 do not", "can not be read", "none of class 1", "got 7", "none of class 0, 1, 2"]
+    parts = ["listed once", "lines 2 do not", "cannot be read", "none of class 1", "got 7", "none of class 0, 1, 2"]
     assert len(caught.value.faults) == len(parts) + 1
     assert all(part in fault for part, fault in zip(parts, caught.value.faults, strict=False))
     assert "share no path" in caught.value.faults[-1]
@@ -69,7 +69,7 @@ def test_ten_of_many_are_named_and_a_mistyped_label_costs_no_time(tmp_path: Path
 
 def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="can not be read as a list of images"):
+    with pytest.raises(DataError, match="cannot be read as a list of images"):
         read_lists({"train": tmp_path / "train.txt"})
 
 

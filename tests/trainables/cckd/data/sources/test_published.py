@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.cckd.data import DataUnavailableError, parse_data
+from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.sources.published import RELEASES, read_release
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.data.splits import available_split, split_sets
 from trainables.cckd.errors import DataError
 from trainables.cckd.long_tail import groups_of
@@ -107,7 +108,7 @@ def test_without_list_files_every_place_is_listed_with_the_way_out(tmp_path: Pat
     with pytest.raises(DataUnavailableError) as caught:
         read_release(tmp_path, True, parse_data("inat2018").options, name="inat2018")
     first, *tried, advice = caught.value.faults
-    assert first == "inat2018: its files could not be had; tried"
+    assert first == "inat2018: its files are not available; tried"
     assert tried[0] == f"list files in iNaturalist18, {tmp_path}/iNaturalist18: no iNaturalist18_train.txt and 1 more"
     assert len(tried) == len(RELEASES["inat2018"].list_folders)
     assert "iNaturalist18_val.txt" in advice

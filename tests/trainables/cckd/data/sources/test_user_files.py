@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.cckd.data import ImageFiles, LongTailData, load_data, parse_data
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
 CLASSES = ("ant", "bee", "cat")
@@ -136,7 +138,7 @@ def test_broken_files_are_named_in_one_error_or_skipped_and_counted(tmp_path: Pa
     with pytest.raises(DataError) as caught:
         _load(text)
     assert caught.value.faults == (
-        "2 of 22 image files can not be used; --skip-corrupt leaves them out",
+        "2 of 22 image files cannot be used; --skip-corrupt leaves them out",
         f"{tmp_path}/train/ant/notes.txt: not a JPEG, PNG or WebP image",
         f"{tmp_path}/test/cat/1.jpg: torn: its end is missing",
     )

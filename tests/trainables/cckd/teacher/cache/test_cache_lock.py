@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from trainables.cckd.teacher.cache.cache_lock import Claim
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def _never() -> None:
 
 
 def test_readers_share_and_keep_the_remover_out(folder: Path) -> None:
-    one, other, remover = Claim(folder), Claim(folder), Claim(folder)
+    one, other, remover = CacheLock(folder), CacheLock(folder), CacheLock(folder)
     one.share(_never)
     other.share(_never)
     assert not remover.try_take()
@@ -32,7 +32,7 @@ def test_readers_share_and_keep_the_remover_out(folder: Path) -> None:
 
 
 def test_a_reader_waits_for_the_builder_and_says_so(folder: Path) -> None:
-    builder, reader, waits, done = Claim(folder), Claim(folder), Event(), Event()
+    builder, reader, waits, done = CacheLock(folder), CacheLock(folder), Event(), Event()
     assert builder.try_take()
 
     def read() -> None:
@@ -45,11 +45,11 @@ def test_a_reader_waits_for_the_builder_and_says_so(folder: Path) -> None:
     assert not done.wait(0.05)
     builder.release()
     assert done.wait(5)
-    assert not Claim(folder).try_take()
+    assert not CacheLock(folder).try_take()
 
 
 def test_a_second_builder_stops_waiting_when_the_first_has_built_and_reads(folder: Path) -> None:
-    first, second, waits, built = Claim(folder), Claim(folder), Event(), Event()
+    first, second, waits, built = CacheLock(folder), CacheLock(folder), Event(), Event()
     first.share(_never)
     taken: list[bool] = []
     thread = Thread(target=lambda: taken.append(second.take(waits.set, unless=built.is_set)), daemon=True)
@@ -63,7 +63,7 @@ def test_a_second_builder_stops_waiting_when_the_first_has_built_and_reads(folde
 
 
 def test_who_waited_while_the_cache_was_removed_holds_the_new_lock(folder: Path) -> None:
-    remover, reader, waits, done = Claim(folder), Claim(folder), Event(), Event()
+    remover, reader, waits, done = CacheLock(folder), CacheLock(folder), Event(), Event()
     assert remover.try_take()
 
     def read() -> None:
@@ -75,17 +75,17 @@ def test_who_waited_while_the_cache_was_removed_holds_the_new_lock(folder: Path)
     remover.remove_file()
     remover.release()
     assert done.wait(5)
-    assert not Claim(folder).try_take(), "the lock file that lies there now is the one that is held"
+    assert not CacheLock(folder).try_take(), "the lock file that lies there now is the one that is held"
 
 
 def test_a_block_or_a_forgotten_claim_lets_go(folder: Path) -> None:
-    with Claim(folder) as claim:
+    with CacheLock(folder) as claim:
         assert claim.try_take()
-        assert not Claim(folder).try_take()
-    forgotten = Claim(folder)
+        assert not CacheLock(folder).try_take()
+    forgotten = CacheLock(folder)
     forgotten.share(_never)
     del forgotten
-    assert Claim(folder).try_take()
+    assert CacheLock(folder).try_take()
 
 
 def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
     held = context.Event()
 
     def hold() -> None:
-        claim = Claim(folder)
+        claim = CacheLock(folder)
         claim.try_take()
         held.set()
         signal.pause()
@@ -101,8 +101,8 @@ def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
     holder = context.Process(target=hold)
     holder.start()
     assert held.wait(5)
-    assert not Claim(folder).try_take()
+    assert not CacheLock(folder).try_take()
     assert holder.pid is not None
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
-    assert Claim(folder).try_take()
+    assert CacheLock(folder).try_take()

@@ -15,13 +15,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.cache.feature_cache import (
-    FeatureCache,
-    FeatureKey,
-    hash_array,
-    library_versions,
-    part_ranges,
-)
+from trainables.cckd.files.digests import hash_array
+from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions, part_ranges
 
 FEATURES = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float16)
 KEY = FeatureKey(
@@ -186,7 +181,7 @@ def test_a_spoiled_cache_is_refused_naming_the_folder_to_remove(tmp_path: Path, 
     middle = content.index(b'"sha256": "') + 12 if name == "meta.json" else len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     (cache.folder / name).write_bytes(content[:-5] if spoil == "torn" else flipped)
-    with pytest.raises(TeacherError, match="can not be used") as caught:
+    with pytest.raises(TeacherError, match="cannot be used") as caught:
         cache.load()
     assert f"remove the folder {cache.folder}" in str(caught.value)
 
@@ -194,7 +189,7 @@ def test_a_spoiled_cache_is_refused_naming_the_folder_to_remove(tmp_path: Path, 
 def test_a_cache_whose_file_is_gone_is_refused(tmp_path: Path) -> None:
     cache = _finished(tmp_path)
     (cache.folder / "features.safetensors").unlink()
-    with pytest.raises(TeacherError, match="can not be used"):
+    with pytest.raises(TeacherError, match="cannot be used"):
         cache.load()
 
 

@@ -12,7 +12,7 @@ from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.embeddings import ClassEmbeddings, read_embeddings
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, deal_folds, fit_teacher
 from trainables.cckd.teacher.spec import TeacherSpec
-from trainables.cckd.teacher.weights import TeacherFile
+from trainables.cckd.teacher.teacher_file import TeacherFile
 
 NAMES = ("ant", "bee", "cat")
 COUNTS = (40, 12, 4)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from trainables.cckd.teacher.fit import fitted_teacher as fit_module
 from trainables.cckd.teacher.fit import row_blocks as module
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
-from trainables.cckd.teacher.fit.readout import feature_statistics
-from trainables.cckd.teacher.fit.row_blocks import StandardRows, blocks, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, blocks, feature_statistics, image_blocks
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
 from trainables.cckd.teacher.spec import TeacherSpec
 

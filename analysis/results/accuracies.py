@@ -1,0 +1,71 @@
+"""Test accuracies of every run of the confirmation, and which of these runs the report's claims rest on."""
+
+import pandas as pd
+
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import GROUP_HEADINGS
+from analysis.results.entries import BEST, TEACHER, compared_entries
+from analysis.stats.paired_tests import MIN_PAIRS
+
+_TERCILES = {"tercile_high": "High third", "tercile_middle": "Middle third", "tercile_low": "Low third"}
+
+#: Column of `scores` -> heading. 'all' is the balanced accuracy, the rest are means over a group of classes.
+COLUMNS = {**GROUP_HEADINGS, "all": "All", **_TERCILES}
+
+_RUN = ["entry", "seed", "data_seed"]
+
+
+def claims_by_subset(study: StudyData) -> bool:
+    """Return whether the claims rest on subsets of the long tail: the compared entries share MIN_PAIRS of them.
+
+    With fewer subsets the claims stay conditional on the study's own subset, and the others are descriptive.
+    """
+    table = study.confirm_all
+    present = set(table["entry"])
+    family = [name for name in (BEST, *compared_entries(present)) if name in present]
+    shared = [set(table.loc[table["entry"] == name, "data_seed"]) for name in family]
+    return family[:1] == [BEST] and len(family) > 1 and len(set.intersection(*shared)) >= MIN_PAIRS
+
+
+def claim_basis(study: StudyData) -> StudyData:
+    """Return the study with the rows that claims rest on: all subsets, or the study's own subset."""
+    return study.every_subset if claims_by_subset(study) else study
+
+
+def scores(study: StudyData) -> pd.DataFrame:
+    """Return the test accuracies that claims rest on (fractions): entry, seed, data_seed, the columns of COLUMNS."""
+    return scores_of(claim_basis(study))
+
+
+def scores_of(study: StudyData) -> pd.DataFrame:
+    """Return test accuracies (fractions), one row per run in `study.confirm`, with the columns of `scores`."""
+    renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in GROUP_HEADINGS}
+    table = study.confirm.rename(columns=renamed)[[*_RUN, *renamed.values()]]
+    recalls = class_recalls(study)
+    for group in _TERCILES:
+        inside = recalls[recalls["class_id"].isin(study.groups.get(group, ()))]
+        means = inside.groupby(_RUN, dropna=False)["recall"].mean().rename(group)
+        table = table.merge(means.reset_index(), on=_RUN, how="left")
+    return table[[*_RUN, *COLUMNS]]
+
+
+def class_recalls(study: StudyData) -> pd.DataFrame:
+    """Return `study.classes` with `recall` = n_correct / n_test, NaN where a class has no test image."""
+    table = study.classes.copy()
+    seen = table["n_test"].where(table["n_test"] > 0).astype(float)
+    table["recall"] = table["n_correct"].astype(float) / seen
+    return table
+
+
+def training_noise(study: StudyData) -> float:
+    """Return the pooled sd over seeds of validation balanced accuracy (a fraction): the chance in one trial's value."""
+    trained = study.confirm[study.confirm["entry"] != TEACHER]
+    variances = trained.groupby("entry")["val_balanced_accuracy"].var(ddof=1)
+    return float(variances.mean() ** 0.5)
+
+
+def noise_degrees(study: StudyData) -> int:
+    """Return the degrees of freedom of `training_noise`: its runs, less one per entry with two or more runs."""
+    trained = study.confirm[study.confirm["entry"] != TEACHER]
+    runs = trained.groupby("entry")["val_balanced_accuracy"].count()
+    return int((runs[runs > 1] - 1).sum())

@@ -1,0 +1,44 @@
+"""The entries of a confirmation: their names, their order, and which baselines the claim is about."""
+
+from collections.abc import Container, Iterable
+
+from study.schema import TUNED_SUFFIX
+from trainables.cckd.methods import LADDER
+
+TEACHER = "teacher"
+BEST = "best1"
+LA_TUNED = "la" + TUNED_SUFFIX
+
+#: What each baseline is, in words; gains are measured over the first.
+BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic distillation"}
+
+_ORDER = (TEACHER, *(name for rung in LADDER for name in (rung, rung + TUNED_SUFFIX)))
+
+
+def entries_in_order(entries: Iterable[str]) -> list[str]:
+    """Return the distinct entries in order: the teacher, the ladder's rungs from the lowest, the searched entries."""
+    present = set(entries)
+    known = [name for name in _ORDER if name in present]
+    return known + sorted(present - set(known), key=lambda name: (len(name), name))
+
+
+def compared_entry(baseline: str, present: Container[str]) -> str:
+    """Return the entry that stands for a baseline: its tuned entry if that is present, else the baseline itself."""
+    return baseline + TUNED_SUFFIX if baseline + TUNED_SUFFIX in present else baseline
+
+
+def compared_entries(present: Container[str]) -> tuple[str, ...]:
+    """Return the present entries that the claim compares with: at most one for each of BASELINES."""
+    return tuple(name for name in (compared_entry(baseline, present) for baseline in BASELINES) if name in present)
+
+
+def both_forms(present: Container[str]) -> list[str]:
+    """Return the present baselines, each at its reference point and then tuned."""
+    names = (name for baseline in BASELINES for name in (baseline, compared_entry(baseline, present)))
+    return list(dict.fromkeys(name for name in names if name in present))
+
+
+def baseline_text(entry: str) -> str:
+    """Return e.g. 'logit adjustment (la)' or 'tuned logit adjustment (la_tuned)'."""
+    baseline = entry.removesuffix(TUNED_SUFFIX)
+    return f"{'tuned ' * (entry != baseline)}{BASELINES[baseline]} ({entry})"

@@ -1,0 +1,99 @@
+"""The ladder table: the test accuracy of each entry by class group, and its gains over la."""
+
+import pandas as pd
+
+from analysis.page.document import Block
+from analysis.page.writer import Writer
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import MISSING, mean_sd, points, span
+from analysis.results.accuracies import COLUMNS, claims_by_subset
+from analysis.results.entries import BEST, LA_TUNED, TEACHER
+from analysis.results.ladder import LadderRow
+from analysis.stats.paired_tests import PairedInterval
+from study.schema import GROUPS
+
+
+def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> Block:
+    """Return the ladder: one row per entry, its accuracy by class group and its gains over la and la_tuned."""
+    shown = [name for name in COLUMNS if name == "all" or any(row.cells[name].n for row in rows)]
+    first = shown.index("all") + 1  # the gain follows All, then come the thirds
+    empty = [COLUMNS[name] for name in GROUPS if name not in shown]
+    missing = f" Without a class in this data set: {', '.join(empty)}." if empty else ""
+    heads = [_heading(study, name) for name in shown]
+    on_subsets = claims_by_subset(study)
+    tuned = any(row.entry == LA_TUNED for row in rows)
+    over = ("la", LA_TUNED) if tuned else ("la",)
+    cells = [
+        (
+            row.entry,
+            _runs(row),
+            *(mean_sd(row.cells[name]) for name in shown[:first]),
+            *(text for gain in (row.gain, row.gain_tuned)[: len(over)] for text in _gain(gain)),
+            *(mean_sd(row.cells[name]) for name in shown[first:]),
+        )
+        for row in rows
+    ]
+    return writer.table(
+        "ladder",
+        pd.DataFrame([_raw(row) for row in rows]),
+        columns=(
+            "entry",
+            "subsets × seeds" if on_subsets else "seeds",
+            *heads[:first],
+            *(text for name in over for text in (f"gain over {name}", "95 % interval")),
+            *heads[first:],
+        ),
+        rows=cells,
+        strong=[index for index, row in enumerate(rows) if row.entry == BEST],
+        caption=(
+            f"Test accuracy in %, mean ± sd over {_units(study)}. All is balanced accuracy, the mean recall of all "
+            "classes; the other columns are mean recalls of a group of classes by training count (Many over 100, "
+            "Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The "
+            f"gain is in points of All, {pairing_text(study)}, with a paired t interval. Rungs have their reference "
+            f"values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. The teacher is "
+            f"trained once{' per subset' * on_subsets}.{missing}"
+        ),
+    )
+
+
+def _runs(row: LadderRow) -> str:
+    if row.n_subsets > 1:
+        return f"{row.n_subsets} × {row.n_seeds}"
+    return MISSING if row.entry == TEACHER else str(row.n_seeds)
+
+
+def _units(study: StudyData) -> str:
+    """Return what the means are taken over, in words."""
+    if claims_by_subset(study):
+        return "subsets of the long tail (each the mean over its training seeds)"
+    return "training seeds" if study.n_subsets < 2 else "training seeds on the study's own subset of the long tail"
+
+
+def _heading(study: StudyData, name: str) -> str:
+    if name == "all":
+        return COLUMNS[name]
+    return f"{COLUMNS[name]} ({len(study.groups.get(name, ()))})"
+
+
+def _gain(gain: PairedInterval | None) -> tuple[str, str]:
+    return (MISSING, MISSING) if gain is None or not gain.n else (points(gain.mean), span(gain))
+
+
+def _raw(row: LadderRow) -> dict[str, object]:
+    flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on}
+    flat |= {"n_cuts": row.n_subsets, "n_seeds": row.n_seeds}
+    for name, cell in row.cells.items():
+        flat |= {f"{name}_mean": cell.mean, f"{name}_sd": cell.sd, f"{name}_n": cell.n}
+    if row.gain:
+        gain = row.gain
+        flat |= {"gain_over_la": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n}
+    if row.gain_tuned:
+        gain = row.gain_tuned
+        flat |= {"gain_over_la_tuned": gain.mean, "gain_tuned_low": gain.low, "gain_tuned_high": gain.high}
+        flat["gain_tuned_n"] = gain.n
+    return flat
+
+
+def pairing_text(study: StudyData) -> str:
+    """Return how the differences of two entries are paired, in words."""
+    return "paired by seed and averaged by subset" if claims_by_subset(study) else "paired by seed"

@@ -1,0 +1,84 @@
+"""The interactions of knobs: strengths of all pairs, for all classes and for each class group."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.pairs import draw_interactions
+from analysis.page.document import Block, Paragraph
+from analysis.page.writer import Writer
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import p_value, percent, plural
+from analysis.search.interactions import MIN_FREE, interactions
+from analysis.search.trial_matrix import TARGETS, TrialMatrix, targets, trial_matrix
+
+#: Pairs of knobs in the table for each class group.
+_STRONGEST = 3
+
+
+def interaction_blocks(study: StudyData, matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Block]:
+    """Return the matrix of interaction strengths, and the strongest pairs for each class group."""
+    return [*_interactions(matrix, y, writer), *_group_interactions(study, writer)]
+
+
+def _interactions(matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Block]:
+    found = interactions(matrix, y)
+    if found.frame.empty:
+        if len(matrix.knobs) < 3:
+            return []
+        needed = f"{MIN_FREE} degrees of freedom beside the main effects; there are {max(0, found.free)}"
+        return [Paragraph(f"No interaction strengths: they need {needed}.")]
+    first = found.frame.iloc[0]
+    pair = f"{first['x_knob']} and {first['y_knob']} ({percent(first['strength'], decimals=0)} % of the variance"
+    clear = int((found.frame["p"] < 0.05).sum())
+    summary = f"strongest {pair}, p {first['p']:.3f}); {clear} of {plural(len(found.frame), 'pair')} at p below 0.05"
+    return [
+        writer.picture(
+            "interactions",
+            draw_interactions(found.frame, list(matrix.names)),
+            found.frame,
+            alt=f"Interaction strengths of all pairs of knobs: {summary}.",
+            caption=(
+                "The joint effect of two knobs beyond the effect of each: the share of the variance of validation "
+                "balanced accuracy that products of their Legendre polynomials (degree one and two) explain beside "
+                f"all main effects, corrected for their number; {summary}. A star marks p below 0.05. The p comes "
+                "from permuted residuals and the strongest of all pairs, so it is corrected for the number of pairs."
+            ),
+        )
+    ]
+
+
+def _group_interactions(study: StudyData, writer: Writer) -> list[Block]:
+    """Return the strongest pairs for each class group; the file holds all pairs."""
+    matrix = trial_matrix(study.complete, study.knobs)
+    parts: list[pd.DataFrame] = []
+    for target, values in targets(study).items():
+        known = np.isfinite(values)
+        if target != "all":
+            rows = TrialMatrix(matrix.knobs, matrix.x[known], matrix.present[known], ())
+            parts.append(interactions(rows, values[known]).frame.assign(target=target))
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return []
+    found = pd.concat(parts, ignore_index=True)
+    shown = found.groupby("target", sort=False).head(_STRONGEST)
+    return [
+        writer.table(
+            "interactions_groups",
+            found[["target", "x_knob", "y_knob", "strength", "p"]],
+            columns=("group", "pair", "share of the variance (%)", "p"),
+            rows=[
+                (
+                    TARGETS[row["target"]],
+                    f"{row['x_knob']}, {row['y_knob']}",
+                    percent(row["strength"]),
+                    p_value(row["p"]),
+                )
+                for row in shown.to_dict("records")
+            ],
+            caption=(
+                f"The {_STRONGEST} strongest pairs for the mean validation recall of each class group, measured in the "
+                "same way; p is corrected for the number of pairs within a group, not for the number of groups. The "
+                "file holds every pair."
+            ),
+        )
+    ]

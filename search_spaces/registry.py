@@ -1,0 +1,22 @@
+"""The named search spaces; `python -m study.run --list-spaces` prints them."""
+
+from search_spaces import acckd, baselines
+from search_spaces.knob import SpaceError
+from search_spaces.space import SearchSpace
+
+
+def list_spaces() -> tuple[SearchSpace, ...]:
+    """Return every named space, the method's own first."""
+    return (*acckd.SPACES, *baselines.SPACES)
+
+
+def get_space(name: str) -> SearchSpace:
+    """Return the space called `name`.
+
+    Raises:
+        SpaceError: there is none; the message lists the names.
+    """
+    spaces = {space.name: space for space in list_spaces()}
+    if name not in spaces:
+        raise SpaceError(f"search space must be one of {', '.join(spaces)}; got {name!r}")
+    return spaces[name]

@@ -1,0 +1,65 @@
+"""The rows of the knobs agree with each other, and their rules are told in words."""
+
+import pytest
+
+from trainables.cckd.config import TrialConfig, reference_of
+from trainables.cckd.losses.terms import TERMS
+from trainables.cckd.methods import KNOBS, LADDER, METHODS, Knobs, used_knobs
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_reference_and_inert_value_are_legal(name: str) -> None:
+    domain = KNOBS[name]
+    assert domain.fault(name, domain.reference) is None
+    assert domain.fault(name, Knobs.model_fields[name].default) is None
+    assert reference_of(name) == domain.reference
+
+
+def test_a_weight_is_inert_at_0_and_other_knobs_change_nothing_without_it() -> None:
+    weights = {knob for term in TERMS for knob in term.weighed_by}
+    inert = {name for name, field in Knobs.model_fields.items() if field.default != KNOBS[name].reference}
+    assert inert == weights | {"tau", "mix_ratio"}
+    assert {Knobs.model_fields[name].default for name in inert} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("tau", -0.1, "tau must be a finite number >= 0 (strength of logit adjustment); got -0.1"),
+        ("temperature", 0, "temperature must be a finite number > 0; got 0"),
+        ("temperature", True, "temperature must be a finite number > 0; got True"),
+        ("estimator", "mean", "estimator must be 'batch' or 'prior'; got 'mean'"),
+        ("use_kd", 1, "use_kd must be true or false; got 1"),
+        ("mix_ratio", 1.0, "mix_ratio must be in [0, 1): the share of mixed samples in a step; got 1.0"),
+        ("kd_weight", float("nan"), "kd_weight must be a finite number >= 0; got nan"),
+    ],
+)
+def test_a_fault_names_the_rule_and_the_value(name: str, value: object, fault: str) -> None:
+    assert KNOBS[name].fault(name, value) == fault
+
+
+def test_every_knob_belongs_to_a_rung_and_higher_rungs_keep_the_lower_ones() -> None:
+    assert {knob for knobs in METHODS.values() for knob in knobs} == set(KNOBS)
+    for lower, higher in (
+        ("ce", "la"),
+        ("la", "kd"),
+        ("la", "cckd"),
+        ("cckd", "acckd_no_fi"),
+        ("acckd_no_fi", "acckd"),
+    ):
+        assert METHODS[lower].items() <= METHODS[higher].items()
+        assert LADDER.index(lower) < LADDER.index(higher)
+
+
+@pytest.mark.parametrize("method", LADDER)
+def test_the_reference_configuration_has_exactly_the_methods_knobs(method: str) -> None:
+    config = TrialConfig.build({"method": method})
+    assert config.knobs == METHODS[method]
+    assert TrialConfig.build(config.flat()) == config
+
+
+def test_kd_weight_joins_where_use_kd_is_true_and_has_to_be_given() -> None:
+    assert used_knobs("acckd", use_kd=True)[-1] == "kd_weight"
+    assert "kd_weight" not in used_knobs("acckd", use_kd=False)
+    with pytest.raises(ValueError, match="kd_weight must be given when use_kd is true"):
+        TrialConfig.build({"method": "acckd", "use_kd": True})

@@ -1,0 +1,117 @@
+"""The terms of the objective, one row per term: its weight, the samples it is computed on, and what forms it.
+
+A new loss on D needs one function and one row here. Objective, training records, the order of the `loss_<term>`
+columns and the documentation follow from the rows.
+
+Functions import torch when they are called: the driver reads this table and does not wait for torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+from trainables.cckd.config import TrialConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.cckd.losses.targets import Targets
+
+
+class Samples(Enum):
+    """The two sets of samples in a step."""
+
+    PLAIN = "D"
+    MIXED = "D_mix"
+
+
+class Form(Enum):
+    """Losses that are not a plain function of logits and targets.
+
+    SUPERVISED and DISTILLED are computed together for both sets, with their gradient in closed form (closed_form.py).
+    IMITATION compares features (feature_imitation.py).
+    """
+
+    SUPERVISED = auto()
+    DISTILLED = auto()
+    IMITATION = auto()
+
+
+#: Takes the student's raw logits on D, float32 (N, C), their targets and the trial's configuration; returns a scalar.
+PlainLoss = Callable[["Tensor", "Targets", TrialConfig], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the objective.
+
+    Attributes:
+        name: key in a training record; `loss_<name>` is the column of the tables.
+        samples: the sets it is computed on. A supervised or distilled term has one set; a `PlainLoss` has D.
+        formed_by: how it is computed.
+        weighed_by: the knobs whose product is its weight. Without knobs the weight is 1.
+        needs: what it reads of the teacher on its samples.
+        text: what it measures, in one sentence.
+    """
+
+    name: str
+    samples: tuple[Samples, ...]
+    formed_by: Form | PlainLoss
+    weighed_by: tuple[str, ...]
+    needs: Literal["logits", "features"] | None
+    text: str
+
+    def weight(self, config: TrialConfig) -> float:
+        """Return the weight in the total; at 0 the term is not computed."""
+        return prod((getattr(config, knob) for knob in self.weighed_by), start=1.0)
+
+
+def kd(student_logits: "Tensor", teacher_logits: "Tensor", temperature: float) -> "Tensor":
+    """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), mean over samples (Hinton et al., arXiv 1503.02531).
+
+    Both logits are raw, (N, C). The loss is zero at agreement. It is blind to priors, unlike the class-conditional
+    losses of closed_form.py. The teacher's logits are detached, so that no caller can train through them.
+    """
+    from torch import log_softmax
+    from torch.nn.functional import kl_div
+
+    log_target = log_softmax(teacher_logits.detach() / temperature, dim=1)
+    log_guess = log_softmax(student_logits / temperature, dim=1)
+    # T^2 keeps the gradient's size about constant over temperatures (Hinton et al., section 2).
+    return temperature**2 * kl_div(log_guess, log_target, reduction="batchmean", log_target=True)
+
+
+def _kd(student_logits: "Tensor", targets: "Targets", config: TrialConfig) -> "Tensor":
+    assert targets.logits is not None, "the term kd needs the teacher's logits"
+    return kd(student_logits, targets.logits, config.temperature)
+
+
+_D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
+
+TERMS = (
+    Term("sup", _D, Form.SUPERVISED, (), None, "Cross-entropy on D, logit-adjusted by tau."),
+    Term("kd", _D, _kd, ("kd_weight",), "logits", "Classic distillation on D."),
+    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), "logits", "Class-conditional distillation on D."),
+    Term("sup_mix", _D_MIX, Form.SUPERVISED, ("mix_weight",), None, "Cross-entropy on D_mix, the mixed samples."),
+    Term(
+        "cckd_mix",
+        _D_MIX,
+        Form.DISTILLED,
+        ("mix_weight", "cckd_mix_weight"),
+        "logits",
+        "Class-conditional distillation on D_mix.",
+    ),
+    Term(
+        "imitation",
+        _D + _D_MIX,
+        Form.IMITATION,
+        ("feature_weight",),
+        "features",
+        "1 - cosine of student and teacher features, summed over D and D_mix.",
+    ),
+)
+
+#: Name of each loss in a training record -> what it is, in the order of the tables.
+LOSSES = {"total": "Weighted sum of the terms, which training minimises.", **{term.name: term.text for term in TERMS}}
