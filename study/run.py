@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from study.continuation import build_report
 from study.planning.parser import build_parser, command_line
 from study.signals import interrupted_early
 from trainables.cckd.errors import UsageError
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from study.phases.session import begin
 
         folder = checked.folder
-        return begin(checked, command_line(argv))
+        return begin(checked, command_line(argv), build_report)
     except UsageError as error:
         print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""Ctrl-C: the first lets trials come to a checkpoint, the second ends them at once, a third finds all of it under way.
+"""Ctrl-C during a clean-up. (The first Ctrl-C lets trials save a checkpoint; a second one ends them at once.)
 
-Python raises KeyboardInterrupt wherever it happens to stand, which is right everywhere but in what cleans up: half an
-end leaves processes behind, or a folder that does not say how it was left.
+Python raises KeyboardInterrupt at whatever line it runs. That is right everywhere except in a clean-up: half a clean-up
+leaves processes behind, or a folder that does not say how the study ended.
 """
 
 import signal
@@ -16,7 +16,7 @@ from study.schema import MANIFEST
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let the block come to its end: Ctrl-C is heard behind it, or not at all where an error ends the study anyway."""
+    """Finish the block before a Ctrl-C takes effect. It takes no effect if an error already ends the study."""
     ending, before = sys.exc_info()[0] is not None, signal.getsignal(signal.SIGINT)
     pressed = False
 

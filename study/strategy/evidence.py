@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
+from study.strategy.optuna_private import set_number
 from trainables.cckd.records import ClassCounts
 
 #: The sampler sees evidence under numbers from here on, above the number of any trial.
@@ -42,5 +43,5 @@ class Evidence:
             params=dict(self.params),
             distributions={name: space.distributions[name] for name in self.params},
         )
-        made.number = made._trial_id = NUMBERS_FROM + self.number
+        set_number(made, NUMBERS_FROM + self.number)
         return made

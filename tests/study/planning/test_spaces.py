@@ -19,7 +19,8 @@ from trainables.cckd.errors import UsageError
 
 MODULE = """
 from optuna.distributions import FloatDistribution
-from search_spaces import Knob, SearchSpace
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 
 SPACE = SearchSpace(
     "from_code", "?", "la", (Knob("tau", FloatDistribution(0.5, 1.5), "1", "because", 1.0),), 5, {"lr": 0.1}

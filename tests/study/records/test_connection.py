@@ -1,16 +1,14 @@
 """One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
 
-import inspect
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
 
-from study.records.cached_storage import MirroredStorage
-from study.records.connection import Database, OneWritersStorage
+from study.records.cached_storage import CachedStorage
+from study.records.connection import Database
 from study.records.ledger import Ledger
 
 
@@ -118,20 +116,12 @@ def test_a_new_trial_is_written_without_reading_others_knobs(database, space, se
     ledger.close()
 
 
-def test_optuna_still_writes_a_knob_by_the_name_that_we_replace() -> None:
-    ours, theirs = (
-        list(inspect.signature(storage._set_trial_param_without_commit).parameters)
-        for storage in (OneWritersStorage, RDBStorage)
-    )
-    assert ours == theirs
-
-
 def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:
-    mirror = MirroredStorage(opened.storage)
+    cached = CachedStorage(opened.storage)
     with pytest.raises(NotImplementedError):
-        mirror.delete_study(0)
+        cached.delete_study(0)
     with pytest.raises(NotImplementedError):
-        optuna.create_study(storage=mirror)
+        optuna.create_study(storage=cached)
 
 
 @pytest.mark.slow
