@@ -1,22 +1,19 @@
-"""Ctrl-C: the first lets trials come to a checkpoint, the second ends them at once, a third finds all of it under way.
+"""Ctrl-C during a cleanup waits until the cleanup is done.
 
-Python raises KeyboardInterrupt wherever it happens to stand, which is right everywhere but in what cleans up: half an
-end leaves processes behind, or a folder that does not say how it was left.
+The first Ctrl-C lets trials reach a checkpoint, the second ends them at once, and by the third the end is under way.
+Python raises KeyboardInterrupt at whatever line it is in. That is right everywhere but in a cleanup: half a cleanup
+leaves processes behind, or a folder that does not say how the study ended.
 """
 
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-from study.planning.parser import resume_command
-from study.schema import MANIFEST
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let the block come to its end: Ctrl-C is heard behind it, or not at all where an error ends the study anyway."""
+    """Run the block to its end; a Ctrl-C is raised after it, or dropped where an error ends the study anyway."""
     ending, before = sys.exc_info()[0] is not None, signal.getsignal(signal.SIGINT)
     pressed = False
 
@@ -31,12 +28,3 @@ def undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed and not ending:
         signal.raise_signal(signal.SIGINT)
-
-
-def interrupted_early(folder: Path | None) -> int:
-    """Say how things stand after a Ctrl-C before the first phase, and return the exit code; `folder` is the study's."""
-    if folder is not None and (folder / MANIFEST).exists():
-        print(f"interrupted; nothing is lost. Continue with:\n  {resume_command(folder)}\nstudy: {folder.absolute()}")
-    else:
-        print("interrupted before there was a study")
-    return 130

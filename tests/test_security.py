@@ -18,7 +18,12 @@ MAY_PICKLE = {"trainables/cckd/data/sources/cifar_pickle.py"}
 HARMLESS = {"UnpicklingError", "PicklingError", "PickleError"}
 #: Where packages are looked up by names that stand in the code, and where the command line's own
 #: `--space module:ATTRIBUTE` is imported.
-MAY_IMPORT_BY_NAME = {"study/execution/cluster.py", "study/planning/own_module.py", "analysis/exports/summary.py"}
+MAY_IMPORT_BY_NAME = {
+    "study/execution/cluster.py",
+    "study/main.py",
+    "study/planning/spaces.py",
+    "analysis/exports/summary.py",
+}
 
 
 def dangers(source: str, file: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from study.execution.tuner import Workers
 from study.phases.phase import NothingComplete, Study
 from study.phases.search import search
 from study.phases.selection import ranked, select
-from study.planning.baseline_spaces import baseline_space
+from study.planning.spaces import baseline_space
 from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 from trainables.cckd.config import training_settings

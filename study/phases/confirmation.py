@@ -12,7 +12,7 @@ from study.phases.phase import Study, StudyInterrupted, check_failures, run_phas
 from study.phases.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
 from study.phases.selection import ranked
 from study.phases.ticker import Ticker
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.ledger import Ledger
 from study.records.run_tables import RunKey

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from study.execution.cluster import LOCAL, ClusterError
+from study.execution.cluster import ClusterError
 from study.execution.nodes import check_nodes, described
 from study.execution.tuner import behind_trials, ray_session
 from study.phases.baselines import tune_baselines
@@ -17,6 +17,7 @@ from study.phases.phase import Study, StudyFailed, StudyInterrupted, nothing_new
 from study.phases.search import search
 from study.phases.selection import select
 from study.planning.manifest import now
+from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun
 from study.signals import undisturbed
 from study.teacher.bundle import prepare

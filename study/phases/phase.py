@@ -11,7 +11,7 @@ from study.execution.failure_budget import Failures
 from study.execution.phase_objects import lending
 from study.execution.trial_processes import training
 from study.execution.tuner import Workers, run_trials
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, shared_weights

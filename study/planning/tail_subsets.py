@@ -5,19 +5,16 @@ Cut 0 is the study's own, on which it searches and selects; cuts 1, 2, ... exist
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from study.planning.checked import Checked
 from study.planning.plan import StudyPlan
 from trainables.cckd.data import DataSpec, ImageFiles, LongTailData, load_data
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.sets import Images, hash_sets
 from trainables.cckd.data.wording import first_few
 from trainables.cckd.errors import DataError
-
-if TYPE_CHECKING:
-    from study.planning.check import Checked
 
 
 def recut_faults(spec: DataSpec, *, data_seeds: int, confirm_seeds: int) -> list[str]:
@@ -51,7 +48,7 @@ def cut_hashes(plan: StudyPlan, data: LongTailData) -> tuple[str, ...]:
     return (data.sha256, *(_checked_cut(plan, data, data_seed).sha256 for data_seed in range(1, plan.data_seeds)))
 
 
-def recut(checked: "Checked", data_seed: int) -> "Checked":
+def recut(checked: Checked, data_seed: int) -> Checked:
     """The study on another cut; D_val and test are the very objects of `checked`, decoded or not.
 
     Raises:
@@ -67,7 +64,7 @@ def recut(checked: "Checked", data_seed: int) -> "Checked":
     return replace(checked, data=replace(found, val=data.val, test=data.test))
 
 
-def with_cuts(checked: "Checked", known: list[str]) -> "Checked":
+def with_cuts(checked: Checked, known: list[str]) -> Checked:
     """Add the cuts that the plan of a resumed study asks for; those in `known`, from its manifest, must be the same.
 
     Raises:

@@ -11,7 +11,7 @@ database that is damaged is refused.
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,10 @@ from trainables.cckd.data import LongTailData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
 
-#: Samplers that learn from trials.
-LEARNERS = ("sobol+tpe", "tpe", "gp")
-
 #: Fields of the plan that decide what a configuration scores, beside data and space.
-_SAME = (
-    "split",
-    "student",
-    "epochs",
-    "teacher",
-    "teacher_form",
-    "teacher_size",
-    "teacher_views",
-    "teacher_prior",
-    "teacher_prior_smoothing",
-    "teacher_targets",
-    "teacher_folds",
-    "overrides",
-)
+_SAME = ("split", "student", "epochs", "overrides")
+#: Fields of the teacher that do not: where its files lie. The hash of the weights is not compared.
+_ANY_TEACHER = ("weights", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,8 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     if plan.warm_start is None:
         return None
     folder = Path(plan.warm_start)
-    manifest, other = _opened(folder)
-    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, other, plan, space, data)]
+    manifest, theirs, other = _opened(folder)
+    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, theirs, other, plan, space, data)]
     if faults:
         raise UsageError(faults)
     complete = [row for row in _trial_rows(folder / schema.DATABASE) if row.state == "COMPLETE"]
@@ -92,7 +78,7 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     return WarmStart(str(manifest["name"]), evidence, left_out)
 
 
-def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
+def _opened(folder: Path) -> tuple[dict[str, Any], StudyPlan, SearchSpace]:
     if not (folder / schema.MANIFEST).is_file() or not (folder / schema.DATABASE).is_file():
         needed = f"{schema.MANIFEST} and {schema.DATABASE}"
         raise UsageError(f"--warm-start must be a study folder, with {needed}; got {folder}")
@@ -103,7 +89,7 @@ def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
         space = SearchSpace.from_json(manifest["space"])
         if manifest["schema"] != schema.SCHEMA_VERSION:
             raise ValueError(f"layout must be {schema.SCHEMA_VERSION}; got {manifest['schema']!r}")
-        manifest["plan"].items()
+        plan = StudyPlan.from_json(manifest["plan"])
         str(manifest["data"]["sha256"])
         if not 0 <= _behind(manifest) < NUMBERS_FROM:
             raise ValueError(f"its own warm start is odd: {manifest['warm_start']!r}")
@@ -111,7 +97,7 @@ def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
         raise UsageError(
             f"--warm-start {folder}: {schema.MANIFEST} must be as a study wrote it: {type(error).__name__}: {error}"
         ) from error
-    return manifest, space
+    return manifest, plan, space
 
 
 def _behind(manifest: Mapping[str, Any]) -> int:
@@ -121,16 +107,21 @@ def _behind(manifest: Mapping[str, Any]) -> int:
 
 
 def _mismatches(
-    manifest: Mapping[str, Any], other: SearchSpace, plan: StudyPlan, space: SearchSpace, data: LongTailData
+    manifest: Mapping[str, Any],
+    theirs: StudyPlan,
+    other: SearchSpace,
+    plan: StudyPlan,
+    space: SearchSpace,
+    data: LongTailData,
 ) -> list[str]:
-    """Why a configuration's value there says nothing here."""
+    """Why the value of a configuration in the other study says nothing about this study."""
     faults = []
-    theirs, ours = manifest["plan"], plan.to_json()
     if manifest["data"]["sha256"] != data.sha256:
-        faults.append(f"its data are others: {theirs.get('data')!r} there, {plan.data!r} here")
-    for key in _SAME:
-        if theirs.get(key) != ours[key] and not (key == "split" and manifest["data"].get("split") == data.split):
-            faults.append(f"its {key} must be {ours[key]!r}; got {theirs.get(key)!r}")
+        faults.append(f"its data are others: {theirs.data!r} there, {plan.data!r} here")
+    there, here = _decisive(theirs), _decisive(plan)
+    if manifest["data"].get("split") == data.split:  # one of the two may have named the default
+        there["split"] = here["split"]
+    faults += [f"its {key} must be {here[key]!r}; got {there[key]!r}" for key in here if there[key] != here[key]]
     if other.method != space.method:
         faults.append(f"its space must search method {space.method}; got {other.method}")
     if dict(other.fixed) != dict(space.fixed):
@@ -138,6 +129,12 @@ def _mismatches(
     if set(other.distributions) != set(space.distributions):
         faults.append(f"its space must search {', '.join(space.distributions)}; got {', '.join(other.distributions)}")
     return faults
+
+
+def _decisive(plan: StudyPlan) -> dict[str, Any]:
+    """The choices of a plan that decide what a configuration scores, beside data and space."""
+    teacher = {f"teacher_{name}": value for name, value in asdict(plan.teacher).items() if name not in _ANY_TEACHER}
+    return {key: getattr(plan, key) for key in _SAME} | teacher
 
 
 def _trial_rows(database: Path) -> list[TrialRow]:

@@ -57,7 +57,7 @@ def _alone(database: Path) -> Iterator[None]:
 
 def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
     """Make an empty search in an open study.db, in the transaction that is open."""
-    second = settings.second
+    second = settings.second_objective
     study = optuna.create_study(
         study_name=search,
         storage=database.storage,

@@ -25,10 +25,9 @@ from study.records.run_tables import RecordTables, one_line
 from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.strategy.evidence import Evidence
-from study.strategy.pruners import PROTECTED, make_pruner
+from study.strategy.pruners import PROTECTED
 from study.strategy.sampler_view import SeeingSampler
-from study.strategy.samplers import check_sampler, kind_of, make_sampler
-from study.strategy.search_settings import SearchSettings
+from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import EpochRecord
 
@@ -234,7 +233,7 @@ class Ledger(LedgerReading):
         halving files what a trial reached when it is asked, and later trials compete against that.
         """
         trial = self._trial(number)
-        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second:
+        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second_objective:
             return False
         verdict = self._pruner.prune(self._study, trial)
         return verdict and kind_of(self.settings, number) not in PROTECTED
@@ -286,7 +285,7 @@ class Ledger(LedgerReading):
                 return self.fail(number, cause)
             last = records[-1].val
             assert last is not None, "an unevaluated last epoch is a cause"
-            second = self.settings.second
+            second = self.settings.second_objective
             others = [second.value(last, duration_s(records))] if second else []
             self._end(trial, TrialState.COMPLETE, [balanced_accuracy(last), *others])
         return self._trial(number).state.name

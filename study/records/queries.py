@@ -11,8 +11,7 @@ from study.records.run_tables import RecordTables
 from study.records.trial_rows import Finalist, TrialRow, finalists, last_val, of_front, trial_row
 from study.strategy.evidence import Evidence
 from study.strategy.sampler_view import constrained
-from study.strategy.samplers import kind_of
-from study.strategy.search_settings import SearchSettings
+from study.strategy.search_settings import SearchSettings, kind_of
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
@@ -72,8 +71,8 @@ class LedgerReading:
         complete = self._trials(TrialState.COMPLETE)
         reference = self._reference()
         keeping = [trial for trial in complete if self._keeps_guards(trial, reference)]
-        if self.settings.second:
-            return of_front(keeping or complete, self.settings.second)[:top]
+        if self.settings.second_objective:
+            return of_front(keeping or complete, self.settings.second_objective)[:top]
         return finalists(keeping or complete, top)
 
     def guards_kept(self) -> int | None:
@@ -121,7 +120,7 @@ class LedgerReading:
     def _seen(self) -> list[FrozenTrial]:
         """The trials as a sampler sees them: with the evidence, and with the guards as constraints."""
         reference = self._reference()
-        second = self.settings.second  # never seconds, where there is evidence
+        second = self.settings.second_objective  # never seconds, where there is evidence
         found = [(trial, self._val(trial) if trial.state == TrialState.COMPLETE else None) for trial in self._trials()]
         found += [
             (

@@ -7,12 +7,9 @@ trial 0 does.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
 from typing import Any, Self
 
-from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError
-from trainables.cckd.metrics import group_accuracy
 from trainables.cckd.records import ClassCounts
 
 #: Groups of classes that a guard can protect; all is the balanced accuracy itself.
@@ -62,27 +59,6 @@ def told(guards: Mapping[str, float]) -> str:
     return " ".join(f"--guard {group}={points:g}" for group, points in guards.items())
 
 
-def read_guards(items: Sequence[str], faults: Faults) -> dict[str, float]:
-    """Read the `--guard GROUP=POINTS` items."""
-    found: dict[str, float] = {}
-    for item in items:
-        group, _, text = item.partition("=")
-        try:
-            points = float(text)
-        except ValueError:
-            points = inf
-        if group not in GROUPS or not isfinite(points) or not -100 <= points <= 100:
-            faults.add(
-                f"--guard must read GROUP=POINTS, GROUP one of {', '.join(GROUPS)} and POINTS from -100 to 100; "
-                f"got {item!r}"
-            )
-        elif group in found:
-            faults.add(f"--guard {group} must be given once; got it again as {item!r}")
-        else:
-            found[group] = points
-    return found
-
-
 def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tuple[int, ...]:
     """Ids of the classes of one of GROUPS, for `flag`.
 
@@ -98,4 +74,6 @@ def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tup
 
 
 def _mean(runs: Sequence[ClassCounts], classes: Sequence[int]) -> float:
+    from trainables.cckd.metrics import group_accuracy  # imports NumPy, which `--help` does without
+
     return sum(group_accuracy(counts, classes).value for counts in runs) / len(runs)

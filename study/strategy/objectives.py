@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from study.terminal.faults import Faults
-from trainables.cckd.metrics import group_accuracy
 from trainables.cckd.records import ClassCounts
 
 FIRST = "all"
@@ -51,17 +49,9 @@ class SecondObjective:
 
     def value(self, val: ClassCounts, seconds: float) -> float:
         """Mean recall of the group (a fraction), or the seconds spent training and evaluating."""
+        from trainables.cckd.metrics import group_accuracy  # imports NumPy, which `--help` does without
+
         return seconds if self.name == SECONDS else group_accuracy(val, self.classes).value
-
-
-def read_objectives(text: str, faults: Faults) -> str | None:
-    """Read `--objectives`; return the second objective's name, None where there is one objective."""
-    first, *others = text.split(",")
-    if first != FIRST or len(others) > 1 or any(name not in SECOND for name in others):
-        choices = " or ".join([FIRST, *(f"{FIRST},{name}" for name in SECOND)])
-        faults.add(f"--objectives must be {choices}; got {text!r}")
-        return None
-    return others[0] if others else None
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:

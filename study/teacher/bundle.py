@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from study.execution.tuner import Workers
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.feature_pass import TeacherPass, on_worker, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import read_classifier, share

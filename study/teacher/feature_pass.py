@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.execution.tuner import Workers
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
 from trainables.cckd.bundle.trial_data import Images

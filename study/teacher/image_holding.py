@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from study.execution.tuner import Workers, beside_driver
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.worker_tasks import hold
 from study.terminal.progress import Progress
 from trainables.cckd.data.images.image_files import ImageFiles

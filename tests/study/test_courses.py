@@ -25,10 +25,10 @@ from search_spaces.faults import contains
 from study.execution.failure_budget import Failures
 from study.execution.ledger_searcher import LedgerSearcher
 from study.execution.schedulers import LedgerScheduler
-from study.planning.plan import PRUNERS, SAMPLERS
 from study.records.ledger import Ledger
-from study.strategy.pruners import PROTECTED, make_pruner
-from study.strategy.samplers import kind_of
+from study.strategy.pruners import PROTECTED, PRUNERS
+from study.strategy.samplers import SAMPLERS
+from study.strategy.search_settings import kind_of, make_pruner
 
 EPOCHS, RUNGS, TRIALS = 8, (2, 4, 8), 13
 #: The fast tests play every sampler and every pruner once, the slow ones all pairs.

@@ -13,7 +13,8 @@ from analysis import report
 from study import resume
 from study.phases import session
 from study.phases.phase import Study
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.run import main as run_main

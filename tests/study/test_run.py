@@ -209,7 +209,7 @@ def test_storage_that_holds_a_study_of_that_name_is_refused(refuse: Refuse, tmp_
 
 @pytest.mark.parametrize("flags", [("--device", "cuda"), ("--gpus-per-trial", "0.5")])
 def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) -> None:
-    monkeypatch.setattr("study.planning.flags._has_cuda", lambda: False)
+    monkeypatch.setattr("study.planning.readers._has_cuda", lambda: False)
     (fault,) = refuse(*DIGITS, *flags)
     assert " ".join(flags) in fault
     assert "--device cpu" in fault

@@ -12,7 +12,8 @@ from study import confirm, replay, resume
 from study.execution.cluster import ClusterError
 from study.phases import session
 from study.phases.phase import Study, StudyFailed, StudyInterrupted
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore

@@ -5,10 +5,10 @@ import pytest
 from search_spaces import SearchSpace, get_space
 from search_spaces.knobs import LR, TAU, TEMPERATURE
 from study.confirm import main as confirm_main
-from study.planning.baseline_spaces import baseline_space, check_baselines
 from study.planning.check import check
 from study.planning.parser import baseline_names, build_parser
 from study.planning.plan import StudyPlan
+from study.planning.spaces import baseline_space, check_baselines
 from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from study.planning import environment as module
-from study.planning.environment import git_commit, hardware, versions
+from study.planning.manifest import git_commit, hardware, versions
 
 
 def test_versions_are_those_installed_and_absent_packages_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

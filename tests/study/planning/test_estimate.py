@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from study.planning.check import Checked, check
-from study.planning.dry_run import dry_run
-from study.planning.estimate import estimate_lines, n_passes, teacher_lines
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.dry_run import dry_run, estimate_lines, n_passes, teacher_lines
 from study.planning.parser import build_parser
 
 N_TRAIN, N_VAL, N_TEST = 303, 400, 400
@@ -37,7 +37,7 @@ def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
 
 def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
     shown: list[float] = []
-    monkeypatch.setattr("study.planning.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    monkeypatch.setattr("study.planning.dry_run.duration", lambda seconds: shown.append(seconds) or "x")
     for flags in ((), ("--data-seeds", "2")):
         assert len(estimate_lines(asked("--confirm-seeds", "2", "--trials", "8", *flags))) == 2
     (student, teacher), (more_student, more_teacher) = shown[:2], shown[2:]

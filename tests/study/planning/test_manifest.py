@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.manifest import checked_again, class_sizes, first_manifest
 from study.planning.parser import build_parser
 from trainables.cckd.data.images.sets import RawData

@@ -7,7 +7,8 @@ import pytest
 
 from search_spaces import SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.from_file import EXAMPLE
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest
 from study.planning.parser import build_parser
 from study.planning.spaces import corner_points, method_faults, read_space
