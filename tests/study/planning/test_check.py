@@ -41,7 +41,7 @@ def test_every_flag_reaches_the_plan(checked, tmp_path: Path) -> None:
         "--cpus-per-trial", "0.5", "--max-concurrent", "3", "--storage", "shared", "--verbose",
     ).plan  # fmt: skip
     assert (plan.data_root, plan.storage) == (str(tmp_path / "root"), str(tmp_path / "shared"))
-    assert (plan.split, plan.teacher_size, plan.teacher_views, plan.student) == ("split_test", 64, 3, "resnet20_cifar")
+    assert (plan.split, plan.teacher.size, plan.teacher.views, plan.student) == ("split_test", 64, 3, "resnet20_cifar")
     assert (plan.trials, plan.epochs, plan.sampler, plan.n_sobol, plan.pruner) == (7, 9, "random", 0, "none")
     assert (plan.confirm_top, plan.confirm_seeds, plan.seed) == (2, 4, 11)
     assert (plan.address, plan.cpus_per_trial, plan.max_concurrent, plan.verbose) == ("auto", 0.5, 3, True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from study.planning import data_loading as module
+from study.planning import checked as module
 from study.planning.checked import watched_load
 from study.terminal.progress import Progress
 from trainables.cckd.data import parse_data
