@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from study.strategy.guards import GROUPS
 from trainables.cckd.records import ClassCounts
 
 FIRST = "all"
 SECONDS = "seconds"
 #: What can stand beside FIRST.
-SECOND = ("many", "medium", "few", SECONDS)
+SECOND = (*GROUPS[1:], SECONDS)
 
 #: How many of the front are confirmed: the knee and its ends.
 N_CONFIRMED = 3
