@@ -8,7 +8,6 @@ from typing import Any
 
 from study.continuation import interrupted_early, report_faults
 from study.installation import refuse_shadows
-from study.planning.flags import Option
 from study.planning.parser import build_parser
 from study.planning.plan import LOCAL, OPTIONS, StudyPlan
 from study.terminal.command_line import command_line
@@ -81,23 +80,21 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
 
 
 def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
-    """The flags that ask for these fields of a plan."""
+    """The flags that ask for these fields of a plan; a value that is the flag's default needs none."""
     for option in OPTIONS.values():
         value: Any = choices
         for key in option.path:
             value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
-        yield from _as_flag(option, value)
-
-
-def _as_flag(option: Option, value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield from (f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items())
-    elif isinstance(value, bool):
-        yield from [option.spelled] * value
-    elif isinstance(value, tuple | list):
-        yield from [f"{option.spelled}={','.join(value)}"] * bool(value)
-    elif value is not None:
-        yield f"{option.spelled}={'all,' * (option.key == 'second_objective')}{value}"
+        if value is None or value == option.default:
+            continue
+        if isinstance(value, Mapping):
+            yield from (f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items())
+        elif isinstance(value, bool):
+            yield option.spelled
+        elif isinstance(value, tuple | list):
+            yield f"{option.spelled}={','.join(value)}"
+        else:
+            yield f"{option.spelled}={'all,' * (option.key == 'second_objective')}{value}"
 
 
 if __name__ == "__main__":
