@@ -50,10 +50,8 @@ _COMMON = (
 )  # fmt: skip
 _SMOKE = ("--space", "acckd_smoke", "--trials", "6", "--epochs", "8", "--confirm-seeds", "2", "--seed", "3")
 
-#: Tables of a study folder that hold numbers of trainings, and their columns that hold seconds.
-_TABLES = (
-    "trials.csv", "epochs.parquet", "finalists.csv", "confirm.csv", "classes.csv", "confusion.csv", "separability.csv",
-)  # fmt: skip
+#: Tables of every study folder that hold numbers of trainings, and their columns that hold seconds.
+_TABLES = ("trials.csv", "epochs.parquet", "confirm.csv", "classes.csv", "confusion.csv", "separability.csv")
 _SECONDS = {"duration_s", "train_s", "eval_s"}
 
 Rows = list[dict[str, str]]
@@ -69,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=2, help="studies of each rung (default: %(default)s)")
     args = parser.parse_args(argv)
     before, after = (numbers_of(side, args.seeds) for side in (args.before, args.after))
-    differences = {name: first_difference(before.get(name), after.get(name)) for name in {**before, **after}}
+    differences = {name: first_difference(rows, after[name]) for name, rows in before.items()}
     for name, difference in differences.items():
         print(f"{name:<34} {difference or 'equal'}")
     n_different = sum(difference is not None for difference in differences.values())
@@ -87,19 +85,31 @@ def numbers_of(side: str, seeds: int) -> dict[str, Rows]:
         _run_study(checkout, runs, "smoke", *_SMOKE)
         commit = json.loads((runs / "smoke" / "study.json").read_text())["git_commit"]
         print(f"{side}: commit {commit}, {time.perf_counter() - started:.0f} s", flush=True)
-        tables = sorted(path for table in _TABLES for path in runs.glob(f"*/{table}"))
-        return {path.relative_to(runs).as_posix(): _rows(path) for path in tables}
+        studies = sorted(manifest.parent.name for manifest in runs.glob("*/study.json"))
+        tables = [*(f"{study}/{table}" for study, table in product(studies, _TABLES)), "smoke/finalists.csv"]
+        return {table: rows_of(runs / table) for table in tables}
 
 
-def first_difference(before: Rows | None, after: Rows | None) -> str | None:
-    """Return where two tables differ first, None where they are equal; a side may lack the table."""
-    if before is None or after is None:
-        return f"only in {'B' if before is None else 'A'}"
+def first_difference(before: Rows, after: Rows) -> str | None:
+    """Return where two tables differ first, None where they are equal."""
     for number, (ours, theirs) in enumerate(zip(before, after, strict=False)):
         for column in {**ours, **theirs}:
             if ours.get(column) != theirs.get(column):
                 return f"row {number}, {column}: {ours.get(column)} in A, {theirs.get(column)} in B"
     return None if len(before) == len(after) else f"{len(before)} rows in A, {len(after)} in B"
+
+
+def rows_of(path: Path) -> Rows:
+    """Read a table without the columns of seconds; Python's text of a float keeps every bit."""
+    rows: list[dict[str, Any]]
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows = pq.read_table(path).to_pylist()
+    else:
+        with path.open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    return [{column: str(value) for column, value in row.items() if column not in _SECONDS} for row in rows]
 
 
 @contextmanager
@@ -145,19 +155,6 @@ def _run_study(checkout: Path, runs: Path, name: str, *argv: str) -> None:
     )  # fmt: skip
     if ended.returncode:
         raise RuntimeError(f"study {name} in {checkout} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
-
-
-def _rows(path: Path) -> Rows:
-    """Return a table's rows without seconds; `repr` keeps every bit of a float."""
-    rows: list[dict[str, Any]]
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        rows = pq.read_table(path).to_pylist()
-    else:
-        with path.open(newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    return [{column: str(value) for column, value in row.items() if column not in _SECONDS} for row in rows]
 
 
 if __name__ == "__main__":
