@@ -1,7 +1,7 @@
 """Flags that derive from the fields of the plan: parsers are built from them, texts are read by them.
 
-A field's type, default, bounds and description are pydantic's; a `Flag` among its annotations adds what only the
-command line needs. The fields of a nested dataclass are flags of their own, `--teacher-form` for `teacher.form`.
+A field's type and default are pydantic's, and a `Flag` among its annotations holds the rest: help, bounds, choices. The
+fields of a nested dataclass are flags of their own, `--teacher-form` for `teacher.form`, described by pydantic's Field.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
+from annotated_types import Ge, GroupedMetadata
 from pydantic.fields import FieldInfo
 
 from study.terminal.faults import Faults
@@ -20,11 +21,13 @@ _LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Flag:
-    """What the command line needs to know of a field, beside its type, default, bounds and description.
+class Flag(GroupedMetadata):
+    """All that the command line and pydantic need to know of a field, beside its type and default.
 
     Attributes:
         metavar: placeholder of the value in the help; the last word of the field's name where empty.
+        help: what the flag is for.
+        ge: smallest number.
         default: the default in words, where it depends on other choices.
         choices: the words that it takes, where the type does not list them.
         auto: whether `auto` is a choice too, which the study resolves.
@@ -34,6 +37,8 @@ class Flag:
     """
 
     metavar: str = ""
+    help: str = ""
+    ge: int | None = None
     default: str = ""
     choices: tuple[str, ...] = ()
     auto: bool = False
@@ -41,13 +46,17 @@ class Flag:
     name: str = ""
     group: str = ""
 
+    def __iter__(self) -> Iterator[object]:
+        """The bounds, as pydantic reads them."""
+        return iter(() if self.ge is None else (Ge(self.ge),))
+
 
 @dataclass(frozen=True)
 class Option:
     """One flag: the field at `path` of the plan, e.g. ('teacher', 'form'), and its default, None where it has none."""
 
     path: tuple[str, ...]
-    info: FieldInfo
+    kind: Any
     flag: Flag
     default: Any
 
@@ -65,7 +74,7 @@ class Option:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words that the flag takes; none where it takes any text or a number."""
-        listed = self.flag.choices or (get_args(self.info.annotation) if self._is(Literal) else ())
+        listed = self.flag.choices or (get_args(self.kind) if self._is(Literal) else ())
         return ("auto", *listed) if self.flag.auto else listed
 
     def continued(self, spelled: str = "") -> Self:
@@ -75,7 +84,7 @@ class Option:
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the flag to a parser."""
-        text = self.info.description or ""
+        text = self.flag.help
         if self._is(bool):
             parser.add_argument(self.spelled, dest=self.key, action="store_true", default=None, help=text)
             return
@@ -104,21 +113,19 @@ class Option:
         return text if kind is None else self._number(kind, text, faults)
 
     def _number(self, kind: Callable[[str], float], text: str, faults: Faults) -> float | None:
-        least = next(bound.ge for bound in self.info.metadata if hasattr(bound, "ge"))
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if least <= value <= _LARGEST:
+        if (self.flag.ge or 0) <= value <= _LARGEST:
             return value
         what = "a whole number" if kind is int else "a number"
-        faults.add(f"{self.spelled} must be {what} from {least} to {_LARGEST}; got {text!r}")
+        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}; got {text!r}")
         return None
 
     def _is(self, kind: Any) -> bool:
         """Whether the field is of this type, or of this type or None."""
-        hint = self.info.annotation
-        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        parts = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
         return any(kind in (part, get_origin(part)) for part in parts)
 
     def _shown_default(self) -> str:
@@ -132,11 +139,13 @@ def options_of(model: type, above: tuple[str, ...] = ()) -> Iterator[Option]:
     hints = get_type_hints(model, include_extras=True)
     for item in fields(model):
         info = FieldInfo.from_annotation(hints[item.name])
-        flags = [extra for extra in info.metadata if isinstance(extra, Flag)]
+        flag = next((extra for extra in info.metadata if isinstance(extra, Flag)), None)
         if is_dataclass(info.annotation):
             yield from options_of(info.annotation, (*above, item.name))
-        elif flags or above:
-            flag = flags[0] if flags else Flag()
+        elif above:
+            least: Any = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
+            flag = Flag(help=info.description or "", ge=least)
+        if flag is not None:
             default = item.default_factory() if item.default_factory is not MISSING else item.default
             known = "auto" if flag.auto else None if default is MISSING else default
-            yield Option((*above, item.name), info, flag, known)
+            yield Option((*above, item.name), info.annotation, flag, known)

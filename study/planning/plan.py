@@ -33,7 +33,7 @@ FINALISTS = (5, 0)
 CONFIRM_TOP = (1, N_CONFIRMED)
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-_TWO = "{} (default: {}; {} with two objectives)".format
+_BY_OBJECTIVES = "{}; {} with two objectives".format
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -44,147 +44,68 @@ class StudyPlan:
     `fallback_reason` from a default data set that cannot be loaded.
     """
 
-    space: Annotated[
-        str,
-        Flag("S", group="what is studied"),
-        Field(description="search space: a name, a FILE.yaml or module:ATTRIBUTE"),
-    ] = "acckd_full"
-    data: Annotated[
-        str,
-        Flag("NAME[:key=value,...]", default="fashion_mnist_lt; digits_lt where that cannot be loaded"),
-        Field(description="long-tailed data set"),
-    ]
-    data_root: Annotated[str, Flag("DIR"), Field(description="folder of the data sets")] = "data"
-    split: Annotated[
-        str | None,
-        Flag("MODE", default="the data set's"),
-        Field(description="how D_val is split off: holdout, split_test, own or paper"),
-    ] = None
-    skip_corrupt: Annotated[
-        bool, Flag(), Field(description="leave out image files that are missing or broken, and count them")
-    ] = False
-    data_path: Annotated[
-        Literal["auto", "resident", "streamed"],
-        Flag("P"),
-        Field(description="image files are decoded once and held in memory, read again for each use, or by their size"),
-    ] = "auto"
+    # fmt: off
+    space: Annotated[str, Flag("S", "search space: a name, a FILE.yaml or module:ATTRIBUTE",
+        group="what is studied")] = "acckd_full"
+    data: Annotated[str, Flag("NAME[:key=value,...]", "long-tailed data set",
+        default="fashion_mnist_lt; digits_lt where that cannot be loaded")]
+    data_root: Annotated[str, Flag("DIR", "folder of the data sets")] = "data"
+    split: Annotated[str | None, Flag("MODE", "how D_val is split off: holdout, split_test, own or paper",
+        default="the data set's")] = None
+    skip_corrupt: Annotated[bool, Flag("", "leave out image files that are missing or broken, and count them")] = False
+    data_path: Annotated[Literal["auto", "resident", "streamed"], Flag("P",
+        "image files are held in memory, decoded once; or read again for each use; auto goes by their size")] = "auto"
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
-    student: Annotated[str, Flag("NAME"), Field(description="the student: resnet8_cifar or a model of timm")] = (
-        "resnet8_cifar"
-    )
-    overrides: Annotated[
-        Mapping[str, Any],
-        Flag("KEY=VALUE", name="set"),
-        Field(description="fix a knob or training setting, e.g. lr=0.1 (a searched knob is refused); may be repeated"),
-    ] = field(default_factory=dict)
+    student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm")] = "resnet8_cifar"
+    overrides: Annotated[Mapping[str, Any], Flag("KEY=VALUE", "fix a knob or training setting, e.g. lr=0.1 (a searched "
+        "knob is refused); may be repeated", name="set")] = field(default_factory=dict)
 
-    trials: Annotated[
-        int,
-        Flag("N", default="the space's budget", group="how it is searched"),
-        Field(ge=1, description="total number of trials, finished ones included"),
-    ]
-    epochs: Annotated[int, Flag("N", default="the data set's"), Field(ge=1, description="epochs per trial")]
-    sampler: Annotated[
-        str, Flag("S", choices=tuple(SAMPLERS)), Field(description="what chooses the knobs of the next trial")
-    ] = "sobol+tpe"
+    trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
+        default="the space's budget", group="how it is searched")]
+    epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the data set's")]
+    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "sobol+tpe"
     n_sobol: Annotated[int, Field(ge=0)]
-    second_objective: Annotated[
-        str | None,
-        Flag("O", name="objectives", default="all"),
-        Field(
-            description=f"all, or all and a second one: {' '.join(f'all,{name}' for name in SECOND)}; the knee and the "
-            "ends of their front are confirmed"
-        ),
-    ] = None
-    pruner: Annotated[
-        str, Flag("P", choices=tuple(PRUNERS)), Field(description=_TWO("what stops a trial early", *PRUNER))
-    ]
-    finalists: Annotated[
-        int, Flag("F"), Field(ge=0, description=_TWO("best trials that are trained again to choose best1", *FINALISTS))
-    ]
-    finalist_seeds: Annotated[
-        int, Flag("S"), Field(ge=0, description="fresh seeds per finalist; 0 skips the choice")
-    ] = 3
-    confirm_top: Annotated[int, Flag("K"), Field(ge=1, description=_TWO("best trials to confirm", *CONFIRM_TOP))]
-    confirm_seeds: Annotated[
-        int, Flag("S"), Field(ge=0, description="fresh seeds per confirmed entry; 0 skips the confirmation")
-    ] = 6
-    tuned_baselines: Annotated[
-        tuple[str, ...],
-        Flag("LIST", alone="la,kd"),
-        Field(
-            description="tune baselines too, each at the budget of the search, and compare the best with them: "
-            f"{', '.join(LADDER[:-1])}; la,kd without a list"
-        ),
-    ] = ()
-    data_seeds: Annotated[
-        int, Flag("R"), Field(ge=1, description="cuts of the long tail to confirm on, the study's own included")
-    ] = 1
-    warm_start: Annotated[
-        str | None,
-        Flag("DIR"),
-        Field(
-            description="study folder whose complete trials the sampler learns from (same data, objective and knobs); "
-            "they do not count as trials of this study"
-        ),
-    ] = None
-    guards: Annotated[
-        Mapping[str, float],
-        Flag("GROUP=POINTS", name="guard"),
-        Field(
-            description=f"percentage points of recall on D_val that GROUP ({', '.join(GROUPS)}) may lose at most to "
-            "the reference point, e.g. many=1; may be repeated"
-        ),
-    ] = field(default_factory=dict)
-    seed: Annotated[int, Flag("N"), Field(ge=0, description="seed of the study")] = 0
+    second_objective: Annotated[str | None, Flag("O", "all, or all and a second one: "
+        f"{' '.join(f'all,{name}' for name in SECOND)}; the knee and the ends of their front are confirmed",
+        default="all", name="objectives")] = None
+    pruner: Annotated[str, Flag("P", "what stops a trial early", choices=tuple(PRUNERS),
+        default=_BY_OBJECTIVES(*PRUNER))]
+    finalists: Annotated[int, Flag("F", "best trials that are trained again to choose best1", ge=0,
+        default=_BY_OBJECTIVES(*FINALISTS))]
+    finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3
+    confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
+    confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
+    tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, and "
+        f"compare the best with them: {', '.join(LADDER[:-1])}; la,kd without a list", alone="la,kd")] = ()
+    data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
+    warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
+        "data, objective and knobs); they do not count as trials of this study")] = None
+    guards: Annotated[Mapping[str, float], Flag("GROUP=POINTS", "most percentage points of recall on D_val that GROUP "
+        f"({', '.join(GROUPS)}) may lose to the reference point, e.g. many=1; may be repeated",
+        name="guard")] = field(default_factory=dict)
+    seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
 
-    device: Annotated[
-        Literal["cpu", "cuda"], Flag("D", auto=True, group="where it runs"), Field(description="where students train")
-    ]
-    precision: Annotated[
-        Precision,
-        Flag("P", auto=True),
-        Field(
-            description="number format of the students; auto takes bfloat16 where it is faster: on GPUs and, without a "
-            "cluster, on processors with AMX or AMD's from Zen 5 on"
-        ),
-    ]
-    address: Annotated[
-        str,
-        Flag("A"),
-        Field(
-            description="Ray cluster: local (a private one), auto (the one on this machine) or HOST:PORT; for a "
-            "remote one, run this on it with `ray job submit`"
-        ),
-    ] = LOCAL
-    cpus_per_trial: Annotated[float, Flag("X"), Field(ge=0, description="processor cores per trial")] = 1.0
-    gpus_per_trial: Annotated[
-        float,
-        Flag("X", default="0 on cpu, 1/K on cuda"),
-        Field(ge=0, description="GPUs per trial, may be a fraction"),
-    ]
-    trials_per_process: Annotated[
-        int, Flag("K"), Field(ge=1, description="trials that one process trains side by side, on a GPU that they share")
-    ] = 1
-    max_concurrent: Annotated[
-        int | None, Flag("N", default="as many as fit"), Field(ge=1, description="trials that run at a time at most")
-    ] = None
-    max_retries: Annotated[int, Flag("N"), Field(ge=0, description="times a crashed trial is tried again")] = 2
-    max_failures: Annotated[
-        int | None,
-        Flag("N", default="a quarter of the trials, at least 3"),
-        Field(ge=0, description="trials and later runs that may fail before the study ends"),
-    ] = None
-    trial_timeout: Annotated[
-        float, Flag("S"), Field(ge=0, description="seconds without a report after which a trial is ended; 0 for never")
-    ] = 1800.0
-    storage: Annotated[
-        str | None,
-        Flag("URI", default="the study folder"),
-        Field(description="checkpoints and Ray's files: a folder that every node sees, or s3://..., gs://..."),
-    ] = None
+    device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
+    precision: Annotated[Precision, Flag("P", "number format of the students; auto takes bfloat16 where it is faster: "
+        "on GPUs and, without a cluster, on processors with AMX or AMD's from Zen 5 on", auto=True)]
+    address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or HOST:PORT; "
+        "for a remote one, run this on it with `ray job submit`")] = LOCAL
+    cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial", ge=0)] = 1.0
+    gpus_per_trial: Annotated[float, Flag("X", "GPUs per trial, may be a fraction", ge=0,
+        default="0 on cpu, 1/K on cuda")]
+    trials_per_process: Annotated[int, Flag("K", "trials that one process trains side by side, on a GPU that they share",
+        ge=1)] = 1
+    max_concurrent: Annotated[int | None, Flag("N", "most trials at a time", ge=1, default="as many as fit")] = None
+    max_retries: Annotated[int, Flag("N", "times a crashed trial is tried again", ge=0)] = 2
+    max_failures: Annotated[int | None, Flag("N", "trials and later runs that may fail before the study ends", ge=0,
+        default="a quarter of the trials, at least 3")] = None
+    trial_timeout: Annotated[float, Flag("S", "seconds without a report after which a trial is ended; 0 for never",
+        ge=0)] = 1800.0
+    storage: Annotated[str | None, Flag("URI", "checkpoints and Ray's files: a folder that every node sees, or "
+        "s3://..., gs://...", default="the study folder")] = None
 
-    verbose: Annotated[bool, Flag(group="what is shown"), Field(description="show Ray's own messages too")] = False
+    verbose: Annotated[bool, Flag("", "show Ray's own messages too", group="what is shown")] = False
+    # fmt: on
     fallback_from: str | None = None
     fallback_reason: str | None = None
 

@@ -82,9 +82,8 @@ def test_every_choice_of_the_plan_has_a_flag_with_help_and_bounds() -> None:
     asked = (_fields(StudyPlan) - without) | {f"teacher_{name}" for name in _fields(TeacherSpec)}
     assert set(OPTIONS) == asked
     for option in OPTIONS.values():
-        assert option.info.description
-        if option._is(int) or option._is(float):
-            assert any(hasattr(bound, "ge") for bound in option.info.metadata), option.key
+        assert option.flag.help
+        assert (option.flag.ge is not None) == (option._is(int) or option._is(float)), option.key
 
 
 @pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)

@@ -28,34 +28,22 @@ class TeacherSpec:
     fine-tuned weight file. For the priors p^t see `fit.prior`.
     """
 
+    # fmt: off
     name: Annotated[str, Field(description="the teacher: a model of timm")] = EMBEDDED
     form: Annotated[str, Field(description=f"how its classifier is made: {', '.join(FORMS)}")] = "linear_probe"
-    size: Annotated[
-        int | None,
-        Field(
-            ge=_SMALLEST_SIZE,
-            description=f"side of its square input, pixels (default: the model's; {SMALL_SIZE} for {EMBEDDED} on "
-            f"images of up to {_SMALL_IMAGE} pixels)",
-        ),
-    ] = None
+    size: Annotated[int | None, Field(ge=_SMALLEST_SIZE, description="side of its square input, pixels (default: the "
+        f"model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
     views: Annotated[int, Field(ge=1, description="augmented views of each training image that it sees")] = 8
     prior: Annotated[str, Field(description=f"where its prior comes from: {', '.join(PRIORS)}")] = "val"
     prior_smoothing: Annotated[float, Field(ge=0, description="share of the uniform prior mixed in, below 1")] = 0.0
-    weights: Annotated[
-        str | None, Field(description="file of its weights; checkpoint needs it (default: the published weights)")
-    ] = None
-    embeddings: Annotated[
-        str | None,
-        Field(description="class embeddings of zero_shot, safetensors or npz (default: open_clip's text encoder)"),
-    ] = None
-    targets: Annotated[
-        str,
-        Field(
-            description=f"{' or '.join(TARGETS)}: with out_of_fold, each training image is judged by a fit that has "
-            "not seen it"
-        ),
-    ] = "in_fold"
+    weights: Annotated[str | None, Field(description="file of its weights; checkpoint needs it (default: the "
+        "published weights)")] = None
+    embeddings: Annotated[str | None, Field(description="class embeddings of zero_shot, safetensors or npz (default: "
+        "open_clip's text encoder)")] = None
+    targets: Annotated[str, Field(description=f"{' or '.join(TARGETS)}: with out_of_fold, each training image is "
+        "judged by a fit that has not seen it")] = "in_fold"
     folds: Annotated[int, Field(ge=2, description="number of folds of out_of_fold")] = 5
+    # fmt: on
 
     def input_size(self, file: TeacherFile, height: int, width: int) -> int:
         """Side of the teacher's input, pixels, for images of `height` x `width`."""
