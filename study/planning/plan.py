@@ -75,8 +75,8 @@ class StudyPlan:
     finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3
     confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
-    tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, and "
-        f"compare the best with them: {', '.join(LADDER[:-1])}; la,kd without a list", alone="la,kd")] = ()
+    tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
+        f"and compare the best with them: {', '.join(LADDER[:-1])}; la,kd without a list", alone="la,kd")] = ()
     data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
     warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
         "data, objective and knobs); they do not count as trials of this study")] = None
@@ -88,13 +88,13 @@ class StudyPlan:
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
     precision: Annotated[Precision, Flag("P", "number format of the students; auto takes bfloat16 where it is faster: "
         "on GPUs and, without a cluster, on processors with AMX or AMD's from Zen 5 on", auto=True)]
-    address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or HOST:PORT; "
-        "for a remote one, run this on it with `ray job submit`")] = LOCAL
+    address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or "
+        "HOST:PORT; for a remote one, run this on it with `ray job submit`")] = LOCAL
     cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial", ge=0)] = 1.0
     gpus_per_trial: Annotated[float, Flag("X", "GPUs per trial, may be a fraction", ge=0,
         default="0 on cpu, 1/K on cuda")]
-    trials_per_process: Annotated[int, Flag("K", "trials that one process trains side by side, on a GPU that they share",
-        ge=1)] = 1
+    trials_per_process: Annotated[int, Flag("K", ge=1,
+        help="trials that one process trains side by side, on a GPU that they share")] = 1
     max_concurrent: Annotated[int | None, Flag("N", "most trials at a time", ge=1, default="as many as fit")] = None
     max_retries: Annotated[int, Flag("N", "times a crashed trial is tried again", ge=0)] = 2
     max_failures: Annotated[int | None, Flag("N", "trials and later runs that may fail before the study ends", ge=0,

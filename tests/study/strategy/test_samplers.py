@@ -1,5 +1,6 @@
 """Every sampler is a function of (space, settings, number), stays inside the space, and covers it as it says."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -12,8 +13,16 @@ from scipy.stats import qmc
 
 from search_spaces import SearchSpace
 from search_spaces.faults import contains
+from study.strategy.objectives import SecondObjective
 from study.strategy.samplers import SAMPLERS
-from study.strategy.search_settings import SettingsError, check_sampler, kind_of, make_sampler, most_trials
+from study.strategy.search_settings import (
+    SearchSettings,
+    SettingsError,
+    check_sampler,
+    kind_of,
+    make_sampler,
+    most_trials,
+)
 from study.strategy.space_filling import at_fraction, grid_points, levels
 
 
@@ -135,3 +144,10 @@ def test_all_faults_of_the_settings_are_named_at_once(settings: Callable) -> Non
     with pytest.raises(SettingsError) as caught:
         settings(sampler="x", pruner="y", trials=0)
     assert len(caught.value.faults) == 3
+
+
+def test_settings_of_version_0_1_are_read_under_their_old_names(settings: Callable) -> None:
+    chosen = settings(pruner="none", second_objective=SecondObjective("few", (1,)))
+    plain = json.loads(json.dumps(chosen.to_json()))
+    before = plain | {"study_seed": plain.pop("seed"), "second": plain.pop("second_objective")}
+    assert SearchSettings.from_json(before) == chosen
