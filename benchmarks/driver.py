@@ -23,10 +23,10 @@ from typing import Any
 from benchmarks.goals import Goal, Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
-from study.phases.phase import Study
-from study.phases.ticker import Ticker
+from study.execution.searchers import LedgerSearcher
+from study.phases.study_state import Study, Ticker
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
 
@@ -69,8 +69,9 @@ class DriverTimes:
 def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> DriverTimes:
     """Run `trials` trials that train nothing, the study kept in `folder`; TPE is asked at three points on the way."""
     study = idle_study(folder, "driver", SearchSettings("random", "median", trials, 0, 0, EPOCHS, RUNGS))
-    searcher = LedgerSearcher(study.ledger, failures=study.failures, seed_of=lambda params, replicate: 1 + replicate)
-    scheduler = LedgerScheduler(study.ledger, study.failures)
+    attempts = AttemptLog(study.budget)
+    searcher = LedgerSearcher(study.ledger, attempts, seed_of=lambda config, replicate: 1 + replicate)
+    scheduler = LedgerScheduler(study.ledger, attempts)
     tick = Ticker(study, n_done=lambda: study.ledger.finished_total, note=lambda n: str(study.ledger.best()))
     times = DriverTimes([], [], [], [], [], [], [])
     for number in range(trials):

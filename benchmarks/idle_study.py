@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from study.phases.phase import Study
+from study.phases.study_state import Study
 from study.planning.check import check
 from study.planning.manifest import first_manifest
 from study.planning.parser import build_parser

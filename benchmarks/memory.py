@@ -19,10 +19,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.commands import SEARCH_ONLY, Command, passing_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
+from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
 
 _TRIALS = 4
 

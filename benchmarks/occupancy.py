@@ -29,12 +29,12 @@ from typing import Self
 import torch
 
 from benchmarks.bare import Setting, bare_epoch
-from benchmarks.commands import SEARCH_ONLY, Command, passing_data_root
 from benchmarks.epoch import BATCH
 from benchmarks.goals import Goal, Row, table
 from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
-from benchmarks.watched_study import WatchedStudy
+from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
+from tests.support.watched_study import WatchedStudy
 from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.streamed_images import EVAL_BATCH
 from trainables.cckd.precision import fastest_precision

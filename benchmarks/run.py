@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import driver, epoch, memory, occupancy, report_time, start, study_wall, turnover
-from benchmarks.commands import passing_data_root
 from benchmarks.goals import Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.study_wall import Budget
+from tests.support.commands import passing_data_root
 
 #: Of the default studies.
 _EPOCHS = {"fashion_mnist_lt": 20, "digits_lt": 40}

@@ -22,10 +22,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import Command
-from benchmarks.kills import Kills, kill_driver, kill_workers
 from benchmarks.record import RESULTS, write_results
-from benchmarks.watched_study import WatchedStudy
+from tests.support.commands import Command
+from tests.support.kills import Kills, kill_driver, kill_workers
+from tests.support.watched_study import WatchedStudy
 
 #: Kills of each kind, trials of the study they fall into, and minutes of the last part.
 TIERS = {"ci": (3, 8, 0.0), "full": (20, 60, 30.0)}

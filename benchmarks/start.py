@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.commands import ROOT, Command, fresh_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.timing import Ratio, Seconds
-from benchmarks.watched_study import WatchedStudy
+from tests.support.commands import ROOT, Command, fresh_data_root
+from tests.support.watched_study import WatchedStudy
 
 _GOALS = {"--help": 0.5, "--dry-run": 3.0, "first step": 12.0}
 _COLD = "first step, empty teacher cache"

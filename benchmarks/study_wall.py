@@ -19,9 +19,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.commands import SEARCH_ONLY, fresh_data_root
 from benchmarks.goals import Goal, Row, table
 from benchmarks.timing import Ratio, Seconds, take_turns
+from tests.support.commands import SEARCH_ONLY, fresh_data_root
 
 #: What the study is held against, and how many times sooner it is to end.
 PEERS = {"peer script": 8.0, "plain Optuna": 1.0}

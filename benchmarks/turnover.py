@@ -22,10 +22,12 @@ from ray.tune import Trainable
 from benchmarks.goals import Goal, Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
-from study.execution.tuner import ray_session, run_trials
-from study.phases.ticker import Ticker
+from study.execution.searchers import LedgerSearcher
+from study.execution.tuner import TrialQueue, run_trials
+from study.execution.workers import ray_session
+from study.phases.study_state import Ticker
 from study.strategy.search_settings import SearchSettings
 
 
@@ -84,16 +86,14 @@ def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float =
         assert workers.n_workers == slots, workers
         tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: "")
         began = time.time()
-        run_trials(
-            plan,
-            workers,
-            trainable=Sleeping,
-            context=seconds,
-            searcher=LedgerSearcher(ledger, failures=study.failures, seed_of=lambda params, replicate: 1 + replicate),
-            scheduler=LedgerScheduler(ledger, study.failures),
+        attempts = AttemptLog(study.budget)
+        queue = TrialQueue(
+            searcher=LedgerSearcher(ledger, attempts, seed_of=lambda config, replicate: 1 + replicate),
+            scheduler=LedgerScheduler(ledger, attempts),
             folder=study.ray_folder("search"),
             on_step=lambda trials: tick(),
         )
+        run_trials(plan, workers, Sleeping, seconds, queue)
         ended = time.time()
     spans = sorted((row.records[0].losses["began"], row.records[0].losses["ended"]) for row in ledger.rows())
     assert len(spans) == trials

@@ -44,11 +44,20 @@ def continue_study(
         check_free(Path(folder))
         from study.phases.session import resume
 
-        return resume(Path(folder), command_line(command, sys.argv[1:] if argv is None else argv), **changes)
+        return resume(
+            Path(folder), command_line(command, sys.argv[1:] if argv is None else argv), build_report, **changes
+        )
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
         return interrupted_early(Path(folder))
+
+
+def build_report(folder: Path) -> Path:
+    """Build the report of the study in `folder`; its packages take a second to import, which no start waits for."""
+    from analysis.report import build_report
+
+    return build_report(folder)
 
 
 def report_faults(faults: Sequence[str]) -> int:

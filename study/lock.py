@@ -1,4 +1,4 @@
-"""One driver a study: a lock the operating system drops with its holder, so that it is never stale."""
+"""The lock of a study folder: one driver at a time. The operating system releases it with its holder."""
 
 import fcntl
 import json
@@ -17,18 +17,19 @@ LOCK = ".lock"
 
 
 class LockedError(UsageError):
-    """Another driver works on this study; the message says which."""
+    """Another driver holds the lock; the message says which."""
 
 
 class StudyLock:
     """Exclusive lock on a study folder, held from entering the `with` block to leaving it.
 
-    The lock is `flock` on the file, not the file's existence: the file stays behind a killed driver, the lock
-    does not. What the file says (host, pid, since) only names the holder in messages. Locks of two hosts
-    exclude each other only on file systems that carry flock (NFS 4 does).
+    The lock is `flock` on the file, not the existence of the file: a killed driver leaves the file behind, but not the
+    lock. The content of the file (host, pid, since) only names the holder in messages. Two hosts exclude each other
+    only on file systems that carry flock (NFS 4 does).
 
     Args:
-        path: the lock file; made if absent, never removed, since a remover could race with the next holder.
+        path: the lock file. It is made if it does not exist and never removed, because a removal could race with the
+            next holder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,12 +40,12 @@ class StudyLock:
         """Take the lock.
 
         Raises:
-            LockedError: somebody holds it.
+            LockedError: another process holds it.
             UsageError: the folder cannot be written, or the lock is a link.
         """
         assert self._handle is None, "the lock is not re-entrant"
         try:
-            # A stranger's folder may hold a link in its place; what it points to is not ours to write.
+            # A stranger's folder may hold a link in its place, which must not make us write to another file.
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise UsageError(f"a study folder must be one that can be written; {error}") from error
@@ -55,7 +56,7 @@ class StudyLock:
             raise LockedError(
                 f"a study takes one driver at a time; {self._path.parent} is held by {_holder(self._path)}"
             ) from None
-        with suppress(OSError):  # a full disk: the lock holds all the same, and whoever is refused learns no name
+        with suppress(OSError):  # on a full disk the lock holds all the same, but it does not name its holder
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(_myself()).encode(), 0)
         self._handle = handle
@@ -71,10 +72,10 @@ class StudyLock:
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a study that another driver works on, at once: the packages a driver needs take seconds to import.
+    """Refuse a study that another driver holds, before the packages of a driver are imported, which takes seconds.
 
     Raises:
-        LockedError: somebody holds the lock of the study in `folder`.
+        LockedError: another process holds the lock of the study in `folder`.
     """
     path = folder / LOCK
     if path.exists():
@@ -92,5 +93,5 @@ def _holder(path: Path) -> str:
         holder = json.loads(path.read_text())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (ValueError, KeyError, TypeError):
-        # It took the lock a moment ago and has not written its name yet, or somebody wrote over it.
+        # It has just taken the lock and not yet written its name, or another program has changed the file.
         return "a process that has just started"

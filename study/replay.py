@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _replay(folder: Path, trial: str) -> int:
-    from study.execution.tuner import ray_session
+    from study.execution.workers import ray_session, threads_of
     from study.planning.manifest import checked_again
     from study.records.ledger import Ledger
     from study.records.store import StudyStore
@@ -76,7 +76,7 @@ def _replay(folder: Path, trial: str) -> int:
             prepared.data,
             device=plan.device,
             precision=plan.precision,
-            threads=workers.threads,
+            threads=threads_of(plan),
         )
         progress.begin("replay", len(row.records))
         differing = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.continuation import interrupted_early, report_faults
+from study.continuation import build_report, interrupted_early, report_faults
 from study.installation import refuse_shadows
 from study.planning.parser import build_parser
 from study.planning.plan import LOCAL, OPTIONS, StudyPlan
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from study.phases.session import begin
 
         folder = checked.folder
-        return begin(checked, command_line("run", sys.argv[1:] if argv is None else argv))
+        return begin(checked, command_line("run", sys.argv[1:] if argv is None else argv), build_report)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -61,8 +61,8 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
         StudyFailed: the study cannot go on; its folder can be resumed.
         KeyboardInterrupt: interrupted; its folder can be resumed.
     """
-    from study.phases.phase import StudyFailed
     from study.phases.session import begin
+    from study.phases.study_state import StudyFailed
     from study.planning.check import check
 
     faults = [f"there is no choice {key!r}; choices: {', '.join(_FIELDS)}" for key in choices if key not in _FIELDS]
@@ -71,7 +71,7 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
-    code = begin(checked, command_line("run", argv))
+    code = begin(checked, command_line("run", argv), build_report)
     if code == 130:
         raise KeyboardInterrupt
     if code:

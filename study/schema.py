@@ -1,7 +1,7 @@
-"""Every published column of a study folder, once: name -> one sentence with its unit. Standard library only.
+"""Every published column and file name of a study folder: column -> one sentence with its unit. Standard library only.
 
-Scripts outside the project read these names; a name is added, never changed. Accuracies are fractions 0-1;
-a missing value is an empty field.
+Scripts outside the project read these names, so a name may be added but never changed. Accuracies are fractions from 0
+to 1. A missing value is an empty field.
 """
 
 import os
@@ -14,8 +14,8 @@ SCHEMA_VERSION = 1
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"
 
-#: The search of a baseline that is tuned too is a further Optuna study in study.db, `search-<baseline>`; the winner is
-#: confirmed as the entry `<baseline>_tuned`.
+#: A tuned baseline has its own Optuna study in study.db, `search-<baseline>`. Its winner is confirmed as the entry
+#: `<baseline>_tuned`.
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
@@ -25,7 +25,7 @@ KNOB_PREFIX = "config/"
 #: Prefix of the columns of epochs.parquet that hold loss terms.
 LOSS_PREFIX = "loss_"
 
-#: trials.csv: one row a trial. `config/<knob>` columns stand between `cause` and `epochs`.
+#: trials.csv: one row per trial. `config/<knob>` columns stand between `cause` and `epochs`.
 TRIALS_HEAD = {
     "number": "Optuna trial number, from 0.",
     "state": "COMPLETE, PRUNED, FAIL, or RUNNING while the study runs.",
@@ -47,7 +47,7 @@ TRIALS_GUARDED = {
     "keeps_guards": "1 where a complete trial keeps every --guard on D_val, 0 where it breaks one; empty otherwise.",
 }
 
-#: epochs.parquet: one row a (trial, epoch); `loss_<term>` columns stand between `epoch` and `lr`.
+#: epochs.parquet: one row per (trial, epoch); `loss_<term>` columns stand between `epoch` and `lr`.
 EPOCHS_HEAD = {
     "number": "Optuna trial number.",
     "epoch": "Epochs completed, from 1.",
@@ -59,7 +59,7 @@ EPOCHS_TAIL = {
     "eval_s": "Seconds spent evaluating after this epoch.",
 }
 
-#: finalists.csv: one row a (trial, seed) of the selection, which chooses best1 by the mean over seeds.
+#: finalists.csv: one row per (trial, seed) of the selection, which chooses best1 by the mean over seeds.
 FINALISTS = {
     "trial": "Optuna trial number of the configuration.",
     "seed": "Training seed, the same set for every finalist and none of the search's.",
@@ -67,8 +67,8 @@ FINALISTS = {
     "search_val_balanced_accuracy": "The trial's own value in the search, not used for the choice.",
 }
 
-#: baselines.csv: one row a trial of a tuned baseline, as in trials.csv, `config/<knob>` columns of all baselines among
-#: them; beside it what `finalists.csv` holds of the studied method.
+#: baselines.csv: one row per trial of a tuned baseline. The columns of trials.csv, with the `config/<knob>` columns of
+#: all baselines, stand between these two parts. The last part holds what finalists.csv holds for the studied method.
 BASELINES_HEAD = {
     "baseline": "la, kd, ...: the method that the trial tunes; its search is search-<baseline> in study.db.",
 }
@@ -77,23 +77,23 @@ BASELINES_TAIL = {
     "fresh_runs": "Runs behind that mean.",
 }
 
-#: confirm.csv: one row a (entry, seed, data_seed).
+#: confirm.csv: one row per (entry, seed, data_seed).
 CONFIRM = {
     "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), la_tuned, kd_tuned... "
     "(baselines, searched), or teacher.",
-    "seed": "Training seed, the same set for every entry; empty for the teacher, which is fitted once a cut.",
-    "data_seed": "Cut of the long tail, from 0, the study's own; each has training seeds of its own.",
+    "seed": "Training seed, the same set for every entry; empty for the teacher, which is fitted once per cut.",
+    "data_seed": "Cut of the long tail; 0 is the study's own cut. Each cut has its own training seeds.",
     "test_balanced_accuracy": "Mean per-class recall on the test set after the last epoch.",
-    "test_accuracy": "Share of test images classified right.",
+    "test_accuracy": "Fraction of test images that are classified correctly.",
     "test_many": "Mean test recall over classes with more than 100 training images.",
     "test_medium": "Mean test recall over classes with 20 to 100 training images.",
     "test_few": "Mean test recall over classes with fewer than 20 training images.",
-    "selected_on": "The set the entry's configuration was chosen on: val, test, or reference (not searched).",
+    "selected_on": "The set on which the entry's configuration was chosen: val, test, or reference (not searched).",
     "val_balanced_accuracy": "Mean per-class recall on D_val of the same trained model.",
     "trial": "Optuna trial number of a searched entry, in its own search; empty otherwise.",
 }
 
-#: classes.csv: one row a (entry, seed, data_seed, class).
+#: classes.csv: one row per (entry, seed, data_seed, class).
 CLASSES = {
     "entry": "As in confirm.csv.",
     "seed": "As in confirm.csv.",
@@ -102,20 +102,20 @@ CLASSES = {
     "class_name": "The data set's name of the class.",
     "n_train": "Training images of the class.",
     "n_test": "Test images of the class.",
-    "n_correct": "Test images of the class that were classified right.",
+    "n_correct": "Test images of the class that were classified correctly.",
 }
 
-#: confusion.csv: one row a (entry, seed, data_seed, true class, predicted class) with at least one test image.
+#: confusion.csv: one row per (entry, seed, data_seed, true class, predicted class) with at least one test image.
 CONFUSION = {
-    "entry": "As in confirm.csv; the teacher, and runs of versions before this file, are absent.",
+    "entry": "As in confirm.csv, without the teacher and without runs of versions before this file.",
     "seed": "As in confirm.csv.",
     "data_seed": "As in confirm.csv.",
     "class_id": "True label, from 0.",
-    "predicted_id": "Label that the student gave, from 0.",
-    "n": "Test images of the true class that were given the predicted label.",
+    "predicted_id": "Label that the student predicted, from 0.",
+    "n": "Test images of the true class with the predicted label.",
 }
 
-#: separability.csv: one row a (entry, seed, data_seed, class), distances between a student's penultimate features.
+#: separability.csv: one row per (entry, seed, data_seed, class), distances between a student's penultimate features.
 SEPARABILITY = {
     "entry": "As in confusion.csv.",
     "seed": "As in confirm.csv.",
@@ -123,7 +123,7 @@ SEPARABILITY = {
     "class_id": "Label, from 0.",
     "deviation": "Distance between the class's mean feature over training images and over test images.",
     "intra": "Root mean square distance of the class's test images from their mean feature.",
-    "inter": "Mean distance of the class's mean feature over test images from those of the other classes.",
+    "inter": "Mean distance from the class's mean feature over test images to the mean features of the other classes.",
 }
 
 #: Files of a study folder, relative to it.
@@ -147,7 +147,7 @@ LOG = "run.log"
 
 
 def links_out(folder: Path) -> list[str]:
-    """Links of a study folder that lead out of it; a study makes none, and to follow one is to read or write there."""
+    """Return the links in a study folder that lead out of it. A study makes none; following one leaves the folder."""
     entries = (Path(path, name) for path, folders, files in os.walk(folder) for name in (*folders, *files))
     home = folder.resolve()
     strays = (entry for entry in entries if entry.is_symlink() and not entry.resolve().is_relative_to(home))

@@ -1,7 +1,6 @@
-"""Ctrl-C during a cleanup waits until the cleanup is done.
+"""Ctrl-C during a clean-up. (The first Ctrl-C lets trials save a checkpoint; a second one ends them at once.)
 
-The first Ctrl-C lets trials reach a checkpoint, the second ends them at once, and by the third the end is under way.
-Python raises KeyboardInterrupt at whatever line it is in. That is right everywhere but in a cleanup: half a cleanup
+Python raises KeyboardInterrupt at whatever line it runs. That is right everywhere except in a clean-up: half a clean-up
 leaves processes behind, or a folder that does not say how the study ended.
 """
 
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Run the block to its end; a Ctrl-C is raised after it, or dropped where an error ends the study anyway."""
+    """Finish the block before a Ctrl-C takes effect. It takes no effect if an error already ends the study."""
     ending, before = sys.exc_info()[0] is not None, signal.getsignal(signal.SIGINT)
     pressed = False
 

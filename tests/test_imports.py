@@ -11,11 +11,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("study", "trainables", "search_spaces", "analysis", "benchmarks")
 
+BELOW_STUDY = ("search_spaces", "trainables")
+EXECUTION_AND_BELOW = (
+    *("study.schema", "study.lock", "study.signals", "study.terminal"),
+    *("study.strategy", "study.records", "study.planning", "study.execution"),
+)
 #: package prefix -> which of our packages (or modules) it may import; the longest prefix counts.
 MAY_IMPORT_OURS = {
     "search_spaces": ("search_spaces",),
     "trainables": ("trainables",),
-    "study": ("study", "search_spaces", "trainables", "analysis.report"),
+    "study": ("study", "search_spaces", "trainables"),
+    "study.records": ("study.schema", "study.lock", "study.terminal", "study.strategy", "study.records", *BELOW_STUDY),
+    "study.execution": (*EXECUTION_AND_BELOW, *BELOW_STUDY),
+    "study.teacher": (*EXECUTION_AND_BELOW, "study.teacher", *BELOW_STUDY),
+    "study.phases": (*EXECUTION_AND_BELOW, "study.teacher", "study.phases", *BELOW_STUDY),
+    "study.continuation": ("study", "search_spaces", "trainables", "analysis.report"),
     "analysis": (
         "analysis",
         "search_spaces",
@@ -23,6 +33,7 @@ MAY_IMPORT_OURS = {
         "study.records.ledger",
         "study.records.csv_tables",
         "study.strategy.search_settings",
+        "study.strategy.optuna_private",
         "study.records.notes",
         "trainables.cckd.files.sealed",
     ),
@@ -65,7 +76,7 @@ def test_the_walk_sees_every_package() -> None:
 
 @pytest.mark.parametrize("module", _modules())
 def test_imports_point_one_way(module: str) -> None:
-    allowed = MAY_IMPORT_OURS[module.split(".")[0]]
+    allowed = MAY_IMPORT_OURS[max((prefix for prefix in MAY_IMPORT_OURS if _within(module, (prefix,))), key=len)]
     banned = tuple(name for prefix, names in MUST_NOT_IMPORT.items() if _within(module, (prefix,)) for name in names)
     for name in _imports(module):
         if _within(name, OURS):
@@ -74,8 +85,15 @@ def test_imports_point_one_way(module: str) -> None:
 
 
 def test_ray_stays_in_one_file_of_trainables() -> None:
-    with_ray = {m for m in _modules() if _within(m, ("trainables",)) and any(_within(n, ("ray",)) for n in _imports(m))}
-    assert with_ray == {"trainables.trial"}
+    assert _with_ray("trainables") == {"trainables.trial"}
+
+
+def test_ray_stays_in_one_package_of_study() -> None:
+    assert {module.rpartition(".")[0] for module in _with_ray("study")} == {"study.execution"}
+
+
+def _with_ray(package: str) -> set[str]:
+    return {m for m in _modules() if _within(m, (package,)) and any(_within(n, ("ray",)) for n in _imports(m))}
 
 
 @pytest.mark.parametrize(

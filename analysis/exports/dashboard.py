@@ -11,6 +11,7 @@ from analysis.results.findings import find
 from analysis.search.importance import importances
 from study.records.notes import AnnotationError, annotate
 from study.schema import REPORT
+from study.strategy.optuna_private import study_id
 
 #: Where the figures lie, for `optuna-dashboard --artifact-dir`.
 ARTIFACTS = "artifacts"
@@ -73,7 +74,7 @@ def _upload(opened: optuna.Study, figures: list[Path], store_at: Path) -> str:
             identity = known[figure.name]
         else:
             identity = upload_artifact(study_or_trial=opened, file_path=str(figure), artifact_store=store)
-        shown.append(f"![{figure.stem}](/artifacts/{opened._study_id}/{identity})")
+        shown.append(f"![{figure.stem}](/artifacts/{study_id(opened)}/{identity})")
     return "\n\n".join(shown)
 
 

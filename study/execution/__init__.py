@@ -1,1 +1,18 @@
-"""Ray: the only package of study that imports it."""
+"""Ray: how a study's trials run. No other package of `study` imports Ray.
+
+cluster          which Ray a study uses: a private one of its own, or a cluster that it joins
+nodes            the check of every cluster node before the first trial
+workers          the Ray session, and how many trials fit the cluster
+tasks            tasks, actors, and objects beside the trials
+tuner            every argument of Ray Tune; runs a queue of trials
+searchers        the Ray searchers that hand out trials and record how they ended
+schedulers       the Ray schedulers that record results and prune trials
+hang_watchdog    kills the worker of a trial that reports nothing
+attempts         the attempts that run now; shared by searcher, scheduler, and watchdog
+failure_budget   how many failures a study allows, and what counts as a crash loop
+failure_causes   the cause of a failure, read from Ray's error text
+ray_private      every private name of Ray that we use
+
+Searchers and schedulers are subclasses of Ray's classes. Every other module imports Ray inside its functions: the
+import takes a second, and a command that refuses its arguments should not wait for it.
+"""

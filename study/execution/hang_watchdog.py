@@ -1,38 +1,37 @@
-"""Trials that say nothing: their workers are killed, so that a slot is never lost to a process that hangs.
+"""The hang watchdog kills the worker of a trial that reports nothing, so that its slot is never lost.
 
-Ray hears of a worker that dies, never of one that stands still (a stopped process, a dead mount, a deadlock). The
-killed worker is a dead one like any other, so a hung trial is tried again from its checkpoint.
+Ray notices a worker that dies but not a worker that stands still: a stopped process, a dead mount, a deadlock. A killed
+worker is a dead worker like any other, so a hung trial is tried again from its checkpoint.
 """
 
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from study.execution.failure_budget import Failures
+from study.execution.ray_private import worker_of
 from study.execution.schedulers import ListeningScheduler
 
-#: What a worker is given beyond the limit to start: importing torch, fetching the data.
+#: Seconds that a worker may take beyond the limit to start: it imports torch and fetches the data.
 SETUP_S = 300.0
-#: Seconds between two looks.
+#: Seconds between two checks.
 _EVERY_S = 1.0
 
 
-class HungWatch:
-    """Looks after the trials of one phase; call it on every turn of Ray's loop.
+class HangWatchdog:
+    """Watches the trials of one phase; called on every turn of Ray's loop.
 
     Args:
-        scheduler: of the phase; it knows Ray's controller.
-        failures: hears of what is killed here.
-        limit_s: seconds without a report after which a trial hangs; 0 is never.
+        scheduler: of the phase; it knows Ray's controller and the running attempts.
+        limit_s: seconds without a report after which a trial hangs; 0 for never.
     """
 
-    def __init__(self, scheduler: ListeningScheduler, failures: Failures, limit_s: float) -> None:
-        self._scheduler, self._failures, self._limit_s = scheduler, failures, limit_s
+    def __init__(self, scheduler: ListeningScheduler, limit_s: float) -> None:
+        self._scheduler, self._limit_s = scheduler, limit_s
         self._signs: dict[str, tuple[Any, float]] = {}
         self._next = 0.0
 
     def __call__(self, trials: Iterable[Any]) -> None:
-        """Kill the workers of trials that have said nothing for too long."""
+        """Kill the workers of trials that have reported nothing for too long."""
         now = time.monotonic()
         if not self._limit_s or now < self._next:
             return
@@ -40,12 +39,12 @@ class HungWatch:
         live = {trial.trial_id: trial for trial in trials if trial.status in ("PENDING", "RUNNING")}
         self._signs = {name: sign for name, sign in self._signs.items() if name in live}
         for name, trial in live.items():
-            self._look(name, trial, now)
+            self._check(name, trial, now)
 
-    def _look(self, name: str, trial: Any, now: float) -> None:
-        actor = self._actor(trial)
+    def _check(self, name: str, trial: Any, now: float) -> None:
+        worker = worker_of(self._scheduler.controller, trial)
         # A trial that waits for a free node has no worker yet, and may wait.
-        sign = None if actor is None else (trial.status, trial.run_metadata.last_result_time)
+        sign = None if worker is None else (trial.status, trial.run_metadata.last_result_time)
         known, since = self._signs.get(name, (None, now))
         if sign is None or sign != known:
             self._signs[name] = (sign, now)
@@ -55,14 +54,5 @@ class HungWatch:
             import ray
 
             self._signs[name] = (sign, now)
-            self._failures.hang(name, limit_s)
-            ray.kill(actor)
-
-    def _actor(self, trial: Any) -> Any:
-        """The worker's handle; Tune's public parts know it only once its setup is over."""
-        controller = self._scheduler.controller
-        if controller is None:
-            return None
-        tracked = controller._trial_to_actor.get(trial)
-        handle, _ = controller._actor_manager._live_actors_to_ray_actors_resources.get(tracked, (None, None))
-        return handle
+            self._scheduler.attempts.hang(name, limit_s)
+            ray.kill(worker)

@@ -1,7 +1,7 @@
-"""The nodes of a cluster, asked before the first trial: do they run the same versions, and do they see what is needed?
+"""The check of every cluster node before the first trial: same versions as the driver, and all needed files readable.
 
-One task a node answers. A node that cannot run the study would fail its trials one by one, hours later and in words
-of Ray's; here the study is refused at once, by node and reason.
+One task per node answers. A node that cannot run the study would fail its trials one by one, hours later and in Ray's
+words. This check refuses the study at once and names the node and the reason.
 """
 
 import hashlib
@@ -16,24 +16,25 @@ from study.execution.cluster import PACKAGES, ClusterError, package_folder
 from study.planning.checked import Checked
 from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
+from study.terminal.faults import one_line
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.checkpoint_store import Shelf
 
-#: A node that has not answered by then has lost its way to us, or cannot start a worker.
+#: Seconds after which a silent node counts as unreachable, or as unable to start a worker.
 _PATIENCE_S = 120
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What one node says of itself.
+    """The answer of one node.
 
     Attributes:
         name: host name, address and the head of Ray's node id.
-        cpus, gpus: what Ray may place on it.
-        free_gb: free disk where temporary files go, Ray's among them, in GB.
-        versions: package -> version, Python included; `code` is ours.
-        unreadable: of the paths that every node needs, those it cannot read.
-        storage: None where it sees the storage as the driver does, else what went wrong.
+        cpus, gpus: how many CPUs and GPUs Ray may use on it.
+        free_gb: free disk space for temporary files, Ray's included, in GB.
+        versions: package -> version, Python included; `code` is a digest of our own code.
+        unreadable: the paths that every node needs and this node cannot read.
+        storage: why it does not see the driver's storage; None if it does.
     """
 
     name: str
@@ -50,18 +51,19 @@ class NodeReport:
 
 
 def check_nodes(checked: Checked, shelf: Shelf) -> tuple[NodeReport, ...]:
-    """Ask every node; return what they say. Needs Ray.
+    """Ask every node and return their answers. Needs Ray.
 
     Raises:
-        ClusterError: a node differs from the driver or lacks something; one sentence a node and fault.
+        ClusterError: a node differs from the driver or lacks something; one sentence per node and fault.
     """
     here = own_versions()
     try:
         with shelf.nonce() as nonce:
             reports = _ask_all(needed_files(checked), shelf, nonce)
     except OSError as error:
-        told = " ".join(str(error).split())
-        raise ClusterError(f"--storage must be a place the driver can write; {shelf.root}: {told}") from error
+        raise ClusterError(
+            f"--storage must be a place the driver can write; {shelf.root}: {one_line(str(error))}"
+        ) from error
     faults = [fault for report in reports for fault in node_faults(report, here)]
     if faults:
         raise ClusterError(faults)
@@ -69,7 +71,7 @@ def check_nodes(checked: Checked, shelf: Shelf) -> tuple[NodeReport, ...]:
 
 
 def node_faults(report: NodeReport, here: Mapping[str, str]) -> Iterator[str]:
-    """Why the study cannot run on a node; `here` is `own_versions` of the driver."""
+    """Yield why the study cannot run on a node; `here` is `own_versions` of the driver."""
     differing = [
         f"{package} {report.versions.get(package, 'none')} (the driver has {here.get(package, 'none')})"
         for package in sorted({*here, *report.versions})
@@ -87,7 +89,7 @@ def node_faults(report: NodeReport, here: Mapping[str, str]) -> Iterator[str]:
 
 
 def own_versions() -> dict[str, str]:
-    """Versions of everything a trial depends on, this package's schema and code included."""
+    """Return the versions of everything that a trial depends on, with the schema and a digest of our code."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         folder = package_folder(package)
@@ -97,8 +99,10 @@ def own_versions() -> dict[str, str]:
 
 
 def needed_files(checked: Checked) -> list[str]:
-    """What workers open by its path: the teacher's weights, and streamed images (the first, middle and last of each
-    set stand for all); everything else reaches them through the object store."""
+    """Return the paths that workers open: the teacher's weights, and the streamed images.
+
+    The first, middle, and last image of each set stand for all. Everything else comes through the object store.
+    """
     found = [checked.teacher_file.path]
     if checked.data_path.name == "streamed":
         for of_set in (checked.data.train, checked.data.val, checked.data.test):
@@ -108,7 +112,7 @@ def needed_files(checked: Checked) -> list[str]:
 
 
 def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
-    """The manifest's `nodes` entry; versions are the driver's and stand there."""
+    """Return the manifest's `nodes` entry. The versions are left out: they equal the driver's, which it holds."""
     return [{key: value for key, value in asdict(report).items() if key in _KEPT} for report in reports]
 
 
@@ -120,7 +124,7 @@ def _ask_all(files: list[str], shelf: Shelf, nonce: str) -> tuple[NodeReport, ..
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
-    # No processor is asked for: a head node may offer none, and still run the driver.
+    # The task asks for no CPU: a head node may offer none and still run the driver.
     task = ray.remote(num_cpus=0, max_retries=0)(_report)
     asked = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
@@ -141,12 +145,12 @@ def _ask_all(files: list[str], shelf: Shelf, nonce: str) -> tuple[NodeReport, ..
 
 
 def _name(node: Mapping[str, Any]) -> str:
-    # Several nodes may share a machine, and so its name and address.
+    # Several nodes may share one machine and have its name and address.
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
 
 
 def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: Shelf, nonce: str) -> NodeReport:
-    """Runs on each node."""
+    """Answer for one node; runs there."""
     return NodeReport(
         name=name,
         cpus=cpus,

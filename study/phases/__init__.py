@@ -1,1 +1,13 @@
-"""The phases of a study, in order."""
+"""The phases of a study in order, and the session that runs them.
+
+session       from a checked study to an exit code
+messages      what a session tells its user
+drive         all phases, one after the other
+study_state   a study in progress, and what its phases share
+phase         one phase: a queue of trials on Ray
+search        the search
+selection     the choice of the winner by fresh runs
+baselines     search and selection for tuned baselines
+confirmation  finalists and ladder on the test set
+reruns        runs on fresh seeds, for selection and confirmation
+"""

@@ -1,121 +1,121 @@
-"""The confirmation phase: the finalists and the ladder, trained afresh on the same seeds, judged on test once.
+"""The confirmation phase: finalists and ladder are trained afresh on the same seeds and judged on the test set once.
 
-With `--data-seeds` all of that is done on several cuts of the long tail, one after the other, so that no two bundles
-of images and teacher outputs are needed at a time. The teacher is part of what is judged: it is fitted on every cut.
+With `--data-seeds`, this is done on several cuts of the long tail, one after the other. So only one bundle of images
+and teacher outputs is needed at a time. The teacher is part of what is judged: it is fitted to every cut.
 """
 
+from functools import partial
 from typing import Any
 
-from study.execution.tuner import Workers
+from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
-from study.phases.phase import Study, StudyInterrupted, check_failures, run_phase
-from study.phases.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
+from study.phases.reruns import (
+    Rerun,
+    RerunQueue,
+    confirm_reruns,
+    confirm_seeds,
+    given_up,
+    missing_runs,
+    rerun_name,
+    run_reruns,
+)
+from study.phases.search import studied_method
 from study.phases.selection import ranked
-from study.phases.ticker import Ticker
+from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
-from study.records.ledger import Ledger
-from study.records.run_tables import RunKey
-from study.teacher.bundle import Prepared, prepare, teacher_on_test
-from study.teacher.image_holding import hold_images
-from study.terminal.progress import duration
+from study.teacher.bundle import Prepared, decode_images
 
+#: The confirmation entry of the teacher itself, which has no training seed.
 _TEACHER = "teacher"
 
-#: What the manifest leaves out of a further cut's teacher: the passes are summed up with those of the study's own.
+#: Not described for the teacher of a further cut: its passes are added to the passes of the study's own teacher.
 _PASSES = ("forward_passes", "verification_passes")
 
 
 def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run what the plan's cuts, finalists, rungs and seeds still miss, and evaluate each cut's teacher on test.
+    """Run the missing runs of the plan's cuts, entries, and seeds, and evaluate each cut's teacher on test.
 
     Raises:
-        StudyInterrupted: Ray came back with runs missing.
-        StudyFailed: too much has failed.
-        DataError: a cut that is not the one that was looked at when the study started.
+        KeyboardInterrupt: after Ctrl-C.
+        StudyFailed: failures exceed a limit.
+        DataError: a cut differs from the cut that was checked when the study started.
     """
     plan, ledger = study.checked.plan, study.ledger
     if not plan.confirm_seeds:
         return
-    space = study.checked.space
-    shared = {**plan.training, **plan.fixed_knobs}
-    best = [
-        (found.number, {**space.config(found.params), **shared}) for found in ranked(ledger, plan)[: plan.confirm_top]
-    ]
+    method = studied_method(study)
+    best = [(found.number, method.config(found.params)) for found in ranked(ledger, plan)[: plan.confirm_top]]
     tuned = {entry: (found.number, config) for entry, (found, config) in tuned_entries(study).items()}
     cuts = [
         confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed, tuned)
         for data_seed in range(plan.data_seeds)
     ]
-    entries = {task.entry: {"trial": task.trial, "config": task.config} for task in cuts[0]}
+    entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
-    for task in cuts[0]:
-        if task.trial is not None:
-            ledger.runs.drop_confirm_runs(task.entry, but_of=task.trial)
+    for run in cuts[0]:
+        if run.trial is not None:
+            ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
 
-    tasks = [task for cut in cuts for task in cut]
+    names = {run.name for cut in cuts for run in cut}
+
+    def finished() -> set[str]:
+        return names & _recorded(study)
+
     n_run = 0
-    for data_seed, cut in enumerate(cuts):
-        left = _missing(study, cut)
-        if left or (data_seed, _TEACHER, None) not in _filed(ledger):
-            _confirm_cut(study, data_seed, prepared, workers, left, tasks)
-        n_run += len(left)
+    for data_seed, runs in enumerate(cuts):
+        queue = RerunQueue(
+            phase="confirm",
+            title="confirm",
+            runs=runs,
+            n_total=len(names),
+            finished=finished,
+            record=partial(_record, study),
+            shelf=study.shelf,
+            forwards_teacher=method.forwards_teacher,
+            opens_test=True,
+            is_temporary=data_seed > 0,
+        )
+        n_left = len(missing_runs(study, queue))
+        if n_left or _teacher_run(data_seed) not in _recorded(study):
+            _confirm_cut(study, data_seed, queue, prepared, workers)
+        n_run += n_left
     if n_run:
-        n_failed = len({task.name for task in tasks} & given_up(ledger, plan.max_retries))
-        study.progress.say(f"confirm  {_n_done(ledger, tasks)} runs on test, {n_failed} failed")
+        n_failed = len(names & given_up(ledger, plan.max_retries))
+        study.progress.say(f"confirm  {len(finished())} runs on test, {n_failed} failed")
 
 
-def _confirm_cut(
-    study: Study,
-    data_seed: int,
-    prepared: Prepared,
-    workers: Workers,
-    left: list[Rerun],
-    tasks: list[Rerun],
-) -> None:
-    """Bring one cut to its end: its teacher on test, the runs `left` of it; `prepared` is the study's own cut."""
-    from study.execution.schedulers import ListeningScheduler
-
-    ledger, selected_on, checked = study.ledger, study.checked.data.selected_on, study.checked
+def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prepared, workers: Workers) -> None:
+    """Finish one cut: its teacher on test, and its missing runs. `prepared` belongs to the study's own cut."""
+    checked = study.checked
     if data_seed:
         checked, prepared = _prepare_cut(study, data_seed, workers)
-    if (data_seed, _TEACHER, None) not in _filed(ledger):
-        counts, passes = teacher_on_test(checked, prepared, workers, study.progress)
+    if _teacher_run(data_seed) not in _recorded(study):
+        counts, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen)}
         record = {"test": test, "val": None, "selected_on": "val"}
-        ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
+        study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
-    if not left:
-        return
+    if missing_runs(study, queue):
+        run_reruns(study, study.ledger, queue, prepared, workers)
 
-    def on_done(task: Rerun, result: dict[str, Any]) -> None:
-        if task.export:
-            study.keep_model(task.name)
-        chosen = "reference" if task.trial is None else selected_on
-        test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
-        record = {"test": test, "val": result["records"][-1]["val"], "selected_on": chosen}
-        record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
-        ledger.runs.add_confirm_run(task.entry, task.seed, task.trial, record, data_seed=data_seed)
-        study.shelf.remove(task.name)
 
-    study.progress.begin("confirm", len(tasks))
-    shelf, failures = study.shelf.root, study.failures
-    searcher = RerunSearcher(left, ledger=ledger, failures=failures, checkpoints=shelf, on_done=on_done)
-    tick = Ticker(study, n_done=lambda: _n_done(ledger, tasks), note=lambda n: _note(study, workers, len(tasks) - n))
-    scheduler = ListeningScheduler(failures)
-    run_phase(study, prepared, workers, "confirm", searcher, scheduler, tick, test=True, passing=data_seed > 0)
-    check_failures(study)
-    if _missing(study, left):
-        raise StudyInterrupted
-    study.progress.end()
+def _record(study: Study, run: Rerun, result: dict[str, Any]) -> None:
+    if run.export:
+        study.keep_model(run.name)
+    selected_on = "reference" if run.trial is None else study.checked.data.selected_on
+    test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
+    record = {"test": test, "val": result["records"][-1]["val"], "selected_on": selected_on}
+    record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
+    study.ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, record, data_seed=run.data_seed)
 
 
 def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checked, Prepared]:
-    """Cut another long tail and fit the teacher to it; the manifest keeps what that teacher is."""
+    """Cut another long tail and fit the teacher to it; describe that teacher in the manifest."""
     n_cuts = study.checked.plan.data_seeds
     study.progress.say(f"cut      {data_seed + 1} of {n_cuts}: other training images, the same D_val and test")
-    checked = hold_images(recut(study.checked, data_seed), workers, study.progress)
-    prepared = prepare(checked, workers, study.progress)
+    checked = decode_images(recut(study.checked, data_seed), workers, study.progress)
+    prepared = study.engine.prepare(checked, workers, study.progress)
     _count_passes(study, prepared.teacher["forward_passes"])
     described = {key: value for key, value in prepared.teacher.items() if key not in _PASSES}
     recuts = study.store.manifest().get("recuts", {})
@@ -129,20 +129,10 @@ def _count_passes(study: Study, passes: int) -> None:
     study.store.update_manifest(teacher=described)
 
 
-def _missing(study: Study, tasks: list[Rerun]) -> list[Rerun]:
-    """Those of `tasks` that have neither a result nor failed for good."""
-    filed, hopeless = _filed(study.ledger), given_up(study.ledger, study.checked.plan.max_retries)
-    return [task for task in tasks if task.key not in filed and task.name not in hopeless]
+def _teacher_run(data_seed: int) -> str:
+    return rerun_name(_TEACHER, None, None, data_seed)
 
 
-def _filed(ledger: Ledger) -> set[RunKey]:
-    return {run.key for run in ledger.runs.confirm_runs()}
-
-
-def _n_done(ledger: Ledger, tasks: list[Rerun]) -> int:
-    return len({task.key for task in tasks} & _filed(ledger))
-
-
-def _note(study: Study, workers: Workers, n_left: int) -> str:
-    """The time left, a run taken to cost what a trial of the search did."""
-    return f"{duration(study.ledger.mean_duration_s() * n_left / workers.n_workers)} left"
+def _recorded(study: Study) -> set[str]:
+    """Return the names of all recorded runs of the confirmation."""
+    return {rerun_name(run.entry, run.seed, run.trial, run.data_seed) for run in study.ledger.runs.confirm_runs()}

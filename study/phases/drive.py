@@ -1,27 +1,27 @@
-"""Drive one study from wherever it stands to its report: teacher, search, selection, baselines, confirmation, tables.
+"""The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation.
 
-Starting and resuming are the same walk: every phase asks study.db what is left to do and does that.
+Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from study.execution.cluster import ClusterError
 from study.execution.nodes import check_nodes, described
-from study.execution.tuner import behind_trials, ray_session
+from study.execution.tasks import Future, start_beside_driver
+from study.execution.workers import ray_session
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
-from study.phases.phase import Study, StudyFailed, StudyInterrupted, nothing_new
-from study.phases.search import search
+from study.phases.search import search, studied_method
 from study.phases.selection import select
+from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun
 from study.signals import undisturbed
-from study.teacher.bundle import prepare
-from study.teacher.image_holding import hold_images
+from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.progress import Progress
 from trainables.cckd.metrics import balanced_accuracy
@@ -33,29 +33,28 @@ def drive(study: Study) -> None:
     """Run every phase that is not finished.
 
     Raises:
-        StudyInterrupted: after Ctrl-C.
-        StudyFailed: no trial completed.
+        KeyboardInterrupt: after Ctrl-C.
+        StudyFailed: failures exceed a limit, or no trial is complete.
     """
     try:
         with ray_session(study.checked.plan) as workers:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
             _check_nodes(study)
-            study.checked = hold_images(study.checked, workers, study.progress)
-            study.student = student_of(study)
-            prepared = prepare(study.checked, workers, study.progress)
-            described = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
-            study.store.update_manifest(teacher=described)
-            _say_teacher(study.progress, described)
-            search(study, prepared, workers)
-            study.file_student(wait=True)
-            select(study, prepared, workers)
+            study.checked = decode_images(study.checked, workers, study.progress)
+            study.student = count_parameters(study)
+            prepared = study.engine.prepare(study.checked, workers, study.progress)
+            teacher = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
+            study.store.update_manifest(teacher=teacher)
+            _say_teacher(study.progress, teacher)
+            method = studied_method(study)
+            search(study, method, prepared, workers)
+            study.record_student(wait=True)
+            select(study, method, prepared, workers)
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
-    except KeyboardInterrupt:
-        raise StudyInterrupted from None
     finally:
         with undisturbed():
             study.progress.end()
@@ -63,7 +62,7 @@ def drive(study: Study) -> None:
 
 
 def _check_nodes(study: Study) -> None:
-    """Ask the nodes of a cluster; a private Ray has one, and that is this machine."""
+    """Check the nodes of a cluster; a private Ray has only one node, this machine."""
     plan = study.checked.plan
     if plan.address == LOCAL and not is_uri(plan.storage or ""):
         return
@@ -74,38 +73,22 @@ def _check_nodes(study: Study) -> None:
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
 
 
-def student_of(study: Study) -> Callable[[bool], dict[str, Any] | None]:
-    """Begin to count the student's parameters; return what gives the manifest's entry, None before there is a new one.
+def count_parameters(study: Study) -> Future | None:
+    """Start to count the student's parameters; None if an earlier start has counted them.
 
-    Counting needs torch, so a Ray worker does it, which imports it for seconds and gives way to trials meanwhile; only
-    where the entry is asked to `wait` does anything wait for it. A resumed study has counted already.
-
-    Raises:
-        StudyFailed: by what is returned, for a student that cannot be built for these images.
+    Counting needs torch. So a worker does it, which imports torch for seconds at a low priority while trials run.
     """
     name, data = study.checked.plan.student, study.checked.data
     known = study.store.manifest().get("student") or {}
     if known.get("name") == name and isinstance(known.get("n_parameters"), int):
-        return nothing_new
-    import ray
-
+        return None
     channels, height, _ = data.image_shape
-    count = behind_trials(n_parameters).remote(name, len(data.class_names), channels, height)
-
-    def entry(wait: bool) -> dict[str, Any] | None:
-        # Tables are written once more when Ray is gone, and to ask it would start another.
-        if not wait and not (ray.is_initialized() and ray.wait([count], timeout=0)[0]):
-            return None
-        try:
-            return {"name": name, "n_parameters": ray.get(count)}
-        except ray.exceptions.RayTaskError as error:  # most of its text is where in timm it was raised
-            raise StudyFailed(f"{error.cause}; begin another study with another --student") from error
-
-    return entry
+    student = name, len(data.class_names), channels, height
+    return Future(start_beside_driver(n_parameters, *student, own_process=True))
 
 
 def _keep_passes(before: dict[str, Any] | None, teacher: dict[str, Any]) -> dict[str, Any]:
-    """A resumed study finds the teacher's outputs in the cache; its passes stay those of the first start."""
+    """Add the teacher's passes to those of earlier starts; a resumed study finds the outputs in the cache."""
     passes = before["forward_passes"] if before else 0
     return teacher | {"forward_passes": passes + teacher["forward_passes"]}
 
@@ -118,7 +101,7 @@ def _say_teacher(progress: Progress, teacher: dict[str, Any]) -> None:
 
 
 def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> list[str]:
-    """What a reader must know before believing in this teacher: it is worse than the student without one."""
+    """Return a warning if the teacher is worse than the student that is trained without a teacher (`la`)."""
     found = [
         ClassCounts(tuple(run.record["val"]["correct"]), tuple(run.record["val"]["seen"]))
         for run in runs
@@ -136,5 +119,5 @@ def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> lis
 
 
 def finish(study: Study, status: str) -> None:
-    """Write how the study ended."""
+    """Write to the manifest how the study ended."""
     study.store.update_manifest(status=status, phase=None, ended=now(), counts=study.ledger.counts())

@@ -1,62 +1,121 @@
 """The search phase: Ray runs the trials that the ledger chooses, until study.db holds the planned total."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from study.execution.ledger_searcher import LedgerSearcher
+from search_spaces.space import KnobValue
 from study.execution.schedulers import LedgerScheduler
-from study.execution.tuner import Workers
-from study.phases.phase import NothingComplete, Study, StudyInterrupted, check_failures, run_phase
-from study.phases.ticker import Ticker
+from study.execution.searchers import LedgerSearcher
+from study.execution.workers import Workers
+from study.phases.phase import Phase
+from study.phases.study_state import NothingComplete, Study, Ticker
+from study.records.ledger import Ledger
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.cckd.random_streams import derive_seed
+from trainables.checkpoint_store import Shelf
 
 
-def search(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run the trials that are missing.
+@dataclass(frozen=True)
+class SearchTarget:
+    """The method that a search and the selection after it tune: the studied method, or a baseline.
+
+    Attributes:
+        ledger: its search.
+        shelf: the checkpoints of its trials and selection runs.
+        fixed: values that all its trials share: training settings, and knobs fixed by `--set`.
+        title: names the search to the user.
+        entry: the confirmation entry of its winner.
+        candidate: the name of its selection runs, whose attempts all stand in one table.
+        n_later: runs of the phases after its search.
+        keep: writes what search and selection have found to the manifest.
+    """
+
+    ledger: Ledger
+    shelf: Shelf
+    fixed: Mapping[str, Any]
+    title: str
+    entry: str
+    candidate: str
+    n_later: int
+    keep: Callable[..., object]
+
+    def config(self, params: Mapping[str, KnobValue]) -> dict[str, Any]:
+        """Return the flat configuration of a trial without its seed."""
+        return {**self.ledger.space.config(params), **self.fixed}
+
+    @property
+    def forwards_teacher(self) -> bool:
+        """Whether a trial may ask for `forward` targets: the knob is fixed to them, or searched."""
+        space = self.ledger.space
+        fixed = {**space.fixed, **self.fixed}.get("mix_targets")
+        return fixed == "forward" or any(knob.name == "mix_targets" for knob in space.tunable)
+
+
+def studied_method(study: Study) -> SearchTarget:
+    """Return the studied method as the target of the search."""
+    plan = study.checked.plan
+    return SearchTarget(
+        ledger=study.ledger,
+        shelf=study.shelf,
+        fixed={**plan.training, **plan.fixed_knobs},
+        title="search",
+        entry="best1",
+        candidate="candidate",
+        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs + plan.n_confirm_runs,
+        keep=study.store.update_manifest,
+    )
+
+
+def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Workers) -> None:
+    """Run the missing trials of a search.
 
     Raises:
-        StudyInterrupted: Ray came back with trials missing.
-        StudyFailed: too much has failed.
+        KeyboardInterrupt: after Ctrl-C.
+        StudyFailed: failures exceed a limit.
         NothingComplete: every trial has ended and none is complete.
     """
-    plan, ledger = study.checked.plan, study.ledger
-    left = plan.trials - ledger.finished_total
-    if left > 0:
+    plan, ledger = study.checked.plan, target.ledger
+    if ledger.finished_total < plan.trials:
         study.store.update_manifest(phase="search")
-        study.progress.begin(study.what, plan.trials)
-        shared = {**plan.training, **plan.fixed_knobs}
-
-        def seed_of(params: Any, replicate: int) -> int:
-            return derive_seed("trial", plan.seed, {**study.checked.space.config(params), **shared}, replicate)
-
-        folders = {"checkpoints": study.shelf.root}
-        failures = study.failures
-        searcher = LedgerSearcher(ledger, failures=failures, seed_of=seed_of, settings=shared, extras=folders)
-        tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: _note(study, workers, n))
-        run_phase(study, prepared, workers, "search", searcher, LedgerScheduler(ledger, failures), tick)
-        check_failures(study)
-        if ledger.finished_total < plan.trials:
-            raise StudyInterrupted
-        study.progress.end()
+        study.progress.begin(target.title, plan.trials)
+        attempts = study.new_attempts(prepared)
+        searcher = LedgerSearcher(
+            ledger,
+            attempts,
+            seed_of=lambda config, replicate: derive_seed("trial", plan.seed, config, replicate),
+            settings=target.fixed,
+            extras={"checkpoints": target.shelf.root},
+        )
+        phase = Phase(
+            searcher=searcher,
+            scheduler=LedgerScheduler(ledger, attempts),
+            folder=study.ray_folder("search"),
+            on_step=Ticker(
+                study, n_done=lambda: ledger.finished_total, note=lambda n: time_left(study, target, workers, n)
+            ),
+            on_interrupt=study.warn_of_interrupt,
+            forwards_teacher=target.forwards_teacher,
+        )
+        study.run(prepared, workers, phase, is_missing=lambda: ledger.finished_total < plan.trials)
         study.export()
     counts = ledger.counts()
     states = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed"
-    study.progress.say(f"{study.what:<8} {states}")
-    check_failures(study)
+    study.progress.say(f"{target.title:<8} {states}")
+    study.check_failures()
     if not counts["complete"]:
         causes = sorted({row.cause for row in ledger.rows() if row.cause})
         raise NothingComplete(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 
-def _note(study: Study, workers: Workers, n_done: int) -> str:
-    """Best so far, and the time left for all phases at the mean cost of the trials so far."""
-    plan = study.checked.plan
-    best = study.ledger.best()
+def time_left(study: Study, target: SearchTarget, workers: Workers, n_done: int) -> str:
+    """Return the best value so far, and the time left for all phases at the mean cost of the trials so far."""
+    best = target.ledger.best()
     found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
     if not n_done:
         return found
-    n_left = plan.trials - n_done + study.n_left
-    left_s = study.ledger.mean_duration_s() * n_left / workers.n_workers
-    # 64 of 64 trials may be done and minutes be left: those of the phases that follow.
-    return f"{found}, {duration(left_s)} left{' in all' if study.n_left else ''}"
+    n_left = study.checked.plan.trials - n_done + target.n_later
+    left_s = target.ledger.mean_duration_s() * n_left / workers.n_workers
+    # All 64 of 64 trials may be done while minutes are left: the time of the later phases.
+    return f"{found}, {duration(left_s)} left{' in all' if target.n_later else ''}"

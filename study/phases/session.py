@@ -1,19 +1,20 @@
-"""From a checked study to an exit code: the lock, the log, the walk through the phases, and the last words."""
+"""A session: from a checked study to an exit code, with the lock, the log, the phases, and the last messages."""
 
 import logging
 import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from study.execution.cluster import ClusterError
 from study.phases.drive import drive, finish
-from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
+from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL
@@ -22,49 +23,61 @@ from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
 from study.records.ledger import Ledger
+from study.records.run_log import logging_to
 from study.records.store import StudyStore
 from study.signals import undisturbed
-from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
 
 log = logging.getLogger("study")
 
-#: Failed runs that are named on the terminal; the report names them all.
-_MOST_FAILURES = 3
+#: Builds the report of the study in a folder and returns the page. It is given by the commands, because no phase
+#: imports the analysis.
+BuildReport = Callable[[Path], Path]
 
 
-def begin(checked: Checked, command: str) -> int:
-    """Make the study's folder and run it; return the exit code.
+def begin(checked: Checked, command: str, build_report: BuildReport) -> int:
+    """Make the folder of a study and run it to its report; return the exit code.
+
+    Args:
+        checked: the study.
+        command: the command line, for the manifest.
+        build_report: builds the report.
 
     Raises:
-        UsageError: the folder can not be made.
+        UsageError: the folder cannot be made.
     """
     manifest = first_manifest(checked, command)
     try:
         store = StudyStore.create(checked.folder.parent, checked.folder.name)
     except OSError as error:
         raise UsageError(f"--out must be a folder that can be written; {error}") from error
-    with store.lock(), _logging_to(store.log):
+    with store.lock(), logging_to(store.log):
         with _writing(store):
             store.write_manifest(manifest)
             ledger = _create_ledger(checked, store)
-        return _see_through(checked, store, ledger)
+        return _run_to_report(checked, store, ledger, build_report)
 
 
-def resume(folder: Path, command: str, **changes: Any) -> int:
-    """Continue the study in `folder`; `changes` replace fields of its plan (trials, address, device, ...).
+def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any) -> int:
+    """Continue the study in `folder`; return the exit code.
+
+    Args:
+        folder: of the study.
+        command: the command line, for the manifest.
+        build_report: builds the report.
+        changes: new values of fields of its plan (trials, address, device, ...).
 
     Raises:
-        UsageError: no study folder, another driver at work, or data or teacher that are not the same any more.
+        UsageError: this is no study folder, another driver holds its lock, or its data or teacher have changed.
     """
     store = StudyStore.open(folder)
-    with store.lock(), _logging_to(store.log):
+    with store.lock(), logging_to(store.log):
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         _check_address(checked.plan.address, changes)
-        # Baselines that were tuned stay so: nothing is lost.
+        # A baseline that has been tuned stays in the plan.
         named = (*checked.plan.tuned_baselines, *changes.pop("tuned_baselines", ()))
         checked = replace(checked, plan=replace(checked.plan, **changes, tuned_baselines=tuple(dict.fromkeys(named))))
         _check_baselines(checked)
@@ -74,13 +87,13 @@ def resume(folder: Path, command: str, **changes: Any) -> int:
         data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
         with _writing(store):
             ledger = _open_ledger(checked, store)
-            _say_lost(manifest["counts"], ledger.counts())
+            say_lost(manifest["counts"], ledger.counts())
             try:
                 store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data)
             except BaseException:
                 ledger.close()
                 raise
-        return _see_through(checked, store, ledger)
+        return _run_to_report(checked, store, ledger, build_report)
 
 
 def _check_baselines(checked: Checked) -> None:
@@ -91,10 +104,10 @@ def _check_baselines(checked: Checked) -> None:
 
 @contextmanager
 def _writing(store: StudyStore) -> Iterator[None]:
-    """Turn what a full or read-only disk raises before the first phase into one error that names the folder.
+    """Turn the errors of a full or read-only disk before the first phase into one error that names the folder.
 
     Raises:
-        UsageError: the disk is at fault; a folder without a manifest, which nothing could continue, is gone again.
+        UsageError: the disk is at fault. A folder without a manifest is removed, because no study can continue in it.
     """
     try:
         yield
@@ -112,25 +125,19 @@ def _writing(store: StudyStore) -> Iterator[None]:
 
 
 def _check_address(planned: str, changes: dict[str, Any]) -> None:
-    """A folder may come from a stranger, and to join a Ray cluster is to trust it with this machine."""
+    """Refuse a cluster that only the folder names: it may come from a stranger, and a cluster can run any code here."""
     if "address" not in changes and planned not in (LOCAL, AUTO):
         raise UsageError(f"a cluster is not joined on a folder's word; to go on where it ran, give --address {planned}")
 
 
-def _resume_command(study: Study) -> str:
-    address = study.checked.plan.address
-    given = "" if address in (LOCAL, AUTO) else f" --address {shlex.quote(address)}"
-    return resume_command(study.store.path) + given
-
-
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    # A driver that died before it could make study.db leaves this to the one that resumes.
+    # A driver may have died before it made study.db.
     warm = checked.warm or read_warm_start(checked.plan, checked.space, checked.data)
     return Ledger.create(store.database, checked.space, checked.settings, warm.evidence if warm else ())
 
 
 def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    """Open the search with the plan's total; make it where the first driver died before it could."""
+    """Open the search with the plan's total of trials; make it if the first driver died before it made study.db."""
     if not store.database.exists():
         return _create_ledger(checked, store)
     before = Ledger.open(store.database)
@@ -141,64 +148,42 @@ def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
     return Ledger.open(store.database, trials=trials)
 
 
-def _say_lost(known: dict[str, int], found: dict[str, int]) -> None:
-    """Say so where study.db has gone back to what it held earlier, which a damaged study.db-wal makes it do."""
-    before, now_there = (sum(n for state, n in counts.items() if state != "running") for counts in (known, found))
-    if now_there < before:
-        told = f"study.db holds {now_there} finished trials, and study.json knew {before}: the others are run again"
-        log.warning("%s", told)
-        print(f"NOTE     {told}")
-
-
-def _see_through(checked: Checked, store: StudyStore, ledger: Ledger) -> int:
+def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, build_report: BuildReport) -> int:
     progress = Progress()
-    _say_what(progress, checked, store)
+    say_plan(progress, checked, store)
     study = Study(checked, store, ledger, progress)
     try:
         drive(study)
-        from analysis.report import build_report
-
         store.update_manifest(status="done", phase=None, ended=now(), counts=ledger.counts())
         report = build_report(store.path)
-    except (StudyInterrupted, KeyboardInterrupt):
-        _file_end(study, "interrupted")
+    except KeyboardInterrupt:
+        _record_end(study, "interrupted")
         progress.say("interrupted; nothing is lost. Continue with:")
-        progress.show_command(_resume_command(study))
+        progress.show_command(command_to_resume(study))
         return _last_line(store, 130)
     except (StudyFailed, ClusterError) as error:
-        _file_end(study, "failed")
+        _record_end(study, "failed")
         complain(str(error).splitlines())
         if isinstance(error, StudyFailed):
-            print(f"continue with: {_resume_command(study)}", file=sys.stderr)
+            print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())
-        _file_end(study, "failed")
+        _record_end(study, "failed")
         complain([f"{type(error).__name__}: {disk_fault(error) or error}"])
-        print(f"details: {store.log}; continue with: {_resume_command(study)}", file=sys.stderr)
+        print(f"details: {store.log}; continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     finally:
         ledger.close()
-    _say_failures(study)
+    say_failures(study)
     progress.say(f"report   {report}")
     progress.say("browse   its trials with:")
     progress.show_command(f"optuna-dashboard {shlex.quote(f'sqlite:///{store.database}')}")
     return _last_line(store, 0)
 
 
-def _say_failures(study: Study) -> None:
-    """Say which runs of the later phases failed for good; the search has said how many trials did."""
-    failed = study.store.manifest()["failures"]
-    if failed:
-        more = f"; and {len(failed) - _MOST_FAILURES} more" if len(failed) > _MOST_FAILURES else ""
-        study.progress.say(
-            f"NOTE     {len(failed)} of the later runs failed, listed under Study health in the report: "
-            f"{'; '.join(failed[:_MOST_FAILURES])}{more}"
-        )
-
-
-def _file_end(study: Study, status: str) -> None:
-    """Write how the study ended, where the folder can still be written; a full disk may be what ended it."""
+def _record_end(study: Study, status: str) -> None:
+    """Write to the manifest how the study ended, if the folder can be written; a full disk may have ended it."""
     try:
         with undisturbed():
             finish(study, status)
@@ -206,61 +191,6 @@ def _file_end(study: Study, status: str) -> None:
         print(f"error: {study.store.path} cannot be written: {error}; make room, then continue it", file=sys.stderr)
 
 
-def _say_what(progress: Progress, checked: Checked, store: StudyStore) -> None:
-    plan, data = checked.plan, checked.data
-    if plan.fallback_from:
-        progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
-        progress.say(f"NOTE     using {plan.data} instead; its images are 8x8 digits and its teacher is weak")
-    progress.say(f"study    {store.path}")
-    progress.say(
-        f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
-    )
-    progress.say(f"         images {checked.data_path}")
-    if data.selected_on == "test":
-        progress.say("NOTE     D_val is the test set itself: every number is selected on test")
-    if data.skipped:
-        progress.say(
-            f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
-        )
-        log.warning("image files left out:\n%s", "\n".join(data.skipped))
-    if checked.warm:
-        progress.say(f"warm     {checked.warm}")
-    progress.say(
-        f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
-        + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
-        + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
-        + f"{plan.n_confirm_runs} on test"
-        + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
-    )
-
-
 def _last_line(store: StudyStore, code: int) -> int:
     print(f"study: {store.path}", flush=True)
     return code
-
-
-class _LogFile(logging.FileHandler):
-    """A log that a full disk leaves incomplete, instead of a traceback a line on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Drop the line."""
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Send our log and all warnings to run.log; the terminal is for the user."""
-    handler = _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("study", "py.warnings", "optuna")]
-    log.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        for logger in loggers:
-            logger.removeHandler(handler)
-        with suppress(OSError):  # what is left of the log may not fit either
-            handler.close()

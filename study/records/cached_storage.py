@@ -1,8 +1,8 @@
-"""A search's trials in memory, so that asking, judging and counting read no database.
+"""A search's trials in memory, so that no question about them reads the database.
 
-Every write goes to study.db first and to memory second, but for a new trial's: it is filled in memory and then written
-whole. The copy can be dropped at any moment and is read again from study.db. There is one writer, so nobody else can
-make it stale.
+Every write goes to study.db first and to memory second. Only a new trial is first filled in memory and then written as
+a whole. The copy in memory can be dropped at any moment and read again from study.db. There is one writer, so the copy
+never becomes stale.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from study.schema import STUDY_NAME
+from study.strategy.optuna_private import study_id, trial_id
 
 
-class MirroredStorage(InMemoryStorage):
-    """Optuna's storage in memory over the one in study.db, of one of the searches there.
+class CachedStorage(InMemoryStorage):
+    """An in-memory Optuna storage of one search, which writes every change through to study.db.
 
-    Trials are numbered by their position here as there, and a trial's id is its number.
+    A trial has the same number here and in study.db. Here the trial's ID equals its number.
 
     Args:
         backend: study.db.
@@ -34,75 +35,75 @@ class MirroredStorage(InMemoryStorage):
         """Drop the copy and read it again."""
         super().__init__()
         (stored,) = (study for study in self._backend.get_all_studies() if study.study_name == self._search)
-        self._stored_id = stored._study_id
-        study_id = super().create_new_study(stored.directions, stored.study_name)
+        self._stored_id = study_id(stored)
+        own_id = super().create_new_study(stored.directions, stored.study_name)
         for key, value in stored.user_attrs.items():
-            super().set_study_user_attr(study_id, key, value)
+            super().set_study_user_attr(own_id, key, value)
         for key, value in stored.system_attrs.items():
-            super().set_study_system_attr(study_id, key, value)
+            super().set_study_system_attr(own_id, key, value)
         self._stored_trial_ids: list[int] = []
         for trial in self._backend.get_all_trials(self._stored_id, deepcopy=False):
-            self._stored_trial_ids.append(trial._trial_id)
-            super().create_new_trial(study_id, trial)
+            self._stored_trial_ids.append(trial_id(trial))
+            super().create_new_trial(own_id, trial)
         self._n_trials = len(self._stored_trial_ids)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Refused: a search is made in study.db, and this is one."""
-        raise NotImplementedError("a mirror holds one search")
+        """Refuse: searches are made in study.db, and this storage holds one of them."""
+        raise NotImplementedError("a cached storage holds one search")
 
     def delete_study(self, study_id: int) -> None:
-        """Refused: nothing of a search is ever deleted."""
+        """Refuse: a search is never deleted."""
         raise NotImplementedError("a search is never deleted")
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._backend.set_study_user_attr(self._stored_id, key, value)
         super().set_study_user_attr(study_id, key, value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._backend.set_study_system_attr(self._stored_id, key, value)
         super().set_study_system_attr(study_id, key, value)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Begin a trial in memory; `write_new` writes it through."""
+        """Begin a trial in memory; `write_new` writes it to study.db."""
         trial_id = super().create_new_trial(study_id, template_trial)
         self._n_trials = trial_id + 1
         return trial_id
 
     def write_new(self) -> None:
-        """Write the new trials through, as they are now."""
+        """Write the new trials to study.db as they are now."""
         for number in range(len(self._stored_trial_ids), self._n_trials):
             self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, self.get_trial(number)))
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._through(self._backend.set_trial_param, trial_id, param_name, param_value_internal, distribution)
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Write through."""
+        """Write to study.db and memory."""
         self._through(self._backend.set_trial_state_values, trial_id, state, values)
         return super().set_trial_state_values(trial_id, state, values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._through(self._backend.set_trial_intermediate_value, trial_id, step, intermediate_value)
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._through(self._backend.set_trial_user_attr, trial_id, key, value)
         super().set_trial_user_attr(trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write through."""
+        """Write to study.db and memory."""
         self._through(self._backend.set_trial_system_attr, trial_id, key, value)
         super().set_trial_system_attr(trial_id, key, value)
 
     def _through(self, write: Callable[..., object], trial_id: int, *values: Any) -> None:
-        """`write` to study.db, unless the trial is new and will be written whole."""
+        """Call `write` for study.db, unless the trial is new: `write_new` will write all of it."""
         if trial_id < len(self._stored_trial_ids):
             write(self._stored_trial_ids[trial_id], *values)

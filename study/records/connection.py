@@ -1,8 +1,8 @@
-"""The one connection to study.db: several writes become one transaction, whoever makes them.
+"""The one connection to study.db, which Optuna's storage and our own tables share.
 
-Optuna's storage and our own tables write through the same connection, so that what belongs together reaches the disk
-together or not at all, with one wait for the disk (a third of a trial's bookkeeping was such waits). SQLite's
-write-ahead log waits once a transaction instead of three times; closing folds it back into the one file.
+Writes that belong together are one transaction: they reach the disk together or not at all, with one wait for the disk.
+Such waits were a third of the bookkeeping of a trial. SQLite's write-ahead log waits once per transaction instead of
+three times. Closing folds the log back into the one file.
 """
 
 import errno
@@ -12,13 +12,11 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import optuna
-from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialParamModel
 from sqlalchemy import StaticPool
-from sqlalchemy.orm import Session
 
-#: What the system, and what SQLite says where the disk is at fault, not the file.
+from study.strategy.optuna_private import SingleWriterStorage
+
+#: Errors of the operating system, and texts of SQLite, that mean a fault of the disk and not of the file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 _DISK_FAULTS = ("disk is full", "readonly database", "disk I/O error", "unable to open database file")
 
@@ -27,7 +25,7 @@ _COPY_TIMEOUT_S = 5.0
 
 
 def disk_fault(error: BaseException | None) -> str | None:
-    """What the disk did not let us do, where that is behind `error` or what caused it; None where it is not."""
+    """Return the disk's fault if `error` or one of its causes is one; otherwise None."""
     while error is not None:
         of_system = isinstance(error, OSError) and error.errno in _DISK_ERRORS
         if of_system or any(fault in str(error) for fault in _DISK_FAULTS):
@@ -36,47 +34,21 @@ def disk_fault(error: BaseException | None) -> str | None:
     return None
 
 
-class OneWritersStorage(RDBStorage):
-    """Optuna's storage where nobody else writes and a search's space never changes.
-
-    A knob of a trial is one row, without looking first whether the trial may be written to and another trial's knob of
-    that name had the same distribution: these queries were a third of what a trial cost the driver.
-    """
-
-    def _set_trial_param_without_commit(
-        self,
-        session: Session,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-        previous_distribution: BaseDistribution | None = None,
-    ) -> None:
-        session.add(
-            TrialParamModel(
-                trial_id=trial_id,
-                param_name=param_name,
-                param_value=param_value_internal,
-                distribution_json=distribution_to_json(distribution),
-            )
-        )
-
-
 class Database:
     """An open study.db.
 
     Attributes:
-        storage: Optuna's view of it.
-        connection: for our own tables; every write of theirs stands in a `together` block.
+        storage: Optuna's storage in this file.
+        connection: for our own tables. Every write to them stands in a `together` block.
 
     Args:
         path: the file.
-        copied: read the file once into memory and open that copy. A driver may be writing to the file. Neither the
-            driver nor the file notices, and what is written to the copy is lost when it is closed.
+        copied: read the file once into memory and open that copy. A driver may write to the file meanwhile and does
+            not notice. Changes to the copy are lost when it is closed.
 
     Raises:
-        sqlite3.Error: the file is no intact database, or another program holds it.
-        SQLAlchemyError: the same, met by Optuna.
+        sqlite3.Error: the file is not an intact database, or another program has locked it.
+        SQLAlchemyError: the same faults, found by Optuna.
     """
 
     def __init__(self, path: Path, *, copied: bool = False) -> None:
@@ -86,21 +58,21 @@ class Database:
         try:
             if copied:
                 _copy(path, self.connection)
-            # SQLite meets a missing page only when it reads it, which may be after hours.
+            # SQLite notices a missing page only when it reads the page, which may be hours later.
             (verdict,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=FULL")
             pool = {"creator": lambda: self.connection, "poolclass": StaticPool, "pool_reset_on_return": None}
-            self.storage = OneWritersStorage("sqlite://", engine_kwargs=pool)
+            self.storage = SingleWriterStorage("sqlite://", engine_kwargs=pool)
         except BaseException:
             self.connection.close()
             raise
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make all writes of the block one transaction; undo them all where it raises. A block within joins it."""
+        """Make all writes of the block one transaction, undone if the block raises. An inner block joins the outer."""
         if self.connection.held:
             yield
             return
@@ -113,12 +85,12 @@ class Database:
         self.connection.release()
 
     def close(self, *, whole: bool = False) -> None:
-        """Close the connection and leave one file behind; a second time does nothing.
+        """Close the connection and leave one file behind; a second call does nothing.
 
-        Where that cannot be, since somebody reads it just now or the disk is full, the log stays beside it.
+        If another program reads the file now, or the disk is full, the log file stays beside it.
 
         Args:
-            whole: raise then; for a file that is about to be moved away from its log.
+            whole: raise an error in that case. For a file that is about to be moved away from its log.
 
         Raises:
             sqlite3.OperationalError: there are two files, and `whole` asks for one.
@@ -136,18 +108,18 @@ class Database:
 
 
 def _copy(path: Path, target: sqlite3.Connection) -> None:
-    """Copy the database, as its last transaction left it, through a connection that can only read."""
+    """Copy the database, as its last transaction left it, through a read-only connection."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=_COPY_TIMEOUT_S)) as source:
-        # `backup` waits for ever for a file that another program has locked. A read that comes first waits for
-        # `timeout` only, and its transaction keeps the lock away until the copy is done.
+        # `backup` waits forever for a file that another program has locked. A query waits for `timeout` only, and its
+        # transaction keeps other programs from locking the file until the copy is done.
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.backup(target)
 
 
 class _Connection(sqlite3.Connection):
-    """Commits when it is told to, and while it is held, only at the end: Optuna commits after every value."""
+    """A connection that can hold a transaction open: Optuna commits after every value, which then does nothing."""
 
     held = False
     _undone = False
@@ -161,7 +133,7 @@ class _Connection(sqlite3.Connection):
         """Commit the held transaction.
 
         Raises:
-            sqlite3.IntegrityError: a part of it was undone on the way, and with it the whole.
+            sqlite3.IntegrityError: a part of the transaction was undone before, so all of it is.
         """
         if self._undone:
             self.drop()

@@ -1,4 +1,4 @@
-"""study.db itself: making one with an empty search, and refusing by name one that cannot be used."""
+"""Making a study.db with an empty search, and refusing one that cannot be used."""
 
 import re
 import warnings
@@ -13,6 +13,7 @@ from search_spaces.space import SearchSpace
 from study.records.connection import Database, disk_fault
 from study.schema import BASELINE_PREFIX, METRIC, STUDY_NAME
 from study.strategy.evidence import Evidence
+from study.strategy.optuna_private import study_id
 from study.strategy.search_settings import SearchSettings, SettingsError
 from trainables.cckd.files.atomic import replacing
 
@@ -21,23 +22,23 @@ _SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
 
 
 def search_names(storage: BaseStorage) -> list[str]:
-    """Return the names of the searches in a study.db, in the order of their creation; other studies are left out."""
-    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)
+    """Return the names of the searches in a study.db in the order of their creation; ignore other Optuna studies."""
+    studies = sorted(storage.get_all_studies(), key=study_id)
     return [study.study_name for study in studies if _SEARCH.fullmatch(study.study_name)]
 
 
 def make_search(
     database: Path, space: SearchSpace, settings: SearchSettings, evidence: Sequence[Evidence] = ()
 ) -> None:
-    """Make study.db with an empty search, whole or not at all.
+    """Make study.db with an empty search, completely or not at all.
 
     Raises:
         SettingsError: the file exists.
-        Exception: of SQLite, SQLAlchemy or Optuna, where the disk is full.
+        Exception: an error of SQLite, SQLAlchemy, or Optuna if the disk is full.
     """
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
-    with replacing(database) as beside, _alone(beside), closing(Database(beside)) as made:
+    with replacing(database) as beside, _without_leftovers(beside), closing(Database(beside)) as made:
         with made.together():
             study = add_search(made, STUDY_NAME, space, settings)
             if evidence:
@@ -46,8 +47,8 @@ def make_search(
 
 
 @contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Remove what SQLite may leave beside a file that could not be made."""
+def _without_leftovers(database: Path) -> Iterator[None]:
+    """Remove the files that SQLite may leave beside a file that could not be made."""
     try:
         yield
     finally:
@@ -56,7 +57,7 @@ def _alone(database: Path) -> Iterator[None]:
 
 
 def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
-    """Make an empty search in an open study.db, in the transaction that is open."""
+    """Make an empty search in an open study.db, as part of the open transaction."""
     second = settings.second_objective
     study = optuna.create_study(
         study_name=search,
@@ -64,7 +65,7 @@ def add_search(database: Database, search: str, space: SearchSpace, settings: Se
         directions=["maximize", *([second.direction] if second else [])],
     )
     with warnings.catch_warnings():
-        # Experimental since 3.2; it only names the axis in dashboards and plots.
+        # Experimental since Optuna 3.2. It only names the axes in dashboards and plots.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([METRIC, *([second.column] if second else [])])
     study.set_user_attr("space", space.to_json())
@@ -74,7 +75,7 @@ def add_search(database: Database, search: str, space: SearchSpace, settings: Se
 
 @contextmanager
 def opening(database: Path) -> Iterator[None]:
-    """Turn what a missing or damaged file, or a full disk, raises in the block into one error that names it.
+    """Turn the errors of a missing or damaged file, or of a full disk, into one error that names the file.
 
     Raises:
         SettingsError: the file is missing or damaged, cannot be written, or another program holds it locked.
@@ -85,7 +86,7 @@ def opening(database: Path) -> Iterator[None]:
         yield
     except SettingsError:
         raise
-    except Exception as error:  # a damaged file makes SQLite, SQLAlchemy and Optuna stumble in many ways
+    except Exception as error:  # SQLite, SQLAlchemy, and Optuna raise many kinds of errors on a damaged file
         if fault := disk_fault(error):
             raise SettingsError(f"{database} must be a file that can be written; {fault}") from error
         if "database is locked" in str(error):

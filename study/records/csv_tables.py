@@ -1,4 +1,4 @@
-"""The published tables, exactly as study/schema.py names their columns: first as rows, then as files."""
+"""The published tables, with the columns that study/schema.py names: first as rows, then as files."""
 
 import csv
 import io
@@ -10,8 +10,8 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.records.queries import LedgerReading
 from study.records.run_tables import ConfirmRun, SelectionRun
+from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
 from trainables.cckd.files.atomic import replacing, write_text
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
@@ -27,14 +27,14 @@ Groups = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class Table:
-    """Column names in order, and rows keyed by them; a key left out is a missing value."""
+    """Column names in order, and rows with these keys; a missing key is a missing value."""
 
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
 
 
 def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -> Table:
-    """Return trials.csv: a row a trial, an inactive knob's field empty."""
+    """Return trials.csv: one row per trial; the field of an inactive knob is empty."""
     knobs = [schema.KNOB_PREFIX + name for name in space.distributions]
     guarded = schema.TRIALS_GUARDED if any(row.keeps_guards is not None for row in rows) else {}
     columns = (*schema.TRIALS_HEAD, *knobs, *schema.TRIALS_TAIL, *guarded)
@@ -42,7 +42,7 @@ def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -
 
 
 def epochs_table(rows: Sequence[TrialRow]) -> Table:
-    """Return epochs.parquet: a row a (trial, epoch), a column for every loss term any trial has."""
+    """Return epochs.parquet: one row per (trial, epoch), one column per loss term of any trial."""
     found = {term for row in rows for record in row.records for term in record.losses} | {"total"}
     terms = sorted(found, key=lambda term: (_TERMS.index(term) if term in _TERMS else len(_TERMS), term))
     columns = (*schema.EPOCHS_HEAD, *(schema.LOSS_PREFIX + term for term in terms), *schema.EPOCHS_TAIL)
@@ -63,7 +63,7 @@ def epochs_table(rows: Sequence[TrialRow]) -> Table:
 
 
 def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> Table:
-    """Return finalists.csv, beside each run the value its trial had in the search."""
+    """Return finalists.csv: one row per selection run, with the value of its trial in the search."""
     searched = {row.number: balanced_accuracy(row.val) for row in rows if row.val is not None}
     entries = [
         {
@@ -77,8 +77,8 @@ def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> T
     return Table(tuple(schema.FINALISTS), tuple(entries))
 
 
-def baselines_table(ledgers: Mapping[str, LedgerReading], groups: Groups) -> Table:
-    """Return baselines.csv: the trials of every tuned baseline, and what became of those that were trained again."""
+def baselines_table(ledgers: Mapping[str, SearchReader], groups: Groups) -> Table:
+    """Return baselines.csv: one row per trial of a tuned baseline, with the results of its selection runs."""
     entries: list[dict[str, Any]] = []
     for baseline, ledger in ledgers.items():
         fresh: dict[int, list[float]] = {}
@@ -96,12 +96,12 @@ def baselines_table(ledgers: Mapping[str, LedgerReading], groups: Groups) -> Tab
 
 
 def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
-    """Return confirm.csv. A run's record holds test, val ({correct, seen} or None) and selected_on."""
+    """Return confirm.csv. A run's record holds `test`, `val` ({correct, seen} or None), and `selected_on`."""
     return Table(tuple(schema.CONFIRM), tuple(_confirmed(run, groups) for run in runs))
 
 
 def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_train: Sequence[int]) -> Table:
-    """Return classes.csv: a row a (entry, seed, class) of the confirmation's test counts."""
+    """Return classes.csv: one row per (entry, seed, class) with the confirmation's test counts."""
     entries = [
         {
             "entry": run.entry,
@@ -122,7 +122,7 @@ def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_trai
 
 
 def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
-    """Return confusion.csv: a row a (entry, seed, true class, predicted class) that occurred; runs may lack theirs."""
+    """Return confusion.csv: one row per (entry, seed, true class, predicted class) of the runs that have it."""
     entries = [
         dict(zip(schema.CONFUSION, (run.entry, run.seed, run.data_seed, true, predicted, n), strict=True))
         for run in runs
@@ -132,7 +132,7 @@ def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
 
 
 def separability_table(runs: Sequence[ConfirmRun]) -> Table:
-    """Return separability.csv: a row a (entry, seed, class) of the runs that have such distances."""
+    """Return separability.csv: one row per (entry, seed, class) of the runs that have such distances."""
     parts = ("deviation", "intra", "inter")
     entries = [
         {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed, "class_id": class_id}
@@ -145,7 +145,7 @@ def separability_table(runs: Sequence[ConfirmRun]) -> Table:
 
 
 def write_csv(path: Path, table: Table) -> None:
-    """Write `table` as CSV, a missing value or NaN as an empty field, numbers in full precision."""
+    """Write `table` as CSV; a missing value or NaN is an empty field, and numbers have full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, table.columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -154,7 +154,7 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def write_parquet(path: Path, table: Table) -> None:
-    """Write `table` of numbers as Parquet; a missing value is null, a NaN (a diverged loss) stays NaN."""
+    """Write a `table` of numbers as Parquet; a missing value is null, and a NaN (a diverged loss) stays NaN."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -1,9 +1,9 @@
-"""The ledger of a search: the one place where a trial's state is written.
+"""The ledger of a search: the one place where the state of a trial is written.
 
-study.db is the whole truth. What is held in memory (`MirroredStorage`, `RecordTables`) only saves reading it: every
-method writes to study.db, in one transaction, before its answer can be acted upon, so opening the ledger after a
-crash is the same as never having closed it: trials left RUNNING are handed out again under their own number.
-Every method that ends a trial may be called twice; the first call counts.
+study.db is the whole truth. The copies in memory (`CachedStorage`, `RunTables`) only save reading it. Every method
+writes to study.db, in one transaction, before it returns. So opening the ledger after a crash is the same as never
+having closed it: trials left RUNNING are handed out again under their own number. Every method that ends a trial may be
+called twice; only the first call counts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,34 +13,31 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.space import KnobValue, SearchSpace
-from study.records.cached_storage import MirroredStorage
 from study.records.connection import Database
-from study.records.creation import add_search, make_search, opening, search_names
-from study.records.queries import LedgerReading
-from study.records.run_tables import RecordTables, one_line
+from study.records.creation import add_search, make_search, opening
+from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
-from study.schema import BASELINE_PREFIX, STUDY_NAME
+from study.schema import BASELINE_PREFIX
 from study.strategy.evidence import Evidence
 from study.strategy.pruners import PROTECTED
 from study.strategy.sampler_view import SeeingSampler
 from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
+from study.terminal.faults import one_line
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import EpochRecord
 
-#: (searched knobs, how many earlier trials have the same ones) -> the trial's seed.
+#: (searched knobs, number of earlier trials with the same ones) -> the seed of a new trial.
 SeedOf = Callable[[Mapping[str, KnobValue], int], int]
-
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def _whole(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenate["Ledger", P], R]:
-    """Make all that a method writes one transaction; where it fails, memory forgets it as study.db does."""
+    """Make all writes of a method one transaction; if it fails, memory is read again from study.db."""
 
     @wraps(method)
     def run(self: "Ledger", *args: P.args, **kwargs: P.kwargs) -> R:
@@ -59,7 +56,7 @@ def _whole(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenat
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A trial to run: its Optuna number, searched knobs, what chose them, and its seed."""
+    """A trial to run: its Optuna number, its searched knobs, the kind of its choice (`kind_of`), and its seed."""
 
     number: int
     params: dict[str, KnobValue]
@@ -67,36 +64,18 @@ class Suggestion:
     seed: int
 
 
-class Ledger(LedgerReading):
-    """A search's trials, in study.db. One driver at a time, in one thread (`StudyLock`).
+class Ledger(SearchReader):
+    """A search of study.db that is open for writing. One driver at a time, in one thread (see `StudyLock`).
 
-    `create` and `open` give the ledger of the studied method, with those of tuned baselines in `baselines`.
-
-    Args:
-        database: the open study.db; `_read` follows.
-        search: name of the search.
+    `create` and `open` return the ledger of the studied method; `baselines` holds the ledgers of tuned baselines.
     """
 
-    def __init__(self, database: Database, search: str) -> None:
-        self._database, self._search = database, search
-        self._storage = MirroredStorage(database.storage, search)
-        self._study = optuna.load_study(study_name=search, storage=self._storage)
-        self.runs = RecordTables(database, search)
-        self.baselines: dict[str, Ledger] = {}
+    baselines: dict[str, "Ledger"]
 
-    def _read(self, trials: int | None = None) -> None:
-        """Read how the search goes; `trials`, where given, is its new total."""
-        stored = self._study.user_attrs
-        self.space = SearchSpace.from_json(stored["space"])
-        self.settings = SearchSettings.from_json(stored["settings"])
-        self._evidence = tuple(Evidence.from_json(plain) for plain in stored.get("evidence", ()))
-        if trials is not None:
-            self.settings = replace(self.settings, trials=trials)
-            check_sampler(self.space, self.settings)
-            with self._database.together():
-                self._study.set_user_attr("settings", self.settings.to_json())
-        # Not the study's own pruner: Optuna lets a sampler see one bracket of Hyperband's only, and that after the
-        # pruner's first verdict since it was made; a study that was resumed would go on with other trials.
+    def __init__(self, database: Database, search: str) -> None:
+        super().__init__(database, search)
+        # The pruner is not part of the Optuna study. Optuna shows a sampler only one bracket of Hyperband's trials, and
+        # only after the first verdict of a new pruner. A resumed study would go on with other trials.
         self._pruner = make_pruner(self.settings)
 
     @classmethod
@@ -106,7 +85,7 @@ class Ledger(LedgerReading):
         """Make study.db with an empty search, whole or not at all, and open it; the sampler learns from `evidence`.
 
         Raises:
-            SettingsError: the file exists, or the space cannot give so many trials.
+            SettingsError: the file exists, or the space does not have so many trials.
         """
         check_sampler(space, settings)
         make_search(database, space, settings, evidence)
@@ -114,75 +93,61 @@ class Ledger(LedgerReading):
 
     @classmethod
     def open(cls, database: Path, *, trials: int | None = None) -> Self:
-        """Open an existing search; `trials`, where given, is its new total, and that of every baseline's.
+        """Open an existing search.
+
+        Args:
+            database: the file.
+            trials: the new total number of trials of this search and of every baseline; None for no change.
 
         Raises:
-            SettingsError: no file or a damaged one, or a space cannot give so many trials.
+            SettingsError: the file is missing or damaged, or a space does not have so many trials.
         """
         with opening(database):
-            return cls._of(Database(database), trials)
+            main = cls._open_all(Database(database))
+            if trials is not None:
+                try:
+                    with main._database.together():
+                        ledgers: list[Ledger] = [main, *main.baselines.values()]
+                        for ledger in ledgers:
+                            ledger._extend(trials)
+                except BaseException:
+                    main.close()
+                    raise
+            return main
 
-    @classmethod
-    def read(cls, database: Path) -> Self:
-        """Open a copy in memory of an existing search, to read it; a driver may be writing to the file.
-
-        Raises:
-            SettingsError: no file or a damaged one, or another program holds it locked.
-        """
-        with opening(database):
-            return cls._of(Database(database, copied=True))
-
-    @classmethod
-    def _of(cls, opened: Database, trials: int | None = None) -> Self:
-        try:
-            ledgers = {name: cls(opened, name) for name in search_names(opened.storage)}
-            main = ledgers[STUDY_NAME]
-            with opened.together():
-                for ledger in ledgers.values():
-                    ledger._read(trials)
-        except BaseException:
-            opened.close()
-            raise
-        main.baselines = {
-            name.removeprefix(BASELINE_PREFIX): ledger for name, ledger in ledgers.items() if ledger is not main
-        }
-        return main
+    def _extend(self, trials: int) -> None:
+        self.settings = replace(self.settings, trials=trials)
+        check_sampler(self.space, self.settings)
+        self._study.set_user_attr("settings", self.settings.to_json())
+        self._pruner = make_pruner(self.settings)
 
     def tune(self, baseline: str, space: SearchSpace) -> "Ledger":
-        """Return the search of a baseline, beside this one and on its settings; made where there is none.
+        """Return the search of a baseline, which has the settings of this search; make it if it does not exist.
 
-        One that is there keeps the space that it was made with.
+        An existing search keeps the space with which it was made.
 
         Raises:
-            SettingsError: the space cannot give so many trials.
+            SettingsError: the space does not have so many trials.
         """
         if baseline not in self.baselines:
             check_sampler(space, self.settings)
             search = BASELINE_PREFIX + baseline
             with self._database.together():
                 add_search(self._database, search, space, self.settings)
-                made = Ledger(self._database, search)
-            made._read()
-            self.baselines[baseline] = made
+                self.baselines[baseline] = Ledger(self._database, search)
         return self.baselines[baseline]
-
-    def close(self) -> None:
-        """Close the database; the ledger is of no use afterwards."""
-        self._database.close()
-
-    # ---- handing trials out
 
     @_whole
     def ask(self, seed_of: SeedOf) -> Suggestion:
         """Choose the next trial."""
         number = self.n_asked
-        # Points that depend on a number only go on behind those that the other study has had.
+        # Points that depend only on a number continue after the points of the warm-start study.
         behind = 1 + max((known.number for known in self._evidence), default=-1)
         sampler = make_sampler(self.space, self.settings, number, behind)
         sees_more = self.settings.guards or self._evidence
-        self._study.sampler = SeeingSampler(sampler, self._seen) if sees_more else sampler
+        self._study.sampler = SeeingSampler(sampler, self._trials_for_sampler) if sees_more else sampler
         trial = self._study.ask()
-        assert trial.number == number, "somebody else writes to this study"
+        assert trial.number == number, "another program writes to this study"
         params, kind = self.space.suggest(trial), kind_of(self.settings, number)
         replicate = sum(other.params == params for other in self._trials()[:number])
         seed = seed_of(params, replicate)
@@ -191,7 +156,7 @@ class Ledger(LedgerReading):
         return Suggestion(number, params, kind, seed)
 
     def unfinished(self) -> list[Suggestion]:
-        """Return the trials RUNNING in study.db, to be continued; for a driver that has started none."""
+        """Return the trials that study.db holds as RUNNING, to be continued by a driver that has started none."""
         return [
             Suggestion(left.number, dict(left.params), left.user_attrs["kind"], left.user_attrs["seed"])
             for left in self._trials(TrialState.RUNNING)
@@ -199,24 +164,22 @@ class Ledger(LedgerReading):
 
     @_whole
     def start_attempt(self, number: int) -> int:
-        """Count one more start of trial `number` and return the count, from 1."""
+        """Count one more start of trial `number` and return the number of starts."""
         trial = self._trial(number)
         attempt = int(trial.user_attrs.get("attempts", 0)) + 1
         self._set(trial, attempts=attempt)
         return attempt
 
-    # ---- what trials report
-
     @_whole
     def record(self, number: int, records: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
-        """File epochs of trial `number`; known epochs, and those of a finished trial, are ignored.
+        """Record epochs of trial `number`; ignore known epochs, and all epochs of a finished trial.
 
         Args:
             number: the trial.
             records: `EpochRecord.to_dict()` of each epoch.
 
         Returns:
-            The epochs evaluated that were not known before, ascending.
+            The evaluated epochs that were not known before, ascending.
         """
         trial = self._trial(number)
         if trial.state.is_finished():
@@ -227,10 +190,10 @@ class Ledger(LedgerReading):
 
     @_whole
     def should_prune(self, number: int, epoch: int) -> bool:
-        """Tell whether trial `number` should stop after `epoch`; never at the last epoch or between rungs.
+        """Return whether trial `number` should stop after `epoch`; never at the last epoch or between rungs.
 
-        The reference point and the Sobol trials are never stopped. The pruner hears of them all the same:
-        halving files what a trial reached when it is asked, and later trials compete against that.
+        The reference point and the Sobol trials are never stopped. The pruner judges them all the same: a halving
+        pruner records what a trial has reached when it is asked, and later trials compete with that.
         """
         trial = self._trial(number)
         if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second_objective:
@@ -240,17 +203,18 @@ class Ledger(LedgerReading):
 
     @_whole
     def report(self, number: int, records: Iterable[Mapping[str, Any]]) -> bool:
-        """File epochs of trial `number`, judge its evaluations one by one, prune it where one is bad enough.
+        """Record epochs of trial `number`, judge its evaluations one by one, and prune it if one is bad enough.
 
-        One transaction, so that a driver that dies leaves no evaluation unjudged. A continued trial reports several at
-        once; each is judged before the next is known, and what comes after the one that ends the trial is not filed.
+        This is one transaction, so that a driver that dies leaves no evaluation unjudged. A continued trial reports
+        several evaluations at once. Each is judged before the next one is known. Epochs after the one that ends the
+        trial are not recorded.
 
         Args:
             number: the trial.
-            records: as for `record`, ascending.
+            records: as for `record`, in ascending order.
 
         Returns:
-            Whether the trial has been pruned now.
+            Whether this call has pruned the trial.
         """
         for part in _up_to_evaluations(records):
             evaluated = self.record(number, part)
@@ -261,55 +225,46 @@ class Ledger(LedgerReading):
 
     @_whole
     def count_failure(self, number: int, cause: str) -> int:
-        """Count a crash of trial `number`, which may be tried again, and return how many it had over all drivers."""
+        """Count a crash of trial `number`, which may be tried again; return its number of crashes over all drivers."""
         trial = self._trial(number)
         failures = int(trial.user_attrs.get("failures", 0)) + 1
         if not trial.state.is_finished():
             self._set(trial, failures=failures, last_error=one_line(cause))
         return failures
 
-    # ---- ending trials
-
     @_whole
-    def complete(self, number: int) -> str:
-        """End trial `number` with the result of its last epoch; return the state it has now.
+    def complete(self, number: int) -> TrialState:
+        """End trial `number` with the result of its last epoch and return its state.
 
-        A trial that ended early, was not evaluated at its last epoch, or has a result that is no number is
-        filed FAIL with that cause, never COMPLETE.
+        The state is FAIL, never COMPLETE, for a trial that ended early, was not evaluated at its last epoch, or has a
+        result that is not a number.
         """
-        trial = self._trial(number)
-        if not trial.state.is_finished():
-            records = self.runs.epochs(number)
-            cause = unfit_cause(records, self.settings.epochs)
-            if cause:
-                return self.fail(number, cause)
-            last = records[-1].val
-            assert last is not None, "an unevaluated last epoch is a cause"
-            second = self.settings.second_objective
-            others = [second.value(last, duration_s(records))] if second else []
-            self._end(trial, TrialState.COMPLETE, [balanced_accuracy(last), *others])
-        return self._trial(number).state.name
+        state = self._trial(number).state
+        if state.is_finished():
+            return state
+        records = self.runs.epochs(number)
+        cause = unfit_cause(records, self.settings.epochs)
+        if cause:
+            return self.fail(number, cause)
+        last = records[-1].val
+        assert last is not None, "an unevaluated last epoch is a cause"
+        second = self.settings.second_objective
+        others = [second.value(last, duration_s(records))] if second else []
+        return self._end(number, TrialState.COMPLETE, [balanced_accuracy(last), *others])
 
     @_whole
-    def prune(self, number: int) -> str:
-        """End trial `number` early, with the result of its last evaluated epoch; return its state."""
-        trial = self._trial(number)
-        if not trial.state.is_finished():
-            self._end(trial, TrialState.PRUNED)
-        return self._trial(number).state.name
+    def prune(self, number: int) -> TrialState:
+        """End trial `number` early with the result of its last evaluated epoch; return its state."""
+        return self._end(number, TrialState.PRUNED)
 
     @_whole
-    def fail(self, number: int, cause: str) -> str:
+    def fail(self, number: int, cause: str) -> TrialState:
         """End trial `number` as failed because of `cause`; return its state."""
-        trial = self._trial(number)
-        if not trial.state.is_finished():
-            self._set(trial, cause=one_line(cause))
-            self._end(trial, TrialState.FAIL)
-        return self._trial(number).state.name
+        return self._end(number, TrialState.FAIL, cause=one_line(cause))
 
     def _set(self, trial: FrozenTrial, **attributes: Any) -> None:
         for key, value in attributes.items():
-            self._storage.set_trial_user_attr(trial._trial_id, key, value)
+            self._storage.set_trial_user_attr(trial.number, key, value)
 
     def _report(self, trial: FrozenTrial, records: Iterable[EpochRecord]) -> tuple[int, ...]:
         fresh = []
@@ -317,19 +272,25 @@ class Ledger(LedgerReading):
             if record.val is None or record.epoch in trial.intermediate_values:
                 continue
             value = balanced_accuracy(record.val)
-            if isfinite(value):  # a pruner would stop a NaN; it is to end as FAIL, with its cause
-                self._storage.set_trial_intermediate_value(trial._trial_id, record.epoch, value)
+            if isfinite(value):  # a pruner would stop the trial at a NaN; it must end as FAIL with its cause
+                self._storage.set_trial_intermediate_value(trial.number, record.epoch, value)
                 fresh.append(record.epoch)
         return tuple(sorted(fresh))
 
-    def _end(self, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None = None) -> None:
-        # A finished trial takes no more attributes, so they come first.
-        self._set(trial, duration_s=duration_s(self.runs.epochs(trial.number)))
-        self._study.tell(trial.number, values, state)
+    def _end(
+        self, number: int, state: TrialState, values: Sequence[float] | None = None, **attributes: Any
+    ) -> TrialState:
+        """End a trial that has not ended yet; return its state."""
+        trial = self._trial(number)
+        if not trial.state.is_finished():
+            # Optuna refuses attributes of a finished trial, so they come first.
+            self._set(trial, **attributes, duration_s=duration_s(self.runs.epochs(number)))
+            self._study.tell(number, values, state)
+        return self._trial(number).state
 
 
 def _up_to_evaluations(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Cut the records behind each evaluated epoch."""
+    """Split the records after each evaluated epoch."""
     part: list[Mapping[str, Any]] = []
     for record in records:
         part.append(record)

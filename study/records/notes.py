@@ -1,4 +1,4 @@
-"""Notes and attributes in study.db beside the search: under the driver's lock, in one transaction."""
+"""Notes and attributes in study.db beside the search, written under the driver's lock in one transaction."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from trainables.cckd.errors import UsageError
 
 
 class AnnotationError(Exception):
-    """study.db cannot be written to: a driver holds it, or it is damaged."""
+    """study.db cannot be written: a driver holds its lock, or it is damaged."""
 
 
 def annotate(folder: Path, write: Callable[[optuna.Study], None]) -> None:
-    """Let `write` set attributes of the study (not of its trials); all of them are kept, or none.
+    """Call `write`, which sets attributes of the study (not of its trials); keep all of them or none.
 
     Raises:
-        AnnotationError: a driver works on the study, or study.db is damaged.
+        AnnotationError: a driver holds the lock, or study.db is damaged.
     """
     try:
         with StudyLock(folder / LOCK), closing(Database(folder / DATABASE)) as database, database.together():

@@ -1,4 +1,4 @@
-"""Our own tables in study.db, beside Optuna's: every epoch of every trial, every run of the later phases."""
+"""Our own tables in study.db beside Optuna's: every epoch of every trial, and every run of the later phases."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,9 +7,10 @@ from typing import Any
 
 from study.records.connection import Database
 from study.schema import BASELINE_PREFIX, STUDY_NAME
+from study.terminal.faults import one_line
 from trainables.cckd.records import ClassCounts, EpochRecord
 
-#: A search's own tables.
+#: The tables that each search has for itself.
 _OF_A_SEARCH = (
     """CREATE TABLE IF NOT EXISTS {epoch_records} (
         number INTEGER NOT NULL, epoch INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (number, epoch))""",
@@ -24,7 +25,7 @@ _LAYOUT = (
         failed INTEGER NOT NULL)""",
 )
 
-#: A confirmation of one cut only had no data_seed, and its index would take another cut's run for the same one.
+#: Tables of an earlier version have no data_seed: it confirmed on one tail subset only, and its index allows no other.
 _ADD_DATA_SEED = (
     "ALTER TABLE confirm_runs ADD COLUMN data_seed INTEGER NOT NULL DEFAULT 0",
     "DROP INDEX IF EXISTS one_confirm_run",
@@ -33,13 +34,10 @@ _CONFIRM_INDEX = (
     "CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run_a_cut ON confirm_runs (entry, ifnull(seed, -1), data_seed)"
 )
 
-#: Cut, entry and training seed of a run of the confirmation.
-RunKey = tuple[int, str, int | None]
-
 
 @dataclass(frozen=True)
 class ConfirmRun:
-    """One run of the confirmation, on a cut of the long tail; `record` is what its caller filed, plain types."""
+    """One run of the confirmation on one cut of the long tail (`data_seed`); `record` holds plain types."""
 
     entry: str
     seed: int | None
@@ -47,15 +45,10 @@ class ConfirmRun:
     record: dict[str, Any]
     data_seed: int = 0
 
-    @property
-    def key(self) -> RunKey:
-        """What there is at most one run of."""
-        return self.data_seed, self.entry, self.seed
-
 
 @dataclass(frozen=True)
 class SelectionRun:
-    """One run of the selection: a trial's configuration, trained again with `seed`, and its counts on D_val."""
+    """One run of the selection: the configuration of `trial`, trained again with `seed`, and its counts on D_val."""
 
     trial: int
     seed: int
@@ -64,13 +57,13 @@ class SelectionRun:
 
 @dataclass(frozen=True)
 class RerunAttempts:
-    """How a run of the selection or the confirmation has fared.
+    """The attempts at one run of the selection or the confirmation, over all drivers.
 
     Attributes:
-        attempts: times it was started, over all drivers.
-        failures: of them those that crashed; a driver that dies takes its runs with it, and that is none.
-        cause: of its last failure.
-        failed: it is not tried again.
+        attempts: number of starts.
+        failures: number of crashes. The death of the driver is not a crash of its runs.
+        cause: of the last failure.
+        failed: whether the run is given up.
     """
 
     attempts: int = 0
@@ -79,12 +72,12 @@ class RerunAttempts:
     failed: bool = False
 
 
-class RecordTables:
-    """The tables of one open study.db; epochs are kept in memory too, since every trial is shown again and again.
+class RunTables:
+    """The tables of one open study.db. Epochs are also kept in memory, because they are read again and again.
 
-    What was filed first stays: an epoch or a run that is filed again is ignored, so a trial that repeats
-    epochs after a crash changes nothing. Epochs and the selection's runs are those of `search`; the confirmation and
-    the attempts at later runs are the whole study's.
+    The first record stays: an epoch or a run that is recorded again is ignored. So a trial that repeats epochs after a
+    crash changes nothing. Epochs and selection runs belong to one `search`. Confirmation runs and attempts belong to
+    the whole study.
     """
 
     def __init__(self, database: Database, search: str = STUDY_NAME) -> None:
@@ -102,7 +95,7 @@ class RecordTables:
         self.reload()
 
     def reload(self) -> None:
-        """Drop what is in memory and read it again."""
+        """Drop the copy in memory and read it again."""
         self._epochs: dict[int, dict[int, EpochRecord]] = {}
         rows = self._connection.execute(
             f"SELECT number, epoch, record FROM {self._epoch_records} ORDER BY number, epoch"
@@ -111,7 +104,7 @@ class RecordTables:
             self._epochs.setdefault(number, {})[epoch] = EpochRecord.from_dict(json.loads(record))
 
     def add_epochs(self, number: int, records: Iterable[EpochRecord]) -> None:
-        """File the epochs of trial `number`."""
+        """Record epochs of trial `number`."""
         known = self._epochs.setdefault(number, {})
         fresh = {record.epoch: record for record in records if record.epoch not in known}
         rows = [(number, epoch, json.dumps(record.to_dict())) for epoch, record in fresh.items()]
@@ -124,14 +117,14 @@ class RecordTables:
         return [record for _, record in sorted(self._epochs.get(number, {}).items())]
 
     def add_selection_run(self, trial: int, seed: int, val: ClassCounts) -> None:
-        """File one run of the selection, its counts on D_val; at most one is kept per (trial, seed)."""
+        """Record the counts on D_val of one selection run; at most one is kept per (trial, seed)."""
         with self._database.together():
             self._connection.execute(
                 f"INSERT OR IGNORE INTO {self._selection_runs} VALUES (?, ?, ?)", (trial, seed, json.dumps(asdict(val)))
             )
 
     def selection_runs(self) -> list[SelectionRun]:
-        """Return every run of the selection, in the order they were filed."""
+        """Return every selection run in the order of recording."""
         rows = self._connection.execute(f"SELECT trial, seed, record FROM {self._selection_runs} ORDER BY rowid")
         return [
             SelectionRun(trial, seed, ClassCounts(tuple(plain["correct"]), tuple(plain["seen"])))
@@ -142,7 +135,7 @@ class RecordTables:
     def add_confirm_run(
         self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
     ) -> None:
-        """File one run; at most one is kept per (entry, seed, cut)."""
+        """Record one confirmation run; at most one is kept per (entry, seed, cut)."""
         with self._database.together():
             self._connection.execute(
                 "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed) VALUES (?, ?, ?, ?, ?)",
@@ -150,7 +143,7 @@ class RecordTables:
             )
 
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
-        """Return every run that was started, by name."""
+        """Return the attempts at every run that was started, by name."""
         rows = self._connection.execute("SELECT name, attempts, failures, cause, failed FROM rerun_attempts")
         return {
             name: RerunAttempts(attempts, failures, cause, bool(failed))
@@ -158,21 +151,21 @@ class RecordTables:
         }
 
     def start_rerun(self, name: str) -> int:
-        """Count one more start of the selection's or confirmation's run `name` and return the count, from 1."""
+        """Count one more start of the run `name` and return its number of starts."""
         return self._count_rerun(name, attempts=1).attempts
 
     def count_rerun_failure(self, name: str, cause: str) -> int:
-        """Count a crash of run `name`, which may be tried again, and return how many it had over all drivers."""
+        """Count a crash of run `name`, which may be tried again; return its number of crashes over all drivers."""
         return self._count_rerun(name, failures=1, cause=one_line(cause)).failures
 
     def fail_rerun(self, name: str, cause: str) -> None:
-        """File that run `name` has failed for good because of `cause`."""
+        """Record that run `name` is given up because of `cause`."""
         self._count_rerun(name, cause=one_line(cause), failed=True)
 
     def _count_rerun(
         self, name: str, *, attempts: int = 0, failures: int = 0, cause: str | None = None, failed: bool = False
     ) -> RerunAttempts:
-        """Add to what is known of run `name`, and return that; a start makes a failed run one that is tried again."""
+        """Add to the counts of run `name` and return them; any new start makes a failed run one that is tried again."""
         known = self.rerun_attempts().get(name, RerunAttempts())
         now = RerunAttempts(known.attempts + attempts, known.failures + failures, cause or known.cause, failed)
         with self._database.together():
@@ -183,12 +176,12 @@ class RecordTables:
         return now
 
     def drop_confirm_runs(self, entry: str, *, but_of: int) -> None:
-        """Forget an entry's runs of any other trial than `but_of`."""
+        """Delete an entry's runs of every trial except `but_of`."""
         with self._database.together():
             self._connection.execute("DELETE FROM confirm_runs WHERE entry = ? AND trial IS NOT ?", (entry, but_of))
 
     def confirm_runs(self) -> list[ConfirmRun]:
-        """Return every run, in the order they were filed."""
+        """Return every confirmation run in the order of recording."""
         rows = self._connection.execute("SELECT entry, seed, trial, record, data_seed FROM confirm_runs ORDER BY rowid")
         return [
             ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
@@ -196,14 +189,9 @@ class RecordTables:
         ]
 
 
-def one_line(cause: str) -> str:
-    """Return the cause of a failure as study.db keeps it: one line of at most 500 characters."""
-    return " ".join(cause.split())[:500]
-
-
 def _table(kind: str, search: str) -> str:
-    """Return the name of a search's own table of `kind` (epoch_records, selection_runs).
+    """Return the name of the table of `kind` (epoch_records, selection_runs) of one search.
 
-    The tables of the studied method have the names that they had before baselines could be tuned too.
+    The tables of the studied method keep the names from before baselines could be tuned.
     """
     return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"

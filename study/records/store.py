@@ -1,4 +1,4 @@
-"""The study folder: where everything lies, its manifest, and the tables other programs read."""
+"""The study folder: its paths, its manifest, and the tables that other programs read."""
 
 import logging
 import re
@@ -33,14 +33,14 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class StoreError(UsageError):
-    """A study folder that cannot be made or is none."""
+    """A study folder cannot be made, or a folder is not a study folder."""
 
 
 class StudyStore:
-    """One study folder. `create` makes it, `open` checks that it is one.
+    """One study folder. `create` makes it; `open` checks an existing one.
 
     Args:
-        path: the folder; kept absolute, since Ray's workers have working directories of their own.
+        path: the folder. It is kept absolute, because Ray's workers have other working directories.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class StudyStore:
         """Make the folder `out/name`.
 
         Raises:
-            StoreError: a name no folder may have, or one that is taken.
+            StoreError: the name is not allowed, or the folder exists.
         """
         if not _NAME.fullmatch(name) or not name.strip("."):
             raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
@@ -75,7 +75,7 @@ class StudyStore:
         """Return the study in the folder `path`.
 
         Raises:
-            StoreError: the folder has no manifest, or one of another layout.
+            StoreError: the folder has no manifest, or a manifest of another layout.
         """
         store = cls(path)
         if not store.manifest_path.is_file():
@@ -88,17 +88,17 @@ class StudyStore:
         return store
 
     def lock(self) -> StudyLock:
-        """Return the lock every driver of this study takes."""
+        """Return the lock that every driver of this study takes."""
         return StudyLock(self.path / LOCK)
 
     def manifest(self) -> dict[str, Any]:
-        """Read study.json; where it is damaged, the copy from before its last change.
+        """Read study.json, or the copy from before its last change if study.json is damaged.
 
         Raises:
-            StoreError: it is damaged, and so is the copy.
+            StoreError: both are damaged.
         """
         try:
-            # Whoever keeps copies seals them; the first manifest of an earlier version has neither.
+            # A version that keeps a copy also seals the file. The first manifest of an earlier version has neither.
             return unsealed(self.manifest_path.read_bytes(), required=self._manifest_before.exists())
         except ValueError as error:
             damage = error
@@ -116,7 +116,7 @@ class StudyStore:
         write_json(self.manifest_path, sealed(content))
 
     def update_manifest(self, **changes: Any) -> dict[str, Any]:
-        """Replace top-level entries of study.json and return the whole; what it was is kept beside it."""
+        """Replace top-level entries of study.json and return all of it; keep the former file beside it."""
         before = self.manifest()
         write_json(self._manifest_before, sealed(before))
         content = before | changes
@@ -124,12 +124,12 @@ class StudyStore:
         return content
 
     def export_tables(self, ledger: Ledger, space: SearchSpace, groups: Mapping[str, Iterable[int]]) -> None:
-        """Write trials.csv and epochs.parquet; the other tables once they have a row.
+        """Write trials.csv and epochs.parquet, and each other table as soon as it has a row.
 
         Args:
             ledger: the open search.
-            space: its space; gives the `config/<knob>` columns.
-            groups: class ids of 'many', 'medium' and 'few' (others are left to the analysis).
+            space: its space, which names the `config/<knob>` columns.
+            groups: class ids of 'many', 'medium', and 'few'; other groups are ignored.
         """
         ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in ("many", "medium", "few")}
         rows = ledger.rows()

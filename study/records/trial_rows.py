@@ -1,4 +1,4 @@
-"""What the ledger tells about its trials: plain rows computed from Optuna's trials and our epoch records."""
+"""Plain rows of trials, computed from Optuna's trials and our epoch records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from trainables.cckd.records import ClassCounts, EpochRecord
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial as it stands.
+    """One trial in its present state.
 
     Attributes:
-        cause: why it failed, None otherwise.
-        kind: what chose its knobs ('reference', 'sobol', a sampler), None if the driver died before that.
+        cause: why it failed; None if it has not.
+        kind: how its knobs were chosen ('reference', 'sobol', a sampler); None if the driver died before that.
         records: its epochs so far, ascending.
-        attempts: times it was started.
-        keeps_guards: whether it is complete and within the guards; None where that is not asked or not known.
+        attempts: number of starts.
+        keeps_guards: whether it is COMPLETE and keeps the guards; None without guards, or if that cannot be known.
     """
 
     number: int
@@ -47,7 +47,7 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A complete trial worth confirming; `value` is its balanced accuracy on D_val after the last epoch."""
+    """A COMPLETE trial that may be confirmed; `value` is its balanced accuracy on D_val after the last epoch."""
 
     number: int
     params: dict[str, KnobValue]
@@ -71,13 +71,13 @@ def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord], keeps_guards: 
 
 
 def finalists(complete: Iterable[FrozenTrial], top: int) -> tuple[Finalist, ...]:
-    """Return the `top` best of `complete` trials, best first; the earlier of two equals first."""
+    """Return the `top` best of `complete` trials, best first, equal ones by number."""
     ranked = sorted(complete, key=lambda trial: (-_value(trial), trial.number))
     return tuple(Finalist(trial.number, dict(trial.params), _value(trial)) for trial in ranked[:top])
 
 
 def of_front(complete: Sequence[FrozenTrial], second: SecondObjective) -> tuple[Finalist, ...]:
-    """Return the front of `complete` trials: the knee, the end by all classes, the other end, then the rest."""
+    """Return the front of `complete` trials: knee, best by all classes, best by the second objective, then the rest."""
     sign = -1 if second.direction == "minimize" else 1
     points = [(trial.values[0], sign * trial.values[1]) for trial in complete]
     places = front(points)
@@ -90,7 +90,7 @@ def of_front(complete: Sequence[FrozenTrial], second: SecondObjective) -> tuple[
 
 
 def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
-    """Return why a trial with these records is not a complete one of `epochs` epochs, None where it is."""
+    """Return why a trial with these records is not complete after `epochs` epochs; None if it is."""
     if not records:
         return "the trial ended without reporting an epoch"
     last = records[-1]
@@ -104,7 +104,7 @@ def unfit_cause(records: Sequence[EpochRecord], epochs: int) -> str | None:
 
 
 def last_val(records: Sequence[EpochRecord]) -> ClassCounts | None:
-    """Return the counts of the last evaluated epoch, None where there is none."""
+    """Return the counts of the last evaluated epoch; None if no epoch was evaluated."""
     return next((record.val for record in reversed(records) if record.val is not None), None)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.space import KnobValue, SearchSpace
+from study.strategy.optuna_private import set_number
 from trainables.cckd.records import ClassCounts
 
 #: The sampler sees evidence under numbers from here on, above the number of any trial.
@@ -41,5 +42,5 @@ class Evidence:
             params=dict(self.params),
             distributions={name: space.distributions[name] for name in self.params},
         )
-        made.number = made._trial_id = NUMBERS_FROM + self.number
+        set_number(made, NUMBERS_FROM + self.number)
         return made

@@ -1,19 +1,24 @@
-"""What is paid for once a cut of the data: the teacher's pass over every view, its fit, the bundle trials read."""
+"""The work that is done once per cut of the data: the teacher's pass over every view, its fit, the bundle of trials.
 
-from dataclasses import dataclass
+`decode_images` comes before it, if the study holds its images in memory.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from study.execution.tuner import Workers
+from study.execution.tasks import get, start_beside_driver, start_on_worker
+from study.execution.workers import Workers
 from study.planning.checked import Checked
-from study.teacher.feature_pass import TeacherPass, on_worker, teacher_pass
+from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
-from study.teacher.worker_tasks import read_classifier, share
+from study.teacher.worker_tasks import hold, read_classifier, share
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble, teacher_counts
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.bundle.viewing import images_of, training_views
+from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.cache.cache_lock import Claim
@@ -22,20 +27,20 @@ from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher
 from trainables.cckd.teacher.fit.probe import ProbeFit
 from trainables.cckd.teacher.fit.readout import Readout
 
-#: Views are drawn from a constant seed, so that studies which differ only in theirs share one teacher pass.
+#: Views are drawn from a constant seed, so that studies that differ only in their seeds share one teacher pass.
 VIEW_SEED = 0
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything trials share, and what the manifest says of the teacher.
+    """Everything that trials share, and the manifest's description of the teacher.
 
     Attributes:
         data: the bundle for the object store.
         readout: the fitted teacher.
         teacher: the manifest's `teacher` entry.
-        claim: on the training images' features, which `data` may only name: kept for as long as trials read them.
-        verification: of what comes from the cache; to be waited for before anything learnt from it is filed.
+        claim: keeps the cache file of the training features in place while trials read it; `data` may only name it.
+        verification: of the features from the cache. Wait for it before a result that depends on them is recorded.
     """
 
     data: TrialData
@@ -45,8 +50,22 @@ class Prepared:
     verification: Verification
 
 
+def decode_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
+    """Return the study with its image files decoded in Ray's object store, if its data path says so. Needs Ray."""
+    sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
+    files = {name: images for name, images in sets.items() if isinstance(images, ImageFiles)}
+    if not files or checked.data_path.name == "streamed":
+        return checked
+    progress.say(f"data     decoding {sum(map(len, files.values()))} images")
+    # One task per set, which may use every core, because no trial runs yet. The driver's node is the only one that must
+    # have the files: trials read the decoded images.
+    started = {name: start_beside_driver(hold, images, workers.n_workers) for name, images in files.items()}
+    decoded: dict[str, Any] = {name: get(reference) for name, reference in started.items()}
+    return replace(checked, data=replace(checked.data, **decoded))
+
+
 def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
-    """Run or look up the teacher's pass over train and val, fit its form, assemble the bundle. Needs Ray."""
+    """Run or read the teacher's pass over train and val, fit its form, and assemble the bundle. Needs Ray."""
     data, spec, file = checked.data, checked.teacher, checked.teacher_file
     n_classes = len(data.class_names)
     size = checked.teacher_size
@@ -54,14 +73,14 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
     val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
     verification = Verification(file, size, [train, val])
-    fitted = _fitted(checked, train, val, workers, progress)
+    fitted = _fitted(checked, train, val, progress)
     state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
     one_machine = checked.plan.address == "local"
     bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
     on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
-        **_asked_for(checked, size),
-        **_found(fitted, on_val),
+        **_settings(checked, size),
+        **_results(fitted, on_val),
         "prior": np.exp(fitted.log_prior).tolist(),
         "prior_distance": fitted.prior_distance,
         "forward_passes": train.n_passed + val.n_passed,
@@ -70,10 +89,8 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     return Prepared(bundle, fitted.readout, described, train.claim, verification)
 
 
-def _fitted(
-    checked: Checked, train: TeacherPass, val: TeacherPass, workers: Workers, progress: Progress
-) -> FittedTeacher:
-    """The teacher's fit: as an earlier start or study of the same data has left it, or made now."""
+def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Progress) -> FittedTeacher:
+    """Return the teacher's fit from the cache of fits, or fit the teacher now."""
     data, spec = checked.data, checked.teacher
     embeddings = checked.embeddings.sha256 if checked.embeddings else None
     kept = FitCache(spec, train.store, data.train.labels, val.store, data.val.labels, embeddings_sha256=embeddings)
@@ -87,7 +104,7 @@ def _fitted(
             val.features,
             data.val.labels,
             n_classes=len(data.class_names),
-            classifier=_classifier(checked, workers),
+            classifier=_classifier(checked),
             embeddings=checked.embeddings,
         )
         kept.keep(fitted)
@@ -97,7 +114,7 @@ def _fitted(
 def teacher_on_test(
     checked: Checked, prepared: Prepared, workers: Workers, progress: Progress
 ) -> tuple[ClassCounts, int]:
-    """The teacher's test result, and how many images it saw for it (0 from the cache). Needs Ray."""
+    """Return the teacher's test counts, and how many images it saw for them (0 if from the cache). Needs Ray."""
     test = checked.data.test
     passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
     Verification(checked.teacher_file, checked.teacher_size, [passed]).wait()
@@ -106,12 +123,12 @@ def teacher_on_test(
     return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
 
 
-def shared_weights(checked: Checked, workers: Workers) -> Any:
-    """A reference to the backbone's weights in the object store, where every trial of a node reads the same copy."""
-    return on_worker(checked, workers, share, checked.teacher_file, checked.teacher_size)
+def shared_weights(checked: Checked) -> Any:
+    """Return a reference to the backbone's weights in the object store; the trials of one node read one copy."""
+    return start_on_worker(checked.plan, share, checked.teacher_file, checked.teacher_size)
 
 
-def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
+def _settings(checked: Checked, size: int) -> dict[str, Any]:
     spec, embeddings = checked.teacher, checked.embeddings
     return {
         "name": spec.name,
@@ -129,7 +146,7 @@ def _asked_for(checked: Checked, size: int) -> dict[str, Any]:
     }
 
 
-def _found(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
+def _results(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
     readout = fitted.readout
     return {
         "strength": readout.strength if isinstance(readout, ProbeFit) else None,
@@ -142,13 +159,11 @@ def _found(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
     }
 
 
-def _classifier(checked: Checked, workers: Workers) -> Classifier | None:
-    """The network's own classifier, where the form reads it."""
+def _classifier(checked: Checked) -> Classifier | None:
+    """Return the network's own classifier if the teacher's form needs it; otherwise None."""
     embeddings, file = checked.embeddings, checked.teacher_file
     projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
     if checked.teacher.form not in ("head", "checkpoint") and not projects:
         return None
-    import ray
-
-    found: Classifier = ray.get(on_worker(checked, workers, read_classifier, file, checked.teacher_size))
+    found: Classifier = get(start_on_worker(checked.plan, read_classifier, file, checked.teacher_size))
     return found

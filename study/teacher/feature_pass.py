@@ -1,7 +1,7 @@
-"""The teacher's pass over one set of images: from the cache, or computed by Ray workers, part by part.
+"""The teacher's pass over one set of images: read from the cache, or computed by Ray workers part by part.
 
-The driver writes each part as it arrives, so a killed pass continues and a later study of the same data and
-teacher starts at once. Features that come from the cache are still to be verified.
+The driver writes each part as it arrives. So a killed pass continues, and a later study of the same data and teacher
+starts at once. Features from the cache must still be verified (`verification`).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.execution.tuner import Workers
+from study.execution.tasks import get, put, start_actor, start_on_worker, wait_for_one
+from study.execution.workers import Workers
 from study.planning.checked import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
@@ -24,20 +25,20 @@ from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"
 
-#: Starts `extract` in a Ray worker on (images, rows, views) and returns a reference to its result.
-Hand = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
+#: Starts `extract` on (images, rows, views) in a Ray worker and returns a reference to its result.
+StartExtract = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
 
 
 @dataclass(frozen=True)
 class TeacherPass:
-    """Features of one set.
+    """The features of one set.
 
     Attributes:
         features: raw, float16 (N, V, D), or (N, D) without views.
-        n_passed: images the teacher saw for them now, as its own counter has it; 0 from the cache.
-        claim: keeps the cache's file where it is; to be held while `features` are read.
-        store: the cache, complete.
-        images, views: what they are features of; views are None where images are un-augmented.
+        n_passed: images that the teacher saw in this pass, by its own counter; 0 if the features are from the cache.
+        claim: keeps the cache's file in place; it must be held while `features` are read.
+        store: the complete cache.
+        images, views: the input of the pass; views are None for images without augmentation.
     """
 
     features: NDArray[np.float16]
@@ -56,7 +57,7 @@ def teacher_pass(
     workers: Workers,
     progress: Progress,
 ) -> TeacherPass:
-    """Look up or compute the features of `images` in `views` (un-augmented where None). Needs Ray."""
+    """Read or compute the features of `images` in `views` (None: without augmentation). Needs Ray."""
     n_views = 1 if views is None else views.shape[1]
     key = FeatureKey(
         teacher=checked.teacher.name,
@@ -69,35 +70,28 @@ def teacher_pass(
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
-    hire = partial(_hire, checked, workers)
+    extractors = partial(_extractors, checked, workers)
     wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
     claim, features, n_passed = store.claim(), None, 0
     claim.share(wait)
-    while not store.complete:  # whoever finds it so builds it, alone; who waited for that finds it complete
+    while not store.complete:  # one study builds the cache; the others wait and then find it complete
         if claim.take(wait, unless=lambda: store.complete) and not store.complete:
-            features, n_passed = _build(store, hire, subset, images, views, progress)
+            features, n_passed = _build(store, extractors, subset, images, views, progress)
         claim.share(wait)
     if features is None:
         features = store.load()
     return TeacherPass(features, n_passed, claim, store, images, views)
 
 
-def on_worker(checked: Checked, workers: Workers, function: Any, *arguments: Any) -> Any:
-    """A reference to `function(*arguments)`, run where torch may be imported: in a Ray worker."""
-    import ray
-
-    return ray.remote(**_resources(checked, workers))(function).remote(*arguments)
-
-
 def _build(
     store: FeatureCache,
-    hire: Callable[[int], list[Hand]],
+    extractors: Callable[[int], list[StartExtract]],
     subset: str,
     images: Images,
     views: NDArray[np.int16] | None,
     progress: Progress,
 ) -> tuple[NDArray[np.float16], int]:
-    """Compute the parts that are missing; return the features, and how many images passed for them."""
+    """Compute the missing parts; return the features of the set and the number of images seen for these parts."""
     n_views = 1 if views is None else views.shape[1]
     missing = store.missing_parts()
     total = sum(end - start for start, end in store.ranges) * n_views
@@ -105,7 +99,7 @@ def _build(
     n_passed = 0
     progress.begin("teacher", total)
     progress.update(done, f"{subset} images")
-    for part, (features, n_seen) in _parts(hire(len(missing)), images, views, store.ranges, missing):
+    for part, (features, n_seen) in _parts(extractors(len(missing)), images, views, store.ranges, missing):
         store.write_part(part, features)
         done += len(features) * n_views
         n_passed += n_seen
@@ -116,52 +110,44 @@ def _build(
 
 
 def _parts(
-    hands: list[Hand],
+    extractors: list[StartExtract],
     images: Images,
     views: NDArray[np.int16] | None,
     ranges: tuple[tuple[int, int], ...],
     missing: tuple[int, ...],
 ) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
-    """Yield (part number, what `extract` returned) as Ray finishes them, two parts a hand in flight."""
-    import ray
-
-    all_images = ray.put(images)  # once a node; a part is cut out of it where it is computed
+    """Yield (part number, result of `extract`) as Ray finishes them; each extractor has two parts in its queue."""
+    all_images = put(images)  # once per node; the worker cuts its part out of it
     waiting = list(reversed(missing))
-    free = 2 * hands
-    running: dict[Any, tuple[int, Hand]] = {}
+    free = 2 * extractors
+    running: dict[Any, tuple[int, StartExtract]] = {}
     while waiting or running:
         while waiting and free:
-            part, hand = waiting.pop(), free.pop(0)
+            part, start = waiting.pop(), free.pop(0)
             rows = np.arange(*ranges[part])
-            of_part = None if views is None else views[rows]
-            running[hand(all_images, rows, of_part)] = part, hand
-        finished, _ = ray.wait(list(running))
-        for reference in finished:
-            part, hand = running.pop(reference)
-            free.append(hand)
-            yield part, ray.get(reference)
+            part_views = None if views is None else views[rows]
+            running[start(all_images, rows, part_views)] = part, start
+        for reference in wait_for_one(list(running)):
+            part, start = running.pop(reference)
+            free.append(start)
+            yield part, get(reference)
 
 
-def _hire(checked: Checked, workers: Workers, n_parts: int) -> list[Hand]:
-    """What computes `n_parts`, a hand for each that is computed at a time.
+def _extractors(checked: Checked, workers: Workers, n_parts: int) -> list[StartExtract]:
+    """Return what computes `n_parts` parts: one entry for each part that is computed at the same time.
 
-    On CPUs these are Ray tasks, whose processes go on to train. Ray ends the process of a task that had a GPU, and the
-    next one imports torch and starts CUDA for ten seconds; actors stay for the pass, and then free the GPU.
+    On CPUs the parts are Ray tasks, whose processes train trials afterwards. On GPUs they are actors. Ray ends the
+    process of a GPU task with the task, and the next process takes ten seconds to import torch and start CUDA. An actor
+    lives for the whole pass and then frees its GPU.
     """
-    import ray
-
-    fixed = checked.teacher_file, checked.teacher_size, workers.device, workers.decoders
-    resources = _resources(checked, workers)
-    if workers.device != "cuda":
-        return [partial(ray.remote(**resources)(extract).remote, *fixed)] * workers.n_workers
-    # No core each, which an actor keeps where it names none: the GPU says how many there are. Tried again as tasks are.
-    actor = ray.remote(**resources, num_cpus=0, max_restarts=3, max_task_retries=3)(Extractor)
-    return [partial(_ask, actor.remote(*fixed)) for _ in range(min(workers.n_workers, n_parts))]
+    plan = checked.plan
+    fixed = checked.teacher_file, checked.teacher_size, plan.device, workers.decoders
+    if plan.device != "cuda":
+        return [partial(start_on_worker, plan, extract, *fixed)] * workers.n_workers
+    n_actors = min(workers.n_workers, n_parts)
+    return [partial(_start_on_actor, start_actor(plan, Extractor, *fixed)) for _ in range(n_actors)]
 
 
-def _ask(actor: Any, *part: Any) -> Any:
+def _start_on_actor(actor: Any, *part: Any) -> Any:
+    """Start `extract` on an actor. The caller must hold the handle: Ray ends an actor with its last handle."""
     return actor.extract.remote(*part)
-
-
-def _resources(checked: Checked, workers: Workers) -> dict[str, float]:
-    return {"num_gpus": checked.plan.gpus_per_trial} if workers.device == "cuda" else {"num_cpus": 1}

@@ -1,6 +1,6 @@
-"""What the driver has Ray workers do beside trials, since it imports neither torch nor timm itself.
+"""The tasks that Ray workers do for the driver beside trials; the driver itself imports neither torch nor timm.
 
-A worker imports the module that defines its task. This one imports little, and each task what it needs.
+A worker imports the module that defines its task. So this module imports little, and each task imports what it needs.
 """
 
 import os
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from trainables.cckd.teacher.backbone import Backbone
     from trainables.cckd.teacher.fit.fitted_teacher import Classifier
 
-#: What a task that nobody waits for yet adds to its niceness: a tenth of the share of those who compute beside it.
-_PATIENCE = 10
+#: Niceness of a task that nothing waits for yet. It gives the task a tenth of the CPU time of a process beside it.
+_LOW_PRIORITY = 10
 
 
 def extract(
@@ -31,7 +31,20 @@ def extract(
     rows: NDArray[np.int64],
     views: NDArray[np.int16] | None,
 ) -> tuple[NDArray[np.float16], int]:
-    """Features of the images at `rows`, and images that passed; a worker keeps its backbone from part to part."""
+    """Compute the features of the images at `rows`; a worker keeps its backbone from one part to the next.
+
+    Args:
+        file: the teacher's weights.
+        size: side of the teacher's input images in pixels.
+        device: 'cpu' or 'cuda'.
+        decoders: processes that decode image files ahead.
+        images: one set.
+        rows: (N,) indices into the set.
+        views: (N, V, 3) views of these images; None for the images as they are.
+
+    Returns:
+        Features, float16 (N, V, D), or (N, D) without views; and the number of images that the teacher saw.
+    """
     from trainables.cckd.teacher.features import extract as features_of
 
     backbone = _backbone(file, size, device)
@@ -42,7 +55,7 @@ def extract(
 
 
 class Extractor:
-    """`extract` as a Ray actor: one process from the first part of a pass to the last."""
+    """`extract` as a Ray actor: one process computes all its parts of a pass."""
 
     def __init__(self, file: TeacherFile, size: int, device: str, decoders: int) -> None:
         self._fixed = file, size, device, decoders
@@ -50,45 +63,45 @@ class Extractor:
     def extract(
         self, images: Images, rows: NDArray[np.int64], views: NDArray[np.int16] | None
     ) -> tuple[NDArray[np.float16], int]:
-        """What `extract` returns."""
+        """As the function `extract`."""
         return extract(*self._fixed, images, rows, views)
 
 
 def extract_all(file: TeacherFile, size: int, *sets: Any) -> list[NDArray[np.float16]]:
-    """Features of several sets on the CPU; `sets` holds images, rows and views of one after the other.
+    """Compute features of several sets on the CPU; `sets` is a flat list: images, rows, and views of each set.
 
-    Not as tuples: Ray hands over what a reference stands for only where it is an argument itself. The process keeps a
-    low priority from here on: trials that start beside it wait for the node's cores more urgently.
+    The list is flat because Ray replaces a reference by its object only if the reference itself is an argument. The
+    process keeps a low priority from here on, because trials beside it need the node's cores more urgently.
     """
-    os.nice(_PATIENCE)
+    os.nice(_LOW_PRIORITY)
     asked = zip(sets[::3], sets[1::3], sets[2::3], strict=True)
     return [extract(file, size, "cpu", 0, *one)[0] for one in asked]
 
 
 def read_classifier(file: TeacherFile, size: int) -> "Classifier":
-    """The network's own classifier."""
+    """Read the network's own classifier."""
     from trainables.cckd.teacher.backbone import read_classifier
 
     return read_classifier(file, size=size)
 
 
 def share(file: TeacherFile, size: int) -> dict[str, NDArray[Any]]:
-    """The backbone's weights as arrays, which trials map from the object store."""
+    """Return the backbone's weights as arrays, which trials map from the object store."""
     from trainables.cckd.teacher.backbone import build_backbone
 
     return build_backbone(file, size=size).share()
 
 
 def n_parameters(student: str, n_classes: int, channels: int, size: int) -> int:
-    """The student's parameters; at a low priority, as `extract_all`."""
-    os.nice(_PATIENCE)
+    """Count the student's parameters; keeps a low priority, like `extract_all`."""
+    os.nice(_LOW_PRIORITY)
     from trainables.cckd.students.build import build_student
 
     return build_student(student, n_classes, channels, size).n_parameters
 
 
 def hold(files: "ImageFiles", workers: int) -> Any:
-    """A set's image files, decoded, by so many processes."""
+    """Decode the image files of a set in `workers` processes."""
     from trainables.cckd.data.images.view_stream import hold
 
     return hold(files, workers=workers)

@@ -17,6 +17,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
+def one_line(text: str) -> str:
+    """Return `text` in one line of at most 500 characters, as study.db and messages hold the text of an error."""
+    return " ".join(text.split())[:500]
+
+
 class Faults:
     """Gathers faults, so that one message names them all."""
 

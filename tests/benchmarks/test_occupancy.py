@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.memory import Memory, proportional_bytes
 from benchmarks.occupancy import Prices, judge, rows
-from benchmarks.watched_study import Span, WatchedStudy
+from tests.support.watched_study import Span, WatchedStudy
 
 
 @dataclass(frozen=True)

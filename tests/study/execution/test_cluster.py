@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 
 from study.execution import cluster as module
+from study.execution.attempts import AttemptLog
 from study.execution.cluster import PACKAGES, ClusterError, connect
-from study.execution.failure_budget import Failures
+from study.execution.failure_budget import FailureBudget
 from study.execution.nodes import check_nodes
-from study.execution.tuner import _ENVIRONMENT, Workers, run_trials
+from study.execution.tuner import TrialQueue, run_trials
+from study.execution.workers import _ENVIRONMENT, Workers
 from study.phases.reruns import Rerun, RerunSearcher
 from study.planning.check import check
 from study.planning.parser import build_parser
@@ -29,7 +31,7 @@ from trainables.checkpoint_store import Shelf
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", "2")
 
 
@@ -141,34 +143,28 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
 
         return Stub
 
-    heard: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     reruns = [Rerun("la", seed, None, {}, export=False) for seed in range(4)]
-    failures = Failures(max_retries=0, max_failures=0)
-    counts = SimpleNamespace(start_rerun=lambda name: 1)
+    attempts = AttemptLog(FailureBudget(max_retries=0, max_failures=0))
+    counts = SimpleNamespace(runs=SimpleNamespace(start_rerun=lambda name: 1))
     searcher = RerunSearcher(
         reruns,
-        ledger=counts,  # type: ignore[arg-type]
-        failures=failures,
+        counts,  # type: ignore[arg-type]
+        attempts,
         checkpoints="/c",
-        on_done=lambda rerun, result: heard.append(result),
+        on_done=lambda rerun, result: results.append(result),
     )
     plan = SimpleNamespace(cpus_per_trial=0.0, gpus_per_trial=0.25)
     from study.execution.schedulers import ListeningScheduler
 
-    run_trials(
-        plan,
-        Workers(4, 1, "cuda"),
-        trainable=trainable(),
-        context=SimpleNamespace(data=ray.put(np.ones(2_000_000))),
-        searcher=searcher,
-        scheduler=ListeningScheduler(failures),
-        folder=(str(tmp_path / "ray"), "stub-1"),
-        on_step=lambda trials: None,
-    )
-    assert [result["together"] for result in heard] == [4] * 4
-    assert len({result["pid"] for result in heard}) == 4
-    assert len({result["node"] for result in heard}) == 1, "only one node announces a GPU"
-    assert len({result["place"] for result in heard}) == 1, "four processes, one copy"
+    context = SimpleNamespace(data=ray.put(np.ones(2_000_000)))
+    folder = (str(tmp_path / "ray"), "stub-1")
+    queue = TrialQueue(searcher, ListeningScheduler(attempts), folder, on_step=lambda trials: None)
+    run_trials(plan, Workers(4), trainable(), context, queue)  # type: ignore[arg-type]
+    assert [result["together"] for result in results] == [4] * 4
+    assert len({result["pid"] for result in results}) == 4
+    assert len({result["node"] for result in results}) == 1, "only one node announces a GPU"
+    assert len({result["place"] for result in results}) == 1, "four processes, one copy"
 
 
 def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it(
@@ -184,16 +180,18 @@ def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it
             return 2 * images[rows], os.getpid()
 
     monkeypatch.setattr(feature_pass, "Extractor", Stub)
-    checked = SimpleNamespace(plan=SimpleNamespace(gpus_per_trial=0.5), teacher_file=None, teacher_size=32)
-    hands = feature_pass._hire(checked, Workers(2, 1, "cuda"), 12)  # type: ignore[arg-type]
+    checked = SimpleNamespace(
+        plan=SimpleNamespace(gpus_per_trial=0.5, device="cuda"), teacher_file=None, teacher_size=32
+    )
+    extractors = feature_pass._extractors(checked, Workers(2), 12)  # type: ignore[arg-type]
     images, ranges = np.arange(115), part_ranges(115, 10)
-    found = dict(feature_pass._parts(hands, images, None, ranges, tuple(range(12))))
+    found = dict(feature_pass._parts(extractors, images, None, ranges, tuple(range(12))))
     for part, (doubled, _) in found.items():
         np.testing.assert_array_equal(doubled, 2 * np.arange(*ranges[part]))
     assert found.keys() == set(range(12))
     pids = {pid for _, pid in found.values()}
     assert len(pids) == 2
-    del hands
+    del extractors
     limit = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < limit, "the GPU's memory is not free for trials"
@@ -251,10 +249,10 @@ def test_a_cluster_with_a_token_lets_in_who_has_it_and_others_are_told(tmp_path,
         address = head.stdout.readline().strip()
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
         with pytest.raises(ClusterError, match=f"{address}: the cluster asks for its token; set RAY_AUTH_MODE=token"):
-            module._ask(address)
+            module._try_to_join(address)
         for key, value in token.items():
             monkeypatch.setenv(key, value)
-        module._ask(address)
+        module._try_to_join(address)
     finally:
         head.communicate("", timeout=60)
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from study.execution import hang_watchdog
-from study.execution.failure_budget import Failures
-from study.execution.hang_watchdog import SETUP_S, HungWatch
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
+from study.execution.hang_watchdog import SETUP_S, HangWatchdog
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LIMIT_S = 60.0
 
 
@@ -34,8 +35,9 @@ class _Ray:
         actors = SimpleNamespace(_live_actors_to_ray_actors_resources=self.workers)
         tracked = SimpleNamespace(get=lambda trial: "tracked")
         controller = SimpleNamespace(_trial_to_actor=tracked, _actor_manager=actors)
-        self.failures = Failures(max_retries=2, max_failures=3)
-        self.watch = HungWatch(SimpleNamespace(controller=controller), self.failures, LIMIT_S)
+        self.attempts = AttemptLog(FailureBudget(max_retries=2, max_failures=3))
+        self.attempts.begin("a", "run")
+        self.watch = HangWatchdog(SimpleNamespace(controller=controller, attempts=self.attempts), LIMIT_S)
 
     def run(self, seconds: float) -> None:
         """Let time pass, Ray's loop turning every two seconds."""
@@ -55,8 +57,9 @@ def test_a_silent_trial_loses_its_worker_once_with_that_cause(ray: _Ray) -> None
     assert ray.killed == []
     ray.run(10.0)
     assert ray.killed == ["worker"]
-    ray.failures.crash("a", "worker killed: its process died")
-    assert ray.failures.cause_of("a") == "hung: no report for 60 s"
+    attempt = ray.attempts.end("a")
+    assert attempt is not None
+    assert attempt.cause == "hung: no report for 60 s"
 
 
 def test_a_trial_that_reports_now_and_then_is_left_alone(ray: _Ray) -> None:
@@ -87,7 +90,7 @@ def test_a_trial_that_waits_for_a_node_may_wait(ray: _Ray) -> None:
 
 
 def test_with_a_limit_of_zero_nothing_hangs(ray: _Ray) -> None:
-    ray.watch = HungWatch(ray.watch._scheduler, ray.failures, 0.0)
+    ray.watch = HangWatchdog(ray.watch._scheduler, 0.0)
     ray.run(10 * SETUP_S)
     assert ray.killed == []
 
@@ -97,11 +100,13 @@ import os, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from ray import tune
-from study.execution.failure_budget import Failures
-from study.execution.hang_watchdog import HungWatch
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
+from study.execution.hang_watchdog import HangWatchdog
 from study.execution.schedulers import ListeningScheduler
 from study.phases.reruns import Rerun, RerunSearcher
-from study.execution.tuner import Workers, ray_session, run_trials
+from study.execution.tuner import TrialQueue, run_trials
+from study.execution.workers import ray_session
 
 folder = Path(sys.argv[1])
 
@@ -118,21 +123,19 @@ class Sleeper(tune.Trainable):
 plan = SimpleNamespace(
     address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, trials_per_process=1
 )
-failures = Failures(max_retries=1, max_failures=0)
-told, attempts = [], iter((1, 2))
-ledger = SimpleNamespace(
-    start_rerun=lambda name: next(attempts), count_rerun_failure=lambda name, cause: told.append(cause) or len(told)
-)
+attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=0))
+told, starts = [], iter((1, 2))
+ledger = SimpleNamespace(runs=SimpleNamespace(
+    start_rerun=lambda name: next(starts), count_rerun_failure=lambda name, cause: told.append(cause) or len(told)
+))
 searcher = RerunSearcher(
-    [Rerun("la", 1, None, {}, export=False)], ledger=ledger, failures=failures, checkpoints="/c",
+    [Rerun("la", 1, None, {}, export=False)], ledger, attempts, checkpoints="/c",
     on_done=lambda rerun, result: print("done", *told, flush=True),
 )
-scheduler = ListeningScheduler(failures)
+scheduler = ListeningScheduler(attempts)
 with ray_session(plan) as workers:
-    run_trials(
-        plan, workers, trainable=Sleeper, context=1, searcher=searcher, scheduler=scheduler,
-        folder=(str(folder / "ray"), "one"), on_step=HungWatch(scheduler, failures, 4.0),
-    )
+    queue = TrialQueue(searcher, scheduler, (str(folder / "ray"), "one"), HangWatchdog(scheduler, 4.0))
+    run_trials(plan, workers, Sleeper, 1, queue)
 """
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from study.phases import confirmation, search, selection
-from study.phases.phase import Study
+from study.phases import search
 from study.phases.session import _create_ledger
+from study.phases.study_state import Study
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
@@ -16,8 +16,7 @@ from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
-from tests.study.phases.played import EPOCHS, N_SEEDS, N_TRIALS, WORKERS, PlayedRay
-from trainables.cckd.records import ClassCounts
+from tests.study.phases.played import EPOCHS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +36,20 @@ def empty_database(checked: Checked, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def study(checked: Checked, empty_database: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
-    """A study that has not begun; its teacher is played."""
+def study(checked: Checked, empty_database: bytes, tmp_path: Path, ray: PlayedRay) -> Iterator[Study]:
+    """A study that has not begun; Ray and the teacher are played."""
     store = StudyStore.create(tmp_path, "toy")
     store.write_manifest(first_manifest(checked, "...") | {"teacher": {"forward_passes": 7}})
     store.database.write_bytes(empty_database)
     ledger = Ledger.open(store.database)
-    teacher = ClassCounts((4,) * 10, (40,) * 10)
-    monkeypatch.setattr(confirmation, "teacher_on_test", lambda *_: (teacher, 400))
-    begun = Study(checked, store, ledger, Progress(io.StringIO()))
+    begun = Study(checked, store, ledger, Progress(io.StringIO()), ray.engine)
     yield begun
     begun.ledger.close()
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
-    played = PlayedRay()
-    monkeypatch.setattr(search, "run_phase", played.run_phase)
-    monkeypatch.setattr(selection, "run_phase", played.run_phase)
-    monkeypatch.setattr(confirmation, "run_phase", played.run_phase)
-    return played
+def ray() -> PlayedRay:
+    return PlayedRay()
 
 
 _SEARCHED: list[bytes] = []
@@ -65,7 +58,7 @@ _SEARCHED: list[bytes] = []
 @pytest.fixture
 def searched(study: Study, ray: PlayedRay) -> Study:
     if not _SEARCHED:
-        search.search(study, None, WORKERS)
+        search.search(study, search.studied_method(study), OWN, WORKERS)
         ray.bundles.clear()
     study.ledger.close()  # leaves one file
     if not _SEARCHED:

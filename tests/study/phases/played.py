@@ -2,31 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.execution.tuner import Workers
-from study.phases.phase import Study
+from study.execution.workers import Workers
+from study.phases.phase import Engine, Phase
+from study.phases.study_state import Study
+from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER
+from trainables.cckd.records import ClassCounts
 from trainables.checkpoint_store import MODEL, Shelf
 
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS
-WORKERS = Workers(n_workers=1, threads=1, device="cpu")
+WORKERS = Workers(n_workers=1)
+
+
+_VERIFIED: Any = SimpleNamespace(wait=lambda: None)
 
 
 def of_cut(cut: int) -> Prepared:
     """What the played teacher prepares: the cut's number stands for its bundle."""
-    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None, None)
+    return Prepared(cut, None, {"name": "played", "forward_passes": 50, "verification_passes": 8}, None, _VERIFIED)
 
 
 OWN = of_cut(0)
 
 
 class PlayedRay:
-    """Runs what the searcher hands out, one by one, until `stop_after` runs; `outcome` makes their last result."""
+    """Runs what the searcher hands out, one by one, until `stop_after` runs; `outcome` makes their last result.
+
+    Its `engine` stands for Ray and plays the teacher too; `prepare` gives a cut its bundle.
+    """
 
     def __init__(self) -> None:
         self.configs: list[dict[str, Any]] = []
@@ -34,25 +44,31 @@ class PlayedRay:
         self.outcome: Callable[[dict[str, Any]], dict[str, Any] | None] = good
         self.opened_test: bool | None = None
         self.bundles: list[tuple[Any, bool]] = []
+        self.prepare: Callable[[Checked], Prepared] = lambda checked: OWN
 
-    def run_phase(
-        self, study, prepared, workers, phase, searcher, scheduler, on_step, *, test=False, passing=False
-    ) -> None:
-        self.configs, self.opened_test = [], test
-        self.bundles.append((prepared, passing))
+    @property
+    def engine(self) -> Engine:
+        """What a study asks instead of Ray."""
+        counts = ClassCounts((4,) * 10, (40,) * 10)
+        return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, 400))
+
+    def run(self, checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
+        searcher: Any = phase.searcher
+        self.configs, self.opened_test = [], phase.opens_test
+        self.bundles.append((prepared, phase.is_temporary))
         while len(self.configs) != self.stop_after:
-            config = searcher.suggest(f"{phase}-{len(self.configs)}")
+            config = searcher.suggest(f"{len(self.configs)}")
             if config == Searcher.FINISHED:
                 return
             self.configs.append(config)
             result = self.outcome(config)
             if config.get("export"):
                 _export(config)
-            name = f"{phase}-{len(self.configs) - 1}"
+            name = f"{len(self.configs) - 1}"
             if result is None:
-                study.failures.crash(name, "exception: OSError: lost")
+                phase.scheduler.attempts.crash(name, "exception: OSError: lost")
             searcher.on_trial_complete(name, result, error=result is None)
-            on_step()
+            phase.on_step()
         searcher.suggest("begun")
         searcher.suggest("waiting")
         searcher.on_trial_complete("waiting")  # Ctrl-C: Ray takes back what it had not begun
@@ -61,7 +77,7 @@ class PlayedRay:
 def allow(study: Study, **limits: int) -> None:
     """As if the study were resumed with other limits."""
     study.checked = replace(study.checked, plan=replace(study.checked.plan, **limits))
-    study.__dict__.pop("failures", None)
+    study.__dict__.pop("budget", None)
 
 
 def selecting(study: Study, **changes: int) -> None:

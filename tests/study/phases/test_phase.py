@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from study.execution.failure_budget import Failures
-from study.execution.ledger_searcher import LedgerSearcher
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler, ListeningScheduler
-from study.execution.tuner import Workers, ray_session
+from study.execution.searchers import LedgerSearcher
+from study.execution.tuner import TrialQueue
+from study.execution.workers import Workers, ray_session
 from study.phases import phase
+from study.phases.phase import Phase
 from study.phases.reruns import Rerun, RerunSearcher
-from study.records.ledger import Ledger
 from trainables.cckd.errors import TeacherError
 
 PLAN = SimpleNamespace(
@@ -24,21 +26,20 @@ PLAN = SimpleNamespace(
     precision="float32",
     max_concurrent=1,
     trials_per_process=1,
+    device="cpu",
     trial_timeout=0.0,
-    fixed_knobs={},
 )
-WORKERS = Workers(n_workers=1, threads=1, device="cpu")
+WORKERS = Workers(n_workers=1)
 RUNS = [Rerun(entry, 1, None, {}, export=False) for entry in ("ce", "la", "kd")]
 FULL = OSError(28, "No space left on device")
 
 
-def _study(folder: Path, ledger: Ledger) -> Any:
-    return SimpleNamespace(
-        checked=SimpleNamespace(plan=PLAN, space=SimpleNamespace(fixed={}, tunable=())),
-        ledger=ledger,
-        failures=Failures(max_retries=1, max_failures=1),
-        ray_folder=lambda name: (str(folder), name),
-    )
+def _log(verify: Callable[[], None] = lambda: None) -> AttemptLog:
+    return AttemptLog(FailureBudget(max_retries=1, max_failures=1), before_result=verify)
+
+
+def _refuse() -> None:
+    raise TeacherError("8 of 8 views computed again came out otherwise")
 
 
 def _full(*_: Any) -> None:
@@ -49,7 +50,8 @@ def _full(*_: Any) -> None:
 def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray, as it does at a trial's end: what the searcher raises is logged, and the trial failed once more."""
 
-    def run_trials(plan, workers, *, searcher, scheduler, on_step, folder, **_: Any) -> None:
+    def run_trials(plan: Any, workers: Any, trainable: Any, context: Any, queue: TrialQueue) -> None:
+        searcher, scheduler, on_step, folder = queue.searcher, queue.scheduler, queue.on_step, queue.folder
         Path(folder[0], "error.txt").write_text("Failure # 1 (occurred at 2026-11-24_04-05-36)\nTuneError: traceback\n")
         for number in range(len(RUNS)):
             config = searcher.suggest(f"{number}")
@@ -70,77 +72,72 @@ def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.put", lambda value: value)
 
 
-def _run(study: Any, searcher: Any, scheduler: Any, verify: Callable[[], None] = lambda: None) -> None:
-    prepared: Any = SimpleNamespace(data="bundle", verification=SimpleNamespace(wait=verify))
-    phase.run_phase(study, prepared, WORKERS, "confirm", searcher, scheduler, lambda: None)
+def _run(folder: Path, searcher: Any, scheduler: Any) -> None:
+    checked, prepared = SimpleNamespace(plan=PLAN), SimpleNamespace(data="bundle")
+    queue = Phase(searcher, scheduler, (str(folder), "confirm"), on_step=lambda: None)
+    phase.run_on_ray(checked, prepared, WORKERS, queue)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("swallowing")
 def test_what_a_callback_raises_ends_the_phase_as_itself_and_the_run_stays_to_be_done(ledger, tmp_path: Path) -> None:
-    study = _study(tmp_path, ledger)
-    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=_full)
+    attempts = _log()
+    searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=_full)
     with pytest.raises(OSError, match="No space left"):
-        _run(study, searcher, ListeningScheduler(study.failures))
-    attempts = ledger.runs.rerun_attempts()
-    assert list(attempts) == ["ce-seed1"], "nothing more is started"
-    assert (attempts["ce-seed1"].failures, attempts["ce-seed1"].failed) == (0, False), "it was not the run's fault"
+        _run(tmp_path, searcher, ListeningScheduler(attempts))
+    counted = ledger.runs.rerun_attempts()
+    assert list(counted) == ["ce-seed1"], "nothing more is started"
+    assert (counted["ce-seed1"].failures, counted["ce-seed1"].failed) == (0, False), "it was not the run's fault"
 
 
 @pytest.mark.usefixtures("swallowing")
 def test_a_search_whose_ledger_cannot_be_written_leaves_its_trial_running(
     ledger, tmp_path: Path, seed_of, monkeypatch
 ) -> None:
-    study = _study(tmp_path, ledger)
-    searcher = LedgerSearcher(ledger, failures=study.failures, seed_of=seed_of)
+    attempts = _log()
+    searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of)
     monkeypatch.setattr(ledger, "report", _full)
     with pytest.raises(OSError, match="No space left"):
-        _run(study, searcher, LedgerScheduler(ledger, study.failures))
+        _run(tmp_path, searcher, LedgerScheduler(ledger, attempts))
     assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
 
 
 @pytest.mark.usefixtures("swallowing")
 def test_a_teachers_cache_that_is_another_teachers_ends_the_phase_as_itself(ledger, tmp_path: Path) -> None:
-    study = _study(tmp_path, ledger)
-
-    def verify() -> None:
-        raise TeacherError("8 of 8 views computed again came out otherwise")
-
-    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=lambda *_: None)
+    attempts = _log(_refuse)
+    searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=lambda *_: None)
     with pytest.raises(TeacherError, match="8 of 8 views"):
-        _run(study, searcher, ListeningScheduler(study.failures), verify)
+        _run(tmp_path, searcher, ListeningScheduler(attempts))
     assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
 
 
 @pytest.mark.usefixtures("swallowing")
 def test_a_teachers_cache_is_verified_once_there_are_results_and_before_they_are_filed(ledger, tmp_path: Path) -> None:
-    study, done = _study(tmp_path, ledger), []
+    done: list[str] = []
+    attempts = _log(lambda: done.append("verified"))
 
     def file(run: Rerun, result: dict[str, Any]) -> None:
         done.append(run.entry)
 
-    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=file)
-    _run(study, searcher, ListeningScheduler(study.failures), lambda: done.append("verified"))
+    searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=file)
+    _run(tmp_path, searcher, ListeningScheduler(attempts))
     assert done == ["verified", "ce", "verified", "la", "verified", "kd"]
 
 
 def test_a_result_that_is_not_a_trials_last_is_not_filed_unverified(ledger, tmp_path: Path, monkeypatch) -> None:
-    study, trial = _study(tmp_path, ledger), SimpleNamespace(config={"number": 0}, trial_id="0")
-    scheduler = LedgerScheduler(ledger, study.failures)
+    attempts, trial = _log(_refuse), SimpleNamespace(config={"number": 0}, trial_id="0")
+    scheduler = LedgerScheduler(ledger, attempts)
     monkeypatch.setattr(ledger, "report", lambda *_: pytest.fail("filed"))
 
-    def verify() -> None:
-        raise TeacherError("8 of 8 views computed again came out otherwise")
-
-    def run_trials(plan, workers, *, on_step, **_: Any) -> None:
-        on_step([trial])  # nothing to wait for yet
+    def run_trials(plan: Any, workers: Any, trainable: Any, context: Any, queue: TrialQueue) -> None:
+        queue.on_step([trial])  # nothing to wait for yet
         with pytest.raises(TeacherError):  # which Ray takes for the trial's failure
             scheduler.on_trial_result(None, trial, {"records": []})
-        on_step([trial])
+        queue.on_step([trial])
 
     monkeypatch.setattr(phase, "run_trials", run_trials)
     monkeypatch.setattr("ray.put", lambda value: value)
     with pytest.raises(TeacherError, match="8 of 8 views"):
-        _run(study, SimpleNamespace(), scheduler, verify)
+        _run(tmp_path, SimpleNamespace(), scheduler)
 
 
 def _quick(good: type) -> type:
@@ -167,8 +164,8 @@ def test_ray_itself_does_not_swallow_it(ledger, tmp_path: Path, monkeypatch) -> 
     from ray import tune
 
     monkeypatch.setattr("trainables.trial.CckdTrial", _quick(tune.Trainable))
-    study = _study(tmp_path, ledger)
-    searcher = RerunSearcher(RUNS, ledger=ledger, failures=study.failures, checkpoints="", on_done=_full)
+    attempts = _log()
+    searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=_full)
     with ray_session(PLAN), pytest.raises(OSError, match="No space left"):
-        _run(study, searcher, ListeningScheduler(study.failures))
+        _run(tmp_path, searcher, ListeningScheduler(attempts))
     assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
-from study.execution.failure_budget import Failures
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
 from study.phases.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
 from study.records.ledger import Ledger
 from trainables.cckd.config import TrialConfig
@@ -54,7 +55,6 @@ def test_another_cut_is_another_run_with_the_same_configuration() -> None:
     assert [(task.entry, task.config) for task in own] == [(task.entry, task.config) for task in other]
     assert {task.data_seed for task in other} == {3}
     assert not {task.name for task in own} & {task.name for task in other}
-    assert not {task.key for task in own} & {task.key for task in other}
     assert not any(task.export for task in other)
 
 
@@ -96,8 +96,8 @@ def heard() -> list[tuple[Rerun, object]]:
 def searcher(heard: list, ledger: Ledger) -> RerunSearcher:
     return RerunSearcher(
         confirm_reruns(BEST[:1], SETTINGS, (1001,)),
-        ledger=ledger,
-        failures=Failures(max_retries=1, max_failures=9),
+        ledger,
+        AttemptLog(FailureBudget(max_retries=1, max_failures=9)),
         checkpoints="/c",
         on_done=lambda task, result: heard.append((task, result)),
     )

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from study.phases import search
-from study.phases.phase import Study, StudyFailed, StudyInterrupted
+from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
-from tests.study.phases.played import EPOCHS, N_TRIALS, WORKERS, PlayedRay
+from tests.study.phases.played import EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
 
 
 def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: PlayedRay) -> None:
-    search.search(study, None, WORKERS)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
     assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
     assert ray.opened_test is False
     assert all(
@@ -28,18 +28,16 @@ def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: S
 
 
 @pytest.mark.parametrize(("n_later", "ending"), [(6, " left in all"), (0, " left")])
-def test_the_time_left_says_when_it_counts_later_phases(
-    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch, n_later: int, ending: str
-) -> None:
-    search.search(study, None, WORKERS)
-    monkeypatch.setattr(Study, "n_left", n_later)
-    assert search._note(study, WORKERS, N_TRIALS).endswith(ending)
+def test_the_time_left_says_when_it_counts_later_phases(study: Study, n_later: int, ending: str) -> None:
+    search.search(study, search.studied_method(study), OWN, WORKERS)
+    target = replace(search.studied_method(study), n_later=n_later)
+    assert search.time_left(study, target, WORKERS, N_TRIALS).endswith(ending)
 
 
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:
-    search.search(study, None, WORKERS)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
     ray.configs = []
-    search.search(study, None, WORKERS)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
     assert ray.configs == []
 
 
@@ -47,7 +45,7 @@ def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay
 def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
     study: Study, checked: Checked, empty_database: bytes, ray: PlayedRay, tmp_path: Path, study_seed: int, same: bool
 ) -> None:
-    search.search(study, None, WORKERS)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
     first = [config["config"]["seed"] for config in ray.configs]
     # Only the trials' seeds change; the sampler's is in the ledger's settings.
     other = replace(checked, plan=replace(checked.plan, seed=study_seed))
@@ -55,18 +53,19 @@ def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
     store.write_manifest(first_manifest(checked, "..."))
     store.database.write_bytes(empty_database)
     ledger = Ledger.open(store.database)
-    search.search(Study(other, store, ledger, Progress(io.StringIO())), None, WORKERS)
+    other_study = Study(other, store, ledger, Progress(io.StringIO()), ray.engine)
+    search.search(other_study, search.studied_method(other_study), OWN, WORKERS)
     ledger.close()
     assert all((config["config"]["seed"] == seed) is same for config, seed in zip(ray.configs, first, strict=True))
 
 
 def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, ray: PlayedRay) -> None:
     ray.stop_after = 2
-    with pytest.raises(StudyInterrupted):
-        search.search(study, None, WORKERS)
+    with pytest.raises(KeyboardInterrupt):
+        search.search(study, search.studied_method(study), OWN, WORKERS)
     assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 2}
     ray.stop_after = None
-    search.search(study, None, WORKERS)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
     assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
     assert [config["attempt"] for config in ray.configs] == [2, 2]
 
@@ -74,20 +73,20 @@ def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, 
 def test_a_search_without_a_complete_trial_has_failed_and_names_the_causes(study: Study, ray: PlayedRay) -> None:
     ray.outcome = lambda config: {"records": [], "done": True, "cause": "loss term 'cckd' became nan"}
     with pytest.raises(StudyFailed, match="loss term 'cckd' became nan"):
-        search.search(study, None, WORKERS)
+        search.search(study, search.studied_method(study), OWN, WORKERS)
 
 
 def test_a_crash_loop_ends_the_search_with_its_cause(study: Study, ray: PlayedRay) -> None:
     ray.outcome = lambda config: None
     with pytest.raises(StudyFailed, match=r"6 attempts crashed one after the other.*\(6 of 6\): exception: "):
-        search.search(study, None, WORKERS)
+        search.search(study, search.studied_method(study), OWN, WORKERS)
     assert study.ledger.counts() == {"complete": 0, "pruned": 0, "fail": 2, "running": 0}
 
 
 def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, ray: PlayedRay) -> None:
     ray.stop_after = 1
-    with pytest.raises(StudyInterrupted):
-        search.search(study, None, WORKERS)
+    with pytest.raises(KeyboardInterrupt):
+        search.search(study, search.studied_method(study), OWN, WORKERS)
     for name in ("0", "1", "la-seed1001"):
         study.shelf.workplace(name, "1").mkdir(parents=True)
     study.export()

@@ -9,9 +9,10 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 
-from study.records.cached_storage import MirroredStorage
-from study.records.connection import Database, OneWritersStorage
+from study.records.cached_storage import CachedStorage
+from study.records.connection import Database
 from study.records.ledger import Ledger
+from study.strategy.optuna_private import SingleWriterStorage
 
 
 @pytest.fixture
@@ -121,17 +122,17 @@ def test_a_new_trial_is_written_without_reading_others_knobs(database, space, se
 def test_optuna_still_writes_a_knob_by_the_name_that_we_replace() -> None:
     ours, theirs = (
         list(inspect.signature(storage._set_trial_param_without_commit).parameters)
-        for storage in (OneWritersStorage, RDBStorage)
+        for storage in (SingleWriterStorage, RDBStorage)
     )
     assert ours == theirs
 
 
 def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:
-    mirror = MirroredStorage(opened.storage)
+    cached = CachedStorage(opened.storage)
     with pytest.raises(NotImplementedError):
-        mirror.delete_study(0)
+        cached.delete_study(0)
     with pytest.raises(NotImplementedError):
-        optuna.create_study(storage=mirror)
+        optuna.create_study(storage=cached)
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_the_study_is_readable_by_plain_optuna(ledger, database, seed_of, epoch)
 def test_a_trial_keeps_the_result_of_its_last_epoch_not_of_its_best(ledger, seed_of, epoch) -> None:
     ledger.ask(seed_of)
     ledger.record(0, [epoch(1, 9), epoch(2, None), epoch(3, 9), epoch(4, 2)])
-    assert ledger.complete(0) == "COMPLETE"
+    assert ledger.complete(0) is TrialState.COMPLETE
     assert ledger.best()[0].value == pytest.approx(0.6)
 
 
@@ -73,7 +73,7 @@ def test_the_first_end_of_a_trial_counts(ledger, seed_of, epoch, first, second) 
     ledger.record(0, [epoch(k) for k in (1, 2, 3, 4)])
     end = {"complete": ledger.complete, "prune": ledger.prune, "fail": lambda n: ledger.fail(n, "cause")}
     state = end[first](0)
-    assert state == {"complete": "COMPLETE", "prune": "PRUNED", "fail": "FAIL"}[first]
+    assert state.name == {"complete": "COMPLETE", "prune": "PRUNED", "fail": "FAIL"}[first]
     assert end[second](0) == state
     assert ledger.record(0, [epoch(9)]) == ()
     assert len(ledger.rows()[0].records) == 4
@@ -91,7 +91,7 @@ def test_the_first_end_of_a_trial_counts(ledger, seed_of, epoch, first, second) 
 def test_what_is_no_complete_trial_is_filed_fail_with_its_cause(ledger, seed_of, epoch, records, cause) -> None:
     ledger.ask(seed_of)
     ledger.record(0, [epoch(*one) for one in records])
-    assert ledger.complete(0) == "FAIL"
+    assert ledger.complete(0) is TrialState.FAIL
     assert ledger.rows()[0].cause == cause
     assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 1, "running": 0}
 
@@ -100,7 +100,7 @@ def test_a_result_that_is_no_number_is_filed_fail_and_never_pruned(ledger, seed_
     ledger.ask(seed_of)
     nothing_seen = epoch(4) | {"val": {"correct": [0, 0], "seen": [0, 0]}}
     assert ledger.record(0, [epoch(k, None) for k in (1, 2, 3)] + [nothing_seen]) == ()
-    assert ledger.complete(0) == "FAIL"
+    assert ledger.complete(0) is TrialState.FAIL
     assert ledger.rows()[0].cause == "the balanced accuracy after the last epoch is nan"
 
 
@@ -113,7 +113,7 @@ def test_a_cause_is_one_line(ledger, seed_of) -> None:
 def test_a_retried_crash_leaves_no_cause_on_a_complete_trial(ledger, seed_of, epoch) -> None:
     ledger.ask(seed_of)
     assert ledger.count_failure(0, "exception: OSError: lost") == 1
-    assert _finish(ledger, 0, epoch) == "COMPLETE"
+    assert _finish(ledger, 0, epoch) is TrialState.COMPLETE
     assert ledger.rows()[0].cause is None
 
 
@@ -240,7 +240,7 @@ def test_what_fails_on_the_way_is_undone_in_the_file_and_in_memory(ledger, datab
     assert [record.epoch for record in ledger.rows()[0].records] == [1]
     assert _optuna(database).trials[0].intermediate_values == {1: pytest.approx(0.85)}
     assert ledger.record(0, [epoch(2, 8), epoch(3, 8)]) == (2, 3)
-    assert _finish(ledger, 0, epoch) == "COMPLETE"
+    assert _finish(ledger, 0, epoch) is TrialState.COMPLETE
 
 
 def test_a_search_is_created_whole_or_not_at_all(database, space, settings, monkeypatch) -> None:
@@ -303,7 +303,7 @@ def test_a_hopeless_trial_is_stopped_but_not_before_the_first_rung(
             ledger.record(number, [epoch(k, 0)])
             if ledger.should_prune(number, k):
                 stopped_at.append(k)
-                assert ledger.prune(number) == "PRUNED"
+                assert ledger.prune(number) is TrialState.PRUNED
                 break
     # Hyperband's later brackets let some trials through on purpose.
     assert stopped_at == [2] * 6 if pruner != "hyperband" else len(stopped_at) >= 1
@@ -329,7 +329,7 @@ def test_the_reference_and_the_sobol_trials_always_run_to_the_end(
         for k in (1, 2, 3):
             ledger.record(number, [epoch(k, 9 - number)])  # each worse than all before
             assert not ledger.should_prune(number, k)
-        assert _finish(ledger, number, epoch, right=9 - number) == "COMPLETE"
+        assert _finish(ledger, number, epoch, right=9 - number) is TrialState.COMPLETE
     ledger.close()
 
 
@@ -361,7 +361,7 @@ def test_a_run_on_another_cut_is_another_run(ledger) -> None:
     for data_seed in (0, 2, 2):
         ledger.runs.add_confirm_run("teacher", None, None, {}, data_seed=data_seed)
         ledger.runs.add_confirm_run("la", 1001, None, {}, data_seed=data_seed)
-    keys = [run.key for run in ledger.runs.confirm_runs()]
+    keys = [(run.data_seed, run.entry, run.seed) for run in ledger.runs.confirm_runs()]
     assert keys == [(0, "teacher", None), (0, "la", 1001), (2, "teacher", None), (2, "la", 1001)]
 
 
@@ -376,7 +376,8 @@ def test_a_confirmation_from_before_there_were_cuts_is_of_the_studys_own(ledger,
         old.execute("INSERT INTO confirm_runs VALUES ('la', 1001, NULL, '{}'), ('teacher', NULL, NULL, '{}')")
     for _ in range(2):  # opening a second time changes nothing
         again = Ledger.open(database)
-        assert [run.key for run in again.runs.confirm_runs()][:2] == [(0, "la", 1001), (0, "teacher", None)]
+        keys = [(run.data_seed, run.entry, run.seed) for run in again.runs.confirm_runs()]
+        assert keys[:2] == [(0, "la", 1001), (0, "teacher", None)]
         again.runs.add_confirm_run("la", 1001, None, {"of": "another cut"}, data_seed=1)
         again.runs.add_confirm_run("la", 1001, None, {"a second time": True})
         assert len(again.runs.confirm_runs()) == 3

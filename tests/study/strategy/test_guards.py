@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from optuna.study._constrained_optimization import _is_constrained_optimization
+from optuna.trial import TrialState
 
 from study.phases import selection
 from study.phases.reruns import selection_seeds
@@ -87,7 +88,7 @@ def _end(ledger: Ledger, number: int, many: int, few: int) -> None:
     val = {"correct": [many, few], "seen": [1000, 1000]}
     record = {"epoch": 1, "losses": {"total": 1.0}, "lr": 0.1, "val": val, "train_s": 1.0, "eval_s": 1.0}
     ledger.record(number, [record])
-    assert ledger.complete(number) == "COMPLETE"
+    assert ledger.complete(number) is TrialState.COMPLETE
 
 
 RESULTS = [(900, 500), (800, 900), (895, 520), (889, 700), (950, 480)]

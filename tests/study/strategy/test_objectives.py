@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from study.phases import selection
 from study.planning.check import check
@@ -97,7 +98,7 @@ def played(tmp_path: Path, space, settings, seed_of):
                     ledger.close()
                     ledger = Ledger.open(tmp_path / name)
             assert asked.number == number
-            assert ledger.complete(number) == "COMPLETE"
+            assert ledger.complete(number) is TrialState.COMPLETE
         return ledger
 
     return run

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from study.cache import main as prune_cache
-from study.execution.tuner import Workers
+from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
@@ -92,7 +92,7 @@ def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
     return played
 
 
-WORKERS = Workers(n_workers=2, threads=1, device="cpu")
+WORKERS = Workers(n_workers=2)
 
 
 def _check(out: Path, root: Path, *flags: str, n_views: int = N_VIEWS) -> Checked:

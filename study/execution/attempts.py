@@ -1,0 +1,91 @@
+"""The attempts that run now: the one object that a phase's scheduler, searcher, and hang watchdog share.
+
+Ray reports one crash in two calls. The scheduler's `on_trial_error` comes first and can read the cause. The searcher's
+`on_trial_complete(error=True)` comes second, without a cause. The attempt carries the cause from one call to the other.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from study.execution.failure_budget import FailureBudget
+from study.execution.failure_causes import Kind, cause
+
+
+@dataclass
+class Attempt:
+    """One attempt at a run.
+
+    Attributes:
+        run: what is trained: a trial of the search, or a rerun.
+        cause: why the attempt crashed; None for an attempt that has not crashed.
+    """
+
+    run: Any
+    cause: str | None = None
+
+
+class AttemptLog:
+    """The attempts of one phase, by the ID of their Ray trial.
+
+    Args:
+        budget: counts crashes and failures of the whole study.
+        before_result: called before a result is recorded. It raises an error if no result of this phase can be used.
+
+    Attributes:
+        fault: the first error of our own code in one of Ray's callbacks. It is not the failure of a trial.
+    """
+
+    def __init__(self, budget: FailureBudget, before_result: Callable[[], None] = lambda: None) -> None:
+        self.budget = budget
+        self.fault: Exception | None = None
+        self._before_result = before_result
+        self._running: dict[str, Attempt] = {}
+
+    @property
+    def any_running(self) -> bool:
+        """Whether an attempt has begun and not ended."""
+        return bool(self._running)
+
+    def begin(self, trial_id: str, run: Any) -> None:
+        """Begin an attempt at `run` as Ray trial `trial_id`."""
+        self._running[trial_id] = Attempt(run)
+
+    def end(self, trial_id: str) -> Attempt | None:
+        """Return the attempt of Ray trial `trial_id` and forget it; None if there is none, or it has ended already."""
+        return self._running.pop(trial_id, None)
+
+    def report(self) -> None:
+        """Note that some attempt has reported an epoch.
+
+        Raises:
+            Exception: the error of `before_result`.
+        """
+        with self.keeping_fault():
+            self._before_result()
+        self.budget.note_progress()
+
+    def hang(self, trial_id: str, silent_s: float) -> None:
+        """Note that the worker of Ray trial `trial_id` is killed because it was silent for `silent_s` seconds."""
+        if attempt := self._running.get(trial_id):
+            attempt.cause = cause(Kind.HUNG, f"no report for {silent_s:g} s")
+
+    def crash(self, trial_id: str, why: str) -> None:
+        """Note that Ray trial `trial_id` has crashed because of `why`; a worker killed for its silence has hung."""
+        attempt = self._running.get(trial_id, Attempt(None))
+        attempt.cause = attempt.cause or why
+        self.budget.note_crash(attempt.cause)
+
+    @contextmanager
+    def keeping_fault(self) -> Iterator[None]:
+        """Keep the error that the block raises as `fault`: a full disk, a damaged database.
+
+        Ray takes an error in a callback for a failure of the trial and goes on with the other trials, or it hides the
+        traceback in an error of its own. `run_on_ray` raises `fault` itself.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.fault = self.fault or error
+            raise

@@ -1,0 +1,117 @@
+"""Every private or version-bound name of Ray that this project uses, tried with Ray 2.60.
+
+No other module names one; tests/test_private_names.py enforces that. Each function says why it is needed and which test
+shows when it is not needed any more.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def surviving_memory_kills() -> Iterator[None]:
+    """Make Tune treat every error that Ray raises for a task as the death of the task's actor.
+
+    `RayActorManager._actor_task_failed`. When Ray's memory monitor kills a worker, Tune receives an
+    `OutOfMemoryError`. That is a RayError, but neither of the two kinds that Tune's actor manager knows. The manager
+    raises "Caught unexpected exception" and the whole run ends, on the very machines where trials are large.
+    Needless when `test_ray_alone_would_end_the_run` fails.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.exceptions import RayActorError, RayError, RayTaskError
+
+    original = RayActorManager._actor_task_failed
+
+    def patched(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=str(exception))
+        original(manager, tracked_actor_task, exception)
+
+    RayActorManager._actor_task_failed = patched
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = original
+
+
+@contextmanager
+def without_callback_count() -> Iterator[None]:
+    """Keep Tune from counting callbacks for Ray's usage statistics if those are off.
+
+    `ray.air._internal.usage.tag_callbacks`. To count them, Tune imports every experiment tracker that is installed
+    before it looks for a worker. MLflow alone takes more than a second.
+    Needless when `test_trackers_are_imported_only_for_statistics_that_are_on` fails for an unpatched Ray.
+    """
+    from ray.air._internal import usage
+
+    original = usage.tag_callbacks
+    if os.environ.get("RAY_USAGE_STATS_ENABLED") == "0":
+        usage.tag_callbacks = lambda callbacks: False
+    try:
+        yield
+    finally:
+        usage.tag_callbacks = original
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Make Ray's own servers listen on 127.0.0.1; on Linux they listen on every interface.
+
+    `ray._private.ray_constants.ENABLE_RAY_CLUSTER`. `ray.init` replaces a loopback `_node_ip_address` with the outer
+    address. False is the value that Ray assumes on macOS and Windows: there will be one node only.
+    The slow test `test_a_private_ray_listens_on_loopback_only_and_joins_nothing` checks the sockets.
+    """
+    from ray._private import ray_constants
+
+    original = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = original
+
+
+def redirect_driver_output(write: Callable[[Sequence[str]], None]) -> None:
+    """Give `write` the lines that Ray would print about lost nodes and workers.
+
+    `ray._private.worker.print_to_stdstream`. The option `log_to_driver` of `ray.init` does not cover these lines, about
+    thirty for each lost node. The slow tests of a lost node check that stderr stays empty.
+    """
+    import ray
+
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: write(data["lines"])
+
+
+def job_runtime_env() -> Mapping[str, Any]:
+    """Return the runtime environment with which `ray job submit` started this process; empty if it did not.
+
+    The variable RAY_JOB_CONFIG_JSON_ENV_VAR. `ray.init` merges this environment with the one it is given and refuses
+    a second working directory. `test_cluster.py` checks both forms.
+    """
+    found: Mapping[str, Any] = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")).get("runtime_env") or {}
+    return found
+
+
+def controller_behind(wrapped: Any) -> Any:
+    """Return Tune's controller without the wrapper that schedulers receive.
+
+    `_tune_controller`. The wrapper gives no access to the workers, which `worker_of` needs.
+    """
+    return wrapped._tune_controller
+
+
+def worker_of(controller: Any, trial: Any) -> Any:
+    """Return the actor handle of `trial`'s worker; None if it has no worker yet, or `controller` is None.
+
+    `_trial_to_actor`, `_actor_manager._live_actors_to_ray_actors_resources`. Tune's public parts know the handle only
+    when the worker's setup is over, and a worker may hang in its setup.
+    The slow test `test_a_stopped_worker_is_freed_within_its_limit_and_the_trial_comes_again` checks this name.
+    """
+    if controller is None:
+        return None
+    tracked = controller._trial_to_actor.get(trial)
+    handle, _ = controller._actor_manager._live_actors_to_ray_actors_resources.get(tracked, (None, None))
+    return handle

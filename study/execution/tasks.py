@@ -1,0 +1,145 @@
+"""Ray tasks, actors, and objects beside the trials. Every function needs Ray, which `workers.ray_session` starts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from study.planning.plan import StudyPlan
+
+#: Puts a value into Ray's object store and returns a reference to it.
+Put = Callable[[Any], Any]
+
+
+class TaskError(Exception):
+    """A task has raised an error; the message is that error's own."""
+
+
+class Future:
+    """The result of a task that may still run."""
+
+    def __init__(self, reference: Any) -> None:
+        self._reference = reference
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the result is there; False after the end of Ray, because a question would start another Ray."""
+        import ray
+
+        return ray.is_initialized() and bool(ray.wait([self._reference], timeout=0)[0])
+
+    def result(self) -> Any:
+        """Wait for the result and return it.
+
+        Raises:
+            TaskError: the task has raised an error. Ray's own text names mostly the place where it was raised.
+        """
+        import ray
+
+        try:
+            return ray.get(self._reference)
+        except ray.exceptions.RayTaskError as error:
+            raise TaskError(str(error.cause)) from error
+
+
+def put(value: Any) -> Any:
+    """Put `value` into the object store and return a reference to it."""
+    import ray
+
+    return ray.put(value)
+
+
+def get(reference: Any) -> Any:
+    """Wait for the object behind `reference` and return it; a list gives a list."""
+    import ray
+
+    return ray.get(reference)
+
+
+def wait_for_one(references: Sequence[Any]) -> list[Any]:
+    """Wait until one of `references` is ready and return those that are."""
+    import ray
+
+    return ray.wait(list(references))[0]
+
+
+def start_on_worker(plan: StudyPlan, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Start `function(*arguments)` in a worker with one CPU, or a trial's share of a GPU; return a reference."""
+    import ray
+
+    return ray.remote(**_resources(plan))(function).remote(*arguments)
+
+
+def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
+    """Start an actor `cls(*arguments)` with a trial's resources; return its handle.
+
+    The actor asks for no CPU, which it would keep for its lifetime. Its share of a GPU limits how many there are. Like
+    a task, it is tried again if its process dies.
+    """
+    import ray
+
+    options = _resources(plan) | {"num_cpus": 0}
+    return ray.remote(**options, max_restarts=3, max_task_retries=3)(cls).remote(*arguments)
+
+
+def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_process: bool = False) -> Any:
+    """Start `function(*arguments)` on the driver's node, which has the driver's files; return a reference.
+
+    The task holds no resource and waits for none.
+
+    Args:
+        function: the task.
+        arguments: its arguments.
+        own_process: run the task in a process that ends with it. A task that lowers its own priority needs this,
+            because no process can raise its priority again.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"max_calls": 1} if own_process else {}
+    return ray.remote(num_cpus=0, scheduling_strategy=here, **options)(function).remote(*arguments)
+
+
+@contextmanager
+def object_store(*, is_temporary: bool) -> Iterator[Put]:
+    """Return a function that puts values into Ray's object store.
+
+    Tune registers its parameters for the lifetime of the driver. So every object that a phase refers to stays in the
+    store: one bundle of data per phase. An object that another process has put there goes with that process.
+
+    Args:
+        is_temporary: an actor owns the objects and is killed at the end of the block, so the objects leave the store,
+            although Tune still refers to them. An actor costs a second or two.
+    """
+    if not is_temporary:
+        yield put
+        return
+    import ray
+
+    owner = ray.remote(num_cpus=0)(_Owner).remote()
+    try:
+        yield partial(_put_by, owner)
+    finally:
+        ray.kill(owner)
+
+
+def _put_by(owner: Any, value: Any) -> Any:
+    (reference,) = get(owner.put.remote(value))
+    return reference
+
+
+class _Owner:
+    """An actor that owns the objects it puts into the store."""
+
+    def __init__(self) -> None:
+        self._kept: list[Any] = []
+
+    def put(self, value: Any) -> list[Any]:
+        """Put `value` and return the reference in a list; Ray would replace a bare reference by its object."""
+        self._kept.append(put(value))
+        return self._kept[-1:]
+
+
+def _resources(plan: StudyPlan) -> dict[str, float]:
+    return {"num_gpus": plan.gpus_per_trial} if plan.gpus_per_trial else {"num_cpus": 1}

@@ -1,0 +1,110 @@
+"""The Ray session of a study, and how many trials fit the cluster."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from study.execution.cluster import ClusterError, connect
+from study.planning.plan import StudyPlan
+from study.signals import undisturbed
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # its progress tables ignore verbose=0
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # study.db holds the results; Ray's CSV misaligns on resume
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # study.db holds the cause
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise Ray 2.60 warns of a coming change
+}
+
+#: Old settings that make Ray raise an error now. A study takes its folders from its plan, never from these.
+_REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many trials the cluster can run.
+
+    Attributes:
+        n_workers: concurrent trials.
+        decoders: processes that decode image files ahead of one task of the teacher's pass. It is 0 on the CPU, where
+            as many tasks as cores already decode and compute in turns.
+        per_process: trials that one process trains together; 1 if each trial has its own process.
+    """
+
+    n_workers: int
+    decoders: int = 0
+    per_process: int = 1
+
+
+def threads_of(plan: StudyPlan) -> int:
+    """Return the torch threads of one trial."""
+    return max(1, int(plan.cpus_per_trial))
+
+
+@contextmanager
+def ray_session(plan: StudyPlan) -> Iterator[Workers]:
+    """Start a private Ray (or join the cluster at `plan.address`) and leave it at the end of the block.
+
+    Raises:
+        ClusterError: the cluster cannot be joined, or no trial fits it.
+    """
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    for key in _REFUSED:
+        os.environ.pop(key, None)
+    import ray
+
+    connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
+    try:
+        yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+    finally:
+        with undisturbed():
+            ray.shutdown()
+
+
+def _workers(plan: StudyPlan, nodes: Sequence[Mapping[str, float]]) -> Workers:
+    """Count the trials that fit, node by node, because a trial cannot spread over two nodes."""
+    fitting = sum(_fitting(plan, node) for node in nodes)
+    if fitting < 1:
+        offered = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+        together = f", {plan.trials_per_process} of them a process" if plan.trials_per_process > 1 else ""
+        raise ClusterError(
+            f"no trial fits the cluster: a trial asks for {plan.cpus_per_trial:g} CPUs and {plan.gpus_per_trial:g} "
+            f"GPUs{together}, its nodes have {offered}"
+        )
+    n_workers = min(fitting, plan.max_concurrent or fitting)
+    return Workers(
+        n_workers=n_workers,
+        decoders=_decoders(plan.gpus_per_trial, nodes) if plan.gpus_per_trial else 0,
+        per_process=min(plan.trials_per_process, n_workers),
+    )
+
+
+def _decoders(gpus_per_task: float, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Return a task's share of its node's cores without the core that feeds the GPU; the least over all GPU nodes."""
+    shares = [
+        math.floor(node.get("CPU", 0.0) / math.floor(node["GPU"] / gpus_per_task))
+        for node in nodes
+        if node.get("GPU", 0.0) >= gpus_per_task
+    ]
+    return max(0, min(shares, default=0) - 1)
+
+
+def _fitting(plan: StudyPlan, node: Mapping[str, float]) -> int:
+    """Return how many trials fit a node; trials that share a process fill whole processes, each on one GPU."""
+    n_together = plan.trials_per_process
+    by_cpu = math.floor(node.get("CPU", 0.0) / plan.cpus_per_trial) if plan.cpus_per_trial else math.inf
+    by_gpu = math.inf
+    if plan.gpus_per_trial and n_together > 1:
+        # Rounding makes 49 shares of 1/49 more or less than one GPU.
+        by_gpu = (
+            math.floor(node.get("GPU", 0.0)) * math.floor(1 / (n_together * plan.gpus_per_trial) + 1e-9) * n_together
+        )
+    elif plan.gpus_per_trial:
+        by_gpu = math.floor(node.get("GPU", 0.0) / plan.gpus_per_trial)
+    return int(min(by_cpu, by_gpu)) // n_together * n_together

@@ -1,0 +1,72 @@
+"""The messages of a session to its user, apart from the progress of its phases."""
+
+import logging
+import shlex
+
+from study.phases.study_state import Study
+from study.planning.checked import Checked
+from study.planning.plan import AUTO, LOCAL
+from study.records.store import StudyStore
+from study.terminal.command_line import resume_command
+from study.terminal.progress import Progress
+
+log = logging.getLogger("study")
+
+#: Failed runs that are named on the terminal; the report names all of them.
+_MOST_FAILURES = 3
+
+
+def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
+    """Say what the study is: its folder, its data, its plan."""
+    plan, data = checked.plan, checked.data
+    if plan.fallback_from:
+        progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
+        progress.say(f"NOTE     using {plan.data} instead; its images are 8x8 digits and its teacher is weak")
+    progress.say(f"study    {store.path}")
+    progress.say(
+        f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
+    )
+    progress.say(f"         images {checked.data_path}")
+    if data.selected_on == "test":
+        progress.say("NOTE     D_val is the test set itself: every number is selected on test")
+    if data.skipped:
+        progress.say(
+            f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
+        )
+        log.warning("image files left out:\n%s", "\n".join(data.skipped))
+    if checked.warm:
+        progress.say(f"warm     {checked.warm}")
+    progress.say(
+        f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
+        + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
+        + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
+        + f"{plan.n_confirm_runs} on test"
+        + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
+    )
+
+
+def say_lost(known: dict[str, int], found: dict[str, int]) -> None:
+    """Say so if study.db holds fewer finished trials than study.json knew; a damaged study.db-wal causes this."""
+    before, now_there = (sum(n for state, n in counts.items() if state != "running") for counts in (known, found))
+    if now_there < before:
+        told = f"study.db holds {now_there} finished trials, and study.json knew {before}: the others are run again"
+        log.warning("%s", told)
+        print(f"NOTE     {told}")
+
+
+def say_failures(study: Study) -> None:
+    """Say which runs of the later phases failed for good; the search has already said how many trials did."""
+    failed = study.store.manifest()["failures"]
+    if failed:
+        more = f"; and {len(failed) - _MOST_FAILURES} more" if len(failed) > _MOST_FAILURES else ""
+        study.progress.say(
+            f"NOTE     {len(failed)} of the later runs failed, listed under Study health in the report: "
+            f"{'; '.join(failed[:_MOST_FAILURES])}{more}"
+        )
+
+
+def command_to_resume(study: Study) -> str:
+    """Return the command that continues `study` where it ran."""
+    address = study.checked.plan.address
+    flag = "" if address in (LOCAL, AUTO) else f" --address {shlex.quote(address)}"
+    return resume_command(study.store.path) + flag

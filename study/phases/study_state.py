@@ -1,0 +1,182 @@
+"""A study in progress, and what its phases share: running a phase, the progress line, the limits on failures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from study import schema
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
+from study.execution.tasks import Future, TaskError
+from study.execution.workers import Workers
+from study.phases.phase import Engine, Phase
+from study.planning.checked import Checked
+from study.records.ledger import Ledger
+from study.records.store import StudyStore
+from study.teacher.bundle import Prepared
+from study.terminal.progress import Progress
+from trainables.cckd.files.atomic import write_bytes
+from trainables.checkpoint_store import MODEL, Shelf
+
+#: Seconds between two reads of the ledger for the progress line.
+_TICK_S = 1.0
+#: The tables are written at most once in so many seconds, and for no more than 1/20 of the time.
+_TABLES_EVERY_S = 5.0
+
+
+class StudyFailed(Exception):
+    """The study cannot go on; the message says why."""
+
+
+class NothingComplete(StudyFailed):
+    """Every trial of a search has ended and none is complete."""
+
+
+@dataclass
+class Study:
+    """One study in progress: its plan and data, its folder, and its progress line.
+
+    Attributes:
+        engine: runs phases on Ray.
+        student: the number of the student's parameters while a worker counts it; None if the manifest has it.
+    """
+
+    checked: Checked
+    store: StudyStore
+    ledger: Ledger
+    progress: Progress
+    engine: Engine = field(default_factory=Engine)
+    student: Future | None = field(default=None, init=False)
+
+    @cached_property
+    def budget(self) -> FailureBudget:
+        """The failures so far, those in study.db included, and the limits on them."""
+        plan = self.checked.plan
+        return FailureBudget(
+            max_retries=plan.max_retries,
+            max_failures=plan.failures_allowed,
+            n_workers=self.store.manifest().get("workers") or 1,
+            causes=self.ledger.causes_of_failure(),
+        )
+
+    @property
+    def shelf(self) -> Shelf:
+        """The checkpoints of the study's own trials and of all reruns."""
+        return Shelf(self._stored(schema.CHECKPOINTS))
+
+    def shelf_of(self, baseline: str) -> Shelf:
+        """Return the checkpoints of a tuned baseline's trials, which have the same numbers as the study's own."""
+        return Shelf(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
+
+    def ray_folder(self, phase: str) -> tuple[str, str]:
+        """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one."""
+        parent = self._stored(schema.RAY)
+        taken = set(Shelf(parent).runs())
+        return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
+
+    def keep_model(self, run: str) -> None:
+        """Copy the exported model of a run into the study folder, which the run's node may not see."""
+        self.store.models.mkdir(exist_ok=True)
+        # Weights first: the JSON file beside them says that they are complete.
+        for file in sorted(self.shelf.fetch(run, MODEL).iterdir(), key=lambda file: file.suffix == ".json"):
+            write_bytes(self.store.models / file.name, file.read_bytes())
+
+    def record_student(self, *, wait: bool = False) -> None:
+        """Write the student's number of parameters to the manifest if it is known; `wait` for it.
+
+        Raises:
+            StudyFailed: this student cannot be built for these images.
+        """
+        if self.student is None or not (wait or self.student.is_ready):
+            return
+        try:
+            n_parameters = self.student.result()
+        except TaskError as error:
+            raise StudyFailed(f"{error}; begin another study with another --student") from error
+        self.store.update_manifest(student={"name": self.checked.plan.student, "n_parameters": n_parameters})
+        self.student = None
+
+    def export(self) -> None:
+        """Write the tables and counts from study.db, and remove the checkpoints of finished trials."""
+        self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
+        self.record_student()
+        failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
+        self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
+        baselines = self.ledger.baselines.items()
+        for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):
+            for run in set(map(str, ledger.finished)).intersection(shelf.runs()):
+                shelf.remove(run)
+
+    def check_failures(self) -> None:
+        """Stop the study if its failures exceed a limit.
+
+        Raises:
+            StudyFailed: with the most frequent cause.
+        """
+        if self.budget.verdict:
+            self.export()
+            raise StudyFailed(self.budget.verdict)
+
+    def new_attempts(self, prepared: Prepared) -> AttemptLog:
+        """Return a new attempt log for one phase; features from the teacher's cache are verified before its results.
+
+        The verification runs while the first trials already train.
+        """
+        return AttemptLog(self.budget, before_result=prepared.verification.wait)
+
+    def run(self, prepared: Prepared, workers: Workers, phase: Phase, is_missing: Callable[[], bool]) -> None:
+        """Run a phase to its end.
+
+        Args:
+            prepared: the data of the trials.
+            workers: of the Ray session.
+            phase: the trials.
+            is_missing: whether runs of this phase are still missing.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C: Ray has returned and runs are missing.
+            StudyFailed: failures exceed a limit.
+            TeacherError: the teacher's cache holds other features than the teacher computes now.
+        """
+        self.engine.run(self.checked, prepared, workers, phase)
+        self.check_failures()
+        if is_missing():
+            raise KeyboardInterrupt
+        self.progress.end()
+
+    def warn_of_interrupt(self) -> None:
+        """Tell the user what the first Ctrl-C does and what a second one does."""
+        self.progress.say("Ctrl-C   running trials have ten seconds to save a checkpoint; Ctrl-C again ends them now")
+
+    def _stored(self, what: str) -> str:
+        storage = self.checked.plan.storage
+        return f"{storage.rstrip('/')}/{self.store.path.name}/{what}" if storage else str(self.store.path / what)
+
+
+class Ticker:
+    """Refreshes the progress line and the tables of a phase; called on every turn of Ray's loop.
+
+    Args:
+        study: the study.
+        n_done: returns the number of finished runs of the phase.
+        note: returns the text behind that number.
+    """
+
+    def __init__(self, study: Study, *, n_done: Callable[[], int], note: Callable[[int], str]) -> None:
+        self._study, self._n_done, self._note = study, n_done, note
+        self._n_written = n_done()
+        self._next_tick = self._next_tables = 0.0
+
+    def __call__(self) -> None:
+        """Refresh what is due."""
+        if time.monotonic() < self._next_tick:
+            return
+        n_done = self._n_done()
+        self._study.progress.update(n_done, self._note(n_done))
+        if n_done != self._n_written and time.monotonic() >= self._next_tables:
+            start = time.monotonic()
+            self._study.export()
+            self._n_written = n_done
+            self._next_tables = time.monotonic() + max(_TABLES_EVERY_S, 20 * (time.monotonic() - start))
+        self._next_tick = time.monotonic() + _TICK_S

@@ -1,0 +1,96 @@
+"""Every private or version-bound name of Optuna that this project uses, tried with Optuna 5.0.
+
+No other module names one; tests/test_private_names.py enforces that. Each entry says why it is needed and which test
+shows when it is not needed any more.
+"""
+
+from collections.abc import Callable, Container, Sequence
+from copy import copy
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialParamModel
+from optuna.study import Study
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.orm import Session
+
+#: Where Optuna keeps a trial's constraints; `Study.set_constraints` cannot set them on a copy of a trial. The key fails
+#: silently if Optuna renames it: `test_samplers_see_the_guards_as_constraints` would fail.
+_CONSTRAINTS = "constraints"
+
+#: Returns the trials that a sampler sees.
+Trials = Callable[[], Sequence[FrozenTrial]]
+
+
+class SingleWriterStorage(RDBStorage):
+    """Optuna's storage for a file with one writer and for searches whose space never changes.
+
+    `_set_trial_param_without_commit`, `storages._rdb.models.TrialParamModel`. Here a knob of a trial is one inserted
+    row. Optuna first checks that the trial is running and that other trials have the same distribution for this knob.
+    These queries took a third of the driver's time per trial. `benchmarks.driver` shows whether they still do.
+    """
+
+    def _set_trial_param_without_commit(
+        self,
+        session: Session,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        session.add(
+            TrialParamModel(
+                trial_id=trial_id,
+                param_name=param_name,
+                param_value=param_value_internal,
+                distribution_json=distribution_to_json(distribution),
+            )
+        )
+
+
+class SubstituteStudy(Study):
+    """A study whose trials are the ones that `trials` returns.
+
+    `Study._storage`, `Study._get_trials`. Optuna's samplers read trials through the second; there is no public way to
+    show them others. The warm-start and guard tests of `test_samplers.py` and `test_guards.py` check it.
+
+    Args:
+        study: the search itself.
+        trials: called whenever a sampler asks for trials.
+    """
+
+    def __init__(self, study: Study, trials: Trials) -> None:
+        super().__init__(study.study_name, study._storage, sampler=study.sampler, pruner=study.pruner)
+        self._substitutes = trials
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._substitutes() if states is None or trial.state in states]
+
+
+def constrained(trial: FrozenTrial, excesses: Sequence[float]) -> FrozenTrial:
+    """Return a copy of `trial` with `excesses` as its constraints; a constraint is kept where it is at most 0."""
+    other = copy(trial)
+    other.system_attrs = {**trial.system_attrs, _CONSTRAINTS: list(excesses)}
+    return other
+
+
+def study_id(study: Study | FrozenStudy) -> int:
+    """Return the study's ID in its storage: `_study_id`; ascending in the order of creation."""
+    return study._study_id
+
+
+def trial_id(trial: FrozenTrial) -> int:
+    """Return the trial's ID in its storage: `_trial_id`. The public look-up is one query per trial."""
+    return trial._trial_id
+
+
+def set_number(trial: FrozenTrial, number: int) -> None:
+    """Give a trial that no storage holds a number and an ID; `create_trial` gives every trial the number -1.
+
+    `_trial_id`. Samplers sort trials by number and tell them apart by ID.
+    """
+    trial.number = trial._trial_id = number

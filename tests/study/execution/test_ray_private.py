@@ -1,0 +1,68 @@
+"""Our uses of Ray's private names: each does what it is for, and its test fails when Ray no longer needs it."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.tune import air_usage
+
+from study.execution.ray_private import job_runtime_env, surviving_memory_kills, without_callback_count
+
+
+def _fails(error: Exception) -> list[tuple[str, Exception]]:
+    """What the trial's owner hears when a task of a tracked actor fails with `error`."""
+    heard: list[tuple[str, Exception]] = []
+    actor = SimpleNamespace(actor_id=1, _on_error=lambda _, told: heard.append(("actor", told)))
+    task = SimpleNamespace(_tracked_actor=actor, _on_error=lambda _, told: heard.append(("task", told)))
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    RayActorManager._actor_task_failed(manager, task, error)
+    return heard
+
+
+def test_a_worker_killed_for_memory_is_a_dead_actor() -> None:
+    with surviving_memory_kills():
+        heard = _fails(OutOfMemoryError("the node is running low on memory"))
+    assert [who for who, _ in heard] == ["actor", "task"]
+    assert all(isinstance(told, RayActorError) and "low on memory" in str(told) for _, told in heard)
+
+
+def test_ray_alone_would_end_the_run() -> None:
+    """Where this fails, `surviving_memory_kills` has become needless."""
+    with pytest.raises(RuntimeError, match="unexpected exception"):
+        _fails(OutOfMemoryError("the node is running low on memory"))
+
+
+def test_what_is_no_death_is_left_alone() -> None:
+    with surviving_memory_kills(), pytest.raises(RuntimeError, match="unexpected exception"):
+        _fails(ValueError("a fault of Tune's own"))
+
+
+@pytest.mark.parametrize(("statistics", "imported"), [("0", False), ("1", True)])
+def test_trackers_are_imported_only_for_statistics_that_are_on(monkeypatch, statistics: str, imported: bool) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", statistics)
+    counted: list[Any] = []
+    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.append(callbacks) or {})
+    with without_callback_count():
+        # As ray.tune.run does; were the name another one some day, nothing would be imported less.
+        air_usage.tag_callbacks(["callback"])
+    assert bool(counted) is imported
+    air_usage.tag_callbacks(["callback"])
+    assert counted, "as before"
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        (None, {}),
+        (json.dumps({"runtime_env": None}), {}),
+        (json.dumps({"runtime_env": {"working_dir": "gcs://x"}}), {"working_dir": "gcs://x"}),
+    ],
+)
+def test_the_environment_of_a_submitted_job_is_read(monkeypatch, variable: str | None, expected: dict) -> None:
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", variable)
+    assert job_runtime_env() == expected

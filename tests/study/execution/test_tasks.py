@@ -1,0 +1,82 @@
+"""Tasks and objects on Ray: a future asks no Ray that has ended, and temporary objects leave the object store."""
+
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study.execution.tasks import Future, TaskError
+
+MEGABYTES = 40
+
+
+class _RayTaskError(Exception):
+    cause = ValueError("student 'x' cannot be built")
+
+
+def _raise(reference: Any) -> int:
+    raise _RayTaskError("a long traceback")
+
+
+def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready: list[str] = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: True,
+        wait=lambda references, timeout: (ready, references),
+        get=lambda reference: 77_850,
+        exceptions=SimpleNamespace(RayTaskError=_RayTaskError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    future = Future("count")
+    assert not future.is_ready
+    assert future.result() == 77_850
+    ready.append("count")
+    assert future.is_ready
+    monkeypatch.setattr(ray, "get", _raise)
+    with pytest.raises(TaskError, match=r"^student 'x' cannot be built$"):
+        future.result()
+    ray.is_initialized = lambda: False
+    assert not future.is_ready
+
+
+@pytest.mark.slow
+def test_temporary_objects_are_dropped_and_others_that_are_pinned_stay() -> None:
+    import ray
+
+    from study.execution.tasks import object_store
+
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    try:
+        bundle = np.zeros(MEGABYTES * 125_000)
+        with object_store(is_temporary=True) as put:
+            reference = put(bundle)
+            ray.cloudpickle.dumps(reference)  # what Tune does: pins it for as long as its owner lives
+            read = ray.remote(num_cpus=1)(lambda references: len(ray.get(references[0])))
+            assert ray.get(read.remote([reference])) == len(bundle)
+            assert _soon(lambda: _used_mb() >= MEGABYTES)
+        assert _soon(lambda: _used_mb() < MEGABYTES / 2)
+        ray.cloudpickle.dumps(ray.put(bundle))
+        assert _soon(lambda: _used_mb() >= MEGABYTES)
+        assert not _soon(lambda: _used_mb() < MEGABYTES / 2, limit_s=2), "the fact for which temporary objects exist"
+    finally:
+        ray.shutdown()
+
+
+def _used_mb() -> float:
+    import ray
+
+    total, free = (found["object_store_memory"] for found in (ray.cluster_resources(), ray.available_resources()))
+    return (total - free) / 1e6
+
+
+def _soon(holds: Callable[[], bool], limit_s: float = 10) -> bool:
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,135 @@
+"""What a confirmation asks for, what it files, and how it ends."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from study.phases import search
+from study.phases.confirmation import confirm
+from study.phases.drive import _keep_passes
+from study.phases.study_state import Study, StudyFailed
+from study.planning.checked import Checked
+from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
+from trainables.cckd.methods import LADDER
+
+
+def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray: PlayedRay) -> None:
+    confirm(searched, OWN, WORKERS)
+    runs = searched.ledger.runs.confirm_runs()
+    assert ray.opened_test is True
+    assert len(runs) == N_RUNS + 1
+    teacher = next(run for run in runs if run.entry == "teacher")
+    assert (teacher.seed, teacher.trial, teacher.record["val"]) == (None, None, None)
+    assert {run.record["selected_on"] for run in runs if run.entry == "best1"} == {"val"}
+    assert {run.record["selected_on"] for run in runs if run.entry in LADDER} == {"reference"}
+    assert searched.store.manifest()["teacher"]["forward_passes"] == 407
+    assert set(searched.store.manifest()["confirm_entries"]) == {"best1", *LADDER}
+
+
+def test_the_rungs_keep_their_references_though_the_searched_method_has_a_knob_set(searched, ray: PlayedRay) -> None:
+    confirm(searched, OWN, WORKERS)
+    by_entry = {config["number"].split("-")[0]: config["config"] for config in ray.configs}
+    assert by_entry["best1"]["feature_weight"] == 0.5
+    assert "feature_weight" not in by_entry["acckd"]
+    assert all(config["lr"] == 0.1 for config in by_entry.values())
+
+
+def test_the_best_trial_is_the_one_with_the_best_validation(searched: Study, ray: PlayedRay) -> None:
+    confirm(searched, OWN, WORKERS)
+    assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == N_TRIALS - 1  # `good` gets better
+
+
+def test_a_confirmation_that_is_done_opens_nothing_again(searched: Study, ray: PlayedRay) -> None:
+    confirm(searched, OWN, WORKERS)
+    before, ray.configs = searched.ledger.runs.confirm_runs(), []
+    confirm(searched, OWN, WORKERS)
+    assert ray.configs == []
+    assert searched.ledger.runs.confirm_runs() == before
+    assert searched.store.manifest()["teacher"]["forward_passes"] == 407
+
+
+@pytest.mark.parametrize("stop_after", [1, N_RUNS - 2])
+def test_an_interrupted_confirmation_goes_on_seed_by_seed(searched: Study, ray: PlayedRay, stop_after: int) -> None:
+    ray.stop_after = stop_after
+    with pytest.raises(KeyboardInterrupt):
+        confirm(searched, OWN, WORKERS)
+    ray.stop_after = None
+    confirm(searched, OWN, WORKERS)
+    assert len(ray.configs) == N_RUNS - stop_after
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
+
+
+def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Checked) -> None:
+    confirm(searched, OWN, WORKERS)
+    before = searched.ledger.runs.confirm_runs()
+    searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=N_SEEDS + 1))
+    confirm(searched, OWN, WORKERS)
+    assert len(ray.configs) == len(LADDER) + 1
+    assert searched.ledger.runs.confirm_runs()[: len(before)] == before
+
+
+def test_an_extended_study_with_another_best_forgets_the_former(
+    searched: Study, ray: PlayedRay, checked: Checked
+) -> None:
+    confirm(searched, OWN, WORKERS)
+    extended = replace(checked, plan=replace(checked.plan, trials=N_TRIALS + 1))
+    searched.checked = extended
+    searched.ledger.settings = replace(searched.ledger.settings, trials=N_TRIALS + 1)
+    search.search(searched, search.studied_method(searched), OWN, WORKERS)
+    confirm(searched, OWN, WORKERS)
+    assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
+    runs = [run for run in searched.ledger.runs.confirm_runs() if run.entry == "best1"]
+    assert [run.trial for run in runs] == [N_TRIALS] * N_SEEDS
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
+
+
+def test_a_run_that_cannot_go_on_is_told_in_the_manifest_and_the_others_are_filed(searched, ray: PlayedRay) -> None:
+    def outcome(config: dict[str, Any]) -> dict[str, Any] | None:
+        if config["config"]["method"] == "kd":
+            return None
+        return good(config) | ({"cause": "became nan"} if config["config"]["method"] == "ce" else {})
+
+    allow(searched, max_failures=2 * N_SEEDS)
+    ray.outcome = outcome
+    confirm(searched, OWN, WORKERS)
+    searched.export()
+    failures = searched.store.manifest()["failures"]
+    assert "ce-seed1001: became nan" in failures
+    assert "kd-seed1002: exception: OSError: lost" in failures
+    assert len(failures) == 2 * N_SEEDS
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1 - len(failures)
+    attempts = {name: run.attempts for name, run in searched.ledger.runs.rerun_attempts().items()}
+    assert (attempts["ce-seed1001"], attempts["kd-seed1002"], attempts["la-seed1001"]) == (1, 3, 1)
+
+
+def test_more_failed_runs_than_allowed_end_the_confirmation_and_a_higher_limit_continues_it(searched, ray) -> None:
+    allow(searched, max_failures=1)
+    ray.outcome = lambda config: None if config["config"]["method"] == "kd" else good(config)
+    with pytest.raises(StudyFailed, match=r"2 runs failed and --max-failures allows 1; most frequent cause \(2 of 2\)"):
+        confirm(searched, OWN, WORKERS)
+    assert len(searched.store.manifest()["failures"]) == N_SEEDS
+    allow(searched, max_failures=2, max_retries=3)
+    ray.outcome, ray.configs = good, []
+    confirm(searched, OWN, WORKERS)
+    assert {config["attempt"] for config in ray.configs if config["number"].startswith("kd")} == {4}
+    assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1
+
+
+def test_no_confirmation_where_none_was_asked_for(searched: Study, ray: PlayedRay, checked: Checked) -> None:
+    ray.configs = []
+    searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=0))
+    confirm(searched, OWN, WORKERS)
+    assert (ray.configs, searched.ledger.runs.confirm_runs()) == ([], [])
+
+
+def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searched: Study, ray: PlayedRay) -> None:
+    confirm(searched, OWN, WORKERS)
+    kept = searched.store.models / "best1.safetensors"
+    assert kept.read_text() == next(config["number"] for config in ray.configs if config["export"])
+    assert searched.shelf.runs() == []
+
+
+def test_the_teachers_passes_add_up_over_starts() -> None:
+    assert _keep_passes(None, {"forward_passes": 5}) == {"forward_passes": 5}
+    assert _keep_passes({"forward_passes": 5}, {"forward_passes": 0, "name": "x"}) == {"forward_passes": 5, "name": "x"}
