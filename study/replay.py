@@ -1,7 +1,7 @@
 """`python -m study.replay DIR TRIAL`: train one trial of a study again from its row and compare every epoch.
 
-TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3.
-On the machine type, versions and threads the trial ran on, the losses and counts are the same to the last bit.
+TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3. On the same type of machine, with the same
+versions and number of threads, losses and counts are the same to the last bit.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `--list-spaces`, `--list-data` and `--dry-run` print; 80 columns, no torch, no Ray."""
+"""What `--list-spaces`, `--list-data` and `--dry-run` print: 80 columns, no torch, no Ray."""
 
 import re
 import textwrap

@@ -31,7 +31,7 @@ _BASELINES = {space.name: space for space in SPACES}
 
 
 def read_space(text: str) -> SearchSpace:
-    """Return the space that `--space text` names; a module is imported, from the current folder first.
+    """Return the space that `--space text` names; a module is imported from the current folder first.
 
     Raises:
         SpaceError: with every fault found.

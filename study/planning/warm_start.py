@@ -1,8 +1,8 @@
-"""`--warm-start DIR`: the complete trials of another study, as evidence for this one's sampler.
+"""`--warm-start DIR`: the sampler of this study learns from the complete trials of another study.
 
-They are kept beside the search, in the study's own attributes, and not among its trials: `--trials`, the numbering, the
-tables and the report are those of this study alone. Only TPE and GP learn from other trials, so only they start warm;
-Sobol points go on behind those of the other study, which would else come again under the same seed.
+study.db keeps them in an attribute of the search and not among its trials. So `--trials`, the numbering, the tables and
+the report count the trials of this study alone. Only a sampler that learns can start warm. Its Sobol points continue
+after those of the other study, which would come a second time under the same seed.
 
 The other folder is only read: nothing in it is run, unpickled or written, and a manifest that was altered or a
 database that is damaged is refused.
@@ -29,13 +29,13 @@ from trainables.cckd.files.sealed import unsealed
 
 #: Fields of the plan that decide what a configuration scores, beside data and space.
 _SAME = ("split", "student", "epochs", "overrides")
-#: Fields of the teacher that do not: where its files lie. The hash of the weights is not compared.
+#: Fields of the teacher that do not: the paths of its files.
 _ANY_TEACHER = ("weights", "embeddings")
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What another study gives: its name, the evidence, and how many complete trials are left out, by reason."""
+    """Another study's name, its usable trials, and how many of its complete trials are left out, by reason."""
 
     study: str
     evidence: tuple[Evidence, ...]
@@ -52,10 +52,10 @@ class WarmStart:
 
 
 def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> WarmStart | None:
-    """Read the trials that `plan` starts warm from, None where it starts cold.
+    """Return the trials that the study starts warm from; None where it starts cold.
 
     Raises:
-        UsageError: a folder that is no intact study, or one whose data, objective or space do not match; all reasons.
+        UsageError: the folder is no intact study, or its data, objective or space do not match; names all reasons.
     """
     if plan.warm_start is None:
         return None
@@ -101,7 +101,7 @@ def _opened(folder: Path) -> tuple[dict[str, Any], StudyPlan, SearchSpace]:
 
 
 def _behind(manifest: Mapping[str, Any]) -> int:
-    """How many trials of yet another study the other one's samplers go on behind."""
+    """Trials of a third study, from which the other study itself started warm."""
     before = manifest.get("warm_start")
     return int(before["behind"]) if before else 0
 
@@ -146,7 +146,7 @@ def _trial_rows(database: Path) -> list[TrialRow]:
 
 
 def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:
-    """Why a complete trial is no point of this space, None where it is one."""
+    """Return why a complete trial is no point of this space, None where it is one."""
     point: dict[str, KnobValue] = {}
     for knob in space.tunable:
         active = space.is_active(knob.name, point)

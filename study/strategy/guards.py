@@ -1,8 +1,8 @@
 """Guards: what a better mean must not cost. `--guard many=1` lets Many lose at most one point to the reference point.
 
 A guard is judged against trial 0, the reference point of the space, both after their last epoch on D_val. Whether a
-trial keeps it is worked out from the counts that both have in study.db, whenever it is asked: a trial may end before
-trial 0 does.
+trial keeps the guard follows from the counts of both in study.db. It is computed at every question, since a trial may
+end before trial 0 does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from trainables.cckd.records import ClassCounts
 #: Groups of classes that a guard can protect; all is the balanced accuracy itself.
 GROUPS = ("all", "many", "medium", "few")
 
-#: Number of the trial that guards compare with: every sampler but grid begins with the reference point.
+#: Number of the trial that guards compare with: the reference point (`SamplerKind.tries_reference`).
 REFERENCE = 0
 
 
@@ -25,7 +25,7 @@ class Guard:
 
     Attributes:
         group: one of GROUPS.
-        points: most percentage points of mean recall that may be lost; below 0, what must be gained.
+        points: most percentage points of mean recall that may be lost; a negative number must be gained.
         classes: ids of the group's classes.
     """
 
@@ -39,7 +39,7 @@ class Guard:
         return cls(**{**plain, "classes": tuple(plain["classes"])})
 
     def excess(self, val: Sequence[ClassCounts], reference: Sequence[ClassCounts]) -> float:
-        """Mean recall lost beyond what may be, as a fraction; at most 0 where the guard is kept.
+        """Mean recall lost beyond the allowed points, as a fraction; at most 0 where the guard is kept.
 
         Args:
             val: counts of one run or several of the same configuration.
@@ -50,20 +50,20 @@ class Guard:
 
 
 def kept(guards: Sequence[Guard], val: Sequence[ClassCounts], reference: Sequence[ClassCounts]) -> bool:
-    """Tell whether every guard is kept."""
+    """Return whether every guard is kept."""
     return all(guard.excess(val, reference) <= 0 for guard in guards)
 
 
 def told(guards: Mapping[str, float]) -> str:
-    """The guards as the command line has them."""
+    """Return the guards as flags of the command line."""
     return " ".join(f"--guard {group}={points:g}" for group, points in guards.items())
 
 
 def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tuple[int, ...]:
-    """Ids of the classes of one of GROUPS, for `flag`.
+    """Return the ids of the classes of one of GROUPS; a fault begins with `flag`.
 
     Raises:
-        UsageError: the data set has none.
+        UsageError: the data set has no class in this group.
     """
     sizes = {group: len(groups[group]) for group in GROUPS[1:]}
     members = sorted({id for group in sizes for id in groups[group]}) if name == "all" else groups[name]
