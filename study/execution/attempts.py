@@ -77,12 +77,17 @@ class AttemptLog:
         attempt.cause = attempt.cause or why
         self.budget.note_crash(attempt.cause)
 
+    def raise_fault(self) -> None:
+        """Raise `fault`, if there is one, in place of the error that Ray makes of it."""
+        if self.fault is not None:
+            raise self.fault
+
     @contextmanager
     def keeping_fault(self) -> Iterator[None]:
         """Keep the error that the block raises as `fault`: a full disk, a damaged database.
 
         Ray takes an error in a callback for a failure of the trial and goes on with the other trials, or it hides the
-        traceback in an error of its own. `run_on_ray` raises `fault` itself.
+        traceback in an error of its own. `run_trials` raises `fault` itself.
         """
         try:
             yield

@@ -43,7 +43,7 @@ def without_callback_count() -> Iterator[None]:
 
     `ray.air._internal.usage.tag_callbacks`. To count them, Tune imports every experiment tracker that is installed
     before it looks for a worker. MLflow alone takes more than a second.
-    Needless when `test_trackers_are_imported_only_for_statistics_that_are_on` fails for an unpatched Ray.
+    Needless when `test_ray_alone_would_import_the_trackers` fails.
     """
     from ray.air._internal import usage
 
@@ -62,7 +62,7 @@ def loopback_only() -> Iterator[None]:
 
     `ray._private.ray_constants.ENABLE_RAY_CLUSTER`. `ray.init` replaces a loopback `_node_ip_address` with the outer
     address. False is the value that Ray assumes on macOS and Windows: there will be one node only.
-    The slow test `test_a_private_ray_listens_on_loopback_only_and_joins_nothing` checks the sockets.
+    Needless when the slow test `test_ray_alone_would_listen_on_other_interfaces` fails.
     """
     from ray._private import ray_constants
 
@@ -78,7 +78,8 @@ def redirect_driver_output(write: Callable[[Sequence[str]], None]) -> None:
     """Give `write` the lines that Ray would print about lost nodes and workers.
 
     `ray._private.worker.print_to_stdstream`. The option `log_to_driver` of `ray.init` does not cover these lines, about
-    thirty for each lost node. The slow tests of a lost node check that stderr stays empty.
+    thirty for each lost node. The slow test `test_a_study_outlives_a_node_that_is_lost_while_its_trial_runs` checks
+    that stderr stays empty.
     """
     import ray
 
@@ -98,7 +99,8 @@ def job_runtime_env() -> Mapping[str, Any]:
 def controller_behind(wrapped: Any) -> Any:
     """Return Tune's controller without the wrapper that schedulers receive.
 
-    `_tune_controller`. The wrapper gives no access to the workers, which `worker_of` needs.
+    `_tune_controller`. The wrapper prints a warning when a scheduler reads the names that `worker_of` needs.
+    Needless when `test_the_wrapped_controller_warns_of_names_that_we_need` fails.
     """
     return wrapped._tune_controller
 

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ray import tune
+
+from study.execution.hang_watchdog import HangWatchdog
 from study.execution.ray_private import surviving_memory_kills, without_callback_count
+from study.execution.schedulers import ListeningScheduler
+from study.execution.searchers import RetryingSearcher
 from study.execution.workers import Workers
 from study.planning.plan import StudyPlan
 
 if TYPE_CHECKING:
-    from ray.tune.search import Searcher
-
-    from study.execution.schedulers import ListeningScheduler
     from trainables.trial import TrialContext
 
 #: CPUs that a trial asks for at least if another process trains it: Ray Tune refuses a trial that needs nothing.
@@ -24,58 +26,71 @@ _GPU_DIGITS = 4
 
 
 @dataclass(frozen=True)
-class TrialQueue:
-    """The trials of one phase and what happens on every turn of Ray's loop.
+class Phase:
+    """One phase of a study: a queue of trials, and what the trials may read.
 
     Attributes:
-        searcher: hands out configurations and records how trials end.
-        scheduler: sees every result and answers stop or continue.
+        searcher: hands out the trials and records how they end.
+        scheduler: sees every result and answers stop or continue; its `attempts` are shared with the searcher.
         folder: parent (a path or URI) and name of a new folder for Ray's own files. It must not exist, because Ray
             overwrites what it finds.
-        on_step: called with Ray's trials on every turn of Ray's loop.
+        on_step: called on every turn of Ray's loop.
         on_interrupt: called before Ctrl-C ends Ray's loop.
+        forwards_teacher: whether a trial may ask for `forward` targets, which need the backbone's weights.
+        opens_test: whether trials may read the test set.
+        is_temporary: remove the phase's objects from Ray's object store at its end. For one of many phases, each with
+            its own bundle of data.
     """
 
-    searcher: "Searcher"
-    scheduler: "ListeningScheduler"
+    searcher: RetryingSearcher[Any]
+    scheduler: ListeningScheduler
     folder: tuple[str, str]
-    on_step: Callable[[Sequence[Any]], None]
+    on_step: Callable[[], None]
     on_interrupt: Callable[[], None] = lambda: None
+    forwards_teacher: bool = False
+    opens_test: bool = False
+    is_temporary: bool = False
 
 
-def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any, queue: TrialQueue) -> None:
-    """Run the trials of `queue` and return when all have ended.
+def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any, phase: Phase) -> None:
+    """Run the trials of a phase and return when all have ended. The workers of trials that hang are killed.
 
     After Ctrl-C, Ray gives running trials ten seconds to end their leg and save a checkpoint.
 
     Args:
-        plan: resources of a trial.
+        plan: resources of a trial, and the time after which it hangs.
         workers: concurrent trials.
         trainable: Ray Trainable class whose setup takes `context`.
         context: given to every trial's setup through the object store.
-        queue: the trials.
+        phase: the trials.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, even if no trial is missing. A second Ctrl-C does not wait for the trials.
+        Exception: an error of our own code in one of Ray's callbacks, for instance on a full disk.
     """
-    from ray import tune
-
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
     if workers.per_process > 1:  # the GPU belongs to the process that trains
         resources = {"cpu": max(plan.cpus_per_trial, _LEAST_CPUS)}
-    turns = _step_callback(queue.on_step, queue.on_interrupt)
+    attempts, watchdog = phase.scheduler.attempts, HangWatchdog(phase.scheduler, plan.trial_timeout)
+
+    def on_step(trials: Sequence[Any]) -> None:
+        attempts.raise_fault()
+        watchdog(trials)
+        phase.on_step()
+
+    turns = StepCallback(on_step, phase.on_interrupt)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
         tune_config=tune.TuneConfig(
-            search_alg=queue.searcher,
-            scheduler=queue.scheduler,
+            search_alg=phase.searcher,
+            scheduler=phase.scheduler,
             num_samples=-1,  # until the searcher has no more
             max_concurrent_trials=workers.n_workers,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=queue.folder[1],
-            storage_path=queue.folder[0],
+            name=phase.folder[1],
+            storage_path=phase.folder[0],
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a crashed trial out again
             # The trainable saves its own checkpoints. Otherwise Ray asks a Trainable class for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -90,6 +105,7 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
     finally:
         # Tune leaves its own SIGINT handler behind, which would swallow the next Ctrl-C.
         signal.signal(signal.SIGINT, before)
+        attempts.raise_fault()
     if turns.interrupted:
         raise KeyboardInterrupt
 
@@ -127,37 +143,39 @@ def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) ->
             ray.kill(started)
 
 
-def _step_callback(on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> Any:
-    from ray.tune import Callback
+class StepCallback(tune.Callback):
+    """Calls `on_step` on every turn of Ray's loop; the turn in which Ctrl-C comes is the last one.
 
-    class StepCallback(Callback):
-        """Ray calls this after every turn of its loop. The turn in which Ctrl-C comes is the last one."""
+    Args:
+        on_step: called with Ray's trials.
+        on_interrupt: called before Ctrl-C ends the loop.
+    """
 
-        def __init__(self) -> None:
-            self.interrupted = False
-            self._end_loop: Callable[..., Any] = signal.default_int_handler
+    def __init__(self, on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> None:
+        self.interrupted = False
+        self._on_step, self._on_interrupt = on_step, on_interrupt
+        self._end_loop: Callable[..., Any] = signal.default_int_handler
 
-        def setup(self, *args: Any, **info: Any) -> None:
-            """Install our SIGINT handler in front of Tune's, which Tune has installed before this call."""
-            tune_handler = signal.getsignal(signal.SIGINT)
-            if callable(tune_handler):
-                self._end_loop = tune_handler  # it also makes the next Ctrl-C raise KeyboardInterrupt
-            signal.signal(signal.SIGINT, self._interrupt)
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Install our SIGINT handler in front of Tune's, which Tune has installed before this call."""
+        tune_handler = signal.getsignal(signal.SIGINT)
+        if callable(tune_handler):
+            self._end_loop = tune_handler  # it also makes the next Ctrl-C raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, self._interrupt)
 
-        def _interrupt(self, *signal_arguments: Any) -> None:
-            if self.interrupted:
-                self._end_loop(*signal_arguments)
-                signal.raise_signal(signal.SIGINT)
-            self.interrupted = True
+    def _interrupt(self, *signal_arguments: Any) -> None:
+        if self.interrupted:
+            self._end_loop(*signal_arguments)
+            signal.raise_signal(signal.SIGINT)
+        self.interrupted = True
 
-        def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            on_step(trials)
-            if self.interrupted:  # Tune's loop learns of Ctrl-C only here, so that the user always reads about it first
-                on_interrupt()
-                self._end_loop(signal.SIGINT, None)
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Call `on_step`, then end the loop after Ctrl-C. So the user always reads of Ctrl-C before the loop ends."""
+        self._on_step(trials)
+        if self.interrupted:
+            self._on_interrupt()
+            self._end_loop(signal.SIGINT, None)
 
-        def __reduce__(self) -> tuple[Any, ...]:
-            # Tune pickles its callbacks into tuner.pkl, which is never read again.
-            return Callback, ()
-
-    return StepCallback()
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its callbacks into tuner.pkl, which is never read again.
+        return tune.Callback, ()

@@ -4,30 +4,28 @@ With `--data-seeds`, this is done on several cuts of the long tail, one after th
 and teacher outputs is needed at a time. The teacher is part of what is judged: it is fitted to every cut.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
-from study.phases.reruns import (
-    Rerun,
-    RerunQueue,
-    confirm_reruns,
-    confirm_seeds,
-    given_up,
-    missing_runs,
-    rerun_name,
-    run_reruns,
-)
+from study.phases.reruns import Rerun, RerunQueue, given_up, rerun_name, run_reruns
 from study.phases.search import studied_method
 from study.phases.selection import ranked
 from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.teacher.bundle import Prepared, decode_images
+from trainables.cckd.methods import LADDER
 
 #: The confirmation entry of the teacher itself, which has no training seed.
 _TEACHER = "teacher"
+
+#: Distance between the training seeds of neighbouring cuts. It exceeds every seed of the study's own cut, for any
+#: --seed.
+_NEXT_CUT = 10**13
 
 #: Not described for the teacher of a further cut: its passes are added to the passes of the study's own teacher.
 _PASSES = ("forward_passes", "verification_passes")
@@ -58,31 +56,64 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
 
     names = {run.name for cut in cuts for run in cut}
-
-    def finished() -> set[str]:
-        return names & _recorded(study)
-
-    n_run = 0
+    recorded, n_run = partial(_recorded, study), 0
     for data_seed, runs in enumerate(cuts):
         queue = RerunQueue(
-            phase="confirm",
             title="confirm",
             runs=runs,
-            n_total=len(names),
-            finished=finished,
+            counted=names,
+            recorded=recorded,
             record=partial(_record, study),
             shelf=study.shelf,
             forwards_teacher=method.forwards_teacher,
             opens_test=True,
             is_temporary=data_seed > 0,
         )
-        n_left = len(missing_runs(study, queue))
-        if n_left or _teacher_run(data_seed) not in _recorded(study):
+        n_left = len(queue.missing(study))
+        if n_left or _teacher_run(data_seed) not in recorded():
             _confirm_cut(study, data_seed, queue, prepared, workers)
         n_run += n_left
     if n_run:
         n_failed = len(names & given_up(ledger, plan.max_retries))
-        study.progress.say(f"confirm  {len(finished())} runs on test, {n_failed} failed")
+        study.progress.say(f"confirm  {len(names & recorded())} runs on test, {n_failed} failed")
+
+
+def confirm_seeds(study_seed: int, n_seeds: int, data_seed: int = 0) -> tuple[int, ...]:
+    """Return the training seeds of the confirmation on one cut; no search trial has one (those are 63-bit hashes).
+
+    The seeds of the study's own cut are small numbers. The seeds of cut r begin with r, followed by 13 digits. Cuts
+    share no seed: an effect that a seed has on every cut would not show in the spread between cuts, and the interval
+    over cuts would miss it.
+    """
+    return tuple(_NEXT_CUT * data_seed + 1000 * (study_seed + 1) + k for k in range(1, n_seeds + 1))
+
+
+def confirm_reruns(
+    best: Sequence[tuple[int, dict[str, Any]]],
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    data_seed: int = 0,
+    tuned: Mapping[str, tuple[int, dict[str, Any]]] = MappingProxyType({}),
+) -> list[Rerun]:
+    """Return one rerun per (entry, seed) of one cut, seed by seed so that an early stop leaves whole seeds.
+
+    Args:
+        best: (trial number, flat configuration) of the trials to confirm, best first.
+        settings: training settings that the ladder's rungs share with the study.
+        seeds: from `confirm_seeds`. A best entry exports the model of the study's own cut and first seed. A choice by
+            the test results would be selection on test.
+        data_seed: the cut.
+        tuned: entry -> (trial number, flat configuration) of the tuned baselines.
+    """
+    found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
+    rivals = [(entry, number, config) for entry, (number, config) in tuned.items()]
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
+    exported = {entry for entry, _, _ in found}
+    return [
+        Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
+        for seed in seeds
+        for entry, trial, config in (*found, *rivals, *rungs)
+    ]
 
 
 def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prepared, workers: Workers) -> None:
@@ -96,7 +127,7 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
         record = {"test": test, "val": None, "selected_on": "val"}
         study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
-    if missing_runs(study, queue):
+    if queue.missing(study):
         run_reruns(study, study.ledger, queue, prepared, workers)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from search_spaces.space import KnobValue
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.phase import Phase
 from study.phases.study_state import NothingComplete, Study, Ticker
 from study.records.ledger import Ledger
 from study.teacher.bundle import Prepared

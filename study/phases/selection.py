@@ -9,15 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.execution.workers import Workers
-from study.phases.reruns import (
-    Rerun,
-    RerunQueue,
-    missing_runs,
-    rerun_name,
-    run_reruns,
-    selection_reruns,
-    selection_seeds,
-)
+from study.phases.reruns import Rerun, RerunQueue, rerun_name, run_reruns
 from study.phases.search import SearchTarget
 from study.phases.study_state import Study
 from study.planning.plan import StudyPlan
@@ -27,6 +19,7 @@ from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED
 from study.teacher.bundle import Prepared
 from trainables.cckd.metrics import balanced_accuracy
+from trainables.cckd.random_streams import derive_seed
 from trainables.cckd.records import ClassCounts
 
 
@@ -51,7 +44,7 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     candidates = [(candidate.number, target.config(candidate.params)) for candidate in found]
     seeds = selection_seeds(plan.seed, plan.finalist_seeds)
     queue = _queue(target, selection_reruns(candidates, seeds, target.candidate))
-    if missing_runs(study, queue):
+    if queue.missing(study):
         study.store.update_manifest(phase="selection")
         run_reruns(study, ledger, queue, prepared, workers)
         study.export()
@@ -66,10 +59,10 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
 
 
 def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
-    table, names = target.ledger.runs, {run.name for run in runs}
+    table = target.ledger.runs
 
-    def finished() -> set[str]:
-        return names & {rerun_name(target.candidate, run.seed, run.trial) for run in table.selection_runs()}
+    def recorded() -> set[str]:
+        return {rerun_name(target.candidate, run.seed, run.trial) for run in table.selection_runs()}
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         assert run.trial is not None, "a candidate is a trial"
@@ -77,16 +70,27 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
         table.add_selection_run(run.trial, run.seed, ClassCounts(tuple(val["correct"]), tuple(val["seen"])))
 
     return RerunQueue(
-        phase="selection",
         title="select",
         runs=runs,
-        n_total=len(runs),
-        finished=finished,
+        counted={run.name for run in runs},
+        recorded=recorded,
         record=record,
         shelf=target.shelf,
         forwards_teacher=target.forwards_teacher,
         note=", then the confirmation",
     )
+
+
+def selection_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
+    """Return the training seeds of the selection: hashes like the seeds of search trials, but different ones."""
+    return tuple(derive_seed("selection", study_seed, k) for k in range(1, n_seeds + 1))
+
+
+def selection_reruns(
+    candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Sequence[int], entry: str = "candidate"
+) -> list[Rerun]:
+    """Return one rerun per (candidate, seed), seed by seed; `candidates` are (trial, configuration)."""
+    return [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
 
 
 def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:

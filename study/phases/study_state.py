@@ -9,8 +9,9 @@ from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskError
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.phase import Engine, Phase
+from study.phases.phase import Engine
 from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore

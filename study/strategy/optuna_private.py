@@ -15,8 +15,8 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-#: Where Optuna keeps a trial's constraints; `Study.set_constraints` cannot set them on a copy of a trial. The key fails
-#: silently if Optuna renames it: `test_samplers_see_the_guards_as_constraints` would fail.
+#: Where Optuna keeps a trial's constraints. There is no public way to set them on a copy of a trial. If Optuna renames
+#: the key, `test_the_sampler_is_told_of_the_guard_and_reopening_changes_nothing` fails.
 _CONSTRAINTS = "constraints"
 
 #: Returns the trials that a sampler sees.
@@ -28,7 +28,8 @@ class SingleWriterStorage(RDBStorage):
 
     `_set_trial_param_without_commit`, `storages._rdb.models.TrialParamModel`. Here a knob of a trial is one inserted
     row. Optuna first checks that the trial is running and that other trials have the same distribution for this knob.
-    These queries took a third of the driver's time per trial. `benchmarks.driver` shows whether they still do.
+    These queries took a third of the driver's time per trial.
+    Needless when `test_optunas_own_storage_reads_before_it_writes_a_knob` fails.
     """
 
     def _set_trial_param_without_commit(
@@ -54,7 +55,7 @@ class SubstituteStudy(Study):
     """A study whose trials are the ones that `trials` returns.
 
     `Study._storage`, `Study._get_trials`. Optuna's samplers read trials through the second; there is no public way to
-    show them others. The warm-start and guard tests of `test_samplers.py` and `test_guards.py` check it.
+    show them others. If Optuna renames one, `test_a_substitute_study_shows_a_sampler_its_trials` fails.
 
     Args:
         study: the search itself.
@@ -89,8 +90,9 @@ def trial_id(trial: FrozenTrial) -> int:
 
 
 def set_number(trial: FrozenTrial, number: int) -> None:
-    """Give a trial that no storage holds a number and an ID; `create_trial` gives every trial the number -1.
+    """Give a number and an ID to a trial that no storage holds.
 
     `_trial_id`. Samplers sort trials by number and tell them apart by ID.
+    Needless when `test_a_created_trial_has_no_number_of_its_own` fails.
     """
     trial.number = trial._trial_id = number

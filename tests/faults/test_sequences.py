@@ -175,7 +175,7 @@ class Sequences(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.ended)))
         before = self.ledger.rows()[number]
         assert self.ledger.record(number, [_epoch(k, 9) for k in range(1, EPOCHS + 1)]) == ()
-        assert self.ledger.complete(number) == self.ended[number][0]
+        assert self.ledger.complete(number).name == self.ended[number][0]
         assert self.ledger.rows()[number] == before
 
     @precondition(lambda self: self.slots)

@@ -20,7 +20,7 @@ from study.execution.attempts import AttemptLog
 from study.execution.cluster import PACKAGES, ClusterError, connect
 from study.execution.failure_budget import FailureBudget
 from study.execution.nodes import check_nodes
-from study.execution.tuner import TrialQueue, run_trials
+from study.execution.tuner import Phase, run_trials
 from study.execution.workers import _ENVIRONMENT, Workers
 from study.phases.reruns import Rerun, RerunSearcher
 from study.planning.check import check
@@ -154,13 +154,13 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
         checkpoints="/c",
         on_done=lambda rerun, result: results.append(result),
     )
-    plan = SimpleNamespace(cpus_per_trial=0.0, gpus_per_trial=0.25)
+    plan = SimpleNamespace(cpus_per_trial=0.0, gpus_per_trial=0.25, trial_timeout=0.0)
     from study.execution.schedulers import ListeningScheduler
 
     context = SimpleNamespace(data=ray.put(np.ones(2_000_000)))
     folder = (str(tmp_path / "ray"), "stub-1")
-    queue = TrialQueue(searcher, ListeningScheduler(attempts), folder, on_step=lambda trials: None)
-    run_trials(plan, Workers(4), trainable(), context, queue)  # type: ignore[arg-type]
+    phase = Phase(searcher, ListeningScheduler(attempts), folder, on_step=lambda: None)
+    run_trials(plan, Workers(4), trainable(), context, phase)  # type: ignore[arg-type]
     assert [result["together"] for result in results] == [4] * 4
     assert len({result["pid"] for result in results}) == 4
     assert len({result["node"] for result in results}) == 1, "only one node announces a GPU"

@@ -102,10 +102,9 @@ from types import SimpleNamespace
 from ray import tune
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.hang_watchdog import HangWatchdog
 from study.execution.schedulers import ListeningScheduler
 from study.phases.reruns import Rerun, RerunSearcher
-from study.execution.tuner import TrialQueue, run_trials
+from study.execution.tuner import Phase, run_trials
 from study.execution.workers import ray_session
 
 folder = Path(sys.argv[1])
@@ -121,7 +120,8 @@ class Sleeper(tune.Trainable):
         return None
 
 plan = SimpleNamespace(
-    address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, trials_per_process=1
+    address="local", verbose=False, cpus_per_trial=1, gpus_per_trial=0, max_concurrent=1, trials_per_process=1,
+    trial_timeout=4.0,
 )
 attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=0))
 told, starts = [], iter((1, 2))
@@ -134,8 +134,7 @@ searcher = RerunSearcher(
 )
 scheduler = ListeningScheduler(attempts)
 with ray_session(plan) as workers:
-    queue = TrialQueue(searcher, scheduler, (str(folder / "ray"), "one"), HangWatchdog(scheduler, 4.0))
-    run_trials(plan, workers, Sleeper, 1, queue)
+    run_trials(plan, workers, Sleeper, 1, Phase(searcher, scheduler, (str(folder / "ray"), "one"), lambda: None))
 """
 
 

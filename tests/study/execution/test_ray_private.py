@@ -9,7 +9,12 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.tune import air_usage
 
-from study.execution.ray_private import job_runtime_env, surviving_memory_kills, without_callback_count
+from study.execution.ray_private import (
+    controller_behind,
+    job_runtime_env,
+    surviving_memory_kills,
+    without_callback_count,
+)
 
 
 def _fails(error: Exception) -> list[tuple[str, Exception]]:
@@ -49,8 +54,31 @@ def test_trackers_are_imported_only_for_statistics_that_are_on(monkeypatch, stat
         # As ray.tune.run does; were the name another one some day, nothing would be imported less.
         air_usage.tag_callbacks(["callback"])
     assert bool(counted) is imported
+
+
+def test_ray_alone_would_import_the_trackers(monkeypatch) -> None:
+    """Where this fails, `without_callback_count` has become needless."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    counted: list[Any] = []
+    monkeypatch.setattr("ray.air._internal.usage._count_callbacks", lambda callbacks: counted.append(callbacks) or {})
+    with without_callback_count():
+        pass
     air_usage.tag_callbacks(["callback"])
-    assert counted, "as before"
+    assert counted
+
+
+def test_the_wrapped_controller_warns_of_names_that_we_need(monkeypatch) -> None:
+    """Where this fails, `controller_behind` has become needless."""
+    from ray.tune.execution import tune_controller
+
+    warnings: list[str] = []
+    monkeypatch.setattr(tune_controller, "log_once", lambda key: True)
+    monkeypatch.setattr(tune_controller.logger, "warning", warnings.append)
+    controller: Any = SimpleNamespace(_trial_to_actor={"trial": "actor"})
+    wrapped = tune_controller.TrialRunnerWrapper(controller, trial_executor=None)
+    assert wrapped._trial_to_actor == {"trial": "actor"}
+    assert len(warnings) == 1
+    assert controller_behind(wrapped) is controller
 
 
 @pytest.mark.parametrize(

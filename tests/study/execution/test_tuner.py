@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from study.execution.tuner import TrialQueue, _step_callback, run_trials
+from study.execution.attempts import AttemptLog
+from study.execution.failure_budget import FailureBudget
+from study.execution.tuner import Phase, StepCallback, run_trials
 from study.execution.workers import Workers
 
 
 def test_the_progress_callback_is_called_every_turn_and_pickles_without_what_it_holds() -> None:
     turns = []
-    callback = _step_callback(turns.append, lambda: None)
+    callback = StepCallback(turns.append, lambda: None)
     callback.on_step_end(1, ["trial"])
     callback.on_step_end(2, [])
     assert turns == [["trial"], []]
@@ -48,7 +50,7 @@ def loop() -> Iterator[_Loop]:
 def _told(loop: _Loop, during: Callable[[], None] = lambda: None) -> tuple[Any, list[bool]]:
     """A callback in the loop, and the list of whether the loop had ended when the user was told; `during` its turn."""
     told: list[bool] = []
-    callback = _step_callback(lambda trials: during(), lambda: told.append(loop.ended))
+    callback = StepCallback(lambda trials: during(), lambda: told.append(loop.ended))
     callback.setup()
     return callback, told
 
@@ -95,9 +97,11 @@ def test_ctrl_c_in_the_clean_up_behind_the_last_turn_is_not_swallowed(monkeypatc
     for wrap in ("with_parameters", "with_resources"):
         monkeypatch.setattr(f"ray.tune.{wrap}", lambda trainable, *_, **__: trainable)
     before, said = signal.getsignal(signal.SIGINT), []
-    plan: Any = SimpleNamespace(cpus_per_trial=1.0, gpus_per_trial=0.0)
-    queue: Any = TrialQueue(None, None, ("/tmp", "ray"), said.append)  # type: ignore[arg-type]
+    plan: Any = SimpleNamespace(cpus_per_trial=1.0, gpus_per_trial=0.0, trial_timeout=0.0)
+    scheduler: Any = SimpleNamespace(attempts=AttemptLog(FailureBudget(max_retries=0, max_failures=0)))
+    searcher: Any = None
+    phase = Phase(searcher, scheduler, ("/tmp", "ray"), lambda: said.append("turn"))
     with pytest.raises(KeyboardInterrupt):
-        run_trials(plan, Workers(1), object, None, queue)
-    assert said == [[]]
+        run_trials(plan, Workers(1), object, None, phase)
+    assert said == ["turn"]
     assert signal.getsignal(signal.SIGINT) is before

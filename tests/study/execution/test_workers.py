@@ -104,25 +104,39 @@ def test_a_trial_has_a_thread_per_whole_cpu(cpus: float, threads: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_private_ray_listens_on_loopback_only_and_joins_nothing(tmp_path: Path) -> None:
+def test_a_private_ray_listens_on_loopback_only_and_joins_nothing() -> None:
+    address, found = _addresses(HOLD)
+    assert address.startswith("127.0.0.1:"), address
+    assert len(found) >= 3, "Ray's servers are among what was looked at"
+    assert [where for where in found if not where.is_loopback] == []
+
+
+@pytest.mark.slow
+def test_ray_alone_would_listen_on_other_interfaces() -> None:
+    """Where this fails, `loopback_only` has become needless."""
+    unpatched = "import contextlib; from study.execution import cluster; cluster.loopback_only = contextlib.nullcontext"
+    _, found = _addresses(f"{unpatched}\n{HOLD}")
+    assert any(not where.is_loopback for where in found)
+
+
+def _addresses(code: str) -> tuple[str, list[ipaddress.IPv4Address | ipaddress.IPv6Address]]:
+    """The address of the Ray that `code` holds, and all addresses on which its processes listen."""
     mark = uuid4().hex
     # An address such as `ray job submit` sets, of a cluster that is no more.
     environment = os.environ | {_MARK: mark, "RAY_ADDRESS": "127.0.0.1:9"}
     driver = subprocess.Popen(
-        [sys.executable, "-c", HOLD], cwd=ROOT, env=environment, text=True,
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         assert driver.stdout is not None
         address = driver.stdout.readline().strip()
-        assert address.startswith("127.0.0.1:"), address
         time.sleep(3)  # for the agents that Ray starts in the background
         found = _listening(f"{_MARK}={mark}".encode())
     finally:
         _, error = driver.communicate("", timeout=60)
     assert driver.returncode == 0, error
-    assert len(found) >= 3, "Ray's servers are among what was looked at"
-    assert [where for where in found if not where.is_loopback] == []
+    return address, found
 
 
 def _listening(mark: bytes) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.phase import Engine, Phase
+from study.phases.phase import Engine
 from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared

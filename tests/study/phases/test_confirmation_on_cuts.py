@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from study.phases.confirmation import confirm
-from study.phases.reruns import confirm_seeds
+from study.phases.confirmation import confirm, confirm_seeds
 from study.phases.study_state import Study
 from study.planning.tail_subsets import with_cuts
 from tests.study.phases.played import N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, allow, good, of_cut, then_ctrl_c

@@ -7,7 +7,8 @@ from ray.tune.search import Searcher
 
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.phases.reruns import Rerun, RerunSearcher, confirm_reruns, confirm_seeds, given_up
+from study.phases.confirmation import confirm_reruns, confirm_seeds
+from study.phases.reruns import Rerun, RerunSearcher, given_up
 from study.records.ledger import Ledger
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import LADDER

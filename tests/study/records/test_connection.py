@@ -1,18 +1,15 @@
 """One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
 
-import inspect
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
 import optuna
 import pytest
-from optuna.storages import RDBStorage
 
 from study.records.cached_storage import CachedStorage
 from study.records.connection import Database
 from study.records.ledger import Ledger
-from study.strategy.optuna_private import SingleWriterStorage
 
 
 @pytest.fixture
@@ -117,14 +114,6 @@ def test_a_new_trial_is_written_without_reading_others_knobs(database, space, se
     assert len(of_knobs) == len(asked.params) > 1
     assert all(statement.startswith("INSERT") for statement in of_knobs)
     ledger.close()
-
-
-def test_optuna_still_writes_a_knob_by_the_name_that_we_replace() -> None:
-    ours, theirs = (
-        list(inspect.signature(storage._set_trial_param_without_commit).parameters)
-        for storage in (SingleWriterStorage, RDBStorage)
-    )
-    assert ours == theirs
 
 
 def test_a_search_is_neither_made_nor_deleted_through_memory(opened) -> None:

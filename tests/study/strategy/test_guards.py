@@ -9,7 +9,8 @@ from optuna.study._constrained_optimization import _is_constrained_optimization
 from optuna.trial import TrialState
 
 from study.phases import selection
-from study.phases.reruns import selection_seeds
+from study.phases.search import SearchTarget
+from study.phases.selection import selection_seeds
 from study.planning.check import check
 from study.planning.parser import build_parser
 from study.planning.readers import read_guards
@@ -123,7 +124,7 @@ def test_where_no_trial_keeps_the_guard_all_count(guarded) -> None:
 def test_the_sampler_is_told_of_the_guard_and_reopening_changes_nothing(guarded, database: Path, seed_of) -> None:
     results = [(900 - 20 * (k % 3), 500 + 11 * k) for k in range(12)]
     ledger = guarded(results, trials=20)
-    seen = ledger._seen()
+    seen = ledger._trials_for_sampler()
     assert _is_constrained_optimization(seen)
     assert [trial.constraints["0"] <= 0 for trial in seen] == [k % 3 == 0 for k in range(12)]
     asked = ledger.ask(seed_of)
@@ -162,9 +163,10 @@ def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str,
     manifest: dict[str, Any] = {}
     progress = _Progress()
     checked = SimpleNamespace(plan=plan, space=ledger.space)
-    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress, keep=manifest.update)
-    study.entry, study.candidate = "best1", "candidate"
-    selection.select(study, None, None)  # type: ignore[arg-type]
+    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress)
+    nowhere: Any = None
+    target = SearchTarget(ledger, nowhere, {}, "search", "best1", "candidate", 0, keep=manifest.update)
+    selection.select(study, target, None, None)  # type: ignore[arg-type]
     return manifest["chosen_trial"], manifest, progress.said
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from study.phases import selection
+from study.phases.search import SearchTarget
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
@@ -154,8 +155,10 @@ def test_the_selection_says_which_trials_the_front_gives(played) -> None:
     said: list[str] = []
     checked = SimpleNamespace(plan=plan, space=ledger.space)
     progress = SimpleNamespace(say=said.append)
-    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress, entry="best1", keep=manifest.update)
-    selection.select(study, None, None)  # type: ignore[arg-type]
+    study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress)
+    nowhere: Any = None
+    target = SearchTarget(ledger, nowhere, {}, "search", "best1", "candidate", 0, keep=manifest.update)
+    selection.select(study, target, None, None)  # type: ignore[arg-type]
     assert manifest["chosen_trial"] == 2
     assert [found.number for found in selection.ranked(ledger, plan)] == [2, 3, 4]  # type: ignore[arg-type]
     (line,) = said

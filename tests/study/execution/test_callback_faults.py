@@ -1,4 +1,4 @@
-"""Handing a phase to Ray: an error of our own ends it with its cause, whatever Ray makes of it."""
+"""An error of our own code in one of Ray's callbacks ends the phase as itself, whatever Ray makes of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +11,12 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler, ListeningScheduler
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import TrialQueue
+from study.execution.tuner import Phase, run_trials
 from study.execution.workers import Workers, ray_session
-from study.phases import phase
-from study.phases.phase import Phase
 from study.phases.reruns import Rerun, RerunSearcher
 from trainables.cckd.errors import TeacherError
 
-PLAN = SimpleNamespace(
+PLAN: Any = SimpleNamespace(
     address="local",
     verbose=False,
     cpus_per_trial=1.0,
@@ -46,36 +44,59 @@ def _full(*_: Any) -> None:
     raise FULL
 
 
-@pytest.fixture
-def swallowing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray, as it does at a trial's end: what the searcher raises is logged, and the trial failed once more."""
+class _Tuner:
+    """Tune, as it is at a trial's end: it logs what the searcher raises, and the trial has failed once more."""
 
-    def run_trials(plan: Any, workers: Any, trainable: Any, context: Any, queue: TrialQueue) -> None:
-        searcher, scheduler, on_step, folder = queue.searcher, queue.scheduler, queue.on_step, queue.folder
-        Path(folder[0], "error.txt").write_text("Failure # 1 (occurred at 2026-11-24_04-05-36)\nTuneError: traceback\n")
+    def __init__(self, trainable: Any, *, tune_config: Any, run_config: Any) -> None:
+        self._searcher, self._scheduler = tune_config.search_alg, tune_config.scheduler
+        self._folder, (self._turns,) = Path(run_config.storage_path), run_config.callbacks
+
+    def fit(self) -> None:
+        error_file = self._folder / "error.txt"
+        error_file.write_text("Failure # 1 (occurred at 2026-11-24_04-05-36)\nTuneError: traceback\n")
         for number in range(len(RUNS)):
-            config = searcher.suggest(f"{number}")
+            config = self._searcher.suggest(f"{number}")
             if isinstance(config, str):
                 return
             trial = SimpleNamespace(
-                trial_id=f"{number}", config=config, error_file=f"{folder[0]}/error.txt", status="TERMINATED"
+                trial_id=f"{number}", config=config, error_file=str(error_file), status="TERMINATED"
             )
-            on_step([trial])
-            try:
-                searcher.on_trial_complete(trial.trial_id, {"cause": None, "records": []})
-            except Exception:
-                scheduler.on_trial_error(None, trial)
-                searcher.on_trial_complete(trial.trial_id, error=True)
-            on_step([trial])
+            self._turns.on_step_end(number, [trial])
+            self.end(trial)
+            self._turns.on_step_end(number, [trial])
 
-    monkeypatch.setattr(phase, "run_trials", run_trials)
-    monkeypatch.setattr("ray.put", lambda value: value)
+    def end(self, trial: Any) -> None:
+        try:
+            self._searcher.on_trial_complete(trial.trial_id, {"cause": None, "records": []})
+        except Exception:
+            self._scheduler.on_trial_error(None, trial)
+            self._searcher.on_trial_complete(trial.trial_id, error=True)
 
 
-def _run(folder: Path, searcher: Any, scheduler: Any) -> None:
-    checked, prepared = SimpleNamespace(plan=PLAN), SimpleNamespace(data="bundle")
-    queue = Phase(searcher, scheduler, (str(folder), "confirm"), on_step=lambda: None)
-    phase.run_on_ray(checked, prepared, WORKERS, queue)  # type: ignore[arg-type]
+class _ReportingTuner(_Tuner):
+    """Tune at a result that is not the trial's last: it takes what the scheduler raises for the trial's failure."""
+
+    def end(self, trial: Any) -> None:
+        with pytest.raises(TeacherError):
+            self._scheduler.on_trial_result(None, trial, {"records": []})
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
+    """Replace Tune."""
+    for wrap in ("with_parameters", "with_resources"):
+        monkeypatch.setattr(f"ray.tune.{wrap}", lambda trainable, *_, **__: trainable)
+    return lambda tuner: monkeypatch.setattr("ray.tune.Tuner", tuner)
+
+
+@pytest.fixture
+def swallowing(play: Callable[[type], None]) -> None:
+    play(_Tuner)
+
+
+def _run(folder: Path, searcher: Any, scheduler: Any, trainable: type = object) -> None:
+    phase = Phase(searcher, scheduler, (str(folder), "confirm"), on_step=lambda: None)
+    run_trials(PLAN, WORKERS, trainable, None, phase)
 
 
 @pytest.mark.usefixtures("swallowing")
@@ -123,26 +144,18 @@ def test_a_teachers_cache_is_verified_once_there_are_results_and_before_they_are
     assert done == ["verified", "ce", "verified", "la", "verified", "kd"]
 
 
-def test_a_result_that_is_not_a_trials_last_is_not_filed_unverified(ledger, tmp_path: Path, monkeypatch) -> None:
-    attempts, trial = _log(_refuse), SimpleNamespace(config={"number": 0}, trial_id="0")
-    scheduler = LedgerScheduler(ledger, attempts)
-    monkeypatch.setattr(ledger, "report", lambda *_: pytest.fail("filed"))
-
-    def run_trials(plan: Any, workers: Any, trainable: Any, context: Any, queue: TrialQueue) -> None:
-        queue.on_step([trial])  # nothing to wait for yet
-        with pytest.raises(TeacherError):  # which Ray takes for the trial's failure
-            scheduler.on_trial_result(None, trial, {"records": []})
-        queue.on_step([trial])
-
-    monkeypatch.setattr(phase, "run_trials", run_trials)
-    monkeypatch.setattr("ray.put", lambda value: value)
+def test_a_result_that_is_not_a_trials_last_is_not_recorded_unverified(ledger, tmp_path, seed_of, play) -> None:
+    attempts = _log(_refuse)
+    play(_ReportingTuner)
+    searcher, scheduler = LedgerSearcher(ledger, attempts, seed_of=seed_of), LedgerScheduler(ledger, attempts)
     with pytest.raises(TeacherError, match="8 of 8 views"):
-        _run(tmp_path, SimpleNamespace(), scheduler)
+        _run(tmp_path, searcher, scheduler)
+    assert ledger.rows()[0].records == ()
 
 
 def _quick(good: type) -> type:
     class Quick(good):
-        def setup(self, config: dict[str, Any], context: Any) -> None: ...
+        def setup(self, config: dict[str, Any], context: Any = None) -> None: ...
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             return True
@@ -160,12 +173,11 @@ def _quick(good: type) -> type:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_ray_itself_does_not_swallow_it(ledger, tmp_path: Path, monkeypatch) -> None:
+def test_ray_itself_does_not_swallow_it(ledger, tmp_path: Path) -> None:
     from ray import tune
 
-    monkeypatch.setattr("trainables.trial.CckdTrial", _quick(tune.Trainable))
     attempts = _log()
     searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=_full)
     with ray_session(PLAN), pytest.raises(OSError, match="No space left"):
-        _run(tmp_path, searcher, ListeningScheduler(attempts))
+        _run(tmp_path, searcher, ListeningScheduler(attempts), _quick(tune.Trainable))
     assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"]
