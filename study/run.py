@@ -12,6 +12,7 @@ from study.planning.parser import build_parser
 from study.planning.plan import LOCAL, OPTIONS, StudyPlan
 from study.terminal.command_line import command_line
 from trainables.cckd.errors import UsageError
+from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Fields of the plan that have a flag.
 _FIELDS = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
@@ -54,9 +55,11 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
         plan: every choice; None for the defaults of the command line.
         out: folder of study folders.
         name: of the study's folder; made of space, data set and time where None.
-        choices: fields of `StudyPlan` that differ from `plan` or the defaults.
+        choices: fields of `StudyPlan` that differ from `plan` or the defaults; `teacher` may be a mapping of fields of
+            `TeacherSpec`.
 
     Raises:
+        TypeError: `teacher` has a field that there is not.
         UsageError: with every fault of the choices, named as on the command line; nothing is written.
         StudyFailed: the study cannot go on; its folder can be resumed.
         KeyboardInterrupt: interrupted; its folder can be resumed.
@@ -68,6 +71,8 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
     faults = [f"there is no choice {key!r}; choices: {', '.join(_FIELDS)}" for key in choices if key not in _FIELDS]
     if faults:
         raise UsageError(faults)
+    if isinstance(choices.get("teacher"), Mapping):
+        choices["teacher"] = TeacherSpec(**choices["teacher"])
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
@@ -84,7 +89,7 @@ def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
     for option in OPTIONS.values():
         value: Any = choices
         for key in option.path:
-            value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+            value = value.get(key) if value is choices else getattr(value, key, None)
         if value is None or value == option.default:
             continue
         if isinstance(value, Mapping):
