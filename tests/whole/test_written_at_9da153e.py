@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.commands import Command, Ended
-from tests.study.whole import Study, csv_rows, table_rows
+from tests.support.commands import Command, Ended
+from tests.whole.whole import Study, csv_rows, table_rows
 from trainables.cckd.data import load_data, parse_data
 from trainables.cckd.files.sealed import sealed
 
