@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goals import Row
-from study.planning.environment import git_commit, hardware, versions
+from study.planning.manifest import git_commit, hardware, versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

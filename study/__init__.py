@@ -1,1 +1,43 @@
-"""How trials are run and kept: the command lines, the study engine, the study folder."""
+"""How trials are run and kept: the commands, the study engine, the study folder.
+
+Commands (`python -m study.<name>`, or `cckd-study <name>`):
+  run           start a study and see it through to its report
+  resume        continue a study after any end, or extend it
+  confirm       confirm more trials, on more seeds or more cuts
+  replay        train one trial again and compare it with its record
+  cache         look after the teacher's cached features
+  main          the console script `cckd-study`, which starts all of them
+  continuation  what resume and confirm share
+  installation  refuses to start where a user's module would be imported in place of ours
+
+Packages, the later ones built on the earlier ones:
+  terminal      what the user sees: faults, progress, how commands are spelled
+  strategy      which point is tried next, which trial is stopped, what is optimised
+  records       study.db and the study folder
+  planning      the plan, and the judgement of it before anything starts
+  execution     Ray: the only package of study that imports it
+  teacher       the teacher's pass on the workers
+  phases        search, selection, baselines, confirmation
+
+Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C).
+
+In a notebook, `study.run_study` starts a study; `study.__version__` is the installed version.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.run import run_study as run_study
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a notebook asks for only then: `import study` loads nothing."""
+    if name == "run_study":
+        from study.run import run_study
+
+        return run_study
+    if name == "__version__":
+        from study.terminal.command_line import version
+
+        return version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

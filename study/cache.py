@@ -5,26 +5,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from study.planning.parser import add_data_root
+from study.planning.plan import OPTIONS
+from study.terminal.command_line import program
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (0 done, 1 something can not be used, 2 wrong usage)."""
-    parser = argparse.ArgumentParser(prog="python -m study.cache", description=__doc__, allow_abbrev=False)
+    """Run the command line; return the exit code (0 done, 1 a cache cannot be used, 2 wrong usage)."""
+    parser = argparse.ArgumentParser(prog=" ".join(program("cache")), description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("list", "show what is cached"),
         ("verify", "read every finished cache and check it against its hash"),
-        ("prune", "remove what no study can use any more: damaged, or of other library versions; never what one uses"),
+        ("prune", "remove caches that are damaged or of other library versions; a cache that a study uses stays"),
     ):
-        add_data_root(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
+        OPTIONS["data_root"].add_to(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
     prune = commands.choices["prune"]
-    prune.add_argument("--unfinished", action="store_true", help="remove unfinished ones too")
+    prune.add_argument("--unfinished", action="store_true", help="remove unfinished caches too")
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
-    root = Path(args.data_root).expanduser().absolute() / "teacher-cache"
+    root = Path(args.data_root or OPTIONS["data_root"].default).expanduser().absolute() / "teacher-cache"
     if args.command == "list":
         return _list(root)
     if args.command == "verify":

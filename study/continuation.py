@@ -1,62 +1,52 @@
-"""What the commands that go on with a study share: judging their numbers, changing its plan, seeing it through."""
+"""What the commands that continue a study share: reading their flags, changing the plan, seeing the study through."""
 
-import math
-import shlex
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
-def faults_of(address: str | None, **counts: int | None) -> list[str]:
-    """A fault for an --address that is none, and for every flag that was given a number below 1."""
-    from study.execution.cluster import LOCAL, address_fault
-
-    wrong = address_fault(address or LOCAL)
-    return [
-        *(
-            f"{_flag(name)} must be a whole number >= 1; got {value}"
-            for name, value in counts.items()
-            if value is not None and value < 1
-        ),
-        *([wrong] if wrong else []),
-    ]
+from study.installation import refuse_shadows
+from study.planning.flags import Option
+from study.planning.parser import read_flags
+from study.planning.plan import LOCAL, address_fault
+from study.schema import MANIFEST
+from study.terminal.command_line import command_line, resume_command
+from study.terminal.faults import Faults, complain
+from trainables.cckd.errors import UsageError
 
 
-def faults_below_zero(**values: float | None) -> list[str]:
-    """A fault for every flag that was given a number below 0, or none at all."""
-    return [
-        f"{_flag(name)} must be a number from 0; got {value}"
-        for name, value in values.items()
-        if value is not None and not 0 <= value < math.inf
-    ]
+def read_changes(args: argparse.Namespace, options: Mapping[str, Option], faults: Faults) -> dict[str, Any]:
+    """Return the fields of the plan that the flags change."""
+    changes = read_flags(args, options, faults)
+    if wrong := address_fault(changes.get("address", LOCAL)):
+        faults.add(wrong)
+    return changes
 
 
 def continue_study(
-    module: str, argv: Sequence[str] | None, folder: str, faults: Sequence[str], changes: Mapping[str, Any]
+    command: str, argv: Sequence[str] | None, folder: str, faults: Faults, changes: Mapping[str, Any]
 ) -> int:
-    """See the study in `folder` through, as it was planned but for `changes`; return an exit code of `study.run`'s.
+    """See the study in `folder` through, as planned but for `changes`; return an exit code as `study.run` does.
 
     Args:
-        module: the command, which study.json notes with its arguments.
-        argv: those, None for the process's own.
+        command: 'resume' or 'confirm'; study.json notes it with its arguments.
+        argv: the arguments, None for those of the process.
         folder: of the study.
-        faults: what is wrong with the arguments; where there is any, the study is left alone.
-        changes: fields of its plan; one that is None stays.
+        faults: what is wrong with the arguments; where there is a fault, the study is left alone.
+        changes: fields of its plan.
     """
-    if faults:
-        return report_faults(faults)
     from study.lock import check_free
-    from study.signals import interrupted_early
-    from trainables.cckd.errors import UsageError
 
-    command = shlex.join(["python", "-m", module, *(sys.argv[1:] if argv is None else argv)])
     try:
+        faults.raise_any()
+        refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
         check_free(Path(folder))
         from study.phases.session import resume
 
-        given = {name: new for name, new in changes.items() if new is not None}
-        return resume(Path(folder), command, build_report, **given)
+        return resume(
+            Path(folder), command_line(command, sys.argv[1:] if argv is None else argv), build_report, **changes
+        )
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -72,11 +62,14 @@ def build_report(folder: Path) -> Path:
 
 def report_faults(faults: Sequence[str]) -> int:
     """Print every fault in one message and return the exit code of wrong usage."""
-    from study.terminal.faults import complain
-
     complain(faults)
     return 2
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def interrupted_early(folder: Path | None) -> int:
+    """Say what a Ctrl-C before the first phase leaves, and return the exit code; `folder` is the study's."""
+    if folder is not None and (folder / MANIFEST).exists():
+        print(f"interrupted; nothing is lost. Continue with:\n  {resume_command(folder)}\nstudy: {folder.absolute()}")
+    else:
+        print("interrupted before there was a study")
+    return 130

@@ -1,7 +1,7 @@
 """`python -m study.replay DIR TRIAL`: train one trial of a study again from its row and compare every epoch.
 
-TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3.
-On the machine type, versions and threads the trial ran on, the losses and counts are the same to the last bit.
+TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3. On the same type of machine, with the same
+versions and number of threads, losses and counts are the same to the last bit.
 """
 
 import argparse
@@ -12,23 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from study.continuation import report_faults
+from study.installation import refuse_shadows
+from study.planning.plan import LOCAL
+from study.terminal.command_line import program
 from study.terminal.progress import Progress
+from trainables.cckd.errors import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
-        prog="python -m study.replay",
+        prog=" ".join(program("replay")),
         description="Train one trial again from its row and compare with what was recorded.",
         allow_abbrev=False,
     )
     parser.add_argument("folder", metavar="DIR", help="study folder")
-    parser.add_argument("trial", metavar="TRIAL", help="trial number, as in trials.csv; of a tuned baseline e.g. kd-3")
+    parser.add_argument(
+        "trial", metavar="TRIAL", help="trial number, as in trials.csv; for a tuned baseline its name too, e.g. kd-3"
+    )
     args = parser.parse_args(argv)
     from study.lock import check_free
-    from trainables.cckd.errors import UsageError
 
     try:
+        refuse_shadows(workers=True)
         check_free(Path(args.folder))
         return _replay(Path(args.folder), args.trial)
     except UsageError as error:
@@ -36,14 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _replay(folder: Path, trial: str) -> int:
-    from study.execution.cluster import LOCAL
     from study.execution.workers import ray_session, threads_of
     from study.planning.manifest import checked_again
     from study.records.ledger import Ledger
     from study.records.store import StudyStore
     from study.teacher.bundle import prepare
     from trainables.cckd.config import TrialConfig
-    from trainables.cckd.errors import UsageError
 
     store = StudyStore.open(folder)
     with store.lock():
@@ -55,7 +59,7 @@ def _replay(folder: Path, trial: str) -> int:
         if trial not in rows or not rows[trial].records:
             trained = ", ".join(name for name, row in rows.items() if row.records) or "none"
             raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {trial}")
-        # Here, whatever the folder says: a replay is one trial in this process.
+        # On this machine, whatever the folder's plan says: a replay is one trial in this process.
         row, plan = rows[trial], replace(checked.plan, address=LOCAL)
         rival = baselines.get(trial.removesuffix(str(row.number)))
         searched = rival.space.config(row.params) if rival else checked.space.config(row.params) | plan.fixed_knobs

@@ -1,20 +1,30 @@
-"""`python -m study.run`: start a study and see it through to its report."""
+"""`python -m study.run`: start a study and see it through to its report. `run_study` does the same from Python."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from study.continuation import build_report
-from study.planning.parser import build_parser, command_line
-from study.signals import interrupted_early
+from study.continuation import build_report, interrupted_early, report_faults
+from study.installation import refuse_shadows
+from study.planning.parser import build_parser
+from study.planning.plan import LOCAL, OPTIONS, StudyPlan
+from study.terminal.command_line import command_line
 from trainables.cckd.errors import UsageError
+from trainables.cckd.teacher.spec import TeacherSpec
+
+#: Fields of the plan that have a flag.
+_FIELDS = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    parser = build_parser()
-    args, unknown = parser.parse_known_args(argv)
+    args, unknown = build_parser().parse_known_args(argv)
+    stops = args.dry_run or args.list_spaces or args.list_data
     folder = None
     try:
+        refuse_shadows(workers=not stops and args.address in (None, LOCAL))
         # These cost a second of imports, which `--help` need not pay.
         from study.planning.check import check
         from study.planning.dry_run import dry_run, list_data_sets, list_search_spaces
@@ -29,12 +39,67 @@ def main(argv: Sequence[str] | None = None) -> int:
         from study.phases.session import begin
 
         folder = checked.folder
-        return begin(checked, command_line(argv), build_report)
+        return begin(checked, command_line("run", sys.argv[1:] if argv is None else argv), build_report)
     except UsageError as error:
-        print("\n".join(f"error: {fault}" for fault in error.faults), file=sys.stderr)
-        return 2
+        return report_faults(error.faults)
     except KeyboardInterrupt:
         return interrupted_early(folder)
+
+
+def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | None = None, **choices: Any) -> Path:
+    """Start a study, see it through to its report, and return its folder.
+
+    >>> run_study(space="acckd_smoke", data="digits_lt", trials=20, teacher={"form": "ncm"})  # doctest: +SKIP
+
+    Args:
+        plan: every choice; None for the defaults of the command line.
+        out: folder of study folders.
+        name: of the study's folder; made of space, data set and time where None.
+        choices: fields of `StudyPlan` that differ from `plan` or the defaults; `teacher` may be a mapping of fields of
+            `TeacherSpec`.
+
+    Raises:
+        TypeError: `teacher` has a field that there is not.
+        UsageError: with every fault of the choices, named as on the command line; nothing is written.
+        StudyFailed: the study cannot go on; its folder can be resumed.
+        KeyboardInterrupt: interrupted; its folder can be resumed.
+    """
+    from study.phases.session import begin
+    from study.phases.study_state import StudyFailed
+    from study.planning.check import check
+
+    faults = [f"there is no choice {key!r}; choices: {', '.join(_FIELDS)}" for key in choices if key not in _FIELDS]
+    if faults:
+        raise UsageError(faults)
+    if isinstance(choices.get("teacher"), Mapping):
+        choices["teacher"] = TeacherSpec(**choices["teacher"])
+    chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
+    argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
+    checked = check(build_parser().parse_args(argv))
+    code = begin(checked, command_line("run", argv), build_report)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        raise StudyFailed(f"the study in {checked.folder} failed; {checked.folder / 'run.log'} says why")
+    return checked.folder
+
+
+def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
+    """The flags that ask for these fields of a plan; a value that is the flag's default needs none."""
+    for option in OPTIONS.values():
+        value: Any = choices
+        for key in option.path:
+            value = value.get(key) if value is choices else getattr(value, key, None)
+        if value is None or value == option.default:
+            continue
+        if isinstance(value, Mapping):
+            yield from (f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items())
+        elif isinstance(value, bool):
+            yield option.spelled
+        elif isinstance(value, tuple | list):
+            yield f"{option.spelled}={','.join(value)}"
+        else:
+            yield f"{option.spelled}={'all,' * (option.key == 'second_objective')}{value}"
 
 
 if __name__ == "__main__":

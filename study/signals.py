@@ -8,10 +8,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-from study.planning.parser import resume_command
-from study.schema import MANIFEST
 
 
 @contextmanager
@@ -31,12 +27,3 @@ def undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed and not ending:
         signal.raise_signal(signal.SIGINT)
-
-
-def interrupted_early(folder: Path | None) -> int:
-    """Say how things stand after a Ctrl-C before the first phase, and return the exit code; `folder` is the study's."""
-    if folder is not None and (folder / MANIFEST).exists():
-        print(f"interrupted; nothing is lost. Continue with:\n  {resume_command(folder)}\nstudy: {folder.absolute()}")
-    else:
-        print("interrupted before there was a study")
-    return 130

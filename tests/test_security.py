@@ -20,8 +20,9 @@ HARMLESS = {"UnpicklingError", "PicklingError", "PickleError"}
 #: `--space module:ATTRIBUTE` is imported.
 MAY_IMPORT_BY_NAME = {
     "study/execution/cluster.py",
-    "study/planning/own_module.py",
+    "study/main.py",
     "trainables/cckd/cifar_resnets.py",
+    "study/planning/spaces.py",
 }
 
 

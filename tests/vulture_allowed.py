@@ -12,6 +12,8 @@ _.print_to_stdstream, _.ignore_prefix, _.callbacks
 _._set_trial_param_without_commit, _.previous_distribution, _.delete_study, _._get_trials, _.use_cache
 # The standard library calls these: logging.Handler and pickle.Unpickler.
 _.handleError, _.find_class
+# Python asks a module for names that it lacks: study.run_study, study.__version__.
+_.__getattr__
 # pydantic reads the settings of a model.
 _.model_config
 # timm reads a module's default_cfgs, and its ResNets apply maxpool.

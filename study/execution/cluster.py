@@ -1,7 +1,6 @@
 """Which Ray a study uses: a private one of its own, or a cluster that it joins."""
 
 import logging
-import re
 import shutil
 import subprocess
 import sys
@@ -13,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from study.execution.ray_private import job_runtime_env, loopback_only, redirect_driver_output
+from study.planning.plan import LOCAL
 from study.terminal.faults import one_line
 from trainables.cckd.errors import UsageError
 
 log = logging.getLogger("study")
-
-LOCAL, AUTO = "local", "auto"
-ADDRESSES = "local, auto or HOST:PORT"
 
 #: Our packages that Ray's workers import. A cluster is sent these packages and nothing else.
 PACKAGES = ("search_spaces", "trainables", "study")
@@ -27,25 +24,9 @@ PACKAGES = ("search_spaces", "trainables", "study")
 #: Seconds after which a cluster counts as closed to us. Ray itself would go on asking for minutes.
 _PATIENCE_S = 20
 
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-
 
 class ClusterError(UsageError):
     """The cluster cannot be joined, or its nodes cannot run the study; `faults` holds one sentence per fault."""
-
-
-def address_fault(address: str) -> str | None:
-    """What is wrong with an `--address`, None where it has the form of one."""
-    if address.startswith("ray://"):
-        return (
-            f"--address must be {ADDRESSES}; got {address!r}: Ray Client does not carry Ray Tune's driver. Run the "
-            "driver on the cluster instead: ray job submit --address http://HEAD:8265 --working-dir . -- "
-            "python -m study.run --address auto ..."
-        )
-    found = _HOST_PORT.fullmatch(address)
-    if address in (LOCAL, AUTO) or (found and 0 < int(found[2]) < 2**16):
-        return None
-    return f"--address must be {ADDRESSES}; got {address!r}"
 
 
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:

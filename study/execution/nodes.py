@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from study.execution.cluster import PACKAGES, ClusterError, package_folder
-from study.planning.check import Checked
-from study.planning.environment import versions
+from study.planning.checked import Checked
+from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
 from study.terminal.faults import one_line
 from trainables.cckd.data.images.image_files import ImageFiles

@@ -12,7 +12,7 @@ from study.execution.workers import Workers
 from study.phases.search import SearchTarget, search
 from study.phases.selection import ranked, select
 from study.phases.study_state import NothingComplete, Study
-from study.planning.baseline_spaces import baseline_space
+from study.planning.spaces import baseline_space
 from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 

@@ -15,7 +15,7 @@ from study.phases.reruns import Rerun, RerunQueue, given_up, rerun_name, run_rer
 from study.phases.search import studied_method
 from study.phases.selection import ranked
 from study.phases.study_state import Study
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.methods import LADDER

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from study.execution.cluster import LOCAL, ClusterError
+from study.execution.cluster import ClusterError
 from study.execution.nodes import check_nodes, described
 from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import ray_session
@@ -18,6 +18,7 @@ from study.phases.search import search, studied_method
 from study.phases.selection import select
 from study.phases.study_state import Study
 from study.planning.manifest import now
+from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun, counts_of
 from study.signals import undisturbed
 from study.teacher.bundle import decode_images

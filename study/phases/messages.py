@@ -3,11 +3,11 @@
 import logging
 import shlex
 
-from study.execution.cluster import AUTO, LOCAL
 from study.phases.study_state import Study
-from study.planning.check import Checked
-from study.planning.parser import resume_command
+from study.planning.checked import Checked
+from study.planning.plan import AUTO, LOCAL
 from study.records.store import StudyStore
+from study.terminal.command_line import resume_command
 from study.terminal.progress import Progress
 
 log = logging.getLogger("study")

@@ -7,7 +7,7 @@ from typing import Any
 from study.execution.tasks import object_store
 from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, threads_of
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 
 

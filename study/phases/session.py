@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.execution.cluster import AUTO, LOCAL, ClusterError
+from study.execution.cluster import ClusterError
 from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
 from study.phases.study_state import Study, StudyFailed
-from study.planning.baseline_spaces import check_baselines
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest, now
+from study.planning.plan import AUTO, LOCAL
+from study.planning.spaces import check_baselines
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
@@ -25,13 +26,9 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
 from study.signals import undisturbed
-from study.strategy.guards import Guard, classes_of
-from study.strategy.objectives import SECONDS, SecondObjective
-from study.strategy.search_settings import SearchSettings
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
-from trainables.cckd.records import rungs
 
 log = logging.getLogger("study")
 
@@ -87,13 +84,12 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
         known = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, known)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
-        plan = checked.plan.to_json() | {"rungs": list(rungs(checked.plan.epochs))}
         data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
         with _writing(store):
             ledger = _open_ledger(checked, store)
             say_lost(manifest["counts"], ledger.counts())
             try:
-                store.update_manifest(starts=starts, plan=plan, data=data)
+                store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data)
             except BaseException:
                 ledger.close()
                 raise
@@ -135,29 +131,9 @@ def _check_address(planned: str, changes: dict[str, Any]) -> None:
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    plan, groups = checked.plan, checked.data.groups.to_dict()
-    settings = SearchSettings(
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-        trials=plan.trials,
-        n_sobol=plan.n_sobol,
-        study_seed=plan.seed,
-        epochs=plan.epochs,
-        rungs=rungs(plan.epochs),
-        second=_second(plan.second_objective, groups),
-        guards=tuple(
-            Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
-        ),
-    )
     # A driver may have died before it made study.db.
-    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
-    return Ledger.create(store.database, checked.space, settings, warm.evidence if warm else ())
-
-
-def _second(name: str | None, groups: dict[str, list[int]]) -> SecondObjective | None:
-    if name is None:
-        return None
-    return SecondObjective(name, () if name == SECONDS else classes_of(name, groups, "--objectives all,"))
+    warm = checked.warm or read_warm_start(checked.plan, checked.space, checked.data)
+    return Ledger.create(store.database, checked.space, checked.settings, warm.evidence if warm else ())
 
 
 def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:

@@ -12,7 +12,7 @@ from study.execution.tasks import Future, TaskError
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.phase import Engine
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared

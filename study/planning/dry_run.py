@@ -1,4 +1,4 @@
-"""What `--list-spaces`, `--list-data` and `--dry-run` print; 80 columns, no torch, no Ray."""
+"""What `--list-spaces`, `--list-data` and `--dry-run` print: 80 columns, no torch, no Ray."""
 
 import re
 import textwrap
@@ -7,13 +7,25 @@ from search_spaces.faults import describe
 from search_spaces.from_file import EXAMPLE
 from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
-from study.planning.check import Checked
-from study.planning.estimate import estimate_lines, teacher_lines
+from study.planning.checked import Checked
 from study.planning.plan import StudyPlan
+from study.terminal.progress import duration
+from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
+from trainables.cckd.teacher.weights import EMBEDDED
 
 _MOST_COUNTS = 20
+
+#: Student samples (forward and backward, 28x28) per second and core, resnet8_cifar, measured on an AMD EPYC core
+#: with AVX-512. Other cores differ, so an estimate says "about".
+_SAMPLES_PER_S = 1650.0
+_REFERENCE_PIXELS = 28 * 28
+
+#: Core seconds of the embedded teacher for an image of 96 x 96 pixels, on such a core; they grow with the area.
+_TEACHER_S = 0.007
+_TEACHER_PIXELS = 96 * 96
+
 _OWN = f"""your own:
   --space FILE.yaml         {EXAMPLE.parent.name}/{EXAMPLE.name} explains every key
   --space module:ATTRIBUTE  a SearchSpace object, the current folder first"""
@@ -113,3 +125,61 @@ def _space(space: SearchSpace) -> str:
 
 def _wrap(text: str) -> str:
     return textwrap.fill(text, 78, initial_indent="  ", subsequent_indent="  ")
+
+
+def teacher_lines(checked: Checked) -> list[str]:
+    """The teacher, and how it becomes a target; options that change nothing are left out."""
+    spec, embeddings = checked.teacher, checked.embeddings
+    smoothed = f", {spec.prior_smoothing:g} of it uniform" if spec.prior_smoothing else ""
+    lines = [
+        ("teacher", f"{spec.name}, {spec.form}, {checked.teacher_size} px, {spec.views} views an image"),
+        *([("weights", spec.weights)] if spec.weights else []),
+        *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),
+        ("prior", f"{spec.prior}{smoothed}"),
+        *([("targets", f"out_of_fold, {spec.folds} folds")] if spec.targets == "out_of_fold" else []),
+        ("passes", _passes(checked)),
+    ]
+    return [_line(label, text) for label, text in lines]
+
+
+def estimate_lines(checked: Checked) -> list[str]:
+    """How long the students train, and how long the teacher takes where its speed is known."""
+    lines = [f"about {duration(_student_s(checked))} of one core's student training, divided by your workers"]
+    if checked.teacher.name == EMBEDDED:
+        lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
+    return [_line("estimate" if not k else "", line) for k, line in enumerate(lines)]
+
+
+def n_passes(checked: Checked) -> tuple[int, int]:
+    """Images that the teacher sees: for the study's own cut with D_val and test set, and for each further cut."""
+    data = checked.data
+    views = len(data.train) * checked.teacher.views
+    judged = len(data.test) if checked.plan.confirm_seeds else 0
+    return views + len(data.val) + judged, views
+
+
+def _passes(checked: Checked) -> str:
+    own, further = n_passes(checked)
+    n_further = checked.plan.data_seeds - 1
+    more = f"; {further:,} for each of {n_further} further cuts" if n_further else ""
+    return f"{own:,} images{more}; none that are cached"
+
+
+def _teacher_s(checked: Checked) -> float:
+    own, further = n_passes(checked)
+    return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
+
+
+def _student_s(checked: Checked) -> float:
+    """Core seconds of all students, if every run costs as much as one of the reference method."""
+    plan, data = checked.plan, checked.data
+    config = TrialConfig.build({"method": checked.space.method, **plan.training})
+    n_steps = len(data.train) // config.batch_size
+    samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
+    _, height, width = data.image_shape
+    n_runs = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.n_confirm_runs
+    return n_runs * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
+
+
+def _line(label: str, text: str) -> str:
+    return textwrap.fill(f"{label:<9} {text}", 80, subsequent_indent=" " * 10, break_long_words=False)

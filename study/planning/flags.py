@@ -1,126 +1,151 @@
-"""The texts of flags as values: numbers within their bounds, `--set` items, GPUs a trial, precision."""
+"""Flags that derive from the fields of the plan: parsers are built from them, texts are read by them.
+
+A field's type and default are pydantic's, and a `Flag` among its annotations holds the rest: help, bounds, choices. The
+fields of a nested dataclass are flags of their own, `--teacher-form` for `teacher.form`, described by pydantic's Field.
+"""
 
 import argparse
-import json
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from search_spaces.space import SearchSpace
-from study.planning.spaces import FLAGS
+from annotated_types import Ge, GroupedMetadata
+from pydantic.fields import FieldInfo
+
 from study.terminal.faults import Faults
-from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
 
-#: No flag takes more; seeds that derive from --seed stay within the 64 bits of a database's integers.
+#: No flag takes a larger number: seeds that derive from --seed must fit the 64 bits of a database's integers.
 _LARGEST = 2**32 - 1
 
 
-def read_numbers(args: argparse.Namespace, faults: Faults) -> dict[str, Any]:
-    """Read every numeric flag; one that is absent or faulty is None."""
-    wanted: dict[str, tuple[Callable[[str], Any], int]] = {
-        "trials": (int, 1),
-        "epochs": (int, 1),
-        "teacher_size": (int, 8),
-        "teacher_views": (int, 1),
-        "teacher_prior_smoothing": (float, 0),
-        "teacher_folds": (int, 2),
-        "finalists": (int, 0),
-        "finalist_seeds": (int, 0),
-        "confirm_top": (int, 1),
-        "confirm_seeds": (int, 0),
-        "data_seeds": (int, 1),
-        "seed": (int, 0),
-        "cpus_per_trial": (float, 0),
-        "gpus_per_trial": (float, 0),
-        "max_concurrent": (int, 1),
-        "trials_per_process": (int, 1),
-        "max_retries": (int, 0),
-        "max_failures": (int, 0),
-        "trial_timeout": (float, 0),
-    }
-    found: dict[str, Any] = {}
-    for name, (kind, least) in wanted.items():
-        text = getattr(args, name)
-        found[name] = None
-        if text is None:
-            continue
+@dataclass(frozen=True)
+class Flag(GroupedMetadata):
+    """All that the command line and pydantic need to know of a field, beside its type and default.
+
+    Attributes:
+        metavar: placeholder of the value in the help; the last word of the field's name where empty.
+        help: what the flag is for.
+        ge: smallest number.
+        default: the default in words, where it depends on other choices.
+        choices: the words that it takes, where the type does not list them.
+        auto: whether `auto` is a choice too, which the study resolves.
+        alone: the value of a flag that is given without one; empty where it needs one.
+        name: how the flag is spelled, where not like the field.
+        group: heading of the flags from this one on.
+    """
+
+    metavar: str = ""
+    help: str = ""
+    ge: int | None = None
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    auto: bool = False
+    alone: str = ""
+    name: str = ""
+    group: str = ""
+
+    def __iter__(self) -> Iterator[object]:
+        """The bounds, as pydantic reads them."""
+        return iter(() if self.ge is None else (Ge(self.ge),))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One flag: the field at `path` of the plan, e.g. ('teacher', 'form'), and its default, None where it has none."""
+
+    path: tuple[str, ...]
+    kind: Any
+    flag: Flag
+    default: Any
+
+    @property
+    def key(self) -> str:
+        """The key of the field among parsed arguments, e.g. 'teacher_form'."""
+        return "_".join(self.path)
+
+    @property
+    def spelled(self) -> str:
+        """The flag itself; the `name` of a nested field is what the nested object is called by."""
+        words = self.path[:-1] if len(self.path) > 1 and self.path[-1] == "name" else self.path
+        return f"--{self.flag.name or '-'.join(words).replace('_', '-')}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that the flag takes; none where it takes any text or a number."""
+        listed = self.flag.choices or (get_args(self.kind) if self._is(Literal) else ())
+        return ("auto", *listed) if self.flag.auto else listed
+
+    def continued(self, spelled: str = "") -> Self:
+        """The flag of a command that continues a study: the plan is its default, and nothing is left to resolve."""
+        name = spelled.removeprefix("--") or self.flag.name
+        return replace(self, flag=replace(self.flag, auto=False, default="as planned", name=name))
+
+    def add_to(self, parser: argparse._ActionsContainer) -> None:
+        """Add the flag to a parser."""
+        text = self.flag.help
+        if self._is(bool):
+            parser.add_argument(self.spelled, dest=self.key, action="store_true", default=None, help=text)
+            return
+        if self.choices:
+            text = f"{', '.join(self.choices)}: {text}"
+        if self.flag.default or "(default: " not in text:
+            text = f"{text.partition(' (default: ')[0]} (default: {self.flag.default or self._shown_default()})"
+        metavar = self.flag.metavar or self.path[-1].rpartition("_")[2].upper()
+        more: dict[str, Any] = {"metavar": metavar, "help": text.replace("%", "%%")}
+        if self._is(Mapping):
+            more |= {"action": "append"}
+        elif self.flag.alone:
+            more |= {"nargs": "?", "const": self.flag.alone}
+        parser.add_argument(self.spelled, dest=self.key, **more)
+
+    def read(self, text: Any, faults: Faults) -> Any:
+        """Return the value of a given text; None, and a fault, where the type, the bounds or the choices forbid it."""
+        if not isinstance(text, str):
+            return text
+        if self.choices and text not in self.choices:
+            faults.add(f"{self.spelled} must be one of {', '.join(self.choices)}; got {text!r}")
+            return None
+        if self._is(tuple):
+            return tuple(dict.fromkeys(text.split(",")))
+        kind = next((kind for kind in (int, float) if self._is(kind)), None)
+        return text if kind is None else self._number(kind, text, faults)
+
+    def _number(self, kind: Callable[[str], float], text: str, faults: Faults) -> float | None:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if least <= value <= _LARGEST:
-            found[name] = value
-        else:
-            what = "a whole number" if kind is int else "a number"
-            faults.add(f"--{name.replace('_', '-')} must be {what} from {least} to {_LARGEST}; got {text!r}")
-    return found
+        if (self.flag.ge or 0) <= value <= _LARGEST:
+            return value
+        what = "a whole number" if kind is int else "a number"
+        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}; got {text!r}")
+        return None
+
+    def _is(self, kind: Any) -> bool:
+        """Whether the field is of this type, or of this type or None."""
+        parts = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
+        return any(kind in (part, get_origin(part)) for part in parts)
+
+    def _shown_default(self) -> str:
+        if self._is(float):
+            return f"{self.default:g}"
+        return "none" if self.default in (None, (), {}) else str(self.default)
 
 
-def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
-    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
-    found: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = item.partition("=")
-        if not equals or not key:
-            faults.add(f"--set must read KEY=VALUE; got {item!r}")
-        elif key in found:
-            faults.add(f"--set {key} must be given once; got it again as {item!r}")
-        elif key in FLAGS:
-            faults.add(f"--set {key}: use {FLAGS[key]}")
-        elif space is not None and key in {knob.name for knob in space.tunable}:
-            faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
-        else:
-            found[key] = _value(text)
-    return found
-
-
-def _value(text: str) -> Any:
-    """A JSON scalar where the text is one, else the text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | bool | str) else text
-
-
-def read_gpus(args: argparse.Namespace, asked: float | None, together: int) -> float:
-    """GPUs a trial takes: as asked, else its share of one, where --device says or finds CUDA."""
-    if asked is not None:
-        return asked
-    on_gpu = args.device == "cuda" or (args.device == "auto" and _has_cuda_driver())
-    return 1.0 / together if on_gpu else 0.0
-
-
-def read_precision(args: argparse.Namespace, device: str) -> Precision:
-    """As asked, else the faster one here; whether a cluster's processors are like this one's is not known."""
-    if args.precision in PRECISIONS:
-        return cast(Precision, args.precision)
-    return fastest_precision(device) if args.address == "local" else default_precision(device)
-
-
-def check_device(args: argparse.Namespace, gpus: float | None, together: int | None, faults: Faults) -> None:
-    """Hold --device against --gpus-per-trial and `together`, the trials a process, and here against the hardware."""
-    if args.device == "cpu" and gpus:
-        faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
-    if args.device == "cuda" and gpus == 0:
-        faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
-    if gpus and together and together * gpus > 1 + 1e-9:
-        faults.add(
-            f"--trials-per-process times --gpus-per-trial must be at most 1, for a process trains on one GPU; got "
-            f"{together} times {gpus:g}"
-        )
-    if args.address == "local" and args.device != "cpu" and (args.device == "cuda" or gpus) and not _has_cuda():
-        flag = "--device cuda" if args.device == "cuda" else f"--gpus-per-trial {gpus:g}"
-        faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def _has_cuda_driver() -> bool:
-    """Whether an NVIDIA driver is loaded; importing torch to ask would cost seconds on every laptop."""
-    return Path("/proc/driver/nvidia/version").exists() and _has_cuda()
+def options_of(model: type, above: tuple[str, ...] = ()) -> Iterator[Option]:
+    """Every flag of a dataclass whose fields are annotated, in the order of the fields; fields without are left out."""
+    hints = get_type_hints(model, include_extras=True)
+    for item in fields(model):
+        info = FieldInfo.from_annotation(hints[item.name])
+        flag = next((extra for extra in info.metadata if isinstance(extra, Flag)), None)
+        if is_dataclass(info.annotation):
+            yield from options_of(info.annotation, (*above, item.name))
+        elif above:
+            least: Any = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
+            flag = Flag(help=info.description or "", ge=least)
+        if flag is not None:
+            default = item.default_factory() if item.default_factory is not MISSING else item.default
+            known = "auto" if flag.auto else None if default is MISSING else default
+            yield Option((*above, item.name), info.annotation, flag, known)

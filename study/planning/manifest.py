@@ -1,6 +1,10 @@
 """study.json: what was planned, on what, and what happened; written whole at the start, then amended."""
 
+import os
+import platform
+import subprocess
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +13,20 @@ from numpy.typing import NDArray
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.planning.check import Checked, check_teacher_fit
-from study.planning.data_loading import watched_load
-from study.planning.environment import git_commit, hardware, versions
+from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.plan import StudyPlan
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError, TeacherError, UsageError
-from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import check_teacher
 
 #: Skipped files that study.json names; it counts them all.
 _MOST_NAMED = 100
 
+_PACKAGES = ("torch", "torchvision", "timm", "ray", "optuna", "numpy", "pandas", "scikit-learn", "scipy")
+
 
 def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
-    """The manifest of a study that has not begun."""
+    """The manifest of a study that has not started."""
     plan, data = checked.plan, checked.data
     return {
         "schema": schema.SCHEMA_VERSION,
@@ -34,7 +37,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         "started": now(),
         "ended": None,
         "space": checked.space.to_json(),
-        "plan": plan.to_json() | {"rungs": list(rungs(plan.epochs))},
+        "plan": plan.to_json(),
         "data": {
             "name": data.spec.name,
             "spec": str(data.spec),
@@ -73,14 +76,13 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
 
 
 def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
-    """Rebuild what a resumed study needs from its manifest; the data must still be the same.
+    """Rebuild what a resumed study needs from its manifest; data and teacher must still be the same.
 
     Raises:
-        UsageError: the manifest is not as it was written, data or teacher can not be had any more, or the data
-            set's content has changed.
+        UsageError: the manifest is not as it was written, data or teacher are missing, or their content has changed.
     """
     try:
-        plan = StudyPlan.from_json({key: value for key, value in manifest["plan"].items() if key != "rungs"})
+        plan = StudyPlan.from_json(manifest["plan"])
         space = SearchSpace.from_json(manifest["space"])
         sha256 = str(manifest["data"]["sha256"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -95,7 +97,7 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
             f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "
             f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
         )
-    teacher, before = plan.teacher_spec, manifest.get("teacher") or {}
+    teacher, before = plan.teacher, manifest.get("teacher") or {}
     file = check_teacher(teacher)
     embeddings = check_teacher_fit(teacher, file, data)
     now_known = {"sha256": file.sha256, "embeddings_sha256": embeddings.sha256 if embeddings else None}
@@ -104,7 +106,7 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
             raise TeacherError(
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
-    return Checked(plan, space, data, teacher, file, folder, embeddings)
+    return Checked(plan, space, data, file, folder, embeddings)
 
 
 def class_sizes(labels: NDArray[np.int64], n_classes: int) -> list[int]:
@@ -115,3 +117,53 @@ def class_sizes(labels: NDArray[np.int64], n_classes: int) -> list[int]:
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of each installed package that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """The driver's machine: processor, cores, memory in GB, and the GPU's name where trials train on a GPU."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(pages / 2**30, 1),
+        "gpu": _gpu_name() if device == "cuda" else None,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that ran, with '+' where the tree had changes; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return run.stdout.strip() or None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpu_name() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None

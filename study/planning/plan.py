@@ -1,149 +1,152 @@
-"""The plan of a study: every choice of the command line, resolved, frozen, and kept in study.json."""
+"""The plan of a study: every choice of the command line, resolved, frozen, and kept in study.json.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self, get_type_hints
+Each field says all about itself once: type, default, bounds, choices and help. The flags of the commands, their texts'
+readers and the JSON of the manifest derive from it.
+"""
 
-from pydantic import TypeAdapter, ValidationError
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, field
+from typing import Annotated, Any, Literal, Self
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from study.planning.flags import Flag, Option, options_of
+from study.strategy.guards import GROUPS
+from study.strategy.objectives import N_CONFIRMED, SECOND
+from study.strategy.pruners import PRUNERS
+from study.strategy.samplers import SAMPLERS
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER
 from trainables.cckd.precision import Precision, default_precision
+from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import TeacherSpec
 
-SAMPLERS = ("sobol+tpe", "tpe", "random", "qmc", "gp", "grid")
-PRUNERS = ("none", "median", "asha", "hyperband")
+LOCAL, AUTO = "local", "auto"
+ADDRESSES = "local, auto or HOST:PORT"
+
+#: Defaults that depend on whether there is a second objective: with one of them, and with two.
+PRUNER = ("median", "none")
+FINALISTS = (5, 0)
+CONFIRM_TOP = (1, N_CONFIRMED)
+
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_BY_OBJECTIVES = "{}; {} with two objectives".format
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class StudyPlan:
-    """All that decides a study, beside the space (kept as JSON in the manifest).
+    """All that decides a study, beside the space. Building one checks types and bounds.
 
-    Attributes:
-        data: data set with every option spelled out, e.g. 'fashion_mnist_lt:n_max=200,ir=50'.
-        split: how D_val is had; None for the data set's default.
-        trials: total number of trials, the finished ones included.
-        n_sobol: Sobol trials after the reference point.
-        finalists, finalist_seeds: how many of the best trials are trained again to choose best1, and how often.
-        data_seeds: cuts of the long tail that the confirmation runs on, the study's own among them.
-        overrides: `--set` values: fixed knobs and training settings.
-        second_objective: what is optimised beside the mean recall of all classes, None for nothing.
-        warm_start: folder of the study whose trials the sampler starts from, None for a cold start.
-        tuned_baselines: methods of the ladder that are tuned too, at an equal budget.
-        guards: group -> percentage points of mean recall on D_val that best1 may lose to the reference point.
-        precision: of the students' passes.
-        max_concurrent: upper bound on concurrent trials, None for as many as fit.
-        trials_per_process: trials that one process trains together, each with its share of a GPU.
-        data_path: whether image files are held in memory, one of data.residence.DATA_PATHS.
-        skip_corrupt: leave out image files that can not be used, rather than refuse the set.
-        max_retries: times a trial that crashed is tried again.
-        max_failures: trials and later runs that may fail for good, None for a quarter of the trials, at least 3.
-        trial_timeout: seconds without a report after which a trial hangs, 0 for never.
-        storage: folder for checkpoints and Ray's tree that every node sees, None for the study folder.
+    A field without a `Flag` follows from other choices: `n_sobol` from the sampler, `fallback_from` and
+    `fallback_reason` from a default data set that cannot be loaded.
     """
 
-    space: str
-    data: str
-    data_root: str
-    split: str | None
-    teacher: str
-    teacher_form: str
-    teacher_size: int | None
-    teacher_views: int
-    student: str
-    trials: int
-    epochs: int
-    sampler: str
-    n_sobol: int
-    pruner: str
-    finalists: int
-    finalist_seeds: int
-    confirm_top: int
-    confirm_seeds: int
-    seed: int
-    data_seeds: int = 1
-    teacher_weights: str | None = None
-    teacher_embeddings: str | None = None
-    teacher_prior: str = "val"
-    teacher_prior_smoothing: float = 0.0
-    teacher_targets: str = "in_fold"
-    teacher_folds: int = 5
-    device: str = "auto"
-    precision: Precision = "float32"
-    address: str = "local"
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float = 0.0
-    max_concurrent: int | None = None
-    trials_per_process: int = 1
-    max_retries: int = 2
-    max_failures: int | None = None
-    trial_timeout: float = 1800.0
-    storage: str | None = None
-    second_objective: str | None = None
-    warm_start: str | None = None
-    verbose: bool = False
-    skip_corrupt: bool = False
-    data_path: str = "auto"
+    # fmt: off
+    space: Annotated[str, Flag("S", "search space: a name, a FILE.yaml or module:ATTRIBUTE",
+        group="what is studied")] = "acckd_full"
+    data: Annotated[str, Flag("NAME[:key=value,...]", "long-tailed data set",
+        default="fashion_mnist_lt; digits_lt where that cannot be loaded")]
+    data_root: Annotated[str, Flag("DIR", "folder of the data sets")] = "data"
+    split: Annotated[str | None, Flag("MODE", "how D_val is split off: holdout, split_test, own or paper",
+        default="the data set's")] = None
+    skip_corrupt: Annotated[bool, Flag("", "leave out image files that are missing or broken, and count them")] = False
+    data_path: Annotated[Literal["auto", "resident", "streamed"], Flag("P",
+        "image files are held in memory, decoded once; or read again for each use; auto goes by their size")] = "auto"
+    teacher: TeacherSpec = field(default_factory=TeacherSpec)
+    student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm")] = "resnet8_cifar"
+    overrides: Annotated[Mapping[str, Any], Flag("KEY=VALUE", "fix a knob or training setting, e.g. lr=0.1 (a searched "
+        "knob is refused); may be repeated", name="set")] = field(default_factory=dict)
+
+    trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
+        default="the space's budget", group="how it is searched")]
+    epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the data set's")]
+    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "sobol+tpe"
+    n_sobol: Annotated[int, Field(ge=0)]
+    second_objective: Annotated[str | None, Flag("O", "all, or all and a second one: "
+        f"{' '.join(f'all,{name}' for name in SECOND)}; the knee and the ends of their front are confirmed",
+        default="all", name="objectives")] = None
+    pruner: Annotated[str, Flag("P", "what stops a trial early", choices=tuple(PRUNERS),
+        default=_BY_OBJECTIVES(*PRUNER))]
+    finalists: Annotated[int, Flag("F", "best trials that are trained again to choose best1", ge=0,
+        default=_BY_OBJECTIVES(*FINALISTS))]
+    finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3
+    confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
+    confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
+    tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
+        f"and compare the best with them: {', '.join(LADDER[:-1])}; la,kd without a list", alone="la,kd")] = ()
+    data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
+    warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
+        "data, objective and knobs); they do not count as trials of this study")] = None
+    guards: Annotated[Mapping[str, float], Flag("GROUP=POINTS", "most percentage points of recall on D_val that GROUP "
+        f"({', '.join(GROUPS)}) may lose to the reference point, e.g. many=1; may be repeated",
+        name="guard")] = field(default_factory=dict)
+    seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
+
+    device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
+    precision: Annotated[Precision, Flag("P", "number format of the students; auto takes bfloat16 where it is faster: "
+        "on GPUs and, without a cluster, on processors with AMX or AMD's from Zen 5 on", auto=True)]
+    address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or "
+        "HOST:PORT; for a remote one, run this on it with `ray job submit`")] = LOCAL
+    cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial", ge=0)] = 1.0
+    gpus_per_trial: Annotated[float, Flag("X", "GPUs per trial, may be a fraction", ge=0,
+        default="0 on cpu, 1/K on cuda")]
+    trials_per_process: Annotated[int, Flag("K", ge=1,
+        help="trials that one process trains side by side, on a GPU that they share")] = 1
+    max_concurrent: Annotated[int | None, Flag("N", "most trials at a time", ge=1, default="as many as fit")] = None
+    max_retries: Annotated[int, Flag("N", "times a crashed trial is tried again", ge=0)] = 2
+    max_failures: Annotated[int | None, Flag("N", "trials and later runs that may fail before the study ends", ge=0,
+        default="a quarter of the trials, at least 3")] = None
+    trial_timeout: Annotated[float, Flag("S", "seconds without a report after which a trial is ended; 0 for never",
+        ge=0)] = 1800.0
+    storage: Annotated[str | None, Flag("URI", "checkpoints and Ray's files: a folder that every node sees, or "
+        "s3://..., gs://...", default="the study folder")] = None
+
+    verbose: Annotated[bool, Flag("", "show Ray's own messages too", group="what is shown")] = False
+    # fmt: on
     fallback_from: str | None = None
     fallback_reason: str | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    guards: Mapping[str, float] = field(default_factory=dict)
-    tuned_baselines: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types for the manifest."""
-        return asdict(self)
+        """Plain types for the manifest, with the epochs at which trials are evaluated."""
+        return asdict(self) | {"rungs": list(rungs(self.epochs))}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Inverse of `to_json`, for a manifest that may have been altered.
+        """Inverse of `to_json`, for a manifest that may have been altered, or that an earlier version wrote.
 
         Raises:
-            TypeError: an unknown key, or a missing one.
-            ValueError: a value of another type; names the key.
+            ValueError: an unknown key, a missing one, or a value of another type or out of bounds; names the key.
         """
-        tuned = plain.get("tuned_baselines", ())
-        # Of a version that had no choice of it.
-        precision = default_precision(str(plain.get("device")))
-        changed = {"tuned_baselines": tuple(tuned) if isinstance(tuned, list) else tuned}
-        plan = cls(**{"precision": precision, **plain, **changed})
-        for name, kind in get_type_hints(cls).items():
-            try:
-                TypeAdapter(kind).validate_python(getattr(plan, name), strict=True)
-            except ValidationError as error:
-                raise ValueError(f"{name}: {error.errors()[0]['msg']}; got {getattr(plan, name)!r}") from None
-        return plan
-
-    @property
-    def teacher_spec(self) -> TeacherSpec:
-        """The teacher that the `teacher` fields ask for."""
-        return TeacherSpec(
-            name=self.teacher,
-            form=self.teacher_form,
-            size=self.teacher_size,
-            views=self.teacher_views,
-            prior=self.teacher_prior,
-            prior_smoothing=self.teacher_prior_smoothing,
-            weights=self.teacher_weights,
-            embeddings=self.teacher_embeddings,
-            targets=self.teacher_targets,
-            folds=self.teacher_folds,
-        )
+        # Version 0.1 wrote the teacher's fields beside the others, as teacher_form and so on.
+        known = {key: value for key, value in plain.items() if key != "rungs"}
+        if isinstance(known.get("teacher"), str):
+            known["teacher_name"] = known.pop("teacher")
+            flat = {key: key.removeprefix("teacher_") for key in known if key.startswith("teacher_")}
+            known["teacher"] = {name: known.pop(key) for key, name in flat.items()}
+        known.setdefault("precision", default_precision(str(known.get("device"))))
+        try:
+            return TypeAdapter(cls).validate_json(json.dumps(known))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {first['input']!r}") from None
 
     @property
     def failures_allowed(self) -> int:
-        """Failures for good with which the study still goes on."""
+        """Trials and later runs that may fail before the study ends."""
         n_trials = self.trials * (1 + len(self.tuned_baselines))
         return max(3, n_trials // 4) if self.max_failures is None else self.max_failures
 
     @property
     def n_selection_runs(self) -> int:
-        """Runs of the selection at most: the finalists and the reference point."""
+        """Most runs of the selection: the finalists and the reference point."""
         return (self.finalists + 1) * self.finalist_seeds if self.finalists else 0
 
     @property
     def n_tuning_runs(self) -> int:
-        """Trials and runs of the selection at most, for one tuned baseline as for the studied method."""
+        """Most trials and runs of the selection, for one tuned baseline as for the studied method."""
         return self.trials + self.n_selection_runs
 
     @property
@@ -162,3 +165,21 @@ class StudyPlan:
     def fixed_knobs(self) -> dict[str, Any]:
         """Objective knobs fixed by `--set`: they hold for the searched method, the rungs keep their references."""
         return {key: value for key, value in self.overrides.items() if key not in training_settings()}
+
+
+#: Every flag that is a field of the plan, by the field's name ('teacher_form' for a field of the teacher).
+OPTIONS: dict[str, Option] = {option.key: option for option in options_of(StudyPlan)}
+
+
+def address_fault(address: str) -> str | None:
+    """Return what is wrong with an `--address`, None where it has the form of one."""
+    if address.startswith("ray://"):
+        return (
+            f"--address must be {ADDRESSES}; got {address!r}: Ray Client does not carry Ray Tune's driver. Run the "
+            "driver on the cluster instead: ray job submit --address http://HEAD:8265 --working-dir . -- "
+            "python -m study.run --address auto ..."
+        )
+    found = _HOST_PORT.fullmatch(address)
+    if address in (LOCAL, AUTO) or (found and 0 < int(found[2]) < 2**16):
+        return None
+    return f"--address must be {ADDRESSES}; got {address!r}"

@@ -1,15 +1,24 @@
-"""The space that `--space` names: one of ours, a YAML file, or a SearchSpace object in a module of the user's."""
+"""The spaces of a study: the one that `--space` names, and those of the baselines that are tuned too.
 
-from collections.abc import Iterable, Mapping
+`--space` names one of ours, a YAML file, or a SearchSpace object in a module of the user's.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.distributions import CategoricalDistribution
 
+from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
+from search_spaces.baselines import SPACES
 from search_spaces.from_file import read_draft
-from search_spaces.knob import Knob, KnobValue, SpaceError
-from search_spaces.registry import get_space, list_spaces
-from search_spaces.space import SearchSpace
-from study.planning.own_module import imported_space
+from search_spaces.knob import KnobValue
+from study.planning.plan import StudyPlan
+from study.strategy.search_settings import most_trials
+from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.methods import METHODS
@@ -18,10 +27,11 @@ from trainables.cckd.methods import METHODS
 FLAGS = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
 
 _SUFFIXES = (".yaml", ".yml")
+_BASELINES = {space.name: space for space in SPACES}
 
 
 def read_space(text: str) -> SearchSpace:
-    """Return the space that `--space text` names; a module is imported, from the current folder first.
+    """Return the space that `--space text` names; a module is imported from the current folder first.
 
     Raises:
         SpaceError: with every fault found.
@@ -40,11 +50,11 @@ def read_space(text: str) -> SearchSpace:
 def method_faults(
     method: str | None, named: Iterable[str], tunable: Iterable[Knob], fixed: Mapping[str, KnobValue]
 ) -> list[str]:
-    """Hold what a space searches and fixes against what its method takes, at the ends of every range.
+    """Compare what a space searches and fixes with what its method takes, at the ends of every range.
 
     Args:
-        method: None where it is not known, which is a fault of its own.
-        named: every knob that is named, those included that are not well-formed.
+        method: None where it is not known; that is a fault elsewhere.
+        named: every knob that is named, well-formed or not.
         tunable: the well-formed knobs.
         fixed: the fixed values.
     """
@@ -67,14 +77,14 @@ def method_faults(
 
 
 def shared_settings(space: SearchSpace | None) -> dict[str, KnobValue]:
-    """The training settings that a space fixes: they hold for the ladder's rungs too, as those of `--set` do."""
+    """The training settings that a space fixes. Like the settings of `--set`, they hold for the ladder's rungs too."""
     return {key: value for key, value in (space.fixed if space else {}).items() if key in training_settings()}
 
 
 def corner_points(space: SearchSpace) -> list[dict[str, KnobValue]]:
-    """Return the reference point, and for each knob the points with it at either end, the rest at the reference.
+    """Return the reference point, and the points with one knob at either end and the others at the reference.
 
-    A conditional knob's ends are visited with its parents at the first values that it needs.
+    For the ends of a conditional knob, its parents have the first values that it needs.
     """
     points = [space.reference_point()]
     for knob in space.tunable:
@@ -88,6 +98,36 @@ def corner_points(space: SearchSpace) -> list[dict[str, KnobValue]]:
     return points
 
 
+def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpace:
+    """Return the space of a tuned baseline: its own knobs, and the training settings that `space` always searches.
+
+    A training setting that `--set` or `space` fixes for the whole study is not searched.
+    """
+    own = _BASELINES[name]
+    apart = {knob.name for knob in own.tunable} | {rule.knob for rule in space.conditions}
+    shared = [knob for knob in space.tunable if knob.name in training_settings() and knob.name not in apart]
+    return replace(own, tunable=tuple(knob for knob in (*own.tunable, *shared) if knob.name not in plan.training))
+
+
+def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
+    """Judge whether the plan's baselines can be tuned at the budget of the searched method.
+
+    A method that is tuned over many trials may beat rivals at their defaults by the search alone.
+    """
+    if plan.tuned_baselines and plan.warm_start:
+        faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
+    for name in plan.tuned_baselines:
+        if name not in _BASELINES:
+            faults.add(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}")
+        elif name == space.method:
+            faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
+        elif all(knob.name in plan.training for knob in _BASELINES[name].tunable):
+            fixed = ", ".join(knob.name for knob in _BASELINES[name].tunable)
+            faults.add(f"--tuned-baselines {name} has nothing to tune: {fixed} are fixed; leave {name} out")
+        else:
+            _check_baseline(baseline_space(name, space, plan), plan, faults)
+
+
 def _from_file(path: Path) -> SearchSpace:
     draft = read_draft(path)
     faults = [*draft.faults, *method_faults(draft.method, draft.named, draft.tunable, draft.fixed)]
@@ -97,7 +137,7 @@ def _from_file(path: Path) -> SearchSpace:
 
 
 def _from_module(text: str) -> SearchSpace:
-    found = imported_space(text)
+    found = _imported_space(text)
     names = [knob.name for knob in found.tunable]
     faults = method_faults(found.method, names, found.tunable, found.fixed)
     if faults:
@@ -132,9 +172,55 @@ def _value_faults(method: str, key: str, value: KnobValue) -> list[str]:
 
 
 def _needed(space: SearchSpace, name: str) -> dict[str, KnobValue]:
-    """Values of the parents, and theirs, with which knob `name` is there."""
+    """Values of the parents of knob `name`, and of their parents, with which the knob is active."""
     found: dict[str, KnobValue] = {}
     for rule in space.conditions:
         if rule.knob == name:
             found |= {rule.parent: rule.values[0]} | _needed(space, rule.parent)
     return found
+
+
+def _imported_space(text: str) -> SearchSpace:
+    """Import the space that `module:ATTRIBUTE` names, from the current folder first.
+
+    This is the only place that imports code of the user's, and only the command line may ask for it. Nothing that was
+    read from a folder may come here: a study is resumed from the space in its study.json.
+
+    Raises:
+        SpaceError: no such module or attribute, a module that fails, or an object that is no space.
+    """
+    module, _, attribute = text.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise SpaceError(f"--space module:ATTRIBUTE must name a Python module and an attribute of it; got {text!r}")
+    try:
+        with _current_folder_first():
+            found = getattr(importlib.import_module(module), attribute, None)
+    except SpaceError as error:
+        raise SpaceError([f"{module}: {fault}" for fault in error.faults]) from error
+    except Exception as error:  # the module is the user's own and may fail in any way
+        raise SpaceError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(found, SearchSpace):
+        raise SpaceError(f"{text} must be a SearchSpace; got {type(found).__name__}")
+    return found
+
+
+@contextmanager
+def _current_folder_first() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _check_baseline(space: SearchSpace, plan: StudyPlan, faults: Faults) -> None:
+    with faults.gather():
+        for point in corner_points(space):
+            TrialConfig.build(space.config(point) | plan.training)
+    most = most_trials(plan.sampler, space)
+    if plan.trials > most:
+        faults.add(
+            f"--tuned-baselines {space.name} has {most:.0f} points on its {plan.sampler}, too few for the "
+            f"{plan.trials} trials of an equal budget; lower --trials"
+        )

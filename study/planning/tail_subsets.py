@@ -1,14 +1,14 @@
-"""Re-cuts of the long tail: the same pool, D_val and test, other training images (`--data-seeds`).
+"""Other cuts of the long tail (`--data-seeds`): the same pool, D_val and test set, other training images.
 
-Cut 0 is the study's own, on which it searches and selects; cuts 1, 2, ... exist for the confirmation alone.
+The study searches and selects on its own cut, cut 0. Only the confirmation uses cuts 1, 2, ...
 """
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from study.planning.checked import Checked
 from study.planning.plan import StudyPlan
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
@@ -17,12 +17,9 @@ from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.errors import DataError, first_few
 
-if TYPE_CHECKING:
-    from study.planning.check import Checked
-
 
 def recut_faults(spec: DataSpec, *, data_seeds: int, confirm_seeds: int) -> list[str]:
-    """What stands against `data_seeds` cuts, told from the command line alone."""
+    """Return what forbids `data_seeds` cuts, as far as the command line alone shows it."""
     if data_seeds == 1:
         return []
     faults = []
@@ -39,24 +36,24 @@ def recut_faults(spec: DataSpec, *, data_seeds: int, confirm_seeds: int) -> list
 
 
 def cut_hashes(plan: StudyPlan, data: LongTailData) -> tuple[str, ...]:
-    """Look at every cut before the study starts; return the SHA-256 of the data set with each, cut 0's first.
+    """Check every cut before the study starts; return the SHA-256 of the data set with each cut, cut 0 first.
 
     Args:
-        plan: says how many.
+        plan: holds the number of cuts.
         data: the study's own cut, its images not yet decoded.
 
     Raises:
-        DataError: a cut with unusable image files, with other class counts (files were left out of one and not of
-            another), or with the very images of cut 0: nothing is left to choose from.
+        DataError: a cut has unusable image files, other class counts (files were left out of only one of them), or
+            the same images as cut 0, because the pool has no others.
     """
     return (data.sha256, *(_checked_cut(plan, data, data_seed).sha256 for data_seed in range(1, plan.data_seeds)))
 
 
-def recut(checked: "Checked", data_seed: int) -> "Checked":
-    """The study on another cut; D_val and test are the very objects of `checked`, decoded or not.
+def recut(checked: Checked, data_seed: int) -> Checked:
+    """Return the study on another cut; D_val and test set are the same objects as in `checked`, decoded or not.
 
     Raises:
-        DataError: the cut is not the one that was looked at when the study started.
+        DataError: the cut has other images than when the study started.
     """
     data = checked.data
     found = _load(checked.plan, data, data_seed)
@@ -68,11 +65,11 @@ def recut(checked: "Checked", data_seed: int) -> "Checked":
     return replace(checked, data=replace(found, val=data.val, test=data.test))
 
 
-def with_cuts(checked: "Checked", known: list[str]) -> "Checked":
-    """Add the cuts that the plan of a resumed study asks for; those in `known`, from its manifest, must be the same.
+def with_cuts(checked: Checked, known: list[str]) -> Checked:
+    """Add the cuts that the plan of a resumed study asks for; the cuts in `known`, from its manifest, must be the same.
 
     Raises:
-        DataError: as `cut_hashes`; a data set that cannot be cut again; cuts that have changed.
+        DataError: as `cut_hashes`; or the data set cannot be cut again, or a cut has changed.
     """
     plan, data = checked.plan, checked.data
     faults = recut_faults(data.spec, data_seeds=plan.data_seeds, confirm_seeds=plan.confirm_seeds)
@@ -126,12 +123,12 @@ def _judged_on(data: LongTailData) -> str:
 
 
 def _undecoded(of_set: LabelledImages | RaggedImages) -> LabelledImages:
-    assert not isinstance(of_set, RaggedImages), "cuts are looked at before images are decoded"
+    assert not isinstance(of_set, RaggedImages), "cuts are checked before images are decoded"
     return of_set
 
 
 def _contents(of_set: LabelledImages) -> frozenset[bytes | str]:
-    """What tells one image from another, without their order."""
+    """What distinguishes the images, without their order."""
     if isinstance(of_set, ImageFiles):
         return frozenset(of_set.paths)
     return frozenset(image.tobytes() for image in np.asarray(of_set.images))

@@ -1,8 +1,8 @@
-"""`--warm-start DIR`: the complete trials of another study, as evidence for this one's sampler.
+"""`--warm-start DIR`: the sampler of this study learns from the complete trials of another study.
 
-They are kept beside the search, in the study's own attributes, and not among its trials: `--trials`, the numbering, the
-tables and the report are those of this study alone. Only TPE and GP learn from other trials, so only they start warm;
-Sobol points go on behind those of the other study, which would else come again under the same seed.
+study.db keeps them in an attribute of the search and not among its trials. So `--trials`, the numbering, the tables and
+the report count the trials of this study alone. Only a sampler that learns can start warm. Its Sobol points continue
+after those of the other study, which would come a second time under the same seed.
 
 The other folder is only read: nothing in it is run, unpickled or written, and a manifest that was altered or a
 database that is damaged is refused.
@@ -11,7 +11,7 @@ database that is damaged is refused.
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +28,15 @@ from trainables.cckd.data.load import LongTailData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
 
-#: Samplers that learn from trials.
-LEARNERS = ("sobol+tpe", "tpe", "gp")
-
 #: Fields of the plan that decide what a configuration scores, beside data and space.
-_SAME = (
-    "split",
-    "student",
-    "epochs",
-    "teacher",
-    "teacher_form",
-    "teacher_size",
-    "teacher_views",
-    "teacher_prior",
-    "teacher_prior_smoothing",
-    "teacher_targets",
-    "teacher_folds",
-    "overrides",
-)
+_SAME = ("split", "student", "epochs", "overrides")
+#: Fields of the teacher that do not: the paths of its files.
+_ANY_TEACHER = ("weights", "embeddings")
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What another study gives: its name, the evidence, and how many complete trials are left out, by reason."""
+    """Another study's name, its usable trials, and how many of its complete trials are left out, by reason."""
 
     study: str
     evidence: tuple[Evidence, ...]
@@ -67,16 +53,16 @@ class WarmStart:
 
 
 def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> WarmStart | None:
-    """Read the trials that `plan` starts warm from, None where it starts cold.
+    """Return the trials that the study starts warm from; None where it starts cold.
 
     Raises:
-        UsageError: a folder that is no intact study, or one whose data, objective or space do not match; all reasons.
+        UsageError: the folder is no intact study, or its data, objective or space do not match; names all reasons.
     """
     if plan.warm_start is None:
         return None
     folder = Path(plan.warm_start)
-    manifest, other = _opened(folder)
-    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, other, plan, space, data)]
+    manifest, theirs, other = _opened(folder)
+    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, theirs, other, plan, space, data)]
     if faults:
         raise UsageError(faults)
     complete = [row for row in _trial_rows(folder / schema.DATABASE) if row.state == "COMPLETE"]
@@ -93,7 +79,7 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     return WarmStart(str(manifest["name"]), evidence, left_out)
 
 
-def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
+def _opened(folder: Path) -> tuple[dict[str, Any], StudyPlan, SearchSpace]:
     if not (folder / schema.MANIFEST).is_file() or not (folder / schema.DATABASE).is_file():
         needed = f"{schema.MANIFEST} and {schema.DATABASE}"
         raise UsageError(f"--warm-start must be a study folder, with {needed}; got {folder}")
@@ -104,7 +90,7 @@ def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
         space = SearchSpace.from_json(manifest["space"])
         if manifest["schema"] != schema.SCHEMA_VERSION:
             raise ValueError(f"layout must be {schema.SCHEMA_VERSION}; got {manifest['schema']!r}")
-        manifest["plan"].items()
+        plan = StudyPlan.from_json(manifest["plan"])
         str(manifest["data"]["sha256"])
         if not 0 <= _behind(manifest) < NUMBERS_FROM:
             raise ValueError(f"its own warm start is odd: {manifest['warm_start']!r}")
@@ -112,26 +98,31 @@ def _opened(folder: Path) -> tuple[dict[str, Any], SearchSpace]:
         raise UsageError(
             f"--warm-start {folder}: {schema.MANIFEST} must be as a study wrote it: {type(error).__name__}: {error}"
         ) from error
-    return manifest, space
+    return manifest, plan, space
 
 
 def _behind(manifest: Mapping[str, Any]) -> int:
-    """How many trials of yet another study the other one's samplers go on behind."""
+    """Trials of a third study, from which the other study itself started warm."""
     before = manifest.get("warm_start")
     return int(before["behind"]) if before else 0
 
 
 def _mismatches(
-    manifest: Mapping[str, Any], other: SearchSpace, plan: StudyPlan, space: SearchSpace, data: LongTailData
+    manifest: Mapping[str, Any],
+    theirs: StudyPlan,
+    other: SearchSpace,
+    plan: StudyPlan,
+    space: SearchSpace,
+    data: LongTailData,
 ) -> list[str]:
-    """Why a configuration's value there says nothing here."""
+    """Why the value of a configuration in the other study says nothing about this study."""
     faults = []
-    theirs, ours = manifest["plan"], plan.to_json()
     if manifest["data"]["sha256"] != data.sha256:
-        faults.append(f"its data are others: {theirs.get('data')!r} there, {plan.data!r} here")
-    for key in _SAME:
-        if theirs.get(key) != ours[key] and not (key == "split" and manifest["data"].get("split") == data.split):
-            faults.append(f"its {key} must be {ours[key]!r}; got {theirs.get(key)!r}")
+        faults.append(f"its data are others: {theirs.data!r} there, {plan.data!r} here")
+    there, here = _decisive(theirs), _decisive(plan)
+    if manifest["data"].get("split") == data.split:  # one of the two may have named the default
+        there["split"] = here["split"]
+    faults += [f"its {key} must be {here[key]!r}; got {there[key]!r}" for key in here if there[key] != here[key]]
     if other.method != space.method:
         faults.append(f"its space must search method {space.method}; got {other.method}")
     if dict(other.fixed) != dict(space.fixed):
@@ -139,6 +130,12 @@ def _mismatches(
     if set(other.distributions) != set(space.distributions):
         faults.append(f"its space must search {', '.join(space.distributions)}; got {', '.join(other.distributions)}")
     return faults
+
+
+def _decisive(plan: StudyPlan) -> dict[str, Any]:
+    """The choices of a plan that decide what a configuration scores, beside data and space."""
+    teacher = {f"teacher_{name}": value for name, value in asdict(plan.teacher).items() if name not in _ANY_TEACHER}
+    return {key: getattr(plan, key) for key in _SAME} | teacher
 
 
 def _trial_rows(database: Path) -> list[TrialRow]:
@@ -150,7 +147,7 @@ def _trial_rows(database: Path) -> list[TrialRow]:
 
 
 def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:
-    """Why a complete trial is no point of this space, None where it is one."""
+    """Return why a complete trial is no point of this space, None where it is one."""
     point: dict[str, KnobValue] = {}
     for knob in space.tunable:
         active = space.is_active(knob.name, point)

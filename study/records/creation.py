@@ -58,7 +58,7 @@ def _without_leftovers(database: Path) -> Iterator[None]:
 
 def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:
     """Make an empty search in an open study.db, as part of the open transaction."""
-    second = settings.second
+    second = settings.second_objective
     study = optuna.create_study(
         study_name=search,
         storage=database.storage,

@@ -23,10 +23,9 @@ from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX
 from study.strategy.evidence import Evidence
-from study.strategy.pruners import PROTECTED, make_pruner
+from study.strategy.pruners import PROTECTED
 from study.strategy.sampler_view import SeeingSampler
-from study.strategy.samplers import check_sampler, kind_of, make_sampler
-from study.strategy.search_settings import SearchSettings
+from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
 from study.terminal.faults import one_line
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import EpochRecord
@@ -198,7 +197,7 @@ class Ledger(SearchReader):
         pruner records what a trial has reached when it is asked, and later trials compete with that.
         """
         trial = self._trial(number)
-        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second:
+        if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second_objective:
             return False
         verdict = self._pruner.prune(self._study, trial)
         return verdict and kind_of(self.settings, number) not in PROTECTED
@@ -250,7 +249,7 @@ class Ledger(SearchReader):
             return self.fail(number, cause)
         last = records[-1].val
         assert last is not None, "an unevaluated last epoch is a cause"
-        second = self.settings.second
+        second = self.settings.second_objective
         others = [second.value(last, duration_s(records))] if second else []
         return self._end(number, TrialState.COMPLETE, [balanced_accuracy(last), *others])
 

@@ -17,8 +17,7 @@ from study.records.trial_rows import Finalist, TrialRow, finalists, last_val, of
 from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.strategy.evidence import Evidence
 from study.strategy.optuna_private import constrained
-from study.strategy.samplers import kind_of
-from study.strategy.search_settings import SearchSettings
+from study.strategy.search_settings import SearchSettings, kind_of
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
@@ -115,8 +114,8 @@ class SearchReader:
         complete = self._trials(TrialState.COMPLETE)
         reference = self._reference()
         keeping = [trial for trial in complete if self._keeps_guards(trial, reference)]
-        if self.settings.second:
-            return of_front(keeping or complete, self.settings.second)[:top]
+        if self.settings.second_objective:
+            return of_front(keeping or complete, self.settings.second_objective)[:top]
         return finalists(keeping or complete, top)
 
     def guards_kept(self) -> int | None:
@@ -164,7 +163,7 @@ class SearchReader:
     def _trials_for_sampler(self) -> list[FrozenTrial]:
         """Return the trials that a sampler sees: with the evidence, and with the guards as constraints."""
         reference = self._reference()
-        second = self.settings.second  # never the seconds of a trial if there is evidence
+        second = self.settings.second_objective  # never the seconds of a trial if there is evidence
         found = [(trial, self._val(trial) if trial.state == TrialState.COMPLETE else None) for trial in self._trials()]
         for one in self._evidence:
             values = [balanced_accuracy(one.val), *([second.value(one.val, 0.0)] if second else [])]

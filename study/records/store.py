@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +22,7 @@ from study.records.csv_tables import (
     write_parquet,
 )
 from study.records.ledger import Ledger
+from study.terminal.command_line import resume_command
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.atomic import write_json
 from trainables.cckd.files.sealed import sealed, unsealed
@@ -66,7 +66,7 @@ class StudyStore:
             store.path.mkdir(parents=True)
         except FileExistsError:
             raise StoreError(
-                f"a study is never overwritten; {store.path} exists. To continue it: {store.resume_command}"
+                f"a study is never overwritten; {store.path} exists. To continue it: {resume_command(store.path)}"
             ) from None
         return store
 
@@ -86,11 +86,6 @@ class StudyStore:
         if version != schema.SCHEMA_VERSION:
             raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
         return store
-
-    @property
-    def resume_command(self) -> str:
-        """The command that continues this study."""
-        return f"python -m study.resume {shlex.quote(str(self.path))}"
 
     def lock(self) -> StudyLock:
         """Return the lock that every driver of this study takes."""

@@ -1,25 +1,22 @@
 """Guards: what a better mean must not cost. `--guard many=1` lets Many lose at most one point to the reference point.
 
 A guard is judged against trial 0, the reference point of the space, both after their last epoch on D_val. Whether a
-trial keeps it is worked out from the counts that both have in study.db, whenever it is asked: a trial may end before
-trial 0 does.
+trial keeps the guard follows from the counts of both in study.db. It is computed at every question, since a trial may
+end before trial 0 does.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
 from typing import Any, Self
 
 from study import schema
-from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError
-from trainables.cckd.metrics import group_accuracy
 from trainables.cckd.records import ClassCounts
 
 #: Groups of classes that a guard can protect; all is the balanced accuracy itself.
 GROUPS = ("all", *schema.GROUPS)
 
-#: Number of the trial that guards compare with: every sampler but grid begins with the reference point.
+#: Number of the trial that guards compare with: the reference point (`SamplerKind.tries_reference`).
 REFERENCE = 0
 
 
@@ -29,7 +26,7 @@ class Guard:
 
     Attributes:
         group: one of GROUPS.
-        points: most percentage points of mean recall that may be lost; below 0, what must be gained.
+        points: most percentage points of mean recall that may be lost; a negative number must be gained.
         classes: ids of the group's classes.
     """
 
@@ -43,7 +40,7 @@ class Guard:
         return cls(**{**plain, "classes": tuple(plain["classes"])})
 
     def excess(self, val: Sequence[ClassCounts], reference: Sequence[ClassCounts]) -> float:
-        """Mean recall lost beyond what may be, as a fraction; at most 0 where the guard is kept.
+        """Mean recall lost beyond the allowed points, as a fraction; at most 0 where the guard is kept.
 
         Args:
             val: counts of one run or several of the same configuration.
@@ -54,41 +51,20 @@ class Guard:
 
 
 def kept(guards: Sequence[Guard], val: Sequence[ClassCounts], reference: Sequence[ClassCounts]) -> bool:
-    """Tell whether every guard is kept."""
+    """Return whether every guard is kept."""
     return all(guard.excess(val, reference) <= 0 for guard in guards)
 
 
 def told(guards: Mapping[str, float]) -> str:
-    """The guards as the command line has them."""
+    """Return the guards as flags of the command line."""
     return " ".join(f"--guard {group}={points:g}" for group, points in guards.items())
 
 
-def read_guards(items: Sequence[str], faults: Faults) -> dict[str, float]:
-    """Read the `--guard GROUP=POINTS` items."""
-    found: dict[str, float] = {}
-    for item in items:
-        group, _, text = item.partition("=")
-        try:
-            points = float(text)
-        except ValueError:
-            points = inf
-        if group not in GROUPS or not isfinite(points) or not -100 <= points <= 100:
-            faults.add(
-                f"--guard must read GROUP=POINTS, GROUP one of {', '.join(GROUPS)} and POINTS from -100 to 100; "
-                f"got {item!r}"
-            )
-        elif group in found:
-            faults.add(f"--guard {group} must be given once; got it again as {item!r}")
-        else:
-            found[group] = points
-    return found
-
-
 def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tuple[int, ...]:
-    """Ids of the classes of one of GROUPS, for `flag`.
+    """Return the ids of the classes of one of GROUPS; a fault begins with `flag`.
 
     Raises:
-        UsageError: the data set has none.
+        UsageError: the data set has no class in this group.
     """
     sizes = {group: len(groups[group]) for group in GROUPS[1:]}
     members = sorted({id for group in sizes for id in groups[group]}) if name == "all" else groups[name]
@@ -99,4 +75,6 @@ def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tup
 
 
 def _mean(runs: Sequence[ClassCounts], classes: Sequence[int]) -> float:
+    from trainables.cckd.metrics import group_accuracy  # imports NumPy, which `--help` does without
+
     return sum(group_accuracy(counts, classes).value for counts in runs) / len(runs)

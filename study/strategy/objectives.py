@@ -1,25 +1,24 @@
 """What a search optimises: the mean recall of all classes on D_val, alone or beside a second objective.
 
 `--objectives all,few` asks for the front between the mean and the tail, `all,seconds` for the one between the mean and
-the cost of training. There is no pruning then: an early value says nothing of two. Of the front the confirmation takes
-the knee, the point nearest to the ideal one in units of the front's own extent, as best1, and its two ends.
+the cost of training. Two objectives allow no pruning, because an early value says nothing about both. The confirmation
+takes three points of the front: the knee as best1, and the two ends. The knee is the point nearest to the ideal point,
+measured in units of the front's own extent.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from study.schema import GROUPS
-from study.terminal.faults import Faults
-from trainables.cckd.metrics import group_accuracy
+from study.strategy.guards import GROUPS
 from trainables.cckd.records import ClassCounts
 
 FIRST = "all"
 SECONDS = "seconds"
-#: What can stand beside FIRST.
-SECOND = (*GROUPS, SECONDS)
+#: The second objectives.
+SECOND = (*GROUPS[1:], SECONDS)
 
-#: How many of the front are confirmed: the knee and its ends.
+#: Points of the front that are confirmed: the knee and the ends.
 N_CONFIRMED = 3
 
 
@@ -42,33 +41,25 @@ class SecondObjective:
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
-        """As Optuna calls it."""
+        """Optuna's name of the direction."""
         return "minimize" if self.name == SECONDS else "maximize"
 
     @property
     def column(self) -> str:
-        """The column of trials.csv that holds it."""
+        """The column of trials.csv with this objective."""
         return "duration_s" if self.name == SECONDS else f"val_{self.name}"
 
     def value(self, val: ClassCounts, seconds: float) -> float:
         """Mean recall of the group (a fraction), or the seconds spent training and evaluating."""
+        from trainables.cckd.metrics import group_accuracy  # imports NumPy, which `--help` does without
+
         return seconds if self.name == SECONDS else group_accuracy(val, self.classes).value
 
 
-def read_objectives(text: str, faults: Faults) -> str | None:
-    """Read `--objectives`; return the second objective's name, None where there is one objective."""
-    first, *others = text.split(",")
-    if first != FIRST or len(others) > 1 or any(name not in SECOND for name in others):
-        choices = " or ".join([FIRST, *(f"{FIRST},{name}" for name in SECOND)])
-        faults.add(f"--objectives must be {choices}; got {text!r}")
-        return None
-    return others[0] if others else None
-
-
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the places of the points that no other beats, both coordinates to be large; the first of equals only.
+    """Return the places of the points that no other point beats, where large coordinates are good.
 
-    They come with the first coordinate falling, and so the second rising.
+    Of equal points only the first counts. The places are sorted: the first coordinate falls, and so the second rises.
     """
     order = sorted(range(len(points)), key=lambda place: (-points[place][0], -points[place][1], place))
     found: list[int] = []
@@ -79,9 +70,10 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def knee(points: Sequence[tuple[float, float]]) -> int:
-    """Return the place in a front, ordered as `front` does, of the point nearest to the ideal one; the first of equals.
+    """Return the place of the point nearest to the ideal point, in a front that is sorted as `front` sorts it.
 
-    The ideal point has the best of both coordinates; each is measured in units of the front's extent along it.
+    The ideal point has the best of both coordinates. Each coordinate is measured in units of the front's extent along
+    it. Of equally near points the first counts.
     """
     best = points[0][0], points[-1][1]
     extent = best[0] - points[-1][0] or 1.0, best[1] - points[0][1] or 1.0

@@ -1,131 +1,129 @@
-"""Where the next trial looks: samplers that are functions of (space, settings, trial number).
+"""The registry of samplers: what chooses the knobs of the next trial.
 
-One is made afresh for every ask. An Optuna sampler that lives through a study carries hidden state, and
-restarted from its seed it repeats itself (12 of 12 configurations seen); here trial n asks the same question
-after any restart. TPE and GP also read the finished trials, which the storage keeps.
+A sampler is made anew for every trial and is a function of (space, settings, trial number). An Optuna sampler that
+lives through a study carries hidden state. Restarted from its seed it repeats itself: 12 of 12 configurations came a
+second time. Here trial n asks the same question after any restart. TPE and GP also read the finished trials, which
+study.db keeps.
+
+A new sampler is one row of `SAMPLERS`. Optuna is imported inside the functions: `--help` lists the names without it.
 """
 
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from search_spaces.knob import KnobValue
-from search_spaces.space import SearchSpace
-from study.strategy.grid import at_fraction, grid_points
-from study.strategy.search_settings import GRID_LEVELS, SearchSettings, SettingsError
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from search_spaces.space import SearchSpace
 
 #: Finished trials before TPE and GP model anything (Optuna's default); random points until then.
 _N_STARTUP = 10
 
 
-def kind_of(settings: SearchSettings, number: int) -> str:
-    """Return what chooses trial `number`: 'reference', 'sobol', or the sampler's own name.
+@dataclass(frozen=True)
+class Draw:
+    """What a sampler may know when it chooses the knobs of one trial.
 
-    Every search but a grid opens with the space's reference point.
+    Attributes:
+        space: the search space.
+        seed: seed of the study.
+        number: the trial's number, counted on from the trials of the study that this one starts warm from.
+        n_sobol: trials after the reference point that a Sobol sequence chooses.
+        grid_levels: values that a numeric knob takes on a grid.
     """
-    if settings.sampler == "grid":
-        return "grid"
-    if number == 0:
-        return "reference"
-    if settings.sampler != "sobol+tpe":
-        return settings.sampler
-    return "sobol" if number <= settings.n_sobol else "tpe"
+
+    space: SearchSpace
+    seed: int
+    number: int
+    n_sobol: int
+    grid_levels: int
+
+    def seed_of(self, *parts: int) -> int:
+        """A seed that derives from the study's seed and `parts`."""
+        import numpy as np
+
+        return int(np.random.SeedSequence([self.seed, *parts]).generate_state(1)[0])
 
 
-def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behind: int = 0) -> BaseSampler:
-    """Return the sampler that chooses trial `number`'s knobs, `behind` so many trials of another study's."""
-    seed = _seed(settings.study_seed, number + behind)
-    match kind_of(settings, number):
-        case "reference":
-            return PointSampler(space.reference_point())
-        case "sobol" | "qmc":
-            return SobolSampler(space, settings.study_seed, number - 1 + behind)
-        case "grid":
-            return PointSampler(_grid_point(space, settings, number))
-        case "random":
-            return RandomSampler(seed=seed)
-        case "gp":
-            return GPSampler(seed=seed, n_startup_trials=_N_STARTUP, warn_independent_sampling=False)
-        case "tpe":
-            covered = 1 + settings.n_sobol if settings.sampler == "sobol+tpe" else _N_STARTUP
-            return TPESampler(seed=seed, n_startup_trials=min(_N_STARTUP, covered))
-    raise AssertionError(settings.sampler)
+@dataclass(frozen=True)
+class SamplerKind:
+    """One row of the registry.
+
+    Attributes:
+        make: returns the sampler that chooses one trial.
+        learns: whether it reads finished trials; only then `--warm-start` means anything.
+        tries_reference: whether trial 0 is the space's reference point, which guards compare with.
+        opens_with_sobol: whether a Sobol sequence chooses the first half of the trials.
+        most_trials: the most trials that it can give, as a function of (space, grid levels); None where all it can.
+    """
+
+    make: Callable[[Draw], BaseSampler]
+    learns: bool = False
+    tries_reference: bool = True
+    opens_with_sobol: bool = False
+    most_trials: Callable[[SearchSpace, int], int] | None = None
 
 
-def grid_size(space: SearchSpace, n_levels: int = GRID_LEVELS) -> int:
-    """Return the number of points of the space's grid, the most trials the grid sampler can give."""
+def sobol(draw: Draw) -> BaseSampler:
+    """Consecutive points of one scrambled Sobol sequence; trial 1 is its first point."""
+    from study.strategy.space_filling import PointSampler, sobol_point
+
+    return PointSampler(sobol_point(draw.space, draw.seed_of(), draw.number - 1))
+
+
+def reference(draw: Draw) -> BaseSampler:
+    """The space's reference point."""
+    from study.strategy.space_filling import PointSampler
+
+    return PointSampler(draw.space.reference_point())
+
+
+def _tpe(draw: Draw) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=_N_STARTUP)
+
+
+def _tpe_after_sobol(draw: Draw) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=min(_N_STARTUP, 1 + draw.n_sobol))
+
+
+def _random(draw: Draw) -> BaseSampler:
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=draw.seed_of(draw.number))
+
+
+def _gp(draw: Draw) -> BaseSampler:
+    from optuna.samplers import GPSampler
+
+    seed = draw.seed_of(draw.number)
+    return GPSampler(seed=seed, n_startup_trials=_N_STARTUP, warn_independent_sampling=False)
+
+
+def _grid(draw: Draw) -> BaseSampler:
+    from study.strategy.space_filling import PointSampler, shuffled_grid_point
+
+    return PointSampler(shuffled_grid_point(draw.space, draw.seed_of(), draw.number, draw.grid_levels))
+
+
+def _grid_size(space: SearchSpace, n_levels: int) -> int:
+    from study.strategy.space_filling import grid_points
+
     return len(grid_points(space, n_levels))
 
 
-def check_sampler(space: SearchSpace, settings: SearchSettings) -> None:
-    """Raise SettingsError where the space cannot give as many trials as the settings ask for."""
-    if settings.sampler == "grid":
-        n_points = grid_size(space, settings.grid_levels)
-        if settings.trials > n_points:
-            raise SettingsError(
-                f"the grid of {space.name} has {n_points} points at {settings.grid_levels} levels a number; "
-                f"trials must not be more; got {settings.trials}"
-            )
-
-
-class _IndependentSampler(BaseSampler):
-    """A sampler that answers knob by knob, so that conditional knobs need no special case."""
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-
-class PointSampler(_IndependentSampler):
-    """Answers with the coordinates of one given point."""
-
-    def __init__(self, point: dict[str, KnobValue]) -> None:
-        self._point = point
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> KnobValue:
-        """Return the point's coordinate of this knob."""
-        return self._point[param_name]
-
-
-class SobolSampler(_IndependentSampler):
-    """Answers with point `index` of one scrambled Sobol sequence over the unit cube, a dimension a knob.
-
-    A conditional knob keeps its dimension while it is inactive, so the others stay evenly covered.
-    """
-
-    def __init__(self, space: SearchSpace, study_seed: int, index: int) -> None:
-        # Most of a second of imports, which the search takes while its first worker starts.
-        from scipy.stats import qmc
-
-        sequence = qmc.Sobol(d=len(space.tunable), scramble=True, seed=_seed(study_seed))
-        if index:  # scipy cannot forward by 0
-            sequence.fast_forward(index)
-        point = sequence.random(1)[0]
-        self._fractions = {knob.name: float(x) for knob, x in zip(space.tunable, point, strict=True)}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> KnobValue:
-        """Return the value at this knob's fraction of its range."""
-        return at_fraction(param_distribution, self._fractions[param_name])
-
-
-def _grid_point(space: SearchSpace, settings: SearchSettings, number: int) -> dict[str, KnobValue]:
-    points = grid_points(space, settings.grid_levels)
-    # Shuffled, so that a study shorter than its grid still spans the space instead of one corner.
-    order = np.random.default_rng(_seed(settings.study_seed)).permutation(len(points))
-    return points[order[number]]
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+#: Name on the command line -> sampler, in the order that `--help` prints.
+SAMPLERS = {
+    "sobol+tpe": SamplerKind(_tpe_after_sobol, learns=True, opens_with_sobol=True),
+    "tpe": SamplerKind(_tpe, learns=True),
+    "random": SamplerKind(_random),
+    "qmc": SamplerKind(sobol),
+    "gp": SamplerKind(_gp, learns=True),
+    "grid": SamplerKind(_grid, tries_reference=False, most_trials=_grid_size),
+}

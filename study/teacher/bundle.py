@@ -10,7 +10,7 @@ import numpy as np
 
 from study.execution.tasks import get, start_beside_driver, start_on_worker
 from study.execution.workers import Workers
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import hold, read_classifier, share

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from study.execution.tasks import get, put, start_actor, start_on_worker, wait_for_one
 from study.execution.workers import Workers
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
 from trainables.cckd.data.images.decoded_images import Images

@@ -1,1 +1,6 @@
-"""What the user sees on the terminal."""
+"""What the user reads and types on the terminal.
+
+command_line  how commands are spelled: `python -m study.run` or `cckd-study run`
+faults        faults of a command line, gathered for one message
+progress      a live bar on a terminal, plain lines in a pipe
+"""

@@ -8,12 +8,12 @@ from trainables.cckd.errors import UsageError
 
 
 def complain(faults: Iterable[str]) -> None:
-    """Print faults as one message, without what would drive the terminal: some quote a folder of a stranger's."""
+    """Print faults as one message, without control characters: some faults quote the folder of a stranger."""
     print("\n".join(f"error: {printable(fault)}" for fault in faults), file=sys.stderr)
 
 
 def printable(text: str) -> str:
-    """Text whose control characters, line ends aside, are shown and not obeyed."""
+    """Return the text with its control characters, except line ends, replaced by a visible sign."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
@@ -29,13 +29,13 @@ class Faults:
         self.found: list[str] = []
 
     def add(self, fault: str) -> None:
-        """Note one fault."""
+        """Add one fault."""
         self.found.append(fault)
 
     @contextmanager
     def gather(self) -> Iterator[None]:
-        """Turn a UsageError or SpaceError of the block into faults."""
-        from search_spaces.knob import SpaceError  # loads Optuna, which a refused command should not wait for
+        """Add the faults of a UsageError or SpaceError that the block raises."""
+        from search_spaces import SpaceError  # imports Optuna; a refused command should not wait for it
 
         try:
             yield

@@ -10,7 +10,7 @@ from study.terminal.faults import printable
 #: Seconds between two plain lines of one phase.
 _LINE_EVERY_S = 15.0
 _COLUMNS = 80
-#: Stands below the label of the first line ('study    ', 'data     ', ...).
+#: Indent under the label of the first line ('study    ', 'data     ', ...).
 _MARGIN = " " * 9
 
 
@@ -27,12 +27,12 @@ class Progress:
         self._start = self._last_line = 0.0
 
     def say(self, text: str = "") -> None:
-        """Print text, above the bar where there is one: wrapped to 80 columns, a path or other long word whole."""
+        """Print text above the bar, if there is one, wrapped to 80 columns; a path or other long word stays whole."""
         lines = textwrap.wrap(text, _COLUMNS, subsequent_indent=_MARGIN, break_long_words=False, break_on_hyphens=False)
         self._print("\n".join(lines))
 
     def show_command(self, command: str) -> None:
-        """Print a command to be pasted, on a line of its own whatever its length."""
+        """Print a command that can be pasted: on one line, however long it is."""
         self._print(f"  {command}")
 
     def begin(self, title: str, total: int) -> None:

@@ -26,10 +26,10 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
-from study.planning.plan import PRUNERS, SAMPLERS
 from study.records.ledger import Ledger
-from study.strategy.pruners import PROTECTED, make_pruner
-from study.strategy.samplers import kind_of
+from study.strategy.pruners import PROTECTED, PRUNERS
+from study.strategy.samplers import SAMPLERS
+from study.strategy.search_settings import kind_of, make_pruner
 
 EPOCHS, RUNGS, TRIALS = 8, (2, 4, 8), 13
 #: The fast tests play every sampler and every pruner once, the slow ones all pairs.

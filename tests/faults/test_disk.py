@@ -14,7 +14,8 @@ from study import resume
 from study.continuation import build_report
 from study.phases import session
 from study.phases.study_state import Study
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.run import main as run_main

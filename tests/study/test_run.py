@@ -83,7 +83,7 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ),
         (("--teacher-targets", "out_of_fold", "--teacher-folds", "1"), ("--teacher-folds", "from 2", "got '1'")),
         (("--teacher-folds", "3"), ("--teacher-folds goes with --teacher-targets out_of_fold", "got 'in_fold'")),
-        (("--teacher-size", "12"), ("at least 32 pixels", "got 12")),
+        (("--teacher-size", "12"), ("--teacher-size must be a whole number from 32", "got '12'")),
         (("--teacher-views", "0"), ("--teacher-views", "whole number", "got '0'")),
         (("--student", "resnet8_cifra"), ("resnet8_cifra", "resnet8_cifar")),
         (("--trials", "0"), ("--trials", "whole number", "got '0'")),
@@ -209,7 +209,7 @@ def test_storage_that_holds_a_study_of_that_name_is_refused(refuse: Refuse, tmp_
 
 @pytest.mark.parametrize("flags", [("--device", "cuda"), ("--gpus-per-trial", "0.5")])
 def test_a_gpu_that_is_not_there_is_refused(refuse: Refuse, monkeypatch, flags) -> None:
-    monkeypatch.setattr("study.planning.flags._has_cuda", lambda: False)
+    monkeypatch.setattr("study.planning.readers._has_cuda", lambda: False)
     (fault,) = refuse(*DIGITS, *flags)
     assert " ".join(flags) in fault
     assert "--device cpu" in fault

@@ -40,7 +40,7 @@ def settings() -> Callable[..., SearchSettings]:
             "pruner": "median",
             "trials": 12,
             "n_sobol": 4,
-            "study_seed": 7,
+            "seed": 7,
             "epochs": 4,
             "rungs": (1, 2, 3, 4),
         }

@@ -32,7 +32,7 @@ def two(simulated) -> Path:
         confirmed = before.runs.confirm_runs()
     (folder / "study.db").unlink()
     tail = SecondObjective("few", (6, 7, 8, 9))
-    Ledger.create(folder / "study.db", old.space, replace(SETTINGS, pruner="none", second=tail)).close()
+    Ledger.create(folder / "study.db", old.space, replace(SETTINGS, pruner="none", second_objective=tail)).close()
     with rewriting(folder) as ledger:
         for trial in old.trials:
             trial.values = list(values[trial.number]) if trial.number in values else None

@@ -9,7 +9,8 @@ import pytest
 from study.phases import search
 from study.phases.session import _create_ledger
 from study.phases.study_state import Study
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger

@@ -11,7 +11,7 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.phase import Engine
 from study.phases.study_state import Study
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import ClassCounts

@@ -9,7 +9,7 @@ from study.phases import search
 from study.phases.confirmation import confirm
 from study.phases.drive import _keep_passes
 from study.phases.study_state import Study, StudyFailed
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER
 

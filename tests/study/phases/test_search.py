@@ -8,7 +8,7 @@ import pytest
 
 from study.phases import search
 from study.phases.study_state import Study, StudyFailed
-from study.planning.check import Checked
+from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore

@@ -13,7 +13,8 @@ from study.continuation import build_report
 from study.execution.cluster import ClusterError
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
@@ -245,7 +246,7 @@ def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, pla
     ("command", "argv", "faults"),
     [
         (resume, ["--trials", "0", "--max-concurrent", "-1"], ["--trials", "--max-concurrent"]),
-        (confirm, ["--top", "0", "--seeds", "0"], ["--top", "--seeds"]),
+        (confirm, ["--top", "0", "--data-seeds", "0"], ["--top", "--data-seeds"]),
     ],
 )
 def test_numbers_below_one_are_refused_all_at_once(tmp_path: Path, capsys, command, argv, faults) -> None:
@@ -253,7 +254,12 @@ def test_numbers_below_one_are_refused_all_at_once(tmp_path: Path, capsys, comma
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(faults)
     for line, flag, value in zip(lines, faults, argv[1::2], strict=True):
-        assert line == f"error: {flag} must be a whole number >= 1; got {value}"
+        assert line == f"error: {flag} must be a whole number from 1 to 4294967295; got {value!r}"
+
+
+def test_a_confirmation_on_no_seed_is_refused(tmp_path: Path, capsys) -> None:
+    assert confirm.main([str(tmp_path), "--seeds", "0"]) == 2
+    assert "--seeds must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("command", "more"), [(resume, []), (confirm, []), (replay, ["0"])])

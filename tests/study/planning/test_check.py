@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from search_spaces.registry import get_space
-from study.planning.check import Checked, check
+from search_spaces import get_space
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import UsageError
@@ -40,7 +41,7 @@ def test_every_flag_reaches_the_plan(checked, tmp_path: Path) -> None:
         "--cpus-per-trial", "0.5", "--max-concurrent", "3", "--storage", "shared", "--verbose",
     ).plan  # fmt: skip
     assert (plan.data_root, plan.storage) == (str(tmp_path / "root"), str(tmp_path / "shared"))
-    assert (plan.split, plan.teacher_size, plan.teacher_views, plan.student) == ("split_test", 64, 3, "resnet20_cifar")
+    assert (plan.split, plan.teacher.size, plan.teacher.views, plan.student) == ("split_test", 64, 3, "resnet20_cifar")
     assert (plan.trials, plan.epochs, plan.sampler, plan.n_sobol, plan.pruner) == (7, 9, "random", 0, "none")
     assert (plan.confirm_top, plan.confirm_seeds, plan.seed) == (2, 4, 11)
     assert (plan.address, plan.cpus_per_trial, plan.max_concurrent, plan.verbose) == ("auto", 0.5, 3, True)
@@ -95,7 +96,7 @@ def test_a_knob_that_needs_another_is_accepted_with_it_and_refused_without(check
 def test_precision_is_the_faster_one_here_and_that_of_any_processor_on_a_cluster(
     checked, monkeypatch: pytest.MonkeyPatch, fast: str
 ) -> None:
-    monkeypatch.setattr("study.planning.flags.fastest_precision", lambda device: fast)
+    monkeypatch.setattr("study.planning.readers.fastest_precision", lambda device: fast)
     assert checked().plan.precision == fast
     assert checked("--address", "auto").plan.precision == "float32"
     assert checked("--address", "auto", "--precision", "bfloat16").plan.precision == "bfloat16"
@@ -108,7 +109,7 @@ def test_a_precision_that_there_is_not_is_told_with_the_choices(checked) -> None
 
 
 def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("study.planning.flags._has_cuda", lambda: False)
+    monkeypatch.setattr("study.planning.readers._has_cuda", lambda: False)
     plan = checked("--address", "auto", "--gpus-per-trial", "0.5").plan
     assert (plan.device, plan.gpus_per_trial) == ("cuda", 0.5)
 

@@ -1,10 +1,15 @@
 """The lists name everything that can be chosen, in 80 columns."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from search_spaces.registry import list_spaces
+from search_spaces import list_spaces
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.dry_run import dry_run, estimate_lines, n_passes, teacher_lines
+from study.planning.parser import build_parser
 from study.run import main
 from trainables.cckd.data.registry import list_data
 
@@ -56,3 +61,53 @@ def test_list_data_names_every_set_with_its_options_and_splits(listed) -> None:
 @pytest.mark.parametrize("flag", ["--list-spaces", "--list-data"])
 def test_the_lists_fit_80_columns(listed, flag) -> None:
     assert [line for line in listed(flag).splitlines() if len(line) > 80] == []
+
+
+N_TRAIN, N_VAL, N_TEST = 303, 400, 400
+
+
+@pytest.fixture
+def asked(tmp_path: Path):
+    def build(*flags: str) -> Checked:
+        what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path)]
+        return check(build_parser().parse_args([*what, *flags]))
+
+    return build
+
+
+def test_further_cuts_cost_their_training_views_only(asked) -> None:
+    assert n_passes(asked("--teacher-views", "2")) == (2 * N_TRAIN + N_VAL + N_TEST, 2 * N_TRAIN)
+    assert n_passes(asked("--teacher-views", "2", "--confirm-seeds", "0"))[0] == 2 * N_TRAIN + N_VAL
+
+
+def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
+    shown = dry_run(asked("--data-seeds", "3", "--confirm-seeds", "2", "--teacher-views", "2"))
+    assert "confirm   42 runs (3 cuts x 2 seeds of best 1 and the ladder)" in shown
+    assert "passes    1,406 images; 606 for each of 2 further cuts" in shown
+    alone = dry_run(asked("--confirm-seeds", "2", "--teacher-views", "2"))
+    assert "confirm   14 runs (2 seeds of best 1 and the ladder)" in alone
+    assert "further" not in alone
+
+
+def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr("study.planning.dry_run.duration", lambda seconds: shown.append(seconds) or "x")
+    for flags in ((), ("--data-seeds", "2")):
+        assert len(estimate_lines(asked("--confirm-seeds", "2", "--trials", "8", *flags))) == 2
+    (student, teacher), (more_student, more_teacher) = shown[:2], shown[2:]
+    assert more_student / student == pytest.approx((8 + 18 + 28) / (8 + 18 + 14))
+    assert more_teacher / teacher == pytest.approx((2 * 8 * N_TRAIN + 800) / (8 * N_TRAIN + 800))
+
+
+def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
+    assert [line.split()[0] for line in teacher_lines(asked())] == ["teacher", "prior", "passes"]
+    flags = ("--teacher-size", "64", "--teacher-targets", "out_of_fold", "--teacher-folds", "3")
+    shown = "\n".join(teacher_lines(asked(*flags, "--teacher-prior-smoothing", "0.1")))
+    assert "linear_probe, 64 px, 8 views" in shown
+    assert "prior     val, 0.1 of it uniform" in shown
+    assert "targets   out_of_fold, 3 folds" in shown
+
+
+def test_the_dry_run_fits_80_columns_but_for_paths(asked, tmp_path: Path) -> None:
+    lines = dry_run(asked("--data-seeds", "3")).splitlines()
+    assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line and "data " not in line] == []

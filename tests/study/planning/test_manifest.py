@@ -1,15 +1,19 @@
 """study.json holds what a resumed study needs, and a study is not continued on other data."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from study.planning.check import Checked, check
-from study.planning.manifest import checked_again, class_sizes, first_manifest
+from study.planning import manifest as module
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.manifest import checked_again, class_sizes, first_manifest, git_commit, hardware, versions
 from study.planning.parser import build_parser
 from trainables.cckd.data.images.sets import RawData
 from trainables.cckd.data.registry import DATA_SETS
@@ -100,3 +104,26 @@ def test_a_manifest_that_is_not_as_we_wrote_it_is_refused_by_name(checked, manif
 
 def test_class_sizes_counts_absent_classes_too() -> None:
     assert class_sizes([2, 0, 2], 4) == [1, 0, 2, 0]
+
+
+def test_versions_are_those_installed_and_absent_packages_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PACKAGES", ("numpy", "no-such-package"))
+    assert versions().keys() == {"python", "numpy"}
+    assert versions()["numpy"] == version("numpy")
+
+
+def test_the_machine_is_described_in_plain_types() -> None:
+    found = hardware("cpu")
+    assert json.loads(json.dumps(found)) == found
+    assert found["cores"] >= 1
+    assert found["memory_gb"] > 0
+    assert found["cpu"]
+    assert found["gpu"] is None
+
+
+def test_outside_a_checkout_or_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_git(*args: object, **kwargs: object) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", no_git)
+    assert git_commit() is None

@@ -1,14 +1,22 @@
 """The help says everything a user may type, with its default, in 80 columns."""
 
+import dataclasses
 import shlex
 
 import pytest
 
-from study.planning.parser import build_parser, command_line, resume_command
-from study.planning.plan import PRUNERS, SAMPLERS
+from study.planning.flags import Option
+from study.planning.parser import build_parser, read_flags
+from study.planning.plan import OPTIONS, StudyPlan
 from study.run import main
+from study.strategy.pruners import PRUNERS
+from study.strategy.samplers import SAMPLERS
+from study.terminal.command_line import command_line, resume_command
+from study.terminal.faults import Faults
+from trainables.cckd.data.images.memory_choice import DATA_PATHS
+from trainables.cckd.teacher.spec import TeacherSpec
 
-FLAGS = [action for action in build_parser()._actions if action.dest != "help"]
+FLAGS = [action for action in build_parser()._actions if action.dest not in ("help", "version")]
 
 
 @pytest.fixture
@@ -26,11 +34,12 @@ def test_help_mentions_every_flag_with_its_default(printed: str, action) -> None
     (flag,) = action.option_strings
     entry = " ".join(described.partition(f"\n  {flag} ")[2].partition("\n  --")[0].split())
     assert entry, f"{flag} is not in the help"
-    if action.nargs == 0 or action.default == []:  # a switch, or a list that starts empty
+    if action.nargs == 0:  # a switch
         return
     assert "default: " in entry
-    if action.default is not None:
-        assert f"default: {action.default}" in entry
+    default = OPTIONS[action.dest].default if action.dest in OPTIONS else action.default
+    if default not in (None, (), {}):
+        assert f"default: {default:g}" if isinstance(default, float) else f"default: {default}" in entry
 
 
 def test_help_fits_80_columns(printed: str) -> None:
@@ -60,5 +69,44 @@ def test_a_flag_is_never_abbreviated() -> None:
 
 def test_commands_can_be_pasted_whatever_they_hold() -> None:
     argv = ["--out", "my runs", "--set", "mix_op='x'"]
-    assert shlex.split(command_line(argv)) == ["python", "-m", "study.run", *argv]
+    assert shlex.split(command_line("run", argv)) == ["python", "-m", "study.run", *argv]
     assert shlex.split(resume_command("/a b/c'd")) == ["python", "-m", "study.resume", "/a b/c'd"]
+
+
+def _fields(model: type) -> set[str]:
+    return {item.name for item in dataclasses.fields(model)}
+
+
+def test_every_choice_of_the_plan_has_a_flag_with_help_and_bounds() -> None:
+    without = {"n_sobol", "fallback_from", "fallback_reason", "teacher"}
+    asked = (_fields(StudyPlan) - without) | {f"teacher_{name}" for name in _fields(TeacherSpec)}
+    assert set(OPTIONS) == asked
+    for option in OPTIONS.values():
+        assert option.flag.help
+        assert (option.flag.ge is not None) == (option._is(int) or option._is(float)), option.key
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
+def test_a_text_is_read_or_refused_by_its_flag(option: Option) -> None:
+    faults = Faults()
+    if option.choices:
+        assert [option.read(word, faults) for word in option.choices] == list(option.choices)
+        assert option.read("frobnicate", faults) is None
+        assert faults.found == [f"{option.spelled} must be one of {', '.join(option.choices)}; got 'frobnicate'"]
+    elif option._is(int) or option._is(float):
+        assert option.read("40", faults) == 40
+        for text in ("-1", "nan", "x", str(2**32)):
+            assert option.read(text, faults) is None
+        assert all(fault.startswith(f"{option.spelled} must be a") for fault in faults.found)
+        assert len(faults.found) == 4
+    else:
+        assert option.read(["kept"], faults) == ["kept"]
+        assert faults.found == []
+
+
+def test_what_is_not_given_is_not_read() -> None:
+    assert read_flags(build_parser().parse_args([]), OPTIONS, Faults()) == {}
+
+
+def test_the_ways_to_hold_images_are_those_of_the_data() -> None:
+    assert OPTIONS["data_path"].choices == DATA_PATHS

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from study.planning.plan import StudyPlan
+from trainables.cckd.teacher.spec import TeacherSpec
 
 
 @pytest.fixture
@@ -15,10 +16,7 @@ def plan() -> StudyPlan:
         data="digits_lt:n_max=90,ir=20,imb_type=exp",
         data_root="/data",
         split=None,
-        teacher="tf_efficientnet_lite0",
-        teacher_form="linear_probe",
-        teacher_size=None,
-        teacher_views=8,
+        teacher=TeacherSpec(form="ncm", size=64),
         student="resnet8_cifar",
         trials=12,
         epochs=40,
@@ -30,9 +28,13 @@ def plan() -> StudyPlan:
         confirm_top=2,
         confirm_seeds=3,
         seed=5,
+        device="cpu",
+        precision="float32",
+        gpus_per_trial=0.0,
         max_concurrent=1,
         fallback_from="fashion_mnist_lt:n_max=200",
         fallback_reason="no network",
+        tuned_baselines=("la",),
         overrides={"lr": 0.1, "tau": 1.5, "schedule": "cosine", "use_kd": True},
     )
 
@@ -56,13 +58,35 @@ def test_a_plan_from_before_there_was_a_choice_of_precision_has_that_of_its_devi
     assert StudyPlan.from_json(plain).precision == precision
 
 
-@pytest.mark.parametrize("change", [{"colour": "red"}, {"trials": None}])
-def test_an_altered_plan_is_noticed(plan: StudyPlan, change) -> None:
-    plain = plan.to_json() | change
-    if change == {"trials": None}:
-        del plain["trials"]
-    with pytest.raises(TypeError):
+def test_a_plan_of_version_0_1_has_the_fields_of_its_teacher_beside_the_others(plan: StudyPlan) -> None:
+    plain = plan.to_json()
+    teacher = plain.pop("teacher")
+    flat = {"teacher" if key == "name" else f"teacher_{key}": value for key, value in teacher.items()}
+    assert StudyPlan.from_json(json.loads(json.dumps(plain | flat))) == plan
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"colour": "red"}, "colour: "),
+        ({"trials": None}, "trials: Field required"),
+        ({"trials": "4"}, "trials: .*got '4'"),
+        ({"trials": 0}, "trials: .*greater than or equal to 1; got 0"),
+        ({"device": "tpu"}, "device: "),
+        ({"teacher": {"views": 0}}, "teacher.views: .*got 0"),
+        ({"teacher": {"colour": 1}}, "teacher.colour: "),
+        ({"overrides": []}, "overrides: "),
+    ],
+)
+def test_an_altered_plan_is_noticed_and_the_key_is_named(plan: StudyPlan, change, told: str) -> None:
+    plain = {key: value for key, value in (plan.to_json() | change).items() if value is not None or key != "trials"}
+    with pytest.raises(ValueError, match=told):
         StudyPlan.from_json(plain)
+
+
+def test_a_changed_plan_is_judged_too(plan: StudyPlan) -> None:
+    with pytest.raises(ValueError, match="trials"):
+        replace(plan, trials=0)
 
 
 def test_overrides_are_shared_where_they_are_training_settings_and_the_searched_methods_where_they_are_knobs(
@@ -74,6 +98,6 @@ def test_overrides_are_shared_where_they_are_training_settings_and_the_searched_
 
 def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
     assert plan.n_selection_runs == (4 + 1) * 2
-    assert replace(plan, data_seeds=4).n_confirm_runs == 4 * (6 + 2) * 3
+    assert replace(plan, data_seeds=4).n_confirm_runs == 4 * (6 + 2 + 1) * 3
     assert replace(plan, finalists=0).n_selection_runs == replace(plan, finalist_seeds=0).n_selection_runs == 0
-    assert plan.n_confirm_runs == (6 + 2) * 3
+    assert plan.n_confirm_runs == (6 + 2 + 1) * 3

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from study.planning import tail_subsets as module
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.planning.tail_subsets import cut_hashes, recut, recut_faults, with_cuts
 from trainables.cckd.data.images.sets import hash_sets

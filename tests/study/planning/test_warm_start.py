@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from search_spaces.acckd import ACCKD_SMOKE
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.dry_run import dry_run
 from study.planning.manifest import first_manifest
 from study.planning.parser import build_parser
@@ -36,7 +37,7 @@ def _check(*argv: str) -> Checked:
 
 
 def _settings(**changes: Any) -> SearchSettings:
-    parts = {"sampler": "sobol+tpe", "pruner": "none", "trials": N_OTHER, "n_sobol": 8, "study_seed": 0}
+    parts = {"sampler": "sobol+tpe", "pruner": "none", "trials": N_OTHER, "n_sobol": 8, "seed": 0}
     return SearchSettings(**(parts | {"epochs": 4, "rungs": (4,)} | changes))
 
 

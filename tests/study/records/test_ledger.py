@@ -13,8 +13,8 @@ from search_spaces.faults import contains
 from study.records.ledger import Ledger
 from study.records.run_tables import RerunAttempts
 from study.schema import METRIC, STUDY_NAME
-from study.strategy.samplers import PointSampler
 from study.strategy.search_settings import SettingsError
+from study.strategy.space_filling import PointSampler
 
 
 def _finish(ledger: Ledger, number: int, epoch: Callable, right: int = 5) -> str:

@@ -13,8 +13,9 @@ from study.phases.search import SearchTarget
 from study.phases.selection import selection_seeds
 from study.planning.check import check
 from study.planning.parser import build_parser
+from study.planning.readers import read_guards
 from study.records.ledger import Ledger
-from study.strategy.guards import Guard, classes_of, kept, read_guards
+from study.strategy.guards import Guard, classes_of, kept
 from study.strategy.search_settings import SearchSettings, SettingsError
 from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError

@@ -13,11 +13,13 @@ from optuna.trial import TrialState
 
 from study.phases import selection
 from study.phases.search import SearchTarget
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
+from study.planning.readers import read_objectives
 from study.records.ledger import Ledger
 from study.strategy.guards import Guard
-from study.strategy.objectives import SECOND, SecondObjective, front, knee, read_objectives
+from study.strategy.objectives import SECOND, SecondObjective, front, knee
 from study.strategy.search_settings import SearchSettings, SettingsError
 from study.terminal.faults import Faults
 from trainables.cckd.errors import UsageError
@@ -66,13 +68,13 @@ def test_objectives_are_read_or_refused_with_the_choices() -> None:
 
 
 def test_settings_of_two_objectives_survive_json_and_take_no_pruner(settings) -> None:
-    chosen = settings(pruner="none", second=FEW)
+    chosen = settings(pruner="none", second_objective=FEW)
     plain = chosen.to_json()
-    assert SearchSettings.from_json(plain | {"second": {"name": "few", "classes": [1]}}) == chosen
-    del plain["second"]
-    assert SearchSettings.from_json(plain).second is None
+    assert SearchSettings.from_json(plain | {"second_objective": {"name": "few", "classes": [1]}}) == chosen
+    del plain["second_objective"]
+    assert SearchSettings.from_json(plain).second_objective is None
     with pytest.raises(SettingsError, match="two objectives allow no pruner; got 'median'"):
-        settings(second=FEW)
+        settings(second_objective=FEW)
 
 
 #: (right answers of Many, of Few, seconds) of each trial: 0 is beaten by 1; the front by all and few is 3, 2, 1, 4.
@@ -82,7 +84,7 @@ RESULTS = [(500, 500, 9.0), (540, 620, 8.0), (700, 600, 7.0), (990, 400, 3.0), (
 @pytest.fixture
 def played(tmp_path: Path, space, settings, seed_of):
     def run(second: SecondObjective, name: str = "study.db", *, reopen: bool = False, **changes: Any) -> Ledger:
-        parts = {"pruner": "none", "epochs": 2, "rungs": (1, 2), "trials": 20, "n_sobol": 2, "second": second}
+        parts = {"pruner": "none", "epochs": 2, "rungs": (1, 2), "trials": 20, "n_sobol": 2, "second_objective": second}
         ledger = Ledger.create(tmp_path / name, space, settings(**(parts | changes)))
         for number in range(min(ledger.settings.trials, 18)):
             asked = ledger.ask(seed_of)

@@ -1,5 +1,6 @@
 """Every sampler is a function of (space, settings, number), stays inside the space, and covers it as it says."""
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -12,10 +13,17 @@ from scipy.stats import qmc
 
 from search_spaces.faults import contains
 from search_spaces.space import SearchSpace
-from study.planning.plan import SAMPLERS
-from study.strategy.grid import at_fraction, grid_points, levels
-from study.strategy.samplers import check_sampler, grid_size, kind_of, make_sampler
-from study.strategy.search_settings import SettingsError
+from study.strategy.objectives import SecondObjective
+from study.strategy.samplers import SAMPLERS
+from study.strategy.search_settings import (
+    SearchSettings,
+    SettingsError,
+    check_sampler,
+    kind_of,
+    make_sampler,
+    most_trials,
+)
+from study.strategy.space_filling import at_fraction, grid_points, levels
 
 
 def _run(space: SearchSpace, settings, n_trials: int) -> list[dict]:
@@ -43,7 +51,7 @@ def test_every_sampler_repeats_itself_and_stays_inside_the_space(sampler, space,
 def test_no_two_trials_are_the_same_and_another_seed_gives_others(sampler, space, settings) -> None:
     points = _run(space, settings(sampler=sampler), 12)
     assert len({tuple(point.items()) for point in points}) == 12
-    assert points[1:] != _run(space, settings(sampler=sampler, study_seed=8), 12)[1:]
+    assert points[1:] != _run(space, settings(sampler=sampler, seed=8), 12)[1:]
 
 
 def test_trial_0_is_the_reference_point_except_on_a_grid(space, settings) -> None:
@@ -82,7 +90,7 @@ def test_a_sobol_trial_does_not_depend_on_the_trials_before_it(space, settings) 
 
 def test_the_grid_gives_each_of_its_points_once_and_no_more_trials_than_points(space, settings) -> None:
     # 3 tau x 3 lr x 3 depth x (off + on with 3 inner)
-    assert grid_size(space) == 3 * 3 * 3 * (1 + 3)
+    assert most_trials("grid", space) == 3 * 3 * 3 * (1 + 3)
     chosen = settings(sampler="grid", trials=108)
     check_sampler(space, chosen)
     points = _run(space, chosen, 108)
@@ -120,7 +128,7 @@ def test_a_float_at_a_fraction_never_leaves_its_range(low, factor, fraction, log
         ({"sampler": "tpee"}, "sampler must be one of sobol.*; got 'tpee'"),
         ({"pruner": "no"}, "pruner must be one of none.*; got 'no'"),
         ({"trials": 0}, "trials must be at least 1; got 0"),
-        ({"study_seed": -1}, "the seed must be at least 0"),
+        ({"seed": -1}, "seed must be at least 0"),
         ({"rungs": (2, 1, 4)}, "rungs must ascend"),
         ({"rungs": (1, 2)}, "rungs must ascend.*epochs = 4"),
         ({"rungs": (0, 4)}, "rungs must ascend"),
@@ -136,3 +144,10 @@ def test_all_faults_of_the_settings_are_named_at_once(settings: Callable) -> Non
     with pytest.raises(SettingsError) as caught:
         settings(sampler="x", pruner="y", trials=0)
     assert len(caught.value.faults) == 3
+
+
+def test_settings_of_version_0_1_are_read_under_their_old_names(settings: Callable) -> None:
+    chosen = settings(pruner="none", second_objective=SecondObjective("few", (1,)))
+    plain = json.loads(json.dumps(chosen.to_json()))
+    before = plain | {"study_seed": plain.pop("seed"), "second": plain.pop("second_objective")}
+    assert SearchSettings.from_json(before) == chosen

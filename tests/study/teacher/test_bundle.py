@@ -16,7 +16,8 @@ import pytest
 
 from study.cache import main as prune_cache
 from study.execution.workers import Workers
-from study.planning.check import Checked, check
+from study.planning.check import check
+from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.teacher.bundle import prepare, teacher_on_test
 from study.teacher.worker_tasks import extract, extract_all

@@ -1,12 +1,15 @@
-"""The teacher as the user specifies it, and whether it is available; checked before all slow work."""
+"""Which teacher is asked for, and whether there is such a teacher: judged before anything slow."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.teacher_file import TeacherFile
 from trainables.cckd.teacher.weights import EMBEDDED, find_weights
 
-#: Where the classifier comes from; the forms of FITTED learn it from the training set.
+#: How the classifier is made; the forms in FITTED learn it from the training set.
 FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")
 FITTED = ("linear_probe", "ncm")
 PRIORS = ("val", "train", "uniform", "fixed_point")
@@ -19,34 +22,29 @@ _SMALLEST_SIZE = 32  # most backbones halve their input five times
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher as the user specifies it.
+    """A teacher as asked for. The fields' descriptions are the help of the command line's --teacher-... flags.
 
-    Attributes:
-        name: timm name of the backbone.
-        form: 'linear_probe': logit-adjusted regression on frozen features; 'ncm': cosine to the class means;
-            'zero_shot': cosine to class embeddings; 'head': the published classifier; 'checkpoint': the classifier
-            of a fine-tuned weight file.
-        size: side of its square input, pixels; None for the model's own size (96 for the embedded teacher on images
-            of up to 32 pixels).
-        views: V, the number of augmented views of each training image.
-        prior: where the teacher's prior p^t comes from, one of PRIORS (see fit.prior).
-        prior_smoothing: share of the uniform prior mixed into it, in [0, 1).
-        weights: weight file to use instead of the published one; 'checkpoint' needs it.
-        embeddings: file of class embeddings for 'zero_shot'; None for open_clip's text encoder.
-        targets: 'in_fold', or 'out_of_fold': the targets of a training image come from a fit without it.
-        folds: K, the number of folds of 'out_of_fold'.
+    Forms: 'linear_probe' is logit-adjusted regression on frozen features, 'ncm' the cosine to the class means,
+    'zero_shot' the cosine to class embeddings, 'head' the published classifier, 'checkpoint' the classifier of a
+    fine-tuned weight file. For the priors p^t see `fit.prior`.
     """
 
-    name: str = EMBEDDED
-    form: str = "linear_probe"
-    size: int | None = None
-    views: int = 8
-    prior: str = "val"
-    prior_smoothing: float = 0.0
-    weights: str | None = None
-    embeddings: str | None = None
-    targets: str = "in_fold"
-    folds: int = 5
+    # fmt: off
+    name: Annotated[str, Field(description="the teacher: a model of timm")] = EMBEDDED
+    form: Annotated[str, Field(description=f"how its classifier is made: {', '.join(FORMS)}")] = "linear_probe"
+    size: Annotated[int | None, Field(ge=_SMALLEST_SIZE, description="side of its square input, pixels (default: the "
+        f"model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
+    views: Annotated[int, Field(ge=1, description="augmented views of each training image that it sees")] = 8
+    prior: Annotated[str, Field(description=f"where its prior comes from: {', '.join(PRIORS)}")] = "val"
+    prior_smoothing: Annotated[float, Field(ge=0, description="share of the uniform prior mixed in, below 1")] = 0.0
+    weights: Annotated[str | None, Field(description="file of its weights; checkpoint needs it (default: the "
+        "published weights)")] = None
+    embeddings: Annotated[str | None, Field(description="class embeddings of zero_shot, safetensors or npz (default: "
+        "open_clip's text encoder)")] = None
+    targets: Annotated[str, Field(description=f"{' or '.join(TARGETS)}: with out_of_fold, each training image is "
+        "judged by a fit that has not seen it")] = "in_fold"
+    folds: Annotated[int, Field(ge=2, description="number of folds of out_of_fold")] = 5
+    # fmt: on
 
     def input_size(self, file: TeacherFile, height: int, width: int) -> int:
         """Return the side of the teacher's input, pixels, for images of `height` x `width`."""

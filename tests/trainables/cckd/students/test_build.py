@@ -9,7 +9,7 @@ from torch import nn
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import OWN_STUDENTS, build_student, check_student
-from trainables.cckd.students.timm_models import CifarResNet
+from trainables.cckd.students.cifar_net import CifarResNet
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd.students.timm_models import CifarResNet
+from trainables.cckd.students.cifar_net import CifarResNet
 
 
 def _reference_block(block: torch.nn.Module, x: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from study.planning import data_loading as module
-from study.planning.data_loading import watched_load
+from study.planning import checked as module
+from study.planning.checked import watched_load
 from study.terminal.progress import Progress
 from trainables.cckd.data.spec import parse_data
 

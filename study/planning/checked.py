@@ -1,0 +1,122 @@
+"""A study that can start: the values that `check` and `manifest` build, and that every phase reads."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces import SearchSpace
+from study.planning.plan import StudyPlan
+from study.planning.warm_start import WarmStart
+from study.strategy.guards import Guard, classes_of
+from study.strategy.objectives import SECONDS, SecondObjective
+from study.strategy.search_settings import SearchSettings
+from study.terminal.progress import Progress
+from trainables.cckd.data.images.memory_choice import DataPath, choose_path
+from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.spec import DataSpec
+from trainables.cckd.records import rungs
+from trainables.cckd.teacher.check import check_fit
+from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.spec import TeacherSpec
+from trainables.cckd.teacher.teacher_file import TeacherFile
+
+#: A scan that is faster than this shows nothing, so that a quick refusal is all that a user reads.
+_QUIET_S = 2.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that can start: its plan, space, data, teacher and the folder it will make.
+
+    Attributes:
+        cuts: SHA-256 of the data set with each cut of the long tail, the study's own first; empty where the
+            confirmation uses no other cut.
+        data_path: whether images are held in memory or streamed from their files.
+        settings: what study.db keeps of the plan: all that decides the course of the search.
+
+    Raises:
+        UsageError: a guard or an objective of a group without classes, or a way to hold images that the data set
+            does not have.
+    """
+
+    plan: StudyPlan
+    space: SearchSpace
+    data: LongTailData
+    teacher_file: TeacherFile
+    folder: Path
+    embeddings: ClassEmbeddings | None = None
+    cuts: tuple[str, ...] = ()
+    warm: WarmStart | None = None
+    data_path: DataPath = field(init=False)
+    settings: SearchSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        sets = (self.data.train, self.data.val, self.data.test)
+        object.__setattr__(self, "data_path", choose_path(sets, self.plan.data_path))
+        object.__setattr__(self, "settings", _search_settings(self.plan, self.data.groups.to_dict()))
+
+    def sha256_of(self, subset: str) -> str:
+        """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
+        return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
+
+    @property
+    def teacher(self) -> TeacherSpec:
+        """The teacher as asked for."""
+        return self.plan.teacher
+
+    @property
+    def teacher_size(self) -> int:
+        """Side of the teacher's input, pixels."""
+        return self.teacher.input_size(self.teacher_file, *self.data.image_shape[1:])
+
+
+def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
+    """Compare the teacher with the data's classes; return the class embeddings of a zero_shot teacher."""
+    return check_fit(
+        teacher, file, class_names=data.class_names, counts=data.counts, val_labels=np.asarray(data.val.labels)
+    )
+
+
+def watched_load(
+    spec: DataSpec, *, data_root: Path, split: str | None, skip_corrupt: bool = False, progress: Progress | None = None
+) -> LongTailData:
+    """`load_data`, which shows how far a long scan of image files is, on `progress` or on standard output."""
+    shown, start = progress or Progress(), time.monotonic()
+    showing = False
+
+    def watch(done: int, total: int) -> None:
+        nonlocal showing, start
+        if done == 0:  # a download before the scan has its own words
+            start = time.monotonic()
+        elif not showing and time.monotonic() - start >= _QUIET_S:
+            shown.begin("scan", total)
+            showing = True
+        if showing:
+            shown.update(done, "image files")
+
+    try:
+        return load_data(spec, data_root=data_root, split=split, skip_corrupt=skip_corrupt, on_scan=watch)
+    finally:
+        if showing:
+            shown.end()
+
+
+def _search_settings(plan: StudyPlan, groups: dict[str, list[int]]) -> SearchSettings:
+    second = plan.second_objective
+    return SearchSettings(
+        sampler=plan.sampler,
+        pruner=plan.pruner,
+        trials=plan.trials,
+        n_sobol=plan.n_sobol,
+        seed=plan.seed,
+        epochs=plan.epochs,
+        rungs=rungs(plan.epochs),
+        guards=tuple(
+            Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
+        ),
+        second_objective=None
+        if second is None
+        else SecondObjective(second, () if second == SECONDS else classes_of(second, groups, "--objectives all,")),
+    )

@@ -1,0 +1,123 @@
+"""The flags that are more than one word or number: `--set`, `--guard`, `--objectives`, devices and precision."""
+
+import json
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any, cast
+
+from search_spaces import SearchSpace
+from study.planning.plan import LOCAL
+from study.planning.spaces import FLAGS
+from study.strategy.guards import GROUPS
+from study.strategy.objectives import FIRST, SECOND
+from study.terminal.faults import Faults
+from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
+
+
+def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
+    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
+    found: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            faults.add(f"--set must read KEY=VALUE; got {item!r}")
+        elif key in found:
+            faults.add(f"--set {key} must be given once; got it again as {item!r}")
+        elif key in FLAGS:
+            faults.add(f"--set {key}: use {FLAGS[key]}")
+        elif space is not None and key in {knob.name for knob in space.tunable}:
+            faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
+        else:
+            found[key] = _value(text)
+    return found
+
+
+def read_guards(items: Sequence[str], faults: Faults) -> dict[str, float]:
+    """Read the `--guard GROUP=POINTS` items."""
+    found: dict[str, float] = {}
+    for item in items:
+        group, _, text = item.partition("=")
+        try:
+            points = float(text)
+        except ValueError:
+            points = inf
+        if group not in GROUPS or not isfinite(points) or not -100 <= points <= 100:
+            faults.add(
+                f"--guard must read GROUP=POINTS, GROUP one of {', '.join(GROUPS)} and POINTS from -100 to 100; "
+                f"got {item!r}"
+            )
+        elif group in found:
+            faults.add(f"--guard {group} must be given once; got it again as {item!r}")
+        else:
+            found[group] = points
+    return found
+
+
+def read_objectives(text: str | None, faults: Faults) -> str | None:
+    """Read `--objectives`; return the second objective's name, None where there is one objective."""
+    if text is None:
+        return None
+    first, *others = text.split(",")
+    if first != FIRST or len(others) > 1 or any(name not in SECOND for name in others):
+        choices = " or ".join([FIRST, *(f"{FIRST},{name}" for name in SECOND)])
+        faults.add(f"--objectives must be {choices}; got {text!r}")
+        return None
+    return others[0] if others else None
+
+
+def read_gpus(asked: Mapping[str, Any]) -> float:
+    """Return the GPUs per trial: as asked, else each trial's share of one, where --device says or finds CUDA."""
+    if asked["gpus_per_trial"] is not None:
+        return float(asked["gpus_per_trial"])
+    on_gpu = asked["device"] == "cuda" or (asked["device"] == "auto" and _has_cuda_driver())
+    return 1.0 / asked["trials_per_process"] if on_gpu else 0.0
+
+
+def read_precision(asked: Mapping[str, Any], device: str) -> Precision:
+    """Return the precision: as asked, else the faster one of this machine.
+
+    Whether the processors of a cluster are like this machine's is not known, so a cluster gets the default one.
+    """
+    if asked["precision"] in PRECISIONS:
+        return cast(Precision, asked["precision"])
+    return fastest_precision(device) if asked["address"] == LOCAL else default_precision(device)
+
+
+def check_device(asked: Mapping[str, Any], faults: Faults) -> None:
+    """Compare --device, --gpus-per-trial and --trials-per-process; without a cluster, compare with the hardware too."""
+    device, gpus, together = asked["device"], asked["gpus_per_trial"], asked["trials_per_process"]
+    if device == "cpu" and gpus:
+        faults.add(f"--gpus-per-trial must be 0 with --device cpu; got {gpus:g}")
+    if device == "cuda" and gpus == 0:
+        faults.add("--gpus-per-trial must be above 0 with --device cuda; got 0")
+    if gpus and together * gpus > 1 + 1e-9:
+        faults.add(
+            f"--trials-per-process times --gpus-per-trial must be at most 1, for a process trains on one GPU; got "
+            f"{together} times {gpus:g}"
+        )
+    if asked["cpus_per_trial"] == 0 and not gpus:
+        faults.add("--cpus-per-trial must be above 0 where --gpus-per-trial is not; got 0")
+    if asked["address"] == LOCAL and device != "cpu" and (device == "cuda" or gpus) and not _has_cuda():
+        flag = "--device cuda" if device == "cuda" else f"--gpus-per-trial {gpus:g}"
+        faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
+
+
+def _value(text: str) -> Any:
+    """A JSON scalar where the text is one, else the text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool | str) else text
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _has_cuda_driver() -> bool:
+    """Whether an NVIDIA driver is loaded; importing torch to ask would cost seconds on every laptop."""
+    return Path("/proc/driver/nvidia/version").exists() and _has_cuda()

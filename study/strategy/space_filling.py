@@ -1,0 +1,131 @@
+"""Samplers whose points do not depend on other trials: one given point, a Sobol sequence, a grid.
+
+All of them map a fraction of a knob's range to a value of the knob.
+"""
+
+from math import exp, floor, log
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from search_spaces.knob import KnobValue
+from search_spaces.space import SearchSpace
+
+
+class PointSampler(BaseSampler):
+    """Answers with the coordinates of one given point, knob by knob: a conditional knob needs no special case."""
+
+    def __init__(self, point: dict[str, KnobValue]) -> None:
+        self._point = point
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """No knob is chosen together with others."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """No knob is chosen together with others."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> KnobValue:
+        """Return the point's coordinate of this knob."""
+        return self._point[param_name]
+
+
+def sobol_point(space: SearchSpace, seed: int, index: int) -> dict[str, KnobValue]:
+    """Return point `index` of one scrambled Sobol sequence over the unit cube, one dimension per knob.
+
+    A conditional knob keeps its dimension while it is inactive, so the other knobs stay evenly covered.
+    """
+    # scipy.stats takes most of a second to import. The search does that while its first worker starts.
+    from scipy.stats import qmc
+
+    sequence = qmc.Sobol(d=len(space.tunable), scramble=True, seed=seed)
+    if index:  # scipy cannot forward by 0
+        sequence.fast_forward(index)
+    fractions = sequence.random(1)[0]
+    return {
+        knob.name: at_fraction(knob.distribution, float(x)) for knob, x in zip(space.tunable, fractions, strict=True)
+    }
+
+
+def shuffled_grid_point(space: SearchSpace, seed: int, number: int, n_levels: int) -> dict[str, KnobValue]:
+    """Return the grid point of trial `number`. The order is shuffled: a study shorter than its grid spans the space."""
+    points = grid_points(space, n_levels)
+    return points[np.random.default_rng(seed).permutation(len(points))[number]]
+
+
+def at_fraction(distribution: BaseDistribution, fraction: float) -> KnobValue:
+    """Return the value at `fraction` in [0, 1] of a knob's range, on the knob's scale.
+
+    Every choice of a category has an equal share of the range.
+    """
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            choice = choices[_bin(fraction, len(choices))]
+            assert choice is not None, "a space refuses None as a choice"
+            return choice
+        case IntDistribution(low=low, high=high, log=True):
+            # Every integer owns [k - 1/2, k + 1/2] of the logarithmic axis, as in Optuna.
+            return min(max(round(_between(low - 0.5, high + 0.5, fraction, log_scale=True)), low), high)
+        case IntDistribution(low=low, high=high, step=step):
+            return low + step * _bin(fraction, (high - low) // step + 1)
+        case FloatDistribution(low=low, high=high, step=float(step)):
+            return _within(low + step * _bin(fraction, round((high - low) / step) + 1), low, high)
+        case FloatDistribution(low=low, high=high, log=log_scale):
+            return _within(_between(low, high, fraction, log_scale=log_scale), low, high)
+    raise AssertionError(distribution)
+
+
+def levels(distribution: BaseDistribution, n_levels: int) -> tuple[KnobValue, ...]:
+    """Return `n_levels` values of a number from one end of its range to the other, or every choice of a category.
+
+    A number with fewer values than that has all of them.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        n = len(distribution.choices)
+        return tuple(at_fraction(distribution, (k + 0.5) / n) for k in range(n))
+    fractions = [k / (n_levels - 1) for k in range(n_levels)]
+    return tuple(dict.fromkeys(at_fraction(distribution, fraction) for fraction in fractions))
+
+
+def grid_points(space: SearchSpace, n_levels: int) -> list[dict[str, KnobValue]]:
+    """Return every point of the grid once; an inactive knob is absent from a point."""
+    points: list[dict[str, KnobValue]] = [{}]
+    for knob in space.tunable:
+        values = levels(knob.distribution, n_levels)
+        points = [
+            grown
+            for point in points
+            for grown in (
+                [point | {knob.name: value} for value in values] if space.is_active(knob.name, point) else [point]
+            )
+        ]
+    return points
+
+
+def _bin(fraction: float, n_bins: int) -> int:
+    return min(floor(fraction * n_bins), n_bins - 1)
+
+
+def _between(low: float, high: float, fraction: float, *, log_scale: bool) -> float:
+    if log_scale:
+        return exp(log(low) + fraction * (log(high) - log(low)))
+    return low + fraction * (high - low)
+
+
+def _within(value: float, low: float, high: float) -> float:
+    # Rounding may step out of the range by one unit in the last place, which Optuna refuses.
+    return min(max(value, low), high)

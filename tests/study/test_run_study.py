@@ -1,0 +1,82 @@
+"""`study.run_study` asks for the same study as the command line, and tells its end by a value or an error."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import study
+from study.phases.study_state import StudyFailed
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.parser import build_parser
+from trainables.cckd.errors import UsageError
+
+CHOICES: dict[str, Any] = {
+    "space": "acckd_smoke",
+    "data": "digits_lt",
+    "trials": 5,
+    "teacher": {"form": "ncm", "views": 2},
+    "overrides": {"lr": 0.1, "schedule": "cosine", "use_kd": False},
+    "guards": {"few": 1.5},
+    "tuned_baselines": ("kd", "la"),
+    "verbose": True,
+    "device": "cpu",
+    "trial_timeout": 0,
+}
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Checked, str]]:
+    monkeypatch.chdir(tmp_path)
+    found: list[tuple[Checked, str]] = []
+    monkeypatch.setattr("study.phases.session.begin", lambda *given: found.append(given[:2]) or 0)
+    return found
+
+
+def test_choices_are_fields_of_the_plan(begun) -> None:
+    folder = study.run_study(**CHOICES, out="kept", name="mine")
+    ((checked, _),) = begun
+    plan = checked.plan
+    assert folder == checked.folder == Path.cwd() / "kept" / "mine"
+    assert (plan.space, plan.trials, plan.teacher.form, plan.teacher.views) == ("acckd_smoke", 5, "ncm", 2)
+    assert plan.overrides == CHOICES["overrides"]
+    assert (plan.guards, plan.tuned_baselines, plan.verbose) == ({"few": 1.5}, ("kd", "la"), True)
+    assert (plan.skip_corrupt, plan.trial_timeout) == (False, 0.0)
+
+
+def test_two_objectives_are_asked_for_by_the_second(begun) -> None:
+    study.run_study(space="acckd_smoke", data="digits_lt", second_objective="few")
+    assert begun[0][0].plan.second_objective == "few"
+
+
+def test_a_plan_asks_for_itself_and_its_command_line_for_the_same(begun) -> None:
+    study.run_study(**CHOICES)
+    (first, _) = begun[0]
+    study.run_study(first.plan)
+    second, command = begun[1]
+    assert second.plan == first.plan
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "study.run"]
+    assert check(build_parser().parse_args([*words[3:], "--name", "again"])).plan == first.plan
+    study.run_study(first.plan, trials=7)
+    assert begun[2][0].plan.trials == 7
+
+
+def test_every_fault_of_the_choices_is_told_at_once(begun) -> None:
+    with pytest.raises(UsageError) as caught:
+        study.run_study(data="digits_lt", trials=0, sampler="luck")
+    assert [fault.split()[0] for fault in caught.value.faults] == ["--trials", "--sampler"]
+    with pytest.raises(UsageError, match=r"there is no choice 'trails'; choices: space, data, .*trials"):
+        study.run_study(trails=3)
+    with pytest.raises(TypeError, match="colour"):
+        study.run_study(teacher={"colour": "red"})
+    assert begun == []
+
+
+@pytest.mark.parametrize(("code", "error"), [(1, StudyFailed), (130, KeyboardInterrupt)])
+def test_another_end_is_an_error(begun, monkeypatch: pytest.MonkeyPatch, code: int, error: type[BaseException]) -> None:
+    monkeypatch.setattr("study.phases.session.begin", lambda *_: code)
+    with pytest.raises(error):
+        study.run_study(**CHOICES)
