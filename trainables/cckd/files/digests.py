@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # `study.run --help` reads this module and should not wait for numpy
+    from numpy.typing import NDArray
 
 
 def sha256_of(path: Path) -> str:
@@ -16,10 +16,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_array(array: NDArray[Any]) -> str:
-    """SHA-256 over dtype, shape and bytes, hexadecimal."""
+def hash_array(array: "NDArray[Any]") -> str:
+    """SHA-256 over dtype, shape and bytes in row-major order, hexadecimal."""
     head = f"{array.dtype.str} {array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+    return hashlib.sha256(head + array.tobytes()).hexdigest()
 
 
 def json_digest(content: Any, *, spaced: bool = False, allow_nan: bool = True) -> str:
