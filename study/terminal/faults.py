@@ -29,12 +29,10 @@ class Faults:
 
     @contextmanager
     def gather(self) -> Iterator[None]:
-        """Turn a UsageError or SpaceError of the block into faults."""
-        from search_spaces.knob import SpaceError  # loads Optuna, which a refused command should not wait for
-
+        """Turn a UsageError of the block into faults."""
         try:
             yield
-        except (UsageError, SpaceError) as error:
+        except UsageError as error:
             self.found += error.faults
 
     def raise_any(self) -> None:

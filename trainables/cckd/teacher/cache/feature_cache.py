@@ -188,24 +188,19 @@ class FeatureCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(f".{self._file.name}.*.tmp"):
             leftover.unlink()  # from a driver that was killed at this point; no other process builds now
+        n_missing = 0
         with replacing(self._file) as beside:
-            n_missing = self._write_parts(beside)
+            with beside.open("wb", buffering=0) as file:
+                file.write(_header(self.key))
+                for number in range(len(self.ranges)):
+                    part = self._read_part(number)
+                    n_missing += part is None
+                    if part is not None:
+                        file.write(np.ascontiguousarray(part).data)
             if n_missing:
                 raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
             sha256 = sha256_of(beside)
         _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
-
-    def _write_parts(self, path: Path) -> int:
-        """Write one part after the other; return the number of missing parts."""
-        n_missing = 0
-        with path.open("wb", buffering=0) as file:
-            file.write(_header(self.key))
-            for number in range(len(self.ranges)):
-                part = self._read_part(number)
-                n_missing += part is None
-                if part is not None:
-                    file.write(np.ascontiguousarray(part).data)
-        return n_missing
 
     @property
     def _file(self) -> Path:
