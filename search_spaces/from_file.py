@@ -158,28 +158,25 @@ def read_draft(path: Path) -> SpaceDraft:
         faults += found
     named = tuple(str(name) for name in entries)
     lost = set(named) - {knob.name for knob in tunable}
-    kept = tuple(rule for rule in conditions if rule.parent not in lost)
-    space_name = _text(plain, "name", "unnamed")
-    trials = plain["trials"] if type(plain.get("trials")) is int else 1
-    fixed = _fixed(plain)
-    if tunable:
-        known = " ".join(faults)  # the schema reports a missing or wrong `trials` more clearly
-        faults += [
-            fault
-            for fault in space_faults(space_name, tunable, trials, fixed, kept)
-            if "default_trials" not in fault or "trials" not in known
-        ]
-    return SpaceDraft(
-        name=space_name,
+    draft = SpaceDraft(
+        name=_text(plain, "name", "unnamed"),
         purpose=_text(plain, "purpose", "?"),
         method=_text(plain, "method", None),
         tunable=tuple(tunable),
-        default_trials=trials,
-        fixed=fixed,
-        conditions=kept,
+        default_trials=plain["trials"] if type(plain.get("trials")) is int else 1,
+        fixed=_fixed(plain),
+        conditions=tuple(rule for rule in conditions if rule.parent not in lost),
         named=named,
-        faults=tuple(faults),
+        faults=(),
     )
+    if draft.tunable:
+        known = " ".join(faults)  # the schema reports a missing or wrong `trials` more clearly
+        faults += [
+            fault
+            for fault in space_faults(draft.name, draft.tunable, draft.default_trials, draft.fixed, draft.conditions)
+            if "default_trials" not in fault or "trials" not in known
+        ]
+    return SpaceDraft(**{**vars(draft), "faults": tuple(faults)})
 
 
 def _schema_faults(model: type[_Strict], plain: Any, prefix: str) -> list[str]:
