@@ -1,23 +1,16 @@
 """One searched knob, the condition under which it exists, and the error of a space that contradicts itself."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.distributions import BaseDistribution
 
+from trainables.cckd.errors import UsageError
+
 KnobValue = float | int | str | bool
 
 
-class SpaceError(ValueError):
+class SpaceError(UsageError):
     """A space that contradicts itself, or a name that no space has; `faults` holds one sentence per fault."""
-
-    def __init__(self, faults: str | Sequence[str]) -> None:
-        self.faults: tuple[str, ...] = (faults,) if isinstance(faults, str) else tuple(faults)
-        super().__init__("\n".join(self.faults))
-
-    def __reduce__(self) -> tuple[type["SpaceError"], tuple[tuple[str, ...]]]:
-        # Pickle would rebuild it from the joined message and lose the single faults.
-        return type(self), (self.faults,)
 
 
 @dataclass(frozen=True)

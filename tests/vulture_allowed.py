@@ -24,5 +24,7 @@ _.tercile_high, _.tercile_middle, _.tercile_low, _.teacher_sha256, _.views_sha25
 _.subtitle
 # The user's API: the report prints a line of Python that calls it.
 _.load_model
+# A row of the probe's path; it is kept with the fit, and tests read it.
+_.val_accuracy
 # Tests stop a command as Ctrl-C does.
 _.interrupt

@@ -6,6 +6,7 @@ the same step: continue from the furthest whole checkpoint of this number; witho
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from trainables.cckd.bundle.trial_data import TestData, TrialData
@@ -43,11 +44,8 @@ class Run:
         self._fault: str | None = None
         self._reported = 0
         # One folder per attempt: a surviving process of a lost attempt cannot write into its successor's folder.
-        self._shelf, self._name, self._part = (
-            CheckpointStore(config["checkpoints"]),
-            str(self._number),
-            str(self._attempt),
-        )
+        self._shelf = CheckpointStore(config["checkpoints"])
+        self._name, self._part = str(self._number), str(self._attempt)
         try:
             self._trainer = Trainer(
                 TrialConfig.build(config["config"]),
@@ -110,10 +108,7 @@ class Run:
         _, on_train = self._trainer.judge(data.train_images, data.train_labels)
         counts = count_classes(predicted, test.labels, data.n_classes)
         if self._export is not None:
-            meta = {
-                "config": self._trainer.config.flat(),
-                "test": {"correct": counts.correct, "seen": counts.seen},
-            }
+            meta = {"config": self._trainer.config.flat(), "test": asdict(counts)}
             folder = self._shelf.workplace(self._name, MODEL)
             export_model(self._trainer.student, data, folder, self._export, meta=meta)
             self._shelf.publish(self._name, MODEL)

@@ -34,12 +34,10 @@ class Faults:
 
     @contextmanager
     def gather(self) -> Iterator[None]:
-        """Add the faults of a UsageError or SpaceError that the block raises."""
-        from search_spaces import SpaceError  # imports Optuna; a refused command should not wait for it
-
+        """Add the faults of a UsageError that the block raises."""
         try:
             yield
-        except (UsageError, SpaceError) as error:
+        except UsageError as error:
             self.found += error.faults
 
     def raise_any(self) -> None:

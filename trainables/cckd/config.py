@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, used_knobs
+from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
 
 
 class TrialConfig(Knobs):
@@ -73,7 +73,7 @@ def training_settings() -> tuple[str, ...]:
 
 def reference_of(name: str) -> KnobValue:
     """Return the reference value of a knob, or the default of a training setting."""
-    value: KnobValue = KNOBS[name].reference if name in KNOBS else TrialConfig.model_fields[name].default
+    value: KnobValue = KNOBS[name] if name in KNOBS else TrialConfig.model_fields[name].default
     return value
 
 
@@ -85,4 +85,4 @@ def _key_fault(key: str, value: object, method: str, used: tuple[str, ...]) -> s
         return f"unknown key {key!r}; method {method} takes {known}"
     if key not in used:
         return f"method {method} does not use {key!r}; its knobs are {', '.join(used) or 'none'}"
-    return KNOBS[key].fault(key, value)
+    return knob_fault(key, value)

@@ -103,9 +103,7 @@ def load_data(
     return LongTailData(
         spec=spec,
         class_names=class_names,
-        train=sets["train"],
-        val=sets["val"],
-        test=sets["test"],
+        **sets,
         counts=tuple(np.bincount(sets["train"].labels, minlength=len(class_names)).tolist()),
         split=mode,
         selected_on="test" if mode == "paper" else "val",

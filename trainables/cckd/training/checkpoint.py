@@ -67,11 +67,6 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Return whether `folder` holds a complete checkpoint."""
-    return (folder / _MARK).is_file()
-
-
 def write_checkpoint(folder: Path, state: CheckpointState, tensors: Mapping[str, Tensor]) -> None:
     """Write a checkpoint into `folder`; an older one is replaced only when the new one is on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +87,7 @@ def read_checkpoint(folder: Path) -> tuple[CheckpointState, dict[str, Tensor]]:
     Raises:
         CheckpointError: no completion mark, an unreadable one, or tensors with another hash.
     """
-    if not has_checkpoint(folder):
+    if not (folder / _MARK).is_file():
         raise CheckpointError(f"a checkpoint folder must hold {_MARK}; {folder} does not")
     try:
         mark = unsealed((folder / _MARK).read_bytes())

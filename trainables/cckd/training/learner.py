@@ -1,6 +1,6 @@
 """The student, its alignment layer and the optimiser of both, one training step at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -55,11 +55,12 @@ class Learner:
         with torch_stream(config.seed, "init"):
             student = build_student(config.student, n_classes, image_shape[0], image_shape[1])
         self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
+        self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
             with torch_stream(config.seed, "align"):
                 self._align = nn.Linear(student.n_features, n_teacher_features).to(device)
-        self._parameters = dict(self._named_parameters())
+            self._parameters |= self._align.named_parameters(prefix="align")
         # torch.optim.SGD starts without buffers; zeros give the same first step.
         self._momenta = {
             name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
@@ -147,11 +148,6 @@ class Learner:
         tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
         align = {} if self._align is None else self._align.state_dict()
         return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
-
-    def _named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        yield from self.student.net.named_parameters(prefix="student")
-        if self._align is not None:
-            yield from self._align.named_parameters(prefix="align")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

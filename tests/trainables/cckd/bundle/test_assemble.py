@@ -56,7 +56,7 @@ def _fitted(
     _, train, val, probe = parts
     logits = probe.logits(train).astype(np.float16)
     prior = teacher_log_prior(probe.logits(val), data.val.labels)
-    fitted = FittedTeacher(probe, logits, prior, 0.0, probe.train_accuracy, probe.train_accuracy)
+    fitted = FittedTeacher(probe, logits, prior, 0.0, 1.0, 1.0)
     return fitted, probe.state(name="tf_efficientnet_lite0", size=96)
 
 
@@ -109,7 +109,7 @@ def test_the_teacher_is_counted_per_class(
     _, _, val, probe = parts
     counts = teacher_counts(probe, val, data.val.labels, n_classes=10)
     assert counts.seen == (40,) * 10
-    assert sum(counts.correct) / 400 == pytest.approx(probe.val_accuracy)
+    assert sum(counts.correct) / 400 == pytest.approx(probe.path[0].val_accuracy)
 
 
 def _world(train: object, **options: object) -> SimpleNamespace:

@@ -8,7 +8,6 @@ import torch
 from trainables.cckd.training.checkpoint import (
     CheckpointError,
     CheckpointState,
-    has_checkpoint,
     read_checkpoint,
     write_checkpoint,
 )
@@ -59,9 +58,9 @@ def test_a_kill_at_any_rename_leaves_the_older_checkpoint(
 
 def test_tensors_without_a_completion_mark_are_no_checkpoint(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, _state(1), {"a": torch.ones(2)})
-    assert has_checkpoint(tmp_path)
+    assert (tmp_path / "checkpoint.json").is_file()
     (tmp_path / "checkpoint.json").unlink()
-    assert not has_checkpoint(tmp_path)
+    assert not (tmp_path / "checkpoint.json").is_file()
     with pytest.raises(CheckpointError, match=r"must hold checkpoint\.json"):
         read_checkpoint(tmp_path)
 

@@ -46,9 +46,23 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
     """
     distinct = {id(files): files for files in sets.values()}
     n_files = sum(map(len, distinct.values()))
-    tell = _counter(n_files, on_progress)
+    report = on_progress or (lambda n_read, n_total: None)
+    report(0, n_files)
+    n_read = 0
     reasons: dict[str, str] = {}
-    done = {key: _scan_one(files, reasons, tell) for key, files in distinct.items()}
+    done: dict[int, ImageFiles] = {}
+    for key, files in distinct.items():
+        found: list[Header | str] = []
+        chunks = [files.paths[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+        with ThreadPoolExecutor(_N_THREADS) as pool:
+            for headers in pool.map(partial(_read_chunk, files.root), chunks):
+                found += headers
+                n_read += len(headers)
+                report(n_read, n_files)
+        for path, header in zip(files.paths, found, strict=True):
+            if isinstance(header, str):
+                reasons[str(files.root / path)] = header
+        done[key] = _with_headers(files, found)
     skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
     if skipped and not skip_corrupt:
         summary = f"{len(skipped)} of {n_files} image files cannot be used; --skip-corrupt leaves them out"
@@ -57,31 +71,8 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
     return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)
 
 
-def _counter(total: int, on_progress: OnScan | None) -> Callable[[int], None]:
-    """Return a function that adds the size of a chunk and reports the progress."""
-    if on_progress is None:
-        return lambda n: None
-    done = 0
-
-    def tell(n: int) -> None:
-        nonlocal done
-        done += n
-        on_progress(done, total)
-
-    tell(0)
-    return tell
-
-
-def _scan_one(files: ImageFiles, reasons: dict[str, str], tell: Callable[[int], None]) -> ImageFiles:
-    chunks = [files.paths[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
-    with ThreadPoolExecutor(_N_THREADS) as pool:
-        found: list[Header | str] = []
-        for headers in pool.map(partial(_read_chunk, files.root), chunks):
-            found += headers
-            tell(len(headers))
-    for path, header in zip(files.paths, found, strict=True):
-        if isinstance(header, str):
-            reasons[str(files.root / path)] = header
+def _with_headers(files: ImageFiles, found: Sequence[Header | str]) -> ImageFiles:
+    """Return the files that have a header, with their sizes and marks."""
     usable = [(index, header) for index, header in enumerate(found) if isinstance(header, Header)]
     kept = files.take(np.array([index for index, _ in usable], np.int64))
     sizes = np.array([(header.height, header.width) for _, header in usable], np.int32).reshape(-1, 2)

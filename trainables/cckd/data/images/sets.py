@@ -66,28 +66,28 @@ class DataSetInfo:
 
     Attributes:
         name, description: what `--list-data` prints.
-        class_names: C names, in label order; None where they come from the files.
         options: option -> default value, of the option's type. An empty text means that the option is not given.
-        required: options without a default.
         default_epochs: epochs of a trial where the user gives no number.
         splits: split modes that make sense for this set, the default first.
+        read: (data root, may download, options) -> RawData; raises DataUnavailableError.
+        class_names: C names, in label order; None where they come from the files.
         n_holdout: images per class that `holdout` takes from the training pool as D_val; an option `holdout` overrides
             it.
         padding: largest shift of a training view, pixels; 0 for files, whose views are crops.
         flip: whether a training view may be mirrored left to right.
-        read: (data root, may download, options) -> RawData; raises DataUnavailableError.
+        required: options without a default.
     """
 
     name: str
     description: str
-    class_names: tuple[str, ...] | None
     options: Mapping[str, OptionValue]
     default_epochs: int
     splits: tuple[str, ...]
-    n_holdout: int
-    padding: int
-    flip: bool
     read: Callable[[Path, bool, Mapping[str, OptionValue]], RawData]
+    class_names: tuple[str, ...] | None = None
+    n_holdout: int = 0
+    padding: int = 0
+    flip: bool = True
     required: tuple[str, ...] = ()
 
     @property

@@ -44,7 +44,8 @@ class ViewStream:
             workers: processes that decode; 0 decodes in this process, on demand.
         """
         self._size = size
-        self._requests = _Requests()
+        # What the loader passes to its workers, one request per chunk: a slot and (index, view) rows.
+        self._requests: list[tuple[int, NDArray[np.int64]]] = []
         in_flight = max(2, ceil(_BATCHES_AHEAD * ceil(batch_size / CHUNK) / max(workers, 1)))
         # One slot more than chunks in flight: the loader requests another chunk before it returns the oldest.
         self._pixels = _shared_bytes(in_flight * workers + 1, CHUNK, size, size, 3)
@@ -85,7 +86,7 @@ class ViewStream:
             for indices, boxes in zip(members, views, strict=True)
             for start in range(0, len(indices), CHUNK)
         )
-        self._requests.chunks = [(number % len(self._pixels), rows) for number, rows in enumerate(chunks_of_rows)]
+        self._requests[:] = [(number % len(self._pixels), rows) for number, rows in enumerate(chunks_of_rows)]
         chunks = self._decoded()
         for indices in members:
             batch = torch.empty(len(indices), self._size, self._size, 3, dtype=torch.uint8, pin_memory=pinned)
@@ -171,19 +172,6 @@ def _shared_bytes(*shape: int) -> NDArray[np.uint8]:
     the two processes each time: on small images streaming then had 0.87 of the speed of a bare decoder, now 1.06.
     """
     return np.frombuffer(mmap.mmap(-1, prod(shape)), np.uint8).reshape(shape)
-
-
-class _Requests:
-    """The requests that the loader passes to its workers, one per chunk: a slot and (index, view) rows."""
-
-    def __init__(self) -> None:
-        self.chunks: list[tuple[int, NDArray[np.int64]]] = []
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
-        return iter(self.chunks)
-
-    def __len__(self) -> int:
-        return len(self.chunks)
 
 
 class _Views(Dataset[_Slot | DataError]):

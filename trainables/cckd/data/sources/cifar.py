@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -96,12 +95,11 @@ def _info(
         name=name,
         description=description,
         class_names=class_names,
-        options=MappingProxyType(options),
+        options=options,
         default_epochs=200,
         splits=("split_test", "holdout", "paper"),
         n_holdout=5000 // len(class_names),  # a tenth of the training images
         padding=4,
-        flip=True,
         read=partial(_read, name=name, n_classes=len(class_names), **files),
     )
 

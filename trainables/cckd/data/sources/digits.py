@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -29,7 +28,7 @@ INFO = DataSetInfo(
     name="digits_lt",
     description="Handwritten digits, 8x8 grey, 10 classes, cut to a long tail; comes with scikit-learn.",
     class_names=tuple(str(digit) for digit in range(10)),
-    options=MappingProxyType({"n_max": 90, "ir": 20.0, "imb_type": "exp"}),
+    options={"n_max": 90, "ir": 20.0, "imb_type": "exp"},
     default_epochs=40,
     splits=("holdout", "split_test", "paper"),
     n_holdout=40,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -53,7 +52,9 @@ def read_fashion_mnist(data_root: Path, download: bool, options: Mapping[str, Op
         download=download,
         advice=f"install Debian's package dataset-fashion-mnist or put {', '.join(_PACKED)} into {raw_folder}",
     )
-    return _read(folder, source)
+    arrays = {name: read_idx(next(path for path in _candidates(folder, name) if path.is_file())) for name in _NAMES}
+    sets = {part: _image_set(folder, arrays[images], arrays[labels]) for part, (images, labels) in _FILES.items()}
+    return RawData(sets["pool"], sets["test"], source)
 
 
 def _missing(folder: Path) -> list[str]:
@@ -62,12 +63,6 @@ def _missing(folder: Path) -> list[str]:
 
 def _candidates(folder: Path, name: str) -> tuple[Path, Path]:
     return folder / name, folder / f"{name}.gz"
-
-
-def _read(folder: Path, source: str) -> RawData:
-    arrays = {name: read_idx(next(path for path in _candidates(folder, name) if path.is_file())) for name in _NAMES}
-    sets = {part: _image_set(folder, arrays[images], arrays[labels]) for part, (images, labels) in _FILES.items()}
-    return RawData(sets["pool"], sets["test"], source)
 
 
 def _image_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> ImageSet:
@@ -83,11 +78,10 @@ INFO = DataSetInfo(
     name="fashion_mnist_lt",
     description="Photographs of clothing, 28x28 grey, 10 classes, cut to a long tail (Fashion-MNIST).",
     class_names=CLASS_NAMES,
-    options=MappingProxyType({"n_max": 200, "ir": 50.0, "imb_type": "exp"}),
+    options={"n_max": 200, "ir": 50.0, "imb_type": "exp"},
     default_epochs=20,
     splits=("holdout", "split_test", "paper"),
     n_holdout=100,
     padding=2,
-    flip=True,
     read=read_fashion_mnist,
 )

@@ -1,9 +1,10 @@
 """List files of images, one `relative/path label` per line, as in the long-tail releases."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -92,17 +93,10 @@ def _read(path: Path, faults: list[str]) -> ImageList:
         faults.append(f"{path} must list at least one image; it lists none")
     if outside:
         faults.append(f"{path}: paths must be relative and stay below the root; got {first_few(outside)}")
-    twice = _repeated(paths)
+    twice = [name for name, times in Counter(paths).items() if times > 1]
     if twice:
         faults.append(f"{path}: a path must be listed once; listed again: {first_few(twice)}")
     return ImageList(tuple(paths), np.array(labels, np.int64))
-
-
-def _repeated(paths: Sequence[str]) -> list[str]:
-    if len(set(paths)) == len(paths):
-        return []
-    seen: set[str] = set()
-    return [path for path in paths if path in seen or seen.add(path)]  # type: ignore[func-returns-value]
 
 
 def _label_faults(path: Path, listed: ImageList, n_classes: int) -> list[str]:
@@ -124,10 +118,8 @@ def _label_faults(path: Path, listed: ImageList, n_classes: int) -> list[str]:
 
 def _shared(files: Mapping[str, Path], lists: Mapping[str, ImageList]) -> list[str]:
     faults = []
-    parts = list(lists)
-    for index, first in enumerate(parts):
-        for second in parts[index + 1 :]:
-            both = sorted(set(lists[first].paths) & set(lists[second].paths))
-            if both:
-                faults.append(f"{files[first]} and {files[second]} must share no path; both list {first_few(both)}")
+    for first, second in combinations(lists, 2):
+        both = sorted(set(lists[first].paths) & set(lists[second].paths))
+        if both:
+            faults.append(f"{files[first]} and {files[second]} must share no path; both list {first_few(both)}")
     return faults

@@ -16,6 +16,7 @@ def locate(
     data_root: Path,
     download: bool,
     advice: str,
+    what: str = "files",
 ) -> tuple[Path, str]:
     """Find the folder with a set's files; fetch the files where no place has them.
 
@@ -27,6 +28,7 @@ def locate(
         data_root: folder for downloads.
         download: whether the network may be used.
         advice: what the user can do, one sentence.
+        what: what the set lacks, for the error.
 
     Returns:
         The folder, and one line that says where its files come from.
@@ -50,4 +52,4 @@ def locate(
             tried.append(f"{fetcher.label}: {error}")
             continue
         return folder, f"{fetcher.label}, kept in {folder}"
-    raise DataUnavailableError([f"{name}: its files are not available; tried", *tried, advice])
+    raise DataUnavailableError([f"{name}: its {what} are not available; tried", *tried, advice])

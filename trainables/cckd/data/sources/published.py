@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.cckd.data.images.sets import DataSetInfo, DataUnavailableError, OptionValue, RawData
+from trainables.cckd.data.images.sets import DataSetInfo, OptionValue, RawData
 from trainables.cckd.data.sources.lists import ImageList, class_names, read_lists
 from trainables.cckd.data.sources.locate import locate
 from trainables.cckd.errors import DataError
 
 #: Options of every set of image files: side of the student's input, smallest share of an image in a crop.
-FILE_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"size": 224, "crop_scale": 0.25})
+FILE_OPTIONS: Mapping[str, OptionValue] = {"size": 224, "crop_scale": 0.25}
 
 
 @dataclass(frozen=True)
@@ -126,17 +125,17 @@ def read_release_lists(
 def _image_folder(data_root: Path, options: Mapping[str, OptionValue], release: Release, train: ImageList) -> Path:
     places = _places(data_root, str(options["root"]), release.image_folders, "images")
     first = train.paths[0]
-    for folder in places.values():
-        if (folder / first).exists():
-            return folder
-    raise DataUnavailableError(
-        [
-            f"{release.name}: its images are not available; tried",
-            *(f"{label}, {folder}: no {first}" for label, folder in places.items()),
-            f"unpack the published images so that {places[next(iter(places))] / first} exists, or name their folder: "
-            f"--data {release.name}:root=DIR",
-        ]
+    folder, _ = locate(
+        release.name,
+        places,
+        lambda folder: [] if (folder / first).exists() else [first],
+        data_root=data_root,
+        download=False,
+        advice=f"unpack the published images so that {next(iter(places.values())) / first} exists, "
+        f"or name their folder: --data {release.name}:root=DIR",
+        what="images",
     )
+    return folder
 
 
 def _places(data_root: Path, given: str, folders: tuple[str, ...], what: str) -> dict[str, Path]:
@@ -151,13 +150,9 @@ def _info(name: str, description: str, splits: tuple[str, ...], default_epochs: 
     return DataSetInfo(
         name=name,
         description=description,
-        class_names=None,
-        options=MappingProxyType({**FILE_OPTIONS, "root": "", "lists": ""}),
+        options={**FILE_OPTIONS, "root": "", "lists": ""},
         default_epochs=default_epochs,
         splits=splits,
-        n_holdout=0,
-        padding=0,
-        flip=True,
         read=partial(read_release, name=name),
     )
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -96,7 +95,7 @@ def _files(root: Path, part: str, names: tuple[str, ...], classes: Mapping[str, 
 
 
 #: n_max=0 keeps every image; `holdout` applies where the set has no val part of its own.
-_TAIL_OPTIONS: Mapping[str, OptionValue] = MappingProxyType({"n_max": 0, "ir": 1.0, "imb_type": "exp", "holdout": 20})
+_TAIL_OPTIONS: Mapping[str, OptionValue] = {"n_max": 0, "ir": 1.0, "imb_type": "exp", "holdout": 20}
 _SPLITS = ("own", "holdout", "split_test", "paper")
 
 INFOS = (
@@ -104,13 +103,10 @@ INFOS = (
         name="image_folder",
         description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS. Without "
         "val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is given.",
-        class_names=None,
-        options=MappingProxyType({"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS}),
+        options={"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
         default_epochs=40,
         splits=_SPLITS,
         n_holdout=20,
-        padding=0,
-        flip=True,
         read=read_image_folder,
         required=("path",),
     ),
@@ -119,13 +115,10 @@ INFOS = (
         description="Your own images by list files with lines `relative/path label`, the paths relative to root. "
         "Without val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is "
         "given.",
-        class_names=None,
-        options=MappingProxyType({"root": "", "train": "", "val": "", "test": "", **FILE_OPTIONS, **_TAIL_OPTIONS}),
+        options={"root": "", "train": "", "val": "", "test": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
         default_epochs=40,
         splits=_SPLITS,
         n_holdout=20,
-        padding=0,
-        flip=True,
         read=read_image_list,
         required=("root", "train", "test"),
     ),

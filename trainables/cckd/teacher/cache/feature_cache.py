@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.files.atomic import replacing, write_bytes
+from trainables.cckd.files.atomic import replacing, write_bytes, write_json
 from trainables.cckd.files.digests import hash_array, json_digest, sha256_of
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
@@ -121,9 +121,10 @@ class FeatureCache:
         assert self._fits(number, features), (number, features.shape, features.dtype)
         note = self.folder / "parts" / _KEY_NOTE
         if not note.exists():
-            _write_whole(note, _as_json({"key": asdict(self.key)}))
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_json(note, {"key": asdict(self.key)})
         tensors = {_TENSOR: np.ascontiguousarray(features)}
-        _write_whole(self._part(number), save(tensors, {"sha256": hash_array(features)}))
+        write_bytes(self._part(number), save(tensors, {"sha256": hash_array(features)}))
 
     def finish(self) -> NDArray[np.float16]:
         """Merge the parts into one file, part by part, remove them, and return the features.
@@ -188,24 +189,19 @@ class FeatureCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(f".{self._file.name}.*.tmp"):
             leftover.unlink()  # from a driver that was killed at this point; no other process builds now
+        n_missing = 0
         with replacing(self._file) as beside:
-            n_missing = self._write_parts(beside)
+            with beside.open("wb", buffering=0) as file:
+                file.write(_header(self.key))
+                for number in range(len(self.ranges)):
+                    part = self._read_part(number)
+                    n_missing += part is None
+                    if part is not None:
+                        file.write(np.ascontiguousarray(part).data)
             if n_missing:
                 raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
             sha256 = sha256_of(beside)
-        _write_whole(self._meta, _as_json({"sha256": sha256, "key": asdict(self.key)}))
-
-    def _write_parts(self, path: Path) -> int:
-        """Write one part after the other; return the number of missing parts."""
-        n_missing = 0
-        with path.open("wb", buffering=0) as file:
-            file.write(_header(self.key))
-            for number in range(len(self.ranges)):
-                part = self._read_part(number)
-                n_missing += part is None
-                if part is not None:
-                    file.write(np.ascontiguousarray(part).data)
-        return n_missing
+        write_json(self._meta, {"sha256": sha256, "key": asdict(self.key)})
 
     @property
     def _file(self) -> Path:
@@ -250,13 +246,3 @@ def _map(path: Path) -> NDArray[Any]:
         entry = json.loads(file.read(length))[_TENSOR]
     dtype = next(name for name, code in _DTYPES.items() if code == entry["dtype"])
     return np.memmap(path, dtype, "r", offset=8 + length, shape=tuple(entry["shape"]))
-
-
-def _as_json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, indent=1).encode()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; create its folder if it is absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -75,21 +74,20 @@ class CacheEntry:
 
 def entries(root: Path) -> tuple[CacheEntry, ...]:
     """Return every cache under `root`, by folder name; other folders are ignored."""
-    return tuple(_entries(root))
-
-
-def _entries(root: Path) -> Iterator[CacheEntry]:
+    found = []
     for folder in sorted(root.glob("*/")):
         if len(folder.name) != _DIGITS or not set(folder.name) <= set("0123456789abcdef"):
             continue
         meta, note = folder / "meta.json", folder / "parts" / "key.json"
-        yield CacheEntry(
+        entry = CacheEntry(
             folder=folder,
             key=_read_key(meta if meta.exists() else note),
             complete=meta.exists(),
             n_parts=len(list(folder.glob("parts/*.safetensors"))),
             n_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         )
+        found.append(entry)
+    return tuple(found)
 
 
 def _read_key(path: Path) -> FeatureKey | None:

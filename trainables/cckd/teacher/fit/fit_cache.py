@@ -109,10 +109,12 @@ def _parted(name: str, value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str,
 def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Any:
     """Rebuild the dataclass that `_parted` took apart."""
     of_value = {key.removeprefix(f"{name}."): one for key, one in arrays.items() if key.startswith(f"{name}.")}
-    rest = {key: one for key, one in plain.items() if key != "class"}
+    kind = _CLASSES[plain["class"]]
+    # Fits of an earlier version also hold three accuracies of the chosen strength.
+    rest = {field.name: plain[field.name] for field in fields(kind) if field.name in plain}
     if "path" in rest:
         rest["path"] = tuple(StrengthRow(*row) for row in rest["path"])
-    return _CLASSES[plain["class"]](**of_value, **rest)
+    return kind(**of_value, **rest)
 
 
 def _hash(arrays: dict[str, NDArray[Any]], plain: str) -> str:

@@ -81,7 +81,12 @@ def fit_teacher(
         classifier: the network's own, for head and checkpoint, and for a zero_shot with embeddings in its outputs.
         embeddings: the class embeddings of form zero_shot.
     """
-    readout = _fit(spec.form, train_features, train_labels, val_features, val_labels, n_classes, classifier, embeddings)
+    if spec.form == "linear_probe":
+        readout: Readout = fit_probe(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
+    elif spec.form == "ncm":
+        readout = fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
+    else:
+        readout = _unfitted(spec.form, train_features, classifier, embeddings)
     seen: list[Judge] = [(None, readout)]
     judges = seen
     if spec.targets == "out_of_fold":
@@ -111,24 +116,25 @@ def deal_folds(labels: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
     return folds
 
 
-def _fit(
-    form: str,
-    train_features: NDArray[np.float16],
-    train_labels: NDArray[np.int64],
-    val_features: NDArray[np.float16],
-    val_labels: NDArray[np.int64],
-    n_classes: int,
-    classifier: Classifier | None,
-    embeddings: ClassEmbeddings | None,
+def _unfitted(
+    form: str, train_features: NDArray[np.float16], classifier: Classifier | None, embeddings: ClassEmbeddings | None
 ) -> Readout:
-    if form == "linear_probe":
-        return fit_probe(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
-    if form == "ncm":
-        return fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
+    """Return the readout of a form that learns no classifier from the training set."""
     mean, std = feature_statistics(train_features)
     if form == "zero_shot":
         assert embeddings is not None, "check_fit requires embeddings for zero_shot"
-        return _zero_shot(embeddings, classifier, mean, std)
+        # Cosines in the output space of the network's projection (CLIP's image tower), or in its feature space.
+        projected = classifier is not None and len(classifier[0]) == embeddings.vectors.shape[1]
+        projection, offset = classifier if classifier is not None and projected else (None, None)
+        return Readout(
+            weight=unit(embeddings.vectors),
+            bias=np.zeros(len(embeddings.vectors), np.float32),
+            feature_mean=mean,
+            feature_std=std,
+            scale=embeddings.scale,
+            projection=projection,
+            offset=offset,
+        )
     assert classifier is not None, "check_fit requires a classifier for head and checkpoint"
     weight, bias = (array.astype(np.float64) for array in classifier)
     # The readout works on standardised features: W f + b = (W std) s + (W mean + b).
@@ -137,26 +143,6 @@ def _fit(
         bias=(weight @ mean + bias).astype(np.float32),
         feature_mean=mean,
         feature_std=std,
-    )
-
-
-def _zero_shot(
-    embeddings: ClassEmbeddings,
-    classifier: Classifier | None,
-    mean: NDArray[np.float32],
-    std: NDArray[np.float32],
-) -> Readout:
-    """Cosines in the output space of the network's projection (CLIP's image tower), or in its feature space."""
-    width = embeddings.vectors.shape[1]
-    projected = classifier is not None and len(classifier[0]) == width
-    return Readout(
-        weight=unit(embeddings.vectors),
-        bias=np.zeros(len(embeddings.vectors), np.float32),
-        feature_mean=mean,
-        feature_std=std,
-        scale=embeddings.scale,
-        projection=classifier[0] if classifier is not None and projected else None,
-        offset=classifier[1] if classifier is not None and projected else None,
     )
 
 

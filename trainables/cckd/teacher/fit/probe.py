@@ -40,15 +40,10 @@ class ProbeFit(Readout):
 
     Attributes:
         strength: the L2 strength chosen.
-        train_accuracy: on the training views that it was fitted to.
-        val_accuracy, val_balanced_accuracy: on D_val.
         path: one row per strength, strongest first.
     """
 
     strength: float
-    train_accuracy: float
-    val_accuracy: float
-    val_balanced_accuracy: float
     path: tuple[StrengthRow, ...]
 
 
@@ -76,15 +71,10 @@ def fit_probe(
     labels = np.repeat(train_labels, n_views)
     samples = StandardRows(train_features, feature_mean, feature_std, n_classes=n_classes)
     val_samples = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
-
-    counts = np.bincount(train_labels, minlength=n_classes)
-    assert (counts > 0).all(), "every class must have training images"
-    log_prior = np.log(counts / counts.sum()).astype(np.float32)
-
     point = np.zeros(n_classes * (n_features + 1))
     fits: list[tuple[StrengthRow, NDArray[np.float32], NDArray[np.float32]]] = []
     for strength in sorted(strengths, reverse=True):
-        point, iterations = _fit_one(samples, labels, log_prior, strength, start=point)
+        point, iterations = _fit_one(samples, labels, n_classes, strength, start=point)
         weight, bias = _unpack(point, n_classes)
         seen = count_classes(_predict(samples, weight, bias), labels, n_classes)
         val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
@@ -98,9 +88,6 @@ def fit_probe(
         feature_mean=feature_mean,
         feature_std=feature_std,
         strength=best.strength,
-        train_accuracy=best.train_accuracy,
-        val_accuracy=best.val_accuracy,
-        val_balanced_accuracy=best.val_balanced_accuracy,
         path=tuple(row for row, _, _ in fits),
     )
 
@@ -123,13 +110,9 @@ def refit(
         n_classes: C.
     """
     samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
-    labels = labels[images]
-    counts = np.bincount(labels, minlength=n_classes)
-    assert (counts > 0).all(), "every class must have training images"
-    log_prior = np.log(counts / counts.sum()).astype(np.float32)
     start = np.concatenate([fit.weight.ravel(), fit.bias]).astype(np.float64)
-    every = np.repeat(labels, features.shape[1])
-    point, _ = _fit_one(samples, every, log_prior, fit.strength, start=start)
+    every = np.repeat(labels[images], features.shape[1])
+    point, _ = _fit_one(samples, every, n_classes, fit.strength, start=start)
     weight, bias = _unpack(point, n_classes)
     return Readout(weight=weight, bias=bias, feature_mean=fit.feature_mean, feature_std=fit.feature_std)
 
@@ -137,13 +120,16 @@ def refit(
 def _fit_one(
     samples: StandardRows,
     labels: NDArray[np.int64],
-    log_prior: NDArray[np.float32],
+    n_classes: int,
     strength: float,
     *,
     start: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], int]:
     """Run L-BFGS from `start`, with products in float32, sums and optimiser in float64."""
-    n_classes, n_samples = len(log_prior), len(samples)
+    n_samples = len(samples)
+    counts = np.bincount(labels, minlength=n_classes)
+    assert (counts > 0).all(), "every class must have training images"
+    log_prior = np.log(counts / n_samples).astype(np.float32)
 
     def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weight, bias = _unpack(point, n_classes)

@@ -87,16 +87,15 @@ def test_parts_of_another_part_size_are_never_mixed_in(tmp_path: Path) -> None:
 def test_a_kill_between_the_file_and_its_mark_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainables.cckd.teacher.cache import feature_cache as module
 
-    cache, write_whole = FeatureCache(tmp_path, KEY, part_size=4), module._write_whole
+    cache = FeatureCache(tmp_path, KEY, part_size=4)
     _build(cache)
 
-    def _killed(path: Path, content: bytes) -> None:
-        if path.name == "meta.json":
-            raise KeyboardInterrupt
-        write_whole(path, content)
+    def _killed(path: Path, content: object) -> None:
+        assert path.name == "meta.json"
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write_whole", _killed)
+        patch.setattr(module, "write_json", _killed)
         with pytest.raises(KeyboardInterrupt):
             cache.finish()
     assert not cache.complete
