@@ -16,8 +16,8 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from analysis.reading.wording import MISSING, listing, percent, plural, points, value_text
 from analysis.results.accuracies import COLUMNS
-from analysis.results.entries import BEST
-from analysis.results.study_comparison import OVER, chosen_values, facts, labels, ladders
+from analysis.results.entries import BEST, OVER
+from analysis.results.study_comparison import chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
 from study.schema import GROUPS
 from study.terminal.faults import complain, printable
