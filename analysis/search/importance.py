@@ -124,16 +124,16 @@ def _ranked(
     trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, *, n_samples: int
 ) -> tuple[pd.DataFrame, float]:
     n_knobs = len(rows.knobs)
-    found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
-    permutation = found.permutation.mean(axis=0)
+    shuffled, decrease = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
+    permutation = shuffled.mean(axis=0)
     floor = float(permutation[n_knobs:].max())
     # Random columns take a part of the impurity; the shares of the knobs are taken among the knobs alone.
-    impurity = found.impurity[:, :n_knobs] / found.impurity[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
+    impurity = decrease[:, :n_knobs] / decrease[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
     ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
     frame = pd.DataFrame({"knob": rows.names})
     for name, value, samples in (
-        ("permutation", permutation[:n_knobs], found.permutation[:, :n_knobs]),
+        ("permutation", permutation[:n_knobs], shuffled[:, :n_knobs]),
         ("mdi", impurity.mean(axis=0), impurity),
         ("ped_anova", ped_anova, resampled),
     ):
