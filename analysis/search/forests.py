@@ -136,15 +136,10 @@ def fit_surrogate(matrix: TrialMatrix, y: Floats) -> Surrogate | None:
     if len(y) < MIN_SURROGATE_TRIALS or not matrix.knobs or not np.ptp(y):
         return None
     predicted = np.empty(len(y))
-    for fold in _folds(len(y)):
+    for fold in np.array_split(np.random.default_rng(0).permutation(len(y)), _N_FOLDS):
         kept = np.ones(len(y), dtype=bool)
         kept[fold] = False
-        predicted[fold] = fit_forest(matrix.x[kept], y[kept], seed=0, n_trees=_N_SURROGATE_TREES).predict(
-            matrix.x[fold]
-        )
+        forest = fit_forest(matrix.x[kept], y[kept], seed=0, n_trees=_N_SURROGATE_TREES)
+        predicted[fold] = forest.predict(matrix.x[fold])
     r2 = 1 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
     return Surrogate(matrix, fit_forest(matrix.x, y, seed=0, n_trees=_N_SURROGATE_TREES), r2)
-
-
-def _folds(n: int) -> list[npt.NDArray[np.int64]]:
-    return np.array_split(np.random.default_rng(0).permutation(n), _N_FOLDS)

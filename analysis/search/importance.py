@@ -156,7 +156,11 @@ def ped_anova_shares(
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
     with _quiet_optuna():
         study = optuna.create_study(direction="maximize")
-        study.add_trials(_numbered(trials, y))
+        # A study numbers its trials in this order, and `shares` looks the target up by number.
+        study.add_trials(
+            create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
+            for trial, value in zip(trials, y, strict=True)
+        )
 
         def shares(kept: Bools) -> Floats:
             there = [trial for trial, used in zip(trials, kept, strict=True) if used]
@@ -170,14 +174,6 @@ def ped_anova_shares(
             return raw / raw.sum() if raw.sum() > 0 else np.full(len(names), 1 / len(names))
 
         return shares(np.ones(len(y), dtype=bool)), np.array([shares(half) for half in halves])
-
-
-def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:
-    """Return trials with the target as their value and nothing else; a study numbers them in this order."""
-    return [
-        create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
-        for trial, value in zip(trials, y, strict=True)
-    ]
 
 
 @contextmanager
