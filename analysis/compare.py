@@ -14,10 +14,10 @@ from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
-from analysis.reading.wording import MISSING, listing, percent, plural, points, value_text
+from analysis.reading.wording import MISSING, gain_text, listing, percent, plural, plus_minus, value_text
 from analysis.results.accuracies import COLUMNS
-from analysis.results.entries import BEST
-from analysis.results.study_comparison import OVER, chosen_values, facts, labels, ladders
+from analysis.results.entries import BEST, OVER
+from analysis.results.study_comparison import chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
 from study.schema import GROUPS
 from study.terminal.faults import complain, printable
@@ -109,8 +109,8 @@ def _reached_sentence(label: str, ran: pd.DataFrame) -> str:
         return f"{label}: {BEST} is not confirmed on the test set."
     row = rows.iloc[0].to_dict()
     gains = [f"{_gain(row, baseline)} over {baseline}" for baseline in _over(rows)]
-    few = [plural(int(row["over_la_n"] or 0), "pair")] if (row["over_la_n"] or 0) < MIN_PAIRS else []
-    caveat = f" ({few[0]}: nothing is claimed)" if few else ""
+    n_pairs = int(row["over_la_n"] or 0)
+    caveat = f" ({plural(n_pairs, 'pair')}: nothing is claimed)" if n_pairs < MIN_PAIRS else ""
     return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
 
 
@@ -183,17 +183,12 @@ def _reached(row: Mapping[Any, Any] | None, over: Sequence[str]) -> tuple[str, .
 
 
 def _mean(row: Mapping[Any, Any] | None, column: str) -> str:
-    if row is None or pd.isna(row[f"{column}_mean"]):
-        return MISSING
-    sd = row[f"{column}_sd"]
-    return percent(row[f"{column}_mean"]) + ("" if pd.isna(sd) else f" ± {percent(sd)}")
+    return MISSING if row is None else plus_minus(row[f"{column}_mean"], row[f"{column}_sd"])
 
 
 def _gain(row: Mapping[Any, Any], baseline: str) -> str:
     mean, low, high = (row[f"over_{baseline}_{part}"] for part in ("mean", "low", "high"))
-    if pd.isna(mean):
-        return MISSING
-    return points(mean) + ("" if pd.isna(low) else f" ({points(low)} to {points(high)})")
+    return MISSING if pd.isna(mean) else gain_text(mean, low, high)
 
 
 def _knobs(studies: Mapping[str, StudyData], writer: Writer) -> Block:

@@ -1,12 +1,14 @@
 """All tables of a study as one tidy Parquet file: one row per observation, with a dictionary of every variable."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.page.render import escape_markdown
 from analysis.reading.study_data import StudyData
+from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
 from study.schema import (
     BASELINES_HEAD,
@@ -42,7 +44,6 @@ COLUMNS = {
 }
 
 _KEYS = list(COLUMNS)[1:9]
-_RENAMED = {"number": "trial"}
 
 
 def write_tidy(study: StudyData, out: Path) -> Path:
@@ -79,7 +80,8 @@ def tidy(study: StudyData) -> pd.DataFrame:
 
 def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
     """Return, for the file's columns and for each table, variable -> a sentence with its unit."""
-    knobs = {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in study.knobs}
+    spaces = [SearchSpace.from_json(tuned["space"]) for tuned in study.manifest.get("tuned_baselines", {}).values()]
+    tuned_knobs = [knob for space in spaces for knob in space.tunable]
     losses = {
         name: f"Mean over the epoch's steps. {LOSSES.get(name.removeprefix(LOSS_PREFIX), name)}"
         for name in study.epochs.columns
@@ -87,10 +89,10 @@ def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
     }
     return {
         "columns": dict(COLUMNS),
-        "trials": {**TRIALS_HEAD, **knobs, **TRIALS_TAIL},
+        "trials": {**TRIALS_HEAD, **_knob_words(study.knobs), **TRIALS_TAIL},
         "epochs": {**EPOCHS_HEAD, **losses, **EPOCHS_TAIL},
         "finalists": dict(FINALISTS),
-        "baselines": {**BASELINES_HEAD, **TRIALS_HEAD, **_baseline_knobs(study), **TRIALS_TAIL, **BASELINES_TAIL},
+        "baselines": {**BASELINES_HEAD, **TRIALS_HEAD, **_knob_words(tuned_knobs), **TRIALS_TAIL, **BASELINES_TAIL},
         "confirm": dict(CONFIRM),
         "classes": dict(CLASSES),
         "confusion": dict(CONFUSION),
@@ -98,15 +100,13 @@ def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
     }
 
 
-def _baseline_knobs(study: StudyData) -> dict[str, str]:
-    spaces = [SearchSpace.from_json(tuned["space"]) for tuned in study.manifest.get("tuned_baselines", {}).values()]
-    knobs = {knob.name: knob for space in spaces for knob in space.tunable}
-    return {f"{KNOB_PREFIX}{name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for name, knob in knobs.items()}
+def _knob_words(knobs: Iterable[Knob]) -> dict[str, str]:
+    return {f"{KNOB_PREFIX}{knob.name}": f"Searched knob, unit {knob.unit}: {knob.reason}" for knob in knobs}
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
     # In the table confirm `trial` is a result of the choice, but it keys a row just as well.
-    keyed = table.rename(columns=_RENAMED)
+    keyed = table.rename(columns={"number": "trial"})
     keys = [key for key in _KEYS if key in keyed]
     long = keyed.astype(object).melt(id_vars=keys, var_name="variable", value_name="seen").dropna(subset="seen")
     number = pd.to_numeric(long["seen"].map(_plain), errors="coerce")

@@ -1,6 +1,6 @@
 """Classes in order of training count: gains over a baseline, and recalls beside the teacher's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,10 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
     """Draw `class_gains.class_gains`: points with 95 % paired t intervals around the line of no gain."""
     with canvas(*_size(gains)) as (figure, axes):
         axes.axhline(0, color=BLACK, lw=1)
-        entries = list(dict.fromkeys(gains["entry"]))
-        for entry, rows, places in _placed(axes, gains, entries):
+        for rows, places, look in _placed(axes, gains):
             mean = 100 * rows["gain"]
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
-            colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
-            style = _LOOK | {"color": colour, "marker": marker, "capsize": 2.5}
-            axes.errorbar(places, mean, yerr=bars, label=f"{entry} − {baseline}", **style)
+            axes.errorbar(places, mean, yerr=bars, capsize=2.5, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
         axes.set_ylabel(f"gain in test recall over {baseline} (points)")
         axes.yaxis.set_major_formatter(signed_ticks())
         place_legend(axes, columns=3)
@@ -37,12 +34,9 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
 def draw_recalls(recalls: pd.DataFrame) -> Figure:
     """Draw `class_gains.mean_recalls`: mean test recall of each entry with its sd over seeds."""
     with canvas(*_size(recalls)) as (figure, axes):
-        entries = list(dict.fromkeys(recalls["entry"]))
-        for entry, rows, places in _placed(axes, recalls, entries):
-            colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
-            style = _LOOK | {"color": colour, "marker": marker}
+        for rows, places, look in _placed(axes, recalls):
             spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=entry, **style)
+            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=rows["entry"].iloc[0], **look)
         axes.set_ylabel("test recall (%)")
         axes.set_yticks(range(0, 101, 20))
         axes.set_ylim(-3, 112)  # room for the groups' names above recalls of 100
@@ -54,20 +48,20 @@ def _size(table: pd.DataFrame) -> tuple[float, float]:
     return 5.2, 4.7 if table["class_id"].nunique() <= MOST_NAMED else 4.0
 
 
-def _placed(axes: Axes, table: pd.DataFrame, entries: Sequence[str]) -> list[tuple[str, pd.DataFrame, np.ndarray]]:
-    """Lay out the class axis; return each entry's rows with their places on it, side by side."""
+def _placed(axes: Axes, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, Any]]]:
+    """Lay out the class axis; yield each entry's rows, their places on it side by side, and the look of its marks."""
     classes = table.drop_duplicates("class_id").reset_index(drop=True)
     named = len(classes) <= MOST_NAMED
     _name_classes(axes, classes) if named else _count_axis(axes)
     axes.grid(axis="y")
     rank = {class_id: place for place, class_id in enumerate(classes["class_id"])}
-    placed = []
+    entries = list(dict.fromkeys(table["entry"]))
     for index, entry in enumerate(entries):
         rows = table[table["entry"] == entry]
         shift = (index - (len(entries) - 1) / 2) * (0.44 / max(len(entries) - 1, 1))
         places = rows["class_id"].map(rank) + shift if named else rows["n_train"] * 1.02**shift
-        placed.append((entry, rows, places.to_numpy(dtype=float)))
-    return placed
+        colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
+        yield rows, places.to_numpy(dtype=float), _LOOK | {"color": colour, "marker": marker}
 
 
 def _name_classes(axes: Axes, classes: pd.DataFrame) -> None:

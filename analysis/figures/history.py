@@ -1,12 +1,10 @@
 """The search over trials and over time: every trial by state, and the best complete value so far."""
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.page.style import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, VERMILION, canvas, place_legend
+from analysis.page.style import BLACK, BLUE, GREY, ORANGE, PALE, POINTS, PURPLE, VERMILION, canvas, place_legend
 
 _MARKS = {
     "COMPLETE": ("complete", BLUE, "o"),
@@ -14,7 +12,7 @@ _MARKS = {
     "RUNNING": ("running (last value)", PURPLE, "s"),
 }
 
-_LOOK: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "s": 38, "zorder": 3}
+_LOOK = POINTS | {"s": 38}
 
 
 def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None) -> Figure:

@@ -1,6 +1,7 @@
 """Importances of knobs: permutation importance against chance, shares of three other measures, class groups."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ def draw_importance(frame: pd.DataFrame, *, floor: float) -> Figure:
     with canvas(5.2, 1.5 + 0.32 * len(frame)) as (figure, axes):
         rows = _knob_rows(axes, frame)
         axes.axvspan(min(0.0, 100 * float(frame["permutation_low"].min())), 100 * floor, color=PALE, label="chance")
-        axes.hlines(rows, 100 * frame["permutation_low"], 100 * frame["permutation_high"], color=BLUE, lw=2, alpha=0.5)
+        _intervals(axes, rows, frame, "permutation", color=BLUE, lw=2, alpha=0.5)
         for above, label in ((True, "above chance"), (False, "not above chance")):
             chosen = (frame["above_chance"] == above).to_numpy()
             face = BLUE if above else "white"
@@ -39,9 +40,7 @@ def draw_shares(frame: pd.DataFrame) -> Figure:
         rows = _knob_rows(axes, frame)
         for name, (label, colour, marker, shift) in _SHARES.items():
             if f"{name}_low" in frame:
-                axes.hlines(
-                    rows + shift, 100 * frame[f"{name}_low"], 100 * frame[f"{name}_high"], color=colour, lw=2, alpha=0.5
-                )
+                _intervals(axes, rows + shift, frame, name, color=colour, lw=2, alpha=0.5)
             axes.plot(100 * frame[name], rows + shift, marker, color=colour, ms=6, label=label)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of importance (%, adding up to 100)")
@@ -60,9 +59,7 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
             part = frame[frame["target"] == target].set_index("knob").loc[first["knob"]]
             height = rows + 0.3 - 0.6 * index / max(1, len(shown) - 1)
             above = part["above_chance"].to_numpy()
-            axes.hlines(
-                height, 100 * part["permutation_low"], 100 * part["permutation_high"], color=colour, lw=1.5, alpha=0.4
-            )
+            _intervals(axes, height, part, "permutation", color=colour, lw=1.5, alpha=0.4)
             values = 100 * part["permutation"].to_numpy()
             names = (TARGETS[target], None) if above.any() else (None, TARGETS[target])
             axes.plot(values[above], height[above], marker, color=colour, ms=6, label=names[0])
@@ -70,6 +67,10 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
         axes.set_xlabel("error added by shuffling the knob (% of the variance)")
         place_legend(axes, columns=4)
     return figure
+
+
+def _intervals(axes: Axes, heights: np.ndarray, frame: pd.DataFrame, name: str, **look: Any) -> None:
+    axes.hlines(heights, 100 * frame[f"{name}_low"], 100 * frame[f"{name}_high"], **look)
 
 
 def _knob_rows(axes: Axes, frame: pd.DataFrame) -> np.ndarray:

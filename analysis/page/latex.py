@@ -57,7 +57,7 @@ def _cell(spread: Spread) -> str:
 
 
 def _gain(row: LadderRow) -> str:
-    gain = row.gain
+    gain = row.gains.get("la")
     if gain is None or not gain.n:
         return "--"
     text = f"${100 * gain.mean:+.1f}$"

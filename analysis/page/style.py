@@ -32,6 +32,9 @@ ENTRIES: Mapping[str, tuple[str, str]] = {
     "teacher": (GREEN, "^"),
 }
 
+#: Look of the points of a scatter plot.
+POINTS: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "zorder": 3}
+
 _DPI = 200
 _LONGEST_NAME = 20
 

@@ -40,9 +40,17 @@ def bounds(interval: PairedInterval) -> str:
 
 def mean_sd(summary: Spread) -> str:
     """Return '70.6 ± 1.2', '70.6' where one value has no spread, or a dash."""
-    if summary.n == 0:
-        return MISSING
-    return percent(summary.mean) if isnan(summary.sd) else f"{percent(summary.mean)} ± {percent(summary.sd)}"
+    return plus_minus(summary.mean, summary.sd)
+
+
+def plus_minus(mean: float, sd: float) -> str:
+    """Return '70.6 ± 1.2' of two fractions, '70.6' where `sd` is NaN, or a dash where `mean` is NaN."""
+    return percent(mean) if isnan(sd) else f"{percent(mean)} ± {percent(sd)}"
+
+
+def gain_text(mean: float, low: float, high: float) -> str:
+    """Return '+4.1 (+3.0 to +5.2)' of three fractions, '+4.1' where there is no interval, or a dash."""
+    return points(mean) if isnan(low) else f"{points(mean)} ({points(low)} to {points(high)})"
 
 
 def p_value(p: float) -> str:

@@ -1,5 +1,7 @@
 """The gain of each class and of each group of classes: recall differences, paired by seed."""
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
@@ -15,17 +17,14 @@ def class_gains(study: StudyData, *, entries: tuple[str, ...], baseline: str = "
     Columns: entry, class_id, class_name, n_train, group, n_seeds, gain, low, high (fractions of recall; the
     95 % paired t interval over seeds). Entries or a baseline without rows in `study.classes` give no rows.
     """
+
+    def measured(of_class: pd.DataFrame, entry: str) -> tuple[float, ...]:
+        gain = paired_gain(of_class, entry, baseline, column="recall")
+        return gain.n, gain.mean, gain.low, gain.high
+
     recalls = class_recalls(study)
     usable = comparable(recalls, entries, baseline)
-    rows = []
-    for class_id, name, n_train in classes_in_order(recalls):
-        of_class = recalls[recalls["class_id"] == class_id]
-        for entry in usable:
-            gain = paired_gain(of_class, entry, baseline, column="recall")
-            values = (gain.n, gain.mean, gain.low, gain.high)
-            rows.append((entry, class_id, name, n_train, group_of(study, class_id), *values))
-    columns = ["entry", "class_id", "class_name", "n_train", "group", "n_seeds", "gain", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+    return by_class(study, recalls, usable, measured, ("n_seeds", "gain", "low", "high"))
 
 
 def group_gains(study: StudyData) -> pd.DataFrame:
@@ -51,20 +50,37 @@ def mean_recalls(study: StudyData, *, entries: tuple[str, ...]) -> pd.DataFrame:
     Columns: entry, class_id, class_name, n_train, n_test, group, n_seeds (runs, of all subsets), recall, sd
     (over the seeds of the study's own subset; where claims rest on subsets, over subsets).
     """
+
+    def measured(of_class: pd.DataFrame, entry: str) -> tuple[float, ...]:
+        runs = of_class[of_class["entry"] == entry]
+        seen = unit_values(of_class, entry, "recall").dropna()
+        return runs["n_test"].iloc[0], runs["recall"].count(), seen.mean(), seen.std(ddof=1)
+
     recalls = class_recalls(claim_basis(study))
-    rows = []
-    for class_id, name, n_train in classes_in_order(recalls):
-        of_class = recalls[recalls["class_id"] == class_id]
-        for entry in entries:
-            of_both = of_class[of_class["entry"] == entry]
-            if of_both.empty:
-                continue
-            seen = unit_values(of_class, entry, "recall").dropna()
-            n_test = int(of_both["n_test"].iloc[0])
-            head = (entry, class_id, name, n_train, n_test, group_of(study, class_id))
-            rows.append((*head, int(of_both["recall"].count()), seen.mean(), seen.std(ddof=1)))
-    columns = ["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]
-    return pd.DataFrame(rows, columns=columns)
+    present = [entry for entry in entries if entry in set(recalls["entry"])]
+    table = by_class(study, recalls, present, measured, ("n_test", "n_seeds", "recall", "sd"))
+    return table[["entry", "class_id", "class_name", "n_train", "n_test", "group", "n_seeds", "recall", "sd"]]
+
+
+def by_class(
+    study: StudyData,
+    recalls: pd.DataFrame,
+    entries: Sequence[str],
+    measured: Callable[[pd.DataFrame, str], tuple[float, ...]],
+    names: tuple[str, ...],
+) -> pd.DataFrame:
+    """Return one row per (entry, class), largest class first.
+
+    Columns: entry, class_id, class_name, n_train, group, then `names`: the numbers that `measured` returns for the rows
+    of a class in `recalls` and an entry.
+    """
+    rows = [
+        (entry, class_id, name, n_train, group_of(study, class_id), *measured(of_class, entry))
+        for class_id, name, n_train in classes_in_order(recalls)
+        for of_class in [recalls[recalls["class_id"] == class_id]]
+        for entry in entries
+    ]
+    return pd.DataFrame(rows, columns=["entry", "class_id", "class_name", "n_train", "group", *names])
 
 
 def comparable(recalls: pd.DataFrame, entries: tuple[str, ...], baseline: str) -> list[str]:

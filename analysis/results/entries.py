@@ -12,6 +12,9 @@ LA_TUNED = "la" + TUNED_SUFFIX
 #: What each baseline is, in words; gains are measured over the first.
 BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic distillation"}
 
+#: Entries over which gains are shown: the baselines, at their reference points and tuned.
+OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
+
 _ORDER = (TEACHER, *(name for rung in LADDER for name in (rung, rung + TUNED_SUFFIX)))
 
 

@@ -1,6 +1,7 @@
 """The first screen of the report: a headline, the sentences that support it, and warnings."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -16,15 +17,6 @@ from analysis.search.front import front_sentences
 from analysis.search.history import state_counts
 from analysis.search.importance import Importances, importance_sentences
 from analysis.stats.paired_tests import MIN_PAIRS, spread
-
-
-@dataclass(frozen=True)
-class _GuardCounts:
-    """The effect of the guards: how many complete trials keep them, or in `unmet` why they decided nothing."""
-
-    kept: int
-    complete: int
-    unmet: str | None
 
 
 @dataclass(frozen=True)
@@ -123,32 +115,31 @@ def _worse_on_val(study: StudyData) -> list[str]:
 
 def _guard_sentences(study: StudyData) -> list[str]:
     """Say how many trials keep the guards, where at least one does."""
-    counts = _guard_counts(study)
-    if counts is None or counts.unmet:
+    outcome = _guard_outcome(study)
+    kept, complete = outcome.get("kept"), outcome.get("complete")
+    if isinstance(outcome.get("unmet"), str) or not isinstance(kept, int) or not isinstance(complete, int):
         return []
     return [
-        f"Only configurations that {listing(_guards(study))} on validation could become best1: {counts.kept} of "
-        f"{plural(counts.complete, 'complete trial')} do."
+        f"Only configurations that {listing(_guards(study))} on validation could become best1: {kept} of "
+        f"{plural(complete, 'complete trial')} do."
     ]
 
 
 def _guard_warnings(study: StudyData) -> list[str]:
     """Say why best1 was chosen without the guards, where it was."""
-    counts = _guard_counts(study)
-    if counts is None or not counts.unmet:
+    unmet = _guard_outcome(study).get("unmet")
+    if not isinstance(unmet, str):
         return []
-    return [f"The guard did not decide: {counts.unmet}, so best1 is chosen as if there were no guard."]
+    return [f"The guard did not decide: {unmet}, so best1 is chosen as if there were no guard."]
 
 
-def _guard_counts(study: StudyData) -> _GuardCounts | None:
-    """Return the counts of study.json; None where there are none. A stranger's study.json may hold anything."""
+def _guard_outcome(study: StudyData) -> dict[str, Any]:
+    """Return the counts of study.json, or why the guards decided nothing; empty without guards.
+
+    A stranger's study.json may hold anything.
+    """
     found = study.manifest.get("guards")
-    if not isinstance(found, dict) or not _guards(study):
-        return None
-    if type(found.get("unmet")) is str:
-        return _GuardCounts(0, 0, found["unmet"])
-    n_kept, n_complete = found.get("kept"), found.get("complete")
-    return _GuardCounts(n_kept, n_complete, None) if isinstance(n_kept, int) and isinstance(n_complete, int) else None
+    return found if isinstance(found, dict) and _guards(study) else {}
 
 
 def _guards(study: StudyData) -> list[str]:

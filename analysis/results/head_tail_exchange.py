@@ -1,6 +1,7 @@
 """The exchange between head and tail: its price in recall, the flow of errors, and the separation of features."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import pandas as pd
 
@@ -48,12 +49,7 @@ def confusion_flow(study: StudyData, *, entries: Sequence[str]) -> pd.DataFrame:
         given=[group_of(study, int(i)) for i in study.confusion["predicted_id"]],
         right=study.confusion["class_id"] == study.confusion["predicted_id"],
     )
-    rows = []
-    for entry in entries:
-        for group in GROUPS:
-            inside = table[(table["entry"] == entry) & (table["group"] == group)]
-            if len(inside):
-                rows.append({"entry": entry, "group": group, **_shares(inside)})
+    rows = [{"entry": entry, "group": group, **_shares(inside)} for entry, group, inside in _by_group(table, entries)]
     return pd.DataFrame(rows, columns=None if rows else ["entry", "group"])
 
 
@@ -71,14 +67,11 @@ def group_separability(study: StudyData, *, entries: Sequence[str]) -> pd.DataFr
         spread=table["intra"].astype(float) / table["inter"].astype(float),
     )
     rows = []
-    for entry in entries:
-        for group in GROUPS:
-            inside = table[(table["entry"] == entry) & (table["group"] == group)]
-            if len(inside):
-                of_seed = inside.groupby("seed")[["deviation", "spread"]].mean()
-                deviation, apart = spread(of_seed["deviation"]), spread(of_seed["spread"])
-                n_classes = inside["class_id"].nunique()
-                rows.append((entry, group, len(of_seed), n_classes, deviation.mean, deviation.sd, apart.mean, apart.sd))
+    for entry, group, inside in _by_group(table, entries):
+        of_seed = inside.groupby("seed")[["deviation", "spread"]].mean()
+        deviation, apart = spread(of_seed["deviation"]), spread(of_seed["spread"])
+        n_classes = inside["class_id"].nunique()
+        rows.append((entry, group, len(of_seed), n_classes, deviation.mean, deviation.sd, apart.mean, apart.sd))
     columns = ["entry", "group", "n_seeds", "n_classes", "deviation", "deviation_sd", "spread", "spread_sd"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -107,6 +100,12 @@ def leading_confusions(study: StudyData, *, entry: str, baseline: str, n: int = 
     ]
     columns = ["class_id", "class_name", "predicted_id", "predicted_name", "n_seeds", "baseline", "entry"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _by_group(table: pd.DataFrame, entries: Sequence[str]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield entry, group and their rows in `table`, where there are any."""
+    parts = dict(list(table.groupby(["entry", "group"])))
+    return ((*key, parts[key]) for key in product(entries, GROUPS) if key in parts)
 
 
 def _shares(inside: pd.DataFrame) -> dict[str, float]:

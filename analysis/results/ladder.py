@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from analysis.reading.study_data import StudyData
 from analysis.results.accuracies import COLUMNS, scores
 from analysis.results.comparisons import paired_gain, unit_values
-from analysis.results.entries import LA_TUNED, TEACHER, entries_in_order
+from analysis.results.entries import OVER, TEACHER, entries_in_order
 from analysis.stats.paired_tests import PairedInterval, Spread, spread
 
 
@@ -18,8 +18,7 @@ class LadderRow:
         n_subsets: subsets of the long tail with a run of this entry.
         n_seeds: seeds of the subset that has most of them.
         cells: column of COLUMNS -> its spread.
-        gain: All minus la's All; None for la and the teacher.
-        gain_tuned: All minus la_tuned's All; None where la was not tuned, for la_tuned and for the teacher.
+        gains: name of another present entry of OVER -> All minus its All; empty for the teacher.
         selected_on: the set on which the configuration was chosen.
     """
 
@@ -27,8 +26,7 @@ class LadderRow:
     n_subsets: int
     n_seeds: int
     cells: Mapping[str, Spread]
-    gain: PairedInterval | None
-    gain_tuned: PairedInterval | None
+    gains: Mapping[str, PairedInterval]
     selected_on: str
 
 
@@ -36,17 +34,20 @@ def ladder(study: StudyData) -> tuple[LadderRow, ...]:
     """Return one row per entry: the teacher, the ladder's rungs from the lowest, then the searched entries."""
     table = scores(study)
     selected = study.confirm.groupby("entry")["selected_on"].first()
-    tuned = LA_TUNED in set(table["entry"])
+    present = entries_in_order(table["entry"])
     return tuple(
         LadderRow(
             entry=entry,
             n_subsets=rows["data_seed"].nunique(),
             n_seeds=int(rows["data_seed"].value_counts().max()),
             cells={column: spread(unit_values(table, entry, column)) for column in COLUMNS},
-            gain=None if entry in ("la", TEACHER) else paired_gain(table, entry, "la"),
-            gain_tuned=None if entry in (LA_TUNED, TEACHER) or not tuned else paired_gain(table, entry, LA_TUNED),
+            gains={
+                name: paired_gain(table, entry, name)
+                for name in OVER
+                if name in present and entry not in (name, TEACHER)
+            },
             selected_on=str(selected[entry]),
         )
-        for entry in entries_in_order(table["entry"])
+        for entry in present
         for rows in [table[table["entry"] == entry]]
     )

@@ -7,18 +7,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.results.accuracies import COLUMNS, scores
-from analysis.results.comparisons import paired_gain
-from analysis.results.entries import BASELINES, TEACHER, entries_in_order
+from analysis.results.accuracies import COLUMNS
+from analysis.results.entries import OVER, entries_in_order
 from analysis.results.ladder import LadderRow, ladder
 from analysis.search.history import state_counts
-from analysis.stats.paired_tests import PairedInterval
-from study.schema import TUNED_SUFFIX
-
-#: Entries over which gains are compared: the baselines, at their reference points and tuned.
-OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
-
-_NO_INTERVAL = dict.fromkeys(("n", "mean", "low", "high"))
 
 
 def labels(studies: Sequence[StudyData]) -> tuple[str, ...]:
@@ -35,11 +27,7 @@ def ladders(studies: Mapping[str, StudyData]) -> pd.DataFrame:
     of COLUMNS, and for every entry of OVER `over_<entry>_n`, `_mean`, `_low`, `_high`:
     the gain of All over this entry, paired within the study. Fractions.
     """
-    rows = [
-        {"study": label, **_entry(row), **_gains(study, row.entry)}
-        for label, study in studies.items()
-        for row in ladder(study)
-    ]
+    rows = [{"study": label, **_entry(row)} for label, study in studies.items() for row in ladder(study)]
     table = pd.DataFrame(rows, columns=None if rows else ["study", "entry"])
     order = entries_in_order(table["entry"])
     return table.sort_values("entry", key=lambda entry: entry.map(order.index), kind="stable", ignore_index=True)
@@ -70,21 +58,12 @@ def facts(studies: Mapping[str, StudyData]) -> pd.DataFrame:
 
 def _entry(row: LadderRow) -> dict[str, Any]:
     cells = {f"{name}_{part}": getattr(row.cells[name], part) for name in COLUMNS for part in ("mean", "sd")}
-    return {"entry": row.entry, "n_cuts": row.n_subsets, "n_seeds": row.n_seeds, **cells}
-
-
-def _gains(study: StudyData, entry: str) -> dict[str, Any]:
-    table = scores(study)
-    found: dict[str, Any] = {}
-    for baseline in OVER:
-        comparable = entry not in (baseline, TEACHER) and baseline in set(table["entry"])
-        gain = _interval(paired_gain(table, entry, baseline)) if comparable else _NO_INTERVAL
-        found |= {f"over_{baseline}_{part}": value for part, value in gain.items()}
-    return found
-
-
-def _interval(gain: PairedInterval) -> dict[str, Any]:
-    return {part: getattr(gain, part) for part in _NO_INTERVAL}
+    gains = {
+        f"over_{name}_{part}": getattr(row.gains[name], part) if name in row.gains else None
+        for name in OVER
+        for part in ("n", "mean", "low", "high")
+    }
+    return {"entry": row.entry, "n_cuts": row.n_subsets, "n_seeds": row.n_seeds, **cells, **gains}
 
 
 def _chosen(study: StudyData, knob: str) -> Any:

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import points, span
 from analysis.results.accuracies import claims_by_subset, class_recalls, scores_of
-from analysis.results.class_gains import classes_in_order, comparable, group_of
+from analysis.results.class_gains import by_class, comparable
 from analysis.results.comparisons import by_subset, paired_gain, paired_runs, primary_family
 from analysis.results.entries import BEST, TEACHER, both_forms, entries_in_order
 from analysis.stats.nested_interval import NestedInterval, nested_interval
@@ -68,19 +68,15 @@ def class_gains_over_subsets(study: StudyData, *, entries: tuple[str, ...], base
     subset means), low, high (95 % t interval over subsets), lowest, highest (subset means), sd_cuts, sd_seeds;
     fractions of recall. n_cuts counts subsets, sd_cuts is the variance component between them as an sd.
     """
+
+    def measured(of_class: pd.DataFrame, entry: str) -> tuple[float, ...]:
+        found = nested_interval(by_subset(paired_runs(of_class, entry, baseline, column="recall")))
+        over, spreads = found.over_subsets, (found.lowest, found.highest, found.sd_subsets, found.sd_seeds)
+        return over.n, found.n_runs, over.mean, over.low, over.high, *spreads
+
     recalls = class_recalls(study.every_subset)
-    usable = comparable(recalls, entries, baseline)
-    rows = []
-    for class_id, name, n_train in classes_in_order(recalls):
-        of_class = recalls[recalls["class_id"] == class_id]
-        for entry in usable:
-            found = nested_interval(by_subset(paired_runs(of_class, entry, baseline, column="recall")))
-            over = found.over_subsets
-            head = (entry, class_id, name, n_train, group_of(study, class_id), over.n, found.n_runs)
-            spreads = (found.lowest, found.highest, found.sd_subsets, found.sd_seeds)
-            rows.append((*head, over.mean, over.low, over.high, *spreads))
-    columns = ["entry", "class_id", "class_name", "n_train", "group", "n_cuts", "n_runs", "gain", "low", "high"]
-    return pd.DataFrame(rows, columns=[*columns, "lowest", "highest", "sd_cuts", "sd_seeds"])
+    names = ("n_cuts", "n_runs", "gain", "low", "high", "lowest", "highest", "sd_cuts", "sd_seeds")
+    return by_class(study, recalls, comparable(recalls, entries, baseline), measured, names)
 
 
 def teacher_over_subsets(study: StudyData) -> Spread:

@@ -27,20 +27,6 @@ _N_FOLDS = 5
 _N_BACKGROUND = 64
 
 
-@dataclass(frozen=True)
-class ForestImportance:
-    """Importances in each of R half-samples of the trials, for D knobs and N_CHANCE random columns behind them.
-
-    Attributes:
-        permutation: (R, D + N_CHANCE) rise of the squared error when a column is shuffled, over the variance of y;
-            measured on the half of the trials that the forest was not fitted to, so memorised noise counts 0.
-        impurity: (R, D + N_CHANCE) mean decrease in impurity (MDI), shares that add up to 1.
-    """
-
-    permutation: Floats
-    impurity: Floats
-
-
 def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
     """Return (n_samples, n) masks of n // 2 trials each, drawn without replacement.
 
@@ -53,8 +39,8 @@ def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
     return masks
 
 
-def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, seed: int) -> ForestImportance:
-    """Measure D knobs and N_CHANCE random columns by the same forests.
+def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, seed: int) -> tuple[Floats, Floats]:
+    """Measure D knobs and N_CHANCE random columns behind them by the same forests, in R half-samples of the trials.
 
     Args:
         x: (N, D) positions, 0 to 1.
@@ -63,6 +49,11 @@ def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, s
             effect and not its parent's.
         n_samples: half-samples R.
         seed: of the random columns, the halves, the forests and the shuffles.
+
+    Returns:
+        permutation: (R, D + N_CHANCE) rise of the squared error when a column is shuffled, over the variance of y;
+            measured on the half of the trials that the forest was not fitted to, so memorised noise counts 0.
+        impurity: (R, D + N_CHANCE) mean decrease in impurity (MDI), shares that add up to 1.
     """
     rng = np.random.default_rng(seed)
     wide = np.column_stack([x, rng.random((len(y), N_CHANCE))])
@@ -73,7 +64,7 @@ def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, s
         orders = np.column_stack([shuffled_among(column, rng) for column in there[~seen].T])
         permutation.append(permuted_losses(forest.predict, wide[~seen], y[~seen], orders) / y.var())
         impurity.append(forest.feature_importances_)
-    return ForestImportance(np.array(permutation), np.array(impurity))
+    return np.array(permutation), np.array(impurity)
 
 
 def fit_forest(x: Floats, y: Floats, *, seed: int, n_trees: int = _N_TREES) -> ExtraTreesRegressor:
@@ -145,15 +136,10 @@ def fit_surrogate(matrix: TrialMatrix, y: Floats) -> Surrogate | None:
     if len(y) < MIN_SURROGATE_TRIALS or not matrix.knobs or not np.ptp(y):
         return None
     predicted = np.empty(len(y))
-    for fold in _folds(len(y)):
+    for fold in np.array_split(np.random.default_rng(0).permutation(len(y)), _N_FOLDS):
         kept = np.ones(len(y), dtype=bool)
         kept[fold] = False
-        predicted[fold] = fit_forest(matrix.x[kept], y[kept], seed=0, n_trees=_N_SURROGATE_TREES).predict(
-            matrix.x[fold]
-        )
+        forest = fit_forest(matrix.x[kept], y[kept], seed=0, n_trees=_N_SURROGATE_TREES)
+        predicted[fold] = forest.predict(matrix.x[fold])
     r2 = 1 - float(((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
     return Surrogate(matrix, fit_forest(matrix.x, y, seed=0, n_trees=_N_SURROGATE_TREES), r2)
-
-
-def _folds(n: int) -> list[npt.NDArray[np.int64]]:
-    return np.array_split(np.random.default_rng(0).permutation(n), _N_FOLDS)

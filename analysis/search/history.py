@@ -1,6 +1,7 @@
 """The history of a search: one row per trial with the best value so far, counts by state, causes of failure."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
@@ -8,6 +9,8 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.reading.study_data import StudyData
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
+
+_UNKNOWN = "no cause recorded"
 
 
 def history(study: StudyData) -> pd.DataFrame:
@@ -42,23 +45,17 @@ def state_counts(study: StudyData) -> dict[str, int]:
     return {state: counts[state] for state in STATES}
 
 
-def failure_causes(study: StudyData) -> list[tuple[str, tuple[int, ...]]]:
+def failure_causes(study: StudyData) -> list[tuple[str, list[str]]]:
     """Return (cause, trial numbers), the most frequent cause first."""
-    causes: dict[str, list[int]] = {}
-    for trial in study.trials:
-        if trial.state == TrialState.FAIL:
-            causes.setdefault(str(trial.user_attrs.get("cause", "no cause recorded")), []).append(trial.number)
-    return sorted(((cause, tuple(numbers)) for cause, numbers in causes.items()), key=lambda item: -len(item[1]))
+    failed = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+    return _by_cause((str(trial.user_attrs.get("cause", _UNKNOWN)), str(trial.number)) for trial in failed)
 
 
 def failed_runs(study: StudyData) -> list[tuple[str, list[str]]]:
     """Return (cause, names of runs) of the selection and the confirmation, the most frequent cause first."""
     failures = study.manifest.get("failures")
-    causes: dict[str, list[str]] = {}
-    for failure in failures if isinstance(failures, list) else ():
-        name, _, cause = str(failure).partition(": ")
-        causes.setdefault(cause or "no cause recorded", []).append(name)
-    return sorted(causes.items(), key=lambda item: -len(item[1]))
+    parts = [str(failure).partition(": ") for failure in failures] if isinstance(failures, list) else []
+    return _by_cause((cause or _UNKNOWN, name) for name, _, cause in parts)
 
 
 def pruned_at(study: StudyData) -> list[tuple[int, int]]:
@@ -67,6 +64,13 @@ def pruned_at(study: StudyData) -> list[tuple[int, int]]:
         trial.last_step for trial in study.trials if trial.state == TrialState.PRUNED and trial.last_step is not None
     )
     return sorted(epochs.items())
+
+
+def _by_cause(failures: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    causes: dict[str, list[str]] = {}
+    for cause, name in failures:
+        causes.setdefault(cause, []).append(name)
+    return sorted(causes.items(), key=lambda item: -len(item[1]))
 
 
 def _last_value(trial: FrozenTrial) -> tuple[int | None, float]:

@@ -124,16 +124,16 @@ def _ranked(
     trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, *, n_samples: int
 ) -> tuple[pd.DataFrame, float]:
     n_knobs = len(rows.knobs)
-    found = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
-    permutation = found.permutation.mean(axis=0)
+    shuffled, decrease = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
+    permutation = shuffled.mean(axis=0)
     floor = float(permutation[n_knobs:].max())
     # Random columns take a part of the impurity; the shares of the knobs are taken among the knobs alone.
-    impurity = found.impurity[:, :n_knobs] / found.impurity[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
+    impurity = decrease[:, :n_knobs] / decrease[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
     ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
     frame = pd.DataFrame({"knob": rows.names})
     for name, value, samples in (
-        ("permutation", permutation[:n_knobs], found.permutation[:, :n_knobs]),
+        ("permutation", permutation[:n_knobs], shuffled[:, :n_knobs]),
         ("mdi", impurity.mean(axis=0), impurity),
         ("ped_anova", ped_anova, resampled),
     ):
@@ -156,7 +156,11 @@ def ped_anova_shares(
     evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
     with _quiet_optuna():
         study = optuna.create_study(direction="maximize")
-        study.add_trials(_numbered(trials, y))
+        # A study numbers its trials in this order, and `shares` looks the target up by number.
+        study.add_trials(
+            create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
+            for trial, value in zip(trials, y, strict=True)
+        )
 
         def shares(kept: Bools) -> Floats:
             there = [trial for trial, used in zip(trials, kept, strict=True) if used]
@@ -170,14 +174,6 @@ def ped_anova_shares(
             return raw / raw.sum() if raw.sum() > 0 else np.full(len(names), 1 / len(names))
 
         return shares(np.ones(len(y), dtype=bool)), np.array([shares(half) for half in halves])
-
-
-def _numbered(trials: Sequence[FrozenTrial], y: Floats) -> list[FrozenTrial]:
-    """Return trials with the target as their value and nothing else; a study numbers them in this order."""
-    return [
-        create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
-        for trial, value in zip(trials, y, strict=True)
-    ]
 
 
 @contextmanager

@@ -70,17 +70,14 @@ class PairGrid:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per cell, blank cells included: x_knob, x, y_knob, y, n, mean."""
-        cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
-        return pd.DataFrame(
-            {
-                "x_knob": self.x.knob.name,
-                "x": [self.x.bounds(i) for i, _ in cells],
-                "y_knob": self.y.knob.name,
-                "y": [self.y.bounds(j) for _, j in cells],
-                "n": [int(self.n[j, i]) for i, j in cells],
-                "mean_val_balanced_accuracy": [float(self.mean[j, i]) for i, j in cells],
-            }
-        )
+        xs, ys = ([axis.bounds(index) for index in range(axis.size)] for axis in (self.x, self.y))
+        return _cells(self.x, self.y, xs, ys).assign(n=self.n.ravel(), mean_val_balanced_accuracy=self.mean.ravel())
+
+
+def _cells(x: Axis, y: Axis, xs: Sequence[Any], ys: Sequence[Any]) -> pd.DataFrame:
+    """Return one row per cell, x fastest: x_knob, x, y_knob, y."""
+    cells = pd.DataFrame([(i, j) for j in ys for i in xs], columns=["x", "y"])
+    return cells.assign(x_knob=x.knob.name, y_knob=y.knob.name)[["x_knob", "x", "y_knob", "y"]]
 
 
 def pair_grids(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> tuple[PairGrid, ...]:
@@ -116,17 +113,8 @@ class PairSurrogate:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per cell, blank ones too: x_knob, x, y_knob, y (middles or choices), partial_dependence."""
-        xs, ys = self.x.middles(), self.y.middles()
-        cells = [(i, j) for j in range(self.y.size) for i in range(self.x.size)]
-        return pd.DataFrame(
-            {
-                "x_knob": self.x.knob.name,
-                "x": [xs[i] for i, _ in cells],
-                "y_knob": self.y.knob.name,
-                "y": [ys[j] for _, j in cells],
-                "partial_dependence": [float(self.mean[j, i]) for i, j in cells],
-            }
-        )
+        cells = _cells(self.x, self.y, self.x.middles(), self.y.middles())
+        return cells.assign(partial_dependence=self.mean.ravel())
 
 
 def pair_surrogate(surrogate: Surrogate, grid: PairGrid) -> PairSurrogate:

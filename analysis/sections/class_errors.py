@@ -1,12 +1,11 @@
 """Where the errors of each group of classes go, and how well features separate the classes."""
 
-from collections.abc import Hashable
-from typing import Any
+from math import isnan
 
 from analysis.page.document import Block
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, percent, plural
+from analysis.reading.wording import MISSING, plural, plus_minus
 from analysis.results.entries import BEST, compared_entries
 from analysis.results.head_tail_exchange import confusion_flow, group_separability, leading_confusions
 from study.schema import GROUPS
@@ -32,8 +31,7 @@ def error_blocks(study: StudyData, writer: Writer) -> list[Block]:
         (
             f"{row['group'].capitalize()}, {row['entry']}",
             f"{row['n_test']:.0f}",
-            _share(row, "right"),
-            *(_share(row, f"to_{group}") for group in shown),
+            *(plus_minus(row[name], row[f"{name}_sd"]) for name in ("right", *(f"to_{group}" for group in shown))),
         )
         for row in sorted(flow.to_dict("records"), key=lambda row: GROUPS[::-1].index(row["group"]))
     ]
@@ -86,8 +84,7 @@ def feature_blocks(study: StudyData, writer: Writer) -> list[Block]:
             f"{row['group'].capitalize()}, {row['entry']}",
             str(row["n_classes"]),
             str(row["n_seeds"]),
-            _ratio(row, "deviation"),
-            _ratio(row, "spread"),
+            *(_ratio(row[name], row[f"{name}_sd"]) for name in ("deviation", "spread")),
         )
         for row in sorted(table.to_dict("records"), key=lambda row: GROUPS[::-1].index(row["group"]))
     ]
@@ -107,14 +104,7 @@ def feature_blocks(study: StudyData, writer: Writer) -> list[Block]:
     ]
 
 
-def _ratio(row: dict[Hashable, Any], name: str) -> str:
-    if row[name] != row[name]:
+def _ratio(mean: float, sd: float) -> str:
+    if isnan(mean):
         return MISSING
-    return (
-        f"{row[name]:.2f}" if row[f"{name}_sd"] != row[f"{name}_sd"] else f"{row[name]:.2f} ± {row[f'{name}_sd']:.2f}"
-    )
-
-
-def _share(row: dict[Hashable, Any], name: str) -> str:
-    sd = row[f"{name}_sd"]
-    return percent(row[name]) if sd != sd else f"{percent(row[name])} ± {percent(sd)}"
+    return f"{mean:.2f}" if isnan(sd) else f"{mean:.2f} ± {sd:.2f}"

@@ -1,13 +1,10 @@
 """Which classes gain, at what price for the head, and their recalls beside the teacher's."""
 
-from collections.abc import Hashable
-from typing import Any
-
 from analysis.figures.classes import MOST_NAMED, draw_gains, draw_recalls
 from analysis.page.document import Block, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, listing, points
+from analysis.reading.wording import MISSING, gain_text, listing, points
 from analysis.results.accuracies import COLUMNS, claims_by_subset
 from analysis.results.class_gains import class_gains, group_gains, mean_recalls
 from analysis.results.entries import BEST, TEACHER
@@ -81,16 +78,17 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
     if table.empty:
         return []
     shown = list(dict.fromkeys(table["group"]))
-    cells = {(row["entry"], row["baseline"], row["group"]): row for row in table.to_dict("records")}
+    cells = {
+        (row["entry"], row["baseline"], row["group"]): gain_text(row["gain"], row["low"], row["high"])
+        for row in table.to_dict("records")
+    }
     pairs = list(dict.fromkeys((entry, baseline) for entry, baseline, _ in cells))
     return [
         writer.table(
             "group_gains",
             table,
             columns=("entry", "over", *(COLUMNS[name] for name in shown)),
-            rows=[
-                (entry, baseline, *(_gain(cells[entry, baseline, name]) for name in shown)) for entry, baseline in pairs
-            ],
+            rows=[(entry, baseline, *(cells[entry, baseline, name] for name in shown)) for entry, baseline in pairs],
             strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
             caption=(
                 "Every entry's gain in mean test recall, in points, by groups of classes and by thirds of them, paired "
@@ -98,13 +96,6 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
             ),
         )
     ]
-
-
-def _gain(row: dict[Hashable, Any]) -> str:
-    if row["gain"] != row["gain"]:
-        return MISSING
-    between = "" if row["low"] != row["low"] else f" ({points(row['low'])} to {points(row['high'])})"
-    return points(row["gain"]) + between
 
 
 def _other_subsets(study: StudyData, entries: tuple[str, ...], writer: Writer) -> list[Block]:

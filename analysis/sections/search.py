@@ -1,5 +1,7 @@
 """How the search went: its history, the states of its trials, the front of two objectives, and the failures."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from analysis.figures.front import draw_front
@@ -168,17 +170,10 @@ def _failed_trials(study: StudyData, writer: Writer) -> list[Block]:
     counts, causes = state_counts(study), failure_causes(study)
     if not causes:
         return [Paragraph(f"What failed? Nothing of {plural(len(study.trials), 'trial')}.")]
-    raw = [(cause, len(numbers), " ".join(map(str, numbers))) for cause, numbers in causes]
+    caption = "Failed trials by cause. They count towards the total, but are in no table or figure of values."
     return [
         Paragraph(f"What failed? {counts['FAIL']} of {plural(len(study.trials), 'trial')}, for these causes."),
-        writer.table(
-            "failures",
-            pd.DataFrame(raw, columns=["cause", "n", "trials"]),
-            columns=("trials", "number", "cause"),
-            rows=[(str(n), _named(numbers.split()), cause) for cause, n, numbers in raw],
-            caption="Failed trials by cause. They count towards the total, but are in no table or figure of values.",
-            wordy=True,
-        ),
+        _cause_table("failures", causes, ("trials", "number"), caption, writer),
     ]
 
 
@@ -187,23 +182,24 @@ def _failed_run_blocks(study: StudyData, writer: Writer) -> list[Block]:
     if not causes:
         return []
     n_failed = sum(len(names) for _, names in causes)
-    raw = [(cause, len(names), " ".join(names)) for cause, names in causes]
+    caption = "Runs of the selection (candidate) and the confirmation that failed for good, by cause."
     return [
         Note(
             f"After the search {plural(n_failed, 'run')} of the selection or the confirmation failed for good: a "
             "candidate with a failed run cannot be best1, and an entry with one has fewer seeds than the others."
         ),
-        writer.table(
-            "failed_runs",
-            pd.DataFrame(raw, columns=["cause", "n", "runs"]),
-            columns=("runs", "named", "cause"),
-            rows=[(str(len(names)), _named(names), cause) for cause, names in causes],
-            caption="Runs of the selection (candidate) and the confirmation that failed for good, by cause.",
-            wordy=True,
-        ),
+        _cause_table("failed_runs", causes, ("runs", "named"), caption, writer),
     ]
 
 
-def _named(parts: list[str]) -> str:
-    more = f" and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
-    return ", ".join(parts[:_MOST_NAMED]) + more
+def _cause_table(
+    name: str, causes: Sequence[tuple[str, list[str]]], heads: tuple[str, str], caption: str, writer: Writer
+) -> Block:
+    """Return one row per cause: the number of failures and the first of their names; the file has all names."""
+    raw = [(cause, len(names), " ".join(names)) for cause, names in causes]
+    rows = []
+    for cause, names in causes:
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        rows.append((str(len(names)), ", ".join(names[:_MOST_NAMED]) + more, cause))
+    frame = pd.DataFrame(raw, columns=["cause", "n", heads[0]])
+    return writer.table(name, frame, columns=(*heads, "cause"), rows=rows, caption=caption, wordy=True)

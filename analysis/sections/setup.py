@@ -1,6 +1,7 @@
 """The setup: the teacher and its quality, and the provenance: data, teacher, budget, machine and versions."""
 
 from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -44,6 +45,8 @@ def provenance_section(study: StudyData, writer: Writer) -> Section:
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     data, plan, teacher = manifest["data"], manifest["plan"], manifest["teacher"] or {}
     student, hardware = manifest.get("student", {}), manifest.get("hardware", {})
+    counted = student.get("n_parameters")
+    n_parameters = "" if counted is None else f", {counted:,} parameters"
     return [
         ("study", str(manifest["name"])),
         ("status", str(manifest["status"])),
@@ -55,9 +58,9 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data SHA-256", str(data.get("sha256", ""))),
         ("teacher", _teacher_text(teacher) if teacher else "the teacher pass has not finished yet"),
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
-        ("student", _student(student)),
+        ("student", f"{student.get('name')}{n_parameters}"),
         ("search", _search(plan)),
-        *_warm(manifest),
+        ("warm start", _warm(manifest.get("warm_start"))),
         ("confirmation", _confirmation(plan)),
         ("seed", str(plan.get("seed", ""))),
         ("device", _device(manifest, plan)),
@@ -65,11 +68,6 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
         ("git commit", str(manifest.get("git_commit") or "")),
     ]
-
-
-def _student(student: Mapping[str, Any]) -> str:
-    counted = student.get("n_parameters")
-    return str(student.get("name")) if counted is None else f"{student.get('name')}, {counted:,} parameters"
 
 
 def _counts(data: Mapping[str, Any]) -> str:
@@ -103,30 +101,20 @@ def _prior(teacher: Mapping[str, Any]) -> list[str]:
 
 def _search(plan: Mapping[str, Any]) -> str:
     rungs = f", rungs at epochs {', '.join(map(str, plan['rungs']))}" if plan.get("rungs") else ""
+    second = f", objectives all and {plan['second_objective']}" if plan.get("second_objective") else ""
+    guards = plan.get("guards")
+    wanted = guards.items() if isinstance(guards, dict) else ()
+    guards_text = "".join(f", guard {group}={points}" for group, points in wanted)
     return (
         f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
-        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}{_objectives_and_guards(plan)}"
+        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
     )
 
 
-def _objectives_and_guards(plan: Mapping[str, Any]) -> str:
-    second, guards = plan.get("second_objective"), plan.get("guards")
-    text = f", objectives all and {second}" if second else ""
-    if isinstance(guards, dict):
-        text += "".join(f", guard {group}={points}" for group, points in guards.items())
-    return text
-
-
-def _warm(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    warm = manifest.get("warm_start")
+def _warm(warm: Any) -> str:
     if not isinstance(warm, dict):
-        return []
-    return [
-        (
-            "warm start",
-            f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}; no table or figure here counts them",
-        )
-    ]
+        return ""
+    return f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}; no table or figure here counts them"
 
 
 def _confirmation(plan: Mapping[str, Any]) -> str:
@@ -180,19 +168,16 @@ def teacher_section(study: StudyData, writer: Writer) -> Section:
 def _class_table(study: StudyData, writer: Writer) -> Block:
     data, teacher = study.manifest["data"], study.manifest["teacher"]
     recalls = mean_recalls(study, entries=_SHOWN).set_index(["entry", "class_id"])["recall"]
-    val, prior = teacher.get("val_recall") or [], teacher.get("prior") or []
+    class_ids = range(len(data["classes"]))
     raw = pd.DataFrame(
         {
-            "class_id": range(len(data["classes"])),
+            "class_id": class_ids,
             "class_name": data["classes"],
             "n_train": data["n_train"],
-            "group": [group_of(study, class_id) for class_id in range(len(data["classes"]))],
-            "teacher_prior": _column(prior, len(data["classes"])),
-            "teacher_val_recall": _column(val, len(data["classes"])),
-            **{
-                f"{name}_test_recall": [recalls.get((name, i), float("nan")) for i in range(len(data["classes"]))]
-                for name in _SHOWN
-            },
+            "group": [group_of(study, class_id) for class_id in class_ids],
+            "teacher_prior": _column(teacher.get("prior"), len(class_ids)),
+            "teacher_val_recall": _column(teacher.get("val_recall"), len(class_ids)),
+            **{f"{name}_test_recall": [recalls.get((name, i), nan) for i in class_ids] for name in _SHOWN},
         }
     ).sort_values(["n_train", "class_id"], ascending=[False, True])
     tested = [name for name in _SHOWN if raw[f"{name}_test_recall"].notna().any()]
@@ -220,5 +205,5 @@ def _class_table(study: StudyData, writer: Writer) -> Block:
     )
 
 
-def _column(values: list[float], n: int) -> list[float]:
-    return values if len(values) == n else [float("nan")] * n
+def _column(values: list[float] | None, n: int) -> list[float]:
+    return values if values and len(values) == n else [nan] * n

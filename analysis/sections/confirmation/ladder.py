@@ -1,5 +1,7 @@
 """The ladder table: the test accuracy of each entry by class group, and its gains over la."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from analysis.page.document import Block
@@ -9,7 +11,7 @@ from analysis.reading.wording import MISSING, mean_sd, points, span
 from analysis.results.accuracies import COLUMNS, claims_by_subset
 from analysis.results.entries import BEST, LA_TUNED, TEACHER
 from analysis.results.ladder import LadderRow
-from analysis.stats.paired_tests import PairedInterval
+from analysis.stats.paired_tests import PairedInterval, paired_interval
 from study.schema import GROUPS
 
 
@@ -28,14 +30,14 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
             row.entry,
             _runs(row),
             *(mean_sd(row.cells[name]) for name in shown[:first]),
-            *(text for gain in (row.gain, row.gain_tuned)[: len(over)] for text in _gain(gain)),
+            *(text for name in over for text in _gain(row.gains.get(name))),
             *(mean_sd(row.cells[name]) for name in shown[first:]),
         )
         for row in rows
     ]
     return writer.table(
         "ladder",
-        pd.DataFrame([_raw(row) for row in rows]),
+        pd.DataFrame([_raw(row, over) for row in rows]),
         columns=(
             "entry",
             "subsets × seeds" if on_subsets else "seeds",
@@ -79,18 +81,16 @@ def _gain(gain: PairedInterval | None) -> tuple[str, str]:
     return (MISSING, MISSING) if gain is None or not gain.n else (points(gain.mean), span(gain))
 
 
-def _raw(row: LadderRow) -> dict[str, object]:
+def _raw(row: LadderRow, over: Sequence[str]) -> dict[str, object]:
     flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on}
     flat |= {"n_cuts": row.n_subsets, "n_seeds": row.n_seeds}
     for name, cell in row.cells.items():
         flat |= {f"{name}_mean": cell.mean, f"{name}_sd": cell.sd, f"{name}_n": cell.n}
-    if row.gain:
-        gain = row.gain
-        flat |= {"gain_over_la": gain.mean, "gain_low": gain.low, "gain_high": gain.high, "gain_n": gain.n}
-    if row.gain_tuned:
-        gain = row.gain_tuned
-        flat |= {"gain_over_la_tuned": gain.mean, "gain_tuned_low": gain.low, "gain_tuned_high": gain.high}
-        flat["gain_tuned_n"] = gain.n
+    for name, prefix in zip(over, ("gain", "gain_tuned"), strict=False):
+        if row.entry not in (name, TEACHER):
+            gain = row.gains.get(name, paired_interval([]))
+            flat |= {f"gain_over_{name}": gain.mean, f"{prefix}_low": gain.low, f"{prefix}_high": gain.high}
+            flat[f"{prefix}_n"] = gain.n
     return flat
 
 

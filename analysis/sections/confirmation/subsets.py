@@ -63,52 +63,33 @@ def _alt(gains: tuple[SubsetGain, ...]) -> str:
 
 
 def _table(gains: tuple[SubsetGain, ...], writer: Writer) -> Block:
-    raw = [
-        {
-            "comparison": f"{gain.entry} - {gain.baseline}",
-            "n_cuts": gain.subsets.over_subsets.n,
-            "n_runs": gain.subsets.n_runs,
-            "own_mean": gain.own.mean,
-            "own_low": gain.own.low,
-            "own_high": gain.own.high,
-            "cuts_mean": gain.subsets.over_subsets.mean,
-            "cuts_low": gain.subsets.over_subsets.low,
-            "cuts_high": gain.subsets.over_subsets.high,
-            "p_t_cuts": gain.subsets.over_subsets.p,
-            "lowest_cut": gain.subsets.lowest,
-            "highest_cut": gain.subsets.highest,
-            "sd_cuts": gain.subsets.sd_subsets,
-            "sd_seeds": gain.subsets.sd_seeds,
-        }
-        for gain in gains
-    ]
-    rows = [
-        (
-            f"{gain.entry} − {gain.baseline}",
-            points(gain.own.mean),
-            span(gain.own),
-            f"{gain.subsets.over_subsets.n} ({gain.subsets.n_runs} pairs)",
-            points(gain.subsets.over_subsets.mean),
-            span(gain.subsets.over_subsets),
-            percent(gain.subsets.sd_subsets),
-            percent(gain.subsets.sd_seeds),
+    raw, cells = [], []
+    for gain in gains:
+        own, nested, over = gain.own, gain.subsets, gain.subsets.over_subsets
+        raw.append(
+            {"comparison": f"{gain.entry} - {gain.baseline}", "n_cuts": over.n, "n_runs": nested.n_runs}
+            | {"own_mean": own.mean, "own_low": own.low, "own_high": own.high}
+            | {"cuts_mean": over.mean, "cuts_low": over.low, "cuts_high": over.high, "p_t_cuts": over.p}
+            | {"lowest_cut": nested.lowest, "highest_cut": nested.highest}
+            | {"sd_cuts": nested.sd_subsets, "sd_seeds": nested.sd_seeds}
         )
-        for gain in gains
-    ]
+        cells.append(
+            {
+                "difference": f"{gain.entry} − {gain.baseline}",
+                "own subset": points(own.mean),
+                "95 % over seeds": span(own),
+                "subsets": f"{over.n} ({nested.n_runs} pairs)",
+                "over subsets": points(over.mean),
+                "95 % over subsets": span(over),
+                "sd between subsets": percent(nested.sd_subsets),
+                "sd between seeds": percent(nested.sd_seeds),
+            }
+        )
     return writer.table(
         "cuts_gains",
         pd.DataFrame(raw),
-        columns=(
-            "difference",
-            "own subset",
-            "95 % over seeds",
-            "subsets",
-            "over subsets",
-            "95 % over subsets",
-            "sd between subsets",
-            "sd between seeds",
-        ),
-        rows=rows,
+        columns=tuple(cells[0]),
+        rows=[tuple(row.values()) for row in cells],
         strong=[index for index, gain in enumerate(gains) if gain.entry == BEST],
         caption=(
             "Gains in points of test balanced accuracy, paired by seed within a subset. The interval over seeds holds "

@@ -17,48 +17,42 @@ def tuned_baseline_blocks(study: StudyData, writer: Writer) -> list[Block]:
     found = tuned_baselines(study, scores(study))
     if not found:
         return []
-    raw = [
-        {
-            "baseline": item.name,
-            **{label: item.counts.get(state, 0) for state, label in _STATES},
-            "chosen_trial": item.chosen,
-            **{f"chosen_{knob}": value for knob, value in item.params.items()},
-            "val_in_search": item.searched,
-            "val_fresh": item.fresh,
-            "n_fresh": item.n_fresh,
-            "bought_mean": item.gain.mean,
-            "bought_low": item.gain.low,
-            "bought_high": item.gain.high,
-            "bought_n": item.gain.n,
-        }
-        for item in found
-    ]
-    rows = [
-        (
-            item.name,
-            listing([f"{item.counts[state]} {label}" for state, label in _STATES if item.counts.get(state)]),
-            MISSING if item.chosen is None else f"{item.name}-{item.chosen}",
-            ", ".join(f"{knob} {value_text(value, digits=3)}" for knob, value in item.params.items()) or MISSING,
-            percent(item.searched),
-            MISSING if not item.n_fresh else f"{percent(item.fresh)} ({item.n_fresh} runs)",
-            MISSING if not item.gain.n else f"{points(item.gain.mean)} ({span(item.gain)}, n {item.gain.n})",
+    raw, cells = [], []
+    for item in found:
+        gain = item.gain
+        states = [f"{item.counts[state]} {label}" for state, label in _STATES if item.counts.get(state)]
+        knobs = [f"{knob} {value_text(value, digits=3)}" for knob, value in item.params.items()]
+        fresh = f"{percent(item.fresh)} ({item.n_fresh} runs)" if item.n_fresh else MISSING
+        gained = f"{points(gain.mean)} ({span(gain)}, n {gain.n})" if gain.n else MISSING
+        raw.append(
+            {
+                "baseline": item.name,
+                **{label: item.counts.get(state, 0) for state, label in _STATES},
+                "chosen_trial": item.chosen,
+                **{f"chosen_{knob}": value for knob, value in item.params.items()},
+                "val_in_search": item.searched,
+                "val_fresh": item.fresh,
+                "n_fresh": item.n_fresh,
+                **{f"bought_{part}": getattr(gain, part) for part in ("mean", "low", "high", "n")},
+            }
         )
-        for item in found
-    ]
+        cells.append(
+            {
+                "baseline": item.name,
+                "trials": listing(states),
+                "chosen": MISSING if item.chosen is None else f"{item.name}-{item.chosen}",
+                "its knobs": ", ".join(knobs) or MISSING,
+                "val, in the search (%)": percent(item.searched),
+                "val, fresh runs (%)": fresh,
+                "gain from tuning on test (points, 95 % interval)": gained,
+            }
+        )
     return [
         writer.table(
             "tuned_baselines",
             pd.DataFrame(raw),
-            columns=(
-                "baseline",
-                "trials",
-                "chosen",
-                "its knobs",
-                "val, in the search (%)",
-                "val, fresh runs (%)",
-                "gain from tuning on test (points, 95 % interval)",
-            ),
-            rows=rows,
+            columns=tuple(cells[0]),
+            rows=[tuple(row.values()) for row in cells],
             wordy=True,
             caption=(
                 f"The baselines that were tuned as {study.space.method} was: one search each with as many trials, the "

@@ -162,7 +162,8 @@ def test_a_knob_that_only_says_its_parent_is_on_is_not_above_chance(simulated: S
         trials.append(create_trial(params=params, distributions=spec, value=on + rng.normal(0, 0.1)))
     matrix = trial_matrix(trials, [switch, child])
     y = np.array([trial.value for trial in trials])
-    mean = forest_importance(matrix.x, y, matrix.present, n_samples=20, seed=0).permutation.mean(axis=0)
+    permutation, _ = forest_importance(matrix.x, y, matrix.present, n_samples=20, seed=0)
+    mean = permutation.mean(axis=0)
     assert len(mean) == 2 + N_CHANCE
     assert mean[0] > 1 > 0.05 > mean[2:].max()
     assert mean[1] <= mean[2:].max()
