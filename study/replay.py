@@ -14,7 +14,7 @@ from typing import Any
 from study.continuation import report_faults
 from study.installation import refuse_shadows
 from study.planning.plan import LOCAL
-from study.terminal.command_line import program
+from study.terminal.command_line import command_line
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
 
@@ -22,7 +22,7 @@ from trainables.cckd.errors import UsageError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
-        prog=" ".join(program("replay")),
+        prog=command_line("replay"),
         description="Train one trial again from its row and compare with what was recorded.",
         allow_abbrev=False,
     )
