@@ -79,7 +79,7 @@ class Option:
 
     def continued(self, **changes: Any) -> Self:
         """The flag of a command that continues a study: the plan is its default, and nothing is left to resolve."""
-        return replace(self, flag=replace(self.flag, **({"auto": False, "default": "as planned"} | changes)))
+        return replace(self, flag=replace(self.flag, **changes, auto=False, default="as planned"))
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the flag to a parser."""

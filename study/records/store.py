@@ -29,7 +29,8 @@ from trainables.cckd.files.sealed import sealed, unsealed
 
 log = logging.getLogger("study")
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: What a study may be called: not only dots, which name other folders.
+NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
 
 
 class StoreError(UsageError):
@@ -59,7 +60,7 @@ class StudyStore:
         Raises:
             StoreError: the name is not allowed, or the folder exists.
         """
-        if not _NAME.fullmatch(name) or not name.strip("."):
+        if not NAME.fullmatch(name):
             raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
         store = cls(out / name)
         try:
