@@ -98,10 +98,8 @@ def _shipped(environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     if "working_dir" in job:
         yield {"env_vars": variables}
         return
+    compiled = shutil.ignore_patterns("__pycache__", "*.pyc")
     with tempfile.TemporaryDirectory() as scratch:
         for package in PACKAGES:
-            shutil.copytree(CODE / package, Path(scratch, package), ignore=_IGNORED)
+            shutil.copytree(CODE / package, Path(scratch, package), ignore=compiled)
         yield {"working_dir": scratch, "env_vars": variables}
-
-
-_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")

@@ -55,7 +55,23 @@ class Checked:
     def __post_init__(self) -> None:
         sets = (self.data.train, self.data.val, self.data.test)
         object.__setattr__(self, "data_path", choose_path(sets, self.plan.data_path))
-        object.__setattr__(self, "settings", _search_settings(self.plan, self.data.groups.to_dict()))
+        plan, groups, second = self.plan, self.data.groups.to_dict(), self.plan.second_objective
+        settings = SearchSettings(
+            sampler=plan.sampler,
+            pruner=plan.pruner,
+            trials=plan.trials,
+            n_sobol=plan.n_sobol,
+            seed=plan.seed,
+            epochs=plan.epochs,
+            rungs=rungs(plan.epochs),
+            guards=tuple(
+                Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
+            ),
+            second_objective=None
+            if second is None
+            else SecondObjective(second, () if second == SECONDS else classes_of(second, groups, "--objectives all,")),
+        )
+        object.__setattr__(self, "settings", settings)
 
     def sha256_of(self, subset: str) -> str:
         """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
@@ -100,22 +116,3 @@ def watched_load(plan: StudyPlan, progress: Progress | None = None) -> LongTailD
     finally:
         if showing:
             shown.end()
-
-
-def _search_settings(plan: StudyPlan, groups: dict[str, list[int]]) -> SearchSettings:
-    second = plan.second_objective
-    return SearchSettings(
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-        trials=plan.trials,
-        n_sobol=plan.n_sobol,
-        seed=plan.seed,
-        epochs=plan.epochs,
-        rungs=rungs(plan.epochs),
-        guards=tuple(
-            Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
-        ),
-        second_objective=None
-        if second is None
-        else SecondObjective(second, () if second == SECONDS else classes_of(second, groups, "--objectives all,")),
-    )

@@ -66,7 +66,7 @@ class Suggestion:
 
 
 class Ledger(SearchReader):
-    """A search of study.db that is open for writing. One driver at a time, in one thread (see `StudyLock`).
+    """A search of study.db that is open for writing. One driver at a time, in one thread (see `study_lock`).
 
     `create` and `open` return the ledger of the studied method; `baselines` holds the ledgers of tuned baselines.
     """

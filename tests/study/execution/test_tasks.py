@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from study.execution import tasks
 from study.execution.tasks import Future, TaskError
 
 MEGABYTES = 40
@@ -30,7 +31,7 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
         get=lambda reference: 77_850,
         exceptions=SimpleNamespace(RayTaskError=_RayTaskError),
     )
-    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(tasks, "ray", ray)
     future = Future("count")
     assert not future.is_ready
     assert future.result() == 77_850
