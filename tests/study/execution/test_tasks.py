@@ -1,6 +1,5 @@
 """Tasks and objects on Ray: a future asks no Ray that has ended, and temporary objects leave the object store."""
 
-import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
