@@ -20,6 +20,7 @@ from analysis.results.entries import BEST, OVER
 from analysis.results.study_comparison import chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
 from study.schema import GROUPS
+from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
@@ -28,10 +29,11 @@ _MARK = Path("tables") / "comparison.csv"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message naming every folder that cannot be compared."""
+    command = command_line("compare", package="analysis")
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.compare",
+        prog=command,
         description="Compare studies side by side: gains, chosen values, teachers, budgets.",
-        epilog="example: python -m analysis.compare runs/digits runs/fashion --out comparison",
+        epilog=f"example: {command} runs/digits runs/fashion --out comparison",
     )
     parser.add_argument("dirs", metavar="DIR", type=Path, nargs="+", help="study folders, two or more")
     parser.add_argument(

@@ -8,16 +8,18 @@ from pathlib import Path
 from analysis.exports.registry import EXPORTS
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from study.schema import EXPORT
+from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message where the study cannot be exported."""
     formats = ". ".join(f"{name}: {export.description}" for name, export in EXPORTS.items())
+    command = command_line("export", package="analysis")
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.export",
+        prog=command,
         description=f"Export a study. An export only reads the study unless its description says more. {formats}.",
-        epilog="example: python -m analysis.export runs/NAME --to parquet",
+        epilog=f"example: {command} runs/NAME --to parquet",
     )
     parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
     parser.add_argument("--to", choices=EXPORTS, required=True, help="the format")

@@ -30,6 +30,7 @@ from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
 from analysis.stats.paired_tests import spread
 from study.schema import REPORT
+from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 
 _PAGE = "index.html"
@@ -37,10 +38,11 @@ _PAGE = "index.html"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message where DIR is no study folder."""
+    command = command_line("report", package="analysis")
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.report",
+        prog=command,
         description="Write the report of a study, finished or running, into DIR/report.",
-        epilog="example: python -m analysis.report runs/acckd_core-digits_lt-20260101-120000",
+        epilog=f"example: {command} runs/acckd_core-digits_lt-20260101-120000",
     )
     parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
     options = parser.parse_args(argv)

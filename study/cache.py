@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.planning.plan import OPTIONS
-from study.terminal.command_line import program
+from study.terminal.command_line import command_line
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 a cache cannot be used, 2 wrong usage)."""
-    parser = argparse.ArgumentParser(prog=" ".join(program("cache")), description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=command_line("cache"), description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("list", "show what is cached"),

@@ -16,41 +16,54 @@ from study.terminal.faults import Faults, complain
 from trainables.cckd.errors import UsageError
 
 
-def read_changes(args: argparse.Namespace, options: Mapping[str, Option], faults: Faults) -> dict[str, Any]:
-    """Return the fields of the plan that the flags change."""
-    changes = read_flags(args, options, faults)
-    if wrong := address_fault(changes.get("address", LOCAL)):
-        faults.add(wrong)
-    return changes
-
-
-def continue_study(
-    command: str, argv: Sequence[str] | None, folder: str, faults: Faults, changes: Mapping[str, Any]
-) -> int:
-    """See the study in `folder` through, as planned but for `changes`; return an exit code as `study.run` does.
+def continue_study(command: str, argv: Sequence[str] | None, options: Mapping[str, Option], description: str) -> int:
+    """Run a command that sees a study through, as planned but for its flags; return an exit code as `study.run` does.
 
     Args:
         command: 'resume' or 'confirm'; study.json notes it with its arguments.
         argv: the arguments, None for those of the process.
-        folder: of the study.
-        faults: what is wrong with the arguments; where there is a fault, the study is left alone.
-        changes: fields of its plan.
+        options: its flags: the fields of the plan that it may change.
+        description: for its help.
     """
     from study.lock import check_free
 
+    parser = argparse.ArgumentParser(prog=command_line(command), description=description, allow_abbrev=False)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="study folder")
+    for option in options.values():
+        option.add_to(parser)
+    args = parser.parse_args(argv)
     try:
-        faults.raise_any()
+        changes = _read_changes(args, options)
         refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
-        check_free(Path(folder))
+        check_free(args.folder)
         from study.phases.session import resume
 
-        return resume(
-            Path(folder), command_line(command, sys.argv[1:] if argv is None else argv), build_report, **changes
-        )
+        started = command_line(command, sys.argv[1:] if argv is None else argv)
+        return resume(args.folder, started, build_report, **changes)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
-        return interrupted_early(Path(folder))
+        return interrupted_early(args.folder)
+
+
+def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> dict[str, Any]:
+    """Return the fields of the plan that the flags change.
+
+    Raises:
+        UsageError: with every fault of the flags.
+    """
+    faults = Faults()
+    changes = read_flags(args, options, faults)
+    if wrong := address_fault(changes.get("address", LOCAL)):
+        faults.add(wrong)
+    if "device" in changes:
+        changes |= {"gpus_per_trial": float(changes["device"] == "cuda"), "trials_per_process": 1}
+    if "storage" in changes:
+        from study.planning.folders import read_storage
+
+        changes["storage"] = read_storage(changes["storage"], faults)
+    faults.raise_any()
+    return changes
 
 
 def build_report(folder: Path) -> Path:

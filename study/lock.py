@@ -4,11 +4,10 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from trainables.cckd.errors import UsageError
 
@@ -20,8 +19,9 @@ class LockedError(UsageError):
     """Another driver holds the lock; the message says which."""
 
 
-class StudyLock:
-    """Exclusive lock on a study folder, held from entering the `with` block to leaving it.
+@contextmanager
+def study_lock(path: Path) -> Iterator[None]:
+    """Hold the exclusive lock of a study folder for the block.
 
     The lock is `flock` on the file, not the existence of the file: a killed driver leaves the file behind, but not the
     lock. The content of the file (host, pid, since) only names the holder in messages. Two hosts exclude each other
@@ -30,45 +30,29 @@ class StudyLock:
     Args:
         path: the lock file. It is made if it does not exist and never removed, because a removal could race with the
             next holder.
+
+    Raises:
+        LockedError: another process holds it.
+        UsageError: the folder cannot be written, or the lock is a link.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def __enter__(self) -> Self:
-        """Take the lock.
-
-        Raises:
-            LockedError: another process holds it.
-            UsageError: the folder cannot be written, or the lock is a link.
-        """
-        assert self._handle is None, "the lock is not re-entrant"
-        try:
-            # A stranger's folder may hold a link in its place, which must not make us write to another file.
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise UsageError(f"a study folder must be one that can be written; {error}") from error
+    try:
+        # A stranger's folder may hold a link in its place, which must not make us write to another file.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise UsageError(f"a study folder must be one that can be written; {error}") from error
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(handle)
-            raise LockedError(
-                f"a study takes one driver at a time; {self._path.parent} is held by {_holder(self._path)}"
-            ) from None
+            raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_holder(path)}") from None
         with suppress(OSError):  # on a full disk the lock holds all the same, but it does not name its holder
             os.ftruncate(handle, 0)
-            os.pwrite(handle, json.dumps(_myself()).encode(), 0)
-        self._handle = handle
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Release the lock."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_free(folder: Path) -> None:
@@ -79,13 +63,8 @@ def check_free(folder: Path) -> None:
     """
     path = folder / LOCK
     if path.exists():
-        with StudyLock(path):
+        with study_lock(path):
             pass
-
-
-def _myself() -> dict[str, str | int]:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
 
 
 def _holder(path: Path) -> str:

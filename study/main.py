@@ -30,15 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{SCRIPT} {version()}")
         return 0
     if command in ("-h", "--help"):
-        print(_help())
+        rows = [f"  {name:<8} {what}" for name, (_, what) in COMMANDS.items()]
+        print("\n".join([f"usage: {SCRIPT} COMMAND ...", "", *rows, "", f"{SCRIPT} COMMAND --help lists its flags."]))
         return 0
     print(f"error: the command must be one of {', '.join(COMMANDS)}; got {command!r}", file=sys.stderr)
     return 2
-
-
-def _help() -> str:
-    rows = [f"  {name:<8} {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join([f"usage: {SCRIPT} COMMAND ...", "", *rows, "", f"{SCRIPT} COMMAND --help lists its flags."])
 
 
 if __name__ == "__main__":

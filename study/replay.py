@@ -14,7 +14,7 @@ from typing import Any
 from study.continuation import report_faults
 from study.installation import refuse_shadows
 from study.planning.plan import LOCAL
-from study.terminal.command_line import program
+from study.terminal.command_line import command_line
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
 
@@ -22,7 +22,7 @@ from trainables.cckd.errors import UsageError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
     parser = argparse.ArgumentParser(
-        prog=" ".join(program("replay")),
+        prog=command_line("replay"),
         description="Train one trial again from its row and compare with what was recorded.",
         allow_abbrev=False,
     )
@@ -42,11 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _replay(folder: Path, trial: str) -> int:
-    from study.execution.workers import ray_session, threads_of
     from study.planning.manifest import checked_again
     from study.records.ledger import Ledger
     from study.records.store import StudyStore
-    from study.teacher.bundle import prepare
     from trainables.cckd.config import TrialConfig
 
     store = StudyStore.open(folder)
@@ -59,6 +57,10 @@ def _replay(folder: Path, trial: str) -> int:
         if trial not in rows or not rows[trial].records:
             trained = ", ".join(name for name, row in rows.items() if row.records) or "none"
             raise UsageError(f"TRIAL must be a trial with recorded epochs ({trained}); got {trial}")
+        # These cost seconds of imports, which a refusal need not pay.
+        from study.execution.workers import ray_session, threads_of
+        from study.teacher.bundle import prepare
+
         # On this machine, whatever the folder's plan says: a replay is one trial in this process.
         row, plan = rows[trial], replace(checked.plan, address=LOCAL)
         rival = baselines.get(trial.removesuffix(str(row.number)))

@@ -10,6 +10,7 @@ _.setup, _.reset_config, _.on_trial_error, _.on_step_end, _.iteration, _.checkpo
 _.print_to_stdstream, _.ignore_prefix, _.callbacks
 # Optuna calls these methods of storages and studies, and names their parameters.
 _._set_trial_param_without_commit, _.previous_distribution, _.delete_study, _._get_trials, _.use_cache
+_.set_trial_param, _.set_trial_state_values, _.set_trial_system_attr
 # The standard library calls these: logging.Handler and pickle.Unpickler.
 _.handleError, _.find_class
 # Python asks a module for names that it lacks: study.run_study, study.__version__.

@@ -13,6 +13,6 @@ failure_budget   how many failures a study allows, and what counts as a crash lo
 failure_causes   the cause of a failure, read from Ray's error text
 ray_private      every private name of Ray that we use
 
-searchers, schedulers, and tuner import Ray at the top, because they subclass its classes. The other modules import Ray
-inside their functions: the import takes a second, and a command that refuses its arguments should not wait for it.
+searchers, schedulers, tuner, and tasks import Ray at the top. The other modules import Ray inside their functions: the
+import takes a second, and a command that refuses its arguments should not wait for it.
 """

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ log = logging.getLogger("study")
 
 #: Our packages that Ray's workers import. A cluster is sent these packages and nothing else.
 PACKAGES = ("search_spaces", "trainables", "study")
+
+#: The folder that holds them: a checkout, site-packages, or the working directory of a Ray job.
+CODE = Path(__file__).resolve().parents[2]
 
 #: Seconds after which a cluster counts as closed to us. Ray itself would go on asking for minutes.
 _PATIENCE_S = 20
@@ -96,17 +98,8 @@ def _shipped(environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     if "working_dir" in job:
         yield {"env_vars": variables}
         return
+    compiled = shutil.ignore_patterns("__pycache__", "*.pyc")
     with tempfile.TemporaryDirectory() as scratch:
         for package in PACKAGES:
-            shutil.copytree(package_folder(package), Path(scratch, package), ignore=_IGNORED)
+            shutil.copytree(CODE / package, Path(scratch, package), ignore=compiled)
         yield {"working_dir": scratch, "env_vars": variables}
-
-
-_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
-
-
-def package_folder(name: str) -> Path:
-    """Return the folder from which our package `name` was imported."""
-    file = import_module(name).__file__
-    assert file is not None, "our packages are ordinary ones"
-    return Path(file).parent

@@ -39,20 +39,17 @@ class HangWatchdog:
         live = {trial.trial_id: trial for trial in trials if trial.status in ("PENDING", "RUNNING")}
         self._signs = {name: sign for name, sign in self._signs.items() if name in live}
         for name, trial in live.items():
-            self._check(name, trial, now)
+            worker = worker_of(self._scheduler.controller, trial)
+            # A trial that waits for a free node has no worker yet, and may wait.
+            sign = None if worker is None else (trial.status, trial.run_metadata.last_result_time)
+            known, since = self._signs.get(name, (None, now))
+            if sign is None or sign != known:
+                self._signs[name] = (sign, now)
+                continue
+            limit_s = self._limit_s + (SETUP_S if trial.status == "PENDING" else 0.0)
+            if now - since > limit_s:
+                import ray
 
-    def _check(self, name: str, trial: Any, now: float) -> None:
-        worker = worker_of(self._scheduler.controller, trial)
-        # A trial that waits for a free node has no worker yet, and may wait.
-        sign = None if worker is None else (trial.status, trial.run_metadata.last_result_time)
-        known, since = self._signs.get(name, (None, now))
-        if sign is None or sign != known:
-            self._signs[name] = (sign, now)
-            return
-        limit_s = self._limit_s + (SETUP_S if trial.status == "PENDING" else 0.0)
-        if now - since > limit_s:
-            import ray
-
-            self._signs[name] = (sign, now)
-            self._scheduler.attempts.hang(name, limit_s)
-            ray.kill(worker)
+                self._signs[name] = (sign, now)
+                self._scheduler.attempts.hang(name, limit_s)
+                ray.kill(worker)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from study.execution.cluster import PACKAGES, ClusterError, package_folder
+from study.execution.cluster import CODE, PACKAGES, ClusterError
 from study.planning.checked import Checked
 from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
@@ -92,7 +92,7 @@ def own_versions() -> dict[str, str]:
     """Return the versions of everything that a trial depends on, with the schema and a digest of our code."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        folder = package_folder(package)
+        folder = CODE / package
         for file in sorted(folder.rglob("*.py")):
             digest.update(f"{package}/{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return {**versions(), "schema": str(SCHEMA_VERSION), "code": digest.hexdigest()[:12]}

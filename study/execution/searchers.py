@@ -11,7 +11,7 @@ Ray 2.60 calls in this order (tune_controller.py): a result that is not the last
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from optuna.trial import TrialState
@@ -19,12 +19,9 @@ from ray.tune.search import Searcher
 
 from study.execution.attempts import AttemptLog
 from study.execution.failure_causes import Kind, cause
-from study.records.ledger import Ledger, Suggestion
+from study.records.ledger import Ledger, SeedOf, Suggestion
 
 Run = TypeVar("Run")
-
-#: (configuration without the seed, number of earlier trials with the same one) -> the seed of a new trial.
-SeedOf = Callable[[Mapping[str, Any], int], int]
 
 
 class RetryingSearcher(Searcher, Generic[Run]):
@@ -112,7 +109,7 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
     Args:
         ledger: the search.
         attempts: shared with the LedgerScheduler.
-        seed_of: returns the seed of a new trial.
+        seed_of: returns the seed of a new trial; called with its whole configuration, not only the searched knobs.
         settings: training settings that all trials share; each configuration contains them.
         extras: further entries of each Ray configuration, such as the folder for checkpoints.
     """

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from study.planning.plan import StudyPlan
 
 #: Puts a value into Ray's object store and returns a reference to it.
@@ -24,8 +27,6 @@ class Future:
     @property
     def is_ready(self) -> bool:
         """Whether the result is there; False after the end of Ray, because a question would start another Ray."""
-        import ray
-
         return ray.is_initialized() and bool(ray.wait([self._reference], timeout=0)[0])
 
     def result(self) -> Any:
@@ -34,8 +35,6 @@ class Future:
         Raises:
             TaskError: the task has raised an error. Ray's own text names mostly the place where it was raised.
         """
-        import ray
-
         try:
             return ray.get(self._reference)
         except ray.exceptions.RayTaskError as error:
@@ -44,29 +43,21 @@ class Future:
 
 def put(value: Any) -> Any:
     """Put `value` into the object store and return a reference to it."""
-    import ray
-
     return ray.put(value)
 
 
 def get(reference: Any) -> Any:
     """Wait for the object behind `reference` and return it; a list gives a list."""
-    import ray
-
     return ray.get(reference)
 
 
 def wait_for_one(references: Sequence[Any]) -> list[Any]:
     """Wait until one of `references` is ready and return those that are."""
-    import ray
-
     return ray.wait(list(references))[0]
 
 
 def start_on_worker(plan: StudyPlan, function: Callable[..., Any], *arguments: Any) -> Any:
     """Start `function(*arguments)` in a worker with one CPU, or a trial's share of a GPU; return a reference."""
-    import ray
-
     return ray.remote(**_resources(plan))(function).remote(*arguments)
 
 
@@ -76,8 +67,6 @@ def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
     The actor asks for no CPU, which it would keep for its lifetime. Its share of a GPU limits how many there are. Like
     a task, it is tried again if its process dies.
     """
-    import ray
-
     options = _resources(plan) | {"num_cpus": 0}
     return ray.remote(**options, max_restarts=3, max_task_retries=3)(cls).remote(*arguments)
 
@@ -93,9 +82,6 @@ def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_proce
         own_process: run the task in a process that ends with it. A task that lowers its own priority needs this,
             because no process can raise its priority again.
     """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"max_calls": 1} if own_process else {}
     return ray.remote(num_cpus=0, scheduling_strategy=here, **options)(function).remote(*arguments)
@@ -115,8 +101,6 @@ def object_store(*, is_temporary: bool) -> Iterator[Put]:
     if not is_temporary:
         yield put
         return
-    import ray
-
     owner = ray.remote(num_cpus=0)(_Owner).remote()
     try:
         yield partial(_put_by, owner)

@@ -4,7 +4,6 @@ session       from a checked study to an exit code
 messages      what a session tells its user
 drive         all phases, one after the other
 study_state   a study in progress, and what its phases share
-phase         one phase: a queue of trials on Ray
 search        the search
 selection     the choice of the winner by fresh runs
 baselines     search and selection for tuned baselines

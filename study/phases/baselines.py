@@ -13,7 +13,6 @@ from study.phases.search import SearchTarget, search
 from study.phases.selection import ranked, select
 from study.phases.study_state import NothingComplete, Study
 from study.planning.spaces import baseline_space
-from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 
 
@@ -35,13 +34,13 @@ def tune_baselines(study: Study, prepared: Prepared, workers: Workers) -> None:
             select(study, target, prepared, workers)
 
 
-def tuned_entries(study: Study) -> dict[str, tuple[Finalist, dict[str, Any]]]:
-    """Return entry -> each tuned baseline's winner and its flat configuration without the seed."""
+def tuned_entries(study: Study) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Return entry -> trial number and flat configuration, without the seed, of each tuned baseline's winner."""
     plan, found = study.checked.plan, {}
     for name in plan.tuned_baselines:
         ledger = study.ledger.baselines[name]
         for winner in ranked(ledger, plan)[:1]:
-            found[name + schema.TUNED_SUFFIX] = winner, {**ledger.space.config(winner.params), **plan.training}
+            found[name + schema.TUNED_SUFFIX] = winner.number, {**ledger.space.config(winner.params), **plan.training}
     return found
 
 

@@ -44,7 +44,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         return
     method = studied_method(study)
     best = [(found.number, method.config(found.params)) for found in ranked(ledger, plan)[: plan.confirm_top]]
-    tuned = {entry: (found.number, config) for entry, (found, config) in tuned_entries(study).items()}
+    tuned = tuned_entries(study)
     cuts = [
         confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed, tuned)
         for data_seed in range(plan.data_seeds)

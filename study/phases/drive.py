@@ -23,7 +23,6 @@ from study.records.run_tables import ConfirmRun, counts_of
 from study.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
-from study.terminal.progress import Progress
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.checkpoint_store import is_uri
 
@@ -42,9 +41,7 @@ def drive(study: Study) -> None:
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
-            teacher = _keep_passes(study.store.manifest()["teacher"], prepared.teacher)
-            study.store.update_manifest(teacher=teacher)
-            _say_teacher(study.progress, teacher)
+            _note_teacher(study, prepared.teacher)
             method = studied_method(study)
             search(study, method, prepared, workers)
             study.record_student(wait=True)
@@ -86,14 +83,15 @@ def count_parameters(study: Study) -> Future | None:
     return Future(start_beside_driver(n_parameters, *student, own_process=True))
 
 
-def _keep_passes(before: dict[str, Any] | None, teacher: dict[str, Any]) -> dict[str, Any]:
-    """Add the teacher's passes to those of earlier starts; a resumed study finds the outputs in the cache."""
-    passes = before["forward_passes"] if before else 0
-    return teacher | {"forward_passes": passes + teacher["forward_passes"]}
+def _note_teacher(study: Study, teacher: dict[str, Any]) -> None:
+    """Write the teacher to the manifest and say how good it is.
 
-
-def _say_teacher(progress: Progress, teacher: dict[str, Any]) -> None:
-    progress.say(
+    Its passes are added to those of earlier starts; a resumed study finds the outputs in the cache.
+    """
+    before = study.store.manifest()["teacher"]
+    passes = teacher["forward_passes"] + (before["forward_passes"] if before else 0)
+    study.store.update_manifest(teacher=teacher | {"forward_passes": passes})
+    study.progress.say(
         f"teacher  {teacher['name']} ({teacher['form']}): balanced accuracy {teacher['val_balanced_accuracy']:.3f} on "
         f"val, {teacher['train_accuracy']:.3f} on train"
     )

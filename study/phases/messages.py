@@ -1,7 +1,6 @@
 """The messages of a session to its user, apart from the progress of its phases."""
 
 import logging
-import shlex
 
 from study.phases.study_state import Study
 from study.planning.checked import Checked
@@ -68,5 +67,4 @@ def say_failures(study: Study) -> None:
 def command_to_resume(study: Study) -> str:
     """Return the command that continues `study` where it ran."""
     address = study.checked.plan.address
-    flag = "" if address in (LOCAL, AUTO) else f" --address {shlex.quote(address)}"
-    return resume_command(study.store.path) + flag
+    return resume_command(study.store.path, *([] if address in (LOCAL, AUTO) else ["--address", address]))

@@ -44,14 +44,17 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     found = ledger.candidates(max(plan.finalists, plan.confirm_top))
     candidates = [(candidate.number, target.config(candidate.params)) for candidate in found]
     seeds = selection_seeds(plan.seed, plan.finalist_seeds)
-    queue = _queue(target, selection_reruns(candidates, seeds, target.candidate))
+    # Seed by seed, so that an early stop leaves whole seeds.
+    entry = target.candidate
+    runs = [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
+    queue = _queue(target, runs)
     if queue.missing(study):
         study.store.update_manifest(phase="selection")
         run_reruns(study, ledger, queue, prepared, workers)
         study.export()
-    chosen, runs = ranked(ledger, plan)[0], fresh_runs(ledger, seeds)
+    chosen, fresh = ranked(ledger, plan)[0], fresh_runs(ledger, seeds)
     target.keep(chosen_trial=chosen.number)
-    if chosen.number in runs and not keeps_guards(ledger, runs, chosen.number):
+    if chosen.number in fresh and not keeps_guards(ledger, fresh, chosen.number):
         _report_guards(study, target, f"no candidate keeps {told(plan.guards)} on the mean of its fresh runs")
     study.progress.say(
         f"select   {target.entry} is trial {chosen.number}: {chosen.value:.3f} on val over {plan.finalist_seeds} fresh "
@@ -84,13 +87,6 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
 def selection_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
     """Return the training seeds of the selection: hashes like the seeds of search trials, but different ones."""
     return tuple(derive_seed("selection", study_seed, k) for k in range(1, n_seeds + 1))
-
-
-def selection_reruns(
-    candidates: Sequence[tuple[int, dict[str, Any]]], seeds: Sequence[int], entry: str = "candidate"
-) -> list[Rerun]:
-    """Return one rerun per (candidate, seed), seed by seed; `candidates` are (trial, configuration)."""
-    return [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
 
 
 def ranked(ledger: Ledger, plan: StudyPlan) -> tuple[Finalist, ...]:

@@ -80,7 +80,9 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
         # A baseline that has been tuned stays in the plan.
         named = (*checked.plan.tuned_baselines, *changes.pop("tuned_baselines", ()))
         checked = replace(checked, plan=replace(checked.plan, **changes, tuned_baselines=tuple(dict.fromkeys(named))))
-        _check_baselines(checked)
+        faults = Faults()
+        check_baselines(checked.plan, checked.space, faults)
+        faults.raise_any()
         known = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, known)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
@@ -94,12 +96,6 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
                 ledger.close()
                 raise
         return _run_to_report(checked, store, ledger, build_report)
-
-
-def _check_baselines(checked: Checked) -> None:
-    faults = Faults()
-    check_baselines(checked.plan, checked.space, faults)
-    faults.raise_any()
 
 
 @contextmanager
@@ -154,7 +150,7 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, build_re
     study = Study(checked, store, ledger, progress)
     try:
         drive(study)
-        store.update_manifest(status="done", phase=None, ended=now(), counts=ledger.counts())
+        finish(study, "done")
         report = build_report(store.path)
     except KeyboardInterrupt:
         _record_end(study, "interrupted")

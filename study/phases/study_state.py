@@ -1,29 +1,56 @@
-"""A study in progress, and what its phases share: running a phase, the progress line, the limits on failures."""
+"""A study in progress, and what its phases share: running a phase on Ray, the progress line, the limits on failures."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tasks import Future, TaskError
-from study.execution.tuner import Phase
-from study.execution.workers import Workers
-from study.phases.phase import Engine
+from study.execution.tasks import Future, TaskError, object_store
+from study.execution.tuner import Phase, run_trials, trainable_for
+from study.execution.workers import Workers, threads_of
 from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
-from study.teacher.bundle import Prepared
+from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 from study.terminal.progress import Progress
+from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
+from trainables.trial_context import TrialContext
 
 #: Seconds between two reads of the ledger for the progress line.
 _TICK_S = 1.0
 #: The tables are written at most once in so many seconds, and for no more than 1/20 of the time.
 _TABLES_EVERY_S = 5.0
+
+
+def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
+    """Put the data of a phase into Ray's object store and run its trials; raises what `run_trials` raises."""
+    plan = checked.plan
+    with object_store(is_temporary=phase.is_temporary) as put:
+        context = TrialContext(
+            data=put(prepared.data),
+            teacher=shared_weights(checked) if phase.forwards_teacher else None,
+            test=put(assemble_test(checked.data)) if phase.opens_test else None,
+            device=plan.device,
+            precision=plan.precision,
+            threads=threads_of(plan),
+        )
+        with trainable_for(context, plan, workers) as (trainable, setup):
+            run_trials(plan, workers, trainable, setup, phase)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The work on Ray that a study asks for; tests give a study another engine."""
+
+    run: Callable[[Checked, Prepared, Workers, Phase], None] = run_on_ray
+    prepare: Callable[..., Prepared] = prepare
+    teacher_on_test: Callable[..., Any] = teacher_on_test
 
 
 class StudyFailed(Exception):

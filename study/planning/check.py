@@ -4,7 +4,6 @@ import argparse
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 from search_spaces import SearchSpace
@@ -84,7 +83,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     _check_settings(plan, space, faults)
     check_baselines(plan, space, faults)
     faults.raise_any()
-    plan, data = _load(plan, spec, args)
+    plan, data = _load(plan, args)
     if plan.fallback_from and args.name is None:
         folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
     batch_size = max(config.batch_size for config in _corner_configs(plan, space))
@@ -152,7 +151,6 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
     """Judge whether the corners of the space and every rung of the ladder build, and whether the trials fit."""
     with faults.gather():
         _corner_configs(plan, space)
-    if not faults.found:
         for rung in LADDER:
             TrialConfig.build({"method": rung, **plan.training})
     if plan.student != OPTIONS["student"].default:
@@ -174,16 +172,15 @@ def _corner_configs(plan: StudyPlan, space: SearchSpace) -> list[TrialConfig]:
     return [TrialConfig.build(space.config(point) | plan.fixed_knobs | plan.training) for point in corner_points(space)]
 
 
-def _load(plan: StudyPlan, spec: DataSpec, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:
+def _load(plan: StudyPlan, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:
     """Load the data; where the default set cannot be loaded and none was named, fall back to digits_lt."""
-    root = Path(plan.data_root)
     try:
-        return plan, watched_load(spec, data_root=root, split=plan.split, skip_corrupt=plan.skip_corrupt)
+        return plan, watched_load(plan)
     except DataUnavailableError as error:
         if args.data is not None:
             raise
         reason = error.faults[0]
     digits = parse_data(FALLBACK_DATA)
     epochs = digits.info.default_epochs if args.epochs is None else plan.epochs
-    plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=str(spec), fallback_reason=reason)
-    return plan, watched_load(digits, data_root=root, split=plan.split)
+    plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=plan.data, fallback_reason=reason)
+    return plan, watched_load(plan)

@@ -15,7 +15,7 @@ from study.strategy.search_settings import SearchSettings
 from study.terminal.progress import Progress
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
-from trainables.cckd.data.spec import DataSpec
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
@@ -55,7 +55,23 @@ class Checked:
     def __post_init__(self) -> None:
         sets = (self.data.train, self.data.val, self.data.test)
         object.__setattr__(self, "data_path", choose_path(sets, self.plan.data_path))
-        object.__setattr__(self, "settings", _search_settings(self.plan, self.data.groups.to_dict()))
+        plan, groups, second = self.plan, self.data.groups.to_dict(), self.plan.second_objective
+        settings = SearchSettings(
+            sampler=plan.sampler,
+            pruner=plan.pruner,
+            trials=plan.trials,
+            n_sobol=plan.n_sobol,
+            seed=plan.seed,
+            epochs=plan.epochs,
+            rungs=rungs(plan.epochs),
+            guards=tuple(
+                Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
+            ),
+            second_objective=None
+            if second is None
+            else SecondObjective(second, () if second == SECONDS else classes_of(second, groups, "--objectives all,")),
+        )
+        object.__setattr__(self, "settings", settings)
 
     def sha256_of(self, subset: str) -> str:
         """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
@@ -79,10 +95,8 @@ def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailDat
     )
 
 
-def watched_load(
-    spec: DataSpec, *, data_root: Path, split: str | None, skip_corrupt: bool = False, progress: Progress | None = None
-) -> LongTailData:
-    """`load_data`, which shows how far a long scan of image files is, on `progress` or on standard output."""
+def watched_load(plan: StudyPlan, progress: Progress | None = None) -> LongTailData:
+    """Load the plan's data; show how far a long scan of image files is, on `progress` or on standard output."""
     shown, start = progress or Progress(), time.monotonic()
     showing = False
 
@@ -97,26 +111,8 @@ def watched_load(
             shown.update(done, "image files")
 
     try:
-        return load_data(spec, data_root=data_root, split=split, skip_corrupt=skip_corrupt, on_scan=watch)
+        spec, root = parse_data(plan.data), Path(plan.data_root)
+        return load_data(spec, data_root=root, split=plan.split, skip_corrupt=plan.skip_corrupt, on_scan=watch)
     finally:
         if showing:
             shown.end()
-
-
-def _search_settings(plan: StudyPlan, groups: dict[str, list[int]]) -> SearchSettings:
-    second = plan.second_objective
-    return SearchSettings(
-        sampler=plan.sampler,
-        pruner=plan.pruner,
-        trials=plan.trials,
-        n_sobol=plan.n_sobol,
-        seed=plan.seed,
-        epochs=plan.epochs,
-        rungs=rungs(plan.epochs),
-        guards=tuple(
-            Guard(group, points, classes_of(group, groups, "--guard ")) for group, points in plan.guards.items()
-        ),
-        second_objective=None
-        if second is None
-        else SecondObjective(second, () if second == SECONDS else classes_of(second, groups, "--objectives all,")),
-    )

@@ -77,10 +77,9 @@ class Option:
         listed = self.flag.choices or (get_args(self.kind) if self._is(Literal) else ())
         return ("auto", *listed) if self.flag.auto else listed
 
-    def continued(self, spelled: str = "") -> Self:
+    def continued(self, **changes: Any) -> Self:
         """The flag of a command that continues a study: the plan is its default, and nothing is left to resolve."""
-        name = spelled.removeprefix("--") or self.flag.name
-        return replace(self, flag=replace(self.flag, auto=False, default="as planned", name=name))
+        return replace(self, flag=replace(self.flag, **changes, auto=False, default="as planned"))
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the flag to a parser."""

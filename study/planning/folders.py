@@ -5,11 +5,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from study.records.store import NAME
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults
 from trainables.checkpoint_store import SCHEMES, is_uri
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Letters of the space's name in a folder's name, so that data set and time fit beside them.
 _LONGEST_SPACE = 30
 
@@ -18,10 +18,10 @@ def study_folder(out: str, name: str | None, space: str, data: str, faults: Faul
     """Return the study's folder, named after `space` and `data` where the user gave no name; it must be new."""
     if name is None:
         name = f"{space[:_LONGEST_SPACE]}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    elif not _NAME.fullmatch(name) or set(name) == {"."}:
+    elif not NAME.fullmatch(name):
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
     folder = read_folder("--out", out, faults) / name
-    if _NAME.fullmatch(name) and os.path.lexists(folder):
+    if NAME.fullmatch(name) and os.path.lexists(folder):
         faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
     return folder
 

@@ -15,7 +15,6 @@ from search_spaces.space import SearchSpace
 from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.plan import StudyPlan
-from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.teacher.spec import check_teacher
 
@@ -90,11 +89,10 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
             f"{folder / schema.MANIFEST} must be as the study wrote it; it is altered or of another version: "
             f"{type(error).__name__}: {error}"
         ) from error
-    spec = parse_data(plan.data)
-    data = watched_load(spec, data_root=Path(plan.data_root), split=plan.split, skip_corrupt=plan.skip_corrupt)
+    data = watched_load(plan)
     if data.sha256 != sha256:
         raise DataError(
-            f"the study in {folder} was begun on other images: data set {spec} had SHA-256 "
+            f"the study in {folder} was begun on other images: data set {data.spec} had SHA-256 "
             f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
         )
     teacher, before = plan.teacher, manifest.get("teacher") or {}
@@ -159,8 +157,8 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _gpu_name() -> str | None:

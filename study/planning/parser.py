@@ -6,7 +6,7 @@ from typing import Any
 
 from study.planning.flags import Option
 from study.planning.plan import OPTIONS
-from study.terminal.command_line import SCRIPT, command_line, program, version
+from study.terminal.command_line import SCRIPT, command_line, version
 from study.terminal.faults import Faults
 
 _EXAMPLES = (
@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `study.run`; every value stays a text, so that one message can name all faults."""
     examples = "\n".join(f"  {command_line('run', flags)}" for flags in _EXAMPLES)
     parser = argparse.ArgumentParser(
-        prog=" ".join(program("run")),
+        prog=command_line("run"),
         description="Study the hyperparameters of class-conditional knowledge distillation on a\n"
         "long-tailed image set: search on a validation set, confirm on the test set with\n"
         "fresh seeds, report.",
@@ -42,15 +42,6 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument("--list-spaces", action="store_true", help="list the search spaces; stop")
     group.add_argument("--list-data", action="store_true", help="list the data sets; stop")
     parser.add_argument("--version", action="version", version=f"{SCRIPT} {version()}")
-    return parser
-
-
-def continuation_parser(command: str, description: str, options: Mapping[str, Option]) -> argparse.ArgumentParser:
-    """Return the parser of a command, e.g. 'resume', that continues the study in a folder with some options changed."""
-    parser = argparse.ArgumentParser(prog=" ".join(program(command)), description=description, allow_abbrev=False)
-    parser.add_argument("folder", metavar="DIR", help="study folder")
-    for option in options.values():
-        option.add_to(parser)
     return parser
 
 

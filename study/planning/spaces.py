@@ -5,8 +5,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,14 +36,20 @@ def read_space(text: str) -> SearchSpace:
         SpaceError: with every fault found.
     """
     if text.endswith(_SUFFIXES):
-        return _from_file(Path(text).expanduser())
+        path = Path(text).expanduser()
+        draft = read_draft(path)
+        _refuse(path, [*draft.faults, *method_faults(draft.method, draft.named, draft.tunable, draft.fixed)])
+        return draft.space()
     if ":" in text:
-        return _from_module(text)
+        found = _imported_space(text)
+        names = [knob.name for knob in found.tunable]
+        _refuse(text, method_faults(found.method, names, found.tunable, found.fixed))
+        return found
     try:
         return get_space(text)
     except SpaceError:
-        names = ", ".join(space.name for space in list_spaces())
-        raise SpaceError(f"--space must be one of {names}, a FILE.yaml or module:ATTRIBUTE; got {text!r}") from None
+        ours = ", ".join(space.name for space in list_spaces())
+        raise SpaceError(f"--space must be one of {ours}, a FILE.yaml or module:ATTRIBUTE; got {text!r}") from None
 
 
 def method_faults(
@@ -128,21 +133,9 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
             _check_baseline(baseline_space(name, space, plan), plan, faults)
 
 
-def _from_file(path: Path) -> SearchSpace:
-    draft = read_draft(path)
-    faults = [*draft.faults, *method_faults(draft.method, draft.named, draft.tunable, draft.fixed)]
+def _refuse(where: object, faults: Sequence[str]) -> None:
     if faults:
-        raise SpaceError([f"{path}: {fault}" for fault in faults])
-    return draft.space()
-
-
-def _from_module(text: str) -> SearchSpace:
-    found = _imported_space(text)
-    names = [knob.name for knob in found.tunable]
-    faults = method_faults(found.method, names, found.tunable, found.fixed)
-    if faults:
-        raise SpaceError([f"{text}: {fault}" for fault in faults])
-    return found
+        raise SpaceError([f"{where}: {fault}" for fault in faults])
 
 
 def _takes(method: str) -> list[str]:
@@ -192,26 +185,19 @@ def _imported_space(text: str) -> SearchSpace:
     module, _, attribute = text.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         raise SpaceError(f"--space module:ATTRIBUTE must name a Python module and an attribute of it; got {text!r}")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
-        with _current_folder_first():
-            found = getattr(importlib.import_module(module), attribute, None)
+        found = getattr(importlib.import_module(module), attribute, None)
     except SpaceError as error:
         raise SpaceError([f"{module}: {fault}" for fault in error.faults]) from error
     except Exception as error:  # the module is the user's own and may fail in any way
         raise SpaceError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(here)
     if not isinstance(found, SearchSpace):
         raise SpaceError(f"{text} must be a SearchSpace; got {type(found).__name__}")
     return found
-
-
-@contextmanager
-def _current_folder_first() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
 
 
 def _check_baseline(space: SearchSpace, plan: StudyPlan, faults: Faults) -> None:

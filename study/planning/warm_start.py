@@ -65,7 +65,11 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, theirs, other, plan, space, data)]
     if faults:
         raise UsageError(faults)
-    complete = [row for row in _trial_rows(folder / schema.DATABASE) if row.state == "COMPLETE"]
+    try:
+        with closing(Ledger.read(folder / schema.DATABASE)) as ledger:
+            complete = [row for row in ledger.rows() if row.state == "COMPLETE"]
+    except SettingsError as error:
+        raise UsageError(f"--warm-start: {error}") from error
     reasons = {row.number: _unfit(row, space, data) for row in complete}
     evidence = tuple(
         Evidence(_behind(manifest) + row.number, dict(row.params), row.val)
@@ -136,14 +140,6 @@ def _decisive(plan: StudyPlan) -> dict[str, Any]:
     """The choices of a plan that decide what a configuration scores, beside data and space."""
     teacher = {f"teacher_{name}": value for name, value in asdict(plan.teacher).items() if name not in _ANY_TEACHER}
     return {key: getattr(plan, key) for key in _SAME} | teacher
-
-
-def _trial_rows(database: Path) -> list[TrialRow]:
-    try:
-        with closing(Ledger.read(database)) as ledger:
-            return ledger.rows()
-    except SettingsError as error:
-        raise UsageError(f"--warm-start: {error}") from error
 
 
 def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:

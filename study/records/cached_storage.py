@@ -5,16 +5,29 @@ a whole. The copy in memory can be dropped at any moment and read again from stu
 never becomes stale.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from study.schema import STUDY_NAME
 from study.strategy.optuna_private import study_id, trial_id
+
+
+def _written_through(name: str) -> Any:
+    """Return the method `name` of a storage: it changes a trial in study.db first and in memory second.
+
+    A new trial changes in memory alone: `write_new` will write all of it.
+    """
+
+    def method(self: "CachedStorage", trial_id: int, *values: Any, **named: Any) -> Any:
+        if trial_id < len(self._stored_trial_ids):
+            getattr(self._backend, name)(self._stored_trial_ids[trial_id], *values, **named)
+        return getattr(InMemoryStorage, name)(self, trial_id, *values, **named)
+
+    return method
 
 
 class CachedStorage(InMemoryStorage):
@@ -76,34 +89,8 @@ class CachedStorage(InMemoryStorage):
         for number in range(len(self._stored_trial_ids), self._n_trials):
             self._stored_trial_ids.append(self._backend.create_new_trial(self._stored_id, self.get_trial(number)))
 
-    def set_trial_param(
-        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
-    ) -> None:
-        """Write to study.db and memory."""
-        self._through(self._backend.set_trial_param, trial_id, param_name, param_value_internal, distribution)
-        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Write to study.db and memory."""
-        self._through(self._backend.set_trial_state_values, trial_id, state, values)
-        return super().set_trial_state_values(trial_id, state, values)
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Write to study.db and memory."""
-        self._through(self._backend.set_trial_intermediate_value, trial_id, step, intermediate_value)
-        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write to study.db and memory."""
-        self._through(self._backend.set_trial_user_attr, trial_id, key, value)
-        super().set_trial_user_attr(trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Write to study.db and memory."""
-        self._through(self._backend.set_trial_system_attr, trial_id, key, value)
-        super().set_trial_system_attr(trial_id, key, value)
-
-    def _through(self, write: Callable[..., object], trial_id: int, *values: Any) -> None:
-        """Call `write` for study.db, unless the trial is new: `write_new` will write all of it."""
-        if trial_id < len(self._stored_trial_ids):
-            write(self._stored_trial_ids[trial_id], *values)
+    set_trial_param = _written_through("set_trial_param")
+    set_trial_state_values = _written_through("set_trial_state_values")
+    set_trial_intermediate_value = _written_through("set_trial_intermediate_value")
+    set_trial_user_attr = _written_through("set_trial_user_attr")
+    set_trial_system_attr = _written_through("set_trial_system_attr")

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -38,22 +38,15 @@ def make_search(
     """
     if database.exists():
         raise SettingsError(f"a search is created once; {database} exists already")
-    with replacing(database) as beside, _without_leftovers(beside), closing(Database(beside)) as made:
+    with replacing(database) as beside, ExitStack() as at_end:
+        for kind in ("wal", "shm", "journal"):  # files that SQLite may leave beside a file that could not be made
+            at_end.callback(beside.with_name(f"{beside.name}-{kind}").unlink, missing_ok=True)
+        made = at_end.enter_context(closing(Database(beside)))
         with made.together():
             study = add_search(made, STUDY_NAME, space, settings)
             if evidence:
                 study.set_user_attr("evidence", [trial.to_json() for trial in evidence])
         made.close(whole=True)
-
-
-@contextmanager
-def _without_leftovers(database: Path) -> Iterator[None]:
-    """Remove the files that SQLite may leave beside a file that could not be made."""
-    try:
-        yield
-    finally:
-        for kind in ("wal", "shm", "journal"):
-            database.with_name(f"{database.name}-{kind}").unlink(missing_ok=True)
 
 
 def add_search(database: Database, search: str, space: SearchSpace, settings: SearchSettings) -> optuna.Study:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -63,16 +63,8 @@ def epochs_table(rows: Sequence[TrialRow]) -> Table:
 def finalists_table(runs: Sequence[SelectionRun], rows: Sequence[TrialRow]) -> Table:
     """Return finalists.csv: one row per selection run, with the value of its trial in the search."""
     searched = {row.number: balanced_accuracy(row.val) for row in rows if row.val is not None}
-    entries = [
-        {
-            "trial": run.trial,
-            "seed": run.seed,
-            "val_balanced_accuracy": balanced_accuracy(run.val),
-            "search_val_balanced_accuracy": searched.get(run.trial),
-        }
-        for run in runs
-    ]
-    return Table(tuple(schema.FINALISTS), tuple(entries))
+    entries = [(run.trial, run.seed, balanced_accuracy(run.val), searched.get(run.trial)) for run in runs]
+    return _table(schema.FINALISTS, entries)
 
 
 def baselines_table(ledgers: Mapping[str, SearchReader], groups: Groups) -> Table:
@@ -101,45 +93,32 @@ def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
 def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_train: Sequence[int]) -> Table:
     """Return classes.csv: one row per (entry, seed, class) with the confirmation's test counts."""
     entries = [
-        {
-            "entry": run.entry,
-            "seed": run.seed,
-            "data_seed": run.data_seed,
-            "class_id": class_id,
-            "class_name": name,
-            "n_train": trained,
-            "n_test": seen,
-            "n_correct": correct,
-        }
+        (run.entry, run.seed, run.data_seed, class_id, *of_class)
         for run in runs
-        for class_id, (name, trained, seen, correct) in enumerate(
+        for class_id, of_class in enumerate(
             zip(class_names, n_train, run.record["test"]["seen"], run.record["test"]["correct"], strict=True)
         )
     ]
-    return Table(tuple(schema.CLASSES), tuple(entries))
+    return _table(schema.CLASSES, entries)
 
 
 def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
     """Return confusion.csv: one row per (entry, seed, true class, predicted class) of the runs that have it."""
     entries = [
-        dict(zip(schema.CONFUSION, (run.entry, run.seed, run.data_seed, true, predicted, n), strict=True))
-        for run in runs
-        for true, predicted, n in run.record["test"].get("confusion", ())
+        (run.entry, run.seed, run.data_seed, *cell) for run in runs for cell in run.record["test"].get("confusion", ())
     ]
-    return Table(tuple(schema.CONFUSION), tuple(entries))
+    return _table(schema.CONFUSION, entries)
 
 
 def separability_table(runs: Sequence[ConfirmRun]) -> Table:
     """Return separability.csv: one row per (entry, seed, class) of the runs that have such distances."""
-    parts = ("deviation", "intra", "inter")
     entries = [
-        {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed, "class_id": class_id}
-        | dict(zip(parts, distances, strict=True))
+        (run.entry, run.seed, run.data_seed, class_id, *distances)
         for run in runs
         if (found := run.record.get("separability"))
-        for class_id, distances in enumerate(zip(*(found[part] for part in parts), strict=True))
+        for class_id, distances in enumerate(zip(found["deviation"], found["intra"], found["inter"], strict=True))
     ]
-    return Table(tuple(schema.SEPARABILITY), tuple(entries))
+    return _table(schema.SEPARABILITY, entries)
 
 
 def write_csv(path: Path, table: Table) -> None:
@@ -160,6 +139,12 @@ def write_parquet(path: Path, table: Table) -> None:
     columns = {name: pa.array([row.get(name) for row in table.rows], type=kind) for name, kind in kinds.items()}
     with replacing(path) as beside:
         parquet.write_table(pa.table(columns), beside)
+
+
+def _table(columns: Iterable[str], entries: Iterable[tuple[Any, ...]]) -> Table:
+    """Return a table whose entries have a value for every column, in order."""
+    names = tuple(columns)
+    return Table(names, tuple(dict(zip(names, entry, strict=True)) for entry in entries))
 
 
 def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:

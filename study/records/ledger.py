@@ -66,7 +66,7 @@ class Suggestion:
 
 
 class Ledger(SearchReader):
-    """A search of study.db that is open for writing. One driver at a time, in one thread (see `StudyLock`).
+    """A search of study.db that is open for writing. One driver at a time, in one thread (see `study_lock`).
 
     `create` and `open` return the ledger of the studied method; `baselines` holds the ledgers of tuned baselines.
     """
@@ -187,7 +187,15 @@ class Ledger(SearchReader):
             return ()
         epochs = [EpochRecord.from_dict(record) for record in records]
         self.runs.add_epochs(number, epochs)
-        return self._report(trial, epochs)
+        fresh = []
+        for epoch in epochs:
+            if epoch.val is None or epoch.epoch in trial.intermediate_values:
+                continue
+            value = balanced_accuracy(epoch.val)
+            if isfinite(value):  # a pruner would stop the trial at a NaN; it must end as FAIL with its cause
+                self._storage.set_trial_intermediate_value(number, epoch.epoch, value)
+                fresh.append(epoch.epoch)
+        return tuple(sorted(fresh))
 
     @_whole
     def should_prune(self, number: int, epoch: int) -> bool:
@@ -266,17 +274,6 @@ class Ledger(SearchReader):
     def _set(self, trial: FrozenTrial, **attributes: Any) -> None:
         for key, value in attributes.items():
             self._storage.set_trial_user_attr(trial.number, key, value)
-
-    def _report(self, trial: FrozenTrial, records: Iterable[EpochRecord]) -> tuple[int, ...]:
-        fresh = []
-        for record in records:
-            if record.val is None or record.epoch in trial.intermediate_values:
-                continue
-            value = balanced_accuracy(record.val)
-            if isfinite(value):  # a pruner would stop the trial at a NaN; it must end as FAIL with its cause
-                self._storage.set_trial_intermediate_value(trial.number, record.epoch, value)
-                fresh.append(record.epoch)
-        return tuple(sorted(fresh))
 
     def _end(
         self, number: int, state: TrialState, values: Sequence[float] | None = None, **attributes: Any

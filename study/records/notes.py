@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.lock import LOCK, StudyLock
+from study.lock import LOCK, study_lock
 from study.records.connection import Database
 from study.schema import DATABASE, STUDY_NAME
 from trainables.cckd.errors import UsageError
@@ -25,7 +25,7 @@ def annotate(folder: Path, write: Callable[[optuna.Study], None]) -> None:
         AnnotationError: a driver holds the lock, or study.db is damaged.
     """
     try:
-        with StudyLock(folder / LOCK), closing(Database(folder / DATABASE)) as database, database.together():
+        with study_lock(folder / LOCK), closing(Database(folder / DATABASE)) as database, database.together():
             write(optuna.load_study(study_name=STUDY_NAME, storage=database.storage))
     except UsageError as error:
         raise AnnotationError(str(error)) from error

@@ -3,24 +3,14 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.lock import LOCK, StudyLock
-from study.records.csv_tables import (
-    baselines_table,
-    classes_table,
-    confirm_table,
-    confusion_table,
-    epochs_table,
-    finalists_table,
-    separability_table,
-    trials_table,
-    write_csv,
-    write_parquet,
-)
+from study.lock import LOCK, study_lock
+from study.records import csv_tables
 from study.records.ledger import Ledger
 from study.terminal.command_line import resume_command
 from trainables.cckd.errors import UsageError
@@ -29,7 +19,8 @@ from trainables.cckd.files.sealed import sealed, unsealed
 
 log = logging.getLogger("study")
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: What a study may be called: not only dots, which name other folders.
+NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
 
 
 class StoreError(UsageError):
@@ -59,7 +50,7 @@ class StudyStore:
         Raises:
             StoreError: the name is not allowed, or the folder exists.
         """
-        if not _NAME.fullmatch(name) or not name.strip("."):
+        if not NAME.fullmatch(name):
             raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
         store = cls(out / name)
         try:
@@ -87,9 +78,9 @@ class StudyStore:
             raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
         return store
 
-    def lock(self) -> StudyLock:
+    def lock(self) -> AbstractContextManager[None]:
         """Return the lock that every driver of this study takes."""
-        return StudyLock(self.path / LOCK)
+        return study_lock(self.path / LOCK)
 
     def manifest(self) -> dict[str, Any]:
         """Read study.json, or the copy from before its last change if study.json is damaged.
@@ -133,21 +124,20 @@ class StudyStore:
         """
         ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in schema.GROUPS}
         rows = ledger.rows()
-        write_csv(self.path / schema.TRIALS, trials_table(rows, space, ids))
-        write_parquet(self.path / schema.EPOCHS, epochs_table(rows))
-        selected = ledger.runs.selection_runs()
-        if selected:
-            write_csv(self.path / schema.FINALISTS_CSV, finalists_table(selected, rows))
-        if ledger.baselines:
-            write_csv(self.path / schema.BASELINES_CSV, baselines_table(ledger.baselines, ids))
-        runs = ledger.runs.confirm_runs()
-        if runs:
+        csv_tables.write_parquet(self.path / schema.EPOCHS, csv_tables.epochs_table(rows))
+        tables = {
+            schema.TRIALS: csv_tables.trials_table(rows, space, ids),
+            schema.FINALISTS_CSV: csv_tables.finalists_table(ledger.runs.selection_runs(), rows),
+            schema.BASELINES_CSV: csv_tables.baselines_table(ledger.baselines, ids),
+        }
+        if runs := ledger.runs.confirm_runs():
             data = self.manifest()["data"]
-            write_csv(self.path / schema.CONFIRM_CSV, confirm_table(runs, ids))
-            write_csv(self.path / schema.CLASSES_CSV, classes_table(runs, data["classes"], data["n_train"]))
-        confusion = confusion_table(runs)
-        if confusion.rows:
-            write_csv(self.path / schema.CONFUSION_CSV, confusion)
-        separability = separability_table(runs)
-        if separability.rows:
-            write_csv(self.path / schema.SEPARABILITY_CSV, separability)
+            tables |= {
+                schema.CONFIRM_CSV: csv_tables.confirm_table(runs, ids),
+                schema.CLASSES_CSV: csv_tables.classes_table(runs, data["classes"], data["n_train"]),
+                schema.CONFUSION_CSV: csv_tables.confusion_table(runs),
+                schema.SEPARABILITY_CSV: csv_tables.separability_table(runs),
+            }
+        for name, table in tables.items():
+            if table.rows or name == schema.TRIALS:
+                csv_tables.write_csv(self.path / name, table)

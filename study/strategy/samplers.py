@@ -81,16 +81,14 @@ def reference(draw: Draw) -> BaseSampler:
     return PointSampler(draw.space.reference_point())
 
 
-def _tpe(draw: Draw) -> BaseSampler:
+def _tpe(draw: Draw, n_startup: int = _N_STARTUP) -> BaseSampler:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=_N_STARTUP)
+    return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=n_startup)
 
 
 def _tpe_after_sobol(draw: Draw) -> BaseSampler:
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=min(_N_STARTUP, 1 + draw.n_sobol))
+    return _tpe(draw, min(_N_STARTUP, 1 + draw.n_sobol))
 
 
 def _random(draw: Draw) -> BaseSampler:

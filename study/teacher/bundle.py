@@ -11,11 +11,12 @@ import numpy as np
 from study.execution.tasks import get, start_beside_driver, start_on_worker
 from study.execution.workers import Workers
 from study.planning.checked import Checked
+from study.planning.plan import LOCAL
 from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import hold, read_classifier, share
 from study.terminal.progress import Progress
-from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts, training_views
+from trainables.cckd.bundle.assemble import assemble, teacher_counts, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
@@ -69,19 +70,16 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     n_classes = len(data.class_names)
     size = checked.teacher_size
     views = training_views(data, spec.views, seed=VIEW_SEED)
-    train = teacher_pass(checked, "train", images_of(data.train), views, workers, progress)
-    val = teacher_pass(checked, "val", images_of(data.val), None, workers, progress)
+    train = teacher_pass(checked, "train", views, workers, progress)
+    val = teacher_pass(checked, "val", None, workers, progress)
     verification = Verification(file, size, [train, val])
     fitted = _fitted(checked, train, val, progress)
     state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
-    one_machine = checked.plan.address == "local"
+    one_machine = checked.plan.address == LOCAL
     bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
     on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
-        **_settings(checked, size),
-        **_results(fitted, on_val),
-        "prior": np.exp(fitted.log_prior).tolist(),
-        "prior_distance": fitted.prior_distance,
+        **_described(checked, fitted, on_val),
         "forward_passes": train.n_passed + val.n_passed,
         "verification_passes": verification.n_images,
     }
@@ -115,7 +113,7 @@ def teacher_on_test(
 ) -> tuple[ClassCounts, int]:
     """Return the teacher's test counts, and how many images it saw for them (0 if from the cache). Needs Ray."""
     test = checked.data.test
-    passed = teacher_pass(checked, "test", images_of(test), None, workers, progress)
+    passed = teacher_pass(checked, "test", None, workers, progress)
     Verification(checked.teacher_file, checked.teacher_size, [passed]).wait()
     prepared.verification.wait()
     n_classes = len(checked.data.class_names)
@@ -127,12 +125,12 @@ def shared_weights(checked: Checked) -> Any:
     return start_on_worker(checked.plan, share, checked.teacher_file, checked.teacher_size)
 
 
-def _settings(checked: Checked, size: int) -> dict[str, Any]:
-    spec, embeddings = checked.teacher, checked.embeddings
+def _described(checked: Checked, fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
+    spec, embeddings, readout = checked.teacher, checked.embeddings, fitted.readout
     return {
         "name": spec.name,
         "form": spec.form,
-        "size": size,
+        "size": checked.teacher_size,
         "views": spec.views,
         "sha256": checked.teacher_file.sha256,
         "weights": spec.weights,
@@ -142,12 +140,6 @@ def _settings(checked: Checked, size: int) -> dict[str, Any]:
         "prior_smoothing": spec.prior_smoothing,
         "targets": spec.targets,
         "folds": spec.folds if spec.targets == "out_of_fold" else None,
-    }
-
-
-def _results(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
-    readout = fitted.readout
-    return {
         "strength": readout.strength if isinstance(readout, ProbeFit) else None,
         "scale": readout.scale,
         "train_accuracy": fitted.train_accuracy,
@@ -155,6 +147,8 @@ def _results(fitted: FittedTeacher, on_val: ClassCounts) -> dict[str, Any]:
         "val_accuracy": accuracy(on_val),
         "val_balanced_accuracy": balanced_accuracy(on_val),
         "val_recall": recalls(on_val).tolist(),
+        "prior": np.exp(fitted.log_prior).tolist(),
+        "prior_distance": fitted.prior_distance,
     }
 
 

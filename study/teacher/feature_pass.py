@@ -18,6 +18,7 @@ from study.execution.workers import Workers
 from study.planning.checked import Checked
 from study.teacher.worker_tasks import Extractor, extract
 from study.terminal.progress import Progress, duration
+from trainables.cckd.bundle.assemble import images_of
 from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.files.digests import hash_array
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
@@ -51,15 +52,10 @@ class TeacherPass:
 
 
 def teacher_pass(
-    checked: Checked,
-    subset: str,
-    images: Images,
-    views: NDArray[np.int16] | None,
-    workers: Workers,
-    progress: Progress,
+    checked: Checked, subset: str, views: NDArray[np.int16] | None, workers: Workers, progress: Progress
 ) -> TeacherPass:
-    """Read or compute the features of `images` in `views` (None: without augmentation). Needs Ray."""
-    n_views = 1 if views is None else views.shape[1]
+    """Read or compute the features of the images of `subset` in `views` (None: without augmentation). Needs Ray."""
+    images = images_of(getattr(checked.data, subset))
     key = FeatureKey(
         teacher=checked.teacher.name,
         teacher_sha256=checked.teacher_file.sha256,
@@ -67,7 +63,7 @@ def teacher_pass(
         data_sha256=checked.sha256_of(subset),
         subset=subset,
         views_sha256=None if views is None else hash_array(views),
-        shape=(len(images), *(() if views is None else (n_views,)), checked.teacher_file.n_features),
+        shape=(len(images), *(() if views is None else views.shape[1:2]), checked.teacher_file.n_features),
         versions=library_versions(),
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)

@@ -27,7 +27,13 @@ class Verification:
     def __init__(self, file: TeacherFile, size: int, passes: Sequence[TeacherPass]) -> None:
         self._cached = [one for one in passes if not one.n_passed]
         self.n_images = sum(len(one.store.sample()[0]) for one in self._cached)
-        self._again = _start(file, size, self._cached) if self._cached else None
+        self._again: Any = None
+        if self._cached:
+            sets: list[Any] = []
+            for one in self._cached:
+                rows, numbers = one.store.sample()
+                sets += [put(one.images), rows, None if one.views is None else one.views[rows, numbers][:, None]]
+            self._again = start_beside_driver(extract_all, file, size, *sets, own_process=True)
 
     def wait(self) -> None:
         """Wait for the samples and compare them; a second call does nothing.
@@ -40,11 +46,3 @@ class Verification:
         for one, again in zip(self._cached, get(self._again), strict=True):
             one.store.compare(one.features, again.reshape(len(again), -1))
         self._again = None
-
-
-def _start(file: TeacherFile, size: int, cached: Sequence[TeacherPass]) -> Any:
-    sets: list[Any] = []
-    for one in cached:
-        rows, numbers = one.store.sample()
-        sets += [put(one.images), rows, None if one.views is None else one.views[rows, numbers][:, None]]
-    return start_beside_driver(extract_all, file, size, *sets, own_process=True)

@@ -11,19 +11,18 @@ from pathlib import Path
 SCRIPT = "cckd-study"
 
 
-def program(command: str) -> list[str]:
-    """Return the words that start a command: `cckd-study run` if that started us, else `python -m study.run`."""
-    return [SCRIPT, command] if Path(sys.argv[0]).name == SCRIPT else ["python", "-m", f"study.{command}"]
+def command_line(command: str, argv: Sequence[str] = (), *, package: str = "study") -> str:
+    """Return a command with its arguments, as a user can paste it.
+
+    It begins with `cckd-study run` if the console script started us, else with `python -m study.run`.
+    """
+    by_script = Path(sys.argv[0]).name == SCRIPT
+    return shlex.join([*([SCRIPT, command] if by_script else ["python", "-m", f"{package}.{command}"]), *argv])
 
 
-def command_line(command: str, argv: Sequence[str]) -> str:
-    """Return a command with its arguments, as a user can paste it."""
-    return shlex.join([*program(command), *argv])
-
-
-def resume_command(folder: object) -> str:
+def resume_command(folder: object, *flags: str) -> str:
     """Return the command that continues the study in `folder`."""
-    return command_line("resume", [str(folder)])
+    return command_line("resume", [str(folder), *flags])
 
 
 def version() -> str:

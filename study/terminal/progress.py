@@ -40,8 +40,21 @@ class Progress:
         self.end()
         self._title, self._total, self._done = title, total, -1
         self._start = self._last_line = time.monotonic()
-        if self._stream.isatty():
-            self._begin_live()
+        if not self._stream.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._live = Bar(
+            TextColumn("{task.description:<8}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=self._stream),
+        )
+        self._task = self._live.add_task(title, total=total, note="")
+        self._live.start()
 
     def update(self, done: int, note: str = "") -> None:
         """Show that `done` steps of the phase are finished; cheap when nothing changed."""
@@ -70,21 +83,6 @@ class Progress:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             print(text, file=self._stream, flush=True)
-
-    def _begin_live(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        self._live = Bar(
-            TextColumn("{task.description:<8}"),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(file=self._stream),
-        )
-        self._task = self._live.add_task(self._title, total=self._total, note="")
-        self._live.start()
 
 
 def duration(seconds: float) -> str:

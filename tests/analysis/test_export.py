@@ -110,10 +110,10 @@ def test_optuna_dashboard_shows_note_attributes_and_figures(folder: Path) -> Non
 
 
 def test_notes_are_refused_while_a_driver_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from study.lock import LOCK, StudyLock
+    from study.lock import LOCK, study_lock
 
     before = (folder / "study.db").read_bytes()
-    with StudyLock(folder / LOCK):
+    with study_lock(folder / LOCK):
         assert export.main([str(folder), "--to", "dashboard"]) == 2
     assert "one driver at a time" in capsys.readouterr().err
     assert (folder / "study.db").read_bytes() == before

@@ -19,7 +19,7 @@ import torch
 
 from search_spaces.registry import get_space
 from study import schema
-from study.lock import StudyLock
+from study.lock import study_lock
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StoreError, StudyStore
@@ -144,13 +144,13 @@ def _log_on(folder: Path) -> bool:
 
 
 def _make_lock(folder: Path) -> Path:
-    with StudyLock(folder / ".lock"):
+    with study_lock(folder / ".lock"):
         pass
     return folder / ".lock"
 
 
 def _take_lock(folder: Path) -> bool:
-    with StudyLock(folder / ".lock"):
+    with study_lock(folder / ".lock"):
         return True
 
 

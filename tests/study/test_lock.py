@@ -11,54 +11,54 @@ from pathlib import Path
 import pytest
 
 from study import resume
-from study.lock import LockedError, StudyLock
+from study.lock import LockedError, study_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_second_driver_is_refused_and_told_who_the_first_is(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
-    with StudyLock(path), pytest.raises(LockedError, match=rf"held by process {os.getpid()} on "), StudyLock(path):
+    with study_lock(path), pytest.raises(LockedError, match=rf"held by process {os.getpid()} on "), study_lock(path):
         pass
-    with StudyLock(path):
+    with study_lock(path):
         pass  # free again
 
 
 def test_the_lock_of_a_killed_driver_is_free_at_once(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     code = (
-        "import sys, time; from pathlib import Path; from study.lock import StudyLock\n"
-        "lock = StudyLock(Path(sys.argv[1])); lock.__enter__(); print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from study.lock import study_lock\n"
+        "lock = study_lock(Path(sys.argv[1])); lock.__enter__(); print('held', flush=True); time.sleep(60)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     with driver.stdout:
         assert driver.stdout.readline() == "held\n"
-        with pytest.raises(LockedError, match=f"process {driver.pid}"), StudyLock(path):
+        with pytest.raises(LockedError, match=f"process {driver.pid}"), study_lock(path):
             pass
         driver.kill()
         driver.wait()
-    with StudyLock(path):
+    with study_lock(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_a_lock_file_that_names_nobody_still_gives_a_clear_message(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
-    with StudyLock(path):
+    with study_lock(path):
         path.write_text("")
-        with pytest.raises(LockedError, match="a process that has just started"), StudyLock(path):
+        with pytest.raises(LockedError, match="a process that has just started"), study_lock(path):
             pass
 
 
 @pytest.mark.parametrize("content", [b"", b"5", b"[]", b"{}", b"\xff\xfe", b'{"pid": 1'])
 def test_whatever_the_lock_file_says_the_lock_itself_decides(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / ".lock"
-    with StudyLock(path):
+    with study_lock(path):
         path.write_bytes(content)
-        with pytest.raises(LockedError, match="a process that has just started"), StudyLock(path):
+        with pytest.raises(LockedError, match="a process that has just started"), study_lock(path):
             pass
     path.write_bytes(content)
-    with StudyLock(path):
+    with study_lock(path):
         pass
 
 
@@ -69,7 +69,7 @@ def test_a_second_driver_is_refused_before_anything_slow_is_imported(tmp_path: P
         f"import sys; from {module} import main; code = main({[str(tmp_path), *more]!r})\n"
         "print(code, *({'ray', 'torch', 'optuna', 'numpy', 'pandas'} & sys.modules.keys()))"
     )
-    with StudyLock(tmp_path / ".lock"):
+    with study_lock(tmp_path / ".lock"):
         ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "2\n"
     assert f"is held by process {os.getpid()} on " in ended.stderr
@@ -80,7 +80,7 @@ def test_a_second_driver_is_refused_before_anything_slow_is_imported(tmp_path: P
 def test_a_second_driver_is_refused_within_two_seconds(tmp_path: Path, command: tuple[str, ...]) -> None:
     module, *more = command
     taken = []
-    with StudyLock(tmp_path / ".lock"):
+    with study_lock(tmp_path / ".lock"):
         for _ in range(3):  # the machine may have other things to do
             start = time.monotonic()
             ended = subprocess.run(

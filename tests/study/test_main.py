@@ -51,6 +51,7 @@ def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixt
 def test_help_names_the_command_as_it_was_started(tmp_path: Path) -> None:
     assert _script(tmp_path, "resume", "--help").stdout.startswith("usage: cckd-study resume ")
     assert "  cckd-study run --space acckd_full\n" in _script(tmp_path, "run", "--help").stdout
+    assert _script(tmp_path, "export", "--help").stdout.startswith("usage: cckd-study export ")
 
 
 @pytest.mark.parametrize("name", ["study.py", "trainables/__init__.py", "search_spaces.py"])

@@ -1,6 +1,5 @@
 """Tasks and objects on Ray: a future asks no Ray that has ended, and temporary objects leave the object store."""
 
-import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from study.execution import tasks
 from study.execution.tasks import Future, TaskError
 
 MEGABYTES = 40
@@ -30,7 +30,7 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
         get=lambda reference: 77_850,
         exceptions=SimpleNamespace(RayTaskError=_RayTaskError),
     )
-    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(tasks, "ray", ray)
     future = Future("count")
     assert not future.is_ready
     assert future.result() == 77_850

@@ -9,8 +9,7 @@ from ray.tune.search import Searcher
 
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.phase import Engine
-from study.phases.study_state import Study
+from study.phases.study_state import Engine, Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.methods import LADDER

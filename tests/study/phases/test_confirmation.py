@@ -7,7 +7,7 @@ import pytest
 
 from study.phases import search
 from study.phases.confirmation import confirm
-from study.phases.drive import _keep_passes
+from study.phases.drive import _note_teacher
 from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
 from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
@@ -130,6 +130,10 @@ def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searc
     assert searched.shelf.runs() == []
 
 
-def test_the_teachers_passes_add_up_over_starts() -> None:
-    assert _keep_passes(None, {"forward_passes": 5}) == {"forward_passes": 5}
-    assert _keep_passes({"forward_passes": 5}, {"forward_passes": 0, "name": "x"}) == {"forward_passes": 5, "name": "x"}
+def test_the_teachers_passes_add_up_over_starts(searched: Study) -> None:
+    teacher = {"name": "x", "form": "ncm", "val_balanced_accuracy": 0.5, "train_accuracy": 0.5, "forward_passes": 5}
+    searched.store.update_manifest(teacher=None)
+    _note_teacher(searched, teacher)
+    assert searched.store.manifest()["teacher"] == teacher
+    _note_teacher(searched, teacher | {"forward_passes": 0, "name": "y"})
+    assert searched.store.manifest()["teacher"] == teacher | {"name": "y"}

@@ -259,7 +259,7 @@ def test_numbers_below_one_are_refused_all_at_once(tmp_path: Path, capsys, comma
 
 def test_a_confirmation_on_no_seed_is_refused(tmp_path: Path, capsys) -> None:
     assert confirm.main([str(tmp_path), "--seeds", "0"]) == 2
-    assert "--seeds must be at least 1" in capsys.readouterr().err
+    assert "--seeds must be a whole number from 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("command", "more"), [(resume, []), (confirm, []), (replay, ["0"])])

@@ -3,6 +3,8 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,7 +12,6 @@ from PIL import Image
 from study.planning import checked as module
 from study.planning.checked import watched_load
 from study.terminal.progress import Progress
-from trainables.cckd.data.spec import parse_data
 
 
 @pytest.fixture
@@ -23,13 +24,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _plan(data: str) -> Any:
+    return SimpleNamespace(data=data, data_root="/nonexistent", split=None, skip_corrupt=False)
+
+
 def _load(folder: Path, *, seconds_a_look: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("trainables.cckd.data.images.scan._CHUNK", 4)
     monkeypatch.setattr(module.time, "monotonic", _clock(seconds_a_look))
     shown = io.StringIO()
-    data = watched_load(
-        parse_data(f"image_folder:path={folder}"), data_root=folder, split=None, progress=Progress(shown)
-    )
+    data = watched_load(_plan(f"image_folder:path={folder}"), Progress(shown))
     assert len(data.train) == 10
     return shown.getvalue().splitlines()
 
@@ -51,5 +54,5 @@ def test_a_short_scan_says_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_data_without_files_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
-    watched_load(parse_data("digits_lt"), data_root=Path("/nonexistent"), split=None, progress=Progress(shown))
+    watched_load(_plan("digits_lt"), Progress(shown))
     assert shown.getvalue() == ""

@@ -7,7 +7,7 @@ import optuna
 import pytest
 from optuna_dashboard import get_note, save_note
 
-from study.lock import LOCK, StudyLock
+from study.lock import LOCK, study_lock
 from study.records.ledger import Ledger
 from study.records.notes import AnnotationError, annotate
 from study.schema import STUDY_NAME
@@ -50,7 +50,7 @@ def test_what_another_program_adds_does_not_lock_the_study(folder: Path) -> None
 
 def test_a_study_that_a_driver_holds_is_refused(folder: Path) -> None:
     before = (folder / "study.db").read_bytes()
-    with StudyLock(folder / LOCK), pytest.raises(AnnotationError, match="one driver at a time"):
+    with study_lock(folder / LOCK), pytest.raises(AnnotationError, match="one driver at a time"):
         annotate(folder, _write)
     assert (folder / "study.db").read_bytes() == before
 

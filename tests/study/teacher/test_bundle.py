@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from study.cache import main as prune_cache
+from study.execution import tasks
 from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
@@ -86,9 +86,8 @@ class _Reference:
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> _Teacher:
     played = _Teacher()
-    scheduling = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda *node, soft: node)
-    monkeypatch.setitem(sys.modules, "ray", played.as_ray())
-    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", scheduling)
+    monkeypatch.setattr(tasks, "ray", played.as_ray())
+    monkeypatch.setattr(tasks, "NodeAffinitySchedulingStrategy", lambda *node, soft: node)
     return played
 
 
