@@ -127,8 +127,8 @@ def searches(n_studies: int, *, seed: int, n_samples: int = 50) -> list[Measured
     above = first = 0
     for index in range(n_studies):
         matrix, y = _search(np.random.default_rng([seed, 2, index]), corner=bool(index % 2))
-        importance = forest_importance(matrix.x, y, matrix.present, n_samples=n_samples, seed=seed + 1000 * index)
-        mean = importance.permutation.mean(axis=0)
+        permutation, _ = forest_importance(matrix.x, y, matrix.present, n_samples=n_samples, seed=seed + 1000 * index)
+        mean = permutation.mean(axis=0)
         above += bool(mean[RANDOM] > mean[N_KNOBS:].max())
         strongest = interactions(matrix, y, n_permutations=1, seed=seed).frame.iloc[0]
         first += {strongest["x_knob"], strongest["y_knob"]} == {f"k{knob}" for knob in PAIR}
