@@ -34,7 +34,7 @@ bench: install
 # Kills of every kind for about three quarters of an hour, then a thousand random sequences; results go to benchmarks/results.
 soak: install
 	$(BIN)/python -m benchmarks.soak $(ARGS)
-	CCKD_SEQUENCES=1000 CCKD_CACHE_KILLS=10 $(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200 tests/study/test_sequences.py tests/whole/test_whole_cache.py
+	CCKD_SEQUENCES=1000 CCKD_CACHE_KILLS=10 $(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200 tests/faults/test_sequences.py tests/whole/test_whole_cache.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -233,7 +233,7 @@ def test_no_folder_holds_too_many_modules() -> None:
 def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
     contents = ast.get_docstring(ast.parse(SOURCES[package])) or ""
     members = {name.removeprefix(f"{package}.").split(".")[0] for name in SOURCES if name.startswith(f"{package}.")}
-    assert {member for member in members if member not in contents} == set()
+    assert {member for member in members if not re.search(rf"\b{member}\b", contents)} == set()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The registries of samplers and pruners are complete: every row works, and nothing else lists their names."""
+"""Every registered sampler and pruner is made from a study's settings, and nothing else lists their names."""
 
 import subprocess
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 After a change that is meant to change them, from the project's root:
 
-    python -m tests.trainables.test_first_epoch_losses > tests/trainables/first_epoch_losses.txt
+    python -m tests.whole.test_first_epoch_losses > tests/whole/first_epoch_losses.txt
 """
 
 from pathlib import Path
