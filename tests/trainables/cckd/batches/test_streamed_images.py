@@ -113,8 +113,9 @@ def test_a_source_needs_the_students_size(file_data: TrialData) -> None:
 
 
 def test_resnet18_trains_from_files_at_224_pixels(file_data: TrialData) -> None:
-    trainer = Trainer(_config(student="resnet18", epochs=1), replace(file_data, size=224), threads=1, decoders=1)
+    config = _config(student="resnet18", epochs=1, batch_size=2)
+    trainer = Trainer(config, replace(file_data, size=224), threads=1, decoders=1)
     assert not trainer.student.small_stem
     batch = next(iter(trainer.batches.epoch(1)))
-    assert batch.images.shape == (16, 3, 224, 224)
+    assert batch.images.shape == (4, 3, 224, 224)
     assert torch.isfinite(trainer.learner.step(batch, 0.01)).all()
