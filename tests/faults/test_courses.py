@@ -32,7 +32,7 @@ from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import kind_of, make_pruner
 
 EPOCHS, RUNGS, TRIALS = 8, (2, 4, 8), 13
-#: The fast tests play every sampler and every pruner at least once, the slow ones all pairs.
+#: The fast tests play every pruner and every sampler but gp, which is slow; the slow tests play all other pairs.
 FAST = {("random", "asha"), ("tpe", "hyperband"), ("qmc", "median"), ("grid", "none"), ("sobol+tpe", "median")}
 COURSES = [
     pytest.param(*course, id="-".join(course), marks=() if course in FAST else pytest.mark.slow)
@@ -127,6 +127,11 @@ def begin(tmp_path: Path, space: SearchSpace, settings: Callable[..., Any], monk
         return tmp_path / name
 
     return make
+
+
+def test_the_fast_tests_play_every_sampler_but_gp_and_every_pruner() -> None:
+    assert {sampler for sampler, _ in FAST} == {*SAMPLERS} - {"gp"}
+    assert {pruner for _, pruner in FAST} == {*PRUNERS}
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), COURSES)
