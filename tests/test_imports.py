@@ -34,7 +34,7 @@ trainables.cckd.losses: trainables.cckd
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
-study.terminal: trainables.cckd search_spaces
+study.terminal: trainables.cckd
 trainables.cckd.data.sources: trainables.cckd trainables.cckd.data.images
 trainables.cckd.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
 study.records: study.schema trainables.cckd.files trainables.cckd search_spaces study.lock trainables.cckd.losses

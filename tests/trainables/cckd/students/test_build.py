@@ -6,6 +6,7 @@ import timm
 import torch
 from torch import nn
 
+import trainables.cckd.students.timm_models  # noqa: F401, timm knows our names once it is imported
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import OWN_STUDENTS, build_student, check_student
