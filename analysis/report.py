@@ -68,17 +68,13 @@ def build_report(folder: Path) -> Path:
         with whole_folder(folder / REPORT) as building:
             with one_error(folder, "reporting"), figure_pool() as draw:
                 report = _compose(study, building, draw)
-            _write_latex(study, building)
+            if rows := ladder(study):
+                (building / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
         raise StudyFolderError(f"the report cannot be written to {folder}: {error.strerror}") from error
     return (folder / REPORT / _PAGE).resolve()
-
-
-def _write_latex(study: StudyData, folder: Path) -> None:
-    if rows := ladder(study):
-        (folder / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
 
 
 def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:

@@ -75,6 +75,7 @@ def _facts(study: StudyData) -> dict[str, Any]:
     manifest = study.manifest
     data, plan, teacher = manifest["data"], manifest["plan"], manifest["teacher"] or {}
     n_train, counts = data["n_train"], state_counts(study)
+    seconds = [float(trial.user_attrs.get("duration_s") or 0.0) for trial in study.trials]
     return {
         "status": manifest["status"],
         "data": data["spec"],
@@ -96,7 +97,7 @@ def _facts(study: StudyData) -> dict[str, Any]:
         "epochs": plan.get("epochs"),
         "sampler": plan.get("sampler"),
         "pruner": plan.get("pruner"),
-        "seconds spent in trials": round(_spent_s(study), 1),
+        "seconds spent in trials": round(sum(seconds), 1),
         "confirmation seeds": plan.get("confirm_seeds"),
         "subsets of the long tail": plan.get("data_seeds", 1),
         "seed": plan.get("seed"),
@@ -105,7 +106,3 @@ def _facts(study: StudyData) -> dict[str, Any]:
         "started": manifest.get("started"),
         "git commit": manifest.get("git_commit"),
     }
-
-
-def _spent_s(study: StudyData) -> float:
-    return float(sum(float(trial.user_attrs.get("duration_s") or 0.0) for trial in study.trials))

@@ -148,7 +148,8 @@ def _rungs(complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
     weak = table.loc[table["spearman"] < WEAK_RANK, "epoch"].tolist()
     if not weak:
         return [Paragraph(f"{said}."), shown]
-    warning = f"Below {WEAK_RANK} at {_epochs(weak)}: pruning there is close to chance."
+    epochs = f"epoch{'s' * (len(weak) > 1)} {listing([str(epoch) for epoch in weak])}"
+    warning = f"Below {WEAK_RANK} at {epochs}: pruning there is close to chance."
     few = f" So few trials cannot settle it (fewer than {_FEW_RANKED})." if first["n"] < _FEW_RANKED else ""
     return [Note(f"{said}. {warning}{few}"), shown]
 
@@ -162,7 +163,8 @@ def _converged(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer
     table = pd.DataFrame({"n_complete": range(1, len(values) + 1), "best_so_far": best, "best_in_random_order": random})
     last = min(NEXT, len(values) - 1)
     came = _ago(len(values) - 1 - int(np.argmax(values)))
-    gained, in_random_order = (_raised(curve[-1] - curve[-1 - last]) for curve in (best, random))
+    gains = [max(float(curve[-1] - curve[-1 - last]), 0.0) for curve in (best, random)]
+    gained, in_random_order = (percent(gain, decimals=2) for gain in gains)
     said = (
         f"Did the study converge? The highest single value came {came}; the last {last} complete trials raised it by "
         f"{gained} points, and in random order they would have raised it by {in_random_order} on average."
@@ -187,10 +189,6 @@ def _ago(since: int) -> str:
     return "with the last complete trial" if since == 0 else f"{plural(since, 'complete trial')} before the end"
 
 
-def _raised(gain: float) -> str:
-    return percent(max(float(gain), 0.0), decimals=2)
-
-
 def _next(found: Outlook, noise: float) -> str:
     if np.isnan(found.mean):
         return f"What would the next {found.n} trials bring? Too few complete trials to say."
@@ -206,10 +204,6 @@ def _next(found: Outlook, noise: float) -> str:
         f"{percent(1 - found.chance, decimals=0)} of 100. This holds if they resemble the last {found.n_seen} trials "
         f"(smoothed bootstrap); a sampler that goes on learning may do better.{noise_text}"
     )
-
-
-def _epochs(epochs: list[int]) -> str:
-    return f"epoch{'s' * (len(epochs) > 1)} {listing([str(epoch) for epoch in epochs])}"
 
 
 def _whole(fraction: float) -> str:

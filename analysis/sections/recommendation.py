@@ -111,7 +111,8 @@ def loading_lines(folder: Path, entry: str) -> tuple[Code, ...]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         lines = [str(line) for line in about.get("load", ())]
-        shape, mean, std = (_numbers(about[key]) for key in ("input_shape", "pixel_mean", "pixel_std"))
+        keys = ("input_shape", "pixel_mean", "pixel_std")
+        shape, mean, std = (", ".join(f"{value:.4g}" for value in about[key]) for key in keys)
         recipe = f"# for images ({shape}): {about['preprocessing']}; pixel_mean {mean}; pixel_std {std}"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyFolderError(f"{path} does not describe a model: {error!r}") from error
@@ -120,7 +121,3 @@ def loading_lines(folder: Path, entry: str) -> tuple[Code, ...]:
     needs = "timm and this package" if any("trainables" in line for line in lines) else "timm alone"
     title = f"Load its trained student in Python with {needs}, from the study's folder {MODELS}"
     return (Code(title, "\n".join([*lines, recipe])),)
-
-
-def _numbers(values: list[float]) -> str:
-    return ", ".join(f"{value:.4g}" for value in values)

@@ -70,7 +70,9 @@ def read_gpus(asked: Mapping[str, Any]) -> float:
     """Return the GPUs per trial: as asked, else each trial's share of one, where --device says or finds CUDA."""
     if asked["gpus_per_trial"] is not None:
         return float(asked["gpus_per_trial"])
-    on_gpu = asked["device"] == "cuda" or (asked["device"] == "auto" and _has_cuda_driver())
+    # Whether a driver is loaded is asked first: importing torch to ask would cost seconds on every laptop.
+    found = asked["device"] == "auto" and Path("/proc/driver/nvidia/version").exists() and _has_cuda()
+    on_gpu = asked["device"] == "cuda" or found
     return 1.0 / asked["trials_per_process"] if on_gpu else 0.0
 
 
@@ -116,8 +118,3 @@ def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def _has_cuda_driver() -> bool:
-    """Whether an NVIDIA driver is loaded; importing torch to ask would cost seconds on every laptop."""
-    return Path("/proc/driver/nvidia/version").exists() and _has_cuda()

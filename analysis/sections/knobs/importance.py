@@ -49,12 +49,13 @@ def _against_chance(importances: Importances, everyone: pd.DataFrame, writer: Wr
 def _shares(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:
     partial = list(everyone.loc[everyone["fanova"].isna(), "knob"])
     without = f" Not every trial has {listing(partial)}, which fANOVA leaves out." if partial else ""
+    leader = everyone.sort_values("ped_anova", ascending=False)["knob"].iloc[0]
     columns = ["knob", *(name + end for name in ("ped_anova", "mdi") for end in ("", "_low", "_high")), "fanova"]
     return writer.picture(
         "importance_shares",
         draw_shares(everyone[columns]),
         everyone[columns],
-        alt=f"Shares of importance by three measures; PED-ANOVA puts {_first(everyone, 'ped_anova')} first.",
+        alt=f"Shares of importance by three measures; PED-ANOVA puts {leader} first.",
         caption=(
             f"Three other measures, as shares: {PED_ANOVA}, the forests' mean decrease in impurity, both with the "
             f"95 % spread over half-samples, and {FANOVA}, computed once. The first measures what distinguishes the "
@@ -105,7 +106,3 @@ def _every_measure(importances: Importances, writer: Writer) -> Block:
             f"from {plural(importances.n_complete, 'complete trial')}. Click a heading to sort."
         ),
     )
-
-
-def _first(frame: pd.DataFrame, measure: str) -> str:
-    return str(frame.sort_values(measure, ascending=False)["knob"].iloc[0])

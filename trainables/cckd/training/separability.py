@@ -6,7 +6,7 @@ numbers, so features are summed batch by batch and not kept.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def separability(train: ClassMoments, test: ClassMoments) -> dict[str, list[floa
         "intra": spread,
         "inter": _mean_distances(test.mean),
     }
-    return {name: [_plain(value) for value in values] for name, values in found.items()}
+    return {name: [float(value) if np.isfinite(value) else None for value in values] for name, values in found.items()}
 
 
 def _mean_distances(means: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +69,3 @@ def _mean_distances(means: NDArray[np.float64]) -> NDArray[np.float64]:
         squared[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0  # exactly, without a rounding error
         found[known[start : start + _BLOCK]] = np.sqrt(np.maximum(squared, 0.0)).sum(axis=1) / (known.size - 1)
     return found
-
-
-def _plain(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
