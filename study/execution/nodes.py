@@ -50,7 +50,7 @@ class NodeReport:
         return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free"
 
 
-def check_nodes(checked: Checked, shelf: CheckpointStore) -> tuple[NodeReport, ...]:
+def check_nodes(checked: Checked, store: CheckpointStore) -> tuple[NodeReport, ...]:
     """Ask every node and return their answers. Needs Ray.
 
     Raises:
@@ -58,11 +58,11 @@ def check_nodes(checked: Checked, shelf: CheckpointStore) -> tuple[NodeReport, .
     """
     here = own_versions()
     try:
-        with shelf.nonce() as nonce:
-            reports = _ask_all(needed_files(checked), shelf, nonce)
+        with store.nonce() as nonce:
+            reports = _ask_all(needed_files(checked), store, nonce)
     except OSError as error:
         raise ClusterError(
-            f"--storage must be a place the driver can write; {shelf.root}: {one_line(str(error))}"
+            f"--storage must be a place the driver can write; {store.root}: {one_line(str(error))}"
         ) from error
     faults = [fault for report in reports for fault in node_faults(report, here)]
     if faults:
@@ -119,7 +119,7 @@ def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
 _KEPT = ("name", "cpus", "gpus", "free_gb")
 
 
-def _ask_all(files: list[str], shelf: CheckpointStore, nonce: str) -> tuple[NodeReport, ...]:
+def _ask_all(files: list[str], store: CheckpointStore, nonce: str) -> tuple[NodeReport, ...]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -128,7 +128,7 @@ def _ask_all(files: list[str], shelf: CheckpointStore, nonce: str) -> tuple[Node
     task = ray.remote(num_cpus=0, max_retries=0)(_report)
     asked = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            _name(node), node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0), files, shelf, nonce
+            _name(node), node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0), files, store, nonce
         ): _name(node)
         for node in nodes
     }
@@ -149,7 +149,7 @@ def _name(node: Mapping[str, Any]) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}, {node['NodeID'][:8]})"
 
 
-def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: CheckpointStore, nonce: str) -> NodeReport:
+def _report(name: str, cpus: float, gpus: float, files: list[str], store: CheckpointStore, nonce: str) -> NodeReport:
     """Answer for one node; runs there."""
     return NodeReport(
         name=name,
@@ -158,5 +158,5 @@ def _report(name: str, cpus: float, gpus: float, files: list[str], shelf: Checkp
         free_gb=shutil.disk_usage(tempfile.gettempdir()).free / 1e9,
         versions=own_versions(),
         unreadable=tuple(file for file in files if not os.access(file, os.R_OK)),
-        storage=shelf.answer(nonce, hashlib.sha256(name.encode()).hexdigest()[:16]),
+        storage=store.answer(nonce, hashlib.sha256(name.encode()).hexdigest()[:16]),
     )

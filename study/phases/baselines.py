@@ -56,7 +56,7 @@ def _tuned_baseline(study: Study, name: str) -> SearchTarget:
     keep(space=ledger.space.to_json())
     return SearchTarget(
         ledger=ledger,
-        shelf=study.shelf_of(name),
+        checkpoints=study.checkpoints_of(name),
         fixed=plan.training,  # without the knobs of `--set`, which belong to the studied method
         title=f"tune {name}",
         entry=name + schema.TUNED_SUFFIX,

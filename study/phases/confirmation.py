@@ -64,7 +64,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             counted=names,
             recorded=recorded,
             record=partial(_record, study),
-            shelf=study.shelf,
+            checkpoints=study.checkpoints,
             forwards_teacher=method.forwards_teacher,
             opens_test=True,
             is_temporary=data_seed > 0,

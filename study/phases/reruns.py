@@ -57,7 +57,7 @@ class RerunQueue:
         counted: names of the runs that the progress line counts.
         recorded: returns the names of all recorded runs.
         record: records the result of a run.
-        shelf: for the checkpoints.
+        checkpoints: of the runs.
         forwards_teacher, opens_test, is_temporary: as in `Phase`.
         note: text behind the time left.
     """
@@ -67,7 +67,7 @@ class RerunQueue:
     counted: Set[str]
     recorded: Callable[[], set[str]]
     record: Callable[[Rerun, dict[str, Any]], None]
-    shelf: CheckpointStore
+    checkpoints: CheckpointStore
     forwards_teacher: bool
     opens_test: bool = False
     is_temporary: bool = False
@@ -98,11 +98,13 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         queue.record(run, result)
-        queue.shelf.remove(run.name)
+        queue.checkpoints.remove(run.name)
 
     study.progress.begin(queue.title, n_total)
     phase = Phase(
-        searcher=RerunSearcher(queue.missing(study), ledger, attempts, checkpoints=queue.shelf.root, on_done=record),
+        searcher=RerunSearcher(
+            queue.missing(study), ledger, attempts, checkpoints=queue.checkpoints.root, on_done=record
+        ),
         scheduler=ListeningScheduler(attempts),
         folder=study.ray_folder(queue.title),
         on_step=Ticker(study, n_done=queue.n_done, note=note),
@@ -128,7 +130,7 @@ class RerunSearcher(RetryingSearcher[Rerun]):
         reruns: the runs that are left.
         ledger: counts attempts, so that a survivor of a lost attempt cannot write into its successor's checkpoints.
         attempts: shared with the scheduler.
-        checkpoints: root of the shelf for the runs' checkpoints and exported students.
+        checkpoints: where the checkpoints and exported students of the runs lie.
         on_done: called with (rerun, result) when a run has finished.
     """
 

@@ -23,7 +23,7 @@ class SearchTarget:
 
     Attributes:
         ledger: its search.
-        shelf: the checkpoints of its trials and selection runs.
+        checkpoints: the checkpoints of its trials and selection runs.
         fixed: values that all its trials share: training settings, and knobs fixed by `--set`.
         title: names the search to the user.
         entry: the confirmation entry of its winner.
@@ -33,7 +33,7 @@ class SearchTarget:
     """
 
     ledger: Ledger
-    shelf: CheckpointStore
+    checkpoints: CheckpointStore
     fixed: Mapping[str, Any]
     title: str
     entry: str
@@ -58,7 +58,7 @@ def studied_method(study: Study) -> SearchTarget:
     plan = study.checked.plan
     return SearchTarget(
         ledger=study.ledger,
-        shelf=study.shelf,
+        checkpoints=study.checkpoints,
         fixed={**plan.training, **plan.fixed_knobs},
         title="search",
         entry="best1",
@@ -86,7 +86,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
             attempts,
             seed_of=lambda config, replicate: derive_seed("trial", plan.seed, config, replicate),
             settings=target.fixed,
-            extras={"checkpoints": target.shelf.root},
+            extras={"checkpoints": target.checkpoints.root},
         )
         phase = Phase(
             searcher=searcher,

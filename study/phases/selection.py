@@ -78,7 +78,7 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
         counted={run.name for run in runs},
         recorded=recorded,
         record=record,
-        shelf=target.shelf,
+        checkpoints=target.checkpoints,
         forwards_teacher=target.forwards_teacher,
         note=", then the confirmation",
     )

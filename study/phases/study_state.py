@@ -89,11 +89,11 @@ class Study:
         )
 
     @property
-    def shelf(self) -> CheckpointStore:
+    def checkpoints(self) -> CheckpointStore:
         """The checkpoints of the study's own trials and of all reruns."""
         return CheckpointStore(self._stored(schema.CHECKPOINTS))
 
-    def shelf_of(self, baseline: str) -> CheckpointStore:
+    def checkpoints_of(self, baseline: str) -> CheckpointStore:
         """Return the checkpoints of a tuned baseline's trials, which have the same numbers as the study's own."""
         return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
@@ -107,7 +107,7 @@ class Study:
         """Copy the exported model of a run into the study folder, which the run's node may not see."""
         self.store.models.mkdir(exist_ok=True)
         # Weights first: the JSON file beside them says that they are complete.
-        for file in sorted(self.shelf.fetch(run, MODEL).iterdir(), key=lambda file: file.suffix == ".json"):
+        for file in sorted(self.checkpoints.fetch(run, MODEL).iterdir(), key=lambda file: file.suffix == ".json"):
             write_bytes(self.store.models / file.name, file.read_bytes())
 
     def record_student(self, *, wait: bool = False) -> None:
@@ -132,9 +132,9 @@ class Study:
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         baselines = self.ledger.baselines.items()
-        for shelf, ledger in ((self.shelf, self.ledger), *((self.shelf_of(name), own) for name, own in baselines)):
-            for run in set(map(str, ledger.finished)).intersection(shelf.runs()):
-                shelf.remove(run)
+        for kept, ledger in ((self.checkpoints, self.ledger), *((self.checkpoints_of(b), own) for b, own in baselines)):
+            for run in set(map(str, ledger.finished)).intersection(kept.runs()):
+                kept.remove(run)
 
     def check_failures(self) -> None:
         """Stop the study if its failures exceed a limit.

@@ -135,9 +135,9 @@ def test_the_failures_of_baselines_count_with_the_others_and_are_remembered(sear
 def test_checkpoints_of_a_baselines_trials_lie_apart_and_are_swept(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la")
     tune_baselines(searched, OWN, WORKERS)
-    shelf = searched.shelf_of("la")
-    assert shelf.root == f"{searched.shelf.root}/search-la"
+    checkpoints = searched.checkpoints_of("la")
+    assert checkpoints.root == f"{searched.checkpoints.root}/search-la"
     for number in ("0", str(N_TRIALS)):
-        shelf.workplace(number, "1").mkdir(parents=True)
+        checkpoints.workplace(number, "1").mkdir(parents=True)
     searched.export()
-    assert shelf.runs() == [str(N_TRIALS)]
+    assert checkpoints.runs() == [str(N_TRIALS)]

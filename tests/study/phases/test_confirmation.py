@@ -127,7 +127,7 @@ def test_the_model_that_a_run_exported_lies_in_the_study_folder_afterwards(searc
     confirm(searched, OWN, WORKERS)
     kept = searched.store.models / "best1.safetensors"
     assert kept.read_text() == next(config["number"] for config in ray.configs if config["export"])
-    assert searched.shelf.runs() == []
+    assert searched.checkpoints.runs() == []
 
 
 def test_the_teachers_passes_add_up_over_starts(searched: Study) -> None:

@@ -88,9 +88,9 @@ def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, 
     with pytest.raises(KeyboardInterrupt):
         search.search(study, search.studied_method(study), OWN, WORKERS)
     for name in ("0", "1", "la-seed1001"):
-        study.shelf.workplace(name, "1").mkdir(parents=True)
+        study.checkpoints.workplace(name, "1").mkdir(parents=True)
     study.export()
-    assert study.shelf.runs() == ["1", "la-seed1001"]
+    assert study.checkpoints.runs() == ["1", "la-seed1001"]
 
 
 def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
@@ -108,5 +108,5 @@ def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(
 ) -> None:
     for storage in (str(tmp_path / "shared"), f"file://{tmp_path}/store"):
         study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
-        assert study.shelf.root == f"{storage}/toy/checkpoints"
+        assert study.checkpoints.root == f"{storage}/toy/checkpoints"
         assert study.ray_folder("search") == (f"{storage}/toy/ray", "search-1")
