@@ -80,13 +80,12 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher_file is not None, "a missing part is a fault"
 
     plan = _plan(asked, space, spec, teacher)
-    _check_settings(plan, space, faults)
+    batch_size = _check_settings(plan, space, faults)
     check_baselines(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, args)
     if plan.fallback_from and args.name is None:
         folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
-    batch_size = max(config.batch_size for config in _corner_configs(plan, space))
     if batch_size > len(data.train):
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
@@ -147,10 +146,17 @@ def _plan(asked: Mapping[str, Any], space: SearchSpace, spec: DataSpec, teacher:
     return StudyPlan(**plain | resolved)
 
 
-def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
-    """Judge whether the corners of the space and every rung of the ladder build, and whether the trials fit."""
+def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
+    """Judge whether the corners of the space and every rung of the ladder build, and whether the trials fit.
+
+    Returns:
+        The largest batch of any trial; 0 where a corner does not build.
+    """
+    batch_size = 0
     with faults.gather():
-        _corner_configs(plan, space)
+        # The configurations a trial can have, each knob at its ends.
+        shared = plan.fixed_knobs | plan.training
+        batch_size = max(TrialConfig.build(space.config(point) | shared).batch_size for point in corner_points(space))
         for rung in LADDER:
             TrialConfig.build({"method": rung, **plan.training})
     if plan.student != OPTIONS["student"].default:
@@ -161,15 +167,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
     most = most_trials(plan.sampler, space)
     if plan.trials > most:
         faults.add(f"--trials must not exceed the {plan.sampler}'s {most:.0f} points; got {plan.trials}")
-
-
-def _corner_configs(plan: StudyPlan, space: SearchSpace) -> list[TrialConfig]:
-    """The configurations a trial can have, each knob at its ends.
-
-    Raises:
-        ConfigError: with the faults of the first point that has any.
-    """
-    return [TrialConfig.build(space.config(point) | plan.fixed_knobs | plan.training) for point in corner_points(space)]
+    return batch_size
 
 
 def _load(plan: StudyPlan, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:

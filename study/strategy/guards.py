@@ -66,7 +66,7 @@ def classes_of(name: str, groups: Mapping[str, Sequence[int]], flag: str) -> tup
     Raises:
         UsageError: the data set has no class in this group.
     """
-    sizes = {group: len(groups[group]) for group in GROUPS[1:]}
+    sizes = {group: len(groups[group]) for group in schema.GROUPS}
     members = sorted({id for group in sizes for id in groups[group]}) if name == "all" else groups[name]
     if not members:
         held = ", ".join(f"{size} {group}" for group, size in sizes.items())

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from study.strategy.guards import GROUPS
+from study.schema import GROUPS
 from trainables.cckd.records import ClassCounts
 
 FIRST = "all"
 SECONDS = "seconds"
 #: The second objectives.
-SECOND = (*GROUPS[1:], SECONDS)
+SECOND = (*GROUPS, SECONDS)
 
 #: Points of the front that are confirmed: the knee and the ends.
 N_CONFIRMED = 3

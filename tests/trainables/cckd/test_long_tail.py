@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trainables.cckd.errors import DataError
 from trainables.cckd.long_tail import class_counts, cut, groups_of
 
-# METHOD.md's table: (n_max, C, IR) -> total, smallest class, sizes of many/medium/few.
+# Published figures: (n_max, C, IR) -> total, smallest class, sizes of many/medium/few.
 GOLDEN = {
     (500, 100, 10): (19573, 50, (69, 31, 0)),
     (500, 100, 50): (12608, 10, (41, 41, 18)),

@@ -17,7 +17,7 @@ from trainables.cckd.data.sources.fetch import Fetcher
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
 
-# METHOD.md's table: (set, IR) -> total, smallest class, sizes of many/medium/few.
+# Published figures: (set, IR) -> total, smallest class, sizes of many/medium/few.
 GOLDEN = {
     ("cifar100_lt", 10): (19573, 50, (69, 31, 0)),
     ("cifar100_lt", 50): (12608, 10, (41, 41, 18)),

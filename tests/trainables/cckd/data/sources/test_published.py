@@ -1,6 +1,6 @@
 """ImageNet-LT, Places-LT and iNaturalist 2018: totals, groups and places of their list files.
 
-The lists are made here, to the totals and group sizes that METHOD.md quotes for the published ones; so these tests
+The lists are made here, to the totals and group sizes that are quoted for the published ones; so these tests
 check how totals are enforced and groups are cut, not the published lists' own counts.
 """
 
