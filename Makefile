@@ -17,10 +17,10 @@ $(STAMP): pyproject.toml constraints.txt
 study: install
 	$(BIN)/python -m study.run --space acckd_full $(ARGS)
 
-# Slow tests start studies, most of whose time is waiting: two files at a time.
+# Slow tests start studies, most of whose time is waiting: three files at a time.
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
-	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 3 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -63,8 +63,9 @@ def _replay(folder: Path, trial: str) -> int:
 
         # On this machine, whatever the folder's plan says: a replay is one trial in this process.
         row, plan = rows[trial], replace(checked.plan, address=LOCAL)
-        rival = baselines.get(trial.removesuffix(str(row.number)))
-        searched = rival.space.config(row.params) if rival else checked.space.config(row.params) | plan.fixed_knobs
+        baseline = baselines.get(trial.removesuffix(str(row.number)))
+        fixed = checked.space.config(row.params) | plan.fixed_knobs
+        searched = baseline.space.config(row.params) if baseline else fixed
         flat = {**searched, **plan.training, "seed": row.seed}
         progress = Progress()
         with ray_session(plan) as workers:

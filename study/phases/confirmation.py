@@ -106,13 +106,13 @@ def confirm_reruns(
         tuned: entry -> (trial number, flat configuration) of the tuned baselines.
     """
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
-    rivals = [(entry, number, config) for entry, (number, config) in tuned.items()]
+    tuned_runs = [(entry, number, config) for entry, (number, config) in tuned.items()]
     rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
     exported = {entry for entry, _, _ in found}
     return [
         Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
         for seed in seeds
-        for entry, trial, config in (*found, *rivals, *rungs)
+        for entry, trial, config in (*found, *tuned_runs, *rungs)
     ]
 
 

@@ -117,7 +117,7 @@ def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpac
 def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
     """Judge whether the plan's baselines can be tuned at the budget of the searched method.
 
-    A method that is tuned over many trials may beat rivals at their defaults by the search alone.
+    A method that is tuned over many trials may beat baselines at their defaults by the search alone.
     """
     if plan.tuned_baselines and plan.warm_start:
         faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
