@@ -8,6 +8,9 @@ from pydantic import Field, ValidationError
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
 
+#: How the learning rate moves; training/schedule.py has the shapes.
+Schedule = Literal["one_cycle", "cosine", "step"]
+
 
 class TrialConfig(Knobs):
     """Everything that decides a trial's numbers, beside the data: method, knobs, and how the student is trained.
@@ -22,8 +25,9 @@ class TrialConfig(Knobs):
     batch_size: int = Field(64, ge=2)
     lr: float = Field(0.2, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
+    schedule: Schedule = "one_cycle"
     seed: int = Field(0, ge=0)
 
     @classmethod

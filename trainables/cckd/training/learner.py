@@ -141,6 +141,7 @@ class Learner:
             momenta,
             rate=rate,
             momentum=self._config.momentum,
+            nesterov=self._config.nesterov,
             weight_decay=self._config.weight_decay,
         )
 

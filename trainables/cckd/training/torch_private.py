@@ -31,9 +31,10 @@ def sgd_step(
     *,
     rate: float | Tensor,
     momentum: float,
+    nesterov: bool,
     weight_decay: float,
 ) -> None:
-    """Take the step of `torch.optim.SGD(fused=True)`, with Nesterov's momentum where `momentum` is above 0.
+    """Take the step of `torch.optim.SGD(fused=True)`, with momentum where that is above 0.
 
     Parameters and momenta change in place. A momentum of zeros gives the first step of an optimiser without a buffer.
     """
@@ -46,6 +47,6 @@ def sgd_step(
         momentum=momentum,
         lr=rate,
         dampening=0.0,
-        nesterov=momentum > 0,
+        nesterov=nesterov and momentum > 0,
         maximize=False,
     )

@@ -70,7 +70,7 @@ class _PlainLearner:
             trained,
             lr=1.0,
             momentum=config.momentum,
-            nesterov=config.momentum > 0,
+            nesterov=config.nesterov and config.momentum > 0,
             weight_decay=config.weight_decay,
         )
         self.train = torch.from_numpy(np.log(data.prior)).float()

@@ -20,19 +20,19 @@ def _parameters() -> list[Tensor]:
     return parameters
 
 
-def _step(parameters: list[Tensor], momenta: list[Tensor | None], momentum: float) -> None:
+def _step(parameters: list[Tensor], momenta: list[Tensor | None], momentum: float, *, nesterov: bool = True) -> None:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     with torch.no_grad():
-        sgd_step(parameters, gradients, momenta, rate=0.1, momentum=momentum, weight_decay=5e-4)
+        sgd_step(parameters, gradients, momenta, rate=0.1, momentum=momentum, nesterov=nesterov, weight_decay=5e-4)
 
 
-@pytest.mark.parametrize("momentum", [0.9, 0.0])
-def test_a_step_is_the_optimisers(momentum: float) -> None:
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, True), (0.9, False), (0.0, False)])
+def test_a_step_is_the_optimisers(momentum: float, nesterov: bool) -> None:
     ours, theirs = _parameters(), _parameters()
     momenta = [torch.zeros_like(parameter) if momentum else None for parameter in ours]
-    optimiser = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=5e-4, nesterov=momentum > 0, fused=True)
+    optimiser = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=5e-4, nesterov=nesterov, fused=True)
     for _ in range(3):
-        _step(ours, momenta, momentum)
+        _step(ours, momenta, momentum, nesterov=nesterov)
         optimiser.step()
     for found, wanted in zip(ours, theirs, strict=True):
         assert torch.equal(found, wanted)
