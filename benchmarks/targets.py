@@ -15,7 +15,7 @@ benchmarks/results/targets-<data>-<hardware>-<date>.json.
 
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ from trainables.cckd.teacher.spec import TARGETS, TeacherSpec, check_teacher
 
 RUNGS = ("cckd", "acckd")
 
+_SPEC = TeacherSpec()
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train every rung with either targets on every seed, print the table, write the JSON; return the exit code."""
@@ -53,18 +55,17 @@ def _contest(data: LongTailData, workers: int) -> Contest:
 
 
 def prepare(
-    data: LongTailData, workers: int, *, targets: Sequence[str] = TARGETS
+    data: LongTailData, workers: int, *, spec: TeacherSpec = _SPEC, targets: Sequence[str] = TARGETS
 ) -> tuple[dict[str, TrialData], dict[str, dict[str, Any]]]:
     """Targets -> the bundle that holds them, and how the teacher did; the teacher sees every view once."""
-    spec = TeacherSpec()
     file = check_teacher(spec)
     size = spec.input_size(file, *data.image_shape[1:])
     views = training_views(data, spec.views, seed=VIEW_SEED)
-    train = _features(images_of(data.train), views, size, workers)
-    val = _features(images_of(data.val), None, size, workers)
+    train = _features(spec, images_of(data.train), views, size, workers)
+    val = _features(spec, images_of(data.val), None, size, workers)
     bundles, teachers = {}, {}
     for name in targets:
-        fitted = _fit(name, data, train, val)
+        fitted = _fit(replace(spec, targets=name), data, train, val)
         state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
         bundles[name] = assemble(data, views, train, fitted, state)
         on_val = teacher_counts(fitted.readout, val, data.val.labels, n_classes=len(data.class_names))
@@ -76,12 +77,12 @@ def prepare(
     return bundles, teachers
 
 
-def _fit(targets: str, data: LongTailData, train: np.ndarray, val: np.ndarray) -> FittedTeacher:
-    spec, n_classes = TeacherSpec(targets=targets), len(data.class_names)
+def _fit(spec: TeacherSpec, data: LongTailData, train: np.ndarray, val: np.ndarray) -> FittedTeacher:
+    n_classes = len(data.class_names)
     return fit_teacher(spec, train, data.train.labels, val, data.val.labels, n_classes=n_classes)
 
 
-def _features(images: Images, views: np.ndarray | None, size: int, workers: int) -> np.ndarray:
+def _features(spec: TeacherSpec, images: Images, views: np.ndarray | None, size: int, workers: int) -> np.ndarray:
     pieces = [piece for piece in np.array_split(np.arange(len(images)), 4 * workers) if len(piece)]
     context = multiprocessing.get_context("fork")
     with context.Pool(workers, torch.set_num_threads, (1,)) as pool:
@@ -92,15 +93,16 @@ def _features(images: Images, views: np.ndarray | None, size: int, workers: int)
             )
             for rows in pieces
         ]
-        return np.concatenate(pool.starmap(_Extract(size), arguments, chunksize=1))
+        return np.concatenate(pool.starmap(_Extract(spec, size), arguments, chunksize=1))
 
 
 @dataclass(frozen=True)
 class _Extract:
+    spec: TeacherSpec
     size: int
 
     def __call__(self, images: Images, views: np.ndarray | None) -> np.ndarray:
-        return extract(build_backbone(check_teacher(TeacherSpec()), size=self.size), images, views)
+        return extract(build_backbone(check_teacher(self.spec), size=self.size), images, views)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,306 @@
+"""How long must a student train until its rung is done?
+
+    python -m benchmarks.training_length --rungs la,kd --epochs 60,120 --setting "batch_size=32 lr=0.15"
+    python -m benchmarks.training_length --table
+
+Every rung is trained at its reference point on the same seeds, and evaluated on D_val at 20 evenly spaced epochs. The
+test set is opened with --test only: length, batch, schedule and rate are chosen on D_val. One line per finished run is
+appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again.
+
+The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
+A rung is trained out where the upper 95 % bound of that difference is below 1.5 points (standard deviation pooled over
+the rungs of a setting).
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.record import RESULTS, hardware_name
+from benchmarks.seeds import FIRST_SEED
+from benchmarks.targets import prepare
+from study.planning.manifest import git_commit, hardware
+from trainables.cckd.bundle.assemble import assemble_test
+from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.data.load import load_data
+from trainables.cckd.data.spec import parse_data
+from trainables.cckd.long_tail import groups_of
+from trainables.cckd.methods import METHODS
+from trainables.cckd.teacher.spec import FITTED, TeacherSpec
+from trainables.cckd.training.trainer import Trainer
+
+#: One row per finished run.
+ROWS = RESULTS / "training_length.jsonl"
+
+N_EVALUATIONS = 20
+
+#: Most points that twice the length may add to a rung that is trained out.
+LIMIT = 1.5
+
+#: What differs between the runs of one setting.
+_VARIES = ("method", "seed", "epochs")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained student.
+
+    Attributes:
+        data: the data set as on the command line.
+        teacher: form and number of views of the teacher.
+        config: the flat configuration.
+        val: epoch -> correct answers per class on D_val, (C,).
+        val_seen: images of D_val per class, (C,).
+        train_counts: training images per class, (C,).
+        test: correct answers per class on the test set, and its images per class; None where it stayed closed.
+        train_s: seconds of the training epochs.
+        where: machine and commit.
+    """
+
+    data: str
+    teacher: str
+    config: dict[str, Any]
+    val: dict[str, list[int]]
+    val_seen: list[int]
+    train_counts: list[int]
+    test: dict[str, list[int]] | None
+    train_s: float
+    where: str
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Inverse of `to_json`."""
+        return cls(**json.loads(line))
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @property
+    def setting(self) -> str:
+        """All that is equal for the rungs that are compared: data, teacher, student, batch, optimiser, schedule."""
+        own = METHODS[self.config["method"]]
+        shared = {key: value for key, value in self.config.items() if key not in (*_VARIES, *own)}
+        reference = TrialConfig.build({"method": "ce"}).flat()
+        changed = [f"{key}={value}" for key, value in shared.items() if value != reference.get(key)]
+        return " ".join([self.data, self.teacher, *changed])
+
+    @property
+    def rung(self) -> str:
+        """The method, with the knobs that are not at its reference."""
+        method = self.config["method"]
+        reference = METHODS[method]
+        own = {key: value for key, value in self.config.items() if key in reference and value != reference[key]}
+        changed = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in own.items()]
+        return " ".join([method, *changed])
+
+    def accuracy(self, correct: Sequence[int], seen: Sequence[int]) -> dict[str, float]:
+        """Balanced accuracy and the mean recall of each group, in per cent."""
+        recalls = 100 * np.asarray(correct) / np.asarray(seen)
+        groups = groups_of(self.train_counts)
+        members = {"many": groups.many, "medium": groups.medium, "few": groups.few}
+        return {"all": float(recalls.mean())} | {
+            name: float(recalls[list(classes)].mean()) for name, classes in members.items() if classes
+        }
+
+    @property
+    def at_end(self) -> dict[str, float]:
+        """`accuracy` on D_val after the last epoch."""
+        return self.accuracy(self.val[str(self.config["epochs"])], self.val_seen)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is asked for and not yet recorded, then print the table; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_length", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default="fashion_mnist_lt", help="default: %(default)s")
+    parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
+    parser.add_argument("--teacher-form", default="linear_probe", choices=FITTED, help="default: %(default)s")
+    parser.add_argument("--teacher-views", default=8, type=int, help="default: %(default)s")
+    parser.add_argument("--rungs", default="la,kd,cckd,acckd", help="default: %(default)s")
+    parser.add_argument("--epochs", default="", help="numbers of epochs, separated by commas")
+    parser.add_argument(
+        "--setting",
+        action="append",
+        metavar="'KEY=VALUE ...'",
+        help="knobs and training settings that differ from the reference; repeat it for several settings",
+    )
+    parser.add_argument("--seeds", type=int, default=6, help="default: %(default)s")
+    parser.add_argument("--test", action="store_true", help="open the test set")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    parser.add_argument("--table", action="store_true", help="print the table and train nothing")
+    args = parser.parse_args(argv)
+    if not args.table:
+        _train_missing(args)
+    print(table(read_rows(ROWS)))
+    return 0
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return every recorded run."""
+    return [Row.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def evaluated_epochs(epochs: int) -> list[int]:
+    """Return up to 20 evenly spaced epochs, the last one among them."""
+    return sorted({-(-epochs * part // N_EVALUATIONS) for part in range(1, N_EVALUATIONS + 1)})
+
+
+def table(rows: Sequence[Row]) -> str:
+    """As Markdown, in per cent and points: the mean over seeds, and what twice the length adds."""
+    lines = [
+        "| setting | rung | epochs | steps | n | D_val | many | medium | few | twice the length adds (upper bound) "
+        "| test | s per run |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        of_setting = [row for row in rows if row.setting == setting]
+        added = _added(of_setting)
+        for (rung, epochs), runs in _by_rung(of_setting).items():
+            ends = [row.at_end for row in runs]
+            mean = {name: float(np.mean([end[name] for end in ends])) for name in ends[0]}
+            sd = float(np.std([end["all"] for end in ends], ddof=1)) if len(ends) > 1 else float("nan")
+            more = added.get((rung, epochs))
+            tests = [row.accuracy(row.test["correct"], row.test["seen"])["all"] for row in runs if row.test]
+            cells = [
+                setting,
+                rung,
+                epochs,
+                epochs * (sum(runs[0].train_counts) // runs[0].config["batch_size"]),
+                len(runs),
+                f"{mean['all']:.1f} ± {sd:.1f}",
+                *(f"{mean[name]:.1f}" if name in mean else "" for name in ("many", "medium", "few")),
+                f"{more[0]:+.1f} ({more[1]:+.1f})" if more else "",
+                f"{np.mean(tests):.1f}" if tests else "",
+                f"{np.mean([row.train_s for row in runs]):.0f}",
+            ]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def _by_rung(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
+    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.rung, row.config["epochs"]].append(row)
+    return dict(sorted(found.items()))
+
+
+def _added(rows: Sequence[Row]) -> dict[tuple[str, int], tuple[float, float]]:
+    """(rung, epochs) -> points that twice the epochs add on D_val, paired by seed, and their upper 95 % bound.
+
+    The standard deviation of the paired differences is pooled over the rungs of a setting and a length.
+    """
+    by_rung = _by_rung(rows)
+    differences = {}
+    for (rung, epochs), short in by_rung.items():
+        ends = {row.config["seed"]: row.at_end["all"] for row in by_rung.get((rung, 2 * epochs), ())}
+        paired = [ends[row.config["seed"]] - row.at_end["all"] for row in short if row.config["seed"] in ends]
+        if len(paired) > 1:
+            differences[rung, epochs] = np.array(paired)
+    found = {}
+    for (rung, epochs), own in differences.items():
+        pool = [other for (_, length), other in differences.items() if length == epochs]
+        freedom = sum(len(other) - 1 for other in pool)
+        sd = sqrt(sum(float(((other - other.mean()) ** 2).sum()) for other in pool) / freedom)
+        bound = own.mean() + float(stats.t.ppf(0.975, freedom)) * sd / sqrt(len(own))
+        found[rung, epochs] = float(own.mean()), float(bound)
+    return found
+
+
+@dataclass(frozen=True)
+class _Task:
+    config: dict[str, Any]
+    opens_test: bool
+
+
+@dataclass(frozen=True)
+class _World:
+    data: TrialData
+    test: TestData
+
+
+_world: _World
+
+
+def _adopt(world: _World) -> None:
+    global _world
+    _world = world
+
+
+def _train_missing(args: argparse.Namespace) -> None:
+    spec = parse_data(args.data)
+    teacher = TeacherSpec(form=args.teacher_form, views=args.teacher_views)
+    named = f"{teacher.form}/{teacher.views}"
+    known = {(row.data, row.teacher, json.dumps(row.config)) for row in read_rows(ROWS)}
+    wanted = [config for config in _configs(args) if (str(spec), named, json.dumps(config)) not in known]
+    tasks = [_Task(config, args.test) for config in wanted]
+    if not tasks:
+        return
+    data = load_data(spec, data_root=args.data_root.absolute())
+    bundle = prepare(data, args.workers, spec=teacher, targets=("in_fold",))[0]["in_fold"]
+    where = f"{hardware_name(hardware('cpu'))} {git_commit()}"
+    world = _World(bundle, assemble_test(data))
+    ROWS.parent.mkdir(parents=True, exist_ok=True)
+    with multiprocessing.get_context("fork").Pool(args.workers, _adopt, (world,)) as pool:
+        for found in pool.imap_unordered(_train, tasks):
+            row = Row(data=str(spec), teacher=named, where=where, **found)
+            with ROWS.open("a") as file:
+                file.write(row.to_json() + "\n")
+            print(f"{row.rung} {row.config['epochs']} seed {row.config['seed']}: {row.at_end['all']:.1f}", flush=True)
+
+
+def _configs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for k in range(args.seeds):
+        for setting in args.setting or [""]:
+            given = {key: _value(text) for key, _, text in (pair.partition("=") for pair in setting.split())}
+            for epochs in map(int, args.epochs.split(",")):
+                for rung in args.rungs.split(","):
+                    own = {key: value for key, value in given.items() if key in METHODS[rung] or key not in _KNOBS}
+                    yield TrialConfig.build({"method": rung, "epochs": epochs, "seed": FIRST_SEED + k, **own}).flat()
+
+
+#: A rung ignores a knob of a setting that only other rungs use.
+_KNOBS = {knob for method in METHODS.values() for knob in method}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _train(task: _Task) -> dict[str, Any]:
+    trainer = Trainer(TrialConfig.build(task.config), _world.data, precision="float32", threads=1)
+    stops, val, train_s = evaluated_epochs(trainer.config.epochs), {}, 0.0
+    for record in trainer:
+        train_s += record.train_s
+        if record.epoch in stops:
+            counts = record.val or trainer.evaluate(_world.data.val_images, _world.data.val_labels)
+            val[str(record.epoch)] = list(counts.correct)
+    test = None
+    if task.opens_test:
+        on_test = trainer.evaluate(_world.test.images, _world.test.labels)
+        test = {"correct": list(on_test.correct), "seen": list(on_test.seen)}
+    return {
+        "config": task.config,
+        "val": val,
+        "val_seen": list(counts.seen),
+        "train_counts": _world.data.counts.tolist(),
+        "test": test,
+        "train_s": round(train_s, 2),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
