@@ -112,10 +112,10 @@ def dissect(trainer: Trainer) -> dict[str, float]:
         clock.lap(BACKWARD)
         learner._descend(0.01)
         clock.lap(OPTIMISER)
-    choices = draw_epoch(trainer.config, trainer.data, objective.n_mixed, epoch)
-    views = trainer.data.views[choices.samples, choices.views]
+    fresh = not objective.needs_teacher
+    choices = draw_epoch(trainer.config, trainer.data, objective.n_mixed, epoch, fresh=fresh)
     clock.lap(HOST)
-    for _ in batches.images.blocks(choices.samples, views, most=batches.steps_a_block):
+    for _ in batches.images.blocks(choices.samples, choices.views, most=batches.steps_a_block):
         pass
     clock.lap(CROPS)
     taken = clock.taken

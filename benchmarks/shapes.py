@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.long_tail import class_counts
 from trainables.cckd.teacher.readout import TeacherState
 
@@ -70,6 +71,7 @@ def random_trial_data(shape: Shape) -> TrialData:
         val_images=rng.integers(0, 256, (len(val_labels), *image), np.uint8),
         val_labels=val_labels.astype(np.int64),
         views=views,
+        view_rule=ViewRule(padding=shape.padding),
         teacher_logits=rng.normal(size=(n_train, N_VIEWS, shape.n_classes)).astype(np.float16),
         teacher_features=np.resize(features, (n_train, N_VIEWS, N_FEATURES)),
         teacher_log_prior=np.full(shape.n_classes, -np.log(shape.n_classes)),

@@ -40,6 +40,7 @@ from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.data.images.view_stream import CHUNK
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.allocator import keep_freed_memory
@@ -188,6 +189,7 @@ def _trial_data(files: ImageFiles, views: np.ndarray, size: int) -> TrialData:
         val_images=held,
         val_labels=held.labels,
         views=views,
+        view_rule=ViewRule(),
         teacher_logits=rng.standard_normal((len(files), n_views, N_CLASSES)).astype(np.float16),
         teacher_features=np.ones((len(files), n_views, N_FEATURES), np.float16),
         teacher_log_prior=np.full(N_CLASSES, -np.log(N_CLASSES)),

@@ -9,6 +9,7 @@ from ray.tune import Trainable
 
 from tests.trainables.bands import band_images
 from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.teacher.readout import TeacherState
 
 EPOCHS = 5  # rungs 2, 3, 4, 5
@@ -62,6 +63,7 @@ def tiny_world() -> TrialData:
         val_images=val_images,
         val_labels=val_labels,
         views=views,
+        view_rule=ViewRule(padding=1),
         teacher_logits=rng.normal(size=(n_train, n_views, 3)).astype(np.float16),
         teacher_features=rng.normal(size=(n_train, n_views, n_features)).astype(np.float16),
         teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),

@@ -12,6 +12,7 @@ import pytest
 
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
@@ -66,6 +67,7 @@ def _digits() -> TrialData:
         val_images=data.val.images,
         val_labels=data.val.labels,
         views=draw_views(n_train, N_VIEWS, padding=1, flip=False, height=8, width=8, seed=0),
+        view_rule=ViewRule(padding=1, flip=False),
         teacher_logits=(3 * np.eye(n_classes)[data.train.labels][:, None] + noise).astype(np.float16),
         teacher_features=(rng.integers(-8, 9, (n_train, N_VIEWS, N_FEATURES)) / 4).astype(np.float16),
         teacher_log_prior=np.log(np.array(data.counts) / n_train),

@@ -15,6 +15,7 @@ from tests.trainables.bands import band_images
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.students import cifar_net
 from trainables.cckd.teacher.readout import TeacherState
 
@@ -75,6 +76,7 @@ def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
         val_images=val_images,
         val_labels=val_labels,
         views=views,
+        view_rule=ViewRule(padding=2),
         teacher_logits=(knows + rng.normal(size=(n_train, N_VIEWS, n_classes))).astype(np.float16),
         teacher_features=rng.normal(size=(n_train, N_VIEWS, N_FEATURES)).astype(np.float16),
         teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.batches.mixing import draw_pairs
+from trainables.cckd.batches.mixing import Pairs, draw_pairs
 from trainables.cckd.batches.resident_images import view_of_epoch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.random_streams import generator
+from trainables.cckd.random_streams import derive_seed, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +18,21 @@ class EpochDraws:
 
     Attributes:
         samples: image indices, int64 (S, B + 2M): B of D, then the first and the second members of the M pairs.
-        views: the view of each image, int64 (S, B + 2M).
+        views: the view of each image, int16 (S, B + 2M, 5) as in `TrialData.views`.
+        rows: the row of each cached view in the teacher's outputs, image V + view, int64 (S, B + 2M); None where views
+            are fresh.
         share: lambda of each pair, float32 (S, M), None without pairs.
         boxes: the box of each pair, int64 (S, M, 4), None unless cutmix mixes them.
     """
 
     samples: NDArray[np.int64]
-    views: NDArray[np.int64]
+    views: NDArray[np.int16]
+    rows: NDArray[np.int64] | None = None
     share: NDArray[np.float32] | None = None
     boxes: NDArray[np.int64] | None = None
 
 
-def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int) -> EpochDraws:
+def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int, *, fresh: bool) -> EpochDraws:
     """Draw the choices of `epoch`, counted from 1, from the configuration's seed; left-over samples are dropped.
 
     Args:
@@ -37,15 +40,26 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int) -
         data: the study's data.
         n_mixed: M, pairs per step.
         epoch: together with the seed and the names of the streams it fixes every choice.
+        fresh: whether every image gets a new view, which the teacher has not seen; else each image goes through its V
+            cached views. Rungs without a teacher then see as many views as in the literature.
     """
     n_train = len(data.train_labels)
     n_steps = n_train // config.batch_size
     order = generator(config.seed, "order", epoch).permutation(n_train)
     samples = order[: n_steps * config.batch_size].reshape(n_steps, -1)
-    view_of = view_of_epoch(config.seed, epoch, n_train, data.n_views)
-    if n_mixed == 0:
-        return EpochDraws(samples, view_of[samples])
-    pairs = draw_pairs(
+    pairs = None if n_mixed == 0 else _pairs(config, data, n_steps, n_mixed, epoch)
+    if pairs is not None:
+        samples = np.concatenate([samples, pairs.first, pairs.second], axis=1)
+    share, boxes = (None, None) if pairs is None else (pairs.share, pairs.boxes)
+    if fresh:
+        views = data.view_rule.draw(data.train_images, samples, seed=derive_seed(config.seed, "fresh_views", epoch))
+        return EpochDraws(samples, views, None, share, boxes)
+    view_of = view_of_epoch(config.seed, epoch, n_train, data.n_views)[samples]
+    return EpochDraws(samples, data.views[samples, view_of], samples * data.n_views + view_of, share, boxes)
+
+
+def _pairs(config: TrialConfig, data: TrialData, n_steps: int, n_mixed: int, epoch: int) -> Pairs:
+    return draw_pairs(
         data.train_labels,
         n_steps,
         n_mixed,
@@ -55,5 +69,3 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int) -
         seed=config.seed,
         epoch=epoch,
     )
-    samples = np.concatenate([samples, pairs.first, pairs.second], axis=1)
-    return EpochDraws(samples, view_of[samples], pairs.share, pairs.boxes)

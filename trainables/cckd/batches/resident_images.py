@@ -1,4 +1,4 @@
-"""Training images kept on the device as bytes, and the augmented view of each that an epoch uses.
+"""Training images kept on the device as bytes, and the cached view of each that an epoch uses.
 
 One gather by advanced indexing reads the views of several steps. Student and teacher see the same stored view of a
 sample. Images of other sets are streamed through the same interface (streamed_images.py).
@@ -57,8 +57,9 @@ class ResidentImages(TrainingImages):
         pixel_mean: NDArray[np.float64],
         pixel_std: NDArray[np.float64],
         device: torch.device,
+        padding: int = 0,
     ) -> None:
-        """Upload `images` (N, Ch, H, W), ready for the windows in `views` (N, V, 5).
+        """Upload `images` (N, Ch, H, W), ready for the windows in `views` (N, V, 5) and for shifts up to `padding`.
 
         Raises:
             DataError: a view whose size is not the image's.
@@ -66,7 +67,7 @@ class ResidentImages(TrainingImages):
         super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
         _, _, height, width = images.shape
         self._device = device
-        self._padding = _reach(views, height, width)
+        self._padding = max(padding, _reach(views, height, width))
         padded = F.pad(resident(images, device), [self._padding] * 4)
         # The channels of a pixel lie side by side, so a gathered batch is channels_last without a copy. The windows,
         # (N, tops, lefts, H, W, Ch), overlap in one memory: a view of a sample is one index, not one index per pixel.

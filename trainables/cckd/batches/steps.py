@@ -59,13 +59,13 @@ class _Block:
     Attributes:
         pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255]; may be written to.
         samples: image indices, int64 (S, B + 2M).
-        rows: rows of the teacher's outputs, image V + view, int64 (S, B + 2M).
+        rows: rows of the teacher's outputs, image V + view, int64 (S, B + 2M); None where nothing reads them.
         share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None without pairs.
     """
 
     pixels: Tensor
     samples: Tensor
-    rows: Tensor
+    rows: Tensor | None
     share: Tensor | None
     boxes: Tensor | None
 
@@ -135,18 +135,17 @@ class Batches:
     def _blocks(self, epoch: int) -> Iterator[_Block]:
         choices = self._choices(epoch)
         samples = self._upload(choices.samples)
-        rows = self._upload(choices.samples * self._data.n_views + choices.views)
+        rows = None if choices.rows is None else self._upload(choices.rows)
         share = None if choices.share is None else self._upload(choices.share)
         boxes = None if choices.boxes is None else self._upload(choices.boxes)
-        views = self._data.views[choices.samples, choices.views]
         start = 0
-        for pixels in self.images.blocks(choices.samples, views, most=self.steps_a_block):
+        for pixels in self.images.blocks(choices.samples, choices.views, most=self.steps_a_block):
             steps = slice(start, start + len(pixels))
             start = steps.stop
             yield _Block(
                 pixels,
                 samples[steps],
-                rows[steps],
+                None if rows is None else rows[steps],
                 None if share is None else share[steps],
                 None if boxes is None else boxes[steps],
             )
@@ -154,7 +153,9 @@ class Batches:
     def _choices(self, epoch: int) -> EpochDraws:
         if self._prepared is not None and self._prepared[0] == epoch:
             return self._prepared[1]
-        return draw_epoch(self._config, self._data, self._objective.n_mixed, epoch)
+        # Nothing of the teacher is read, so no view has to be one that the teacher has seen.
+        objective = self._objective
+        return draw_epoch(self._config, self._data, objective.n_mixed, epoch, fresh=not objective.needs_teacher)
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
         """Yield the steps of a block; the targets of D_mix are mixed from the targets of the pairs."""
@@ -162,7 +163,7 @@ class Batches:
         plain, mixed = self._targets(block)
         prepared = self._objective.prepare(plain, mixed)
         if self._features is not None and self._device.type == "cuda":
-            prepared = prepared.with_features(self._mix_features(block.rows, block.share))
+            prepared = prepared.with_features(self._mix_features(_cached(block.rows), block.share))
         n_plain = self._config.batch_size
         of_mixed = [None] * len(images) if mixed is None else mixed.steps()
         steps = zip(images.unbind(), plain.steps(), of_mixed, prepared.steps(), strict=True)
@@ -172,7 +173,7 @@ class Batches:
                 continue
             if ready.features is None:
                 share = None if block.share is None else block.share[step]
-                ready = ready.with_features(self._mix_features(block.rows[step], share))
+                ready = ready.with_features(self._mix_features(_cached(block.rows)[step], share))
             features = ready.features
             assert features is not None
             if theirs is not None:
@@ -191,7 +192,7 @@ class Batches:
             with torch.no_grad():
                 logits, features = self._teacher(mixed_pixels[step, n_plain:])
             if self._features is not None:
-                ours = replace(ours, features=self._mix_features(block.rows[step, :n_plain], None))
+                ours = replace(ours, features=self._mix_features(_cached(block.rows)[step, :n_plain], None))
             yield StepBatch(pixels, ours, Targets(theirs.labels, logits, features))
 
     def _mix_pixels(self, block: _Block) -> Tensor:
@@ -205,18 +206,22 @@ class Batches:
     def _targets(self, block: _Block) -> tuple[Targets, Targets | None]:
         """Return the targets of D and D_mix for S steps, without features; logits only for the sets that need them."""
         if block.share is None:
-            logits = gather(self._logits, block.rows, self._data.n_views) if self._logits is not None else None
-            return Targets(self._labels[block.samples], logits), None
+            return Targets(self._labels[block.samples], self._cached_logits(block)), None
         plain, *pairs = self._labels[block.samples].split(self._sizes, dim=1)
         first, second = (F.one_hot(labels, self._data.n_classes).float() for labels in pairs)
         labels = mix_rows(first, second, block.share)
-        if self._logits is None:
+        found = self._cached_logits(block)
+        if found is None:
             return Targets(plain), Targets(labels)
-        logits, first, second = gather(self._logits, block.rows, self._data.n_views).split(self._sizes, dim=1)
+        logits, first, second = found.split(self._sizes, dim=1)
         return (
             Targets(plain, logits if self._objective.needs_logits else None),
             Targets(labels, mix_rows(first, second, block.share) if self._objective.needs_mixed_logits else None),
         )
+
+    def _cached_logits(self, block: _Block) -> Tensor | None:
+        """Return the teacher's logits on the block's views, (S, B + 2M, C); None where no term reads them."""
+        return None if self._logits is None else gather(self._logits, _cached(block.rows), self._data.n_views)
 
     def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
         """Return the teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
@@ -230,6 +235,11 @@ class Batches:
 
     def _upload(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self._device, non_blocking=True)
+
+
+def _cached(rows: Tensor | None) -> Tensor:
+    assert rows is not None, "the teacher has not seen fresh views"
+    return rows
 
 
 def _build_teacher(data: TrialData, factory: TeacherFactory | None, device: torch.device) -> nn.Module:

@@ -61,7 +61,14 @@ def training_images(data: TrialData, *, batch_size: int, device: torch.device, w
     """
     images = data.train_images
     if isinstance(images, np.ndarray):
-        return ResidentImages(images, data.views, pixel_mean=data.pixel_mean, pixel_std=data.pixel_std, device=device)
+        return ResidentImages(
+            images,
+            data.views,
+            pixel_mean=data.pixel_mean,
+            pixel_std=data.pixel_std,
+            device=device,
+            padding=data.view_rule.padding,
+        )
     return StreamedImages(
         images,
         size=data.image_shape[1],

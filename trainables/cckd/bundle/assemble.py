@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, FileArray, RawFeatures
 from trainables.cckd.bundle.trial_data import TestData, TrialData
-from trainables.cckd.data.images.crops import CROP_SCALE, draw_crops
+from trainables.cckd.data.images.crops import CROP_SCALE
 from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
-from trainables.cckd.data.images.views import draw_views
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.metrics import count_classes
 from trainables.cckd.records import ClassCounts
@@ -46,6 +46,7 @@ def assemble(
         val_images=images_of(data.val),
         val_labels=data.val.labels,
         views=views,
+        view_rule=view_rule(data),
         teacher_logits=fitted.train_logits,
         teacher_features=_teacher_features(fitted.readout, train_features, one_machine=one_machine),
         teacher_log_prior=fitted.log_prior,
@@ -82,20 +83,15 @@ def student_size(data: LongTailData) -> int | None:
 
 
 def training_views(data: LongTailData, n_views: int, *, seed: int) -> NDArray[np.int16]:
-    """Draw V views of each training image, int16 (N, V, 5): shifts of an array, crops of a source."""
-    if isinstance(data.train, ImageSet):
-        _, height, width = data.image_shape
-        return draw_views(
-            len(data.train),
-            n_views,
-            padding=data.padding,
-            flip=data.flip,
-            height=height,
-            width=width,
-            seed=seed,
-        )
-    smallest = float(data.spec.options.get("crop_scale", CROP_SCALE))
-    return draw_crops(data.train.sizes, n_views, smallest=smallest, flip=data.flip, seed=seed)
+    """Draw V views of each training image, int16 (N, V, 5): the views that the teacher sees."""
+    members = np.arange(len(data.train))[:, None].repeat(n_views, axis=1)
+    return view_rule(data).draw(images_of(data.train), members, seed=seed)
+
+
+def view_rule(data: LongTailData) -> ViewRule:
+    """Return how the set's training views are drawn."""
+    crop_scale = float(data.spec.options.get("crop_scale", CROP_SCALE))
+    return ViewRule(padding=data.padding, flip=data.flip, crop_scale=crop_scale)
 
 
 def pixel_statistics(images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

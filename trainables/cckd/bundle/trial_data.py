@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from trainables.cckd.bundle.mapped_features import RawFeatures
 from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.errors import DataError
 from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
 from trainables.cckd.teacher.readout import TeacherState
@@ -38,7 +39,8 @@ class TrialData:
         val_images, val_labels: the same for the M images that a study selects on.
         views: int16 (N, V, 5), one row per view: top, left, height, width in pixels of the image, then 1 where the
             view is flipped left to right. Views of an array are as large as its images and may reach outside, where
-            pixels are zero. Views of a source lie inside and are resized to `size`.
+            pixels are zero. Views of a source lie inside and are resized to `size`. The teacher saw these views.
+        view_rule: how views are drawn. A trial that reads nothing of the teacher draws fresh ones in every epoch.
         teacher_logits: raw logits of these views, float16 (N, V, C); only the largest where classes are many.
         teacher_features: standardised features of these views, float16 (N, V, D); raw in their file where they are too
             large to copy.
@@ -58,6 +60,7 @@ class TrialData:
     val_images: Images
     val_labels: NDArray[np.int64]
     views: NDArray[np.int16]
+    view_rule: ViewRule
     teacher_logits: NDArray[np.float16] | TopKLogits
     teacher_features: NDArray[np.float16] | RawFeatures
     teacher_log_prior: NDArray[np.float64]

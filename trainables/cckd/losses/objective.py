@@ -65,6 +65,11 @@ class Objective:
         self._priors = Priors(train, uniform, student, teacher_log_prior.float())
         self._layouts: dict[tuple[int, int], Layout] = {}
 
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a term reads anything of the teacher."""
+        return self.needs_logits or self.needs_mixed_logits or self.needs_features
+
     def prepare(self, plain: Targets, mixed: Targets | None) -> PreparedTargets:
         """Prepare the targets of one step, or of several steps with the step as first dimension."""
         layout = self._layout(plain, mixed)

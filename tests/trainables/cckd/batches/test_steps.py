@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trainables.cckd.batches.epoch_draws import draw_epoch
 from trainables.cckd.batches.mixing import draw_pairs, mixed_per_step
 from trainables.cckd.batches.resident_images import view_of_epoch
 from trainables.cckd.batches.steps import Batches, StepBatch
@@ -14,6 +15,7 @@ from trainables.cckd.data.images.views import apply_views
 from trainables.cckd.losses.objective import Objective
 
 SEED, EPOCH, BATCH = 5, 2, 16
+_MIX_ONLY = {"cckd_weight": 0.0, "cckd_mix_weight": 0.0}
 
 
 def _batches(data: TrialData, **flat: Any) -> Batches:
@@ -61,6 +63,21 @@ def test_student_and_teacher_see_the_same_view_the_samples_own(trial_data: Trial
         expected = _normalised(trial_data, _seen(trial_data, samples, views))
         np.testing.assert_allclose(batch.images[:BATCH], expected, atol=1e-5)
     assert len(drawn) == len(set(drawn)) == 32
+
+
+@pytest.mark.parametrize(
+    "flat", [{"method": "la"}, {"method": "acckd_no_fi", "cckd_weight": 0.0, "cckd_mix_weight": 0.0}]
+)
+def test_without_a_teacher_the_student_sees_fresh_views(trial_data: TrialData, flat: dict[str, Any]) -> None:
+    config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
+    n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
+    draws = draw_epoch(config, trial_data, n_mixed, EPOCH, fresh=True)
+    assert np.abs(draws.views[..., :2]).max() == trial_data.view_rule.padding == 2
+    for step, batch in enumerate(_epoch(trial_data, **flat)):
+        samples, views = draws.samples[step, :BATCH], draws.views[step, :BATCH]
+        expected = _normalised(trial_data, apply_views(trial_data.train_images[samples], views).astype(np.float64))
+        np.testing.assert_array_equal(batch.plain.labels, trial_data.train_labels[samples])
+        np.testing.assert_allclose(batch.images[:BATCH], expected, atol=1e-5)
 
 
 def test_every_epoch_shuffles_anew(trial_data: TrialData) -> None:

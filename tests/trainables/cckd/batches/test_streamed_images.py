@@ -21,22 +21,25 @@ CPU = torch.device("cpu")
 
 def _config(**settings: object) -> TrialConfig:
     flat = {"method": "acckd", "epochs": 4, "batch_size": 8, "lr": 0.05, "mix_op": "cutmix", **settings}
-    return TrialConfig.build(flat)
+    return TrialConfig.build({key: value for key, value in flat.items() if value is not None})
 
 
 def _weights(trainer: Trainer) -> list[np.ndarray]:
     return [tensor.numpy() for tensor in trainer.student.state_dict().values()]
 
 
-@pytest.mark.parametrize("mix_op", ["mixup", "cutmix"])
-def test_files_memory_and_workers_give_the_same_weights(file_data: TrialData, mix_op: str) -> None:
+WITHOUT_TEACHER = {"method": "la", "mix_op": None}
+
+
+@pytest.mark.parametrize("flat", [{"mix_op": "mixup"}, {"mix_op": "cutmix"}, WITHOUT_TEACHER])
+def test_files_memory_and_workers_give_the_same_weights(file_data: TrialData, flat: dict[str, object]) -> None:
     held = replace(
         file_data,
         train_images=hold(file_data.train_images, workers=1),
         val_images=hold(file_data.val_images, workers=1),
     )
     trainers = [
-        Trainer(_config(mix_op=mix_op, epochs=2), data, threads=1, decoders=decoders)
+        Trainer(_config(**flat, epochs=2), data, threads=1, decoders=decoders)
         for data, decoders in ((file_data, 0), (file_data, 2), (held, 1))
     ]
     records = [[(r.losses, r.val) for r in trainer] for trainer in trainers]
@@ -70,10 +73,13 @@ def test_streamed_pixels_equal_an_array_of_the_same_views(file_data: TrialData) 
     assert [record.val for record in streamed] == [record.val for record in resident]
 
 
-def test_a_streamed_trial_continues_bitwise_from_its_checkpoint(file_data: TrialData, tmp_path: Path) -> None:
-    whole = Trainer(_config(), file_data, threads=1, decoders=1)
+@pytest.mark.parametrize("flat", [{}, WITHOUT_TEACHER])
+def test_a_streamed_trial_continues_bitwise_from_its_checkpoint(
+    file_data: TrialData, tmp_path: Path, flat: dict[str, object]
+) -> None:
+    whole = Trainer(_config(**flat), file_data, threads=1, decoders=1)
     list(whole)
-    first = Trainer(_config(), file_data, threads=1, decoders=1)
+    first = Trainer(_config(**flat), file_data, threads=1, decoders=1)
     first.run_epoch()
     first.save(tmp_path)
     again = Trainer.load(tmp_path, file_data, threads=1, decoders=0)

@@ -19,6 +19,7 @@ from trainables.cckd.bundle.assemble import (
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
@@ -78,6 +79,7 @@ def test_teacher_outputs_are_the_probes_in_half_precision(
         bundle.teacher_logits.astype(float), standard @ probe.weight.T.astype(float) + probe.bias, atol=0.01
     )
     np.testing.assert_array_equal(bundle.views, parts[0])
+    assert bundle.view_rule == ViewRule(padding=1, flip=False)
 
 
 def test_the_prior_is_a_distribution_and_pixel_statistics_are_fractions(bundle: TrialData, data: LongTailData) -> None:

@@ -6,6 +6,7 @@ decoded_images  images decoded once into memory
 memory_choice   whether a set is decoded once or streamed
 headers, scan   format and size of each file, read without decoding
 views, crops    augmented views as boxes: of arrays, of files
+view_rule       how the views of a set are drawn
 decode          from a file or decoded bytes to the pixels of a view
 view_stream     views decoded ahead by worker processes
 """
