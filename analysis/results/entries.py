@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable
 
 from study.schema import TUNED_SUFFIX
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 
 TEACHER = "teacher"
 BEST = "best1"
@@ -15,11 +15,11 @@ BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic dist
 #: Entries over which gains are shown: the baselines, at their reference points and tuned.
 OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
 
-_ORDER = (TEACHER, *(name for rung in LADDER for name in (rung, rung + TUNED_SUFFIX)))
+_ORDER = (TEACHER, *(name for method in METHODS for name in (method, method + TUNED_SUFFIX)))
 
 
 def entries_in_order(entries: Iterable[str]) -> list[str]:
-    """Return the distinct entries in order: the teacher, the ladder's rungs from the lowest, the searched entries."""
+    """Return the distinct entries in order: the teacher, the methods from the lowest rung, the searched entries."""
     present = set(entries)
     known = [name for name in _ORDER if name in present]
     return known + sorted(present - set(known), key=lambda name: (len(name), name))

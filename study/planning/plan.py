@@ -19,7 +19,7 @@ from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
 from study.strategy.samplers import SAMPLERS
 from trainables.cckd.config import training_settings
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import LADDER, METHODS
 from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -76,7 +76,7 @@ class StudyPlan:
     confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
-        f"and compare the best with them: {', '.join(LADDER[:-1])}; la,kd without a list", alone="la,kd")] = ()
+        f"and compare the best with them: {', '.join(list(METHODS)[:-1])}; la,kd without a list", alone="la,kd")] = ()
     data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
     warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
         "data, objective and knobs); they do not count as trials of this study")] = None

@@ -6,7 +6,7 @@ import pytest
 from search_spaces.registry import get_space, list_spaces
 from search_spaces.space import SearchSpace
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.methods import LADDER, METHODS
+from trainables.cckd.methods import METHODS
 
 SPACES = list_spaces()
 
@@ -14,7 +14,7 @@ SPACES = list_spaces()
 def test_names_are_unique_and_every_rung_has_a_space() -> None:
     names = [space.name for space in SPACES]
     assert len(set(names)) == len(names)
-    assert {space.method for space in SPACES} == set(LADDER)
+    assert {space.method for space in SPACES} == set(METHODS)
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)

@@ -17,7 +17,7 @@ PACKAGES = ("study", "trainables", "search_spaces", "analysis")
 
 #: What each addition may touch at most.
 PROMISED = {
-    "A knob": 3,
+    "A knob": 4,
     "A rung of the ladder": 4,
     "A sampler": 1,
     "A flag": 2,

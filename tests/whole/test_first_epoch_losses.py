@@ -1,4 +1,4 @@
-"""The losses of each rung's first epoch on digits_lt are the committed ones, on any processor.
+"""The losses of each method's first epoch on digits_lt are the committed ones, on any processor.
 
 After a change that is meant to change them, from the project's root:
 
@@ -16,7 +16,7 @@ from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.data.images.views import draw_views
 from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
@@ -29,17 +29,17 @@ def digits() -> TrialData:
     return _digits()
 
 
-@pytest.mark.parametrize("rung", LADDER)
-def test_the_first_epochs_losses_are_the_committed_ones(digits: TrialData, rung: str) -> None:
-    assert _losses(digits, rung) == pytest.approx(_committed()[rung], rel=1e-3)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_epochs_losses_are_the_committed_ones(digits: TrialData, method: str) -> None:
+    assert _losses(digits, method) == pytest.approx(_committed()[method], rel=1e-3)
 
 
-def test_every_rung_has_committed_losses() -> None:
-    assert tuple(_committed()) == LADDER
+def test_every_method_has_committed_losses() -> None:
+    assert list(_committed()) == list(METHODS)
 
 
-def _losses(data: TrialData, rung: str) -> dict[str, float]:
-    config = TrialConfig.build({"method": rung, "epochs": 3, "seed": 0})
+def _losses(data: TrialData, method: str) -> dict[str, float]:
+    config = TrialConfig.build({"method": method, "epochs": 3, "seed": 0})
     return Trainer(config, data, precision="float32").run_epoch().losses
 
 
@@ -47,8 +47,8 @@ def _committed() -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for line in COMMITTED.read_text().splitlines():
         if not line.startswith("#"):
-            rung, term, value = line.split()
-            found.setdefault(rung, {})[term] = float(value)
+            method, term, value = line.split()
+            found.setdefault(method, {})[term] = float(value)
     return found
 
 
@@ -85,7 +85,7 @@ def _digits() -> TrialData:
 
 
 if __name__ == "__main__":
-    print("# rung, term, mean over the first epoch in float32; what made this file: test_first_epoch_losses.py")
-    for rung in LADDER:
-        for term, value in _losses(_digits(), rung).items():
-            print(f"{rung} {term} {value:.7g}")
+    print("# method, term, mean over the first epoch in float32; what made this file: test_first_epoch_losses.py")
+    for method in METHODS:
+        for term, value in _losses(_digits(), method).items():
+            print(f"{method} {term} {value:.7g}")

@@ -1,4 +1,4 @@
-"""The knobs of the objective, one row per knob, and the ladder of methods: which knobs each rung uses.
+"""The knobs of the objective, one row per knob, and the methods: which knobs each uses, and at which reference values.
 
 A method refuses a knob that it does not use. Ignored, such a knob would look insensitive in a sensitivity study.
 This imports no torch: the search spaces and the driver read it.
@@ -70,25 +70,28 @@ _KD = (*_LA, "temperature", "kd_weight")
 _CCKD = (*_LA, "temperature", "estimator", "cckd_weight", "use_kd")
 _NO_FI = (*_CCKD, "mix_ratio", "mix_weight", "mix_alpha", "mix_op", "mix_targets", "cckd_mix_weight")
 
-#: The ladder, lowest rung first: method -> {knob: reference value}. The keys are exactly the knobs that the method
-#: uses, in the order they print. `kd_weight` joins the methods that have `use_kd` when that is true, and then has to
-#: be given.
+
+def _method(*knobs: str, **own: KnobValue) -> Mapping[str, KnobValue]:
+    """The knobs of a method; `own` holds those whose reference value in this method differs from the general one."""
+    return MappingProxyType({knob: KNOBS[knob] for knob in knobs} | own)
+
+
+#: Every method, in the order of tables: method -> {knob: reference value}. The keys are exactly the knobs that the
+#: method uses, in the order they print. `kd_weight` joins the methods that have `use_kd` when that is true, and then
+#: has to be given.
 METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
     {
-        method: MappingProxyType({knob: KNOBS[knob] for knob in knobs})
-        for method, knobs in {
-            "ce": (),
-            "la": _LA,
-            "kd": _KD,
-            "cckd": _CCKD,
-            "acckd_no_fi": _NO_FI,
-            "acckd": (*_NO_FI, "feature_weight"),
-        }.items()
+        "ce": _method(),
+        "la": _method(*_LA),
+        "kd": _method(*_KD),
+        "cckd": _method(*_CCKD),
+        "acckd_no_fi": _method(*_NO_FI),
+        "acckd": _method(*_NO_FI, "feature_weight"),
     }
 )
 
-#: The rungs of the ladder, lowest first.
-LADDER = tuple(METHODS)
+#: The rungs that a study confirms by default, lowest first.
+LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 
 
 def used_knobs(method: str, use_kd: bool) -> tuple[str, ...]:

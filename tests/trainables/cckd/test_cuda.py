@@ -12,7 +12,7 @@ from torch import Tensor
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.concurrent.side_by_side import SideBySide
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.students.build import StudentNet
 from trainables.cckd.training import cuda_graph
@@ -45,7 +45,7 @@ def _assert_close(ours: Trainer, theirs: Trainer, *, within: float) -> None:
 
 
 @pytest.mark.usefixtures("exact")
-@pytest.mark.parametrize("method", LADDER)
+@pytest.mark.parametrize("method", METHODS)
 def test_ten_steps_on_a_gpu_are_those_on_the_cpu(trial_data: TrialData, method: str) -> None:
     on_cpu, on_gpu = (_Exact(_config(method), trial_data, device=device) for device in ("cpu", "cuda"))
     for ours, theirs in zip(on_gpu, on_cpu, strict=True):

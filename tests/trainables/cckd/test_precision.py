@@ -9,7 +9,7 @@ import torch
 from trainables.cckd import precision
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 from trainables.cckd.precision import default_precision, fastest_precision
 from trainables.cckd.training.trainer import Trainer
 
@@ -58,7 +58,7 @@ def test_a_trainer_that_is_not_told_does_not_ask_the_processor(trial_data: Trial
     assert Trainer(_config(), trial_data).precision == "float32"
 
 
-@pytest.mark.parametrize("method", LADDER)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_first_losses_are_those_of_float32_to_the_rounding_of_bfloat16(trial_data: TrialData, method: str) -> None:
     exact, rounded = (
         Trainer(_config(method), trial_data, precision=numbers).run_epoch().losses

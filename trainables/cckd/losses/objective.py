@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses.closed_form import distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation, imitation_unaligned
 from trainables.cckd.losses.layout import Layout, Priors, lay_out, student_log_prior
 from trainables.cckd.losses.targets import PreparedTargets, Targets
 from trainables.cckd.losses.terms import TERMS, Form, Samples, Term
+from trainables.cckd.methods import Knobs
 
 _Given = TypeVar("_Given")
 
@@ -33,18 +33,16 @@ class Objective:
         needs_features: whether a term reads features, on D and on D_mix where there is one.
     """
 
-    def __init__(
-        self, config: TrialConfig, log_prior_train: Tensor, teacher_log_prior: Tensor, *, n_mixed: int
-    ) -> None:
+    def __init__(self, knobs: Knobs, log_prior_train: Tensor, teacher_log_prior: Tensor, *, n_mixed: int) -> None:
         """Choose the terms and prepare the priors.
 
         Args:
-            config: weights, tau, temperature and estimator.
+            knobs: weights, tau, temperature and estimator.
             log_prior_train: log p_tr, float64 (C,), on the device of the logits to come.
             teacher_log_prior: log p^t, float64 (C,), on the same device.
             n_mixed: samples of D_mix that a step would have.
         """
-        wanted = {term: term.weight(config) for term in TERMS if term.weight(config) > 0}
+        wanted = {term: term.weight(knobs) for term in TERMS if term.weight(knobs) > 0}
         self.n_mixed = n_mixed if any(Samples.MIXED in term.samples for term in wanted) else 0
         self._terms: dict[Term, float] = {
             term: weight for term, weight in wanted.items() if self.n_mixed or Samples.PLAIN in term.samples
@@ -57,11 +55,11 @@ class Objective:
         # Computed together, in the order of a layout's parts.
         self._joint = [*self._formed_by(Form.SUPERVISED), *self._formed_by(Form.DISTILLED)]
         self._joint_weights = torch.tensor([self._terms[term] for term in self._joint], device=log_prior_train.device)
-        self._config = config
+        self._knobs = knobs
         # Priors are formed in float64 and used in the logits' own precision.
         train = log_prior_train.float()
         uniform = torch.full_like(train, -log(len(train)))
-        student = student_log_prior(log_prior_train, config.tau).float()
+        student = student_log_prior(log_prior_train, knobs.tau).float()
         self._priors = Priors(train, uniform, student, teacher_log_prior.float())
         self._layouts: dict[tuple[int, int], Layout] = {}
 
@@ -87,8 +85,8 @@ class Objective:
             log_teacher = log_distributions(
                 _by_class(logits) + _required(layout.teacher_correction),
                 layout.distilled.sizes,
-                self._config.temperature,
-                self._config.estimator,
+                self._knobs.temperature,
+                self._knobs.estimator,
             )
         prepared = PreparedTargets(_by_class(labels), log_teacher, None if log_teacher is None else log_teacher.exp())
         if plain.features is None:
@@ -125,8 +123,8 @@ class Objective:
                     log_target=_required(prepared.log_teacher),
                     target=_required(prepared.teacher),
                     sizes=layout.distilled.sizes,
-                    temperature=self._config.temperature,
-                    estimator=self._config.estimator,
+                    temperature=self._knobs.temperature,
+                    estimator=self._knobs.estimator,
                 )
             )
         total, values = weighted_terms(logits.float(), self._joint_weights, parts, forms)
@@ -137,7 +135,7 @@ class Objective:
             if isinstance(term.formed_by, Form):
                 losses[term] = _imitation(aligned, plain, mixed, prepared, layout)
             else:
-                losses[term] = term.formed_by(logits[: len(plain.labels)].float(), plain, self._config)
+                losses[term] = term.formed_by(*_on_set(term.samples[0], logits, plain, mixed), self._knobs)
             total = total + weight * losses[term]
         return {term.name: losses[term] for term in self._terms} | {"total": total}
 
@@ -151,10 +149,17 @@ class Objective:
                 self._terms,
                 *sizes,
                 priors=self._priors,
-                temperature=self._config.temperature,
-                estimator=self._config.estimator,
+                temperature=self._knobs.temperature,
+                estimator=self._knobs.estimator,
             )
         return self._layouts[sizes]
+
+
+def _on_set(samples: Samples, logits: Tensor, plain: Targets, mixed: Targets | None) -> tuple[Tensor, Targets]:
+    n_plain = len(plain.labels)
+    if samples is Samples.PLAIN:
+        return logits[:n_plain].float(), plain
+    return logits[n_plain:].float(), _required(mixed)
 
 
 def _imitation(

@@ -1,7 +1,7 @@
 """The terms of the objective, one row per term: its weight, the samples it is computed on, and what forms it.
 
-A new loss on D needs one function and one row here. Objective, training records, the order of the `loss_<term>`
-columns and the documentation follow from the rows.
+A new loss on D or D_mix needs one function and one row here. Objective, training records, the order of the
+`loss_<term>` columns, the refusal of knobs without effect and the documentation follow from the rows.
 
 Functions import torch when they are called: the driver reads this table and does not wait for torch.
 """
@@ -12,7 +12,7 @@ from enum import Enum, auto
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.methods import Knobs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,8 +39,8 @@ class Form(Enum):
     IMITATION = auto()
 
 
-#: Takes the student's raw logits on D, float32 (N, C), their targets and the trial's configuration; returns a scalar.
-PlainLoss = Callable[["Tensor", "Targets", TrialConfig], "Tensor"]
+#: Takes the student's raw logits on one set, float32 (N, C), their targets and the trial's knobs; returns a scalar.
+PlainLoss = Callable[["Tensor", "Targets", Knobs], "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Term:
 
     Attributes:
         name: key in a training record; `loss_<name>` is the column of the tables.
-        samples: the sets it is computed on. A supervised or distilled term has one set; a `PlainLoss` has D.
+        samples: the sets it is computed on. Every term but imitation has one set.
         formed_by: how it is computed.
         weighed_by: the knobs whose product is its weight. Without knobs the weight is 1.
+        reads: the other knobs that decide its value, beside the knobs that form its samples.
         needs: what it reads of the teacher on its samples.
         text: what it measures, in one sentence.
     """
@@ -60,12 +61,13 @@ class Term:
     samples: tuple[Samples, ...]
     formed_by: Form | PlainLoss
     weighed_by: tuple[str, ...]
+    reads: tuple[str, ...]
     needs: Literal["logits", "features"] | None
     text: str
 
-    def weight(self, config: TrialConfig) -> float:
+    def weight(self, knobs: Knobs) -> float:
         """Return the weight in the total; at 0 the term is not computed."""
-        return prod((getattr(config, knob) for knob in self.weighed_by), start=1.0)
+        return prod((getattr(knobs, knob) for knob in self.weighed_by), start=1.0)
 
 
 def kd(student_logits: "Tensor", teacher_logits: "Tensor", temperature: float) -> "Tensor":
@@ -83,23 +85,34 @@ def kd(student_logits: "Tensor", teacher_logits: "Tensor", temperature: float) -
     return temperature**2 * kl_div(log_guess, log_target, reduction="batchmean", log_target=True)
 
 
-def _kd(student_logits: "Tensor", targets: "Targets", config: TrialConfig) -> "Tensor":
+def _kd(student_logits: "Tensor", targets: "Targets", knobs: Knobs) -> "Tensor":
     assert targets.logits is not None, "the term kd needs the teacher's logits"
-    return kd(student_logits, targets.logits, config.temperature)
+    return kd(student_logits, targets.logits, knobs.temperature)
 
 
 _D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
 
+_CORRECTED = ("temperature", "estimator")
+
 TERMS = (
-    Term("sup", _D, Form.SUPERVISED, (), None, "Cross-entropy on D, logit-adjusted by tau."),
-    Term("kd", _D, _kd, ("kd_weight",), "logits", "Classic distillation on D."),
-    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), "logits", "Class-conditional distillation on D."),
-    Term("sup_mix", _D_MIX, Form.SUPERVISED, ("mix_weight",), None, "Cross-entropy on D_mix, the mixed samples."),
+    Term("sup", _D, Form.SUPERVISED, (), ("tau",), None, "Cross-entropy on D, logit-adjusted by tau."),
+    Term("kd", _D, _kd, ("kd_weight",), ("temperature",), "logits", "Classic distillation on D."),
+    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), _CORRECTED, "logits", "Class-conditional distillation on D."),
+    Term(
+        "sup_mix",
+        _D_MIX,
+        Form.SUPERVISED,
+        ("mix_weight",),
+        ("tau",),
+        None,
+        "Cross-entropy on D_mix, the mixed samples.",
+    ),
     Term(
         "cckd_mix",
         _D_MIX,
         Form.DISTILLED,
         ("mix_weight", "cckd_mix_weight"),
+        _CORRECTED,
         "logits",
         "Class-conditional distillation on D_mix.",
     ),
@@ -108,6 +121,7 @@ TERMS = (
         _D + _D_MIX,
         Form.IMITATION,
         ("feature_weight",),
+        (),
         "features",
         "1 - cosine of student and teacher features, summed over D and D_mix.",
     ),

@@ -12,7 +12,7 @@ from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.targets import Targets
 from trainables.cckd.losses.terms import kd
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 
 PRIOR = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
 TEACHER_PRIOR = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
@@ -43,7 +43,7 @@ def _step() -> tuple[torch.Tensor, torch.Tensor, Targets, Targets]:
     return draw(N_PLAIN + N_MIXED, 3), draw(N_PLAIN + N_MIXED, 5), plain, mixed
 
 
-@pytest.mark.parametrize("method", LADDER)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_rung_computes_its_own_terms_only(method: str) -> None:
     objective = _objective(n_mixed=N_MIXED if "acckd" in method else 0, method=method)
     assert list(objective.weights) == TERMS[method]

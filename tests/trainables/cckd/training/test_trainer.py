@@ -11,7 +11,7 @@ from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
 from trainables.cckd.losses import terms
-from trainables.cckd.methods import LADDER
+from trainables.cckd.methods import METHODS
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
@@ -32,7 +32,7 @@ def _assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) ->
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
-@pytest.mark.parametrize("method", LADDER)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_rung_trains_and_reports_what_it_minimised(trial_data: TrialData, method: str) -> None:
     config = _config(method, epochs=2)
     trainer = Trainer(config, trial_data)
