@@ -18,6 +18,7 @@ from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.teacher.bundle import Prepared, decode_images
+from trainables.cckd.confidence import ConfidenceBins
 from trainables.cckd.methods import LADDER
 
 #: The confirmation entry of the teacher itself, which has no training seed.
@@ -122,8 +123,8 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
     if data_seed:
         checked, prepared = _prepare_cut(study, data_seed, workers)
     if _teacher_run(data_seed) not in _recorded(study):
-        counts, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
-        test = {"correct": list(counts.correct), "seen": list(counts.seen)}
+        counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
+        test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
         record = {"test": test, "val": None, "selected_on": "val"}
         study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
@@ -135,7 +136,8 @@ def _record(study: Study, run: Rerun, result: dict[str, Any]) -> None:
     if run.export:
         study.keep_model(run.name)
     selected_on = "reference" if run.trial is None else study.checked.data.selected_on
-    test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
+    test = {name: result[f"test_{name}"] for name in ("correct", "seen", "confusion")}
+    test["bins"] = {name: result[f"test_bin_{name}"] for name in ConfidenceBins._fields}
     record = {"test": test, "val": result["records"][-1]["val"], "selected_on": selected_on}
     record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
     study.ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, record, data_seed=run.data_seed)
