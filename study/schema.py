@@ -14,6 +14,9 @@ SCHEMA_VERSION = 1
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"
 
+#: The baselines that the claim compares with: the confirmation trains both, whatever rungs are asked for.
+COMPARED = ("la", "kd")
+
 #: A tuned baseline has its own Optuna study in study.db, `search-<baseline>`. Its winner is confirmed as the entry
 #: `<baseline>_tuned`.
 BASELINE_PREFIX = f"{STUDY_NAME}-"

@@ -2,20 +2,20 @@
 
 from collections.abc import Container, Iterable
 
-from study.schema import TUNED_SUFFIX
-from trainables.cckd.methods import LADDER
+from study.schema import COMPARED, TUNED_SUFFIX
+from trainables.cckd.methods import METHODS
 
 TEACHER = "teacher"
 BEST = "best1"
 LA_TUNED = "la" + TUNED_SUFFIX
 
 #: What each baseline is, in words; gains are measured over the first.
-BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic distillation"}
+BASELINES = dict(zip(COMPARED, ("logit adjustment", "logit adjustment with classic distillation"), strict=True))
 
 #: Entries over which gains are shown: the baselines, at their reference points and tuned.
 OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
 
-_ORDER = (TEACHER, *(name for rung in LADDER for name in (rung, rung + TUNED_SUFFIX)))
+_ORDER = (TEACHER, *(name for rung in METHODS for name in (rung, rung + TUNED_SUFFIX)))
 
 
 def entries_in_order(entries: Iterable[str]) -> list[str]:

@@ -19,7 +19,6 @@ from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.confidence import ConfidenceBins
-from trainables.cckd.methods import LADDER
 
 #: The confirmation entry of the teacher itself, which has no training seed.
 _TEACHER = "teacher"
@@ -47,7 +46,14 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     best = [(found.number, method.config(found.params)) for found in ranked(ledger, plan)[: plan.confirm_top]]
     tuned = tuned_entries(study)
     cuts = [
-        confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed, tuned)
+        confirm_reruns(
+            best,
+            plan.ladder,
+            plan.training,
+            confirm_seeds(plan.seed, plan.confirm_seeds, data_seed),
+            data_seed,
+            tuned,
+        )
         for data_seed in range(plan.data_seeds)
     ]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
@@ -91,6 +97,7 @@ def confirm_seeds(study_seed: int, n_seeds: int, data_seed: int = 0) -> tuple[in
 
 def confirm_reruns(
     best: Sequence[tuple[int, dict[str, Any]]],
+    ladder: Sequence[str],
     settings: dict[str, Any],
     seeds: Sequence[int],
     data_seed: int = 0,
@@ -100,6 +107,7 @@ def confirm_reruns(
 
     Args:
         best: (trial number, flat configuration) of the trials to confirm, best first.
+        ladder: the methods that are trained at their reference values.
         settings: training settings that the ladder's rungs share with the study.
         seeds: from `confirm_seeds`. A best entry exports the model of the study's own cut and first seed. A choice by
             the test results would be selection on test.
@@ -108,7 +116,7 @@ def confirm_reruns(
     """
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
     tuned_runs = [(entry, number, config) for entry, (number, config) in tuned.items()]
-    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in ladder]
     exported = {entry for entry, _, _ in found}
     return [
         Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
