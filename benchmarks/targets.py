@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.seeds import Contest, Way, run_comparison
 from study.teacher.bundle import VIEW_SEED
-from trainables.cckd.bundle.assemble import assemble, images_of, teacher_counts, training_views
+from trainables.cckd.bundle.assemble import assemble, images_of, judge_teacher, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.data.load import LongTailData
@@ -68,7 +68,7 @@ def prepare(
         fitted = _fit(replace(spec, targets=name), data, train, val)
         state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
         bundles[name] = assemble(data, views, train, fitted, state)
-        on_val = teacher_counts(fitted.readout, val, data.val.labels, n_classes=len(data.class_names))
+        on_val, _ = judge_teacher(fitted.readout, val, data.val.labels, n_classes=len(data.class_names))
         teachers[name] = {
             "target_accuracy": fitted.target_accuracy,
             "val_balanced_accuracy": balanced_accuracy(on_val),

@@ -10,7 +10,7 @@ from study.planning.plan import OPTIONS
 _OPTIONS = {
     "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
     "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),
-    **{key: OPTIONS[key].continued() for key in ("data_seeds", "tuned_baselines", "address")},
+    **{key: OPTIONS[key].continued() for key in ("data_seeds", "ladder", "tuned_baselines", "address")},
 }
 
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         _OPTIONS,
         "Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs that exist "
-        "already are kept, so more entries, seeds or cuts only add to them.",
+        "already are kept, so more entries, rungs, seeds or cuts only add to them.",
     )
 
 

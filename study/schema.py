@@ -14,6 +14,9 @@ SCHEMA_VERSION = 1
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"
 
+#: The baselines that the claim compares with: the confirmation trains both, whatever rungs are asked for.
+COMPARED = ("la", "kd")
+
 #: A tuned baseline has its own Optuna study in study.db, `search-<baseline>`. Its winner is confirmed as the entry
 #: `<baseline>_tuned`.
 BASELINE_PREFIX = f"{STUDY_NAME}-"
@@ -94,6 +97,9 @@ CONFIRM = {
     "selected_on": "The set on which the entry's configuration was chosen: val, test, or reference (not searched).",
     "val_balanced_accuracy": "Mean per-class recall on D_val of the same trained model.",
     "trial": "Optuna trial number of a searched entry, in its own search; empty otherwise.",
+    "test_worst": "Smallest recall of a class on test.",
+    "test_harmonic": "Harmonic mean of the recalls of the classes on test; 0 where a recall is 0.",
+    "test_ece": "Expected calibration error on test, 15 equal bins of softmax confidence; empty in older runs.",
 }
 
 #: classes.csv: one row per (entry, seed, data_seed, class).

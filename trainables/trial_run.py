@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.confidence import confidence_bins
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
@@ -104,9 +105,10 @@ class Run:
         data: TrialData = self._context.data
         if test is None:
             return {}
-        predicted, on_test = self._trainer.judge(test.images, test.labels)
-        _, on_train = self._trainer.judge(data.train_images, data.train_labels)
-        counts = count_classes(predicted, test.labels, data.n_classes)
+        on_test = self._trainer.judge(test.images, test.labels)
+        on_train = self._trainer.judge(data.train_images, data.train_labels)
+        counts = count_classes(on_test.predicted, test.labels, data.n_classes)
+        bins = confidence_bins(on_test.confidence, on_test.predicted == test.labels)
         if self._export is not None:
             meta = {"config": self._trainer.config.flat(), "test": asdict(counts)}
             folder = self._shelf.workplace(self._name, MODEL)
@@ -115,7 +117,8 @@ class Run:
         return {
             "test_correct": list(counts.correct),
             "test_seen": list(counts.seen),
-            "test_confusion": count_pairs(predicted, test.labels),
+            "test_confusion": count_pairs(on_test.predicted, test.labels),
             # One key per list: Ray flattens a dictionary inside a result, and the driver would not find it.
-            **{f"test_{name}": values for name, values in separability(on_train, on_test).items()},
+            **{f"test_bin_{name}": list(values) for name, values in bins._asdict().items()},
+            **{f"test_{name}": values for name, values in separability(on_train.moments, on_test.moments).items()},
         }

@@ -23,6 +23,7 @@ from study.records.csv_tables import (
     trials_table,
 )
 from study.records.ledger import Ledger
+from study.records.run_tables import ConfirmRun
 from study.records.trial_rows import TrialRow
 from study.schema import DATABASE, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
@@ -88,7 +89,7 @@ def load_study(folder: Path | str) -> StudyData:
 def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger: Ledger) -> StudyData:
     groups = {name: tuple(manifest["groups"][name]) for name in GROUPS}
     data, rows, runs = manifest["data"], ledger.rows(), ledger.runs.confirm_runs()
-    _check_counts(folder / DATABASE, len(data["classes"]), ledger, rows)
+    _check_counts(folder / DATABASE, len(data["classes"]), ledger, rows, runs)
     confirm = _frame(confirm_table(runs, groups))
     classes = _frame(classes_table(runs, data["classes"], data["n_train"]))
     confusion, separability = _frame(confusion_table(runs)), _frame(separability_table(runs))
@@ -110,12 +111,20 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
     )
 
 
-def _check_counts(database: Path, n_classes: int, ledger: Ledger, rows: Sequence[TrialRow]) -> None:
+def _check_counts(
+    database: Path, n_classes: int, ledger: Ledger, rows: Sequence[TrialRow], confirmed: Sequence[ConfirmRun]
+) -> None:
     """Raise StudyFolderError where counts have another length than the classes, or more correct than seen."""
     faults = [
         f"{what} has counts that no evaluation of {n_classes} classes gives"
-        for what, correct, seen in _counts(ledger, rows)
+        for what, correct, seen in _counts(ledger, rows, confirmed)
         if not (len(correct) == len(seen) == n_classes and all(map(_possible, correct, seen)))
+    ]
+    faults += [
+        f"{run.entry}, seed {run.seed}, test, has bins of confidence that no evaluation gives"
+        for run in confirmed
+        if "bins" in run.record["test"]
+        and not _possible_bins(**run.record["test"]["bins"], seen=run.record["test"]["seen"])
     ]
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -126,7 +135,15 @@ def _possible(correct: object, seen: object) -> bool:
     return type(correct) is int and type(seen) is int and 0 <= correct <= seen
 
 
-def _counts(ledger: Ledger, rows: Sequence[TrialRow]) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
+def _possible_bins(n: Sequence[int], confidence: Sequence[float], correct: Sequence[int], seen: Sequence[int]) -> bool:
+    """Whether bins hold all seen images, and in each bin a sum of confidences from 0 to their number."""
+    in_bounds = all(_possible(c, k) and 0 <= p <= k + 1e-6 for k, p, c in zip(n, confidence, correct, strict=True))
+    return in_bounds and sum(n) == sum(seen)
+
+
+def _counts(
+    ledger: Ledger, rows: Sequence[TrialRow], confirmed: Sequence[ConfirmRun]
+) -> Iterator[tuple[str, Sequence[int], Sequence[int]]]:
     """Yield every evaluation of a study and its tuned baselines: what it is of, correct and seen counts, (C,) each."""
     searches = [("", ledger.runs, rows)]
     searches += [(f" of baseline {name}", search.runs, search.rows()) for name, search in ledger.baselines.items()]
@@ -137,10 +154,10 @@ def _counts(ledger: Ledger, rows: Sequence[TrialRow]) -> Iterator[tuple[str, Seq
                     yield f"trial {row.number}{of}, epoch {record.epoch},", record.val.correct, record.val.seen
         for run in runs.selection_runs():
             yield f"the selection's run of trial {run.trial}{of}, seed {run.seed},", run.val.correct, run.val.seen
-    for confirmed in ledger.runs.confirm_runs():
+    for found in confirmed:
         for part in ("test", "val"):
-            if (counts := confirmed.record[part]) is not None:
-                yield f"{confirmed.entry}, seed {confirmed.seed}, {part},", counts["correct"], counts["seen"]
+            if (counts := found.record[part]) is not None:
+                yield f"{found.entry}, seed {found.seed}, {part},", counts["correct"], counts["seen"]
 
 
 def _manifest(path: Path) -> Mapping[str, Any]:

@@ -6,11 +6,22 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import GROUP_HEADINGS
 from analysis.results.entries import BEST, TEACHER, compared_entries
 from analysis.stats.paired_tests import MIN_PAIRS
+from trainables.cckd.confidence import N_BINS
 
 _TERCILES = {"tercile_high": "High third", "tercile_middle": "Middle third", "tercile_low": "Low third"}
 
-#: Column of `scores` -> heading. 'all' is the balanced accuracy, the rest are means over a group of classes.
-COLUMNS = {**GROUP_HEADINGS, "all": "All", **_TERCILES}
+#: Columns that hold no mean recall: heading, and what it is.
+_OTHERS = {
+    "worst": ("Worst", "the smallest recall of a class"),
+    "harmonic": ("Harmonic", "the harmonic mean of all recalls"),
+    "ece": ("ECE", f"the expected calibration error over {N_BINS} bins of confidence, where less is better"),
+}
+
+#: Column of `scores` -> heading. 'all' is the balanced accuracy; groups and thirds are means over their classes.
+COLUMNS = {**GROUP_HEADINGS, "all": "All", **_TERCILES, **{name: heading for name, (heading, _) in _OTHERS.items()}}
+
+#: What the columns are whose headings do not say it.
+OTHERS_TEXT = "; ".join(f"{heading} is {text}" for heading, text in _OTHERS.values())
 
 _RUN = ["entry", "seed", "data_seed"]
 
@@ -39,7 +50,7 @@ def scores(study: StudyData) -> pd.DataFrame:
 
 def scores_of(study: StudyData) -> pd.DataFrame:
     """Return test accuracies (fractions), one row per run in `study.confirm`, with the columns of `scores`."""
-    renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in GROUP_HEADINGS}
+    renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in (*GROUP_HEADINGS, *_OTHERS)}
     table = study.confirm.rename(columns=renamed)[[*_RUN, *renamed.values()]]
     recalls = class_recalls(study)
     for group in _TERCILES:

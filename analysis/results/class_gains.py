@@ -28,7 +28,7 @@ def class_gains(study: StudyData, *, entries: tuple[str, ...], baseline: str = "
 
 
 def group_gains(study: StudyData) -> pd.DataFrame:
-    """Return one row per (entry, baseline, group): the gain in the group's mean recall, paired as the claims are.
+    """Return one row per (entry, baseline, group): the difference in that column, paired as the claims are.
 
     Columns: entry, baseline (la and kd, also tuned where they were tuned), group (a column of accuracies.COLUMNS), n,
     gain, low, high (fractions; the 95 % paired t interval). A group without classes is left out.

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable
 
-from study.schema import TUNED_SUFFIX
+from study.schema import COMPARED, TUNED_SUFFIX
 from trainables.cckd.methods import METHODS
 
 TEACHER = "teacher"
@@ -10,16 +10,16 @@ BEST = "best1"
 LA_TUNED = "la" + TUNED_SUFFIX
 
 #: What each baseline is, in words; gains are measured over the first.
-BASELINES = {"la": "logit adjustment", "kd": "logit adjustment with classic distillation"}
+BASELINES = dict(zip(COMPARED, ("logit adjustment", "logit adjustment with classic distillation"), strict=True))
 
 #: Entries over which gains are shown: the baselines, at their reference points and tuned.
 OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
 
-_ORDER = (TEACHER, *(name for method in METHODS for name in (method, method + TUNED_SUFFIX)))
+_ORDER = (TEACHER, *(name for rung in METHODS for name in (rung, rung + TUNED_SUFFIX)))
 
 
 def entries_in_order(entries: Iterable[str]) -> list[str]:
-    """Return the distinct entries in order: the teacher, the methods from the lowest rung, the searched entries."""
+    """Return the distinct entries in order: the teacher, the ladder's rungs from the lowest, the searched entries."""
     present = set(entries)
     known = [name for name in _ORDER if name in present]
     return known + sorted(present - set(known), key=lambda name: (len(name), name))

@@ -5,7 +5,7 @@ from analysis.page.document import Block, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, gain_text, listing, points
-from analysis.results.accuracies import COLUMNS, claims_by_subset
+from analysis.results.accuracies import COLUMNS, OTHERS_TEXT, claims_by_subset
 from analysis.results.class_gains import class_gains, group_gains, mean_recalls
 from analysis.results.entries import BEST, TEACHER
 from analysis.results.head_tail_exchange import exchange
@@ -92,7 +92,8 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
             strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
             caption=(
                 "Every entry's gain in mean test recall, in points, by groups of classes and by thirds of them, paired "
-                f"over {_units(study)}, with 95 % t intervals. A description: no correction for so many comparisons."
+                f"over {_units(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
+                "A description: no correction for so many comparisons."
             ),
         )
     ]

@@ -18,7 +18,7 @@ from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.teacher.bundle import Prepared, decode_images
-from trainables.cckd.methods import LADDER
+from trainables.cckd.confidence import ConfidenceBins
 
 #: The confirmation entry of the teacher itself, which has no training seed.
 _TEACHER = "teacher"
@@ -46,7 +46,14 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     best = [(found.number, method.config(found.params)) for found in ranked(ledger, plan)[: plan.confirm_top]]
     tuned = tuned_entries(study)
     cuts = [
-        confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds, data_seed), data_seed, tuned)
+        confirm_reruns(
+            best,
+            plan.ladder,
+            plan.training,
+            confirm_seeds(plan.seed, plan.confirm_seeds, data_seed),
+            data_seed,
+            tuned,
+        )
         for data_seed in range(plan.data_seeds)
     ]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
@@ -90,6 +97,7 @@ def confirm_seeds(study_seed: int, n_seeds: int, data_seed: int = 0) -> tuple[in
 
 def confirm_reruns(
     best: Sequence[tuple[int, dict[str, Any]]],
+    ladder: Sequence[str],
     settings: dict[str, Any],
     seeds: Sequence[int],
     data_seed: int = 0,
@@ -99,6 +107,7 @@ def confirm_reruns(
 
     Args:
         best: (trial number, flat configuration) of the trials to confirm, best first.
+        ladder: the methods that are trained at their reference values.
         settings: training settings that the ladder's rungs share with the study.
         seeds: from `confirm_seeds`. A best entry exports the model of the study's own cut and first seed. A choice by
             the test results would be selection on test.
@@ -107,7 +116,7 @@ def confirm_reruns(
     """
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
     tuned_runs = [(entry, number, config) for entry, (number, config) in tuned.items()]
-    rungs = [(rung, None, {"method": rung, **settings}) for rung in LADDER]
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in ladder]
     exported = {entry for entry, _, _ in found}
     return [
         Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
@@ -122,8 +131,8 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
     if data_seed:
         checked, prepared = _prepare_cut(study, data_seed, workers)
     if _teacher_run(data_seed) not in _recorded(study):
-        counts, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
-        test = {"correct": list(counts.correct), "seen": list(counts.seen)}
+        counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
+        test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
         record = {"test": test, "val": None, "selected_on": "val"}
         study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
@@ -135,7 +144,8 @@ def _record(study: Study, run: Rerun, result: dict[str, Any]) -> None:
     if run.export:
         study.keep_model(run.name)
     selected_on = "reference" if run.trial is None else study.checked.data.selected_on
-    test = {"correct": result["test_correct"], "seen": result["test_seen"], "confusion": result["test_confusion"]}
+    test = {name: result[f"test_{name}"] for name in ("correct", "seen", "confusion")}
+    test["bins"] = {name: result[f"test_bin_{name}"] for name in ConfidenceBins._fields}
     record = {"test": test, "val": result["records"][-1]["val"], "selected_on": selected_on}
     record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
     study.ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, record, data_seed=run.data_seed)

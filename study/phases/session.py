@@ -18,7 +18,7 @@ from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL
-from study.planning.spaces import check_baselines
+from study.planning.spaces import check_baselines, check_ladder
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
@@ -77,16 +77,19 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         _check_address(checked.plan.address, changes)
-        # A baseline that has been tuned stays in the plan.
-        named = (*checked.plan.tuned_baselines, *changes.pop("tuned_baselines", ()))
-        checked = replace(checked, plan=replace(checked.plan, **changes, tuned_baselines=tuple(dict.fromkeys(named))))
+        # A baseline that has been tuned, and a rung that has been confirmed, stay in the plan.
+        for field in ("tuned_baselines", "ladder"):
+            known = getattr(checked.plan, field)
+            changes[field] = (*known, *(name for name in changes.get(field, ()) if name not in known))
+        checked = replace(checked, plan=replace(checked.plan, **changes))
         faults = Faults()
+        check_ladder(checked.plan, faults)
         check_baselines(checked.plan, checked.space, faults)
         faults.raise_any()
-        known = manifest["data"].get("cuts", [])
-        checked = with_cuts(checked, known)
+        cuts = manifest["data"].get("cuts", [])
+        checked = with_cuts(checked, cuts)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
-        data = manifest["data"] | {"cuts": [*checked.cuts, *known[len(checked.cuts) :]]}
+        data = manifest["data"] | {"cuts": [*checked.cuts, *cuts[len(checked.cuts) :]]}
         with _writing(store):
             ledger = _open_ledger(checked, store)
             say_lost(manifest["counts"], ledger.counts())

@@ -19,7 +19,7 @@ from study.planning.readers import (
     read_overrides,
     read_precision,
 )
-from study.planning.spaces import check_baselines, corner_points, read_space, shared_settings
+from study.planning.spaces import check_baselines, check_ladder, corner_points, read_space, shared_settings
 from study.planning.tail_subsets import cut_hashes, recut_faults
 from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
@@ -32,7 +32,6 @@ from trainables.cckd.data.load import LongTailData
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
-from trainables.cckd.methods import LADDER
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 DEFAULT_DATA = "fashion_mnist_lt"
@@ -81,6 +80,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
 
     plan = _plan(asked, space, spec, teacher)
     batch_size = _check_settings(plan, space, faults)
+    check_ladder(plan, faults)
     check_baselines(plan, space, faults)
     faults.raise_any()
     plan, data = _load(plan, args)
@@ -147,7 +147,7 @@ def _plan(asked: Mapping[str, Any], space: SearchSpace, spec: DataSpec, teacher:
 
 
 def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
-    """Judge whether the corners of the space and every rung of the ladder build, and whether the trials fit.
+    """Judge whether the corners of the space build, and whether the trials fit.
 
     Returns:
         The largest batch of any trial; 0 where a corner does not build.
@@ -157,8 +157,6 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
         # The configurations a trial can have, each knob at its ends.
         shared = plan.fixed_knobs | plan.training
         batch_size = max(TrialConfig.build(space.config(point) | shared).batch_size for point in corner_points(space))
-        for rung in LADDER:
-            TrialConfig.build({"method": rung, **plan.training})
     if plan.student != OPTIONS["student"].default:
         from trainables.cckd.students.build import check_student
 

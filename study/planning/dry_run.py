@@ -86,6 +86,7 @@ def dry_run(checked: Checked) -> str:
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
+        _line("ladder", ", ".join(plan.ladder)),
         *estimate_lines(checked),
         f"folder    {checked.folder} (not made: dry run)",
     ]

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from search_spaces.baselines import SPACES
 from study.planning.flags import Flag, Option, options_of
+from study.schema import COMPARED
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
@@ -33,7 +35,16 @@ FINALISTS = (5, 0)
 CONFIRM_TOP = (1, N_CONFIRMED)
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+#: The methods that can be tuned beside the studied one: method -> its space.
+BASELINES = {space.name: space for space in SPACES}
+
 _BY_OBJECTIVES = "{}; {} with two objectives".format
+
+
+def _in_order(rungs: tuple[str, ...]) -> tuple[str, ...]:
+    """Put the rungs into the order of METHODS, with the compared baselines; unknown names stay last, to be refused."""
+    wanted = {*rungs, *COMPARED}
+    return (*(method for method in METHODS if method in wanted), *(name for name in rungs if name not in METHODS))
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -75,8 +86,12 @@ class StudyPlan:
     finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3
     confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
+    ladder: Annotated[tuple[str, ...], AfterValidator(_in_order), Flag("LIST", "methods that are confirmed at their "
+        f"reference values: {', '.join(METHODS)}; {' and '.join(COMPARED)} are confirmed without being named",
+        default=",".join(LADDER))] = LADDER
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
-        f"and compare the best with them: {', '.join(list(METHODS)[:-1])}; la,kd without a list", alone="la,kd")] = ()
+        f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
+        alone=",".join(COMPARED))] = ()
     data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
     warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
         "data, objective and knobs); they do not count as trials of this study")] = None
@@ -152,7 +167,7 @@ class StudyPlan:
     @property
     def n_confirm_runs(self) -> int:
         """Runs of the confirmation: the searched entries and every rung of the ladder, on every cut."""
-        n_entries = len(LADDER) + self.confirm_top + len(self.tuned_baselines)
+        n_entries = len(self.ladder) + self.confirm_top + len(self.tuned_baselines)
         return n_entries * self.confirm_seeds * self.data_seeds
 
     @property

@@ -13,9 +13,10 @@ from study import schema
 from study.records.run_tables import ConfirmRun, SelectionRun, counts_of
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
+from trainables.cckd.confidence import ConfidenceBins, expected_calibration_error
 from trainables.cckd.files.atomic import replacing, write_text
 from trainables.cckd.losses.terms import LOSSES
-from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy
+from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy, harmonic_mean, worst_recall
 from trainables.cckd.records import ClassCounts
 
 _INTEGERS = {"number", "epoch"}
@@ -86,7 +87,10 @@ def baselines_table(ledgers: Mapping[str, SearchReader], groups: Groups) -> Tabl
 
 
 def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
-    """Return confirm.csv. A run's record holds `test`, `val` ({correct, seen} or None), and `selected_on`."""
+    """Return confirm.csv. A run's record holds `test` ({correct, seen}), `val` (the same or None), `selected_on`.
+
+    `test` also holds `bins`, the fields of ConfidenceBins, except in runs of earlier versions.
+    """
     return Table(tuple(schema.CONFIRM), tuple(_confirmed(run, groups) for run in runs))
 
 
@@ -163,16 +167,20 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
 
 
 def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
-    test, val = (run.record[part] and counts_of(run.record[part]) for part in ("test", "val"))
+    test, val = counts_of(run.record["test"]), run.record["val"] and counts_of(run.record["val"])
+    bins = run.record["test"].get("bins")
     return {
         "entry": run.entry,
         "seed": run.seed,
         "data_seed": run.data_seed,
         **_rates(test, groups, "test", "test_balanced_accuracy"),
-        "test_accuracy": None if test is None else accuracy(test),
+        "test_accuracy": accuracy(test),
         "selected_on": run.record["selected_on"],
         "val_balanced_accuracy": None if val is None else balanced_accuracy(val),
         "trial": run.trial,
+        "test_worst": worst_recall(test),
+        "test_harmonic": harmonic_mean(test),
+        "test_ece": None if bins is None else expected_calibration_error(ConfidenceBins(**bins)),
     }
 
 

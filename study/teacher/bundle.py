@@ -16,8 +16,9 @@ from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import hold, read_classifier, share
 from study.terminal.progress import Progress
-from trainables.cckd.bundle.assemble import assemble, teacher_counts, training_views
+from trainables.cckd.bundle.assemble import assemble, judge_teacher, training_views
 from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.confidence import ConfidenceBins
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
@@ -77,7 +78,7 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
     one_machine = checked.plan.address == LOCAL
     bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
-    on_val = teacher_counts(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
+    on_val, _ = judge_teacher(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
     described = {
         **_described(checked, fitted, on_val),
         "forward_passes": train.n_passed + val.n_passed,
@@ -110,14 +111,17 @@ def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Pr
 
 def teacher_on_test(
     checked: Checked, prepared: Prepared, workers: Workers, progress: Progress
-) -> tuple[ClassCounts, int]:
-    """Return the teacher's test counts, and how many images it saw for them (0 if from the cache). Needs Ray."""
+) -> tuple[ClassCounts, ConfidenceBins, int]:
+    """Return the teacher's counts and its bins of confidence on test, and how many images it saw for them. Needs Ray.
+
+    It saw 0 images where their features are from the cache.
+    """
     test = checked.data.test
     passed = teacher_pass(checked, "test", None, workers, progress)
     Verification(checked.teacher_file, checked.teacher_size, [passed]).wait()
     prepared.verification.wait()
     n_classes = len(checked.data.class_names)
-    return teacher_counts(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
+    return *judge_teacher(prepared.readout, passed.features, test.labels, n_classes=n_classes), passed.n_passed
 
 
 def shared_weights(checked: Checked) -> Any:

@@ -245,6 +245,9 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
     distances = [legs[-1][f"test_{name}"] for name in ("deviation", "intra", "inter")]
     assert [len(values) for values in distances] == [3, 3, 3]
     assert all(value is None or value >= 0 for values in distances for value in values)
+    bins = [legs[-1][f"test_bin_{name}"] for name in ("n", "confidence", "correct")]
+    assert [len(sums) for sums in bins] == [15] * 3
+    assert (sum(bins[0]), sum(bins[2])) == (12, sum(legs[-1]["test_correct"]))
     flat = {key for key, value in legs[-1].items() if not isinstance(value, dict)}
     assert flat == set(legs[-1]), "Ray flattens a dictionary within a result: its key would be gone"
     assert [sum(n for (true, _), n in pairs.items() if true == c) for c in range(3)] == legs[-1]["test_seen"]
@@ -254,6 +257,7 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
     written = json.loads((exported / "best1.json").read_text())
     assert written["test"] == {"correct": legs[-1]["test_correct"], "seen": legs[-1]["test_seen"]}
     assert _correct(student, written, test) == legs[-1]["test_correct"]
+    assert sum(bins[1]) == pytest.approx(_confidence(student, written, test), rel=1e-5)
 
 
 def test_a_confirmation_run_exports_nothing_where_it_was_not_asked(start: Start, data, tmp_path: Path) -> None:
@@ -266,11 +270,21 @@ def _weights(trial: CckdTrial) -> dict[str, bytes]:
 
 
 def _correct(student: Any, description: Mapping[str, Any], test: TestData) -> list[int]:
+    predicted = _logits(student, description, test).argmax(1)
+    return np.bincount(test.labels[predicted == test.labels], minlength=3).tolist()
+
+
+def _confidence(student: Any, description: Mapping[str, Any], test: TestData) -> float:
+    """Sum over images of the largest softmax probability."""
+    exponentials = np.exp(_logits(student, description, test).astype(np.float64))
+    return float((exponentials.max(1) / exponentials.sum(1)).sum())
+
+
+def _logits(student: Any, description: Mapping[str, Any], test: TestData) -> np.ndarray:
     mean, std = (np.array(description[key])[:, None, None] for key in ("pixel_mean", "pixel_std"))
     pixels = torch.from_numpy(((test.images / 255 - mean) / std).astype(np.float32))
     with torch.no_grad():
-        predicted = student(pixels.to(memory_format=torch.channels_last))[0].argmax(1).numpy()
-    return np.bincount(test.labels[predicted == test.labels], minlength=3).tolist()
+        return student(pixels.to(memory_format=torch.channels_last))[0].numpy()
 
 
 def _damage(folder: Path, damage: str) -> None:

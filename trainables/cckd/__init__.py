@@ -3,6 +3,7 @@
 Ground, imported by everything above:
 config, methods   one trial's validated configuration; the knobs and the ladder of methods, one row each
 records, metrics  what an epoch leaves behind, and the rates computed from it
+confidence        sums per bin of confidence, and the expected calibration error
 long_tail         class counts of a long tail, and the groups of classes
 random_streams    one random stream per purpose
 precision         number formats of a student's passes

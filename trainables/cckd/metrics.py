@@ -64,8 +64,30 @@ def balanced_accuracy(counts: ClassCounts) -> float:
     return group_accuracy(counts, range(len(counts.seen))).value
 
 
+def worst_recall(counts: ClassCounts) -> float:
+    """Return the smallest recall of a class with samples; NaN without any."""
+    known = _known_recalls(counts)
+    return float(known.min()) if known.size else float("nan")
+
+
+def harmonic_mean(counts: ClassCounts) -> float:
+    """Return the harmonic mean of the recalls of the classes with samples, 0 where one of them is 0; NaN without any.
+
+    LIFT prints it with each recall raised to at least 1e-5, which lifts its 0 to at most C x 1e-5.
+    """
+    known = _known_recalls(counts)
+    if not known.size:
+        return float("nan")
+    return float(known.size / (1 / known).sum()) if known.all() else 0.0
+
+
 def group_accuracy(counts: ClassCounts, class_ids: Iterable[int]) -> GroupAccuracy:
     """Return the mean recall over the classes of `class_ids` that have samples."""
     of_group = recalls(counts)[list(class_ids)]
     known = of_group[~np.isnan(of_group)]
     return GroupAccuracy(float(known.mean()) if known.size else float("nan"), int(known.size))
+
+
+def _known_recalls(counts: ClassCounts) -> NDArray[np.float64]:
+    of_class = recalls(counts)
+    return of_class[~np.isnan(of_class)]

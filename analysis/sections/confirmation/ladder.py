@@ -8,7 +8,7 @@ from analysis.page.document import Block
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, points, span
-from analysis.results.accuracies import COLUMNS, claims_by_subset
+from analysis.results.accuracies import COLUMNS, OTHERS_TEXT, claims_by_subset
 from analysis.results.entries import BEST, LA_TUNED, TEACHER
 from analysis.results.ladder import LadderRow
 from analysis.stats.paired_tests import PairedInterval, paired_interval
@@ -18,7 +18,7 @@ from study.schema import GROUPS
 def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> Block:
     """Return the ladder: one row per entry, its accuracy by class group and its gains over la and la_tuned."""
     shown = [name for name in COLUMNS if name == "all" or any(row.cells[name].n for row in rows)]
-    first = shown.index("all") + 1  # the gain follows All, then come the thirds
+    first = shown.index("all") + 1  # the gain follows All, then come the thirds and the other columns
     empty = [COLUMNS[name] for name in GROUPS if name not in shown]
     missing = f" Without a class in this data set: {', '.join(empty)}." if empty else ""
     heads = [_heading(study, name) for name in shown]
@@ -49,11 +49,11 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
         strong=[index for index, row in enumerate(rows) if row.entry == BEST],
         caption=(
             f"Test accuracy in %, mean ± sd over {_units(study)}. All is balanced accuracy, the mean recall of all "
-            "classes; the other columns are mean recalls of a group of classes by training count (Many over 100, "
-            "Medium 20 to 100, Few under 20; thirds by rank), with the number of classes in parentheses. The "
-            f"gain is in points of All, {pairing_text(study)}, with a paired t interval. Rungs have their reference "
-            f"values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. The teacher is "
-            f"trained once{' per subset' * on_subsets}.{missing}"
+            "classes. Columns with a number of classes in parentheses are mean recalls of a group of classes by "
+            "training count (Many over 100, Medium 20 to 100, Few under 20; thirds by rank). "
+            f"{OTHERS_TEXT}. The gain is in points of All, {pairing_text(study)}, with a paired t interval. Rungs have "
+            f"their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. "
+            f"The teacher is trained once{' per subset' * on_subsets}.{missing}"
         ),
     )
 
@@ -72,9 +72,7 @@ def _units(study: StudyData) -> str:
 
 
 def _heading(study: StudyData, name: str) -> str:
-    if name == "all":
-        return COLUMNS[name]
-    return f"{COLUMNS[name]} ({len(study.groups.get(name, ()))})"
+    return f"{COLUMNS[name]} ({len(study.groups[name])})" if name in study.groups else COLUMNS[name]
 
 
 def _gain(gain: PairedInterval | None) -> tuple[str, str]:

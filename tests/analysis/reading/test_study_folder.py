@@ -174,6 +174,12 @@ def test_a_layout_of_another_version_is_refused(simulated: Simulated) -> None:
         ("UPDATE confirm_runs SET record = json_remove(record, '$.val.seen[9]') WHERE rowid = 2", "val"),
         ("UPDATE epoch_records SET record = json_set(record, '$.val.correct[0]', 1000001) WHERE epoch = 5", "trial 0"),
         ("UPDATE epoch_records SET record = json_set(record, '$.val.correct[0]', -1) WHERE number = 1", "trial 1"),
+        ("UPDATE confirm_runs SET record = json_set(record, '$.test.bins.n[13]', 2999) WHERE rowid = 2", "bins"),
+        (
+            "UPDATE confirm_runs SET record = json_set(record, '$.test.bins.confidence[13]', 3001) WHERE rowid = 1",
+            "bins",
+        ),
+        ("UPDATE confirm_runs SET record = json_set(record, '$.test.bins.correct[0]', 1) WHERE rowid = 1", "bins"),
         ("UPDATE selection_runs SET record = json_set(record, '$.seen[0]', 1.5)", "selection"),
     ],
 )

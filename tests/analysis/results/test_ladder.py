@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from math import isnan
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import harmonic_mean, mean, stdev
 
 import pytest
 
@@ -43,6 +43,27 @@ def test_terciles_are_means_of_class_recalls(simulated: Simulated) -> None:
     expected = mean(mean(recalls) for recalls in per_seed.values())
     row = next(row for row in ladder(study) if row.entry == "la")
     assert row.cells["tercile_low"].mean == pytest.approx(expected)
+
+
+def test_worst_harmonic_and_ece_are_means_over_seeds_of_what_each_run_reached(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    recalls: dict[str, list[float]] = {}
+    for row in _rows(folder / "classes.csv"):
+        if row["entry"] == "kd":
+            recalls.setdefault(row["seed"], []).append(int(row["n_correct"]) / int(row["n_test"]))
+    row = next(row for row in ladder(load_study(folder)) if row.entry == "kd")
+    assert row.cells["worst"].mean == pytest.approx(mean(map(min, recalls.values())))
+    assert row.cells["harmonic"].mean == pytest.approx(mean(map(harmonic_mean, recalls.values())))
+    # The simulated students are sure of every image by 90 %.
+    assert row.cells["ece"].mean == pytest.approx(mean(abs(mean(values) - 0.9) for values in recalls.values()))
+
+
+def test_runs_of_an_earlier_version_have_no_calibration_error(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    with rewriting(folder) as ledger:
+        ledger._database.connection.execute("UPDATE confirm_runs SET record = json_remove(record, '$.test.bins')")
+    cells = ladder(load_study(folder))[1].cells
+    assert (cells["ece"].n, cells["worst"].n) == (0, 6)
 
 
 def test_entries_stand_in_the_ladders_order(simulated: Simulated) -> None:
@@ -96,5 +117,6 @@ def test_a_class_without_test_images_has_no_recall(simulated: Simulated) -> None
     with rewriting(folder) as ledger:
         record = ledger.runs.confirm_runs()[0].record
         record["test"]["seen"][0] = record["test"]["correct"][0] = 0
+        del record["test"]["bins"]  # they hold the images of this class too
         ledger._database.connection.execute("UPDATE confirm_runs SET record = ? WHERE rowid = 1", (json.dumps(record),))
     assert class_recalls(load_study(folder))["recall"].isna().sum() == 1

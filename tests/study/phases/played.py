@@ -12,6 +12,7 @@ from study.execution.workers import Workers
 from study.phases.study_state import Engine, Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
+from trainables.cckd.confidence import confidence_bins
 from trainables.cckd.methods import LADDER
 from trainables.cckd.records import ClassCounts
 from trainables.checkpoint_store import MODEL, CheckpointStore
@@ -19,6 +20,7 @@ from trainables.checkpoint_store import MODEL, CheckpointStore
 N_TRIALS, EPOCHS, N_SEEDS = 4, 4, 2
 N_RUNS = (len(LADDER) + 1) * N_SEEDS
 WORKERS = Workers(n_workers=1)
+BINS = confidence_bins([0.8] * 400, [True] * 300 + [False] * 100)
 
 
 _VERIFIED: Any = SimpleNamespace(wait=lambda: None)
@@ -50,7 +52,7 @@ class PlayedRay:
     def engine(self) -> Engine:
         """What a study asks instead of Ray."""
         counts = ClassCounts((4,) * 10, (40,) * 10)
-        return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, 400))
+        return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, BINS, 400))
 
     def run(self, checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
         searcher: Any = phase.searcher
@@ -115,6 +117,7 @@ def good(config: dict[str, Any]) -> dict[str, Any]:
         "test_correct": [30] * 10,
         "test_seen": [40] * 10,
         "test_confusion": [],
+        **{f"test_bin_{name}": list(values) for name, values in BINS._asdict().items()},
         **{f"test_{name}": [1.0] * 10 for name in ("deviation", "intra", "inter")},
     }
 

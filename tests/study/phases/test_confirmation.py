@@ -69,6 +69,19 @@ def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Chec
     assert searched.ledger.runs.confirm_runs()[: len(before)] == before
 
 
+def test_only_the_rungs_of_the_plan_are_trained_and_more_of_them_only_add_runs(
+    searched: Study, ray: PlayedRay, checked: Checked
+) -> None:
+    searched.checked = replace(checked, plan=replace(checked.plan, ladder=("cckd",)))
+    confirm(searched, OWN, WORKERS)
+    before, ray.configs = searched.ledger.runs.confirm_runs(), []
+    assert {run.entry for run in before} == {"teacher", "best1", "la", "kd", "cckd"}
+    searched.checked = replace(checked, plan=replace(checked.plan, ladder=("ce", "cckd")))
+    confirm(searched, OWN, WORKERS)
+    assert [config["config"]["method"] for config in ray.configs] == ["ce"] * N_SEEDS
+    assert searched.ledger.runs.confirm_runs()[: len(before)] == before
+
+
 def test_an_extended_study_with_another_best_forgets_the_former(
     searched: Study, ray: PlayedRay, checked: Checked
 ) -> None:

@@ -22,7 +22,7 @@ _seeds = st.integers(0, 2**32 - 1)
 @given(study_seed=_seeds, n_seeds=st.integers(0, 12), n_best=st.integers(0, 2))
 def test_every_entry_gets_the_same_seeds_once(study_seed: int, n_seeds: int, n_best: int) -> None:
     seeds = confirm_seeds(study_seed, n_seeds)
-    tasks = confirm_reruns(BEST[:n_best], SETTINGS, seeds)
+    tasks = confirm_reruns(BEST[:n_best], LADDER, SETTINGS, seeds)
     entries = [f"best{rank}" for rank in range(1, n_best + 1)] + list(LADDER)
     assert sorted((task.entry, task.seed) for task in tasks) == sorted((e, s) for e in entries for s in seeds)
     assert len({task.name for task in tasks}) == len(tasks)
@@ -52,7 +52,7 @@ def test_cuts_share_no_seed_whatever_the_study(one: int, other: int, cut: int, f
 
 
 def test_another_cut_is_another_run_with_the_same_configuration() -> None:
-    own, other = (confirm_reruns(BEST, SETTINGS, confirm_seeds(0, 2, cut), cut) for cut in (0, 3))
+    own, other = (confirm_reruns(BEST, LADDER, SETTINGS, confirm_seeds(0, 2, cut), cut) for cut in (0, 3))
     assert [(task.entry, task.config) for task in own] == [(task.entry, task.config) for task in other]
     assert {task.data_seed for task in other} == {3}
     assert not {task.name for task in own} & {task.name for task in other}
@@ -60,30 +60,30 @@ def test_another_cut_is_another_run_with_the_same_configuration() -> None:
 
 
 def test_rungs_stand_at_their_reference_and_share_the_studys_training_settings() -> None:
-    for task in confirm_reruns(BEST, SETTINGS, (1001,)):
+    for task in confirm_reruns(BEST, LADDER, SETTINGS, (1001,)):
         if task.trial is None:
             assert task.config == {"method": task.entry, **SETTINGS}
             assert TrialConfig.build(task.config).lr == 0.1
 
 
 def test_best_entries_carry_their_own_trial_and_configuration_best_first() -> None:
-    tasks = {task.entry: task for task in confirm_reruns(BEST, SETTINGS, (1001,))}
+    tasks = {task.entry: task for task in confirm_reruns(BEST, LADDER, SETTINGS, (1001,))}
     assert [(tasks[f"best{rank}"].trial, tasks[f"best{rank}"].config) for rank in (1, 2)] == BEST
 
 
 def test_only_the_first_seed_of_a_best_entry_is_exported() -> None:
-    tasks = confirm_reruns(BEST, SETTINGS, confirm_seeds(0, 3))
+    tasks = confirm_reruns(BEST, LADDER, SETTINGS, confirm_seeds(0, 3))
     exported = [(task.entry, task.seed) for task in tasks if task.export]
     assert exported == [("best1", 1001), ("best2", 1001)]
 
 
 def test_an_early_stop_leaves_whole_seeds() -> None:
-    seeds = [task.seed for task in confirm_reruns(BEST, SETTINGS, confirm_seeds(0, 3))]
+    seeds = [task.seed for task in confirm_reruns(BEST, LADDER, SETTINGS, confirm_seeds(0, 3))]
     assert seeds == sorted(seeds)
 
 
 def test_another_best_trial_does_not_find_the_former_ones_checkpoints() -> None:
-    (one, *_), (other, *_) = (confirm_reruns([(n, {})], SETTINGS, (1001,)) for n in (3, 5))
+    (one, *_), (other, *_) = (confirm_reruns([(n, {})], LADDER, SETTINGS, (1001,)) for n in (3, 5))
     assert one.entry == other.entry
     assert one.name != other.name
 
@@ -96,7 +96,7 @@ def heard() -> list[tuple[Rerun, object]]:
 @pytest.fixture
 def searcher(heard: list, ledger: Ledger) -> RerunSearcher:
     return RerunSearcher(
-        confirm_reruns(BEST[:1], SETTINGS, (1001,)),
+        confirm_reruns(BEST[:1], LADDER, SETTINGS, (1001,)),
         ledger,
         AttemptLog(FailureBudget(max_retries=1, max_failures=9)),
         checkpoints="/c",

@@ -216,6 +216,18 @@ def test_confirm_changes_finalists_and_seeds(checked, play, folder) -> None:
     assert (driven[0].confirm_top, driven[0].confirm_seeds, driven[0].trials) == (3, 4, 4)
 
 
+def test_confirm_adds_rungs_to_the_ladder_and_takes_none_away(folder, play, tmp_path) -> None:
+    what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path), "--name", "mine"]
+    play(lambda study: None)
+    few = check(build_parser().parse_args([*what, "--trials", "4", "--confirm-seeds", "0", "--ladder", "acckd"]))
+    session.begin(few, "...", build_report)
+    assert confirm.main([str(folder), "--ladder", "cckd"]) == 0
+    assert _manifest(folder)["plan"]["ladder"] == ["la", "kd", "cckd", "acckd"]
+    before = (folder / "study.json").read_bytes()
+    assert confirm.main([str(folder), "--ladder", "cckd,none"]) == 2
+    assert (folder / "study.json").read_bytes() == before
+
+
 def test_a_total_below_the_trials_already_run_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
     def act(study: Study) -> None:
         for _ in range(3):

@@ -87,6 +87,7 @@ def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
     alone = dry_run(asked("--confirm-seeds", "2", "--teacher-views", "2"))
     assert "confirm   14 runs (2 seeds of best 1 and the ladder)" in alone
     assert "further" not in alone
+    assert "ladder    la, kd, acckd" in dry_run(asked("--ladder", "acckd"))
 
 
 def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from study.planning.plan import StudyPlan
+from trainables.cckd.methods import LADDER
 from trainables.cckd.teacher.spec import TeacherSpec
 
 
@@ -41,6 +42,12 @@ def plan() -> StudyPlan:
 
 def test_a_plan_survives_json(plan: StudyPlan) -> None:
     assert StudyPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_a_plan_from_before_there_was_a_choice_of_rungs_has_the_default_ladder(plan: StudyPlan) -> None:
+    plain = plan.to_json()
+    del plain["ladder"]
+    assert StudyPlan.from_json(plain).ladder == LADDER
 
 
 def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) -> None:

@@ -22,6 +22,7 @@ from study.run import main
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import UsageError
+from trainables.cckd.methods import LADDER, METHODS
 
 MODULE = """
 from optuna.distributions import FloatDistribution
@@ -178,6 +179,37 @@ def test_the_flag_stands_alone_or_with_a_list(tmp_path, given: list[str], tuned:
     alone = _tuned(tmp_path)
     assert plan.n_confirm_runs - alone.n_confirm_runs == 2 * len(tuned)
     assert plan.n_tuning_runs == 4 + 6 * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "ladder"),
+    [
+        ([], LADDER),
+        (["--ladder", "acckd"], ("la", "kd", "acckd")),
+        (["--ladder=cckd,ce,cckd"], ("ce", "la", "kd", "cckd")),
+        (["--ladder", "la,kd"], ("la", "kd")),
+    ],
+)
+def test_the_ladder_is_what_was_named_and_both_compared_baselines_in_the_order_of_methods(
+    tmp_path, given: list[str], ladder: tuple[str, ...]
+) -> None:
+    plan = _tuned(tmp_path, *given)
+    assert plan.ladder == ladder
+    assert plan.n_confirm_runs == 2 * (1 + len(ladder))
+    assert StudyPlan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_a_rung(tmp_path, method: str) -> None:
+    assert method in _tuned(tmp_path, "--ladder", method).ladder
+
+
+@pytest.mark.parametrize("given", ["best1", "ce,", "la kd"])
+def test_a_rung_that_is_no_method_is_refused_before_anything_runs(tmp_path, given: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        _tuned(tmp_path, "--ladder", given)
+    (fault,) = refused.value.faults
+    assert fault == f"--ladder takes a list of {', '.join(METHODS)}; got {given.split(',')[-1]!r}"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,13 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
     store.write_manifest({"schema": 1, "data": {"classes": ["a, b", "c"], "n_train": [200, 50]}})
     counts = {"correct": [6, 10], "seen": [10, 20]}
     ledger.runs.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
-    ledger.runs.add_confirm_run("best1", 1001, 17, {"test": counts, "val": counts, "selected_on": "val"}, data_seed=2)
+    bins = {
+        "n": [0] * 11 + [30, 0, 0, 0],
+        "confidence": [0] * 11 + [24.0, 0, 0, 0],
+        "correct": [0] * 11 + [16, 0, 0, 0],
+    }
+    judged = {**counts, "bins": bins}
+    ledger.runs.add_confirm_run("best1", 1001, 17, {"test": judged, "val": counts, "selected_on": "val"}, data_seed=2)
     ledger.runs.add_confirm_run("teacher", None, None, {"test": counts, "val": counts, "selected_on": "val"})
     store.export_tables(ledger, space, GROUPS)
 
@@ -129,7 +135,11 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "selected_on": "val",
         "val_balanced_accuracy": "0.55",
         "trial": "17",
+        "test_worst": "0.5",
+        "test_harmonic": str(2 / (1 / 0.6 + 1 / 0.5)),
+        "test_ece": str(abs(16 - 24.0) / 30),
     }
+    assert la["test_ece"] == "", "runs of an earlier version have no bins of confidence"
     assert (la["val_balanced_accuracy"], la["trial"], teacher["seed"]) == ("", "", "")
     assert not (store.path / "confusion.csv").exists(), "runs of an earlier version have no confusion"
     classes = _rows(store.path / "classes.csv")

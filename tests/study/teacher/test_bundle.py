@@ -206,9 +206,10 @@ def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path
 def test_the_test_set_is_seen_only_when_asked_for(checked, teacher: _Teacher) -> None:
     prepared = _prepare(checked)
     teacher.n_seen = 0
-    counts, n_passes = teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO()))
+    counts, bins, n_passes = teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO()))
     assert (teacher.n_seen, n_passes, sum(counts.seen)) == (400, 400, 400)
-    assert teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO())) == (counts, 0)
+    assert (sum(bins.n), sum(bins.correct)) == (400, sum(counts.correct))
+    assert teacher_on_test(checked, prepared, WORKERS, Progress(io.StringIO())) == (counts, bins, 0)
 
 
 def test_the_manifests_teacher_is_plain_and_says_how_good_it_is(checked, teacher: _Teacher) -> None:

@@ -1,13 +1,23 @@
 """Counts and rates against plain loops; absent classes are NaN, never 0."""
 
 import math
+from statistics import harmonic_mean as harmonic
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes, count_pairs, group_accuracy, recalls
+from trainables.cckd.metrics import (
+    accuracy,
+    balanced_accuracy,
+    count_classes,
+    count_pairs,
+    group_accuracy,
+    harmonic_mean,
+    recalls,
+    worst_recall,
+)
 from trainables.cckd.records import ClassCounts
 
 N_CLASSES = 4
@@ -45,6 +55,24 @@ def test_balanced_accuracy_is_the_mean_recall_over_the_classes_seen(pairs: list[
     of_class = [c / n for c, n in zip(correct, seen, strict=True) if n]
     expected = sum(of_class) / len(of_class) if of_class else math.nan
     assert balanced_accuracy(counts) == pytest.approx(expected, nan_ok=True)
+
+
+@given(_ANSWERS)
+def test_worst_recall_and_harmonic_mean_are_over_the_classes_seen(pairs: list[tuple[int, int]]) -> None:
+    counts = count_classes([p for p, _ in pairs], [label for _, label in pairs], N_CLASSES)
+    correct, seen = _reference_counts(pairs)
+    of_class = [c / n for c, n in zip(correct, seen, strict=True) if n]
+    assert worst_recall(counts) == pytest.approx(min(of_class, default=math.nan), nan_ok=True)
+    expected = harmonic(of_class) if of_class else math.nan
+    assert harmonic_mean(counts) == pytest.approx(expected, nan_ok=True)
+    if of_class:
+        assert worst_recall(counts) <= harmonic_mean(counts) + 1e-12 or worst_recall(counts) == 0
+        assert harmonic_mean(counts) <= balanced_accuracy(counts) + 1e-12
+
+
+def test_a_class_that_is_never_recognised_makes_worst_recall_and_harmonic_mean_0() -> None:
+    counts = ClassCounts(correct=(0, 9, 0), seen=(3, 9, 0))
+    assert (worst_recall(counts), harmonic_mean(counts)) == (0.0, 0.0)
 
 
 def test_accuracy_weighs_samples_and_balanced_accuracy_weighs_classes() -> None:

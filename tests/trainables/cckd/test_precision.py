@@ -78,7 +78,7 @@ def test_passes_of_training_and_validation_are_rounded_and_nothing_else(trial_da
     seen.clear()
     floats = [tensor for tensor in trainer.learner.tensors().values() if tensor.is_floating_point()]
     assert {tensor.dtype for tensor in floats} == {torch.float32}
-    _, moments = trainer.judge(trial_data.val_images, trial_data.val_labels)
+    moments = trainer.judge(trial_data.val_images, trial_data.val_labels).moments
     assert set(seen) == {torch.float32}, "what is exported is judged as it will be used"
     assert np.isfinite(moments.mean).all()
 

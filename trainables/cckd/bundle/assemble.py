@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, FileArray, RawFeatures
 from trainables.cckd.bundle.trial_data import TestData, TrialData
+from trainables.cckd.confidence import ConfidenceBins, confidence_bins, top_confidence
 from trainables.cckd.data.images.crops import CROP_SCALE
 from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
@@ -62,14 +63,23 @@ def assemble_test(data: LongTailData) -> TestData:
     return TestData(images_of(data.test), data.test.labels)
 
 
-def teacher_counts(
+def judge_teacher(
     readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
-) -> ClassCounts:
-    """Count the teacher's correct predictions per class, from raw features (N, D) and labels (N,) of any set."""
-    predicted = np.empty(len(features), np.int64)
-    for rows in blocks(len(features), 10 * features.shape[1] + 8 * n_classes):
-        predicted[rows] = readout.logits(features[rows]).argmax(axis=1)
-    return count_classes(predicted, labels, n_classes)
+) -> tuple[ClassCounts, ConfidenceBins]:
+    """Return the teacher's counts per class and its sums per bin of confidence, both of its raw logits.
+
+    Args:
+        readout: the fitted teacher.
+        features: raw, (N, D), of any set.
+        labels: (N,), of the same set.
+        n_classes: C.
+    """
+    predicted, confidence = np.empty(len(features), np.int64), np.empty(len(features))
+    for rows in blocks(len(features), 10 * features.shape[1] + 24 * n_classes):
+        logits = readout.logits(features[rows])
+        predicted[rows] = logits.argmax(axis=1)
+        confidence[rows] = top_confidence(logits)
+    return count_classes(predicted, labels, n_classes), confidence_bins(confidence, predicted == labels)
 
 
 def images_of(of_set: ImageSet | ImageFiles | RaggedImages) -> Images:

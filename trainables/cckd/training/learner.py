@@ -92,13 +92,13 @@ class Learner:
     def predict(self, images: Tensor) -> Tensor:
         """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
         with autocast(self._device, self._precision):
-            return self.read(images)[0]
+            return self.read(images)[0].argmax(dim=1)
 
     @torch.no_grad()
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predicted classes (N,) and penultimate features (N, D_s), in float32 whatever the precision."""
+        """Return raw logits (N, C) and penultimate features (N, D_s), in float32 whatever the precision."""
         logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
-        return logits.argmax(dim=1), features
+        return logits, features
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor that changes in training: weights, running statistics, momentum."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, TeacherFactory
 from trainables.cckd.batches.streamed_images import evaluation_batches
 from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.confidence import top_confidence
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
@@ -28,6 +29,17 @@ from trainables.cckd.training.checkpoint import CheckpointState, library_version
 from trainables.cckd.training.learner import Learner
 from trainables.cckd.training.schedule import learning_rate
 from trainables.cckd.training.separability import ClassMoments, class_moments
+
+
+class Judgement(NamedTuple):
+    """A student's answers to N images.
+
+    `predicted` class ids int64 (N,), the `confidence` in them float64 (N,), and the `moments` of the features by label.
+    """
+
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    moments: ClassMoments
 
 
 class Trainer:
@@ -202,21 +214,19 @@ class Trainer:
         predicted = [self.learner.predict(pixels) for pixels in self._evaluated(images)]
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 
-    def judge(self, images: Images, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ClassMoments]:
-        """Return the predicted class ids (N,) of N images, and the moments of their features by label.
-
-        Both are computed in float32, like the results of the exported student.
-        """
-        predicted = []
+    def judge(self, images: Images, labels: NDArray[np.int64]) -> Judgement:
+        """Return the student's answers to N images, computed in float32, like the results of the exported student."""
+        predicted, confidence = [], []
 
         def features() -> Iterator[NDArray[np.float32]]:
             for pixels in self._evaluated(images):
-                answers, found = self.learner.read(pixels)
-                predicted.append(answers)
-                yield found.cpu().numpy()
+                logits, found = (tensor.cpu().numpy() for tensor in self.learner.read(pixels))
+                predicted.append(logits.argmax(axis=1))
+                confidence.append(top_confidence(logits))
+                yield found
 
         moments = class_moments(features(), labels, self.data.n_classes)
-        return torch.cat(predicted).cpu().numpy(), moments
+        return Judgement(np.concatenate(predicted), np.concatenate(confidence), moments)
 
     def _evaluated(self, images: Images) -> Iterator[Tensor]:
         """Set the student to evaluation; return the normalised pixels of `images` in batches."""

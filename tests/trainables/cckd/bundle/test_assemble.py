@@ -11,9 +11,9 @@ from trainables.cckd.bundle.assemble import (
     assemble,
     assemble_test,
     images_of,
+    judge_teacher,
     pixel_statistics,
     student_size,
-    teacher_counts,
     training_views,
 )
 from trainables.cckd.bundle.trial_data import TrialData
@@ -105,13 +105,17 @@ def test_the_test_set_is_handed_out_on_its_own(data: LongTailData, bundle: Trial
     assert not any(image.tobytes() in known for image in test.images)
 
 
-def test_the_teacher_is_counted_per_class(
+def test_the_teacher_is_counted_per_class_and_per_bin_of_its_confidence(
     data: LongTailData, parts: tuple[np.ndarray, np.ndarray, np.ndarray, ProbeFit]
 ) -> None:
     _, _, val, probe = parts
-    counts = teacher_counts(probe, val, data.val.labels, n_classes=10)
+    counts, bins = judge_teacher(probe, val, data.val.labels, n_classes=10)
     assert counts.seen == (40,) * 10
     assert sum(counts.correct) / 400 == pytest.approx(probe.path[0].val_accuracy)
+    exponentials = np.exp(probe.logits(val).astype(np.float64))
+    confidence = (exponentials / exponentials.sum(axis=1, keepdims=True)).max(axis=1)
+    assert (sum(bins.n), sum(bins.correct)) == (400, sum(counts.correct))
+    assert sum(bins.confidence) == pytest.approx(confidence.sum())
 
 
 def _world(train: object, **options: object) -> SimpleNamespace:
