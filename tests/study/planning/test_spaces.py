@@ -183,7 +183,10 @@ def test_the_flag_stands_alone_or_with_a_list(tmp_path, given: list[str], tuned:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--tuned-baselines", "acckd"], "takes a list of ce, la, kd, cckd, acckd_no_fi, or nothing; got 'acckd'"),
+        (
+            ["--tuned-baselines", "acckd"],
+            "takes a list of ce, la, la_mix, kd, kd_mix, cckd_prior, cckd, acckd_no_fi, or nothing; got 'acckd'",
+        ),
         (["--tuned-baselines", ""], "got ''"),
         (["--space", "kd", "--tuned-baselines"], "--tuned-baselines kd is what space kd tunes already"),
         (
