@@ -21,12 +21,41 @@ CE = _space("ce", "How good is plain cross-entropy, tuned?", knobs.LR, knobs.WEI
 
 LA = _space("la", "How good is logit adjustment, tuned?", knobs.TAU, knobs.LR, knobs.WEIGHT_DECAY)
 
+LA_MIX = _space(
+    "la_mix",
+    "How good is logit adjustment with the mixed set, without a teacher, tuned?",
+    knobs.TAU,
+    knobs.MIX_RATIO,
+    knobs.MIX_WEIGHT,
+    knobs.MIX_ALPHA,
+    knobs.MIX_OP,
+)
+
 KD = _space(
     "kd",
     "How good is classic distillation over logit adjustment, tuned?",
     knobs.TAU,
     knobs.TEMPERATURE,
     knobs.KD_WEIGHT,
+)
+
+KD_MIX = _space(
+    "kd_mix",
+    "How good is classic distillation on both sets, without a class-conditional term, tuned?",
+    knobs.TAU,
+    knobs.TEMPERATURE,
+    knobs.KD_WEIGHT,
+    knobs.KD_MIX_WEIGHT,
+    knobs.MIX_RATIO,
+    knobs.MIX_WEIGHT,
+)
+
+CCKD_PRIOR = _space(
+    "cckd_prior",
+    "How good is class-conditional distillation in the nearest reading of the paper, tuned?",
+    knobs.TAU,
+    knobs.TEMPERATURE,
+    knobs.CCKD_WEIGHT,
 )
 
 CCKD = _space(
@@ -49,4 +78,4 @@ ACCKD_NO_FI = _space(
     knobs.MIX_WEIGHT,
 )
 
-SPACES = (CE, LA, KD, CCKD, ACCKD_NO_FI)
+SPACES = (CE, LA, LA_MIX, KD, KD_MIX, CCKD_PRIOR, CCKD, ACCKD_NO_FI)

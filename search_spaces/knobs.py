@@ -47,7 +47,7 @@ MIX_WEIGHT = _knob(
     "mix_weight",
     _log(0.1, 3.0),
     "1",
-    "It multiplies cckd_mix_weight: at 4.7 x 9.6 training diverged at the reference learning rate, so both end at 3.",
+    "A tenth to three times the supervised loss on D; beyond that the mixed samples decide alone.",
 )
 MIX_ALPHA = _knob(
     "mix_alpha",
@@ -65,19 +65,25 @@ CCKD_MIX_WEIGHT = _knob(
     "cckd_mix_weight",
     _log(0.1, 3.0),
     "1",
-    "Distillation on the mixed set against its supervised loss; ends at 3 for the reason of mix_weight.",
+    "A tenth to three times the supervised loss on D; at 45 times training diverged at the reference learning rate.",
+)
+KD_MIX_WEIGHT = _knob(
+    "kd_mix_weight",
+    _log(0.1, 3.0),
+    "1",
+    "A tenth to three times the supervised loss on D, the range of kd_weight.",
 )
 FEATURE_WEIGHT = _knob(
     "feature_weight",
     _log(0.01, 3.0),
     "1",
-    "Imitation at weight 1 has cost accuracy in trial runs: the range reaches far below 1, little above.",
+    "Imitation at weight 2 has cost accuracy in trial runs: the range reaches far below 1, little above.",
 )
 ESTIMATOR = _knob(
     "estimator",
-    CategoricalDistribution(("batch", "prior")),
+    CategoricalDistribution(("batch", "prior", "prior_uniform")),
     "choice",
-    "The two readings of p(x|y): normalised over the batch, or the posterior after the prior is replaced.",
+    "Readings of p(x|y): normalised over the batch, or a posterior under the set's or the uniform prior.",
 )
 TAU = _knob(
     "tau",

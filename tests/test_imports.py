@@ -21,16 +21,17 @@ MOST_MODULES = 12
 
 #: The floors, lowest first: a package or module, and exactly what its modules import of ours beside itself.
 #: A module belongs to the longest name that it lies in. Bare `trainables.cckd` is the trainer's ground: its
-#: configuration, methods, metrics and records. Bare `study` and `analysis` are the commands.
+#: methods, metrics and records. Bare `study` and `analysis` are the commands.
 FLOORS = """
 study.schema:
 study.signals:
 trainables.cckd.files:
 trainables.cckd: trainables.cckd.files
-search_spaces: trainables.cckd
+trainables.cckd.losses: trainables.cckd
+trainables.cckd.config: trainables.cckd trainables.cckd.losses
+search_spaces: trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
 trainables.cckd.data.images: trainables.cckd
-trainables.cckd.losses: trainables.cckd
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
@@ -46,24 +47,24 @@ analysis.reading: study.schema trainables.cckd.files search_spaces analysis.stat
 trainables.cckd.bundle: trainables.cckd trainables.cckd.data.images trainables.cckd.teacher trainables.cckd.data
     trainables.cckd.teacher.fit
 analysis.search: search_spaces analysis.stats analysis.reading
-trainables.cckd.batches: trainables.cckd trainables.cckd.data.images trainables.cckd.losses trainables.cckd.teacher
-    trainables.cckd.teacher.fit trainables.cckd.bundle
+trainables.cckd.batches: trainables.cckd trainables.cckd.config trainables.cckd.data.images trainables.cckd.losses
+    trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle
 trainables.cckd.students: trainables.cckd.files trainables.cckd trainables.cckd.bundle
 analysis.results: study.schema trainables.cckd analysis.stats analysis.reading analysis.search
-trainables.cckd.training: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.losses
-    trainables.cckd.bundle trainables.cckd.batches trainables.cckd.students
+trainables.cckd.training: trainables.cckd.files trainables.cckd trainables.cckd.config trainables.cckd.data.images
+    trainables.cckd.losses trainables.cckd.bundle trainables.cckd.batches trainables.cckd.students
 analysis.page: study.schema analysis.stats study.terminal analysis.reading analysis.results
 trainables.cckd.concurrent: trainables.cckd trainables.cckd.students trainables.cckd.training
 analysis.exports: study.schema search_spaces trainables.cckd.losses study.strategy study.records analysis.reading
     analysis.search analysis.results analysis.page
 analysis.figures: search_spaces analysis.reading analysis.search analysis.page
-trainables: trainables.cckd trainables.cckd.teacher trainables.cckd.bundle trainables.cckd.students
-    trainables.cckd.training trainables.cckd.concurrent
+trainables: trainables.cckd trainables.cckd.config trainables.cckd.teacher trainables.cckd.bundle
+    trainables.cckd.students trainables.cckd.training trainables.cckd.concurrent
 analysis.sections: study.schema analysis.stats analysis.reading analysis.search analysis.results analysis.page
     analysis.figures
-study.planning: study.schema trainables.cckd.files trainables.cckd search_spaces trainables.cckd.data.images
-    study.strategy study.terminal trainables.cckd.teacher study.records trainables.cckd.data trainables.cckd.students
-    trainables
+study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces
+    trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
+    trainables.cckd.data trainables.cckd.students trainables
 analysis: study.schema analysis.stats study.terminal analysis.reading analysis.search analysis.results analysis.page
     analysis.exports analysis.sections
 study.execution: study.schema study.signals trainables.cckd trainables.cckd.data.images study.terminal study.records
@@ -73,8 +74,9 @@ study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
     study.planning study.execution
 study.phases: study.schema study.signals trainables.cckd.files trainables.cckd search_spaces study.strategy
     study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
-study: study.schema trainables.cckd study.lock trainables.cckd.teacher.cache study.terminal trainables.cckd.teacher
-    study.records trainables.cckd.training study.planning analysis study.execution study.teacher study.phases
+study: study.schema trainables.cckd trainables.cckd.config study.lock trainables.cckd.teacher.cache study.terminal
+    trainables.cckd.teacher study.records trainables.cckd.training study.planning analysis study.execution
+    study.teacher study.phases
 """
 
 #: Package -> third-party packages that it must not import, and the modules or packages in it that may.

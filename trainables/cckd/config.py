@@ -1,11 +1,12 @@
 """One trial's validated configuration: a flat mapping in, a frozen TrialConfig out, all faults at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
 from trainables.cckd.errors import ConfigError
+from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
 from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
 
 #: How the learning rate moves; training/schedule.py has the shapes.
@@ -15,7 +16,8 @@ Schedule = Literal["one_cycle", "cosine", "step"]
 class TrialConfig(Knobs):
     """Everything that decides a trial's numbers, beside the data: method, knobs, and how the student is trained.
 
-    Knobs that the method does not use keep inert defaults (weights 0) and are absent from `flat()`.
+    Knobs that the method does not use keep inert defaults (weights 0). They are absent from `flat()`, and so are knobs
+    that no term reads at these values, such as mix_alpha where mix_ratio is 0.
     Build it with `TrialConfig.build`, which names every fault in one ConfigError.
     """
 
@@ -35,8 +37,8 @@ class TrialConfig(Knobs):
         """Validate `flat` (method, its knobs, training settings), filling gaps with the reference values.
 
         Raises:
-            ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not
-                use; `faults` lists all of them.
+            ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not use or
+                that no term reads at these values; `faults` lists all of them.
         """
         method = flat.get("method")
         if not isinstance(method, str) or method not in METHODS:
@@ -55,14 +57,23 @@ class TrialConfig(Knobs):
                 if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
             ]
         named = [fault for fault in faults if fault]
+        if not named:
+            named = [inert_sentence(name, inert) for name, inert in config.inert(flat).items()]
         if named:
             raise ConfigError(named)
         return config
 
+    def inert(self, names: Iterable[str]) -> dict[str, Inert]:
+        """Return those of `names` that are knobs which no term reads at these values, with the reasons."""
+        used = used_knobs(self.method, self.use_kd)
+        return inert_knobs(self, [name for name in names if name in used], used)
+
     @property
     def knobs(self) -> dict[str, KnobValue]:
-        """The objective knobs that this method uses, with their values."""
-        return {name: getattr(self, name) for name in used_knobs(self.method, self.use_kd)}
+        """The objective knobs that a term of this configuration reads, and those that switch terms off."""
+        names = used_knobs(self.method, self.use_kd)
+        inert = self.inert(names)
+        return {name: getattr(self, name) for name in names if name not in inert}
 
     def flat(self) -> dict[str, KnobValue]:
         """The configuration as a flat mapping that `build` accepts again."""
@@ -73,6 +84,11 @@ class TrialConfig(Knobs):
 def training_settings() -> tuple[str, ...]:
     """Names of the settings that are not objective knobs: student, epochs, batch_size, lr, ..."""
     return tuple(name for name in TrialConfig.model_fields if name not in KNOBS and name != "method")
+
+
+def inert_sentence(name: str, inert: Inert) -> str:
+    """Return the fault of a knob that is given and that no term reads."""
+    return f"{name} has no effect, because {inert.because}; leave {name} out or change {' or '.join(inert.causes)}"
 
 
 def reference_of(name: str) -> KnobValue:

@@ -37,7 +37,9 @@ class Knobs(BaseModel):
 
     tau: float = _number(1.0, "a finite number >= 0 (strength of logit adjustment)", ge=0.0, inert=0.0)
     temperature: float = _number(2.0, "a finite number > 0", gt=0.0)
-    estimator: Literal["batch", "prior"] = Field("batch", description="'batch' or 'prior'")
+    estimator: Literal["batch", "prior", "prior_uniform"] = Field(
+        "batch", description="'batch', 'prior' or 'prior_uniform'"
+    )
     use_kd: bool = Field(False, description="true or false")
     kd_weight: float = _weight()
     cckd_weight: float = _weight()
@@ -46,6 +48,7 @@ class Knobs(BaseModel):
     mix_alpha: float = _number(0.5, "a finite number > 0 (both parameters of the Beta)", gt=0.0)
     mix_op: Literal["mixup", "cutmix"] = Field("mixup", description="'mixup' or 'cutmix'")
     mix_targets: Literal["interpolate", "forward"] = Field("interpolate", description="'interpolate' or 'forward'")
+    kd_mix_weight: float = _weight()
     cckd_mix_weight: float = _weight()
     feature_weight: float = _weight()
 
@@ -66,9 +69,10 @@ def knob_fault(name: str, value: object) -> str | None:
 
 
 _LA = ("tau",)
+_D_MIX = ("mix_ratio", "mix_weight", "mix_alpha", "mix_op")
 _KD = (*_LA, "temperature", "kd_weight")
 _CCKD = (*_LA, "temperature", "estimator", "cckd_weight", "use_kd")
-_NO_FI = (*_CCKD, "mix_ratio", "mix_weight", "mix_alpha", "mix_op", "mix_targets", "cckd_mix_weight")
+_NO_FI = (*_CCKD, *_D_MIX, "mix_targets", "cckd_mix_weight")
 
 
 def _method(*knobs: str, **own: KnobValue) -> Mapping[str, KnobValue]:
@@ -83,7 +87,10 @@ METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
     {
         "ce": _method(),
         "la": _method(*_LA),
+        "la_mix": _method(*_LA, *_D_MIX),
         "kd": _method(*_KD),
+        "kd_mix": _method(*_KD, *_D_MIX, "mix_targets", "kd_mix_weight"),
+        "cckd_prior": _method(*_CCKD, estimator="prior"),
         "cckd": _method(*_CCKD),
         "acckd_no_fi": _method(*_NO_FI),
         "acckd": _method(*_NO_FI, "feature_weight"),

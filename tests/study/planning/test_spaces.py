@@ -215,7 +215,10 @@ def test_a_rung_that_is_no_method_is_refused_before_anything_runs(tmp_path, give
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (["--tuned-baselines", "acckd"], "takes a list of ce, la, kd, cckd, acckd_no_fi, or nothing; got 'acckd'"),
+        (
+            ["--tuned-baselines", "acckd"],
+            "takes a list of ce, la, la_mix, kd, kd_mix, cckd_prior, cckd, acckd_no_fi, or nothing; got 'acckd'",
+        ),
         (["--tuned-baselines", ""], "got ''"),
         (["--space", "kd", "--tuned-baselines"], "--tuned-baselines kd is what space kd tunes already"),
         (

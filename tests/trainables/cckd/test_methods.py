@@ -27,7 +27,7 @@ def test_a_weight_is_inert_at_0_and_other_knobs_change_nothing_without_it() -> N
         ("tau", -0.1, "tau must be a finite number >= 0 (strength of logit adjustment); got -0.1"),
         ("temperature", 0, "temperature must be a finite number > 0; got 0"),
         ("temperature", True, "temperature must be a finite number > 0; got True"),
-        ("estimator", "mean", "estimator must be 'batch' or 'prior'; got 'mean'"),
+        ("estimator", "mean", "estimator must be 'batch', 'prior' or 'prior_uniform'; got 'mean'"),
         ("use_kd", 1, "use_kd must be true or false; got 1"),
         ("mix_ratio", 1.0, "mix_ratio must be in [0, 1): the share of mixed samples in a step; got 1.0"),
         ("kd_weight", float("nan"), "kd_weight must be a finite number >= 0; got nan"),
@@ -41,12 +41,19 @@ def test_every_knob_belongs_to_a_rung_and_higher_rungs_keep_the_lower_ones() -> 
     assert {knob for knobs in METHODS.values() for knob in knobs} == set(KNOBS)
     for lower, higher in (
         ("ce", "la"),
+        ("la", "la_mix"),
         ("la", "kd"),
+        ("la_mix", "kd_mix"),
+        ("kd", "kd_mix"),
         ("la", "cckd"),
         ("cckd", "acckd_no_fi"),
         ("acckd_no_fi", "acckd"),
     ):
         assert METHODS[lower].items() <= METHODS[higher].items()
+
+
+def test_cckd_prior_is_cckd_with_another_estimator() -> None:
+    assert METHODS["cckd_prior"] == {**METHODS["cckd"], "estimator": "prior"}
 
 
 def test_the_ladder_is_some_of_the_methods_in_their_order() -> None:

@@ -1,6 +1,7 @@
 """The losses and their weighted sum.
 
-terms              the table of terms; a plain loss on D is one function and one row there
+terms              the table of terms; a plain loss on D or D_mix is one function and one row there
+inert_knobs        knobs that no term reads at the values of the others
 objective          the weighted sum of the terms that are on
 closed_form        supervised and class-conditional losses of both sets at once, gradients included
 layout             where the sets lie in a step, and their priors, scales and weights

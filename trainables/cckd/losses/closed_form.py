@@ -17,7 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Estimator = Literal["batch", "prior"]
+#: `prior_uniform` differs from `prior` by the set's prior alone, which the `Part` and the targets hold.
+Estimator = Literal["batch", "prior", "prior_uniform"]
 
 #: Takes margins z + log pi_S - log p (C, N). Returns the loss of each sample (N,), and the gradient of their sum with
 #: respect to the margins (C, N).
@@ -85,10 +86,10 @@ def supervised(margins: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def log_distributions(margins: Tensor, sizes: Sequence[int], temperature: float, estimator: Estimator) -> Tensor:
     """Return the log-distributions that the estimator compares, (..., C, N).
 
-    `prior`: over the classes of each sample. `batch`: over the samples of each set.
+    `batch`: over the samples of each set. The others: over the classes of each sample.
     """
     posterior = torch.log_softmax(margins / temperature, dim=-2)
-    return posterior if estimator == "prior" else _over_samples(posterior, sizes)
+    return _over_samples(posterior, sizes) if estimator == "batch" else posterior
 
 
 def distilled(
@@ -103,12 +104,13 @@ def distilled(
     """KL from the teacher's `log_distributions`, given with their exponentials, (C, N) each; a `Form`.
 
     The gradient is by margins / T, not by the margins: the weights of the `Part` hold 1 / T, its scales T^2.
-    Estimator `prior`: T^2 KL of the tempered posteriors, mean over samples. Estimator `batch`: T^2 times the mean over
-    classes of KL(p^t(.|c) || p^s(.|c)). There p(x_n | c) is the tempered posterior normalised over the N samples, with
-    p(x) uniform on the batch. Rare classes then weigh as much as frequent ones; the loss is zero where N = 1.
+    Estimators `prior` and `prior_uniform`: T^2 KL of the tempered posteriors, mean over samples. Estimator `batch`: T^2
+    times the mean over classes of KL(p^t(.|c) || p^s(.|c)). There p(x_n | c) is the tempered posterior normalised over
+    the N samples, with p(x) uniform on the batch. Rare classes then weigh as much as frequent ones; the loss is zero
+    where N = 1.
     """
     posterior = torch.log_softmax(margins / temperature, dim=0)
-    log_guess = posterior if estimator == "prior" else _over_samples(posterior, sizes)
+    log_guess = _over_samples(posterior, sizes) if estimator == "batch" else posterior
     additions = (log_target - log_guess).mul_(target).sum(dim=0)
     slope = log_guess.exp_().sub_(target)
     if estimator == "batch":  # the chain rule through the softmax over classes

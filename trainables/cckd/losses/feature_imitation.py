@@ -24,7 +24,7 @@ class Unaligned(NamedTuple):
 
 
 def imitation(aligned_features: Tensor, *teacher_features: Tensor) -> Tensor:
-    """1 - cosine(A h_s, f_t), mean over samples; in [0, 2]. For several sets: the sum of their means.
+    """1 - cosine(A h_s, f_t), mean over samples; in [0, 2]. For several sets: the mean of their means.
 
     Args:
         aligned_features: the student's features after the alignment layer A, (N, D), one set after the other.
@@ -35,20 +35,20 @@ def imitation(aligned_features: Tensor, *teacher_features: Tensor) -> Tensor:
 
 
 def imitation_unaligned(unaligned: Unaligned, targets: Tensor, lengths: Tensor, shares: Tensor) -> Tensor:
-    """Return what `imitation` returns for A h + b: the sum over sets of the mean of 1 - cosine.
+    """Return what `imitation` returns for A h + b: the mean over sets of the mean of 1 - cosine.
 
     Args:
         unaligned: h, A and b. This is fast where h has fewer columns than rows.
         targets: the teacher's features f (N, D).
         lengths: the norms of `targets` (N,), not 0.
-        shares: 1 over the size of each sample's set (N,).
+        shares: 1 over the number of sets and the size of each sample's set (N,).
     """
     loss: Tensor = _UnalignedCosineDistances.apply(*unaligned, targets, lengths, shares)
     return loss
 
 
 class _MeanCosineDistances(torch.autograd.Function):
-    """Sum over sets of the mean of 1 - cosine, and its gradient in two passes over (N, D).
+    """Mean over sets of the mean of 1 - cosine, and its gradient in two passes over (N, D).
 
     Autograd's own chain splits (N, D), divides, multiplies and joins it again. On small images with D = 1280 that took
     longer than the student's largest layer.
@@ -63,7 +63,7 @@ class _MeanCosineDistances(torch.autograd.Function):
             both = length * torch.linalg.vector_norm(target, dim=1).clamp_min(SHORTEST)
             cosine = (rows * target).sum(dim=1) / both
             kept += [both, cosine / length.square()]
-            loss = loss + (1.0 - cosine.mean())
+            loss = loss + (1.0 - cosine.mean()) / len(targets)
         ctx.save_for_backward(guess, *targets, *kept)
         return loss
 
@@ -77,7 +77,7 @@ class _MeanCosineDistances(torch.autograd.Function):
         sizes = [len(target) for target in targets]
         for k, (out, rows, target) in enumerate(zip(slope.split(sizes), guess.split(sizes), targets, strict=True)):
             both, pull = kept[2 * k], kept[2 * k + 1]
-            weight = grad / len(target)
+            weight = grad / (n_sets * len(target))
             torch.mul(target, (-weight / both)[:, None], out=out)
             out.addcmul_(rows, (weight * pull)[:, None])
         return slope, *[None] * n_sets

@@ -43,7 +43,7 @@ class Layout:
         supervised: the sets with a supervised term.
         distilled: the sets with a class-conditional term, None where there is none.
         teacher_correction: log pi_S - log p^t of each column of `distilled`, (C, n).
-        shares: 1 over the size of each sample's set, (B + M,).
+        shares: share of each sample in the mean over the sets of their means, (B + M,); they add up to 1.
     """
 
     supervised: Part
@@ -64,8 +64,11 @@ def lay_out(
     """Lay out a step with `n_plain` samples of D and `n_mixed` of D_mix, for the terms and weights of an objective."""
     sizes = {Samples.PLAIN: n_plain} | ({Samples.MIXED: n_mixed} if n_mixed else {})
     log_priors = {Samples.PLAIN: priors.train, Samples.MIXED: priors.uniform}
+    distilled_priors = dict.fromkeys(Samples, priors.uniform) if estimator == "prior_uniform" else log_priors
 
-    def part(form: Form, scales: Mapping[Samples, float], slope: float) -> tuple[list[Samples], Part] | None:
+    def part(
+        form: Form, log_priors: Mapping[Samples, Tensor], scales: Mapping[Samples, float], slope: float
+    ) -> tuple[list[Samples], Part] | None:
         on = {term.samples[0]: weight for term, weight in weights.items() if term.formed_by is form}
         if not on:
             return None
@@ -83,11 +86,12 @@ def lay_out(
     scales = {
         samples: temperature**2 * (1.0 / n_classes if estimator == "batch" else mean) for samples, mean in means.items()
     }
-    supervised, distilled = part(Form.SUPERVISED, means, 1.0), part(Form.DISTILLED, scales, 1.0 / temperature)
+    supervised = part(Form.SUPERVISED, log_priors, means, 1.0)
+    distilled = part(Form.DISTILLED, distilled_priors, scales, 1.0 / temperature)
     assert supervised is not None, "every method has a supervised term"
-    shares = torch.cat([priors.train.new_full((size,), means[samples]) for samples, size in sizes.items()])
+    shares = torch.cat([priors.train.new_full((size,), means[samples] / len(sizes)) for samples, size in sizes.items()])
     if distilled is None:
         return Layout(supervised[1], None, None, shares)
     on, joint = distilled
-    correction = spread([log_priors[samples] - priors.teacher for samples in on], joint.sizes)
+    correction = spread([distilled_priors[samples] - priors.teacher for samples in on], joint.sizes)
     return Layout(supervised[1], joint, correction, shares)

@@ -1,7 +1,8 @@
 """The weighted sum of the terms of terms.py over one step; only the terms that are on are computed.
 
-total = sup(D) + kd_weight kd(D) + cckd_weight cckd(D) + mix_weight [sup(D_mix) + cckd_mix_weight cckd(D_mix)]
-      + feature_weight [imitation(D) + imitation(D_mix)]
+total = sup(D) + kd_weight kd(D) + cckd_weight cckd(D)
+      + mix_weight sup(D_mix) + kd_mix_weight kd(D_mix) + cckd_mix_weight cckd(D_mix)
+      + feature_weight imitation, which is the mean of imitation(D) and imitation(D_mix)
 """
 
 from functools import partial
@@ -16,7 +17,7 @@ from trainables.cckd.losses.closed_form import distilled, log_distributions, sup
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation, imitation_unaligned
 from trainables.cckd.losses.layout import Layout, Priors, lay_out, student_log_prior
 from trainables.cckd.losses.targets import PreparedTargets, Targets
-from trainables.cckd.losses.terms import TERMS, Form, Samples, Term
+from trainables.cckd.losses.terms import Form, Samples, Term, terms_on
 from trainables.cckd.methods import Knobs
 
 _Given = TypeVar("_Given")
@@ -42,11 +43,8 @@ class Objective:
             teacher_log_prior: log p^t, float64 (C,), on the same device.
             n_mixed: samples of D_mix that a step would have.
         """
-        wanted = {term: term.weight(knobs) for term in TERMS if term.weight(knobs) > 0}
-        self.n_mixed = n_mixed if any(Samples.MIXED in term.samples for term in wanted) else 0
-        self._terms: dict[Term, float] = {
-            term: weight for term, weight in wanted.items() if self.n_mixed or Samples.PLAIN in term.samples
-        }
+        self._terms = terms_on(knobs)
+        self.n_mixed = n_mixed if any(Samples.MIXED in term.samples for term in self._terms) else 0
         self.weights = {term.name: weight for term, weight in self._terms.items()}
         needed = {(term.needs, samples) for term in self._terms for samples in term.samples}
         self.needs_logits = ("logits", Samples.PLAIN) in needed

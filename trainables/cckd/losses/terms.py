@@ -43,6 +43,12 @@ class Form(Enum):
 PlainLoss = Callable[["Tensor", "Targets", Knobs], "Tensor"]
 
 
+#: The knobs that form D_mix, and the knob of a term on D_mix that needs the teacher.
+_FORM_D_MIX = ("mix_ratio", "mix_alpha", "mix_op")
+_D_MIX_TARGETS = "mix_targets"
+D_MIX_KNOBS = (*_FORM_D_MIX, _D_MIX_TARGETS)
+
+
 @dataclass(frozen=True)
 class Term:
     """One term of the objective.
@@ -66,8 +72,19 @@ class Term:
     text: str
 
     def weight(self, knobs: Knobs) -> float:
-        """Return the weight in the total; at 0 the term is not computed."""
-        return prod((getattr(knobs, knob) for knob in self.weighed_by), start=1.0)
+        """Return the weight in the total; at 0 the term is not computed.
+
+        A term on D_mix alone has weight 0 where `mix_ratio` is 0: there is no D_mix.
+        """
+        exists = Samples.PLAIN in self.samples or knobs.mix_ratio > 0
+        return prod((getattr(knobs, knob) for knob in self.weighed_by), start=1.0) if exists else 0.0
+
+    @property
+    def knobs(self) -> frozenset[str]:
+        """Every knob that the term may depend on, its weights included."""
+        mixing = _FORM_D_MIX if Samples.MIXED in self.samples else ()
+        targets = (_D_MIX_TARGETS,) if mixing and self.needs else ()
+        return frozenset((*self.weighed_by, *self.reads, *mixing, *targets))
 
 
 def kd(student_logits: "Tensor", teacher_logits: "Tensor", temperature: float) -> "Tensor":
@@ -92,12 +109,12 @@ def _kd(student_logits: "Tensor", targets: "Targets", knobs: Knobs) -> "Tensor":
 
 _D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
 
-_CORRECTED = ("temperature", "estimator")
+_DISTILLED = ("tau", "temperature", "estimator")
 
 TERMS = (
     Term("sup", _D, Form.SUPERVISED, (), ("tau",), None, "Cross-entropy on D, logit-adjusted by tau."),
     Term("kd", _D, _kd, ("kd_weight",), ("temperature",), "logits", "Classic distillation on D."),
-    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), _CORRECTED, "logits", "Class-conditional distillation on D."),
+    Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), _DISTILLED, "logits", "Class-conditional distillation on D."),
     Term(
         "sup_mix",
         _D_MIX,
@@ -108,11 +125,20 @@ TERMS = (
         "Cross-entropy on D_mix, the mixed samples.",
     ),
     Term(
+        "kd_mix",
+        _D_MIX,
+        _kd,
+        ("kd_mix_weight",),
+        ("temperature",),
+        "logits",
+        "Classic distillation on D_mix.",
+    ),
+    Term(
         "cckd_mix",
         _D_MIX,
         Form.DISTILLED,
-        ("mix_weight", "cckd_mix_weight"),
-        _CORRECTED,
+        ("cckd_mix_weight",),
+        _DISTILLED,
         "logits",
         "Class-conditional distillation on D_mix.",
     ),
@@ -123,9 +149,16 @@ TERMS = (
         ("feature_weight",),
         (),
         "features",
-        "1 - cosine of student and teacher features, summed over D and D_mix.",
+        "1 - cosine of student and teacher features, the mean over D and D_mix.",
     ),
 )
+
+
+def terms_on(knobs: Knobs) -> dict[Term, float]:
+    """Return the terms that are computed, in the order of TERMS, with their weights in the total."""
+    weights = {term: term.weight(knobs) for term in TERMS}
+    return {term: weight for term, weight in weights.items() if weight > 0}
+
 
 #: Name of each loss in a training record -> what it is, in the order of the tables.
 LOSSES = {"total": "Weighted sum of the terms, which training minimises.", **{term.name: term.text for term in TERMS}}

@@ -9,7 +9,7 @@ from trainables.cckd.losses import feature_imitation
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation_unaligned
 
 SIZES = (6, 3)
-SHARES = torch.cat([torch.full((size,), 1 / size, dtype=torch.float64) for size in SIZES])
+SHARES = torch.cat([torch.full((size,), 1 / size / len(SIZES), dtype=torch.float64) for size in SIZES])
 
 
 def _world(d_student: int = 4, d_teacher: int = 7) -> tuple[Unaligned, Tensor]:
@@ -60,10 +60,10 @@ def test_single_precision_is_as_good_as_with_formed_features() -> None:
         assert (found.double() - wanted).abs().max() < 1e-5 * wanted.abs().max()
 
 
-def test_it_runs_from_zero_at_equal_directions_to_two_a_set_at_opposite_ones() -> None:
+def test_it_runs_from_zero_at_equal_directions_to_two_at_opposite_ones() -> None:
     unaligned, _ = _world()
     formed = torch.nn.functional.linear(*unaligned).detach()
-    for factor, expected in ((2.0, 0.0), (-3.0, 4.0)):
+    for factor, expected in ((2.0, 0.0), (-3.0, 2.0)):
         targets = factor * formed
         loss = imitation_unaligned(unaligned, targets, targets.norm(dim=1), SHARES)
         assert loss.item() == pytest.approx(expected, abs=1e-9)

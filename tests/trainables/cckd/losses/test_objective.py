@@ -21,7 +21,10 @@ N_PLAIN, N_MIXED = 6, 4
 TERMS = {
     "ce": ["sup"],
     "la": ["sup"],
+    "la_mix": ["sup", "sup_mix"],
     "kd": ["sup", "kd"],
+    "kd_mix": ["sup", "kd", "sup_mix", "kd_mix"],
+    "cckd_prior": ["sup", "cckd"],
     "cckd": ["sup", "cckd"],
     "acckd_no_fi": ["sup", "cckd", "sup_mix", "cckd_mix"],
     "acckd": ["sup", "cckd", "sup_mix", "cckd_mix", "imitation"],
@@ -44,15 +47,16 @@ def _step() -> tuple[torch.Tensor, torch.Tensor, Targets, Targets]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_rung_computes_its_own_terms_only(method: str) -> None:
-    objective = _objective(n_mixed=N_MIXED if "acckd" in method else 0, method=method)
+def test_a_method_computes_its_own_terms_only(method: str) -> None:
+    objective = _objective(method=method)
     assert list(objective.weights) == TERMS[method]
-    assert objective.needs_logits == (method not in ("ce", "la"))
-    assert objective.needs_mixed_logits == ("acckd" in method)
+    assert objective.n_mixed == (N_MIXED if "sup_mix" in TERMS[method] else 0)
+    assert objective.needs_logits == (method not in ("ce", "la", "la_mix"))
+    assert objective.needs_mixed_logits == (method in ("kd_mix", "acckd_no_fi", "acckd"))
     assert objective.needs_features == (method == "acckd")
 
 
-@pytest.mark.parametrize("estimator", ["batch", "prior"])
+@pytest.mark.parametrize("estimator", ["batch", "prior", "prior_uniform"])
 def test_the_total_is_acckds_formula(estimator: str) -> None:
     weights: dict[str, Any] = {
         "kd_weight": 0.3,
@@ -77,18 +81,49 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
     expected = {
         "sup": plain_losses.supervised(z, plain.labels, own, train),
         "kd": kd(z, plain.logits, 3.0),
-        "cckd": cckd(z, plain.logits, log_set_prior=train, **priors),
+        "cckd": cckd(z, plain.logits, log_set_prior=uniform if estimator == "prior_uniform" else train, **priors),
         "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, uniform),
         "cckd_mix": cckd(z_mix, mixed.logits, log_set_prior=uniform, **priors),
-        "imitation": imitation(a, plain.features) + imitation(a_mix, mixed.features),
+        "imitation": (imitation(a, plain.features) + imitation(a_mix, mixed.features)) / 2,
     }
     assert list(terms) == [*expected, "total"]
     for term, loss in expected.items():
         torch.testing.assert_close(terms[term], loss)
     e = expected
     total = e["sup"] + 0.3 * e["kd"] + 0.7 * e["cckd"]
-    total = total + 1.3 * (e["sup_mix"] + 0.6 * e["cckd_mix"]) + 0.2 * e["imitation"]
+    total = total + 1.3 * e["sup_mix"] + 0.6 * e["cckd_mix"] + 0.2 * e["imitation"]
     torch.testing.assert_close(terms["total"], total)
+
+
+def test_the_total_of_kd_mix_is_its_formula() -> None:
+    objective = _objective(method="kd_mix", temperature=3.0, kd_weight=0.3, mix_weight=1.3, kd_mix_weight=0.6)
+    logits, _, plain, mixed = _step()
+    terms = objective(logits, None, plain, mixed)
+    assert plain.logits is not None
+    assert mixed.logits is not None
+    z, z_mix = logits[:6], logits[6:]
+    uniform = torch.full((3,), 1 / 3).log()
+    torch.testing.assert_close(terms["kd"], kd(z, plain.logits, 3.0))
+    torch.testing.assert_close(terms["kd_mix"], kd(z_mix, mixed.logits, 3.0))
+    sup = plain_losses.supervised(z, plain.labels, uniform, PRIOR.log().float())
+    sup_mix = plain_losses.supervised(z_mix, mixed.labels, uniform, uniform)
+    total = sup + 0.3 * terms["kd"] + 1.3 * sup_mix + 0.6 * terms["kd_mix"]
+    torch.testing.assert_close(terms["total"], total)
+
+
+def test_the_weights_of_the_mixed_set_do_not_multiply_each_other() -> None:
+    weights = _objective(method="acckd", mix_weight=0.5, cckd_mix_weight=0.25).weights
+    assert (weights["sup_mix"], weights["cckd_mix"]) == (0.5, 0.25)
+
+
+def test_imitation_weighs_the_same_with_and_without_the_mixed_set() -> None:
+    logits, aligned, plain, _ = _step()
+    assert plain.features is not None
+    # The mixed set is the plain one again, so the mean over both is the loss on either.
+    twice = Targets(torch.eye(3)[plain.labels], plain.logits, plain.features)
+    both = _objective(n_mixed=N_PLAIN, method="acckd")
+    with_mix = both(torch.cat([logits[:6]] * 2), torch.cat([aligned[:6]] * 2), plain, twice)
+    torch.testing.assert_close(with_mix["imitation"], imitation(aligned[:6], plain.features))
 
 
 def test_without_mixed_samples_no_mixed_term_is_left() -> None:
@@ -101,8 +136,8 @@ def test_without_mixed_samples_no_mixed_term_is_left() -> None:
 
 
 def test_mixed_samples_nobody_wants_are_not_built() -> None:
-    assert _objective(method="acckd", mix_weight=0.0, feature_weight=0.0).n_mixed == 0
-    for_imitation = _objective(method="acckd", mix_weight=0.0, feature_weight=0.5)
+    assert _objective(method="acckd", mix_weight=0.0, cckd_mix_weight=0.0, feature_weight=0.0).n_mixed == 0
+    for_imitation = _objective(method="acckd", mix_weight=0.0, cckd_mix_weight=0.0, feature_weight=0.5)
     assert for_imitation.n_mixed == N_MIXED
     assert list(for_imitation.weights) == ["sup", "cckd", "imitation"]
     assert not for_imitation.needs_mixed_logits

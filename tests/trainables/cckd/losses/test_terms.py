@@ -144,7 +144,7 @@ def test_imitation_of_two_sets_and_its_gradient_are_those_of_cosine_similarity()
     loss = feature_imitation.imitation(guess, *sets)
     (slope,) = torch.autograd.grad(3.0 * loss, guess)
     similar = [F.cosine_similarity(rows, target, dim=1) for rows, target in zip(guess.split([5, 2]), sets, strict=True)]
-    expected = sum(1.0 - cosines.mean() for cosines in similar)
+    expected = sum(1.0 - cosines.mean() for cosines in similar) / 2
     (expected_slope,) = torch.autograd.grad(3.0 * expected, guess)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(slope, expected_slope)
@@ -202,6 +202,29 @@ def test_cckd_ignores_the_order_of_samples(estimator: Estimator, seed: int, temp
     torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
 
 
+@few
+@given(seed=st.integers(0, 10_000), temperature=st.floats(0.5, 8))
+def test_batch_is_prior_with_other_weights_of_classes_and_samples_and_a_marginal_term(
+    seed: int, temperature: float
+) -> None:
+    """The chain rule of KL(J_t || J_s), for the joints J_m(n, c) = w_c p_m(n | c) with w_c = 1 / C.
+
+    J_m has the marginal m_m(n) and the posteriors q (teacher) and r (student):
+    sum_c w_c KL(p_t(.|c) || p_s(.|c)) = KL(m_t || m_s) + sum_n m_t(n) KL(q(.|n) || r(.|n)).
+    """
+    w = _world(seed)
+    posteriors = [
+        _reference_posterior(w[z], w[own], w["log_set"], temperature) for z, own in (("z_t", "log_t"), ("z_s", "log_s"))
+    ]
+    joint_t, joint_s = (given / given.sum(axis=0) / given.shape[1] for given in posteriors)
+    m_t, m_s = joint_t.sum(axis=1), joint_s.sum(axis=1)
+    q, r = joint_t / m_t[:, None], joint_s / m_s[:, None]
+    marginal = (m_t * np.log(m_t / m_s)).sum()
+    per_sample = (m_t * (q * np.log(q / r)).sum(axis=1)).sum()
+    found = _cckd("batch", w, temperature).item() / temperature**2
+    assert found == pytest.approx(marginal + per_sample, abs=1e-6)
+
+
 def test_kd_has_no_such_invariance() -> None:
     w = _world(6)
     assert terms.kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
@@ -248,10 +271,19 @@ def test_every_term_belongs_to_a_method_and_is_weighed_by_its_knobs() -> None:
             assert (term.weight(TrialConfig.build({"method": method})) > 0) == (method in methods)
 
 
+def test_the_knobs_of_a_method_are_those_that_its_terms_read() -> None:
+    for method, knobs in METHODS.items():
+        switched = {"use_kd": True, "kd_weight": 1.0} if "use_kd" in knobs else {}
+        on = terms.terms_on(TrialConfig.build({"method": method, **switched}))
+        read = {knob for term in on for knob in term.knobs}
+        # Cross-entropy has the tau 0 of a method without it.
+        assert {*knobs, *switched} - {"use_kd"} == (read - {"tau"} if method == "ce" else read)
+
+
 def test_every_term_but_imitation_has_one_set() -> None:
     for term in terms.TERMS:
         assert len(term.samples) == 1 or term.formed_by is terms.Form.IMITATION
 
 
 def test_the_columns_of_the_tables_keep_their_order() -> None:
-    assert tuple(terms.LOSSES) == ("total", "sup", "kd", "cckd", "sup_mix", "cckd_mix", "imitation")
+    assert tuple(terms.LOSSES) == ("total", "sup", "kd", "cckd", "sup_mix", "kd_mix", "cckd_mix", "imitation")

@@ -89,50 +89,57 @@ class _PlainLearner:
 
     def total(self, logits: Tensor, features: Tensor, batch: StepBatch) -> Tensor:
         n_plain, config = len(batch.plain.labels), self.config
-        total = self._terms(logits[:n_plain], features[:n_plain], batch.plain, self.train, 1.0, config.cckd_weight)
-        if config.kd_weight:
-            assert batch.plain.logits is not None
-            total = total + config.kd_weight * kd(logits[:n_plain], batch.plain.logits, config.temperature)
+        weights = {"sup": 1.0, "kd": config.kd_weight, "cckd": config.cckd_weight}
+        total = self._terms(logits[:n_plain], batch.plain, self.train, weights)
+        imitated = [(features[:n_plain], batch.plain)]
         if batch.mixed is not None:
-            rest = logits[n_plain:], features[n_plain:], batch.mixed, self.uniform
-            total = total + self._terms(*rest, config.mix_weight, config.mix_weight * config.cckd_mix_weight)
+            weights = {"sup": config.mix_weight, "kd": config.kd_mix_weight, "cckd": config.cckd_mix_weight}
+            total = total + self._terms(logits[n_plain:], batch.mixed, self.uniform, weights)
+            imitated.append((features[n_plain:], batch.mixed))
+        if config.feature_weight:
+            distances = torch.stack([self._distance(rows, targets) for rows, targets in imitated])
+            total = total + config.feature_weight * distances.mean()
         return total
 
-    def _terms(
-        self, logits: Tensor, features: Tensor, targets: Targets, log_set: Tensor, sup_weight: float, cckd_weight: float
-    ) -> Tensor:
+    def _terms(self, logits: Tensor, targets: Targets, log_set: Tensor, weights: dict[str, float]) -> Tensor:
         config = self.config
-        total = sup_weight * plain_losses.supervised(logits, targets.labels, self.own, log_set)
-        if cckd_weight:
+        total = weights["sup"] * plain_losses.supervised(logits, targets.labels, self.own, log_set)
+        if weights["kd"]:
             assert targets.logits is not None
-            total = total + cckd_weight * plain_losses.cckd(
+            total = total + weights["kd"] * kd(logits, targets.logits, config.temperature)
+        if weights["cckd"]:
+            assert targets.logits is not None
+            total = total + weights["cckd"] * plain_losses.cckd(
                 config.estimator,
                 logits,
                 targets.logits,
                 student_log_prior=self.own,
                 teacher_log_prior=self.teacher,
-                log_set_prior=log_set,
+                log_set_prior=self.uniform if config.estimator == "prior_uniform" else log_set,
                 temperature=config.temperature,
             )
-        if config.feature_weight:
-            assert targets.features is not None
-            cosine = torch.cosine_similarity(self.align(features), targets.features, dim=1)
-            total = total + config.feature_weight * (1.0 - cosine.mean())
         return total
+
+    def _distance(self, features: Tensor, targets: Targets) -> Tensor:
+        assert targets.features is not None
+        return 1.0 - torch.cosine_similarity(self.align(features), targets.features, dim=1).mean()
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"method": "la"},
+        {"method": "la_mix", "mix_weight": 0.7},
         {"method": "kd", "momentum": 0.0},
+        {"method": "kd_mix", "mix_weight": 0.6, "kd_mix_weight": 0.4},
         {"method": "cckd", "tau": 0.6, "temperature": 3.0},
         {"method": "acckd", "estimator": "prior", "use_kd": True, "kd_weight": 0.5},
+        {"method": "cckd_prior", "estimator": "prior_uniform", "momentum": 0.0},
         {"method": "acckd", "mix_weight": 0.0, "feature_weight": 2.0},
         # More samples than the student has features: the aligned features are not formed.
         {"method": "acckd", "batch_size": 40, "mix_op": "cutmix", "cckd_mix_weight": 0.5},
     ],
-    ids=["la", "kd", "cckd", "prior", "imitation", "unaligned"],
+    ids=["la", "la_mix", "kd", "kd_mix", "cckd", "prior", "prior_uniform", "imitation", "unaligned"],
 )
 def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
     wide_data: TrialData, changes: dict[str, Any]
