@@ -130,7 +130,9 @@ class Option:
     def _shown_default(self) -> str:
         if self._is(float):
             return f"{self.default:g}"
-        return "none" if self.default in (None, (), {}) else str(self.default)
+        if self.default in (None, (), {}):
+            return "none"
+        return ", ".join(self.default) if isinstance(self.default, tuple) else str(self.default)
 
 
 def options_of(model: type, above: tuple[str, ...] = ()) -> Iterator[Option]:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from search_spaces.baselines import SPACES
 from study.planning.flags import Flag, Option, options_of
 from study.schema import COMPARED
 from study.strategy.guards import GROUPS
@@ -35,8 +34,9 @@ FINALISTS = (5, 0)
 CONFIRM_TOP = (1, N_CONFIRMED)
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-#: The methods that can be tuned beside the studied one: method -> its space.
-BASELINES = {space.name: space for space in SPACES}
+#: The methods that can be tuned beside the studied one; each has a space in search_spaces/baselines.py, which is not
+#: imported here, since it loads Optuna before the help is shown.
+BASELINES = tuple(method for method in METHODS if method != "acckd")
 
 _BY_OBJECTIVES = "{}; {} with two objectives".format
 
@@ -87,8 +87,7 @@ class StudyPlan:
     confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
     ladder: Annotated[tuple[str, ...], AfterValidator(_in_order), Flag("LIST", "methods that are confirmed at their "
-        f"reference values: {', '.join(METHODS)}; {' and '.join(COMPARED)} are confirmed without being named",
-        default=",".join(LADDER))] = LADDER
+        f"reference values: {', '.join(METHODS)}; {' and '.join(COMPARED)} are confirmed without being named")] = LADDER
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
         f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
         alone=",".join(COMPARED))] = ()

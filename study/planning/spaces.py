@@ -12,9 +12,10 @@ from pathlib import Path
 from optuna.distributions import CategoricalDistribution
 
 from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
+from search_spaces.baselines import SPACES
 from search_spaces.from_file import read_draft
 from search_spaces.knob import KnobValue
-from study.planning.plan import BASELINES, StudyPlan
+from study.planning.plan import StudyPlan
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig, training_settings
@@ -24,6 +25,7 @@ from trainables.cckd.methods import METHODS
 #: What a space can neither search nor fix, and where it is chosen instead.
 FLAGS = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
 
+_BASELINES = {space.name: space for space in SPACES}
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -106,7 +108,7 @@ def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpac
 
     A training setting that `--set` or `space` fixes for the whole study is not searched.
     """
-    own = BASELINES[name]
+    own = _BASELINES[name]
     apart = {knob.name for knob in own.tunable} | {rule.knob for rule in space.conditions}
     shared = [knob for knob in space.tunable if knob.name in training_settings() and knob.name not in apart]
     return replace(own, tunable=tuple(knob for knob in (*own.tunable, *shared) if knob.name not in plan.training))
@@ -120,12 +122,12 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
     if plan.tuned_baselines and plan.warm_start:
         faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
     for name in plan.tuned_baselines:
-        if name not in BASELINES:
-            faults.add(f"--tuned-baselines takes a list of {', '.join(BASELINES)}, or nothing; got {name!r}")
+        if name not in _BASELINES:
+            faults.add(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}")
         elif name == space.method:
             faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
-        elif all(knob.name in plan.training for knob in BASELINES[name].tunable):
-            fixed = ", ".join(knob.name for knob in BASELINES[name].tunable)
+        elif all(knob.name in plan.training for knob in _BASELINES[name].tunable):
+            fixed = ", ".join(knob.name for knob in _BASELINES[name].tunable)
             faults.add(f"--tuned-baselines {name} has nothing to tune: {fixed} are fixed; leave {name} out")
         else:
             _check_baseline(baseline_space(name, space, plan), plan, faults)

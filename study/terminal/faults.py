@@ -41,6 +41,6 @@ class Faults:
             self.found += error.faults
 
     def raise_any(self) -> None:
-        """Raise a UsageError of all faults found, if any."""
+        """Raise a UsageError of all faults found, each once, if there are any."""
         if self.found:
-            raise UsageError(self.found)
+            raise UsageError(list(dict.fromkeys(self.found)))

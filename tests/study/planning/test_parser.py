@@ -38,7 +38,9 @@ def test_help_mentions_every_flag_with_its_default(printed: str, action) -> None
         return
     assert "default: " in entry
     default = OPTIONS[action.dest].default if action.dest in OPTIONS else action.default
-    if default not in (None, (), {}):
+    if isinstance(default, tuple):
+        default = ", ".join(default)
+    if default not in (None, "", {}):
         assert f"default: {default:g}" if isinstance(default, float) else f"default: {default}" in entry
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.baselines import SPACES
 from search_spaces.from_file import EXAMPLE
 from search_spaces.knob import SpaceError
 from search_spaces.knobs import LR, TAU, TEMPERATURE
@@ -16,7 +17,7 @@ from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest
 from study.planning.parser import build_parser
-from study.planning.plan import StudyPlan
+from study.planning.plan import BASELINES, StudyPlan
 from study.planning.spaces import baseline_space, check_baselines, corner_points, method_faults, read_space
 from study.run import main
 from study.terminal.faults import Faults
@@ -236,6 +237,10 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(tmp_path, given: l
         _tuned(tmp_path, *given)
     (fault,) = refused.value.faults
     assert told in fault
+
+
+def test_the_flags_help_names_every_method_that_has_a_space_for_a_baseline() -> None:
+    assert sorted(BASELINES) == sorted(space.name for space in SPACES)
 
 
 def test_a_folder_after_the_flag_is_not_taken_for_a_study(capsys) -> None:
