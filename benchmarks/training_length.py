@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", default="fashion_mnist_lt", help="default: %(default)s")
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     parser.add_argument("--teacher-form", default="linear_probe", choices=FITTED, help="default: %(default)s")
+    parser.add_argument("--teacher-tau", default=1.0, type=float, help="default: %(default)s")
     parser.add_argument("--teacher-views", default=8, type=int, help="default: %(default)s")
     parser.add_argument("--rungs", default="la,kd,cckd,acckd", help="default: %(default)s")
     parser.add_argument("--epochs", default="", help="numbers of epochs, separated by commas")
@@ -239,8 +240,8 @@ def _adopt(world: _World) -> None:
 
 def _train_missing(args: argparse.Namespace) -> None:
     spec = parse_data(args.data)
-    teacher = TeacherSpec(form=args.teacher_form, views=args.teacher_views)
-    named = f"{teacher.form}/{teacher.views}"
+    teacher = TeacherSpec(form=args.teacher_form, tau=args.teacher_tau, views=args.teacher_views)
+    named = f"{teacher.form}/{teacher.views}" + (f"/tau={teacher.tau:g}" if teacher.tau != 1 else "")
     known = {(row.data, row.teacher, json.dumps(row.config)) for row in read_rows(ROWS)}
     wanted = [config for config in _configs(args) if (str(spec), named, json.dumps(config)) not in known]
     tasks = [_Task(config, args.test) for config in wanted]

@@ -82,6 +82,7 @@ def _teacher_text(teacher: Mapping[str, Any]) -> str:
         f"{teacher['name']} as {teacher['form']}",
         f"input {teacher.get('size')} px",
         f"{teacher.get('views')} views of each training image",
+        *([f"fitted with tau {teacher['tau']:g}"] if teacher.get("tau") not in (None, 1) else []),
         *([f"L2 strength {teacher['strength']}"] if teacher.get("strength") is not None else []),
         *([f"cosine scale {teacher['scale']:.1f}"] if teacher.get("scale") is not None else []),
         *([f"{teacher['targets']} targets"] if teacher.get("targets") else []),

@@ -132,8 +132,9 @@ def teacher_lines(checked: Checked) -> list[str]:
     """The teacher, and how it becomes a target; options that change nothing are left out."""
     spec, embeddings = checked.teacher, checked.embeddings
     smoothed = f", {spec.prior_smoothing:g} of it uniform" if spec.prior_smoothing else ""
+    adjusted = f" with tau {spec.tau:g}" if spec.tau != 1 else ""
     lines = [
-        ("teacher", f"{spec.name}, {spec.form}, {checked.teacher_size} px, {spec.views} views an image"),
+        ("teacher", f"{spec.name}, {spec.form}{adjusted}, {checked.teacher_size} px, {spec.views} views an image"),
         *([("weights", spec.weights)] if spec.weights else []),
         *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),
         ("prior", f"{spec.prior}{smoothed}"),

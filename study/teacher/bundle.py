@@ -134,6 +134,7 @@ def _described(checked: Checked, fitted: FittedTeacher, on_val: ClassCounts) -> 
     return {
         "name": spec.name,
         "form": spec.form,
+        "tau": spec.tau if spec.form == "linear_probe" else None,
         "size": checked.teacher_size,
         "views": spec.views,
         "sha256": checked.teacher_file.sha256,

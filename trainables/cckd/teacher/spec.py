@@ -24,14 +24,16 @@ _SMALLEST_SIZE = 32  # most backbones halve their input five times
 class TeacherSpec:
     """A teacher as asked for. The fields' descriptions are the help of the command line's --teacher-... flags.
 
-    Forms: 'linear_probe' is logit-adjusted regression on frozen features, 'ncm' the cosine to the class means,
-    'zero_shot' the cosine to class embeddings, 'head' the published classifier, 'checkpoint' the classifier of a
-    fine-tuned weight file. For the priors p^t see `fit.prior`.
+    Forms: 'linear_probe' is regression on frozen features, logit-adjusted by `tau`; 'ncm' the cosine to the class
+    means; 'zero_shot' the cosine to class embeddings; 'head' the published classifier; 'checkpoint' the classifier of
+    a fine-tuned weight file. For the priors p^t see `fit.prior`.
     """
 
     # fmt: off
     name: Annotated[str, Field(description="the teacher: a model of timm")] = EMBEDDED
     form: Annotated[str, Field(description=f"how its classifier is made: {', '.join(FORMS)}")] = "linear_probe"
+    tau: Annotated[float, Field(ge=0, description="strength of linear_probe's logit adjustment: 1 gives a balanced "
+        "teacher, 0 one that favours the head")] = 1.0
     size: Annotated[int | None, Field(ge=_SMALLEST_SIZE, description="side of its square input, pixels (default: the "
         f"model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
     views: Annotated[int, Field(ge=1, description="augmented views of each training image that it sees")] = 8
@@ -92,6 +94,8 @@ def _combination_faults(spec: TeacherSpec) -> list[str]:
     faults = []
     if spec.form == "checkpoint" and spec.weights is None:
         faults.append("teacher form checkpoint needs its fine-tuned weights: give them with --teacher-weights FILE")
+    if spec.tau != 1 and spec.form != "linear_probe":
+        faults.append(f"teacher tau belongs to form linear_probe; got {spec.tau:g} with form {spec.form!r}")
     if spec.embeddings is not None and spec.form != "zero_shot":
         faults.append(f"teacher embeddings belong to form zero_shot; got form {spec.form!r}")
     if spec.targets == "out_of_fold" and spec.form in FORMS and spec.form not in FITTED:

@@ -39,6 +39,8 @@ def test_every_fault_of_a_spec_is_named_at_once_with_the_choices() -> None:
     ("options", "message"),
     [
         ({"form": "checkpoint"}, "checkpoint needs its fine-tuned weights"),
+        ({"form": "ncm", "tau": 0.0}, "tau belongs to form linear_probe; got 0 with form 'ncm'"),
+        ({"form": "head", "tau": 2.0}, "tau belongs to form linear_probe; got 2"),
         ({"embeddings": "e.npz"}, "embeddings belong to form zero_shot"),
         ({"form": "head", "targets": "out_of_fold"}, "need a form that is fitted to the training set"),
         ({"prior": "uniform", "prior_smoothing": 0.1}, "uniform takes no smoothing"),

@@ -52,7 +52,7 @@ class FitCache:
         """
         ingredients = {
             "recipe": FIT_RECIPE,
-            "form": [spec.form, spec.targets, spec.folds],
+            "form": [spec.form, spec.tau, spec.targets, spec.folds],
             "prior": [spec.prior, spec.prior_smoothing],
             "features": [(of.key.digest, of.sha256) for of in (train, val)],
             "labels": [hash_array(labels) for labels in (train_labels, val_labels)],

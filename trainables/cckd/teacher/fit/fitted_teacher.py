@@ -82,7 +82,9 @@ def fit_teacher(
         embeddings: the class embeddings of form zero_shot.
     """
     if spec.form == "linear_probe":
-        readout: Readout = fit_probe(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
+        readout: Readout = fit_probe(
+            train_features, train_labels, val_features, val_labels, n_classes=n_classes, tau=spec.tau
+        )
     elif spec.form == "ncm":
         readout = fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
     else:
@@ -90,7 +92,7 @@ def fit_teacher(
     seen: list[Judge] = [(None, readout)]
     judges = seen
     if spec.targets == "out_of_fold":
-        judges = _fold_judges(readout, train_features, train_labels, n_classes=n_classes, n_folds=spec.folds)
+        judges = _fold_judges(spec, readout, train_features, train_labels, n_classes=n_classes)
     logits, target_accuracy = _targets(judges, train_features, train_labels, n_classes)
     train_accuracy = target_accuracy if judges is seen else _targets(seen, train_features, train_labels, n_classes)[1]
     log_prior = _log_prior(spec, judges, train_features, train_labels, readout.logits(val_features), val_labels)
@@ -147,20 +149,15 @@ def _unfitted(
 
 
 def _fold_judges(
-    readout: Readout,
-    features: NDArray[np.float16],
-    labels: NDArray[np.int64],
-    *,
-    n_classes: int,
-    n_folds: int,
+    spec: TeacherSpec, readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
 ) -> list[Judge]:
     """Return each fold with a readout fitted to all other folds; strength and scale are those chosen on D_val."""
-    folds = deal_folds(labels, n_folds)
+    folds = deal_folds(labels, spec.folds)
     judges: list[Judge] = []
     for fold in np.unique(folds):
         others = np.flatnonzero(folds != fold)
         if isinstance(readout, ProbeFit):
-            of_others = refit(readout, features, labels, others, n_classes=n_classes)
+            of_others = refit(readout, features, labels, others, n_classes=n_classes, tau=spec.tau)
         else:
             of_others = replace(readout, weight=class_means(features, labels, others, n_classes=n_classes))
         judges.append((np.flatnonzero(folds == fold), of_others))

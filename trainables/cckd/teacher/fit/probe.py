@@ -1,8 +1,8 @@
 """The linear probe: logit-adjusted multinomial regression on standardised, frozen features.
 
-It minimises mean CE(W f + b + log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10, with tau = 1) and
-predicts with raw W f + b. The strength L2 is chosen on D_val. The training accuracy is kept too, because a probe that
-memorises has hard targets.
+It minimises mean CE(W f + b + tau log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10) and predicts with raw
+W f + b. At tau = 1 it is balanced; at tau = 0 it is plain regression, which favours the head. The strength L2 is chosen
+on D_val. The training accuracy is kept too, because a probe that memorises has hard targets.
 """
 
 from collections.abc import Sequence
@@ -54,6 +54,7 @@ def fit_probe(
     val_labels: NDArray[np.int64],
     *,
     n_classes: int,
+    tau: float = 1.0,
     strengths: Sequence[float] = STRENGTHS,
 ) -> ProbeFit:
     """Fit along the L2 path; keep the strength with the best balanced accuracy on D_val (ties: the largest).
@@ -64,6 +65,7 @@ def fit_probe(
         val_features: raw, (M, D).
         val_labels: int64 (M,).
         n_classes: C.
+        tau: strength of the logit adjustment.
         strengths: L2 strengths to try.
     """
     n_views, n_features = train_features.shape[1:]
@@ -74,7 +76,7 @@ def fit_probe(
     point = np.zeros(n_classes * (n_features + 1))
     fits: list[tuple[StrengthRow, NDArray[np.float32], NDArray[np.float32]]] = []
     for strength in sorted(strengths, reverse=True):
-        point, iterations = _fit_one(samples, labels, n_classes, strength, start=point)
+        point, iterations = _fit_one(samples, labels, n_classes, strength, tau=tau, start=point)
         weight, bias = _unpack(point, n_classes)
         seen = count_classes(_predict(samples, weight, bias), labels, n_classes)
         val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
@@ -99,6 +101,7 @@ def refit(
     images: NDArray[np.int64],
     *,
     n_classes: int,
+    tau: float = 1.0,
 ) -> Readout:
     """Fit again on some images, at the strength and in the feature space of `fit`, starting from it.
 
@@ -108,11 +111,12 @@ def refit(
         labels: int64 (N,).
         images: indices of the images to fit to, int64; every class is among them.
         n_classes: C.
+        tau: strength of the logit adjustment.
     """
     samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
     start = np.concatenate([fit.weight.ravel(), fit.bias]).astype(np.float64)
     every = np.repeat(labels[images], features.shape[1])
-    point, _ = _fit_one(samples, every, n_classes, fit.strength, start=start)
+    point, _ = _fit_one(samples, every, n_classes, fit.strength, tau=tau, start=start)
     weight, bias = _unpack(point, n_classes)
     return Readout(weight=weight, bias=bias, feature_mean=fit.feature_mean, feature_std=fit.feature_std)
 
@@ -123,13 +127,14 @@ def _fit_one(
     n_classes: int,
     strength: float,
     *,
+    tau: float,
     start: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], int]:
     """Run L-BFGS from `start`, with products in float32, sums and optimiser in float64."""
     n_samples = len(samples)
     counts = np.bincount(labels, minlength=n_classes)
     assert (counts > 0).all(), "every class must have training images"
-    log_prior = np.log(counts / n_samples).astype(np.float32)
+    adjustment = (tau * np.log(counts / n_samples)).astype(np.float32)
 
     def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weight, bias = _unpack(point, n_classes)
@@ -138,7 +143,7 @@ def _fit_one(
         slope, bias_slope = strength * flat_weight, np.zeros(n_classes)
         for rows, block in samples:
             own = np.arange(len(block)), labels[rows]
-            log_posterior = (block @ weight.T + (bias + log_prior)).astype(np.float64)
+            log_posterior = (block @ weight.T + (bias + adjustment)).astype(np.float64)
             log_posterior -= logsumexp(log_posterior, axis=1, keepdims=True)
             loss -= float(log_posterior[own].sum()) / n_samples
             residual = np.exp(log_posterior, out=log_posterior)

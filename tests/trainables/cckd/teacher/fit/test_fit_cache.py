@@ -103,7 +103,7 @@ def test_whoever_fits_something_else_does_not_find_it(opened: Open, cached, monk
     assert len({cache.path.name for cache in taken}) == len(taken)
 
 
-_OTHER = {"form": "ncm", "prior": "train", "prior_smoothing": 0.5, "targets": "out_of_fold", "folds": 4}
+_OTHER = {"form": "ncm", "tau": 0.5, "prior": "train", "prior_smoothing": 0.5, "targets": "out_of_fold", "folds": 4}
 
 
 def test_one_with_a_flipped_byte_is_not_found_wherever_it_lies(opened: Open) -> None:

@@ -39,24 +39,27 @@ def _reference_standardised(features: NDArray, of: NDArray) -> NDArray[np.float6
     return (features.astype(np.float64) - flat.mean(0)) / flat.std(0)
 
 
-def _reference_loss(weight: NDArray, bias: NDArray, samples: NDArray, labels: NDArray, l2: float) -> float:
+def _reference_loss(
+    weight: NDArray, bias: NDArray, samples: NDArray, labels: NDArray, l2: float, tau: float = 1.0
+) -> float:
     prior = np.bincount(labels) / len(labels)
-    logits = samples @ weight.T + bias + np.log(prior)
+    logits = samples @ weight.T + bias + tau * np.log(prior)
     own = logits[np.arange(len(labels)), labels]
     return float(np.mean(np.log(np.exp(logits).sum(1)) - own) + l2 / 2 * (weight**2).sum())
 
 
-def test_the_fit_is_a_minimum_of_the_logit_adjusted_loss(world: tuple[NDArray, ...]) -> None:
+@pytest.mark.parametrize("tau", [1.0, 0.0, 0.5])
+def test_the_fit_is_a_minimum_of_the_logit_adjusted_loss(world: tuple[NDArray, ...], tau: float) -> None:
     features, labels, val, val_labels = world
-    fit = fit_probe(features, labels, val, val_labels, n_classes=3, strengths=(0.1,))
+    fit = fit_probe(features, labels, val, val_labels, n_classes=3, tau=tau, strengths=(0.1,))
     samples = _reference_standardised(features, features).reshape(-1, N_FEATURES)
     every = np.repeat(labels, N_VIEWS)
-    least = _reference_loss(fit.weight, fit.bias, samples, every, 0.1)
+    least = _reference_loss(fit.weight, fit.bias, samples, every, 0.1, tau)
     rng = np.random.default_rng(0)
     for _ in range(20):
         weight = fit.weight + 0.05 * rng.normal(size=fit.weight.shape)
         bias = fit.bias + 0.05 * rng.normal(size=3)
-        assert _reference_loss(weight, bias, samples, every, 0.1) > least
+        assert _reference_loss(weight, bias, samples, every, 0.1, tau) > least
 
 
 def test_adding_the_prior_back_gives_plain_ridge_regressions_posterior(world: tuple[NDArray, ...]) -> None:
@@ -76,7 +79,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     rng = np.random.default_rng(0)
     samples, labels = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, 80)
     rows = StandardRows(samples[:, None], np.zeros(4, np.float32), np.ones(4, np.float32), n_classes=3)
-    ends = [_fit_one(rows, labels, 3, 0.3, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
+    ends = [_fit_one(rows, labels, 3, 0.3, tau=1.0, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
     weights = [end[:12] for end in ends]  # the biases may differ by a constant
     np.testing.assert_allclose(weights[0], weights[1], atol=5e-3)
 
