@@ -7,8 +7,26 @@ to 1. A missing value is an empty field.
 import os
 from pathlib import Path
 
-#: Layout version written into study.json.
-SCHEMA_VERSION = 1
+#: Layout version written into study.json. It rises where a column or a knob changes its meaning.
+SCHEMA_VERSION = 2
+
+#: Earlier layouts, whose folders are read and reported -> the last version of this toolkit that trains them further.
+#: In layout 1, cckd_mix was weighed by mix_weight * cckd_mix_weight, and imitation was a sum over D and D_mix.
+EARLIER_SCHEMAS = {1: "0.2.0"}
+
+
+def training_fault(layout: object) -> str | None:
+    """Return why a study of this layout cannot train further, to stand behind the name of its study.json, else None."""
+    if layout == SCHEMA_VERSION:
+        return None
+    for earlier, last in EARLIER_SCHEMAS.items():
+        if layout == earlier:
+            return (
+                f"is of layout {earlier}, whose knobs mean something else here; version {last} can continue it, "
+                "this version only reports it"
+            )
+    return f"must be of layout {SCHEMA_VERSION}; got layout {layout!r}"
+
 
 #: The Optuna study's name in study.db, and the name of its metric.
 STUDY_NAME = "search"

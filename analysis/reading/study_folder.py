@@ -25,7 +25,7 @@ from study.records.csv_tables import (
 from study.records.ledger import Ledger
 from study.records.run_tables import ConfirmRun
 from study.records.trial_rows import TrialRow
-from study.schema import DATABASE, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
+from study.schema import DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.files.sealed import unsealed
 
@@ -171,10 +171,10 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     absent = [key for key in needed if not isinstance(manifest, dict) or key not in manifest]
     if absent:
         raise StudyFolderError(f"{path} is not a study's manifest: it has no {', '.join(absent)}")
-    if manifest.get("schema") != SCHEMA_VERSION:
-        raise StudyFolderError(
-            f"{path} is of layout {manifest.get('schema')!r}; this version reads layout {SCHEMA_VERSION} only"
-        )
+    readable = [*EARLIER_SCHEMAS, SCHEMA_VERSION]
+    if manifest.get("schema") not in readable:
+        known = " and ".join(map(str, readable))
+        raise StudyFolderError(f"{path} is of layout {manifest.get('schema')!r}; this version reads layouts {known}")
     return dict(manifest)
 
 

@@ -92,8 +92,8 @@ def _opened(folder: Path) -> tuple[dict[str, Any], StudyPlan, SearchSpace]:
     try:
         manifest = unsealed((folder / schema.MANIFEST).read_bytes(), required=True)
         space = SearchSpace.from_json(manifest["space"])
-        if manifest["schema"] != schema.SCHEMA_VERSION:
-            raise ValueError(f"layout must be {schema.SCHEMA_VERSION}; got {manifest['schema']!r}")
+        if fault := schema.training_fault(manifest["schema"]):
+            raise UsageError(f"--warm-start {folder}: {schema.MANIFEST} {fault}")
         plan = StudyPlan.from_json(manifest["plan"])
         str(manifest["data"]["sha256"])
         if not 0 <= _behind(manifest) < NUMBERS_FROM:

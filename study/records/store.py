@@ -66,16 +66,15 @@ class StudyStore:
         """Return the study in the folder `path`.
 
         Raises:
-            StoreError: the folder has no manifest, or a manifest of another layout.
+            StoreError: the folder has no manifest, or a manifest of another layout, whose training cannot go on.
         """
         store = cls(path)
         if not store.manifest_path.is_file():
             raise StoreError(f"a study folder has a {schema.MANIFEST}; {store.path} has none")
         if strays := schema.links_out(store.path):
             raise StoreError(f"a study folder has no links that lead out of it; {store.path}: {', '.join(strays[:5])}")
-        version = store.manifest().get("schema")
-        if version != schema.SCHEMA_VERSION:
-            raise StoreError(f"{store.manifest_path} must be of layout {schema.SCHEMA_VERSION}; got layout {version!r}")
+        if fault := schema.training_fault(store.manifest().get("schema")):
+            raise StoreError(f"{store.manifest_path} {fault}")
         return store
 
     def lock(self) -> AbstractContextManager[None]:

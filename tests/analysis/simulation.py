@@ -279,7 +279,7 @@ def _manifest(plan: Simulation, best: tuple[int, dict[str, Any]] | None) -> dict
     tuned = [entry.removesuffix(TUNED_SUFFIX) for entry in plan.recalls if entry.endswith(TUNED_SUFFIX)]
     of_tuned = {name + TUNED_SUFFIX: {"trial": TUNED_TRIAL, "config": {"method": name}} for name in tuned}
     return {
-        "schema": 1,
+        "schema": 2,
         "name": f"{plan.space.name}-fashion_mnist_lt-simulated",
         "status": plan.status,
         "command": f"python -m study.run --space {plan.space.name} --data fashion_mnist_lt",

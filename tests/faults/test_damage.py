@@ -280,7 +280,7 @@ def test_a_checkpoint_of_an_earlier_version_without_its_own_hash_is_read(tmp_pat
 
 def test_a_damaged_manifest_is_recovered_from_the_copy_before_it(tmp_path: Path, caplog) -> None:
     store = StudyStore.create(tmp_path, "toy")
-    store.write_manifest({"schema": 1, "name": "toy", "counts": {"complete": 0}})
+    store.write_manifest({"schema": 2, "name": "toy", "counts": {"complete": 0}})
     store.update_manifest(counts={"complete": 7})
     after = store.manifest()
     before = after | {"counts": {"complete": 0}}
@@ -295,7 +295,7 @@ def test_a_damaged_manifest_is_recovered_from_the_copy_before_it(tmp_path: Path,
 
 def test_a_damaged_manifest_without_a_good_copy_is_refused_by_name(tmp_path: Path) -> None:
     store = StudyStore.create(tmp_path, "toy")
-    store.write_manifest({"schema": 1, "name": "toy"})
+    store.write_manifest({"schema": 2, "name": "toy"})
     store.update_manifest(name="toys")
     good = store.manifest()
     copy = store.path / schema.MANIFEST_BEFORE
@@ -428,7 +428,7 @@ def test_a_damaged_log_of_the_database_gives_what_it_held_before_and_that_is_tol
 
 def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of, epoch) -> None:
     store = StudyStore.create(tmp_path, "toy")
-    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [20, 5]}})
+    store.write_manifest({"schema": 2, "data": {"classes": ["a", "b"], "n_train": [20, 5]}})
     ledger.ask(seed_of)
     ledger.record(0, [epoch(k) for k in (1, 2, 3, 4)])
     ledger.complete(0)

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_written_is_refused_in_plain_words(tmp_path: Pat
     def read_only(path: Path, flags: int, *mode: int) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    (tmp_path / "study.json").write_text('{"schema": 1}')
+    (tmp_path / "study.json").write_text('{"schema": 2}')
     (tmp_path / ".lock").touch()
     monkeypatch.setattr(os, "open", read_only)
     assert resume.main([str(tmp_path)]) == 2

@@ -163,7 +163,7 @@ def test_a_layout_of_another_version_is_refused(simulated: Simulated) -> None:
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
     manifest = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StudyFolderError, match="is of layout 99; this version reads layout 1 only"):
+    with pytest.raises(StudyFolderError, match="is of layout 99; this version reads layouts 1 and 2"):
         load_study(folder)
 
 

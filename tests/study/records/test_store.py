@@ -46,15 +46,20 @@ def test_a_folder_without_a_manifest_or_with_another_layout_is_no_study(store) -
     with pytest.raises(StoreError, match=r"has a study\.json"):
         StudyStore.open(store.path)
     store.write_manifest({"schema": 99})
-    with pytest.raises(StoreError, match="must be of layout 1; got layout 99"):
+    with pytest.raises(StoreError, match="must be of layout 2; got layout 99"):
         StudyStore.open(store.path)
     store.write_manifest({"schema": 1})
+    with pytest.raises(
+        StoreError, match=r"is of layout 1, .* version 0\.2\.0 can continue it, this version only reports"
+    ):
+        StudyStore.open(store.path)
+    store.write_manifest({"schema": 2})
     assert StudyStore.open(store.path).path == store.path
 
 
 def test_updating_the_manifest_keeps_its_other_entries(store) -> None:
-    store.write_manifest({"schema": 1, "status": "running", "name": "toy"})
-    assert store.update_manifest(status="done") == {"schema": 1, "status": "done", "name": "toy"}
+    store.write_manifest({"schema": 2, "status": "running", "name": "toy"})
+    assert store.update_manifest(status="done") == {"schema": 2, "status": "done", "name": "toy"}
     assert store.manifest()["status"] == "done"
 
 
@@ -108,7 +113,7 @@ def test_an_empty_search_has_empty_tables_with_all_columns(store, ledger, space)
 
 
 def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
-    store.write_manifest({"schema": 1, "data": {"classes": ["a, b", "c"], "n_train": [200, 50]}})
+    store.write_manifest({"schema": 2, "data": {"classes": ["a, b", "c"], "n_train": [200, 50]}})
     counts = {"correct": [6, 10], "seen": [10, 20]}
     ledger.runs.add_confirm_run("la", 1001, None, {"test": counts, "val": None, "selected_on": "reference"})
     bins = {
@@ -158,7 +163,7 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
 
 
 def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
-    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
+    store.write_manifest({"schema": 2, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
     test = {"correct": [6, 10], "seen": [10, 10], "confusion": [[0, 0, 6], [0, 1, 4], [1, 1, 10]]}
     ledger.runs.add_confirm_run("la", 1001, None, {"test": test, "val": None, "selected_on": "reference"}, data_seed=1)
     store.export_tables(ledger, space, GROUPS)
@@ -173,7 +178,7 @@ def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
 
 
 def test_separability_has_a_row_a_class_and_empty_fields_where_nothing_was_seen(store, ledger, space) -> None:
-    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
+    store.write_manifest({"schema": 2, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
     test = {"correct": [6, 10], "seen": [10, 10]}
     distances = {"deviation": [0.5, None], "intra": [1.0, 2.0], "inter": [4.0, 4.0]}
     record = {"test": test, "val": None, "selected_on": "reference", "separability": distances}
