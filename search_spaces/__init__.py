@@ -6,6 +6,7 @@ baselines  one space per rung below it
 knobs      the searched knobs, one row each
 knob       a searched knob and its condition
 space      a search space
+corners    the points at which a fault of one of its values shows
 faults     what can be wrong with one
 from_file  a user's space from a YAML file
 yaml_text  YAML as plain data

@@ -62,7 +62,8 @@ trainables: trainables.cckd trainables.cckd.config trainables.cckd.teacher train
     trainables.cckd.students trainables.cckd.training trainables.cckd.concurrent
 analysis.sections: study.schema analysis.stats analysis.reading analysis.search analysis.results analysis.page
     analysis.figures
-study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces
+study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config
+    trainables.cckd.losses search_spaces
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
     trainables.cckd.data trainables.cckd.students trainables
 analysis: study.schema analysis.stats study.terminal analysis.reading analysis.search analysis.results analysis.page

@@ -19,14 +19,13 @@ from study.planning.readers import (
     read_overrides,
     read_precision,
 )
-from study.planning.spaces import check_baselines, check_ladder, corner_points, read_space, shared_settings
+from study.planning.spaces import check_baselines, check_ladder, corner_configs, read_space, shared_settings
 from study.planning.tail_subsets import cut_hashes, recut_faults
 from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
-from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.data.spec import DataSpec, parse_data
@@ -156,7 +155,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
     with faults.gather():
         # The configurations a trial can have, each knob at its ends.
         shared = plan.fixed_knobs | plan.training
-        batch_size = max(TrialConfig.build(space.config(point) | shared).batch_size for point in corner_points(space))
+        batch_size = max(config.batch_size for config in corner_configs(space, shared))
     if plan.student != OPTIONS["student"].default:
         from trainables.cckd.students.build import check_student
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from optuna.distributions import CategoricalDistribution
-
 from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.baselines import SPACES
+from search_spaces.corners import corner_points, ends
 from search_spaces.from_file import read_draft
 from search_spaces.knob import KnobValue
 from study.planning.plan import StudyPlan
@@ -20,6 +19,7 @@ from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.errors import ConfigError
+from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import METHODS
 
 #: What a space can neither search nor fix, and where it is chosen instead.
@@ -76,7 +76,7 @@ def method_faults(
         for key in (*named, *fixed)
         if key not in takes and key not in FLAGS
     ]
-    values = [(knob.name, value) for knob in tunable for value in _ends(knob)] + list(fixed.items())
+    values = [(knob.name, value) for knob in tunable for value in ends(knob)] + list(fixed.items())
     wrong = [fault for key, value in values if key in takes for fault in _value_faults(method, key, value)]
     return list(dict.fromkeys([*elsewhere, *unknown, *wrong]))
 
@@ -86,21 +86,23 @@ def shared_settings(space: SearchSpace | None) -> dict[str, KnobValue]:
     return {key: value for key, value in (space.fixed if space else {}).items() if key in training_settings()}
 
 
-def corner_points(space: SearchSpace) -> list[dict[str, KnobValue]]:
-    """Return the reference point, and the points with one knob at either end and the others at the reference.
+def corner_configs(space: SearchSpace, shared: Mapping[str, KnobValue]) -> list[TrialConfig]:
+    """Return the configurations of the space's corners, beside values that all trials share.
 
-    For the ends of a conditional knob, its parents have the first values that it needs.
+    Raises:
+        SpaceError: a corner makes knobs of the space have no effect; one fault says which and what to do.
+        ConfigError: a corner is no configuration.
     """
-    points = [space.reference_point()]
-    for knob in space.tunable:
-        needed = _needed(space, knob.name)
-        for end in _ends(knob):
-            point: dict[str, KnobValue] = {}
-            for other in space.tunable:
-                if space.is_active(other.name, point):
-                    point[other.name] = ({knob.name: end} | needed).get(other.name, other.reference)
-            points.append(point)
-    return points
+    configs = []
+    inert: dict[str, Inert] = {}
+    for point in corner_points(space):
+        flat = {**space.config(point), **shared}
+        found = TrialConfig.inert_in(flat)
+        inert |= found
+        configs.append(TrialConfig.build({key: value for key, value in flat.items() if key not in found}))
+    if inert:
+        raise SpaceError(_inert_fault(space, inert))
+    return configs
 
 
 def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpace:
@@ -154,13 +156,6 @@ def _takes(method: str) -> list[str]:
     return [*METHODS[method], *optional, *(name for name in training_settings() if name not in FLAGS)]
 
 
-def _ends(knob: Knob) -> tuple[KnobValue, ...]:
-    distribution = knob.distribution
-    if isinstance(distribution, CategoricalDistribution):
-        return tuple(choice for choice in distribution.choices if choice is not None)
-    return distribution.low, distribution.high  # type: ignore[attr-defined]
-
-
 def _value_faults(method: str, key: str, value: KnobValue) -> list[str]:
     beside: dict[str, KnobValue] = {}
     if key == "kd_weight" and "use_kd" in METHODS[method]:
@@ -174,13 +169,17 @@ def _value_faults(method: str, key: str, value: KnobValue) -> list[str]:
     return []
 
 
-def _needed(space: SearchSpace, name: str) -> dict[str, KnobValue]:
-    """Values of the parents of knob `name`, and of their parents, with which the knob is active."""
-    found: dict[str, KnobValue] = {}
-    for rule in space.conditions:
-        if rule.knob == name:
-            found |= {rule.parent: rule.values[0]} | _needed(space, rule.parent)
-    return found
+def _inert_fault(space: SearchSpace, inert: Mapping[str, Inert]) -> str:
+    """One sentence for every knob that has no effect somewhere in the space."""
+    names = " and ".join(inert)
+    where = " or ".join(dict.fromkeys(reason.because for reason in inert.values()))
+    causes = list(dict.fromkeys(cause for reason in inert.values() for cause in reason.causes))
+    remedy = f"leave {names} out or change {' or '.join(causes)}"
+    if all(cause in space.distributions for cause in causes):
+        needed = " and ".join(causes)
+        remedy = f"give {names} a condition on {needed} (only_where in a file), or do not search that value"
+    have = "has" if len(inert) == 1 else "have"
+    return f"search space {space.name!r}: {names} {have} no effect where {where}; {remedy}"
 
 
 def _imported_space(text: str) -> SearchSpace:
@@ -212,8 +211,7 @@ def _imported_space(text: str) -> SearchSpace:
 
 def _check_baseline(space: SearchSpace, plan: StudyPlan, faults: Faults) -> None:
     with faults.gather():
-        for point in corner_points(space):
-            TrialConfig.build(space.config(point) | plan.training)
+        corner_configs(space, plan.training)
     most = most_trials(plan.sampler, space)
     if plan.trials > most:
         faults.add(

@@ -40,6 +40,29 @@ class TrialConfig(Knobs):
             ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not use or
                 that no term reads at these values; `faults` lists all of them.
         """
+        config = cls._filled(flat)
+        inert = config._inert(flat)
+        if inert:
+            raise ConfigError(
+                [
+                    f"{name} has no effect, because {reason.because}; "
+                    f"leave {name} out or change {' or '.join(reason.causes)}"
+                    for name, reason in inert.items()
+                ]
+            )
+        return config
+
+    @classmethod
+    def inert_in(cls, flat: Mapping[str, Any]) -> dict[str, Inert]:
+        """Return the knobs of `flat` that no term reads at these values, with the reasons; `build` refuses them.
+
+        Raises:
+            ConfigError: `flat` has other faults.
+        """
+        return cls._filled(flat)._inert(flat)
+
+    @classmethod
+    def _filled(cls, flat: Mapping[str, Any]) -> Self:
         method = flat.get("method")
         if not isinstance(method, str) or method not in METHODS:
             raise ConfigError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
@@ -57,14 +80,11 @@ class TrialConfig(Knobs):
                 if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
             ]
         named = [fault for fault in faults if fault]
-        if not named:
-            named = [inert_sentence(name, inert) for name, inert in config.inert(flat).items()]
         if named:
             raise ConfigError(named)
         return config
 
-    def inert(self, names: Iterable[str]) -> dict[str, Inert]:
-        """Return those of `names` that are knobs which no term reads at these values, with the reasons."""
+    def _inert(self, names: Iterable[str]) -> dict[str, Inert]:
         used = used_knobs(self.method, self.use_kd)
         return inert_knobs(self, [name for name in names if name in used], used)
 
@@ -72,7 +92,7 @@ class TrialConfig(Knobs):
     def knobs(self) -> dict[str, KnobValue]:
         """The objective knobs that a term of this configuration reads, and those that switch terms off."""
         names = used_knobs(self.method, self.use_kd)
-        inert = self.inert(names)
+        inert = self._inert(names)
         return {name: getattr(self, name) for name in names if name not in inert}
 
     def flat(self) -> dict[str, KnobValue]:
@@ -84,11 +104,6 @@ class TrialConfig(Knobs):
 def training_settings() -> tuple[str, ...]:
     """Names of the settings that are not objective knobs: student, epochs, batch_size, lr, ..."""
     return tuple(name for name in TrialConfig.model_fields if name not in KNOBS and name != "method")
-
-
-def inert_sentence(name: str, inert: Inert) -> str:
-    """Return the fault of a knob that is given and that no term reads."""
-    return f"{name} has no effect, because {inert.because}; leave {name} out or change {' or '.join(inert.causes)}"
 
 
 def reference_of(name: str) -> KnobValue:

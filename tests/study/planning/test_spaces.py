@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.baselines import SPACES
+from search_spaces.corners import corner_points
 from search_spaces.from_file import EXAMPLE
 from search_spaces.knob import SpaceError
 from search_spaces.knobs import LR, TAU, TEMPERATURE
@@ -18,7 +19,7 @@ from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest
 from study.planning.parser import build_parser
 from study.planning.plan import BASELINES, StudyPlan
-from study.planning.spaces import baseline_space, check_baselines, corner_points, method_faults, read_space
+from study.planning.spaces import baseline_space, check_baselines, method_faults, read_space
 from study.run import main
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
@@ -150,12 +151,76 @@ def test_a_batch_size_that_the_space_may_choose_must_fit_the_data(here: Path) ->
 @pytest.mark.parametrize("space", list_spaces(), ids=lambda space: space.name)
 def test_our_own_spaces_pass_and_their_corners_are_legal(space: SearchSpace) -> None:
     assert method_faults(space.method, space.distributions, space.tunable, space.fixed) == []
-    points = corner_points(space)
-    assert points[0] == space.reference_point()
-    for point in points:
+    for point in corner_points(space):
         TrialConfig.build(space.config(point))
-    for knob in space.tunable:
-        assert len({point[knob.name] for point in points if knob.name in point}) >= 2
+
+
+NO_EFFECT = """name: mine
+purpose: "?"
+method: acckd
+trials: 5
+knobs:
+  {cause}
+  mix_alpha: {{range: [0.2, 1.0], unit: "1", reason: because, reference: 0.5{alpha}}}
+fixed: {{{fixed}}}
+"""
+RATIO = 'mix_ratio: {range: [0.0, 0.5], unit: "1", reason: because, reference: 0.5}'
+TAU_RANGE = 'tau: {range: [0.5, 1.5], unit: "1", reason: because, reference: 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("cause", "fixed", "argv", "fault"),
+    [
+        (
+            RATIO,
+            "",
+            [],
+            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); give mix_alpha a "
+            "condition on mix_ratio (only_where in a file), or do not search that value",
+        ),
+        (
+            RATIO,
+            "mix_op: cutmix",
+            [],
+            "mix_op and mix_alpha have no effect where mix_ratio is 0 (there is no D_mix); give mix_op "
+            "and mix_alpha a condition on mix_ratio (only_where in a file), or do not search that value",
+        ),
+        (
+            TAU_RANGE,
+            "mix_ratio: 0.0",
+            [],
+            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); leave mix_alpha out or change mix_ratio",
+        ),
+        (
+            TAU_RANGE,
+            "",
+            ["--set", "mix_ratio=0"],
+            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); leave mix_alpha out or change mix_ratio",
+        ),
+        (
+            'feature_weight: {choices: [0.0, 1.0], unit: "1", reason: because, reference: 1.0}',
+            "mix_weight: 0.0, cckd_mix_weight: 0.0",
+            [],
+            "mix_alpha has no effect where mix_weight is 0 and cckd_mix_weight is 0 and feature_weight "
+            "is 0; leave mix_alpha out or change mix_weight or cckd_mix_weight or feature_weight",
+        ),
+    ],
+    ids=["range", "fixed too", "fixed cause", "set", "weights"],
+)
+def test_a_space_in_which_a_knob_may_have_no_effect_is_one_fault(
+    here: Path, cause: str, fixed: str, argv: list[str], fault: str
+) -> None:
+    (here / "mine.yaml").write_text(NO_EFFECT.format(cause=cause, fixed=fixed, alpha=""))
+    with pytest.raises(UsageError) as refused:
+        _check("mine.yaml", *argv)
+    assert list(refused.value.faults) == [f"search space 'mine': {fault}"]
+
+
+def test_a_condition_is_the_remedy(here: Path) -> None:
+    cause = 'mix_ratio: {choices: [0.0, 0.5], unit: "1", reason: because, reference: 0.5}'
+    only_where = ", only_where: {mix_ratio: [0.5]}"
+    (here / "mine.yaml").write_text(NO_EFFECT.format(cause=cause, fixed="", alpha=only_where))
+    assert _check("mine.yaml").space.name == "mine"
 
 
 RUN = ("--space", "acckd_smoke", "--data", "digits_lt", "--trials", "4", "--confirm-seeds", "2")
