@@ -1,30 +1,32 @@
 """Speed against what a user would write and against the student alone; `python -m benchmarks.run` runs all of it.
 
-bare          the bound of an epoch: the student's own forward, backward and step
-calibration   whether the report's statistics keep their promises
-driver        what the driver does per trial
-epoch         an epoch against that bound
-goals         what was measured against what was aimed at
-idle_study    a study for trials that train nothing
-memory        what four trials at once take more than one
-occupancy     a search against its students' own compute
-page          writes the tables of docs/performance.md
-peer_script   the same search in the style of Ray Tune's documentation
-plain_optuna  the same search by study.optimize alone
-precision     bfloat16 against float32
-profile       where a second of training goes
-record        results as JSON under the name of the hardware
-report_time   seconds and memory of a report
-run           the whole bench
-same_numbers  two commits, compared to the last bit
-seeds         two ways of training on the same seeds
-shapes        trial data of a real set's shapes, random content
-sharing       how many trials should share a GPU
-soak          kills at any time
-start         seconds from command to first step
-streaming     streaming against the bare decoder
-study_wall    a study against the searches a user would write
-targets       out-of-fold against in-fold teacher targets
-timing        contenders that take turns
-turnover      what is lost between two trials
+bare                 the bound of an epoch: the student's own forward, backward and step
+calibration          whether the report's statistics keep their promises
+driver               what the driver does per trial
+epoch                an epoch against that bound
+goals                what was measured against what was aimed at
+idle_study           a study for trials that train nothing
+memory               what four trials at once take more than one
+occupancy            a search against its students' own compute
+page                 writes the tables of docs/performance.md
+peer_script          the same search in the style of Ray Tune's documentation
+plain_optuna         the same search by study.optimize alone
+precision            bfloat16 against float32
+profile              where a second of training goes
+published_baselines  published figures of CE and LA, reproduced
+record               results as JSON under the name of the hardware
+report_time          seconds and memory of a report
+run                  the whole bench
+same_numbers         two commits, compared to the last bit
+seeds                two ways of training on the same seeds
+shapes               trial data of a real set's shapes, random content
+sharing              how many trials should share a GPU
+soak                 kills at any time
+start                seconds from command to first step
+streaming            streaming against the bare decoder
+study_wall           a study against the searches a user would write
+targets              out-of-fold against in-fold teacher targets
+timing               contenders that take turns
+training_length      when a rung is trained out
+turnover             what is lost between two trials
 """

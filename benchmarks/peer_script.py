@@ -78,9 +78,7 @@ def epochs(
     student = build_student(trial.student, n_classes, channels, size).to(memory_format=torch.channels_last)
     align = torch.nn.Linear(student.n_features, len(teacher_state.feature_mean))
     counts = np.bincount(data.train.labels)
-    objective = Objective(
-        trial, torch.from_numpy(np.log(counts / counts.sum())), torch.from_numpy(log_prior), n_mixed=n_mixed
-    )
+    objective = Objective(trial, torch.from_numpy(counts), torch.from_numpy(log_prior), n_mixed=n_mixed)
 
     dataset = AugmentedImages(data)
     loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)

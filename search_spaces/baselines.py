@@ -6,22 +6,28 @@ A method tuned over 48 trials would beat untuned baselines by the search alone. 
 its own. Plain cross-entropy and logit adjustment have no teacher to weigh, so their spaces search the optimiser.
 """
 
+from dataclasses import replace
+
 from search_spaces import knobs
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
+from trainables.cckd.methods import METHODS
 
 _TRIALS = 24
 
 
-def _space(method: str, purpose: str, *tunable: Knob) -> SearchSpace:
-    return SearchSpace(name=method, purpose=purpose, method=method, tunable=tunable, default_trials=_TRIALS)
+def baseline(method: str, purpose: str, *tunable: Knob) -> SearchSpace:
+    """Return the space of a method, under its name; each knob's reference is the method's own."""
+    own = METHODS[method]
+    known = tuple(replace(knob, reference=own.get(knob.name, knob.reference)) for knob in tunable)
+    return SearchSpace(name=method, purpose=purpose, method=method, tunable=known, default_trials=_TRIALS)
 
 
-CE = _space("ce", "How good is plain cross-entropy, tuned?", knobs.LR, knobs.WEIGHT_DECAY)
+CE = baseline("ce", "How good is plain cross-entropy, tuned?", knobs.LR, knobs.WEIGHT_DECAY)
 
-LA = _space("la", "How good is logit adjustment, tuned?", knobs.TAU, knobs.LR, knobs.WEIGHT_DECAY)
+LA = baseline("la", "How good is logit adjustment, tuned?", knobs.TAU, knobs.LR, knobs.WEIGHT_DECAY)
 
-LA_MIX = _space(
+LA_MIX = baseline(
     "la_mix",
     "How good is logit adjustment with the mixed set, without a teacher, tuned?",
     knobs.TAU,
@@ -31,7 +37,7 @@ LA_MIX = _space(
     knobs.MIX_OP,
 )
 
-KD = _space(
+KD = baseline(
     "kd",
     "How good is classic distillation over logit adjustment, tuned?",
     knobs.TAU,
@@ -39,7 +45,7 @@ KD = _space(
     knobs.KD_WEIGHT,
 )
 
-KD_MIX = _space(
+KD_MIX = baseline(
     "kd_mix",
     "How good is classic distillation on both sets, without a class-conditional term, tuned?",
     knobs.TAU,
@@ -50,7 +56,7 @@ KD_MIX = _space(
     knobs.MIX_WEIGHT,
 )
 
-CCKD_PRIOR = _space(
+CCKD_PRIOR = baseline(
     "cckd_prior",
     "How good is class-conditional distillation in the nearest reading of the paper, tuned?",
     knobs.TAU,
@@ -58,7 +64,7 @@ CCKD_PRIOR = _space(
     knobs.CCKD_WEIGHT,
 )
 
-CCKD = _space(
+CCKD = baseline(
     "cckd",
     "How good is class-conditional distillation alone, tuned?",
     knobs.TAU,
@@ -67,7 +73,7 @@ CCKD = _space(
     knobs.ESTIMATOR,
 )
 
-ACCKD_NO_FI = _space(
+ACCKD_NO_FI = baseline(
     "acckd_no_fi",
     "How good is ACCKD without feature imitation, tuned?",
     knobs.TAU,

@@ -109,6 +109,96 @@ WEIGHT_DECAY = _knob(
     "1 / (learning rate * step)",
     "From no visible effect to visible under-fitting, about the field's 5e-4.",
 )
+SUP_WEIGHT = _knob(
+    "sup_weight",
+    _log(0.1, 3.0),
+    "1",
+    "A tenth to three times the weight it has beside no other loss; published as 1 minus the share of distillation.",
+)
+TAU_FROM_0 = _knob(
+    "tau",
+    FloatDistribution(0.0, 1.5),
+    "1",
+    "0 is plain cross-entropy, on which the method was published; 1 is logit adjustment, which every rung above has.",
+)
+BKD_WEIGHT = _knob(
+    "bkd_weight",
+    _log(0.1, 10.0),
+    "1",
+    "A tenth to ten times the supervised loss, around the published 1.",
+)
+DIVE_WEIGHT = _knob(
+    "dive_weight",
+    _log(0.1, 5.0),
+    "1",
+    "A fifth to ten times the published 0.5.",
+)
+WSL_WEIGHT = _knob(
+    "wsl_weight",
+    _log(0.25, 10.0),
+    "1",
+    "A tenth to four times the 2.5 of the public code.",
+)
+DKD_BETWEEN_WEIGHT = _knob(
+    "dkd_between_weight",
+    _log(0.1, 3.0),
+    "1",
+    "Published between 0.5 and 1.",
+)
+DKD_WITHIN_WEIGHT = _knob(
+    "dkd_within_weight",
+    _log(0.5, 10.0),
+    "1",
+    "Published between 2 and 8.",
+)
+LTKD_BETWEEN_WEIGHT = _knob(
+    "ltkd_between_weight",
+    _log(0.1, 10.0),
+    "1",
+    "The published value was not found, so the range is a tenth to ten times the supervised loss.",
+)
+LTKD_WITHIN_WEIGHT = _knob(
+    "ltkd_within_weight",
+    _log(0.1, 10.0),
+    "1",
+    "The published value was not found, so the range is a tenth to ten times the supervised loss.",
+)
+CBD_FEATURE_WEIGHT = _knob(
+    "feature_weight",
+    _log(1.0, 100.0),
+    "1",
+    "The published 0.4 times 100 in the middle; at 1 the features are a hint.",
+)
+BETA = _knob(
+    "beta",
+    CategoricalDistribution((0.9, 0.99, 0.999, 0.9999)),
+    "choice",
+    "The values that papers on class weights try: about 10 to 10,000 images after which more count no longer.",
+)
+POWER = _knob(
+    "power",
+    CategoricalDistribution((0.5, 1.0)),
+    "choice",
+    "The published 0.5 flattens the teacher as twice the temperature does; 1 leaves it, which a flat teacher needs.",
+)
+GAMMA = _knob(
+    "gamma",
+    FloatDistribution(0.0, 0.5),
+    "1",
+    "0 is logit adjustment; at 0.5 the logits of a class with a hundredth of the images are scaled by 0.1.",
+)
+MARGIN = _knob(
+    "margin",
+    FloatDistribution(0.1, 1.0),
+    "cosine",
+    "A fifth to twice the published 0.5; at 0 there would be no margin.",
+)
+COSINE_SCALE = _knob(
+    "cosine_scale",
+    _log(8.0, 64.0),
+    "1",
+    "Around the published 30; far below, even perfect cosines leave doubt, far above the softmax is hard.",
+)
 
 #: kd_weight is a knob only where use_kd switches the term on.
 KD_WEIGHT_NEEDS_KD = Condition("kd_weight", "use_kd", (True,))

@@ -1,13 +1,18 @@
 """The named search spaces; `python -m study.run --list-spaces` prints them."""
 
-from search_spaces import acckd, baselines
+from search_spaces import acckd, baselines, rivals
 from search_spaces.knob import SpaceError
 from search_spaces.space import SearchSpace
 
 
 def list_spaces() -> tuple[SearchSpace, ...]:
     """Return every named space, the method's own first."""
-    return (*acckd.SPACES, *baselines.SPACES)
+    return (*acckd.SPACES, *baseline_spaces())
+
+
+def baseline_spaces() -> tuple[SearchSpace, ...]:
+    """Return the spaces of the methods that can be tuned baselines, one each, under the method's name."""
+    return (*baselines.SPACES, *rivals.SPACES)
 
 
 def get_space(name: str) -> SearchSpace:

@@ -310,7 +310,7 @@ def test_no_columns_of_the_schema_are_left_out() -> None:
 
     shown = columns()
     for name, table in inspect.getmembers(schema, lambda value: isinstance(value, dict)):
-        if not name.startswith("_"):
+        if not name.startswith("_") and name != "EARLIER_SCHEMAS":
             assert all(f"| `{column}` | {meaning} |" in shown for column, meaning in table.items()), name
 
 

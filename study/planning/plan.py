@@ -34,7 +34,7 @@ FINALISTS = (5, 0)
 CONFIRM_TOP = (1, N_CONFIRMED)
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-#: The methods that can be tuned beside the studied one; each has a space in search_spaces/baselines.py, which is not
+#: The methods that can be tuned beside the studied one; `search_spaces.registry` has a space of each. It is not
 #: imported here, since it loads Optuna before the help is shown.
 BASELINES = tuple(method for method in METHODS if method != "acckd")
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
-from search_spaces.baselines import SPACES
 from search_spaces.corners import corner_points, ends
 from search_spaces.from_file import read_draft
 from search_spaces.knob import KnobValue
+from search_spaces.registry import baseline_spaces
 from study.planning.plan import StudyPlan
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
@@ -25,7 +25,7 @@ from trainables.cckd.methods import METHODS
 #: What a space can neither search nor fix, and where it is chosen instead.
 FLAGS = {"method": "--space", "student": "--student", "epochs": "--epochs", "seed": "--seed"}
 
-_BASELINES = {space.name: space for space in SPACES}
+_BASELINES = {space.name: space for space in baseline_spaces()}
 _SUFFIXES = (".yaml", ".yml")
 
 

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
+from trainables.cckd.losses.terms import TERMS, terms_on
 from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
 
 #: How the learning rate moves; training/schedule.py has the shapes.
@@ -38,7 +39,7 @@ class TrialConfig(Knobs):
 
         Raises:
             ConfigError: an unknown method or key, a value outside its domain, a knob that the method does not use or
-                that no term reads at these values; `faults` lists all of them.
+                that no term reads at these values, no weight above 0; `faults` lists all of them.
         """
         config = cls._filled(flat)
         inert = config._inert(flat)
@@ -80,6 +81,9 @@ class TrialConfig(Knobs):
                 if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
             ]
         named = [fault for fault in faults if fault]
+        if not named and not terms_on(config):
+            weights = " and ".join(name for name in used if any(name in term.weighed_by for term in TERMS))
+            named = [f"method {method} must have a weight above 0; got 0 for {weights}"]
         if named:
             raise ConfigError(named)
         return config

@@ -26,8 +26,8 @@ def _number(reference: float, rule: str, *, inert: float | None = None, **limits
     return Field(default, description=rule, examples=[reference], **limits)  # type: ignore[call-overload]
 
 
-def _weight() -> Any:
-    return _number(1.0, "a finite number >= 0", ge=0.0, inert=0.0)
+def _weight(reference: float = 1.0, *, inert: float = 0.0) -> Any:
+    return _number(reference, "a finite number >= 0", ge=0.0, inert=inert)
 
 
 class Knobs(BaseModel):
@@ -41,6 +41,7 @@ class Knobs(BaseModel):
         "batch", description="'batch', 'prior' or 'prior_uniform'"
     )
     use_kd: bool = Field(False, description="true or false")
+    sup_weight: float = _weight(inert=1.0)
     kd_weight: float = _weight()
     cckd_weight: float = _weight()
     mix_ratio: float = _number(0.5, "in [0, 1): the share of mixed samples in a step", ge=0.0, lt=1.0, inert=0.0)
@@ -51,6 +52,23 @@ class Knobs(BaseModel):
     kd_mix_weight: float = _weight()
     cckd_mix_weight: float = _weight()
     feature_weight: float = _weight()
+    sampling: Literal["instance", "class_balanced"] = Field("instance", description="'instance' or 'class_balanced'")
+    bkd_weight: float = _weight()
+    dive_weight: float = _weight(0.5)
+    wsl_weight: float = _weight(2.5)
+    dkd_between_weight: float = _weight()
+    dkd_within_weight: float = _weight(8.0)
+    ltkd_between_weight: float = _weight()
+    ltkd_within_weight: float = _weight()
+    vs_weight: float = _weight()
+    ldam_weight: float = _weight()
+    beta: float = _number(0.9999, "in [0, 1): class weights go by (1 - beta) / (1 - beta^n)", ge=0.0, lt=1.0)
+    power: float = _number(0.5, "a finite number > 0 (of the teacher's probabilities)", gt=0.0)
+    gamma: float = _number(0.3, "a finite number >= 0 (logits are scaled by (n / n_max)^gamma)", ge=0.0)
+    margin: float = _number(0.5, "a finite number >= 0 (of the rarest class)", ge=0.0)
+    cosine_scale: float = _number(
+        30.0, "a finite number >= 0 (of a cosine classifier; 0 for a linear one)", ge=0.0, inert=0.0
+    )
 
 
 #: Knob -> its reference value.
@@ -71,6 +89,8 @@ def knob_fault(name: str, value: object) -> str | None:
 _LA = ("tau",)
 _D_MIX = ("mix_ratio", "mix_weight", "mix_alpha", "mix_op")
 _KD = (*_LA, "temperature", "kd_weight")
+#: Distillation beside plain cross-entropy, as published; a tau above 0 puts it on logit adjustment.
+_ON_CE: dict[str, KnobValue] = {"tau": 0.0, "temperature": 2.0}
 _CCKD = (*_LA, "temperature", "estimator", "cckd_weight", "use_kd")
 _NO_FI = (*_CCKD, *_D_MIX, "mix_targets", "cckd_mix_weight")
 
@@ -88,8 +108,16 @@ METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
         "ce": _method(),
         "la": _method(*_LA),
         "la_mix": _method(*_LA, *_D_MIX),
+        "vs": _method(*_LA, "vs_weight", "gamma", sup_weight=0.0),
+        "ldam_drw": _method("ldam_weight", "margin", "cosine_scale", "beta", sup_weight=0.0),
         "kd": _method(*_KD),
         "kd_mix": _method(*_KD, *_D_MIX, "mix_targets", "kd_mix_weight"),
+        "bkd": _method("bkd_weight", "beta", **_ON_CE),
+        "dive": _method(*_LA, "dive_weight", "power", temperature=3.0, sup_weight=0.5),
+        "wsl": _method("wsl_weight", **_ON_CE),
+        "dkd": _method("dkd_between_weight", "dkd_within_weight", **_ON_CE),
+        "ltkd": _method("ltkd_between_weight", "ltkd_within_weight", **_ON_CE),
+        "cbd": _method(sampling="class_balanced", sup_weight=0.6, feature_weight=40.0),
         "cckd_prior": _method(*_CCKD, estimator="prior"),
         "cckd": _method(*_CCKD),
         "acckd_no_fi": _method(*_NO_FI),

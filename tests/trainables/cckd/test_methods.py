@@ -17,8 +17,10 @@ def test_reference_and_inert_value_are_legal(name: str) -> None:
 def test_a_weight_is_inert_at_0_and_other_knobs_change_nothing_without_it() -> None:
     weights = {knob for term in TERMS for knob in term.weighed_by}
     inert = {name for name, field in Knobs.model_fields.items() if field.default != KNOBS[name]}
-    assert inert == weights | {"tau", "mix_ratio"}
+    # The supervised loss is on unless a method replaces it or weighs it anew.
+    assert inert == weights - {"sup_weight"} | {"tau", "mix_ratio", "cosine_scale"}
     assert {Knobs.model_fields[name].default for name in inert} == {0.0}
+    assert Knobs.model_fields["sup_weight"].default == 1.0
 
 
 @pytest.mark.parametrize(

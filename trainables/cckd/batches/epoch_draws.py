@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.batches.mixing import Pairs, draw_pairs
+from trainables.cckd.batches.mixing import Pairs, draw_class_balanced, draw_pairs
 from trainables.cckd.batches.resident_images import view_of_epoch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
@@ -36,7 +36,7 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int, *
     """Draw the choices of `epoch`, counted from 1, from the configuration's seed; left-over samples are dropped.
 
     Args:
-        config: batch size, mixing and seed.
+        config: batch size, sampling, mixing and seed.
         data: the study's data.
         n_mixed: M, pairs per step.
         epoch: together with the seed and the names of the streams it fixes every choice.
@@ -45,8 +45,7 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int, *
     """
     n_train = len(data.train_labels)
     n_steps = n_train // config.batch_size
-    order = generator(config.seed, "order", epoch).permutation(n_train)
-    samples = order[: n_steps * config.batch_size].reshape(n_steps, -1)
+    samples = _samples(config, data, n_steps, epoch)
     pairs = None if n_mixed == 0 else _pairs(config, data, n_steps, n_mixed, epoch)
     if pairs is not None:
         samples = np.concatenate([samples, pairs.first, pairs.second], axis=1)
@@ -56,6 +55,14 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int, *
         return EpochDraws(samples, views, None, share, boxes)
     view_of = view_of_epoch(config.seed, epoch, n_train, data.n_views)[samples]
     return EpochDraws(samples, data.views[samples, view_of], samples * data.n_views + view_of, share, boxes)
+
+
+def _samples(config: TrialConfig, data: TrialData, n_steps: int, epoch: int) -> NDArray[np.int64]:
+    """Draw the samples of D, (S, B): each image at most once, or every class equally often on average."""
+    rng, shape = generator(config.seed, "order", epoch), (n_steps, config.batch_size)
+    if config.sampling == "class_balanced":
+        return draw_class_balanced(data.train_labels, shape, rng)
+    return rng.permutation(len(data.train_labels))[: n_steps * config.batch_size].reshape(shape)
 
 
 def _pairs(config: TrialConfig, data: TrialData, n_steps: int, n_mixed: int, epoch: int) -> Pairs:

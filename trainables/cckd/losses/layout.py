@@ -40,13 +40,12 @@ class Layout:
     """The layout of a step with B samples of D, then M of D_mix.
 
     Attributes:
-        supervised: the sets with a supervised term.
-        distilled: the sets with a class-conditional term, None where there is none.
+        supervised, distilled: the sets with a supervised and with a class-conditional term, None where there is none.
         teacher_correction: log pi_S - log p^t of each column of `distilled`, (C, n).
         shares: share of each sample in the mean over the sets of their means, (B + M,); they add up to 1.
     """
 
-    supervised: Part
+    supervised: Part | None
     distilled: Part | None
     teacher_correction: Tensor | None
     shares: Tensor
@@ -88,10 +87,10 @@ def lay_out(
     }
     supervised = part(Form.SUPERVISED, log_priors, means, 1.0)
     distilled = part(Form.DISTILLED, distilled_priors, scales, 1.0 / temperature)
-    assert supervised is not None, "every method has a supervised term"
+    labelled = None if supervised is None else supervised[1]
     shares = torch.cat([priors.train.new_full((size,), means[samples] / len(sizes)) for samples, size in sizes.items()])
     if distilled is None:
-        return Layout(supervised[1], None, None, shares)
+        return Layout(labelled, None, None, shares)
     on, joint = distilled
     correction = spread([distilled_priors[samples] - priors.teacher for samples in on], joint.sizes)
-    return Layout(supervised[1], joint, correction, shares)
+    return Layout(labelled, joint, correction, shares)

@@ -1,8 +1,9 @@
 """The weighted sum of the terms of terms.py over one step; only the terms that are on are computed.
 
-total = sup(D) + kd_weight kd(D) + cckd_weight cckd(D)
+total = sup_weight sup(D) + kd_weight kd(D) + cckd_weight cckd(D)
       + mix_weight sup(D_mix) + kd_mix_weight kd(D_mix) + cckd_mix_weight cckd(D_mix)
       + feature_weight imitation, which is the mean of imitation(D) and imitation(D_mix)
+      + the terms of other methods, each times its own weight
 """
 
 from functools import partial
@@ -16,6 +17,7 @@ from torch import Tensor
 from trainables.cckd.losses.closed_form import distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation, imitation_unaligned
 from trainables.cckd.losses.layout import Layout, Priors, lay_out, student_log_prior
+from trainables.cckd.losses.setting import Setting
 from trainables.cckd.losses.targets import PreparedTargets, Targets
 from trainables.cckd.losses.terms import Form, Samples, Term, terms_on
 from trainables.cckd.methods import Knobs
@@ -34,12 +36,12 @@ class Objective:
         needs_features: whether a term reads features, on D and on D_mix where there is one.
     """
 
-    def __init__(self, knobs: Knobs, log_prior_train: Tensor, teacher_log_prior: Tensor, *, n_mixed: int) -> None:
+    def __init__(self, knobs: Knobs, counts: Tensor, teacher_log_prior: Tensor, *, n_mixed: int) -> None:
         """Choose the terms and prepare the priors.
 
         Args:
-            knobs: weights, tau, temperature and estimator.
-            log_prior_train: log p_tr, float64 (C,), on the device of the logits to come.
+            knobs: weights, and what the terms read.
+            counts: training images of each class, n, (C,), each at least 1, on the device of the logits to come.
             teacher_log_prior: log p^t, float64 (C,), on the same device.
             n_mixed: samples of D_mix that a step would have.
         """
@@ -52,9 +54,10 @@ class Objective:
         self.needs_features = ("features", Samples.PLAIN) in needed
         # Computed together, in the order of a layout's parts.
         self._joint = [*self._formed_by(Form.SUPERVISED), *self._formed_by(Form.DISTILLED)]
-        self._joint_weights = torch.tensor([self._terms[term] for term in self._joint], device=log_prior_train.device)
-        self._knobs = knobs
+        self._joint_weights = torch.tensor([self._terms[term] for term in self._joint], device=counts.device)
+        self._knobs, self._setting = knobs, Setting.of(knobs, counts)
         # Priors are formed in float64 and used in the logits' own precision.
+        log_prior_train = torch.log(counts.double() / counts.sum())
         train = log_prior_train.float()
         uniform = torch.full_like(train, -log(len(train)))
         student = student_log_prior(log_prior_train, knobs.tau).float()
@@ -65,6 +68,10 @@ class Objective:
     def needs_teacher(self) -> bool:
         """Whether a term reads anything of the teacher."""
         return self.needs_logits or self.needs_mixed_logits or self.needs_features
+
+    def advance(self, progress: float) -> None:
+        """Note the share of the training that is done, in [0, 1); terms may depend on it."""
+        self._setting.progress.fill_(progress)
 
     def prepare(self, plain: Targets, mixed: Targets | None) -> PreparedTargets:
         """Prepare the targets of one step, or of several steps with the step as first dimension."""
@@ -86,7 +93,10 @@ class Objective:
                 self._knobs.temperature,
                 self._knobs.estimator,
             )
-        prepared = PreparedTargets(_by_class(labels), log_teacher, None if log_teacher is None else log_teacher.exp())
+        # Without a supervised term the labels of D stand there unused: a step then has a tensor to be counted by.
+        prepared = PreparedTargets(
+            _by_class(labels or [one_hot]), log_teacher, None if log_teacher is None else log_teacher.exp()
+        )
         if plain.features is None:
             return prepared
         of_mixed = [] if mixed is None else [_required(mixed.features)]
@@ -112,7 +122,10 @@ class Objective:
         """
         prepared = self.prepare(plain, mixed) if prepared is None else prepared
         layout = self._layout(plain, mixed)
-        parts, forms = [layout.supervised], [partial(supervised, labels=prepared.labels)]
+        parts, forms = [], []
+        if layout.supervised is not None:
+            parts.append(layout.supervised)
+            forms.append(partial(supervised, labels=prepared.labels))
         if layout.distilled is not None:
             parts.append(layout.distilled)
             forms.append(
@@ -125,15 +138,17 @@ class Objective:
                     estimator=self._knobs.estimator,
                 )
             )
-        total, values = weighted_terms(logits.float(), self._joint_weights, parts, forms)
-        losses = dict(zip(self._joint, values.unbind(), strict=True))
+        total, losses = torch.zeros((), device=logits.device), {}
+        if parts:
+            total, values = weighted_terms(logits.float(), self._joint_weights, parts, forms)
+            losses = dict(zip(self._joint, values.unbind(), strict=True))
         for term, weight in self._terms.items():
             if term in losses:
                 continue
             if isinstance(term.formed_by, Form):
                 losses[term] = _imitation(aligned, plain, mixed, prepared, layout)
             else:
-                losses[term] = term.formed_by(*_on_set(term.samples[0], logits, plain, mixed), self._knobs)
+                losses[term] = term.formed_by(*_on_set(term.samples[0], logits, plain, mixed), self._setting)
             total = total + weight * losses[term]
         return {term.name: losses[term] for term in self._terms} | {"total": total}
 

@@ -38,7 +38,7 @@ class PreparedTargets:
     With the targets of several steps, the step is the first dimension of every tensor.
 
     Attributes:
-        labels: of the sets with a supervised term, float32 (C, N).
+        labels: of the sets with a supervised term, of D where there is none, float32 (C, N).
         log_teacher: log-distributions that the estimator compares, on the distilled sets, (C, N).
         teacher: their exponentials.
         features: the teacher's features on both sets, float32 (N, D).

@@ -3,7 +3,7 @@
 A new loss on D or D_mix needs one function and one row here. Objective, training records, the order of the
 `loss_<term>` columns, the refusal of knobs without effect and the documentation follow from the rows.
 
-Functions import torch when they are called: the driver reads this table and does not wait for torch.
+A plain loss is imported when it is called: the driver reads this table and does not wait for torch.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,13 @@ from enum import Enum, auto
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
+from trainables.cckd.losses import plain_forms
 from trainables.cckd.methods import Knobs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainables.cckd.losses.setting import Setting
     from trainables.cckd.losses.targets import Targets
 
 
@@ -39,9 +41,13 @@ class Form(Enum):
     IMITATION = auto()
 
 
-#: Takes the student's raw logits on one set, float32 (N, C), their targets and the trial's knobs; returns a scalar.
-PlainLoss = Callable[["Tensor", "Targets", Knobs], "Tensor"]
+#: Takes the student's raw logits on one set, float32 (N, C), their targets and the trial's setting; returns a scalar.
+PlainLoss = Callable[["Tensor", "Targets", "Setting"], "Tensor"]
 
+
+#: The knob of every term, for it changes the student; the knob that forms D.
+_STUDENT = "cosine_scale"
+_FORMS_D = "sampling"
 
 #: The knobs that form D_mix, and the knob of a term on D_mix that needs the teacher.
 _FORM_D_MIX = ("mix_ratio", "mix_alpha", "mix_op")
@@ -84,27 +90,8 @@ class Term:
         """Every knob that the term may depend on, its weights included."""
         mixing = _FORM_D_MIX if Samples.MIXED in self.samples else ()
         targets = (_D_MIX_TARGETS,) if mixing and self.needs else ()
-        return frozenset((*self.weighed_by, *self.reads, *mixing, *targets))
-
-
-def kd(student_logits: "Tensor", teacher_logits: "Tensor", temperature: float) -> "Tensor":
-    """T^2 KL(softmax(z_t / T) || softmax(z_s / T)), mean over samples (Hinton et al., arXiv 1503.02531).
-
-    Both logits are raw, (N, C). The loss is zero at agreement. It is blind to priors, unlike the class-conditional
-    losses of closed_form.py. The teacher's logits are detached, so that no caller can train through them.
-    """
-    from torch import log_softmax
-    from torch.nn.functional import kl_div
-
-    log_target = log_softmax(teacher_logits.detach() / temperature, dim=1)
-    log_guess = log_softmax(student_logits / temperature, dim=1)
-    # T^2 keeps the gradient's size about constant over temperatures (Hinton et al., section 2).
-    return temperature**2 * kl_div(log_guess, log_target, reduction="batchmean", log_target=True)
-
-
-def _kd(student_logits: "Tensor", targets: "Targets", knobs: Knobs) -> "Tensor":
-    assert targets.logits is not None, "the term kd needs the teacher's logits"
-    return kd(student_logits, targets.logits, knobs.temperature)
+        plain = (_FORMS_D,) if Samples.PLAIN in self.samples else ()
+        return frozenset((*self.weighed_by, *self.reads, _STUDENT, *plain, *mixing, *targets))
 
 
 _D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
@@ -112,8 +99,8 @@ _D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
 _DISTILLED = ("tau", "temperature", "estimator")
 
 TERMS = (
-    Term("sup", _D, Form.SUPERVISED, (), ("tau",), None, "Cross-entropy on D, logit-adjusted by tau."),
-    Term("kd", _D, _kd, ("kd_weight",), ("temperature",), "logits", "Classic distillation on D."),
+    Term("sup", _D, Form.SUPERVISED, ("sup_weight",), ("tau",), None, "Cross-entropy on D, logit-adjusted by tau."),
+    Term("kd", _D, plain_forms.kd, ("kd_weight",), ("temperature",), "logits", "Classic distillation on D."),
     Term("cckd", _D, Form.DISTILLED, ("cckd_weight",), _DISTILLED, "logits", "Class-conditional distillation on D."),
     Term(
         "sup_mix",
@@ -127,7 +114,7 @@ TERMS = (
     Term(
         "kd_mix",
         _D_MIX,
-        _kd,
+        plain_forms.kd,
         ("kd_mix_weight",),
         ("temperature",),
         "logits",
@@ -150,6 +137,79 @@ TERMS = (
         (),
         "features",
         "1 - cosine of student and teacher features, the mean over D and D_mix.",
+    ),
+    Term(
+        "bkd",
+        _D,
+        plain_forms.bkd,
+        ("bkd_weight",),
+        ("temperature", "beta"),
+        "logits",
+        "Balanced distillation on D: the teacher's probabilities are weighed by class.",
+    ),
+    Term(
+        "dive",
+        _D,
+        plain_forms.dive,
+        ("dive_weight",),
+        ("temperature", "power"),
+        "logits",
+        "Distillation on D from a power of the teacher's probabilities.",
+    ),
+    Term(
+        "wsl",
+        _D,
+        plain_forms.wsl,
+        ("wsl_weight",),
+        ("temperature",),
+        "logits",
+        "Soft labels on D, weighed by how far the student is behind the teacher.",
+    ),
+    Term(
+        "dkd_between",
+        _D,
+        plain_forms.dkd_between,
+        ("dkd_between_weight",),
+        ("temperature",),
+        "logits",
+        "Decoupled distillation on D: the label's class against all others.",
+    ),
+    Term(
+        "dkd_within",
+        _D,
+        plain_forms.dkd_within,
+        ("dkd_within_weight",),
+        ("temperature",),
+        "logits",
+        "Decoupled distillation on D: the classes that are not the label's, among themselves.",
+    ),
+    Term(
+        "ltkd_between",
+        _D,
+        plain_forms.ltkd_between,
+        ("ltkd_between_weight",),
+        ("temperature",),
+        "logits",
+        "Long-tailed distillation on D: thirds of the classes against each other.",
+    ),
+    Term(
+        "ltkd_within",
+        _D,
+        plain_forms.ltkd_within,
+        ("ltkd_within_weight",),
+        ("temperature",),
+        "logits",
+        "Long-tailed distillation on D: the classes of each third among themselves.",
+    ),
+    Term("vs", _D, plain_forms.vs, ("vs_weight",), ("gamma", "tau"), None, "Vector-scaled cross-entropy on D."),
+    Term(
+        "ldam",
+        _D,
+        plain_forms.ldam,
+        ("ldam_weight",),
+        ("margin", "beta"),
+        None,
+        "Cross-entropy on D with a margin for each class, weighed by class late in training.",
     ),
 )
 

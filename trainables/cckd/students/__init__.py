@@ -1,8 +1,9 @@
 """Students: built, and exported.
 
-build        any timm model as a student
-cifar_net    the CIFAR ResNets
-timm_models  registers them with timm
-stems        ResNet stems for small images
-export       a finished student as two files
+build              any timm model as a student
+cifar_net          the CIFAR ResNets
+timm_models        registers them with timm
+stems              ResNet stems for small images
+cosine_classifier  a classifier of scaled cosines
+export             a finished student as two files
 """

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.students.cifar_net import N_BLOCKS, CifarResNet
+from trainables.cckd.students.cosine_classifier import fit_cosine_classifier
 from trainables.cckd.students.stems import fit_stem
 
 #: Our own networks; all others are timm's.
@@ -60,7 +61,9 @@ def check_student(name: str) -> None:
     raise ConfigError(f"student must be a model that timm {timm.__version__} knows; got {name!r}; {hint}")
 
 
-def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> StudentNet:
+def build_student(
+    name: str, n_classes: int, in_chans: int, image_size: int, *, cosine_scale: float = 0.0
+) -> StudentNet:
     """Build an untrained student; its initial weights come from torch's global generator.
 
     Args:
@@ -69,6 +72,8 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
         in_chans: channels of the images.
         image_size: side of the images, pixels. Models with a fixed input size are built for it; on small images
             ResNets get another stem (stems.py).
+        cosine_scale: above 0, the classifier returns cosines times this scale (cosine_classifier.py); at 0 it is the
+            model's own.
 
     Raises:
         ConfigError: an unknown name, a model that does not take such images, or one without a single classifier on
@@ -79,6 +84,8 @@ def build_student(name: str, n_classes: int, in_chans: int, image_size: int) -> 
     kwargs = {"num_classes": n_classes, "in_chans": in_chans}
     try:
         net, small_stem = _network(name, kwargs, image_size)
+        if cosine_scale:
+            fit_cosine_classifier(net, cosine_scale)
         # Eval mode leaves running statistics and random generators unchanged.
         net.eval()
         with torch.no_grad():

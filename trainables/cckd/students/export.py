@@ -13,6 +13,7 @@ from trainables.cckd.errors import UsageError
 from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.sealed import sealed, unsealed
 from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, build_student
+from trainables.cckd.students.cosine_classifier import folded, folded_line, has_cosine_classifier
 from trainables.cckd.students.stems import stem_line
 
 
@@ -25,7 +26,8 @@ def export_model(
 ) -> tuple[Path, Path]:
     """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
 
-    The weights are the state dict of the timm model itself, without the alignment layer. `load` in the JSON file holds
+    The weights are the state dict of the timm model itself, without the alignment layer. A cosine classifier is written
+    as layers of torch's own, which give the same logits to float32's rounding. `load` in the JSON file holds
     the lines of Python that rebuild the model with timm, in eval mode as `net`.
 
     Args:
@@ -36,12 +38,15 @@ def export_model(
         meta: plain facts to store with the model, such as its configuration and metrics.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
+    cosine = has_cosine_classifier(student.net)
+    net = folded(student.net) if cosine else student.net
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     description = {
         "timm_name": student.name,
         "timm_kwargs": student.kwargs,
         "timm_module": _module(student),
         "small_stem": student.small_stem,
+        "cosine_classifier": cosine,
         "load": _loading_lines(student, f"{stem}.safetensors"),
         "classes": list(data.class_names),
         "input_shape": list(data.image_shape),
@@ -77,23 +82,28 @@ def load_model(folder: Path, stem: str) -> StudentNet:
     if sha256(payload).hexdigest() != description.get("weights_sha256", sha256(payload).hexdigest()):
         raise ExportError(f"{weights} was altered after it was written: its SHA-256 is not the one in {described.name}")
     channels, height, _ = description["input_shape"]
-    student = build_student(description["timm_name"], len(description["classes"]), channels, height)
+    # Exports of an earlier version do not say what classifier they have. The scale is in the weights.
+    scale = 1.0 if description.get("cosine_classifier") else 0.0
+    student = build_student(description["timm_name"], len(description["classes"]), channels, height, cosine_scale=scale)
+    student.net = folded(student.net) if scale else student.net
     student.net.load_state_dict(safetensors.torch.load(payload))
     return student.eval()
 
 
 def _loading_lines(student: StudentNet, file: str) -> list[str]:
     arguments = ", ".join([f'"{student.name}"', *(f"{key}={value!r}" for key, value in student.kwargs.items())])
-    if student.small_stem:
-        return [
-            "import timm, torch",
-            f"net = timm.create_model({arguments}).eval()",
-            stem_line(student.net),
-            f'timm.models.load_checkpoint(net, "{file}")',
-        ]
     module = _module(student)
     imported = "timm" if module.startswith("timm.") else f"timm, {module}"
-    return [f"import {imported}", f'net = timm.create_model({arguments}, checkpoint_path="{file}").eval()']
+    changes = [stem_line(student.net)] if student.small_stem else []
+    changes += [folded_line(student.net)] if has_cosine_classifier(student.net) else []
+    if not changes:
+        return [f"import {imported}", f'net = timm.create_model({arguments}, checkpoint_path="{file}").eval()']
+    return [
+        f"import {imported}, torch",
+        f"net = timm.create_model({arguments})",
+        *changes,
+        f'timm.models.load_checkpoint(net.eval(), "{file}")',
+    ]
 
 
 def _module(student: StudentNet) -> str:

@@ -53,7 +53,9 @@ class Learner:
         """
         self._config, self._objective, self._device, self._precision = config, objective, device, precision
         with torch_stream(config.seed, "init"):
-            student = build_student(config.student, n_classes, image_shape[0], image_shape[1])
+            student = build_student(
+                config.student, n_classes, image_shape[0], image_shape[1], cosine_scale=config.cosine_scale
+            )
         self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None

@@ -90,7 +90,7 @@ class Trainer:
         self._decoders = torch.get_num_threads() if decoders is None else decoders
         self.objective = Objective(
             config,
-            torch.from_numpy(np.log(data.prior)).to(self.device),
+            torch.from_numpy(data.counts).to(self.device),
             torch.from_numpy(data.teacher_log_prior.copy()).to(self.device),
             n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
         )
@@ -168,6 +168,7 @@ class Trainer:
         """Take the steps of the next epoch; yield the losses of each step, on the device, as `Learner.step` does."""
         if not self.student.training:
             self.student.train()
+        self.objective.advance(self.epoch / self.config.epochs)
         for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
             yield self.learner.step(batch, rate)
         # The device is still at work on this epoch; meanwhile the host draws the choices of the one after it.

@@ -9,8 +9,10 @@ from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 
 
-def _draw(data: TrialData, epoch: int = 1, *, fresh: bool, n_mixed: int = 0, seed: int = 7) -> EpochDraws:
-    config = TrialConfig.build({"method": "acckd", "batch_size": 10, "seed": seed})
+def _draw(
+    data: TrialData, epoch: int = 1, *, fresh: bool, n_mixed: int = 0, seed: int = 7, method: str = "acckd"
+) -> EpochDraws:
+    config = TrialConfig.build({"method": method, "batch_size": 10, "seed": seed})
     return draw_epoch(config, data, n_mixed, epoch, fresh=fresh)
 
 
@@ -52,3 +54,15 @@ def test_an_image_sees_more_fresh_views_than_the_pool_has(trial_data: TrialData)
     }
     assert len(seen[False]) <= trial_data.n_views == 3
     assert len(seen[True]) > 6  # of 18: nine shifts, mirrored or not
+
+
+def test_an_epoch_holds_an_image_at_most_once_or_every_class_equally_often(trial_data: TrialData) -> None:
+    # 24, 12 and 6 images; four steps of ten.
+    once = _draw(trial_data, fresh=False).samples
+    assert len(set(once.flatten().tolist())) == once.size == 40
+    drawn = np.concatenate([_draw(trial_data, epoch, fresh=False, method="cbd").samples for epoch in range(1, 51)])
+    assert drawn.shape == (200, 10)
+    shares = np.bincount(trial_data.train_labels[drawn.flatten()]) / drawn.size
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
+    of_the_rarest = np.bincount(drawn.flatten())[trial_data.train_labels == 2] / drawn.size
+    np.testing.assert_allclose(of_the_rarest, 1 / 18, atol=0.02)

@@ -21,8 +21,8 @@ _MIX_ONLY = {"cckd_weight": 0.0, "cckd_mix_weight": 0.0}
 def _batches(data: TrialData, **flat: Any) -> Batches:
     config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
     n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
-    prior = torch.from_numpy(np.log(data.prior))
-    objective = Objective(config, prior, torch.tensor(data.teacher_log_prior), n_mixed=n_mixed)
+    counts = torch.from_numpy(data.counts)
+    objective = Objective(config, counts, torch.tensor(data.teacher_log_prior), n_mixed=n_mixed)
     return Batches(config, data, objective, device=torch.device("cpu"))
 
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses.inert_knobs import inert_knobs
-from trainables.cckd.losses.terms import TERMS
-from trainables.cckd.methods import METHODS, used_knobs
+from trainables.cckd.losses.terms import TERMS, terms_on
+from trainables.cckd.methods import METHODS, Knobs, used_knobs
 
 OFF = {"cckd_weight": 0.0, "mix_weight": 0.0, "cckd_mix_weight": 0.0, "feature_weight": 0.0}
 NO_D_MIX = "mix_ratio is 0 (there is no D_mix)"
@@ -48,6 +48,9 @@ def test_no_knob_of_a_reference_point_is_inert(method: str) -> None:
             {"cckd_weight": 0.0, "use_kd": True, "kd_weight": 0.0},
             {"temperature": "kd_weight is 0 and cckd_weight is 0", "estimator": "cckd_weight is 0"},
         ),
+        ("vs", {"vs_weight": 0.0, "sup_weight": 1.0}, {"gamma": "vs_weight is 0"}),
+        ("dive", {"sup_weight": 0.0}, {"tau": "sup_weight is 0"}),
+        ("cbd", {"sup_weight": 0.0}, {}),
         (
             "acckd",
             {"feature_weight": 0.0, "cckd_mix_weight": 0.0},
@@ -88,11 +91,14 @@ def test_imitation_alone_reads_the_mixed_set() -> None:
 )
 def test_a_knob_is_inert_exactly_where_no_term_that_is_on_reads_it(method: str, off: set[str]) -> None:
     zeros = {name: 0.0 for name in METHODS[method] if name in off}
+    assume(terms_on(Knobs(**{**METHODS[method], **zeros})))
     config = TrialConfig.build({"method": method, **zeros})
     inert = _inert(method, **zeros)
     read = {knob for term in TERMS if term.weight(config) > 0 for knob in term.knobs}
     if config.mix_ratio == 0:
         read -= {"mix_alpha", "mix_op", "mix_targets"}
-    assert set(inert) == set(METHODS[method]) - read - {"use_kd"} - set(zeros)
+    assert set(inert) == set(METHODS[method]) - read - {"use_kd"} - {
+        name for name in METHODS[method] if getattr(config, name) == 0
+    }
     assert all(inert.values())
     assert TrialConfig.build(config.flat()) == config

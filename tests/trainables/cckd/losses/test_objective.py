@@ -10,11 +10,12 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses.feature_imitation import imitation
 from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.soft_targets import kd
 from trainables.cckd.losses.targets import Targets
-from trainables.cckd.losses.terms import kd
 from trainables.cckd.methods import METHODS
 
-PRIOR = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+COUNTS = torch.tensor([60, 30, 10])
+PRIOR = COUNTS.double() / 100
 TEACHER_PRIOR = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
 N_PLAIN, N_MIXED = 6, 4
 
@@ -22,6 +23,14 @@ TERMS = {
     "ce": ["sup"],
     "la": ["sup"],
     "la_mix": ["sup", "sup_mix"],
+    "vs": ["vs"],
+    "ldam_drw": ["ldam"],
+    "bkd": ["sup", "bkd"],
+    "dive": ["sup", "dive"],
+    "wsl": ["sup", "wsl"],
+    "dkd": ["sup", "dkd_between", "dkd_within"],
+    "ltkd": ["sup", "ltkd_between", "ltkd_within"],
+    "cbd": ["sup", "imitation"],
     "kd": ["sup", "kd"],
     "kd_mix": ["sup", "kd", "sup_mix", "kd_mix"],
     "cckd_prior": ["sup", "cckd"],
@@ -32,7 +41,7 @@ TERMS = {
 
 
 def _objective(n_mixed: int = N_MIXED, **flat: Any) -> Objective:
-    return Objective(TrialConfig.build(flat), PRIOR.log(), TEACHER_PRIOR.log(), n_mixed=n_mixed)
+    return Objective(TrialConfig.build(flat), COUNTS, TEACHER_PRIOR.log(), n_mixed=n_mixed)
 
 
 def _step() -> tuple[torch.Tensor, torch.Tensor, Targets, Targets]:
@@ -48,12 +57,12 @@ def _step() -> tuple[torch.Tensor, torch.Tensor, Targets, Targets]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_computes_its_own_terms_only(method: str) -> None:
-    objective = _objective(method=method)
+    objective = _objective(n_mixed=N_MIXED if "mix_ratio" in METHODS[method] else 0, method=method)
     assert list(objective.weights) == TERMS[method]
     assert objective.n_mixed == (N_MIXED if "sup_mix" in TERMS[method] else 0)
-    assert objective.needs_logits == (method not in ("ce", "la", "la_mix"))
+    assert objective.needs_logits == (method not in ("ce", "la", "la_mix", "vs", "ldam_drw", "cbd"))
     assert objective.needs_mixed_logits == (method in ("kd_mix", "acckd_no_fi", "acckd"))
-    assert objective.needs_features == (method == "acckd")
+    assert objective.needs_features == (method in ("acckd", "cbd"))
 
 
 @pytest.mark.parametrize("estimator", ["batch", "prior", "prior_uniform"])

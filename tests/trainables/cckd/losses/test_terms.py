@@ -1,4 +1,5 @@
 from functools import partial
+from math import prod
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from trainables.cckd.losses.closed_form import (
     supervised,
     weighted_terms,
 )
+from trainables.cckd.losses.soft_targets import kd
 from trainables.cckd.methods import METHODS
 
 both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
@@ -104,7 +106,7 @@ def test_kd_equals_its_definition(temperature: float) -> None:
     p = _reference_softmax(w["z_t"].numpy() / temperature)
     q = _reference_softmax(w["z_s"].numpy() / temperature)
     expected = temperature**2 * (p * np.log(p / q)).sum(axis=1).mean()
-    assert terms.kd(w["z_s"], w["z_t"], temperature).item() == pytest.approx(expected, abs=1e-9)
+    assert kd(w["z_s"], w["z_t"], temperature).item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_supervised_is_the_cross_entropy_of_the_corrected_posterior() -> None:
@@ -227,8 +229,8 @@ def test_batch_is_prior_with_other_weights_of_classes_and_samples_and_a_marginal
 
 def test_kd_has_no_such_invariance() -> None:
     w = _world(6)
-    assert terms.kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
-    assert terms.kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
+    assert kd(w["z_t"] + w["shift"], w["z_t"], 2.0).item() > 0.01
+    assert kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
 
 
 @both_estimators
@@ -246,9 +248,9 @@ def test_kd_and_imitation_stop_at_the_teacher() -> None:
     w = _world(8)
     w["z_s"].requires_grad_()
     w["z_t"].requires_grad_()
-    (terms.kd(w["z_s"], w["z_t"], 2.0) + feature_imitation.imitation(w["z_s"], w["z_t"])).backward()
+    (kd(w["z_s"], w["z_t"], 2.0) + feature_imitation.imitation(w["z_s"], w["z_t"])).backward()
     assert w["z_t"].grad is None
-    assert torch.autograd.gradcheck(lambda z: terms.kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
+    assert torch.autograd.gradcheck(lambda z: kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
 
 
 @both_estimators
@@ -265,19 +267,25 @@ def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: Estimat
 
 def test_every_term_belongs_to_a_method_and_is_weighed_by_its_knobs() -> None:
     for term in terms.TERMS:
-        methods = [method for method, knobs in METHODS.items() if set(term.weighed_by) <= set(knobs)]
-        assert methods, f"no method computes {term.name}"
-        for method in METHODS:
-            assert (term.weight(TrialConfig.build({"method": method})) > 0) == (method in methods)
+        weights = {method: term.weight(TrialConfig.build({"method": method})) for method in METHODS}
+        assert max(weights.values()) > 0, f"no method computes {term.name}"
+        for method, knobs in METHODS.items():
+            if set(term.weighed_by) <= set(knobs):
+                assert weights[method] == pytest.approx(prod(float(knobs[knob]) for knob in term.weighed_by))
+            else:
+                assert weights[method] == (1.0 if term.name == "sup" else 0.0)
 
 
 def test_the_knobs_of_a_method_are_those_that_its_terms_read() -> None:
+    # What every method has, whether it lists it or not.
+    common = {"tau", "sup_weight", "sampling", "cosine_scale"}
     for method, knobs in METHODS.items():
         switched = {"use_kd": True, "kd_weight": 1.0} if "use_kd" in knobs else {}
-        on = terms.terms_on(TrialConfig.build({"method": method, **switched}))
-        read = {knob for term in on for knob in term.knobs}
-        # Cross-entropy has the tau 0 of a method without it.
-        assert {*knobs, *switched} - {"use_kd"} == (read - {"tau"} if method == "ce" else read)
+        config = TrialConfig.build({"method": method, **switched})
+        read = {knob for term in terms.terms_on(config) for knob in term.knobs}
+        if not config.mix_ratio:  # imitation is then on D alone
+            read -= set(terms.D_MIX_KNOBS)
+        assert {*knobs, *switched} - {"use_kd"} | common == read | common
 
 
 def test_every_term_but_imitation_has_one_set() -> None:
@@ -286,4 +294,7 @@ def test_every_term_but_imitation_has_one_set() -> None:
 
 
 def test_the_columns_of_the_tables_keep_their_order() -> None:
-    assert tuple(terms.LOSSES) == ("total", "sup", "kd", "cckd", "sup_mix", "kd_mix", "cckd_mix", "imitation")
+    assert tuple(terms.LOSSES) == (
+        *("total", "sup", "kd", "cckd", "sup_mix", "kd_mix", "cckd_mix", "imitation", "bkd", "dive", "wsl"),
+        *("dkd_between", "dkd_within", "ltkd_between", "ltkd_within", "vs", "ldam"),
+    )

@@ -19,15 +19,16 @@ from trainables.cckd.students.export import export_model, load_model
 from trainables.cckd.training.trainer import Trainer
 
 
-def _trained(data: TrialData) -> Trainer:
-    config = TrialConfig.build({"method": "acckd", "epochs": 1, "batch_size": 16, "lr": 0.05})
+def _trained(data: TrialData, method: str = "acckd") -> Trainer:
+    config = TrialConfig.build({"method": method, "epochs": 1, "batch_size": 16, "lr": 0.05})
     trainer = Trainer(config, data)
     list(trainer)
     return trainer
 
 
-def test_an_exported_model_answers_as_the_trained_one(trial_data: TrialData, tmp_path: Path) -> None:
-    trainer = _trained(trial_data)
+@pytest.mark.parametrize("method", ["acckd", "ldam_drw"])
+def test_an_exported_model_answers_as_the_trained_one(method: str, trial_data: TrialData, tmp_path: Path) -> None:
+    trainer = _trained(trial_data, method)
     export_model(trainer.student, trial_data, tmp_path / "models", "best1", meta={})
     images = torch.randn(4, 1, 8, 8)
     with torch.no_grad():
@@ -72,16 +73,22 @@ def test_a_student_of_timms_loads_where_this_package_is_not(name: str, trial_dat
     torch.testing.assert_close(torch.load(elsewhere / "found.pt", weights_only=True), expected)
 
 
+@pytest.mark.parametrize("cosine_scale", [0.0, 30.0], ids=["linear", "cosine"])
 @pytest.mark.parametrize(
     ("name", "imports_ours"), [("resnet8_cifar", True), ("resnet18", False), ("mobilenetv3_small_050", False)]
 )
 def test_the_written_lines_rebuild_the_model(
-    name: str, imports_ours: bool, trial_data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    imports_ours: bool,
+    cosine_scale: float,
+    trial_data: TrialData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    student = build_student(name, 3, 1, 8).eval()
+    student = build_student(name, 3, 1, 8, cosine_scale=cosine_scale).eval()
     _, json_path = export_model(student, trial_data, tmp_path, "best1", meta={})
     lines = json.loads(json_path.read_text())["load"]
-    assert len(lines) <= 4  # an import and three
+    assert len(lines) <= 5  # an import, the model, its stem, its classifier, its weights
     assert any("trainables" in line for line in lines) == imports_ours
     scope: dict[str, Any] = {}
     monkeypatch.chdir(tmp_path)

@@ -16,8 +16,8 @@ from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
+from trainables.cckd.losses.soft_targets import kd
 from trainables.cckd.losses.targets import Targets
-from trainables.cckd.losses.terms import kd
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import Learner
@@ -38,7 +38,7 @@ def wide_data(trial_data: TrialData) -> TrialData:
 def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
     objective = Objective(
         config,
-        torch.from_numpy(np.log(data.prior)),
+        torch.from_numpy(data.counts),
         torch.from_numpy(data.teacher_log_prior.copy()),
         n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
     )

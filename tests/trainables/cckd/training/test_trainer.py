@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError, NonFiniteLossError
-from trainables.cckd.losses import terms
+from trainables.cckd.losses import soft_targets
 from trainables.cckd.methods import METHODS
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
@@ -40,10 +40,23 @@ def test_every_method_trains_and_reports_what_it_minimised(trial_data: TrialData
     assert [record.epoch for record in records] == [1, 2]
     assert trainer.done
     losses_seen = records[-1].losses
-    weights = {"sup": 1.0, "kd": config.kd_weight, "cckd": config.cckd_weight, "sup_mix": config.mix_weight}
-    weights |= {"kd_mix": config.kd_mix_weight, "cckd_mix": config.cckd_mix_weight, "imitation": config.feature_weight}
-    total = sum(weights[term] * loss for term, loss in losses_seen.items() if term != "total")
+    total = sum(weight * losses_seen[term] for term, weight in trainer.objective.weights.items())
     assert losses_seen["total"] == pytest.approx(total, rel=1e-5)
+
+
+def test_deferred_class_weights_change_the_last_fifth_of_the_epochs_only(trial_data: TrialData) -> None:
+    plain, weighed = (list(Trainer(_config("ldam_drw", epochs=5, beta=beta), trial_data)) for beta in (0.0, 0.99))
+    assert [one.losses == other.losses for one, other in zip(plain, weighed, strict=True)] == [True] * 4 + [False]
+
+
+def test_deferred_class_weights_are_on_after_a_restart(trial_data: TrialData, tmp_path: Path) -> None:
+    config = _config("ldam_drw", epochs=5, beta=0.99)
+    whole = list(Trainer(config, trial_data))
+    part = Trainer(config, trial_data)
+    for _ in range(4):
+        part.run_epoch()
+    part.save(tmp_path)
+    assert Trainer.load(tmp_path, trial_data).run_epoch().losses == whole[-1].losses
 
 
 def test_a_student_learns_the_bands(trial_data: TrialData) -> None:
@@ -229,7 +242,7 @@ def test_a_loss_that_explodes_is_traced_to_its_term_epoch_and_step(
         calls.append(None)
         return student.mean() * (float("inf") if len(calls) == 4 else 1.0)
 
-    monkeypatch.setattr(terms, "kd", exploding_kd)
+    monkeypatch.setattr(soft_targets, "kd", exploding_kd)
     trainer = Trainer(_config("kd"), trial_data)
     trainer.run_epoch()
     with pytest.raises(NonFiniteLossError) as caught:
