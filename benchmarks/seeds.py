@@ -124,7 +124,7 @@ def run_comparison(
     load_before = os.getloadavg()[0]
     data = load_data(parse_data(args.data), data_root=args.data_root.absolute())
     contest = contest_of(data, args.workers)
-    world = World(contest.ways, assemble_test(data), args.epochs or data.spec.info.default_epochs)
+    world = World(contest.ways, assemble_test(data), args.epochs or data.spec.info.recipe().epochs)
     found = compare(world, rungs, seeds=args.seeds, workers=args.workers)
     print(f"{contest.lead}{found.table()}")
     raw = {"data": str(data.spec), "epochs": world.epochs, **contest.raw, **found.to_json()}

@@ -59,7 +59,7 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
     if "device" in changes:
         changes |= {"gpus_per_trial": float(changes["device"] == "cuda"), "trials_per_process": 1}
     if "storage" in changes:
-        from study.planning.folders import read_storage
+        from study.planning.readers import read_storage
 
         changes["storage"] = read_storage(changes["storage"], faults)
     faults.raise_any()

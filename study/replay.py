@@ -64,9 +64,9 @@ def _replay(folder: Path, trial: str) -> int:
         # On this machine, whatever the folder's plan says: a replay is one trial in this process.
         row, plan = rows[trial], replace(checked.plan, address=LOCAL)
         baseline = baselines.get(trial.removesuffix(str(row.number)))
-        searched = (baseline or checked).space.config(row.params)
+        space = (baseline or checked).space
         fixed = {} if baseline else plan.fixed_knobs
-        flat = {**searched, **fixed, **plan.training, "seed": row.seed}
+        flat = {**space.config(row.params), **fixed, **plan.training_in(space), "seed": row.seed}
         progress = Progress()
         with ray_session(plan) as workers:
             prepared = prepare(checked, workers, progress)

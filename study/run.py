@@ -16,6 +16,8 @@ from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Fields of the plan that have a flag.
 _FIELDS = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
+#: The recipe decides these where they are not chosen, so a choice that equals the general default is still a choice.
+_BY_RECIPE = ("teacher_views",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(dry_run(checked))
             return 0
         from study.phases.session import begin
+        from study.planning.estimate import refuse_long
 
+        if not args.yes_long:
+            refuse_long(checked)
         folder = checked.folder
         return begin(checked, command_line("run", sys.argv[1:] if argv is None else argv), build_report)
     except UsageError as error:
@@ -46,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interrupted_early(folder)
 
 
-def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | None = None, **choices: Any) -> Path:
+def run_study(
+    plan: StudyPlan | None = None, *, out: str = "runs", name: str | None = None, yes_long: bool = False, **choices: Any
+) -> Path:
     """Start a study, see it through to its report, and return its folder.
 
     >>> run_study(space="acckd_smoke", data="digits_lt", trials=20, teacher={"form": "ncm"})  # doctest: +SKIP
@@ -55,6 +62,7 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
         plan: every choice; None for the defaults of the command line.
         out: folder of study folders.
         name: of the study's folder; made of space, data set and time where None.
+        yes_long: start the study although it takes more than 24 hours.
         choices: fields of `StudyPlan` that differ from `plan` or the defaults; `teacher` may be a mapping of fields of
             `TeacherSpec`.
 
@@ -67,15 +75,18 @@ def run_study(plan: StudyPlan | None = None, *, out: str = "runs", name: str | N
     from study.phases.session import begin
     from study.phases.study_state import StudyFailed
     from study.planning.check import check
+    from study.planning.estimate import refuse_long
 
     faults = [f"there is no choice {key!r}; choices: {', '.join(_FIELDS)}" for key in choices if key not in _FIELDS]
     if faults:
         raise UsageError(faults)
     if isinstance(choices.get("teacher"), Mapping):
-        choices["teacher"] = TeacherSpec(**choices["teacher"])
+        TeacherSpec(**choices["teacher"])  # what it does not name is left to the recipe
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
+    if not yes_long:
+        refuse_long(checked)
     code = begin(checked, command_line("run", argv), build_report)
     if code == 130:
         raise KeyboardInterrupt
@@ -89,8 +100,8 @@ def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
     for option in OPTIONS.values():
         value: Any = choices
         for key in option.path:
-            value = value.get(key) if value is choices else getattr(value, key, None)
-        if value is None or value == option.default:
+            value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+        if value is None or (value == option.default and option.key not in _BY_RECIPE):
             continue
         if isinstance(value, Mapping):
             yield from (f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items())

@@ -40,6 +40,9 @@ COMPARED = ("la", "kd")
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
+#: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
+NOT_TRAINED_OUT = "not_trained_out"
+
 #: Groups of classes by training count (trainables/cckd/long_tail.py forms them), in study.json and in column names.
 GROUPS = ("many", "medium", "few")
 

@@ -17,6 +17,7 @@ from analysis.search.front import front_sentences
 from analysis.search.history import state_counts
 from analysis.search.importance import Importances, importance_sentences
 from analysis.stats.paired_tests import MIN_PAIRS, spread
+from study.schema import NOT_TRAINED_OUT
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
     data, warnings = study.manifest["data"], []
     if data.get("selected_on") == "test":
         warnings.append("Selected on test: configurations were chosen on the set they are reported on.")
+    warnings += _training_warnings(study)
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
     on_val = _worse_on_val(study)
@@ -98,6 +100,13 @@ def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
     elif study.manifest["status"] in ("interrupted", "failed"):
         warnings.append(f"The study is marked {study.manifest['status']}: it holds less than was planned.")
     return tuple(warnings)
+
+
+def _training_warnings(study: StudyData) -> list[str]:
+    """Say why the students are not trained out, where study.json says so; a stranger's may hold anything."""
+    recipe = study.manifest.get("recipe")
+    reason = recipe.get(NOT_TRAINED_OUT) if isinstance(recipe, dict) else None
+    return [f"Not trained out: {reason}."] if isinstance(reason, str) else []
 
 
 def _worse_on_val(study: StudyData) -> list[str]:

@@ -40,7 +40,10 @@ def tuned_entries(study: Study) -> dict[str, tuple[int, dict[str, Any]]]:
     for name in plan.tuned_baselines:
         ledger = study.ledger.baselines[name]
         for winner in ranked(ledger, plan)[:1]:
-            found[name + schema.TUNED_SUFFIX] = winner.number, {**ledger.space.config(winner.params), **plan.training}
+            found[name + schema.TUNED_SUFFIX] = (
+                winner.number,
+                {**ledger.space.config(winner.params), **plan.training_in(ledger.space)},
+            )
     return found
 
 
@@ -57,7 +60,7 @@ def _tuned_baseline(study: Study, name: str) -> SearchTarget:
     return SearchTarget(
         ledger=ledger,
         checkpoints=study.checkpoints_of(name),
-        fixed=plan.training,  # without the knobs of `--set`, which belong to the studied method
+        fixed=plan.training_in(ledger.space),  # without the knobs of `--set`, which belong to the studied method
         title=f"tune {name}",
         entry=name + schema.TUNED_SUFFIX,
         candidate=f"candidate-{name}",

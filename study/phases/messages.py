@@ -4,6 +4,7 @@ import logging
 
 from study.phases.study_state import Study
 from study.planning.checked import Checked
+from study.planning.estimate import expected
 from study.planning.plan import AUTO, LOCAL
 from study.records.store import StudyStore
 from study.terminal.command_line import resume_command
@@ -35,6 +36,9 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
     if checked.warm:
         progress.say(f"warm     {checked.warm}")
+    if checked.origins:  # of a new study
+        progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
+        progress.say(f"time     {expected(checked)}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")

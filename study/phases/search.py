@@ -59,7 +59,7 @@ def studied_method(study: Study) -> SearchTarget:
     return SearchTarget(
         ledger=study.ledger,
         checkpoints=study.checkpoints,
-        fixed={**plan.training, **plan.fixed_knobs},
+        fixed={**plan.training_in(study.ledger.space), **plan.fixed_knobs},
         title="search",
         entry="best1",
         candidate="candidate",

@@ -3,13 +3,13 @@
 flags         a flag derives from a field: the parser's entry, the reader of its text
 plan          StudyPlan: every choice with its type, default, bounds and help
 parser        the parsers of the commands
-readers       flags that are more than one word or number: --set, --guard, --objectives, devices, precision
-folders       the folders that a study will write into
+readers       flags that are more than one word or number: --set, --guard, --objectives, devices, precision, folders
 spaces        the search space that --space names, and the spaces of tuned baselines
 tail_subsets  other cuts of the long tail (--data-seeds)
 warm_start    trials of another study, for the sampler of this one (--warm-start)
 checked       Checked: a study that can start
 check         from parsed arguments to a Checked study, or to all faults at once
+estimate      how long a study takes
 manifest      study.json: its first content, and a Checked study from it again
 dry_run       what --dry-run, --list-spaces and --list-data print
 """

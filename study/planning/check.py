@@ -8,26 +8,36 @@ from typing import Any
 
 from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_teacher_fit, watched_load
-from study.planning.folders import absolute, read_folder, read_storage, study_folder
 from study.planning.parser import read_flags
 from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, PRUNER, StudyPlan, address_fault
 from study.planning.readers import (
+    absolute,
     check_device,
+    read_folder,
     read_gpus,
     read_guards,
     read_objectives,
     read_overrides,
     read_precision,
+    read_storage,
+    study_folder,
 )
-from study.planning.spaces import check_baselines, check_ladder, corner_configs, read_space, shared_settings
+from study.planning.spaces import (
+    check_baselines,
+    check_ladder,
+    corner_configs,
+    read_space,
+    shared_settings,
+    with_references,
+)
 from study.planning.tail_subsets import cut_hashes, recut_faults
 from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
+from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
-from trainables.cckd.data.load import LongTailData
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
@@ -46,13 +56,15 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     faults = Faults()
     if unknown:
         faults.add(f"unknown arguments: {shlex.join(unknown)}; --help lists the flags")
-    asked = {option.key: option.default for option in OPTIONS.values()} | read_flags(args, OPTIONS, faults)
-    space, spec, teacher, teacher_file = None, None, None, None
+    given = read_flags(args, OPTIONS, faults)
+    asked = {option.key: option.default for option in OPTIONS.values()} | given
+    space, spec, teacher_file = None, None, None
     with faults.gather():
         space = read_space(asked["space"])
     with faults.gather():
         spec = parse_data(DEFAULT_DATA if args.data is None else args.data)
         resolve_split(spec.info, asked["split"])
+        spec.info.recipe(asked["recipe"])
     with faults.gather():
         teacher = _teacher(asked)
         if args.teacher_folds is not None and teacher.targets != "out_of_fold":
@@ -60,8 +72,9 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
     folder = study_folder(args.out, args.name, space.name if space else "study", data_name, faults)
+    by_space, by_set = shared_settings(space), read_overrides(asked["overrides"], space, faults)
     asked |= {
-        "overrides": shared_settings(space) | read_overrides(asked["overrides"], space, faults),
+        "overrides": by_space | by_set,
         "guards": read_guards(asked["guards"], faults),
         "second_objective": read_objectives(asked["second_objective"], faults),
         "data_root": str(read_folder("--data-root", asked["data_root"], faults)),
@@ -74,25 +87,32 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     faults.raise_any()
     assert space is not None, "a missing part is a fault"
     assert spec is not None, "a missing part is a fault"
-    assert teacher is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
-    plan = _plan(asked, space, spec, teacher)
-    batch_size = _check_settings(plan, space, faults)
-    check_ladder(plan, faults)
-    check_baselines(plan, space, faults)
-    faults.raise_any()
-    plan, data = _load(plan, args)
-    if plan.fallback_from and args.name is None:
-        folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
+    try:
+        plan, space, batch_size = _judged(_plan(asked, given, space, spec), space, faults)
+        data = watched_load(plan)
+    except DataUnavailableError as error:
+        if args.data is not None:
+            raise
+        # The default set cannot be loaded, and none was named.
+        fallback = replace(
+            _plan(asked, given, space, parse_data(FALLBACK_DATA)),
+            fallback_from=str(spec),
+            fallback_reason=error.faults[0],
+        )
+        plan, space, batch_size = _judged(fallback, space, faults)
+        data = watched_load(plan)
+        if args.name is None:
+            folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
     if batch_size > len(data.train):
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
     return replace(
-        Checked(plan, space, data, teacher_file, folder),
+        Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set)),
         warm=read_warm_start(plan, space, data),
-        embeddings=check_teacher_fit(teacher, teacher_file, data),
+        embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
         cuts=cut_hashes(plan, data),
     )
 
@@ -122,17 +142,23 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
         faults.add(wrong)
 
 
-def _plan(asked: Mapping[str, Any], space: SearchSpace, spec: DataSpec, teacher: TeacherSpec) -> StudyPlan:
-    """Build the plan: what was asked, and what follows from the space, the data set and the hardware."""
+def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace, spec: DataSpec) -> StudyPlan:
+    """Build the plan: what was asked, and what follows from the space, the data set's recipe and the hardware."""
+    recipe = spec.info.recipe(asked["recipe"])
+    settings = recipe.training
+    by_recipe = {key: settings.pop(key) for key in ("student", "epochs")}
+    by_recipe |= {key: getattr(recipe, key) for key in ("teacher_size", "teacher_views")}
+    asked = {**asked, **by_recipe, **{key: given[key] for key in by_recipe if key in given}}
     two = asked["second_objective"] is not None
     trials, gpus = asked["trials"] or space.default_trials, read_gpus(asked)
     device = "cuda" if gpus else "cpu"
     resolved = {
         "space": space.name,
         "data": str(spec),
-        "teacher": teacher,
+        "teacher": _teacher(asked),
         "trials": trials,
-        "epochs": asked["epochs"] or spec.info.default_epochs,
+        "recipe": recipe.name,
+        "recipe_settings": settings,
         "n_sobol": trials // 2 if SAMPLERS[asked["sampler"]].opens_with_sobol else 0,
         "pruner": asked["pruner"] or PRUNER[two],
         "finalists": FINALISTS[two] if asked["finalists"] is None else asked["finalists"],
@@ -145,6 +171,20 @@ def _plan(asked: Mapping[str, Any], space: SearchSpace, spec: DataSpec, teacher:
     return StudyPlan(**plain | resolved)
 
 
+def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyPlan, SearchSpace, int]:
+    """Judge a plan that is built; return it, the space with the recipe's references, and the largest batch.
+
+    Raises:
+        UsageError: with every fault found so far.
+    """
+    space = with_references(space, plan.recipe_settings)
+    batch_size = _check_settings(plan, space, faults)
+    check_ladder(plan, faults)
+    check_baselines(plan, space, faults)
+    faults.raise_any()
+    return plan, space, batch_size
+
+
 def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
     """Judge whether the corners of the space build, and whether the trials fit.
 
@@ -154,9 +194,9 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
     batch_size = 0
     with faults.gather():
         # The configurations a trial can have, each knob at its ends.
-        shared = plan.fixed_knobs | plan.training
+        shared = plan.fixed_knobs | plan.training_in(space)
         batch_size = max(config.batch_size for config in corner_configs(space, shared))
-    if plan.student != OPTIONS["student"].default:
+    if plan.student != TrialConfig.model_fields["student"].default:
         from trainables.cckd.students.build import check_student
 
         with faults.gather():
@@ -167,15 +207,21 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
     return batch_size
 
 
-def _load(plan: StudyPlan, args: argparse.Namespace) -> tuple[StudyPlan, LongTailData]:
-    """Load the data; where the default set cannot be loaded and none was named, fall back to digits_lt."""
-    try:
-        return plan, watched_load(plan)
-    except DataUnavailableError as error:
-        if args.data is not None:
-            raise
-        reason = error.faults[0]
-    digits = parse_data(FALLBACK_DATA)
-    epochs = digits.info.default_epochs if args.epochs is None else plan.epochs
-    plan = replace(plan, data=str(digits), epochs=epochs, fallback_from=plan.data, fallback_reason=reason)
-    return plan, watched_load(plan)
+def _origins(
+    plan: StudyPlan, given: Mapping[str, Any], by_space: Mapping[str, Any], by_set: Mapping[str, Any]
+) -> dict[str, str]:
+    """Say of each value that a recipe can give where it comes from: a flag, `--set`, the space or the recipe."""
+    recipe = parse_data(plan.data).info.recipe(plan.recipe)
+    found = {}
+    for key in (*plan.training, "teacher_views", "teacher_size"):
+        if key in given:
+            found[key] = OPTIONS[key].spelled
+        elif key in by_set:
+            found[key] = "--set"
+        elif key in by_space:
+            found[key] = f"space {plan.space}"
+        elif key == "teacher_size" and recipe.teacher_size is None:
+            found[key] = "default: the model's own for these images"
+        else:
+            found[key] = f"recipe: {recipe.source_of(key)}"
+    return found

@@ -1,6 +1,7 @@
 """A study that can start: the values that `check` and `manifest` build, and that every phase reads."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Checked:
     Attributes:
         cuts: SHA-256 of the data set with each cut of the long tail, the study's own first; empty where the
             confirmation uses no other cut.
+        origins: setting -> where its value comes from, for the training settings and what the recipe says of the
+            teacher; empty for a resumed study, whose plan has the values.
         data_path: whether images are held in memory or streamed from their files.
         settings: what study.db keeps of the plan: all that decides the course of the search.
 
@@ -49,6 +52,7 @@ class Checked:
     embeddings: ClassEmbeddings | None = None
     cuts: tuple[str, ...] = ()
     warm: WarmStart | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
     data_path: DataPath = field(init=False)
     settings: SearchSettings = field(init=False)
 

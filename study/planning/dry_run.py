@@ -8,23 +8,12 @@ from search_spaces.from_file import EXAMPLE
 from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
+from study.planning.estimate import estimate_lines, n_passes
 from study.planning.plan import StudyPlan
-from study.terminal.progress import duration
-from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
-from trainables.cckd.teacher.weights import EMBEDDED
 
 _MOST_COUNTS = 20
-
-#: Student samples (forward and backward, 28x28) per second and core, resnet8_cifar, measured on an AMD EPYC core
-#: with AVX-512. Other cores differ, so an estimate says "about".
-_SAMPLES_PER_S = 1650.0
-_REFERENCE_PIXELS = 28 * 28
-
-#: Core seconds of the embedded teacher for an image of 96 x 96 pixels, on such a core; they grow with the area.
-_TEACHER_S = 0.007
-_TEACHER_PIXELS = 96 * 96
 
 _OWN = f"""your own:
   --space FILE.yaml         {EXAMPLE.parent.name}/{EXAMPLE.name} explains every key
@@ -53,11 +42,16 @@ def _data_set(info: DataSetInfo) -> str:
             _wrap(info.description),
             *([f"  also {', '.join(extra)}"] if extra else []),
             _wrap(
-                f"{classes}, {info.default_epochs} epochs a trial, split {info.default_split}"
+                f"{classes}, recipe {_recipes(info)}, split {info.default_split}"
                 + (f" (or {', '.join(info.splits[1:])})" if info.splits[1:] else "")
             ),
         ]
     )
+
+
+def _recipes(info: DataSetInfo) -> str:
+    first, *others = (f"{recipe.name} ({recipe.epochs} epochs)" for recipe in info.recipes)
+    return first + (f" (or {', '.join(others)})" if others else "")
 
 
 def _call(name: str, given: list[str]) -> str:
@@ -81,13 +75,14 @@ def dry_run(checked: Checked) -> str:
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         *teacher_lines(checked),
         f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",
+        *recipe_lines(checked),
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),
-        *estimate_lines(checked),
+        *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
@@ -96,6 +91,20 @@ def dry_run(checked: Checked) -> str:
         note = f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}"
         lines.insert(2, textwrap.fill(note, 80, subsequent_indent=" " * 10, break_long_words=False))
     return "\n".join(lines)
+
+
+def recipe_lines(checked: Checked) -> list[str]:
+    """The recipe, and every value that a recipe can give with where it comes from."""
+    plan = checked.plan
+    values = plan.training | {"teacher_views": checked.teacher.views, "teacher_size": checked.teacher_size}
+    searched = checked.space.distributions
+    return [
+        _line("recipe", f"{plan.recipe} of {checked.data.spec.name}"),
+        *(
+            _line("", f"  {key:<14} {values[key]}{' (searched)' if key in searched else ''}; {origin}")
+            for key, origin in checked.origins.items()
+        ),
+    ]
 
 
 def _confirmed(plan: StudyPlan) -> str:
@@ -134,7 +143,8 @@ def teacher_lines(checked: Checked) -> list[str]:
     smoothed = f", {spec.prior_smoothing:g} of it uniform" if spec.prior_smoothing else ""
     adjusted = f" with tau {spec.tau:g}" if spec.tau != 1 else ""
     lines = [
-        ("teacher", f"{spec.name}, {spec.form}{adjusted}, {checked.teacher_size} px, {spec.views} views an image"),
+        ("teacher", f"{spec.name}, {spec.form}{adjusted}, {checked.teacher_size} px"),
+        ("views", f"{spec.views} of each image; a student uses each {checked.plan.epochs / spec.views:.3g} times"),
         *([("weights", spec.weights)] if spec.weights else []),
         *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),
         ("prior", f"{spec.prior}{smoothed}"),
@@ -144,43 +154,11 @@ def teacher_lines(checked: Checked) -> list[str]:
     return [_line(label, text) for label, text in lines]
 
 
-def estimate_lines(checked: Checked) -> list[str]:
-    """How long the students train, and how long the teacher takes where its speed is known."""
-    lines = [f"about {duration(_student_s(checked))} of one core's student training, divided by your workers"]
-    if checked.teacher.name == EMBEDDED:
-        lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
-    return [_line("estimate" if not k else "", line) for k, line in enumerate(lines)]
-
-
-def n_passes(checked: Checked) -> tuple[int, int]:
-    """Images that the teacher sees: for the study's own cut with D_val and test set, and for each further cut."""
-    data = checked.data
-    views = len(data.train) * checked.teacher.views
-    judged = len(data.test) if checked.plan.confirm_seeds else 0
-    return views + len(data.val) + judged, views
-
-
 def _passes(checked: Checked) -> str:
     own, further = n_passes(checked)
     n_further = checked.plan.data_seeds - 1
     more = f"; {further:,} for each of {n_further} further cuts" if n_further else ""
     return f"{own:,} images{more}; none that are cached"
-
-
-def _teacher_s(checked: Checked) -> float:
-    own, further = n_passes(checked)
-    return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
-
-
-def _student_s(checked: Checked) -> float:
-    """Core seconds of all students, if every run costs as much as one of the reference method."""
-    plan, data = checked.plan, checked.data
-    config = TrialConfig.build({"method": checked.space.method, **plan.training})
-    n_steps = len(data.train) // config.batch_size
-    samples = plan.epochs * n_steps * config.batch_size / (1 - config.mix_ratio)
-    _, height, width = data.image_shape
-    n_runs = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.n_confirm_runs
-    return n_runs * samples * height * width / _REFERENCE_PIXELS / _SAMPLES_PER_S
 
 
 def _line(label: str, text: str) -> str:

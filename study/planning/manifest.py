@@ -16,6 +16,7 @@ from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.plan import StudyPlan
 from trainables.cckd.errors import DataError, TeacherError, UsageError
+from trainables.cckd.recipe import QUICK
 from trainables.cckd.teacher.spec import check_teacher
 
 #: Skipped files that study.json names; it counts them all.
@@ -58,6 +59,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         },
         "groups": data.groups.to_dict(),
         "teacher": None,
+        "recipe": _recipe(checked),
         "student": {"name": plan.student, "n_parameters": None},
         "versions": versions(),
         "git_commit": git_commit(),
@@ -105,6 +107,22 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
     return Checked(plan, space, data, file, folder, embeddings)
+
+
+def _recipe(checked: Checked) -> dict[str, Any]:
+    """The recipe, every value that it can give with its origin, and why the students are not trained out, if so."""
+    plan, recipe = checked.plan, checked.data.spec.info.recipe(checked.plan.recipe)
+    values = plan.training | {"teacher_views": checked.teacher.views, "teacher_size": checked.teacher_size}
+    too_short = None
+    if recipe.name == QUICK:
+        too_short = f"recipe {QUICK}"
+    elif plan.epochs < recipe.epochs:
+        too_short = f"{plan.epochs} of the {recipe.epochs} epochs of recipe {recipe.name}"
+    return {
+        "name": recipe.name,
+        "values": {key: {"value": values[key], "from": origin} for key, origin in checked.origins.items()},
+        schema.NOT_TRAINED_OUT: too_short,
+    }
 
 
 def class_sizes(labels: NDArray[np.int64], n_classes: int) -> list[int]:

@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         if option.key == "storage":
             group.add_argument("--out", default="runs", metavar="DIR", help="folder of study folders (default: runs)")
             group.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
+    group.add_argument("--yes-long", action="store_true", help="start although the study takes more than 24 hours")
     group.add_argument("--dry-run", action="store_true", help="show space, budget, data counts and an estimate; stop")
     group.add_argument("--list-spaces", action="store_true", help="list the search spaces; stop")
     group.add_argument("--list-data", action="store_true", help="list the data sets; stop")

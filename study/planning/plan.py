@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, field
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -24,6 +24,9 @@ from trainables.cckd.methods import LADDER, METHODS
 from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import TeacherSpec
+
+if TYPE_CHECKING:
+    from search_spaces import SearchSpace  # imports optuna, which `--help` need not load
 
 LOCAL, AUTO = "local", "auto"
 ADDRESSES = "local, auto or HOST:PORT"
@@ -51,8 +54,8 @@ def _in_order(rungs: tuple[str, ...]) -> tuple[str, ...]:
 class StudyPlan:
     """All that decides a study, beside the space. Building one checks types and bounds.
 
-    A field without a `Flag` follows from other choices: `n_sobol` from the sampler, `fallback_from` and
-    `fallback_reason` from a default data set that cannot be loaded.
+    A field without a `Flag` follows from other choices: `n_sobol` from the sampler, `recipe_settings` from the recipe,
+    `fallback_from` and `fallback_reason` from a default data set that cannot be loaded.
     """
 
     # fmt: off
@@ -67,13 +70,15 @@ class StudyPlan:
     data_path: Annotated[Literal["auto", "resident", "streamed"], Flag("P",
         "image files are held in memory, decoded once; or read again for each use; auto goes by their size")] = "auto"
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
-    student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm")] = "resnet8_cifar"
+    recipe: Annotated[str | None, Flag("NAME", "how students are trained: a recipe of the data set, field or quick",
+        default="the data set's first")] = None
+    student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm", default="the recipe's")]
     overrides: Annotated[Mapping[str, Any], Flag("KEY=VALUE", "fix a knob or training setting, e.g. lr=0.1 (a searched "
         "knob is refused); may be repeated", name="set")] = field(default_factory=dict)
 
     trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
         default="the space's budget", group="how it is searched")]
-    epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the data set's")]
+    epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the recipe's")]
     sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "sobol+tpe"
     n_sobol: Annotated[int, Field(ge=0)]
     second_objective: Annotated[str | None, Flag("O", "all, or all and a second one: "
@@ -122,6 +127,7 @@ class StudyPlan:
     # fmt: on
     fallback_from: str | None = None
     fallback_reason: str | None = None
+    recipe_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for the manifest, with the epochs at which trials are evaluated."""
@@ -171,9 +177,13 @@ class StudyPlan:
 
     @property
     def training(self) -> dict[str, Any]:
-        """Training settings that every trial and every rung of the ladder share."""
+        """Training settings of every rung of the ladder: the recipe's, unless a flag, `--set` or the space decides."""
         shared = {key: value for key, value in self.overrides.items() if key in training_settings()}
-        return {"student": self.student, "epochs": self.epochs, **shared}
+        return {**self.recipe_settings, "student": self.student, "epochs": self.epochs, **shared}
+
+    def training_in(self, space: "SearchSpace") -> dict[str, Any]:
+        """Training settings of every trial of a space: those of the rungs that it does not search."""
+        return {key: value for key, value in self.training.items() if key not in space.distributions}
 
     @property
     def fixed_knobs(self) -> dict[str, Any]:

@@ -1,7 +1,10 @@
-"""The flags that are more than one word or number: `--set`, `--guard`, `--objectives`, devices and precision."""
+"""The flags that are more than one word or number: `--set`, `--guard`, `--objectives`, devices, precision, folders."""
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, cast
@@ -9,10 +12,16 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from study.planning.plan import LOCAL
 from study.planning.spaces import FLAGS
+from study.records.store import NAME
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import FIRST, SECOND
+from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults
 from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
+from trainables.checkpoint_store import SCHEMES, is_uri
+
+#: Letters of the space's name in a folder's name, so that data set and time fit beside them.
+_LONGEST_SPACE = 30
 
 
 def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
@@ -105,6 +114,51 @@ def check_device(asked: Mapping[str, Any], faults: Faults) -> None:
         faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
 
 
+def study_folder(out: str, name: str | None, space: str, data: str, faults: Faults) -> Path:
+    """Return the study's folder, named after `space` and `data` where the user gave no name; it must be new."""
+    if name is None:
+        name = f"{space[:_LONGEST_SPACE]}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    elif not NAME.fullmatch(name):
+        faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
+    folder = read_folder("--out", out, faults) / name
+    if NAME.fullmatch(name) and os.path.lexists(folder):
+        faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
+    return folder
+
+
+def read_folder(flag: str, text: str, faults: Faults) -> Path:
+    """Return the absolute path of a folder that a flag names; it must be possible to write there."""
+    folder = absolute(text)
+    if not _can_be_written(folder):
+        faults.add(f"{flag} must be a folder that can be written; got {text!r}")
+    return folder
+
+
+def read_storage(text: str, faults: Faults, name: str | None = None) -> str:
+    """Return the absolute path, or the URI, that `--storage` names; a later check asks whether every node sees it.
+
+    Args:
+        text: as given.
+        faults: takes what is wrong with it.
+        name: of a new study, which must not be there yet.
+    """
+    if not is_uri(text):
+        folder = absolute(text)
+        if not text or not _can_be_written(folder):
+            faults.add(f"--storage must be a folder that can be written; got {text!r}")
+        elif name and os.path.lexists(folder / name):
+            faults.add(f"--storage must hold no study of the name {name}; {folder / name} exists")
+        return str(folder)
+    if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^\s?#]+", text):
+        faults.add(f"--storage takes URIs of {', '.join(f'{scheme}://' for scheme in SCHEMES)}; got {text!r}")
+    return text.rstrip("/")
+
+
+def absolute(text: str) -> Path:
+    """The absolute path of what a user typed, ~ expanded; links stay as they are."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
 def _value(text: str) -> Any:
     """A JSON scalar where the text is one, else the text."""
     try:
@@ -118,3 +172,12 @@ def _has_cuda() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether `folder` can be written, or made where it is absent."""
+    try:
+        parent = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+    return parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)

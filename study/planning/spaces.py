@@ -8,16 +8,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from search_spaces import Knob, SearchSpace, SpaceError, get_space, list_spaces
 from search_spaces.corners import corner_points, ends
+from search_spaces.faults import contains
 from search_spaces.from_file import read_draft
 from search_spaces.knob import KnobValue
 from search_spaces.registry import baseline_spaces
 from study.planning.plan import StudyPlan
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
-from trainables.cckd.config import TrialConfig, training_settings
+from trainables.cckd.config import TrialConfig, reference_of, training_settings
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import METHODS
@@ -108,12 +110,29 @@ def corner_configs(space: SearchSpace, shared: Mapping[str, KnobValue]) -> list[
 def baseline_space(name: str, space: SearchSpace, plan: StudyPlan) -> SearchSpace:
     """Return the space of a tuned baseline: its own knobs, and the training settings that `space` always searches.
 
-    A training setting that `--set` or `space` fixes for the whole study is not searched.
+    A training setting that `--set` or `space` fixes for the whole study is not searched. The reference values of the
+    others are the recipe's.
     """
     own = _BASELINES[name]
     apart = {knob.name for knob in own.tunable} | {rule.knob for rule in space.conditions}
     shared = [knob for knob in space.tunable if knob.name in training_settings() and knob.name not in apart]
-    return replace(own, tunable=tuple(knob for knob in (*own.tunable, *shared) if knob.name not in plan.training))
+    tunable = tuple(knob for knob in (*own.tunable, *shared) if knob.name not in plan.overrides)
+    return with_references(replace(own, tunable=tunable), plan.recipe_settings)
+
+
+def with_references(space: SearchSpace, settings: Mapping[str, Any]) -> SearchSpace:
+    """Return the space with the recipe's values as the references of the training settings that it searches.
+
+    A reference that is not the general default is the space's own and stays, and so does one whose range does not
+    reach the recipe's value.
+    """
+
+    def referred(knob: Knob) -> Knob:
+        value = settings.get(knob.name, knob.reference)
+        follows = knob.reference == reference_of(knob.name) and contains(knob.distribution, value)
+        return replace(knob, reference=value) if follows else knob
+
+    return replace(space, tunable=tuple(map(referred, space.tunable)))
 
 
 def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
@@ -128,7 +147,7 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
             faults.add(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}")
         elif name == space.method:
             faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
-        elif all(knob.name in plan.training for knob in _BASELINES[name].tunable):
+        elif all(knob.name in plan.overrides for knob in _BASELINES[name].tunable):
             fixed = ", ".join(knob.name for knob in _BASELINES[name].tunable)
             faults.add(f"--tuned-baselines {name} has nothing to tune: {fixed} are fixed; leave {name} out")
         else:
@@ -211,7 +230,7 @@ def _imported_space(text: str) -> SearchSpace:
 
 def _check_baseline(space: SearchSpace, plan: StudyPlan, faults: Faults) -> None:
     with faults.gather():
-        corner_configs(space, plan.training)
+        corner_configs(space, plan.training_in(space))
     most = most_trials(plan.sampler, space)
     if plan.trials > most:
         faults.add(

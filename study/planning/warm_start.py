@@ -24,12 +24,13 @@ from study.records.ledger import Ledger
 from study.records.trial_rows import TrialRow
 from study.strategy.evidence import NUMBERS_FROM, Evidence
 from study.strategy.search_settings import SettingsError
+from trainables.cckd.config import reference_of, training_settings
 from trainables.cckd.data.load import LongTailData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
 
 #: Fields of the plan that decide what a configuration scores, beside data and space.
-_SAME = ("split", "student", "epochs", "overrides")
+_SAME = ("split", "fixed_knobs")
 #: Fields of the teacher that do not: the paths of its files.
 _ANY_TEACHER = ("weights", "embeddings")
 
@@ -139,7 +140,8 @@ def _mismatches(
 def _decisive(plan: StudyPlan) -> dict[str, Any]:
     """The choices of a plan that decide what a configuration scores, beside data and space."""
     teacher = {f"teacher_{name}": value for name, value in asdict(plan.teacher).items() if name not in _ANY_TEACHER}
-    return {key: getattr(plan, key) for key in _SAME} | teacher
+    training = {name: plan.training.get(name, reference_of(name)) for name in training_settings() if name != "seed"}
+    return {key: getattr(plan, key) for key in _SAME} | training | teacher
 
 
 def _unfit(trial: TrialRow, space: SearchSpace, data: LongTailData) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study.planning import folders
+from study.planning import readers
 from study.run import main
 from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
@@ -190,8 +190,8 @@ def test_a_folder_that_is_a_file_or_lies_below_one_is_refused(refuse, tmp_path: 
 def test_a_folder_without_the_right_to_write_is_refused(refuse, tmp_path: Path, monkeypatch, flag: str) -> None:
     # Root may write everywhere, so the system's answer is played.
     (tmp_path / "closed").mkdir()
-    access = folders.os.access
-    monkeypatch.setattr(folders.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
+    access = readers.os.access
+    monkeypatch.setattr(readers.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
     (fault,) = refuse(*DIGITS, flag, "closed/inner")
     assert f"{flag} must be a folder that can be written; got 'closed/inner'" in fault
 
@@ -257,7 +257,7 @@ def test_the_default_data_falls_back_to_digits_and_says_why(
 
 def test_epochs_that_were_named_outlive_the_fallback(no_fashion: None, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    named = DATA_SETS["fashion_mnist_lt"].default_epochs
+    named = DATA_SETS["fashion_mnist_lt"].recipe().epochs
     assert main(["--space", "acckd_smoke", "--dry-run", "--epochs", str(named)]) == 0
     assert f"resnet8_cifar, {named} epochs" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 Ground, imported by everything above:
 config, methods   one trial's validated configuration; the knobs and the ladder of methods, one row each
+recipe            how a data set's students are trained, each value with its source
 records, metrics  what an epoch leaves behind, and the rates computed from it
 confidence        sums per bin of confidence, and the expected calibration error
 long_tail         class counts of a long tail, and the groups of classes

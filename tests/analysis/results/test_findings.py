@@ -130,6 +130,23 @@ def test_selection_on_test_and_a_weak_teacher_are_warned_of(simulated: Simulated
     assert "is worse on test than la" in warnings[1]
 
 
+@pytest.mark.parametrize(
+    ("recipe", "warned"),
+    [
+        ({"not_trained_out": "recipe quick"}, ["Not trained out: recipe quick."]),
+        ({"not_trained_out": None}, []),
+        ({"not_trained_out": 7}, []),
+        ("quick", []),
+        (None, []),
+    ],
+)
+def test_a_study_that_is_not_trained_out_says_so(simulated: Simulated, recipe: object, warned: list[str]) -> None:
+    study = load_study(simulated(**SMALL))
+    study.manifest["recipe"] = recipe
+    warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
+    assert [warning for warning in warnings if warning.startswith("Not trained")] == warned
+
+
 def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: Simulated) -> None:
     folder = simulated(**SMALL)
     study = load_study(folder)

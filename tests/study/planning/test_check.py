@@ -9,7 +9,8 @@ from search_spaces import get_space
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.config import TrialConfig, training_settings
+from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
 
@@ -75,6 +76,43 @@ def test_set_reads_numbers_truth_and_words(checked) -> None:
     plan = checked("--set", "lr=0.1", "--set", "batch_size=32", "--set", "mix_op=cutmix", "--set", "tau=1").plan
     assert plan.overrides == {"lr": 0.1, "batch_size": 32, "mix_op": "cutmix", "tau": 1}
     assert [type(value) for value in plan.overrides.values()] == [float, int, str, int]
+
+
+def test_a_flag_outranks_the_space_and_the_space_outranks_the_recipe(checked, tmp_path: Path) -> None:
+    space = tmp_path / "mine.yaml"
+    space.write_text(
+        "name: mine\npurpose: Which tau?\nmethod: la\ntrials: 4\nfixed: {batch_size: 16, momentum: 0.8, lr: 0.3}\n"
+        "knobs:\n  tau: {range: [0.5, 1.5], unit: '1', reason: Half either way., reference: 1.0}\n"
+    )
+    found = checked("--space", str(space), "--recipe", "field", "--set", "lr=0.02", "--epochs", "3")
+    training = found.plan.training
+    assert (training["lr"], training["batch_size"], training["momentum"]) == (0.02, 16, 0.8)
+    assert (training["epochs"], training["schedule"], found.plan.teacher.views) == (3, "one_cycle", 30)
+    origins = {key: found.origins[key].partition(":")[0] for key in ("lr", "batch_size", "epochs", "schedule")}
+    assert origins == {"lr": "--set", "batch_size": "space mine", "epochs": "--epochs", "schedule": "recipe"}
+    assert set(found.origins) == {*training_settings(), "teacher_views", "teacher_size"} - {"seed"}
+
+
+def test_the_recipe_decides_what_nothing_else_does(checked) -> None:
+    recipe = DATA_SETS["digits_lt"].recipe("field")
+    plan = checked("--recipe", "field").plan
+    assert plan.training == recipe.training
+    assert (plan.teacher.views, plan.teacher.size) == (recipe.teacher_views, recipe.teacher_size)
+    assert checked("--recipe", "field", "--teacher-views", "8").plan.teacher.views == 8
+    assert checked().plan.recipe == DATA_SETS["digits_lt"].recipe().name
+
+
+@pytest.mark.parametrize("name", ["slow", "Quick"])
+def test_a_recipe_that_the_data_set_lacks_is_refused(checked, name: str) -> None:
+    with pytest.raises(UsageError, match=f"--recipe of digits_lt must be one of quick, field; got '{name}'"):
+        checked("--recipe", name)
+
+
+def test_a_searched_setting_starts_from_the_recipes_value(checked) -> None:
+    found = checked("--space", "la", "--recipe", "field")
+    assert found.space.reference_point()["lr"] == 0.15
+    searched = found.space.config(found.space.reference_point() | {"lr": 0.5}) | found.plan.training_in(found.space)
+    assert (searched["lr"], searched["batch_size"]) == (0.5, 32)
 
 
 def test_a_set_knob_reaches_the_searched_method_and_settings_reach_every_rung(checked) -> None:

@@ -8,7 +8,7 @@ import pytest
 from search_spaces import list_spaces
 from study.planning.check import check
 from study.planning.checked import Checked
-from study.planning.dry_run import dry_run, estimate_lines, n_passes, teacher_lines
+from study.planning.dry_run import dry_run, recipe_lines, teacher_lines
 from study.planning.parser import build_parser
 from study.run import main
 from trainables.cckd.data.registry import list_data
@@ -54,16 +54,13 @@ def test_list_data_names_every_set_with_its_options_and_splits(listed) -> None:
         assert also == (
             [", ".join(option for option in info.options if option in without_default)] * bool(without_default)
         )
-        assert f"{info.default_epochs} epochs" in block
+        assert all(f"{recipe.name} ({recipe.epochs} epochs)" in " ".join(block.split()) for recipe in info.recipes)
         assert all(split in block for split in info.splits)
 
 
 @pytest.mark.parametrize("flag", ["--list-spaces", "--list-data"])
 def test_the_lists_fit_80_columns(listed, flag) -> None:
     assert [line for line in listed(flag).splitlines() if len(line) > 80] == []
-
-
-N_TRAIN, N_VAL, N_TEST = 303, 400, 400
 
 
 @pytest.fixture
@@ -73,11 +70,6 @@ def asked(tmp_path: Path):
         return check(build_parser().parse_args([*what, *flags]))
 
     return build
-
-
-def test_further_cuts_cost_their_training_views_only(asked) -> None:
-    assert n_passes(asked("--teacher-views", "2")) == (2 * N_TRAIN + N_VAL + N_TEST, 2 * N_TRAIN)
-    assert n_passes(asked("--teacher-views", "2", "--confirm-seeds", "0"))[0] == 2 * N_TRAIN + N_VAL
 
 
 def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
@@ -90,21 +82,28 @@ def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
     assert "ladder    la, kd, acckd" in dry_run(asked("--ladder", "acckd"))
 
 
-def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
-    shown: list[float] = []
-    monkeypatch.setattr("study.planning.dry_run.duration", lambda seconds: shown.append(seconds) or "x")
-    for flags in ((), ("--data-seeds", "2")):
-        assert len(estimate_lines(asked("--confirm-seeds", "2", "--trials", "8", *flags))) == 2
-    (student, teacher), (more_student, more_teacher) = shown[:2], shown[2:]
-    assert more_student / student == pytest.approx((8 + 18 + 28) / (8 + 18 + 14))
-    assert more_teacher / teacher == pytest.approx((2 * 8 * N_TRAIN + 800) / (8 * N_TRAIN + 800))
+def test_every_value_of_a_recipe_is_shown_with_its_origin(asked) -> None:
+    shown = " ".join("\n".join(recipe_lines(asked("--recipe", "field", "--set", "lr=0.1", "--epochs", "7"))).split())
+    assert shown.startswith("recipe field of digits_lt")
+    assert "lr 0.1; --set" in shown
+    assert "epochs 7; --epochs" in shown
+    assert "batch_size 32; recipe: our choice on D_val" in shown
+    assert "teacher_size 96; default: the model's own for these images" in shown
+
+
+def test_a_searched_setting_has_the_recipes_value_as_its_reference(tmp_path: Path) -> None:
+    argv = ["--space", "la", "--data", "digits_lt", "--recipe", "field", "--out", str(tmp_path)]
+    shown = " ".join(dry_run(check(build_parser().parse_args(argv))).split())
+    assert "lr [0.02, 0.8], log scale; reference 0.15" in shown
+    assert "lr 0.15 (searched); recipe: our choice on D_val" in shown
 
 
 def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
-    assert [line.split()[0] for line in teacher_lines(asked())] == ["teacher", "prior", "passes"]
+    assert [line.split()[0] for line in teacher_lines(asked())] == ["teacher", "views", "prior", "passes"]
     flags = ("--teacher-size", "64", "--teacher-targets", "out_of_fold", "--teacher-folds", "3")
     shown = "\n".join(teacher_lines(asked(*flags, "--teacher-prior-smoothing", "0.1")))
-    assert "linear_probe, 64 px, 8 views" in shown
+    assert "linear_probe, 64 px" in shown
+    assert "views     8 of each image; a student uses each 5 times" in shown
     assert "prior     val, 0.1 of it uniform" in shown
     assert "targets   out_of_fold, 3 folds" in shown
 

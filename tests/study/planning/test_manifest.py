@@ -54,6 +54,37 @@ def test_the_manifest_says_what_the_data_are(checked: Checked, manifest: dict[st
     assert sorted(grouped) == list(range(10))
 
 
+def test_the_manifest_says_where_each_value_comes_from_and_a_resumed_study_keeps_them(
+    checked: Checked, manifest: dict[str, Any]
+) -> None:
+    recipe = manifest["recipe"]
+    assert (recipe["name"], recipe["not_trained_out"]) == ("quick", "recipe quick")
+    assert recipe["values"]["lr"] == {"value": 0.1, "from": "--set"}
+    assert recipe["values"]["batch_size"] == {"value": 64, "from": "recipe: our choice for a first look"}
+    planned = manifest["plan"] | {"recipe_settings": {"lr": 0.3, "batch_size": 7}}
+    again = checked_again(checked.folder, manifest | {"plan": planned})
+    assert (again.plan.training["lr"], again.plan.training["batch_size"]) == (0.1, 7)
+
+
+def test_a_study_of_fewer_epochs_than_its_recipe_is_not_trained_out(tmp_path: Path) -> None:
+    def reason(*flags: str) -> str | None:
+        argv = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "field", "--out", str(tmp_path), *flags]
+        found: str | None = first_manifest(check(build_parser().parse_args(argv)), "")["recipe"]["not_trained_out"]
+        return found
+
+    assert reason("--epochs", "3") == "3 of the 120 epochs of recipe field"
+    assert reason() is reason("--epochs", "121") is None
+
+
+def test_a_plan_of_a_version_without_recipes_keeps_the_general_defaults(
+    checked: Checked, manifest: dict[str, Any]
+) -> None:
+    older = {key: value for key, value in manifest["plan"].items() if not key.startswith("recipe")}
+    plan = checked_again(checked.folder, manifest | {"plan": older}).plan
+    assert plan.recipe is None
+    assert plan.training == {"student": "resnet8_cifar", "epochs": 40, "lr": 0.1}
+
+
 def test_the_manifest_says_what_is_planned_and_has_not_happened(manifest: dict[str, Any]) -> None:
     assert manifest["plan"]["rungs"] == [10, 20, 30, 40]
     assert (manifest["name"], manifest["status"], manifest["ended"]) == ("mine", "running", None)

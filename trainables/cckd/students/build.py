@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.students.cifar_net import N_BLOCKS, CifarResNet
+from trainables.cckd.students.cifar_net import CifarResNet
+from trainables.cckd.students.cifar_sizes import N_BLOCKS
 from trainables.cckd.students.cosine_classifier import fit_cosine_classifier
 from trainables.cckd.students.stems import fit_stem
 

@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Name -> n, residual blocks per stage.
-N_BLOCKS = {"resnet8_cifar": 1, "resnet20_cifar": 3, "resnet32_cifar": 5}
-
-_WIDTHS = (16, 32, 64)
+from trainables.cckd.students.cifar_sizes import WIDTHS
 
 
 class CifarResNet(nn.Module):
@@ -22,13 +19,13 @@ class CifarResNet(nn.Module):
         """Build 6 * `n_blocks` + 2 layers; `drop_rate` is dropout before the classifier."""
         super().__init__()
         self.num_classes = num_classes
-        self.num_features = self.head_hidden_size = _WIDTHS[-1]
+        self.num_features = self.head_hidden_size = WIDTHS[-1]
         self.drop_rate = drop_rate
-        self.conv1 = _conv3x3(in_chans, _WIDTHS[0], stride=1)
-        self.bn1 = nn.BatchNorm2d(_WIDTHS[0])
+        self.conv1 = _conv3x3(in_chans, WIDTHS[0], stride=1)
+        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         blocks: list[nn.Module] = []
-        width = _WIDTHS[0]
-        for stage, wider in enumerate(_WIDTHS):
+        width = WIDTHS[0]
+        for stage, wider in enumerate(WIDTHS):
             for block in range(n_blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(_BasicBlock(width, wider, stride))

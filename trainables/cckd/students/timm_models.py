@@ -4,7 +4,8 @@ from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
-from trainables.cckd.students.cifar_net import N_BLOCKS, CifarResNet
+from trainables.cckd.students.cifar_net import CifarResNet
+from trainables.cckd.students.cifar_sizes import N_BLOCKS
 
 __all__ = ["CifarResNet", "resnet8_cifar", "resnet20_cifar", "resnet32_cifar"]
 

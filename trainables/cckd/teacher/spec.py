@@ -35,8 +35,9 @@ class TeacherSpec:
     tau: Annotated[float, Field(ge=0, description="strength of linear_probe's logit adjustment: 1 gives a balanced "
         "teacher, 0 one that favours the head")] = 1.0
     size: Annotated[int | None, Field(ge=_SMALLEST_SIZE, description="side of its square input, pixels (default: the "
-        f"model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
-    views: Annotated[int, Field(ge=1, description="augmented views of each training image that it sees")] = 8
+        f"recipe's, else the model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
+    views: Annotated[int, Field(ge=1, description="augmented views of each training image that it "
+        "sees (default: the recipe's)")] = 8
     prior: Annotated[str, Field(description=f"where its prior comes from: {', '.join(PRIORS)}")] = "val"
     prior_smoothing: Annotated[float, Field(ge=0, description="share of the uniform prior mixed in, below 1")] = 0.0
     weights: Annotated[str | None, Field(description="file of its weights; checkpoint needs it (default: the "

@@ -72,7 +72,7 @@ def test_every_listed_set_parses_describes_itself_and_has_a_split(info: DataSetI
     tail = spec.tail(len(info.class_names or "ab"))
     assert tail is None or len(tail) == len(info.class_names)
     assert info.description.endswith(".")
-    assert info.default_epochs > 0
+    assert info.recipe() is info.recipes[0]
     assert resolve_split(info, None) == info.default_split == info.splits[0]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import DataError
+from trainables.cckd.recipe import Recipe
 
 OptionValue = int | float | str
 
@@ -67,7 +68,7 @@ class DataSetInfo:
     Attributes:
         name, description: what `--list-data` prints.
         options: option -> default value, of the option's type. An empty text means that the option is not given.
-        default_epochs: epochs of a trial where the user gives no number.
+        recipes: how its students are trained, the default first.
         splits: split modes that make sense for this set, the default first.
         read: (data root, may download, options) -> RawData; raises DataUnavailableError.
         class_names: C names, in label order; None where they come from the files.
@@ -81,7 +82,7 @@ class DataSetInfo:
     name: str
     description: str
     options: Mapping[str, OptionValue]
-    default_epochs: int
+    recipes: tuple[Recipe, ...]
     splits: tuple[str, ...]
     read: Callable[[Path, bool, Mapping[str, OptionValue]], RawData]
     class_names: tuple[str, ...] | None = None
@@ -94,6 +95,18 @@ class DataSetInfo:
     def default_split(self) -> str:
         """The split mode where the user gives none."""
         return self.splits[0]
+
+    def recipe(self, name: str | None = None) -> Recipe:
+        """Return the recipe of this name, or the set's default where it is None.
+
+        Raises:
+            DataError: the set has no such recipe; names its recipes.
+        """
+        for recipe in self.recipes:
+            if name in (None, recipe.name):
+                return recipe
+        known = ", ".join(recipe.name for recipe in self.recipes)
+        raise DataError(f"--recipe of {self.name} must be one of {known}; got {name!r}")
 
 
 def hash_sets(sets: Mapping[str, LabelledImages]) -> str:

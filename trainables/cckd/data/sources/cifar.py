@@ -13,6 +13,7 @@ from trainables.cckd.data.sources.cifar_pickle import load_batch
 from trainables.cckd.data.sources.fetch import Fetcher, torchvision_fetcher
 from trainables.cckd.data.sources.locate import locate
 from trainables.cckd.errors import DataError
+from trainables.cckd.recipe import Recipe, quick
 
 #: Class names in label order, as the meta files give them; of CIFAR-100 the fine labels.
 CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905
@@ -88,6 +89,24 @@ FETCH10 = torchvision_fetcher("CIFAR10", Path("cifar-10-batches-py"), (*_TRAIN10
 FETCH100 = torchvision_fetcher("CIFAR100", Path("cifar-100-python"), ("train", "test"), limit_s=900)
 
 
+#: Cao et al., arXiv 1906.07413, section 4 and its code. Its augmentation, shifts of up to 4 pixels and mirrors, is that
+#: of every view of these sets.
+FIELD = Recipe(
+    name="field",
+    source="LDAM, kaidic/LDAM-DRW, cifar_train.py",
+    student="resnet32_cifar",
+    epochs=200,
+    batch_size=128,
+    lr=0.1,
+    momentum=0.9,
+    nesterov=False,
+    weight_decay=2e-4,
+    schedule="step",
+    teacher_views=20,
+    sources={"teacher_views": "our choice: a student sees each view ten times, and 20 fit in memory"},
+)
+
+
 def _info(
     name: str, description: str, class_names: tuple[str, ...], options: Mapping[str, OptionValue], **files: Any
 ) -> DataSetInfo:
@@ -96,7 +115,7 @@ def _info(
         description=description,
         class_names=class_names,
         options=options,
-        default_epochs=200,
+        recipes=(FIELD, quick(20)),
         splits=("split_test", "holdout", "paper"),
         n_holdout=5000 // len(class_names),  # a tenth of the training images
         padding=4,

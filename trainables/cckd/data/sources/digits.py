@@ -1,12 +1,14 @@
 """digits_lt: scikit-learn's 1,797 handwritten digits of 8x8 pixels, for tests and smoke runs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from trainables.cckd.data.images.sets import DataSetInfo, ImageSet, OptionValue, RawData
 from trainables.cckd.long_tail import cut
+from trainables.cckd.recipe import quick
 
 N_TEST = 40  # per class; the set has no test part of its own
 _BRIGHTEST = 16  # scikit-learn keeps pixels as 0..16
@@ -24,12 +26,15 @@ def read_digits(data_root: Path, download: bool, options: Mapping[str, OptionVal
     return RawData(every.take(pooled), every.take(tested), "scikit-learn's load_digits")
 
 
+#: A placeholder: the length at which the rungs are trained out is still to be chosen on D_val.
+FIELD = replace(quick(120), name="field", source="our choice on D_val", batch_size=32, lr=0.15, teacher_views=30)
+
 INFO = DataSetInfo(
     name="digits_lt",
     description="Handwritten digits, 8x8 grey, 10 classes, cut to a long tail; comes with scikit-learn.",
     class_names=tuple(str(digit) for digit in range(10)),
     options={"n_max": 90, "ir": 20.0, "imb_type": "exp"},
-    default_epochs=40,
+    recipes=(quick(40), FIELD),
     splits=("holdout", "split_test", "paper"),
     n_holdout=40,
     padding=1,

@@ -1,6 +1,7 @@
 """fashion_mnist_lt: photographs of clothing, 28x28 grey (Xiao, Rasul and Vollgraf, arXiv 1708.07747)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from trainables.cckd.data.sources.fetch import debian_fetcher, torchvision_fetch
 from trainables.cckd.data.sources.idx import read_idx
 from trainables.cckd.data.sources.locate import locate
 from trainables.cckd.errors import DataError
+from trainables.cckd.recipe import quick
 
 #: Where torchvision keeps the files under its root; downloads are put there.
 RAW_FOLDER = Path("FashionMNIST") / "raw"
@@ -74,12 +76,23 @@ def _image_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> ImageSet
     return ImageSet(images[:, None], labels.astype(np.int64))
 
 
+#: A placeholder: the length at which the rungs are trained out is still to be chosen on D_val.
+FIELD = replace(
+    quick(60),
+    name="field",
+    source="our choice on D_val",
+    batch_size=32,
+    lr=0.15,
+    teacher_views=30,
+    sources={"teacher_views": "our choice: a student sees each view twice"},
+)
+
 INFO = DataSetInfo(
     name="fashion_mnist_lt",
     description="Photographs of clothing, 28x28 grey, 10 classes, cut to a long tail (Fashion-MNIST).",
     class_names=CLASS_NAMES,
     options={"n_max": 200, "ir": 50.0, "imb_type": "exp"},
-    default_epochs=20,
+    recipes=(quick(20), FIELD),
     splits=("holdout", "split_test", "paper"),
     n_holdout=100,
     padding=2,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from trainables.cckd.data.images.sets import DataSetInfo, OptionValue, RawData
 from trainables.cckd.data.sources.lists import class_names, read_lists
 from trainables.cckd.data.sources.published import FILE_OPTIONS
 from trainables.cckd.errors import DataError, first_few
+from trainables.cckd.recipe import quick
 
 _PARTS = ("train", "val", "test")
 
@@ -98,13 +100,19 @@ def _files(root: Path, part: str, names: tuple[str, ...], classes: Mapping[str, 
 _TAIL_OPTIONS: Mapping[str, OptionValue] = {"n_max": 0, "ir": 1.0, "imb_type": "exp", "holdout": 20}
 _SPLITS = ("own", "holdout", "split_test", "paper")
 
+#: No recipe can suit every folder: `field` is a start, which nothing has measured.
+_RECIPES = (
+    quick(40),
+    replace(quick(100, student="resnet18"), name="field", source="our choice, not measured", lr=0.1),
+)
+
 INFOS = (
     DataSetInfo(
         name="image_folder",
         description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS. Without "
         "val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is given.",
         options={"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
-        default_epochs=40,
+        recipes=_RECIPES,
         splits=_SPLITS,
         n_holdout=20,
         read=read_image_folder,
@@ -116,7 +124,7 @@ INFOS = (
         "Without val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is "
         "given.",
         options={"root": "", "train": "", "val": "", "test": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
-        default_epochs=40,
+        recipes=_RECIPES,
         splits=_SPLITS,
         n_holdout=20,
         read=read_image_list,

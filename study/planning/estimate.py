@@ -1,0 +1,110 @@
+"""How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
+
+import os
+
+from study.planning.checked import Checked
+from study.planning.plan import LOCAL, StudyPlan
+from study.terminal.progress import duration
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import UsageError
+from trainables.cckd.recipe import QUICK
+from trainables.cckd.students.speed import multiply_adds, step_seconds
+from trainables.cckd.teacher.weights import EMBEDDED
+
+#: A study that takes longer than this starts only with --yes-long.
+LONG_S = 24 * 3600.0
+
+#: Core seconds of the embedded teacher for an image of 96 x 96 pixels, on an AMD EPYC core with AVX-512; they grow with
+#: the area.
+_TEACHER_S = 0.007
+_TEACHER_PIXELS = 96 * 96
+
+
+def estimate_lines(checked: Checked) -> list[str]:
+    """Say how long the students train, and how long the teacher takes where its speed is known."""
+    plan, workers = checked.plan, workers_here(checked.plan)
+    one = "one GPU's" if plan.device == "cuda" else "one core's"
+    here = "divided by your workers" if workers is None else f"{_hours(checked)} on {workers} workers here"
+    lines = [f"about {duration(_student_s(checked))} of {one} student training; {here}"]
+    if checked.teacher.name == EMBEDDED:
+        lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
+    return lines
+
+
+def expected(checked: Checked) -> str:
+    """Say how long the study will take on these workers, and what would be shorter."""
+    plan, workers = checked.plan, workers_here(checked.plan)
+    shorter = "" if plan.recipe == QUICK else "; --recipe quick is for a first look"
+    if workers is None:
+        return f"about {duration(_student_s(checked))} of one worker's training, an estimate{shorter}"
+    return f"about {_hours(checked)} on {workers} workers, an estimate{shorter}"
+
+
+def refuse_long(checked: Checked) -> None:
+    """Refuse a study that the user may not have meant to be so long.
+
+    Raises:
+        UsageError: it takes more than LONG_S on this machine. What a cluster offers is not known before it is joined.
+    """
+    seconds = _study_s(checked)
+    if seconds is not None and seconds > LONG_S:
+        shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
+        raise UsageError(
+            f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; this one takes about {_hours(checked)} on "
+            f"{workers_here(checked.plan)} workers, an estimate; choices: --yes-long, {shorter}"
+        )
+
+
+def n_passes(checked: Checked) -> tuple[int, int]:
+    """Images that the teacher sees: for the study's own cut with D_val and test set, and for each further cut."""
+    data = checked.data
+    views = len(data.train) * checked.teacher.views
+    judged = len(data.test) if checked.plan.confirm_seeds else 0
+    return views + len(data.val) + judged, views
+
+
+def workers_here(plan: StudyPlan) -> int | None:
+    """Return how many trials make progress at a time on this machine; on a cluster only --max-concurrent says it.
+
+    Trials that share a GPU take turns, so a GPU counts once.
+    """
+    if plan.address != LOCAL:
+        return plan.max_concurrent
+    if plan.device == "cuda":
+        import torch
+
+        fitting = int(torch.cuda.device_count() / max(plan.gpus_per_trial, 1.0))
+    else:
+        fitting = int((os.cpu_count() or 1) / plan.cpus_per_trial)
+    return max(1, min(fitting, plan.max_concurrent or fitting))
+
+
+def _hours(checked: Checked) -> str:
+    seconds = _study_s(checked)
+    assert seconds is not None, "the workers are known"
+    return duration(seconds)
+
+
+def _study_s(checked: Checked) -> float | None:
+    """Seconds on the workers of this machine, None where they are not known."""
+    workers = workers_here(checked.plan)
+    if workers is None:
+        return None
+    on_cores = checked.teacher.name == EMBEDDED and checked.plan.device == "cpu"
+    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers
+
+
+def _teacher_s(checked: Checked) -> float:
+    own, further = n_passes(checked)
+    return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
+
+
+def _student_s(checked: Checked) -> float:
+    """Seconds of all students on one core or GPU, if every run costs as much as one of the reference method."""
+    plan, data = checked.plan, checked.data
+    config = TrialConfig.build({"method": checked.space.method, **plan.training})
+    n_steps = plan.epochs * (len(data.train) // config.batch_size)
+    channels, height, _ = data.image_shape
+    one_image = multiply_adds(plan.student, len(data.class_names), channels, height)
+    n_runs = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.n_confirm_runs
+    return n_runs * n_steps * step_seconds(one_image, config.batch_size / (1 - config.mix_ratio), plan.device)

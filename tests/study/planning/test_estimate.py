@@ -1,0 +1,100 @@
+"""How long a study takes, said before it starts; a study of days needs the user's word."""
+
+from pathlib import Path
+
+import pytest
+
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
+from study.planning.parser import build_parser
+from study.run import main
+from trainables.cckd.errors import UsageError
+
+N_TRAIN, N_VAL, N_TEST = 303, 400, 400
+DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt"]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("study.planning.estimate.os.cpu_count", lambda: 4)
+
+    def build(*flags: str) -> Checked:
+        return check(build_parser().parse_args([*DIGITS, "--out", str(tmp_path), *flags]))
+
+    return build
+
+
+def test_further_cuts_cost_their_training_views_only(asked) -> None:
+    assert n_passes(asked("--teacher-views", "2")) == (2 * N_TRAIN + N_VAL + N_TEST, 2 * N_TRAIN)
+    assert n_passes(asked("--teacher-views", "2", "--confirm-seeds", "0"))[0] == 2 * N_TRAIN + N_VAL
+
+
+def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr("study.planning.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    for flags in ((), ("--data-seeds", "2")):
+        assert len(estimate_lines(asked("--confirm-seeds", "2", "--trials", "8", *flags))) == 2
+    (whole, student, teacher), (_, more_student, more_teacher) = shown[:3], shown[3:]
+    assert more_student / student == pytest.approx((8 + 18 + 28) / (8 + 18 + 14))
+    assert more_teacher / teacher == pytest.approx((2 * 8 * N_TRAIN + 800) / (8 * N_TRAIN + 800))
+    assert whole == pytest.approx((student + teacher) / 4)
+
+
+def test_a_deeper_student_and_more_epochs_take_longer(asked, monkeypatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr("study.planning.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    for flags in ((), ("--epochs", "80"), ("--student", "resnet32_cifar")):
+        estimate_lines(asked(*flags))
+    once, twice, deep = shown[1::3]
+    assert twice == pytest.approx(2 * once)
+    assert 5 < deep / once < 9
+
+
+def test_workers_are_the_trials_that_fit_this_machine(asked) -> None:
+    assert workers_here(asked().plan) == 4
+    assert workers_here(asked("--cpus-per-trial", "3").plan) == 1
+    assert workers_here(asked("--max-concurrent", "2").plan) == 2
+    assert workers_here(asked("--address", "auto").plan) is None
+    assert workers_here(asked("--address", "auto", "--max-concurrent", "9").plan) == 9
+
+
+def test_the_expected_time_names_a_shorter_recipe_unless_it_is_that(asked) -> None:
+    assert "on 4 workers, an estimate" in expected(asked())
+    assert "--recipe quick" not in expected(asked())
+    assert "--recipe quick is for a first look" in expected(asked("--recipe", "field"))
+    assert "one worker's training" in expected(asked("--address", "auto"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "choices"),
+    [
+        (("--epochs", "500000"), "--yes-long, fewer --trials"),
+        (("--recipe", "field", "--trials", "300000"), "--yes-long, --recipe quick or fewer --trials"),
+        (("--student", "resnet32_cifar", "--epochs", "99999"), "--yes-long, fewer --trials"),
+    ],
+)
+def test_a_study_of_days_needs_a_word(asked, flags: tuple[str, ...], choices: str) -> None:
+    with pytest.raises(UsageError, match=r"more than 24 hours needs --yes-long; .* on 4 workers") as error:
+        refuse_long(asked(*flags))
+    assert error.value.faults[0].endswith(f"choices: {choices}")
+
+
+def test_a_short_study_needs_none_and_neither_does_a_cluster_of_unknown_size(asked) -> None:
+    refuse_long(asked())
+    refuse_long(asked("--address", "auto", "--epochs", "500000"))
+
+
+def test_the_refusal_comes_before_anything_is_made(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*DIGITS, "--epochs", "900000"]) == 2
+    assert "needs --yes-long" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_yes_long_starts_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    begun: list[Checked] = []
+    monkeypatch.setattr("study.phases.session.begin", lambda checked, *_: begun.append(checked) or 0)
+    assert main([*DIGITS, "--epochs", "900000", "--yes-long"]) == 0
+    assert begun[0].plan.epochs == 900000

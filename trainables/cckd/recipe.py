@@ -1,0 +1,64 @@
+"""A training recipe: how a data set's students are trained, each value with its source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from trainables.cckd.config import Schedule, training_settings
+from trainables.cckd.methods import KnobValue
+
+#: Name of the recipe that is too short to train a student out.
+QUICK = "quick"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training recipe of a data set. The training settings have the names and meanings of `TrialConfig`.
+
+    Attributes:
+        name: what `--recipe` calls it.
+        source: where its values come from.
+        sources: field -> where its value comes from, for the values that are not from `source`.
+        student, epochs, batch_size, lr, momentum, nesterov, weight_decay, schedule: training settings.
+        teacher_size: side of the teacher's input, pixels; None for the model's own.
+        teacher_views: views of each training image that the teacher sees.
+    """
+
+    name: str
+    source: str
+    student: str
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    schedule: Schedule
+    teacher_size: int | None = None
+    teacher_views: int = 8
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def training(self) -> dict[str, KnobValue]:
+        """The training settings, in the order of `TrialConfig`."""
+        mine = {item.name for item in fields(self)}
+        return {name: getattr(self, name) for name in training_settings() if name in mine}
+
+    def source_of(self, name: str) -> str:
+        """Return where the value of a field comes from."""
+        return self.sources.get(name, self.source)
+
+
+def quick(epochs: int, *, student: str = "resnet8_cifar") -> Recipe:
+    """Return a recipe for a first look: small batches, one cycle, too few epochs to train a student out."""
+    return Recipe(
+        name=QUICK,
+        source="our choice for a first look",
+        student=student,
+        epochs=epochs,
+        batch_size=64,
+        lr=0.2,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        schedule="one_cycle",
+    )
