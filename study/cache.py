@@ -82,7 +82,10 @@ def _what(entry: CacheEntry) -> str:
     if entry.key is None:
         return "of unknown content" if entry.complete else f"unfinished, {entry.n_parts} parts"
     shape = " x ".join(map(str, entry.key.shape))
-    what = f"{entry.key.teacher} {entry.key.size} px, {entry.key.subset} {shape}, data {entry.key.data_sha256[:8]}"
+    read = "" if entry.key.features == "final" else f" {entry.key.features},"
+    what = (
+        f"{entry.key.teacher} {entry.key.size} px,{read} {entry.key.subset} {shape}, data {entry.key.data_sha256[:8]}"
+    )
     if not entry.complete:
         what += f", unfinished ({entry.n_parts} parts)"
     return what if entry.reachable else f"{what}, of other library versions"

@@ -81,6 +81,7 @@ def _teacher_text(teacher: Mapping[str, Any]) -> str:
     parts = [
         f"{teacher['name']} as {teacher['form']}",
         f"input {teacher.get('size')} px",
+        *([f"features: {teacher['features']}"] if teacher.get("features", "final") != "final" else []),
         f"{teacher.get('views')} views of each training image",
         *([f"fitted with tau {teacher['tau']:g}"] if teacher.get("tau") not in (None, 1) else []),
         *([f"L2 strength {teacher['strength']}"] if teacher.get("strength") is not None else []),

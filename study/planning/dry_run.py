@@ -142,8 +142,10 @@ def teacher_lines(checked: Checked) -> list[str]:
     spec, embeddings = checked.teacher, checked.embeddings
     smoothed = f", {spec.prior_smoothing:g} of it uniform" if spec.prior_smoothing else ""
     adjusted = f" with tau {spec.tau:g}" if spec.tau != 1 else ""
+    read = "" if spec.features == "final" else f", features {spec.features}"
+    size = f"{checked.teacher_size} px"
     lines = [
-        ("teacher", f"{spec.name}, {spec.form}{adjusted}, {checked.teacher_size} px"),
+        ("teacher", f"{spec.name}, {spec.form}{adjusted}, {size}{read}"),
         ("views", f"{spec.views} of each image; a student uses each {checked.plan.epochs / spec.views:.3g} times"),
         *([("weights", spec.weights)] if spec.weights else []),
         *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),

@@ -75,7 +75,9 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     val = teacher_pass(checked, "val", None, workers, progress)
     verification = Verification(file, size, [train, val])
     fitted = _fitted(checked, train, val, progress)
-    state = fitted.readout.state(name=spec.name, size=size, weights=spec.weights, sha256=file.sha256)
+    state = fitted.readout.state(
+        name=spec.name, size=size, weights=spec.weights, sha256=file.sha256, features=spec.features
+    )
     one_machine = checked.plan.address == LOCAL
     bundle = assemble(data, views, train.features, fitted, state, one_machine=one_machine)
     on_val, _ = judge_teacher(fitted.readout, val.features, data.val.labels, n_classes=n_classes)
@@ -136,6 +138,7 @@ def _described(checked: Checked, fitted: FittedTeacher, on_val: ClassCounts) -> 
         "form": spec.form,
         "tau": spec.tau if spec.form == "linear_probe" else None,
         "size": checked.teacher_size,
+        "features": spec.features,
         "views": spec.views,
         "sha256": checked.teacher_file.sha256,
         "weights": spec.weights,

@@ -65,6 +65,7 @@ def teacher_pass(
         views_sha256=None if views is None else hash_array(views),
         shape=(len(images), *(() if views is None else views.shape[1:2]), checked.teacher_file.n_features),
         versions=library_versions(),
+        features=checked.teacher.features,
     )
     store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
     extractors = partial(_extractors, checked, workers)

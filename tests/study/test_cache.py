@@ -38,6 +38,15 @@ def test_the_list_tells_finished_from_unfinished(tmp_path: Path, capsys: pytest.
     assert "val 6 x 2 x 3, data bb, unfinished (1 parts)" in shown
 
 
+def test_the_list_names_features_that_are_not_the_final_ones(tmp_path: Path, capsys) -> None:
+    _build(tmp_path)
+    _build(tmp_path, replace(KEY, features="stages"))
+    _, shown = _run(tmp_path, capsys, "list")
+    assert "stub 96 px, train 6 x 2 x 3" in shown
+    assert "stub 96 px, stages, train 6 x 2 x 3" in shown
+    assert _run(tmp_path, capsys, "verify")[0] == 0
+
+
 def test_an_empty_cache_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(tmp_path, capsys, "list")[0] == _run(tmp_path, capsys, "verify")[0] == 0
 

@@ -32,6 +32,7 @@ class _Teacher:
 
     def __init__(self) -> None:
         self.n_seen = self.weights = 0
+        self.width = N_FEATURES
         self.dies_after: int | None = None
         self.meanwhile: Callable[[], object] = lambda: None
         self.most_in_flight = 0
@@ -70,7 +71,7 @@ class _Teacher:
             raise KeyboardInterrupt
         self.meanwhile()
         pixels = images[rows].reshape(-1, 64).astype(np.float32) / 255
-        base = pixels @ np.random.default_rng(self.weights).normal(size=(64, N_FEATURES)) / 8
+        base = pixels @ np.random.default_rng(self.weights).normal(size=(64, self.width)) / 8
         seen = base if views is None else base[:, None] + 0.01 * views[..., 0, None]
         n_seen = int(np.prod(seen.shape[:-1]))
         self.n_seen += n_seen
@@ -201,6 +202,21 @@ def test_other_views_are_another_pass(checked, teacher: _Teacher, tmp_path: Path
     _prepare(_check(tmp_path, tmp_path / "data", n_views=3))
     n_sampled = teacher.n_seen - N_TRAIN * 3  # of the val images, which have been seen
     assert 0 <= n_sampled < 400
+
+
+@pytest.mark.parametrize("kind", ["stages", "both"])
+def test_other_features_are_another_pass_and_the_whole_teacher_reads_the_same(
+    checked, teacher: _Teacher, tmp_path: Path, kind: str
+) -> None:
+    first = _prepare(checked)
+    teacher.n_seen = 0
+    found = _check(tmp_path, tmp_path / "data", "--teacher-features", kind)
+    teacher.width = found.teacher_file.n_features
+    prepared = _prepare(found)
+    assert teacher.n_seen == N_TRAIN * N_VIEWS + 400
+    assert (first.data.teacher.features, prepared.data.teacher.features) == ("final", kind)
+    assert prepared.data.teacher_features.shape[2] == teacher.width == {"stages": 512, "both": 1792}[kind]
+    assert prepared.teacher["features"] == kind
 
 
 def test_the_test_set_is_seen_only_when_asked_for(checked, teacher: _Teacher) -> None:

@@ -4,7 +4,8 @@ spec          which teacher is asked for
 check         whether it fits the data set
 teacher_file  a verified weight file
 weights       where weight files are looked for
-backbone      images to penultimate features
+backbone      images to features
+stages        which intermediate maps are features, where they are asked for
 embeddings    class embeddings of a zero-shot teacher
 features      features of all images and views
 readout       features to logits
@@ -12,5 +13,5 @@ forward       backbone and readout as one module
 cache         features on disk
 fit           classifier, targets and prior
 
-`spec`, `readout`, `cache` and `fit` need no torch; `backbone`, `features` and `forward` do.
+`spec`, `readout`, `cache` and `fit` need no torch; `backbone`, `stages`, `features` and `forward` do.
 """

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.stages import stage_indices, stage_width
 from trainables.cckd.teacher.teacher_file import TeacherFile
 from trainables.cckd.tensors import resident
 
@@ -26,17 +27,23 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 class Backbone(nn.Module):
     """A timm model without its classifier, always in eval mode, preceded by its own preprocessing.
 
+    `features` says what is read of it: the 'final' features, which its classifier sees, the mean over all places of its
+    intermediate 'stages', or 'both', the final ones first. All of them come from one pass.
+
     `n_images_seen` counts the images that it has processed, the cost of a teacher.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, *, size: int) -> None:
+    def __init__(self, network: nn.Module, *, size: int, features: str = "final") -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last).requires_grad_(False).eval()
         self.size = size
-        self.n_features = int(getattr(network, "head_hidden_size", None) or network.num_features)  # type: ignore[arg-type]
+        self._reads_final = features != "stages"
+        self._stages = () if features == "final" else stage_indices(network)
+        final: Any = getattr(network, "head_hidden_size", None) or network.num_features
+        self.n_features = self._reads_final * int(final) + stage_width(network, self._stages)
         self.n_images_seen = 0
         recipe: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
         wanted = recipe.get("interpolation", "bilinear")
@@ -62,8 +69,16 @@ class Backbone(nn.Module):
         shrinks = min(images.shape[2:]) > self.size
         resized = interpolate(images.float(), side, mode=self.filter, antialias=shrinks).clamp(0, 255)
         pixels = (resized / 255 - self.mean) / self.std  # broadcasting makes three channels of one
-        features: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
-        return features
+        return self._read(pixels.contiguous(memory_format=torch.channels_last))
+
+    def _read(self, pixels: Tensor) -> Tensor:
+        network: Any = self.network
+        if not self._stages:
+            final: Tensor = network(pixels)
+            return final
+        last, maps = network.forward_intermediates(pixels, indices=list(self._stages))
+        parts = [network.forward_head(last)] if self._reads_final else []
+        return torch.cat([*parts, *(values.mean(dim=(2, 3)) for values in maps)], dim=1)
 
     def share(self) -> dict[str, NDArray[Any]]:
         """Return the weights as contiguous arrays that another process can use in place; see `build_backbone`."""
@@ -86,20 +101,22 @@ def build_backbone(
         # On the CPU the arrays are used in place, one copy per machine; they are only read.
         tensors = {name: _channels_second(resident(array, torch.device("cpu"))) for name, array in shared.items()}
         network.load_state_dict(tensors, assign=True)
-    return Backbone(network, size=size).to(device)
+    return Backbone(network, size=size, features=file.features).to(device)
 
 
 def measure(file: TeacherFile, *, size: int) -> tuple[int, int]:
     """Build the model once and return (D, outputs of its classifier or 0).
 
     Raises:
-        TeacherError: a file whose tensors do not fit, or an input size that the model does not take.
+        TeacherError: a file whose tensors do not fit, an input size that the model does not take, or a model without
+            the stages that `file.features` asks for.
     """
     network = _build_network(file, size=size)
     classifier = network.get_classifier()
     n_outputs = classifier.out_features if isinstance(classifier, nn.Linear) else 0
     network.reset_classifier(0)
-    return Backbone(network, size=size)(torch.zeros(1, 3, size, size)).shape[1], n_outputs
+    backbone = Backbone(network, size=size, features=file.features)
+    return backbone(torch.zeros(1, 3, size, size)).shape[1], n_outputs
 
 
 def read_classifier(file: TeacherFile, *, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -39,7 +39,11 @@ class ForwardTeacher(nn.Module):
 
     def __init__(self, state: TeacherState, shared: Mapping[str, NDArray[Any]] | None = None) -> None:
         super().__init__()
-        file = TeacherFile(state.name, Path(), "") if shared is not None else _verified_file(state)
+        file = (
+            TeacherFile(state.name, Path(), "", features=state.features)
+            if shared is not None
+            else _verified_file(state)
+        )
         self.backbone = build_backbone(file, size=state.size, shared=shared)
         self.scale = state.scale
         for name in _BUFFERS:
@@ -59,7 +63,7 @@ class ForwardTeacher(nn.Module):
 
 
 def _verified_file(state: TeacherState) -> TeacherFile:
-    file = find_weights(state.name, given=state.weights, size=state.size)
+    file = find_weights(state.name, given=state.weights, size=state.size, features=state.features)
     if state.sha256 is not None and file.sha256 != state.sha256:
         raise TeacherError(
             f"{file.path} must be the file the teacher was fitted on, SHA-256 {state.sha256}; got {file.sha256}"

@@ -1,6 +1,7 @@
 """From a backbone's features to the teacher's logits, for all five forms of teacher."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,9 @@ class Readout:
             place = place @ self.projection.T + self.offset
         return np.float32(self.scale) * (unit(place) @ self.weight.T) + self.bias
 
-    def state(self, *, name: str, size: int, weights: str | None = None, sha256: str | None = None) -> "TeacherState":
-        """Return the readout with its backbone: timm name, input size (pixels), weight file and its hash."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(Readout)}
-        return TeacherState(**arrays, name=name, size=size, weights=weights, sha256=sha256)
+    def state(self, **backbone: Any) -> "TeacherState":
+        """Return the readout with its backbone, of which `backbone` holds the attributes of TeacherState."""
+        return TeacherState(**{field.name: getattr(self, field.name) for field in fields(Readout)}, **backbone)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,12 +60,14 @@ class TeacherState(Readout):
         size: side of the teacher's square input, pixels.
         weights: the weight file that was given, None where each machine finds the published one.
         sha256: hash of the weight file; None where it is not checked.
+        features: what is read of the backbone: final, stages or both.
     """
 
     name: str
     size: int
     weights: str | None = None
     sha256: str | None = None
+    features: str = "final"
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")
 FITTED = ("linear_probe", "ncm")
 PRIORS = ("val", "train", "uniform", "fixed_point")
 TARGETS = ("in_fold", "out_of_fold")
+FEATURES = ("final", "stages", "both")
 
 SMALL_SIZE = 96  # input of the embedded teacher for small images: 7 ms per image on one core instead of 33, no worse
 _SMALL_IMAGE = 32
@@ -36,6 +37,8 @@ class TeacherSpec:
         "teacher, 0 one that favours the head")] = 1.0
     size: Annotated[int | None, Field(ge=_SMALLEST_SIZE, description="side of its square input, pixels (default: the "
         f"recipe's, else the model's; {SMALL_SIZE} for {EMBEDDED} on images of up to {_SMALL_IMAGE} pixels)")] = None
+    features: Annotated[str, Field(description=f"what is read of it: {', '.join(FEATURES)}; stages are its "
+        "intermediate maps, each averaged over all places, from the same pass")] = FEATURES[0]
     views: Annotated[int, Field(ge=1, description="augmented views of each training image that it "
         "sees (default: the recipe's)")] = 8
     prior: Annotated[str, Field(description=f"where its prior comes from: {', '.join(PRIORS)}")] = "val"
@@ -70,6 +73,7 @@ def check_teacher(spec: TeacherSpec) -> TeacherFile:
             ("teacher form", spec.form, FORMS),
             ("teacher prior", spec.prior, PRIORS),
             ("teacher targets", spec.targets, TARGETS),
+            ("teacher features", spec.features, FEATURES),
         )
         if value not in choices
     ]
@@ -83,7 +87,8 @@ def check_teacher(spec: TeacherSpec) -> TeacherFile:
         faults.append(f"teacher folds must be at least 2; got {spec.folds}")
     faults += _combination_faults(spec)
     try:
-        file = find_weights(spec.name, given=spec.weights, size=spec.size)
+        features = spec.features if spec.features in FEATURES else FEATURES[0]
+        file = find_weights(spec.name, given=spec.weights, size=spec.size, features=features)
     except TeacherError as error:
         faults += error.faults
     if faults:
@@ -103,6 +108,11 @@ def _combination_faults(spec: TeacherSpec) -> list[str]:
         faults.append(
             f"teacher targets out_of_fold need a form that is fitted to the training set, {' or '.join(FITTED)}; "
             f"got form {spec.form!r}"
+        )
+    if spec.features in FEATURES[1:] and spec.form in FORMS and spec.form not in FITTED:
+        faults.append(
+            f"teacher features {spec.features} need a form that is fitted to them, {' or '.join(FITTED)}; "
+            f"form {spec.form} reads the final features"
         )
     if spec.prior == "uniform" and spec.prior_smoothing > 0:
         faults.append(f"teacher prior uniform takes no smoothing; got {spec.prior_smoothing:g}")

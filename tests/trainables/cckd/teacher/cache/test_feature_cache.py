@@ -4,7 +4,7 @@ import multiprocessing
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.files.digests import hash_array
+from trainables.cckd.files.digests import hash_array, json_digest
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions, part_ranges
 
 FEATURES = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float16)
@@ -42,6 +42,12 @@ def _finished(root: Path) -> FeatureCache:
     _build(cache)
     cache.finish()
     return cache
+
+
+def test_other_features_of_a_backbone_are_another_cache_and_final_ones_are_found_where_they_were() -> None:
+    assert len({replace(KEY, features=kind).digest for kind in ("final", "stages", "both")}) == 3
+    before = {name: value for name, value in asdict(KEY).items() if name != "features"}
+    assert KEY.digest == json_digest(before, spaced=True), "a version without the choice named them so"
 
 
 def test_what_is_built_in_parts_reads_back_whole(tmp_path: Path) -> None:
