@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
+from torch import Tensor
 
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.sealed import sealed, unsealed
-from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, build_student
+from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, bias_name, build_student
 from trainables.cckd.students.stems import stem_line
 
 
@@ -21,7 +23,13 @@ class ExportError(UsageError):
 
 
 def export_model(
-    student: StudentNet, data: TrialData, folder: Path, stem: str, *, meta: Mapping[str, Any]
+    student: StudentNet,
+    data: TrialData,
+    folder: Path,
+    stem: str,
+    *,
+    meta: Mapping[str, Any],
+    correction: Tensor | None = None,
 ) -> tuple[Path, Path]:
     """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
 
@@ -34,9 +42,15 @@ def export_model(
         folder: created if absent.
         stem: name of the files.
         meta: plain facts to store with the model, such as its configuration and metrics.
+        correction: what the student's answers add to its logits (C,); the exported classifier has it in its bias.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in student.net.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in student.net.state_dict().items()
+    }
+    if correction is not None:
+        weights[bias_name(student)] += correction.detach().cpu()
     description = {
         "timm_name": student.name,
         "timm_kwargs": student.kwargs,
