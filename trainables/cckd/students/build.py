@@ -100,6 +100,22 @@ def build_student(
     return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
 
 
+def bias_name(student: StudentNet) -> str:
+    """Return the name of the classifier's bias among the parameters of the network.
+
+    Raises:
+        ConfigError: the classifier has none, so no correction of the logits can be kept in it.
+    """
+    bias = getattr(student.net.get_classifier(), "bias", None)
+    for name, parameter in student.net.named_parameters():
+        if parameter is bias:
+            return name
+    raise ConfigError(
+        f"prediction_prior=uniform needs a student whose classifier has a bias; {student.name!r} has none: "
+        "choose another student, or prediction_prior=trained"
+    )
+
+
 def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Module, bool]:
     """Return the network and whether its stem was replaced; add a fixed input size to `kwargs`."""
     if name in OWN_STUDENTS:
