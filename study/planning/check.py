@@ -13,6 +13,7 @@ from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, PRUNER, StudyPl
 from study.planning.readers import (
     absolute,
     check_device,
+    read_augment,
     read_folder,
     read_gpus,
     read_guards,
@@ -73,6 +74,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
     folder = study_folder(args.out, args.name, space.name if space else "study", data_name, faults)
     by_space, by_set = shared_settings(space), read_overrides(asked["overrides"], space, faults)
+    if "augment" in given:
+        by_set |= read_augment(given["augment"], by_set, space, faults)
     asked |= {
         "overrides": by_space | by_set,
         "guards": read_guards(asked["guards"], faults),

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -22,6 +22,7 @@ from study.strategy.samplers import SAMPLERS
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER, METHODS
 from trainables.cckd.precision import Precision, default_precision
+from trainables.cckd.recipe import Augment
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -73,6 +74,8 @@ class StudyPlan:
     recipe: Annotated[str | None, Flag("NAME", "how students are trained: a recipe of the data set, field or quick",
         default="the data set's first")] = None
     student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm", default="the recipe's")]
+    augment: Annotated[Augment | None, Flag("A", "augmentation that only the student sees, on top of the view that it "
+        "shares with the teacher", choices=get_args(Augment), default="the recipe's")] = None
     overrides: Annotated[Mapping[str, Any], Flag("KEY=VALUE", "fix a knob or training setting, e.g. lr=0.1 (a searched "
         "knob is refused); may be repeated", name="set")] = field(default_factory=dict)
 

@@ -42,6 +42,15 @@ def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faul
     return found
 
 
+def read_augment(value: str, by_set: Mapping[str, Any], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
+    """Read `--augment` as one more `--set` item; it must not contradict one, nor a space that searches it."""
+    if by_set.get("augment", value) != value:
+        faults.add(f"--augment and --set augment must agree; got {value!r} and {by_set['augment']!r}")
+    if space is not None and "augment" in space.distributions:
+        faults.add(f"--augment: space {space.name} searches augment; choose a space that does not, or drop it")
+    return {"augment": value}
+
+
 def read_guards(items: Sequence[str], faults: Faults) -> dict[str, float]:
     """Read the `--guard GROUP=POINTS` items."""
     found: dict[str, float] = {}

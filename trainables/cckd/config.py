@@ -1,7 +1,7 @@
 """One trial's validated configuration: a flat mapping in, a frozen TrialConfig out, all faults at once."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
@@ -9,9 +9,7 @@ from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
 from trainables.cckd.losses.terms import TERMS, terms_on
 from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
-
-#: How the learning rate moves; training/schedule.py has the shapes.
-Schedule = Literal["one_cycle", "cosine", "step"]
+from trainables.cckd.recipe import Augment, Schedule
 
 #: The prior of the posterior that the student answers by: p^s, which tau leaves in the logits, or the uniform prior.
 PredictionPrior = Literal["trained", "uniform"]
@@ -35,6 +33,7 @@ class TrialConfig(Knobs):
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Schedule = "one_cycle"
     prediction_prior: PredictionPrior = "trained"
+    augment: Augment = "none"
     seed: int = Field(0, ge=0)
 
     @classmethod

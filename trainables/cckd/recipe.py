@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
-from trainables.cckd.config import Schedule, training_settings
 from trainables.cckd.methods import KnobValue
+
+#: How the learning rate moves; training/schedule.py has the shapes.
+Schedule = Literal["one_cycle", "cosine", "step"]
+
+#: What the student sees on top of the view that it shares with the teacher; batches/augmentation.py has the kinds.
+Augment = Literal["none", "cutout", "autoaugment", "randaugment"]
+
+#: Fields of a recipe that are no training settings.
+_OTHERS = ("name", "source", "sources", "teacher_size", "teacher_views")
 
 #: Name of the recipe that is too short to train a student out.
 QUICK = "quick"
@@ -18,7 +27,7 @@ class Recipe:
         name: what `--recipe` calls it.
         source: where its values come from.
         sources: field -> where its value comes from, for the values that are not from `source`.
-        student, epochs, batch_size, lr, momentum, nesterov, weight_decay, schedule: training settings.
+        student, epochs, batch_size, lr, momentum, nesterov, weight_decay, schedule, augment: training settings.
         teacher_size: side of the teacher's input, pixels; None for the model's own.
         teacher_views: views of each training image that the teacher sees.
     """
@@ -33,15 +42,15 @@ class Recipe:
     nesterov: bool
     weight_decay: float
     schedule: Schedule
+    augment: Augment = "none"
     teacher_size: int | None = None
     teacher_views: int = 8
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def training(self) -> dict[str, KnobValue]:
-        """The training settings, in the order of `TrialConfig`."""
-        mine = {item.name for item in fields(self)}
-        return {name: getattr(self, name) for name in training_settings() if name in mine}
+        """The training settings."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _OTHERS}
 
     def source_of(self, name: str) -> str:
         """Return where the value of a field comes from."""

@@ -108,6 +108,32 @@ def test_a_recipe_that_the_data_set_lacks_is_refused(checked, name: str) -> None
         checked("--recipe", name)
 
 
+def test_augment_is_one_more_setting(checked, tmp_path: Path) -> None:
+    assert checked().plan.training["augment"] == "none"
+    for flags in (
+        ("--augment", "cutout"),
+        ("--set", "augment=cutout"),
+        ("--augment", "cutout", "--set", "augment=cutout"),
+    ):
+        assert checked(*flags).plan.training["augment"] == "cutout"
+    assert checked("--augment", "cutout").origins["augment"] == "--augment"
+    with pytest.raises(UsageError, match=r"--augment must be one of none, cutout, .*; got 'flips'"):
+        checked("--augment", "flips")
+    with pytest.raises(UsageError, match="must agree; got 'cutout' and 'none'"):
+        checked("--augment", "cutout", "--set", "augment=none")
+
+
+def test_a_space_may_search_the_augmentation_which_then_has_no_flag(checked, tmp_path: Path) -> None:
+    space = tmp_path / "mine.yaml"
+    space.write_text(
+        "name: mine\npurpose: Which one?\nmethod: la\ntrials: 4\nknobs:\n"
+        "  augment: {choices: [none, cutout], unit: choice, reason: Two kinds., reference: none}\n"
+    )
+    assert checked("--space", str(space)).space.reference_point() == {"augment": "none"}
+    with pytest.raises(UsageError, match="--augment: space mine searches augment"):
+        checked("--space", str(space), "--augment", "cutout")
+
+
 def test_a_searched_setting_starts_from_the_recipes_value(checked) -> None:
     found = checked("--space", "la", "--recipe", "field")
     assert found.space.reference_point()["lr"] == 0.15

@@ -35,6 +35,7 @@ def test_cifar_is_trained_as_ldam_trains_it(name: str) -> None:
         "nesterov": False,
         "weight_decay": 2e-4,
         "schedule": "step",
+        "augment": "none",
     }
     assert (info.padding, info.flip) == (4, True)
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.cckd.batches.augmentation import augmentation
 from trainables.cckd.batches.epoch_draws import EpochDraws, draw_epoch
 from trainables.cckd.batches.mixing import mix_images, mix_rows
 from trainables.cckd.batches.streamed_images import training_images
@@ -57,10 +58,12 @@ class _Block:
     """The raw content of a block of S steps: per step B samples of D, then the first and second members of M pairs.
 
     Attributes:
-        pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255]; may be written to.
+        pixels: float32 (S, B + 2M, Ch, H, W) in [0, 255], as the student sees them; may be written to.
         samples: image indices, int64 (S, B + 2M).
         rows: rows of the teacher's outputs, image V + view, int64 (S, B + 2M); None where nothing reads them.
         share, boxes: of the pairs, (S, M) and (S, M, 4) as in `Pairs`; None without pairs.
+        shared: the pixels without the student's augmentation, where the teacher is asked about their mixtures; None
+            where they are `pixels` or nothing needs them.
     """
 
     pixels: Tensor
@@ -68,6 +71,7 @@ class _Block:
     rows: Tensor | None
     share: Tensor | None
     boxes: Tensor | None
+    shared: Tensor | None = None
 
 
 class Batches:
@@ -119,6 +123,8 @@ class Batches:
         forward = config.mix_targets == "forward" and objective.n_mixed > 0
         wants_teacher = objective.needs_mixed_logits or objective.needs_features
         self._teacher = _build_teacher(data, teacher_factory, device) if forward and wants_teacher else None
+        fill = torch.tensor(255.0 * data.pixel_mean, dtype=torch.float32, device=device)
+        self._augmentation = augmentation(config.augment, data.image_shape, fill)
         needs_logits = objective.needs_logits or objective.needs_mixed_logits
         self._logits = resident_logits(data, device) if needs_logits else None
         self._features = resident_features(data, device) if objective.needs_features else None
@@ -138,16 +144,23 @@ class Batches:
         rows = None if choices.rows is None else self._upload(choices.rows)
         share = None if choices.share is None else self._upload(choices.share)
         boxes = None if choices.boxes is None else self._upload(choices.boxes)
+        altered = None
+        if self._augmentation is not None:
+            altered = self._augmentation.draw(choices.samples.shape, seed=self._config.seed, epoch=epoch)
         start = 0
         for pixels in self.images.blocks(choices.samples, choices.views, most=self.steps_a_block):
             steps = slice(start, start + len(pixels))
             start = steps.stop
+            shared = pixels.clone() if altered is not None and self._teacher is not None else None
+            if self._augmentation is not None and altered is not None:
+                self._augmentation.apply(pixels, altered[steps])
             yield _Block(
                 pixels,
                 samples[steps],
                 None if rows is None else rows[steps],
                 None if share is None else share[steps],
                 None if boxes is None else boxes[steps],
+                shared,
             )
 
     def _choices(self, epoch: int) -> EpochDraws:
@@ -159,7 +172,7 @@ class Batches:
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
         """Yield the steps of a block; the targets of D_mix are mixed from the targets of the pairs."""
-        images = self.images.normalise(self._mix_pixels(block))
+        images = self.images.normalise(self._mix_pixels(block.pixels, block))
         plain, mixed = self._targets(block)
         prepared = self._objective.prepare(plain, mixed)
         if self._features is not None and self._device.type == "cuda":
@@ -183,25 +196,26 @@ class Batches:
     def _forward_steps(self, block: _Block) -> Iterator[StepBatch]:
         """Yield the steps of a block; the teacher itself computes the targets of D_mix from the mixed images."""
         assert self._teacher is not None
-        mixed_pixels = self._mix_pixels(block)
+        mixed_pixels = self._mix_pixels(block.pixels, block)
         images = self.images.normalise(mixed_pixels)
+        asked = mixed_pixels if block.shared is None else self._mix_pixels(block.shared, block)
         plain, mixed = self._targets(block)
         assert mixed is not None
         n_plain = self._config.batch_size
         for step, (pixels, ours, theirs) in enumerate(zip(images, plain.steps(), mixed.steps(), strict=True)):
             with torch.no_grad():
-                logits, features = self._teacher(mixed_pixels[step, n_plain:])
+                logits, features = self._teacher(asked[step, n_plain:])
             if self._features is not None:
                 ours = replace(ours, features=self._mix_features(_cached(block.rows)[step, :n_plain], None))
             yield StepBatch(pixels, ours, Targets(theirs.labels, logits, features))
 
-    def _mix_pixels(self, block: _Block) -> Tensor:
-        """Return D and D_mix as (S, B + M, Ch, H, W) in [0, 255], in the block's own memory."""
+    def _mix_pixels(self, pixels: Tensor, block: _Block) -> Tensor:
+        """Return D and D_mix of a block's pixels as (S, B + M, Ch, H, W) in [0, 255], in their own memory."""
         if block.share is None:
-            return block.pixels
-        _, first, second = block.pixels.split(self._sizes, dim=1)
+            return pixels
+        _, first, second = pixels.split(self._sizes, dim=1)
         mix_images(first, second, block.share, block.boxes, out=first)
-        return block.pixels[:, : -self._objective.n_mixed]
+        return pixels[:, : -self._objective.n_mixed]
 
     def _targets(self, block: _Block) -> tuple[Targets, Targets | None]:
         """Return the targets of D and D_mix for S steps, without features; logits only for the sets that need them."""

@@ -2,7 +2,7 @@
 
 from math import cos, pi, prod
 
-from trainables.cckd.config import Schedule
+from trainables.cckd.recipe import Schedule
 
 #: Share of the steps in the warm-up, and the divisors from peak to first rate and from first to last rate.
 #: The divisors are those of torch's OneCycleLR. Its warm-up share is 0.3, which is a little long for 20 epochs.

@@ -18,12 +18,12 @@ SEED, EPOCH, BATCH = 5, 2, 16
 _MIX_ONLY = {"cckd_weight": 0.0, "cckd_mix_weight": 0.0}
 
 
-def _batches(data: TrialData, **flat: Any) -> Batches:
+def _batches(data: TrialData, *, teacher_factory: Any = None, **flat: Any) -> Batches:
     config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
     n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
     counts = torch.from_numpy(data.counts)
     objective = Objective(config, counts, torch.tensor(data.teacher_log_prior), n_mixed=n_mixed)
-    return Batches(config, data, objective, device=torch.device("cpu"))
+    return Batches(config, data, objective, device=torch.device("cpu"), teacher_factory=teacher_factory)
 
 
 def _epoch(data: TrialData, epoch: int = EPOCH, **flat: Any) -> list[StepBatch]:
@@ -78,6 +78,43 @@ def test_without_a_teacher_the_student_sees_fresh_views(trial_data: TrialData, f
         expected = _normalised(trial_data, apply_views(trial_data.train_images[samples], views).astype(np.float64))
         np.testing.assert_array_equal(batch.plain.labels, trial_data.train_labels[samples])
         np.testing.assert_allclose(batch.images[:BATCH], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["cutout", "autoaugment", "randaugment"])
+@pytest.mark.parametrize("method", ["la", "kd", "acckd"])
+def test_augmentation_changes_what_the_student_sees_and_nothing_else(
+    trial_data: TrialData, method: str, kind: Any
+) -> None:
+    changed = False
+    pairs = zip(*(_epoch(trial_data, method=method, augment=augment) for augment in (kind, "none")), strict=True)
+    for ours, theirs in pairs:
+        changed |= not torch.equal(ours.images, theirs.images)
+        assert ours.images.shape == theirs.images.shape
+        np.testing.assert_array_equal(ours.plain.labels, theirs.plain.labels)
+        for mine, plain in ((ours.plain, theirs.plain), (ours.mixed, theirs.mixed)):
+            if mine is not None and plain is not None and mine.logits is not None:
+                np.testing.assert_array_equal(mine.logits, plain.logits)
+    assert changed
+
+
+def test_a_teacher_that_is_asked_about_mixtures_sees_them_without_augmentation(trial_data: TrialData) -> None:
+    asked: dict[str, list[torch.Tensor]] = {}
+
+    class Listening(torch.nn.Module):
+        def __init__(self, seen: list[torch.Tensor]) -> None:
+            super().__init__()
+            self.seen = seen
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            self.seen.append(images.clone())
+            return torch.zeros(len(images), 3), torch.zeros(len(images), 5)
+
+    for kind in ("none", "cutout"):
+        seen = asked.setdefault(kind, [])
+        flat = {"method": "acckd", "mix_targets": "forward", "augment": kind}
+        list(_batches(trial_data, teacher_factory=lambda _, seen=seen: Listening(seen), **flat).epoch(EPOCH))
+    assert len(asked["none"]) == len(asked["cutout"]) == 2
+    assert all(map(torch.equal, asked["none"], asked["cutout"]))
 
 
 def test_every_epoch_shuffles_anew(trial_data: TrialData) -> None:
