@@ -93,3 +93,25 @@ def test_a_study_whose_teacher_pass_has_not_finished_says_so(simulated: Simulate
     manifest = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(manifest | {"teacher": None}))
     assert _text(folder).count("teacher pass has not finished yet") == 2
+
+
+def test_a_study_whose_ladder_is_the_compared_baselines_alone_is_reported(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    drop_runs(folder, "entry NOT IN ('la', 'kd', 'best1', 'teacher')")
+    text = _text(folder)
+    ladder = (folder / "report" / "tables" / "ladder.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(",")[0] for line in ladder] == ["entry", "teacher", "la", "kd", "best1"]
+    assert "The gain from tuning itself" not in text, "acckd is not there to compare with"
+
+
+def test_runs_of_an_earlier_version_show_a_dash_or_no_column_for_what_they_did_not_keep(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    assert "| Worst | Harmonic | ECE |" in _text(folder)
+    drop = "UPDATE confirm_runs SET record = json_remove(record, '$.test.bins') WHERE entry IN ({})".format
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute(drop("'la'"))
+    (row,) = re.findall(r"^\| la \| 6 \|.*$", _text(folder), flags=re.MULTILINE)
+    assert row.endswith("| – |")
+    with closing(sqlite3.connect(folder / "study.db")) as database, database:
+        database.execute(drop("SELECT entry FROM confirm_runs"))
+    assert "| Worst | Harmonic |\n" in _text(folder)
