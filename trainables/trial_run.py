@@ -112,7 +112,8 @@ class Run:
         if self._export is not None:
             meta = {"config": self._trainer.config.flat(), "test": asdict(counts)}
             folder = self._shelf.workplace(self._name, MODEL)
-            export_model(self._trainer.student, data, folder, self._export, meta=meta)
+            correction = self._trainer.learner.correction
+            export_model(self._trainer.student, data, folder, self._export, meta=meta, correction=correction)
             self._shelf.publish(self._name, MODEL)
         return {
             "test_correct": list(counts.correct),

@@ -13,6 +13,9 @@ from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault
 #: How the learning rate moves; training/schedule.py has the shapes.
 Schedule = Literal["one_cycle", "cosine", "step"]
 
+#: The prior of the posterior that the student answers by: p^s, which tau leaves in the logits, or the uniform prior.
+PredictionPrior = Literal["trained", "uniform"]
+
 
 class TrialConfig(Knobs):
     """Everything that decides a trial's numbers, beside the data: method, knobs, and how the student is trained.
@@ -31,6 +34,7 @@ class TrialConfig(Knobs):
     nesterov: bool = True
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Schedule = "one_cycle"
+    prediction_prior: PredictionPrior = "trained"
     seed: int = Field(0, ge=0)
 
     @classmethod

@@ -33,6 +33,8 @@ class Objective:
         n_mixed: samples of D_mix to build for each step; 0 where no term uses them.
         needs_logits: whether a term reads the teacher's logits on D.
         needs_mixed_logits: whether a term reads the teacher's logits on D_mix.
+        to_uniform: log of the uniform prior minus log p^s, float32 (C,). Added to the student's logits it gives its
+            log-posterior under the uniform prior (Bayes, as in closed_form.py); zero at tau 1.
         needs_features: whether a term reads features, on D and on D_mix where there is one.
     """
 
@@ -62,6 +64,7 @@ class Objective:
         uniform = torch.full_like(train, -log(len(train)))
         student = student_log_prior(log_prior_train, knobs.tau).float()
         self._priors = Priors(train, uniform, student, teacher_log_prior.float())
+        self.to_uniform = uniform - student
         self._layouts: dict[tuple[int, int], Layout] = {}
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.students.cifar_net import CifarResNet
 from trainables.cckd.students.cifar_sizes import N_BLOCKS
-from trainables.cckd.students.cosine_classifier import fit_cosine_classifier
+from trainables.cckd.students.cosine_classifier import fit_cosine_classifier, folded, has_cosine_classifier
 from trainables.cckd.students.stems import fit_stem
 
 #: Our own networks; all others are timm's.
@@ -98,6 +98,24 @@ def build_student(
         shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
         raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
     return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
+
+
+def bias_name(student: StudentNet) -> str:
+    """Return the name of the classifier's bias in the state dict of the exported network.
+
+    Raises:
+        ConfigError: the classifier has none, so no correction of the logits can be kept in it.
+    """
+    net = folded(student.net) if has_cosine_classifier(student.net) else student.net
+    classifier = net.get_classifier()
+    biases = {id(module.bias) for module in classifier.modules() if isinstance(module, nn.Linear)}
+    for name, parameter in net.named_parameters():
+        if id(parameter) in biases:
+            return str(name)
+    raise ConfigError(
+        f"prediction_prior=uniform needs a student whose classifier has a bias; {student.name!r} has none: "
+        "choose another student, or prediction_prior=trained"
+    )
 
 
 def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Module, bool]:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
+from torch import Tensor
 
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.sealed import sealed, unsealed
-from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, build_student
+from trainables.cckd.students.build import OWN_STUDENTS, StudentNet, bias_name, build_student
 from trainables.cckd.students.cosine_classifier import folded, folded_line, has_cosine_classifier
 from trainables.cckd.students.stems import stem_line
 
@@ -22,7 +24,13 @@ class ExportError(UsageError):
 
 
 def export_model(
-    student: StudentNet, data: TrialData, folder: Path, stem: str, *, meta: Mapping[str, Any]
+    student: StudentNet,
+    data: TrialData,
+    folder: Path,
+    stem: str,
+    *,
+    meta: Mapping[str, Any],
+    correction: Tensor | None = None,
 ) -> tuple[Path, Path]:
     """Write `<stem>.safetensors` and `<stem>.json` into `folder`; return both paths.
 
@@ -36,11 +44,17 @@ def export_model(
         folder: created if absent.
         stem: name of the files.
         meta: plain facts to store with the model, such as its configuration and metrics.
+        correction: what the student's answers add to its logits (C,); the exported classifier has it in its bias.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cosine = has_cosine_classifier(student.net)
     net = folded(student.net) if cosine else student.net
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in net.state_dict().items()
+    }
+    if correction is not None:
+        weights[bias_name(student)] += correction.detach().cpu()
     description = {
         "timm_name": student.name,
         "timm_kwargs": student.kwargs,

@@ -13,7 +13,7 @@ from trainables.cckd.losses.feature_imitation import Unaligned
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.precision import Precision
 from trainables.cckd.random_streams import torch_stream
-from trainables.cckd.students.build import StudentNet, build_student
+from trainables.cckd.students.build import StudentNet, bias_name, build_student
 from trainables.cckd.training.cuda_graph import RecordedStep
 from trainables.cckd.training.torch_private import sgd_step
 
@@ -23,6 +23,7 @@ class Learner:
 
     Attributes:
         student: the network.
+        correction: what is added to its logits to answer, (C,); None where it answers by its raw logits.
         recorded: takes the steps on a GPU; None on the CPU.
     """
 
@@ -49,7 +50,7 @@ class Learner:
             precision: number format of the student's passes.
 
         Raises:
-            ConfigError: a student that cannot be built.
+            ConfigError: a student that cannot be built, or whose classifier has no bias to hold the correction.
         """
         self._config, self._objective, self._device, self._precision = config, objective, device, precision
         with torch_stream(config.seed, "init"):
@@ -57,6 +58,9 @@ class Learner:
                 config.student, n_classes, image_shape[0], image_shape[1], cosine_scale=config.cosine_scale
             )
         self.student: StudentNet = student.to(device).to(memory_format=torch.channels_last)
+        self.correction = objective.to_uniform if config.prediction_prior == "uniform" else None
+        if self.correction is not None:
+            bias_name(self.student)
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
@@ -92,15 +96,19 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return the class with the largest raw logit, int64 (N,), for normalised images (N, Ch, H, W)."""
+        """Return the most probable class, int64 (N,), for normalised images (N, Ch, H, W)."""
         with autocast(self._device, self._precision):
             return self.read(images)[0].argmax(dim=1)
 
     @torch.no_grad()
     def read(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return raw logits (N, C) and penultimate features (N, D_s), in float32 whatever the precision."""
+        """Return the logits to answer by (N, C) and penultimate features (N, D_s), in float32 whatever the precision.
+
+        The logits are raw where `prediction_prior` is 'trained'. Where it is 'uniform', the student's own prior p^s is
+        replaced by the uniform one: a correction after training, with no effect at tau 1.
+        """
         logits, features = self.student(images.contiguous(memory_format=torch.channels_last))
-        return logits, features
+        return logits if self.correction is None else logits + self.correction, features
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor that changes in training: weights, running statistics, momentum."""

@@ -211,7 +211,7 @@ class Trainer:
         return record
 
     def evaluate(self, images: Images, labels: NDArray[np.int64]) -> ClassCounts:
-        """Count, per class of `labels` (N,), the images and those that the raw logits classify right."""
+        """Count, per class of `labels` (N,), the images and those that the student classifies right."""
         predicted = [self.learner.predict(pixels) for pixels in self._evaluated(images)]
         return count_classes(torch.cat(predicted).cpu().numpy(), labels, self.data.n_classes)
 

@@ -9,7 +9,7 @@ from torch import nn
 import trainables.cckd.students.timm_models  # noqa: F401, timm knows our names once it is imported
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import torch_stream
-from trainables.cckd.students.build import OWN_STUDENTS, build_student, check_student
+from trainables.cckd.students.build import OWN_STUDENTS, bias_name, build_student, check_student
 from trainables.cckd.students.cifar_net import CifarResNet
 
 
@@ -104,3 +104,17 @@ def test_resnet18_with_the_small_stem_has_the_size_known_from_cifar() -> None:
 def test_other_families_keep_their_stem() -> None:
     assert not build_student("mobilenetv3_small_050", 10, 3, 32).small_stem
     assert not build_student("resnet8_cifar", 10, 3, 32).small_stem
+
+
+@pytest.mark.parametrize("name", ["resnet8_cifar", "resnet18", "mobilenetv3_small_050"])
+def test_the_bias_of_the_classifier_is_found_by_its_name(name: str) -> None:
+    student = build_student(name, 10, 3, 32)
+    found = dict(student.net.named_parameters())[bias_name(student)]
+    assert found is student.net.get_classifier().bias
+
+
+def test_a_classifier_without_a_bias_is_refused() -> None:
+    student = build_student("resnet8_cifar", 10, 3, 32)
+    student.net.get_classifier().bias = None
+    with pytest.raises(ConfigError, match="needs a student whose classifier has a bias; 'resnet8_cifar' has none"):
+        bias_name(student)

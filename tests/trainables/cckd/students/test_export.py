@@ -37,6 +37,29 @@ def test_an_exported_model_answers_as_the_trained_one(method: str, trial_data: T
     torch.testing.assert_close(found, expected)
 
 
+def test_an_exported_model_answers_under_the_uniform_prior_as_its_learner(
+    trial_data: TrialData, tmp_path: Path
+) -> None:
+    config = TrialConfig.build(
+        {"method": "ce", "epochs": 1, "batch_size": 16, "lr": 0.05, "prediction_prior": "uniform"}
+    )
+    trainer = Trainer(config, trial_data)
+    list(trainer)
+    trained = {name: tensor.clone() for name, tensor in trainer.student.state_dict().items()}
+    correction = trainer.learner.correction
+    export_model(trainer.student, trial_data, tmp_path, "best1", meta={}, correction=correction)
+    images = torch.randn(64, 1, 8, 8)
+    trainer.student.eval()
+    expected, _ = trainer.learner.read(images)
+    with torch.no_grad():
+        raw, _ = trainer.student(images)
+        found, _ = load_model(tmp_path, "best1")(images)
+    torch.testing.assert_close(found, expected)
+    assert not torch.equal(raw.argmax(1), found.argmax(1)), "the correction decides some answers"
+    for name, tensor in trainer.student.state_dict().items():
+        torch.testing.assert_close(tensor, trained[name], rtol=0, atol=0, msg=name)
+
+
 def test_plain_timm_loads_the_weights_without_the_alignment_layer(trial_data: TrialData, tmp_path: Path) -> None:
     weights_path, json_path = export_model(
         _trained(trial_data).student, trial_data, tmp_path, "best1", meta={"test_balanced_accuracy": 0.5}

@@ -162,6 +162,48 @@ def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize(("method", "tau"), [("ce", 0.0), ("la", 0.5), ("la", 1.4)])
+def test_answers_under_the_uniform_prior_are_raw_logits_over_the_students_prior(
+    trial_data: TrialData, method: str, tau: float
+) -> None:
+    flat = {"method": method, "batch_size": 10} | ({"tau": tau} if method == "la" else {})
+    learner, _ = _learner(TrialConfig.build(flat | {"prediction_prior": "uniform"}), trial_data)
+    images = torch.randn(30, 1, 8, 8)
+    learner.student.eval()
+    with torch.no_grad():
+        raw = learner.student(images)[0].numpy()
+    own = trial_data.prior ** (1.0 - tau)
+    probability = np.exp(raw) / (own / own.sum())
+    found = learner.read(images)[0].numpy()
+    np.testing.assert_array_equal(learner.predict(images).numpy(), found.argmax(axis=1))
+    np.testing.assert_allclose(
+        np.exp(found) / np.exp(found).sum(axis=1, keepdims=True),
+        probability / probability.sum(axis=1, keepdims=True),
+        rtol=1e-5,
+    )
+    trained, _ = _learner(TrialConfig.build(flat), trial_data)
+    trained.student.eval()
+    np.testing.assert_array_equal(trained.read(images)[0].numpy(), raw)
+
+
+def test_at_tau_1_the_uniform_prior_changes_no_answer(trial_data: TrialData) -> None:
+    learner, _ = _learner(
+        TrialConfig.build({"method": "la", "batch_size": 10, "prediction_prior": "uniform"}), trial_data
+    )
+    assert learner.correction is not None
+    assert learner.correction.abs().max() < 1e-6
+
+
+def test_training_does_not_depend_on_the_prior_of_the_prediction(trial_data: TrialData) -> None:
+    totals = []
+    for prior in ("trained", "uniform"):
+        config = TrialConfig.build({"method": "ce", "batch_size": 10, "prediction_prior": prior})
+        learner, batches = _learner(config, trial_data)
+        learner.student.train()
+        totals.append(torch.stack([learner.step(batch, 0.05)[-1] for batch in batches.epoch(1)]))
+    torch.testing.assert_close(totals[0], totals[1], rtol=0, atol=0)
+
+
 def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:
     # Their number is what a step on small images costs.
     config = TrialConfig.build({"method": "acckd", "batch_size": 40})
