@@ -5,14 +5,16 @@ to 1. A missing value is an empty field.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 #: Layout version written into study.json. It rises where a column or a knob changes its meaning.
 SCHEMA_VERSION = 2
 
 #: Earlier layouts, whose folders are read and reported -> the last version of this toolkit that trains them further.
 #: In layout 1, cckd_mix was weighed by mix_weight * cckd_mix_weight, and imitation was a sum over D and D_mix.
-EARLIER_SCHEMAS = {1: "0.2.0"}
+EARLIER_SCHEMAS: Mapping[int, str] = MappingProxyType({1: "0.2.0"})
 
 
 def training_fault(layout: object) -> str | None:

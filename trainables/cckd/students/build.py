@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.students.cifar_net import CifarResNet
 from trainables.cckd.students.cifar_sizes import N_BLOCKS
-from trainables.cckd.students.cosine_classifier import fit_cosine_classifier
+from trainables.cckd.students.cosine_classifier import fit_cosine_classifier, folded, has_cosine_classifier
 from trainables.cckd.students.stems import fit_stem
 
 #: Our own networks; all others are timm's.
@@ -101,15 +101,17 @@ def build_student(
 
 
 def bias_name(student: StudentNet) -> str:
-    """Return the name of the classifier's bias among the parameters of the network.
+    """Return the name of the classifier's bias in the state dict of the exported network.
 
     Raises:
         ConfigError: the classifier has none, so no correction of the logits can be kept in it.
     """
-    bias = getattr(student.net.get_classifier(), "bias", None)
-    for name, parameter in student.net.named_parameters():
-        if parameter is bias:
-            return name
+    net = folded(student.net) if has_cosine_classifier(student.net) else student.net
+    classifier = net.get_classifier()
+    biases = {id(module.bias) for module in classifier.modules() if isinstance(module, nn.Linear)}
+    for name, parameter in net.named_parameters():
+        if id(parameter) in biases:
+            return str(name)
     raise ConfigError(
         f"prediction_prior=uniform needs a student whose classifier has a bias; {student.name!r} has none: "
         "choose another student, or prediction_prior=trained"

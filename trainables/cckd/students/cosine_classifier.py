@@ -50,12 +50,14 @@ def has_cosine_classifier(net: Any) -> bool:
 def folded(net: Any) -> Any:
     """Return a copy of a model with a cosine classifier that gives the same logits with torch's own layers alone.
 
-    RMSNorm divides features by |h| / sqrt(D_s). The linear layer behind it has the weights s w_c / (|w_c| sqrt(D_s)).
+    RMSNorm divides features by |h| / sqrt(D_s). The linear layer behind it has the weights s w_c / (|w_c| sqrt(D_s))
+    and a bias of zeros, which can hold a correction of the logits.
     """
     own = net.get_classifier()
     n_classes, n_features = own.weight.shape
     norm = nn.RMSNorm(n_features, _SMALLEST, elementwise_affine=False)
-    linear = nn.Linear(n_features, n_classes, bias=False, device=own.weight.device)
+    linear = nn.Linear(n_features, n_classes, device=own.weight.device)
+    linear.bias.zero_()
     linear.weight.copy_(F.normalize(own.weight, dim=1) * (own.scale / sqrt(n_features)))
     plain = deepcopy(net)
     plain.set_submodule(_classifier_name(net), nn.Sequential(norm, linear))
@@ -66,7 +68,7 @@ def folded_line(net: Any) -> str:
     """Return a line of Python that gives a new model from timm the classifier of `folded(net)`, without its weights."""
     n_classes, n_features = net.get_classifier().weight.shape
     norm = f"torch.nn.RMSNorm({n_features}, {_SMALLEST}, False)"
-    layers = f"torch.nn.Sequential({norm}, torch.nn.Linear({n_features}, {n_classes}, False))"
+    layers = f"torch.nn.Sequential({norm}, torch.nn.Linear({n_features}, {n_classes}))"
     return f'net.set_submodule("{_classifier_name(net)}", {layers})'
 
 
