@@ -33,8 +33,9 @@ class Objective:
         n_mixed: samples of D_mix to build for each step; 0 where no term uses them.
         needs_logits: whether a term reads the teacher's logits on D.
         needs_mixed_logits: whether a term reads the teacher's logits on D_mix.
-        to_uniform: log of the uniform prior minus log p^s, float32 (C,). Added to the student's logits it gives its
-            log-posterior under the uniform prior (Bayes, as in closed_form.py); zero at tau 1.
+        to_uniform: log of the uniform prior minus the log of the student's prior, float32 (C,). Added to its logits it
+            gives the log-posterior under the uniform prior (Bayes, as in closed_form.py). Zero at tau 1, and at tau 0
+            where samples are drawn class-balanced.
         needs_features: whether a term reads features, on D and on D_mix where there is one.
     """
 
@@ -64,7 +65,9 @@ class Objective:
         uniform = torch.full_like(train, -log(len(train)))
         student = student_log_prior(log_prior_train, knobs.tau).float()
         self._priors = Priors(train, uniform, student, teacher_log_prior.float())
-        self.to_uniform = uniform - student
+        # Samples drawn class-balanced have the uniform prior, which tau then tilts as it tilts p_tr.
+        drawn = uniform.double() if knobs.sampling == "class_balanced" else log_prior_train
+        self.to_uniform = uniform - torch.log_softmax(drawn - knobs.tau * log_prior_train, dim=0).float()
         self._layouts: dict[tuple[int, int], Layout] = {}
 
     @property

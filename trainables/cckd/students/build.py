@@ -107,10 +107,10 @@ def bias_name(student: StudentNet) -> str:
         ConfigError: the classifier has none, so no correction of the logits can be kept in it.
     """
     net = folded(student.net) if has_cosine_classifier(student.net) else student.net
-    classifier = net.get_classifier()
-    biases = {id(module.bias) for module in classifier.modules() if isinstance(module, nn.Linear)}
+    *_, last = net.get_classifier().modules()
+    bias = getattr(last, "bias", None)
     for name, parameter in net.named_parameters():
-        if id(parameter) in biases:
+        if parameter is bias:
             return str(name)
     raise ConfigError(
         f"prediction_prior=uniform needs a student whose classifier has a bias; {student.name!r} has none: "

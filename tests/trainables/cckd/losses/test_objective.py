@@ -156,3 +156,17 @@ def test_half_precision_logits_give_single_precision_losses() -> None:
     logits, aligned, plain, mixed = _step()
     terms = _objective(method="acckd")(logits.bfloat16(), aligned.bfloat16(), plain, mixed)
     assert {loss.dtype for loss in terms.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("flat", "own"),
+    [
+        ({"method": "ce"}, [0.6, 0.3, 0.1]),
+        ({"method": "la"}, [1 / 3, 1 / 3, 1 / 3]),
+        ({"method": "la", "tau": 2.0}, [1 / 6, 1 / 3, 1.0]),
+        ({"method": "cbd"}, [1 / 3, 1 / 3, 1 / 3]),
+    ],
+)
+def test_the_correction_replaces_the_students_prior_by_the_uniform_one(flat: dict[str, Any], own: list[float]) -> None:
+    prior = np.array(own) / np.sum(own)
+    np.testing.assert_allclose(_objective(**flat).to_uniform.numpy(), np.log(1 / 3 / prior), atol=1e-6)

@@ -11,6 +11,7 @@ from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import OWN_STUDENTS, bias_name, build_student, check_student
 from trainables.cckd.students.cifar_net import CifarResNet
+from trainables.cckd.students.cosine_classifier import folded
 
 
 @pytest.mark.parametrize(
@@ -111,6 +112,11 @@ def test_the_bias_of_the_classifier_is_found_by_its_name(name: str) -> None:
     student = build_student(name, 10, 3, 32)
     found = dict(student.net.named_parameters())[bias_name(student)]
     assert found is student.net.get_classifier().bias
+
+
+def test_the_exported_form_of_a_cosine_classifier_has_a_bias() -> None:
+    student = build_student("resnet8_cifar", 10, 3, 32, cosine_scale=16.0)
+    assert folded(student.net).state_dict()[bias_name(student)].tolist() == [0.0] * 10
 
 
 def test_a_classifier_without_a_bias_is_refused() -> None:
