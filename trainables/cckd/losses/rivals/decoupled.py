@@ -58,7 +58,7 @@ def ltkd(student_logits: Tensor, teacher_logits: Tensor, groups: Sequence[Tensor
     guess_of, target_of = (_of_groups(log_p, groups) for log_p in (guess, target))
     rebalanced = torch.log_softmax(target_of - torch.logsumexp(target_of, dim=0), dim=1)
     within = [
-        _divergence(torch.log_softmax(target[:, ids], dim=1), torch.log_softmax(guess[:, ids], dim=1)).mean()
+        _divergence(*(torch.log_softmax(log_p.index_select(1, ids), dim=1) for log_p in (target, guess))).mean()
         for ids in groups
     ]
     square = temperature**2
@@ -79,7 +79,7 @@ def _of_target(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_groups(log_p: Tensor, groups: Sequence[Tensor]) -> Tensor:
-    return torch.stack([torch.logsumexp(log_p[:, ids], dim=1) for ids in groups], dim=1)
+    return torch.stack([torch.logsumexp(log_p.index_select(1, ids), dim=1) for ids in groups], dim=1)
 
 
 def _divergence(log_target: Tensor, log_guess: Tensor) -> Tensor:
