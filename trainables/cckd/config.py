@@ -1,7 +1,7 @@
 """One trial's validated configuration: a flat mapping in, a frozen TrialConfig out, all faults at once."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
