@@ -119,7 +119,15 @@ def confirm_reruns(
     rungs = [(rung, None, {"method": rung, **settings}) for rung in ladder]
     exported = {entry for entry, _, _ in found}
     return [
-        Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
+        Rerun(
+            entry,
+            seed,
+            trial,
+            config,
+            export=entry in exported and (data_seed, seed) == (0, seeds[0]),
+            data_seed=data_seed,
+            curve=True,
+        )
         for seed in seeds
         for entry, trial, config in (*found, *tuned_runs, *rungs)
     ]
@@ -133,7 +141,7 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
     if _teacher_run(data_seed) not in _recorded(study):
         counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
-        record = {"test": test, "val": None, "selected_on": "val"}
+        record = {"test": test, "selected_on": "val"}
         study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
     if queue.missing(study):
@@ -146,7 +154,7 @@ def _record(study: Study, run: Rerun, result: dict[str, Any]) -> None:
     selected_on = "reference" if run.trial is None else study.checked.data.selected_on
     test = {name: result[f"test_{name}"] for name in ("correct", "seen", "confusion")}
     test["bins"] = {name: result[f"test_bin_{name}"] for name in ConfidenceBins._fields}
-    record = {"test": test, "val": result["records"][-1]["val"], "selected_on": selected_on}
+    record = {"test": test, "selected_on": selected_on, "epochs": result["epochs"]}
     record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
     study.ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, record, data_seed=run.data_seed)
 
@@ -176,4 +184,4 @@ def _teacher_run(data_seed: int) -> str:
 
 def _recorded(study: Study) -> set[str]:
     """Return the names of all recorded runs of the confirmation."""
-    return {rerun_name(run.entry, run.seed, run.trial, run.data_seed) for run in study.ledger.runs.confirm_runs()}
+    return {rerun_name(*key) for key in study.ledger.runs.confirm_keys()}

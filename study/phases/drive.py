@@ -19,7 +19,7 @@ from study.phases.selection import select
 from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
-from study.records.run_tables import ConfirmRun, counts_of
+from study.records.run_tables import ConfirmRun
 from study.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
@@ -99,11 +99,8 @@ def _note_teacher(study: Study, teacher: dict[str, Any]) -> None:
 
 def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> list[str]:
     """Return a warning if the teacher is worse than the student that is trained without a teacher (`la`)."""
-    found = [
-        counts_of(run.record["val"])
-        for run in runs
-        if run.entry == "la" and run.data_seed == 0 and run.record.get("val")
-    ]
+    own_cut = [run for run in runs if (run.entry, run.data_seed, run.epochs_factor) == ("la", 0, 1)]
+    found = [run.val for run in own_cut if run.val is not None]
     if not found:
         return []
     la, own = float(np.mean([balanced_accuracy(counts) for counts in found])), teacher["val_balanced_accuracy"]

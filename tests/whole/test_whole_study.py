@@ -130,7 +130,25 @@ def test_epochs_hold_every_epoch_of_every_trial_once(smoke: Study) -> None:
 
     table = pq.read_table(smoke.path / "epochs.parquet", columns=["number", "epoch"]).to_pydict()
     wanted = [(int(row["number"]), k) for row in smoke.csv("trials.csv") for k in range(1, int(row["epochs"]) + 1)]
-    assert list(zip(table["number"], table["epoch"], strict=True)) == wanted
+    found = zip(table["number"], table["epoch"], strict=True)
+    assert [(number, epoch) for number, epoch in found if number is not None] == wanted
+
+
+def test_epochs_hold_the_curve_of_every_confirmed_run(smoke: Study) -> None:
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(smoke.path / "epochs.parquet").to_pylist()
+    curves: dict[tuple[str, str, int], list[float | None]] = {}
+    for row in rows:
+        if row["entry"] is not None:
+            run = row["entry"], str(row["seed"]), row["epochs_factor"]
+            curves.setdefault(run, []).append(row["val_balanced_accuracy"])
+    confirmed = {(row["entry"], row["seed"], int(row["epochs_factor"])): row for row in smoke.csv("confirm.csv")}
+    assert curves.keys() == {run for run in confirmed if run[0] != "teacher"}
+    for run, values in curves.items():
+        assert len(values) == 6 * run[2]
+        assert None not in values, "a short run is evaluated at every epoch"
+        assert values[-1] == float(confirmed[run]["val_balanced_accuracy"])
 
 
 def test_confirm_csv_has_every_entry_on_the_same_seeds_and_the_teacher_once(smoke: Study) -> None:

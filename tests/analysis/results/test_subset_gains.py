@@ -193,7 +193,8 @@ def test_a_database_from_before_there_were_subsets_is_of_the_studys_own(simulate
     folder = simulated(**FEW | {"n_cuts": 1})
     new = load_study(folder)
     with closing(sqlite3.connect(folder / "study.db")) as database, database:
-        database.execute("DROP INDEX one_confirm_run_a_cut")
+        database.execute("DROP INDEX one_confirm_run_a_length")
+        database.execute("ALTER TABLE confirm_runs DROP COLUMN epochs_factor")
         database.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
     old = load_study(folder)
     assert (old.n_subsets, old.confirm["data_seed"].unique().tolist()) == (1, [0])
