@@ -1,4 +1,5 @@
-"""The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation.
+"""The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation,
+longer runs.
 
 Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
@@ -14,6 +15,7 @@ from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import ray_session
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
+from study.phases.longer_runs import train_longer
 from study.phases.search import search, studied_method
 from study.phases.selection import select
 from study.phases.study_state import Study
@@ -48,6 +50,7 @@ def drive(study: Study) -> None:
             select(study, method, prepared, workers)
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
+            train_longer(study, prepared, workers)
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")

@@ -64,6 +64,7 @@ class RerunQueue:
         checkpoints: of the runs.
         forwards_teacher, opens_test, is_temporary: as in `Phase`.
         note: text behind the time left.
+        cost: cost of one of the runs, in trials of the search.
     """
 
     title: str
@@ -76,6 +77,7 @@ class RerunQueue:
     opens_test: bool = False
     is_temporary: bool = False
     note: str = ""
+    cost: int = 1
 
     def n_done(self) -> int:
         """Return the number of counted runs that are recorded."""
@@ -97,8 +99,8 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
     n_total, attempts = len(queue.counted), study.new_attempts(prepared)
 
     def note(n_done: int) -> str:
-        # A run costs as much as a trial of the search.
-        return f"{duration(ledger.mean_duration_s() * (n_total - n_done) / workers.n_workers)} left{queue.note}"
+        n_trials = queue.cost * (n_total - n_done)
+        return f"{duration(ledger.mean_duration_s() * n_trials / workers.n_workers)} left{queue.note}"
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         queue.record(run, result)
