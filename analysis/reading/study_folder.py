@@ -159,9 +159,10 @@ def _counts(
                     yield f"trial {row.number}{of}, epoch {record.epoch},", record.val.correct, record.val.seen
         for run in runs.selection_runs():
             yield f"the selection's run of trial {run.trial}{of}, seed {run.seed},", run.val.correct, run.val.seen
-    for run in confirmed:
-        of, test = f"{run.entry}, seed {run.seed}", counts_of(run.record["test"])
-        found = {"test": test, "val": run.val} | {f"val, epoch {record.epoch}": record.val for record in run.epochs}
+    for entered in confirmed:
+        of, test = f"{entered.entry}, seed {entered.seed}", counts_of(entered.record["test"])
+        found = {"test": test, "val": entered.val}
+        found |= {f"val, epoch {record.epoch}": record.val for record in entered.epochs}
         for part, counts in found.items():
             if counts is not None:
                 yield f"{of}, {part},", counts.correct, counts.seen

@@ -24,7 +24,7 @@ def _longer(study: Study, **changes: int) -> None:
 def _runs(plan: StudyPlan):
     best = [(3, {"method": "acckd", **plan.training}), (5, {"method": "acckd", **plan.training})][: plan.confirm_top]
     tuned = {f"{name}_tuned": (4, {"method": name, **plan.training}) for name in plan.tuned_baselines}
-    return confirm_reruns(best, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds), 0, tuned)
+    return confirm_reruns(best, plan.ladder, plan.training, confirm_seeds(plan.seed, plan.confirm_seeds), 0, tuned)
 
 
 def test_the_check_trains_the_claims_entries_at_twice_the_epochs_on_the_first_seeds(searched: Study, ray) -> None:
