@@ -28,6 +28,7 @@ from analysis.sections.knobs.section import knobs_section
 from analysis.sections.recommendation import recommendation_section
 from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
+from analysis.sections.training_length import training_section
 from analysis.stats.paired_tests import spread
 from study.schema import REPORT
 from study.terminal.command_line import command_line
@@ -84,6 +85,7 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     found = find(study, ranked)
     sections = (  # the order of the sections on the page
         confirmation_section(study, writer),
+        training_section(study, writer),
         front_section(study, writer),
         classes_section(study, writer),
         knobs_section(study, ranked, writer),

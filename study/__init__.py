@@ -3,7 +3,7 @@
 Commands (`python -m study.<name>`, or `cckd-study <name>`):
   run           start a study and see it through to its report
   resume        continue a study after any end, or extend it
-  confirm       confirm more trials, on more seeds or more cuts
+  confirm       confirm more trials, on more seeds or more cuts, or at a longer training
   replay        train one trial again and compare it with its record
   cache         look after the teacher's cached features
   main          the console script `cckd-study`, which starts all of them
@@ -17,7 +17,7 @@ Packages, the later ones built on the earlier ones:
   planning      the plan, and the judgement of it before anything starts
   execution     Ray: the only package of study that imports it
   teacher       the teacher's pass on the workers
-  phases        search, selection, baselines, confirmation
+  phases        search, selection, baselines, confirmation, longer runs
 
 Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C).
 

@@ -1,4 +1,4 @@
-"""`python -m study.confirm DIR`: confirm more of the best trials, on more seeds or more cuts, than the study did."""
+"""`python -m study.confirm DIR`: confirm more than the study did: more trials, seeds or cuts, or a longer training."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,10 @@ from study.planning.plan import OPTIONS
 _OPTIONS = {
     "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
     "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),
-    **{key: OPTIONS[key].continued() for key in ("data_seeds", "ladder", "tuned_baselines", "address")},
+    "epochs_factor": OPTIONS["epochs_factor"].continued(
+        ge=2, help="train every confirmed entry again at F times the epochs, on every seed"
+    ),
+    **{key: OPTIONS[key].continued() for key in ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")},
 }
 
 
@@ -21,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv,
         _OPTIONS,
         "Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs that exist "
-        "already are kept, so more entries, rungs, seeds or cuts only add to them.",
+        "already are kept, so more entries, rungs, seeds, cuts or lengths only add to them.",
     )
 
 

@@ -10,7 +10,7 @@ from study.terminal.command_line import SCRIPT, version
 COMMANDS = {
     "run": ("study.run", "start a study and see it through to its report"),
     "resume": ("study.resume", "continue a study after any end, or extend it"),
-    "confirm": ("study.confirm", "confirm more trials, on more seeds or more cuts"),
+    "confirm": ("study.confirm", "confirm more trials, on more seeds or more cuts, or longer"),
     "replay": ("study.replay", "train one trial again and compare it with its record"),
     "cache": ("study.cache", "look after the teacher's cached features"),
     "report": ("analysis.report", "build the report of a study again"),

@@ -76,14 +76,22 @@ TRIALS_GUARDED = {
     "keeps_guards": "1 where a complete trial keeps every --guard on D_val, 0 where it breaks one; empty otherwise.",
 }
 
-#: epochs.parquet: one row per (trial, epoch); `loss_<term>` columns stand between `epoch` and `lr`.
+#: epochs.parquet: one row per epoch of a trial or of a run of the confirmation; `loss_<term>` columns stand between
+#: `epochs_factor` and `lr`.
 EPOCHS_HEAD = {
-    "number": "Optuna trial number.",
+    "number": "Optuna trial number; empty in rows of the confirmation.",
     "epoch": "Epochs completed, from 1.",
+    "entry": "Entry of the confirmation, as in confirm.csv; empty in rows of trials.",
+    "seed": "Training seed of the entry's run; empty in rows of trials, whose seeds stand in trials.csv.",
+    "data_seed": "As in confirm.csv; empty in rows of trials.",
+    "epochs_factor": "As in confirm.csv; empty in rows of trials.",
 }
 EPOCHS_TAIL = {
     "lr": "Learning rate of the epoch's last step.",
     "val_balanced_accuracy": "Mean per-class recall on D_val; empty where the epoch was not evaluated.",
+    "val_many": "Mean recall on D_val over classes with more than 100 training images; empty as above.",
+    "val_medium": "Mean recall on D_val over classes with 20 to 100 training images; empty as above.",
+    "val_few": "Mean recall on D_val over classes with fewer than 20 training images; empty as above.",
     "train_s": "Seconds spent training this epoch.",
     "eval_s": "Seconds spent evaluating after this epoch.",
 }
@@ -106,7 +114,7 @@ BASELINES_TAIL = {
     "fresh_runs": "Runs behind that mean.",
 }
 
-#: confirm.csv: one row per (entry, seed, data_seed).
+#: confirm.csv: one row per (entry, seed, data_seed, epochs_factor).
 CONFIRM = {
     "entry": "ce, la, kd, cckd, acckd_no_fi, acckd (reference points), best1... (searched), la_tuned, kd_tuned... "
     "(baselines, searched), or teacher.",
@@ -123,9 +131,10 @@ CONFIRM = {
     "test_worst": "Smallest recall of a class on test.",
     "test_harmonic": "Harmonic mean of the recalls of the classes on test; 0 where a recall is 0.",
     "test_ece": "Expected calibration error on test, 15 equal bins of softmax confidence; empty in older runs.",
+    "epochs_factor": "Epochs of the run over epochs of a trial: 1, or 2 and more for a run at a longer training.",
 }
 
-#: classes.csv: one row per (entry, seed, data_seed, class).
+#: classes.csv: one row per (entry, seed, data_seed, epochs_factor, class).
 CLASSES = {
     "entry": "As in confirm.csv.",
     "seed": "As in confirm.csv.",
@@ -135,9 +144,11 @@ CLASSES = {
     "n_train": "Training images of the class.",
     "n_test": "Test images of the class.",
     "n_correct": "Test images of the class that were classified correctly.",
+    "epochs_factor": "As in confirm.csv.",
 }
 
-#: confusion.csv: one row per (entry, seed, data_seed, true class, predicted class) with at least one test image.
+#: confusion.csv: one row per (entry, seed, data_seed, epochs_factor, true class, predicted class) with at least one
+#: test image.
 CONFUSION = {
     "entry": "As in confirm.csv, without the teacher and without runs of versions before this file.",
     "seed": "As in confirm.csv.",
@@ -145,9 +156,11 @@ CONFUSION = {
     "class_id": "True label, from 0.",
     "predicted_id": "Label that the student predicted, from 0.",
     "n": "Test images of the true class with the predicted label.",
+    "epochs_factor": "As in confirm.csv.",
 }
 
-#: separability.csv: one row per (entry, seed, data_seed, class), distances between a student's penultimate features.
+#: separability.csv: one row per (entry, seed, data_seed, epochs_factor, class), distances between a student's
+#: penultimate features.
 SEPARABILITY = {
     "entry": "As in confusion.csv.",
     "seed": "As in confirm.csv.",
@@ -156,6 +169,7 @@ SEPARABILITY = {
     "deviation": "Distance between the class's mean feature over training images and over test images.",
     "intra": "Root mean square distance of the class's test images from their mean feature.",
     "inter": "Mean distance from the class's mean feature over test images to the mean features of the other classes.",
+    "epochs_factor": "As in confirm.csv.",
 }
 
 #: Files of a study folder, relative to it.

@@ -274,16 +274,20 @@ def columns() -> str:
     term = {f"{schema.LOSS_PREFIX}<term>": "Mean of a loss term over the epoch's steps; `loss_total` is their sum."}
     files = {
         (schema.TRIALS, "per trial"): [schema.TRIALS_HEAD, knob, schema.TRIALS_TAIL, schema.TRIALS_GUARDED],
-        (schema.EPOCHS, "per trial and epoch"): [schema.EPOCHS_HEAD, term, schema.EPOCHS_TAIL],
+        (schema.EPOCHS, "per epoch of a trial or of a run of the confirmation"): [
+            schema.EPOCHS_HEAD,
+            term,
+            schema.EPOCHS_TAIL,
+        ],
         (schema.FINALISTS_CSV, "per finalist and seed"): [schema.FINALISTS],
         (schema.BASELINES_CSV, "per trial of a tuned baseline, with the columns of `trials.csv` between these"): [
             schema.BASELINES_HEAD,
             schema.BASELINES_TAIL,
         ],
-        (schema.CONFIRM_CSV, "per entry, seed and subset"): [schema.CONFIRM],
-        (schema.CLASSES_CSV, "per entry, seed, subset and class"): [schema.CLASSES],
-        (schema.CONFUSION_CSV, "per entry, seed, subset, true class and predicted class"): [schema.CONFUSION],
-        (schema.SEPARABILITY_CSV, "per entry, seed, subset and class"): [schema.SEPARABILITY],
+        (schema.CONFIRM_CSV, "per entry, seed, subset and length"): [schema.CONFIRM],
+        (schema.CLASSES_CSV, "per entry, seed, subset, length and class"): [schema.CLASSES],
+        (schema.CONFUSION_CSV, "per entry, seed, subset, length, true class and predicted class"): [schema.CONFUSION],
+        (schema.SEPARABILITY_CSV, "per entry, seed, subset, length and class"): [schema.SEPARABILITY],
     }
     parts = []
     for (name, rows), tables in files.items():

@@ -14,7 +14,7 @@ from trainables.cckd.confidence import confidence_bins
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, ConfigError, NonFiniteLossError
 from trainables.cckd.metrics import count_classes, count_pairs
-from trainables.cckd.records import EpochRecord, rungs
+from trainables.cckd.records import EpochRecord, curve_epochs, rungs
 from trainables.cckd.students.export import export_model
 from trainables.cckd.training.separability import separability
 from trainables.cckd.training.trainer import Trainer
@@ -48,13 +48,15 @@ class Run:
         self._shelf = CheckpointStore(config["checkpoints"])
         self._name, self._part = str(self._number), str(self._attempt)
         try:
+            trained = TrialConfig.build(config["config"])
             self._trainer = Trainer(
-                TrialConfig.build(config["config"]),
+                trained,
                 context.data,
                 device=context.device,
                 precision=context.precision,
                 threads=context.threads,
                 teacher_factory=lambda _: context.forward_teacher,
+                evaluated=curve_epochs(trained.epochs) if config.get("curve") else None,
             )
             furthest = self._shelf.furthest(self._name)
             if furthest is not None:
@@ -116,6 +118,8 @@ class Run:
             export_model(self._trainer.student, data, folder, self._export, meta=meta, correction=correction)
             self._shelf.publish(self._name, MODEL)
         return {
+            # Every epoch: the legs before this one may have gone to an earlier driver.
+            "epochs": [record.to_dict() for record in self._trainer.records],
             "test_correct": list(counts.correct),
             "test_seen": list(counts.seen),
             "test_confusion": count_pairs(on_test.predicted, test.labels),

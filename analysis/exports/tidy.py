@@ -32,9 +32,10 @@ COLUMNS = {
     "table": "The table of the study folder, as its file is named without the suffix.",
     "trial": "Optuna trial number; empty where a row belongs to no trial.",
     "baseline": "Tuned baseline that the trial's search belongs to (baselines); empty elsewhere.",
-    "entry": "Entry of the ladder (confirm and the tables below it); empty elsewhere.",
-    "seed": "Training seed; empty for the teacher and in epochs, since the seeds of trials stand in trials.",
-    "data_seed": "Subset of the long tail (confirm and the tables below it); empty elsewhere.",
+    "entry": "Entry of the ladder (confirm, the tables below it, and its epochs); empty elsewhere.",
+    "seed": "Training seed; empty for the teacher and in epochs of trials, whose seeds stand in trials.",
+    "data_seed": "Subset of the long tail (where there is an entry); empty elsewhere.",
+    "epochs_factor": "Epochs of the run over epochs of a trial (where there is an entry); empty elsewhere.",
     "epoch": "Epochs completed (epochs); empty elsewhere.",
     "class_id": "True label, from 0 (classes, confusion, separability); empty elsewhere.",
     "predicted_id": "Predicted label, from 0 (confusion); empty elsewhere.",
@@ -43,7 +44,7 @@ COLUMNS = {
     "text": "The text observed; empty for a number.",
 }
 
-_KEYS = list(COLUMNS)[1:9]
+_KEYS = list(COLUMNS)[1 : list(COLUMNS).index("variable")]
 
 
 def write_tidy(study: StudyData, out: Path) -> Path:
@@ -60,10 +61,10 @@ def tidy(study: StudyData) -> pd.DataFrame:
     """Return one row per observation of the study's tables, with the columns of COLUMNS, without missing values."""
     tables = {
         "trials": study.measured.reset_index(),
-        "epochs": study.epochs,
+        "epochs": pd.concat([study.epochs, study.curves]),
         "finalists": study.finalists,
         "baselines": study.baselines,
-        "confirm": study.confirm_all,
+        "confirm": pd.concat([study.confirm_all, study.longer]),
         "classes": study.classes_all,
         "confusion": study.confusion,
         "separability": study.separability,
@@ -71,7 +72,7 @@ def tidy(study: StudyData) -> pd.DataFrame:
     parts = [_melted(name, table) for name, table in tables.items() if len(table)]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
     kinds = {
-        **dict.fromkeys(["trial", "seed", "data_seed", "epoch", "class_id", "predicted_id"], "Int64"),
+        **dict.fromkeys([key for key in _KEYS if key not in ("baseline", "entry")], "Int64"),
         "value": "Float64",
     }
     texts = dict.fromkeys(["table", "baseline", "entry", "variable", "text"], "string")
@@ -84,7 +85,7 @@ def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
     tuned_knobs = [knob for space in spaces for knob in space.tunable]
     losses = {
         name: f"Mean over the epoch's steps. {LOSSES.get(name.removeprefix(LOSS_PREFIX), name)}"
-        for name in study.epochs.columns
+        for name in (*study.epochs.columns, *study.curves.columns)
         if str(name).startswith(LOSS_PREFIX)
     }
     return {

@@ -8,5 +8,6 @@ slices          one knob against accuracy
 pairs           heatmaps of pairs, the matrix of interactions
 classes         gains and recalls by class
 subset_gains    gains on each subset of the long tail
+learning_curves D_val along the runs of the confirmation
 plotly_figures  interactive figures: parallel coordinates, history
 """

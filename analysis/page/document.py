@@ -51,9 +51,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, side by side where the page is wide enough."""
+    """Pictures of one kind, side by side where the page is wide enough; with a title they are folded away under it."""
 
     pictures: tuple[Picture, ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)

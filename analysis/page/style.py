@@ -29,6 +29,7 @@ ENTRIES: Mapping[str, tuple[str, str]] = {
     "best1": (VERMILION, "o"),
     "acckd": (BLUE, "s"),
     "la": (GREY, "D"),
+    "kd": (PURPLE, "P"),
     "teacher": (GREEN, "^"),
 }
 

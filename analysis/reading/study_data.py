@@ -43,12 +43,15 @@ class StudyData:
         trials: Optuna's trials, a snapshot in order of number.
         measured: one row per trial, indexed by trial number; columns of TRIALS_HEAD, `config/<knob>`, TRIALS_TAIL.
         epochs: one row per (trial, epoch); columns of EPOCHS_HEAD, `loss_<term>`, EPOCHS_TAIL.
+        curves: the same columns for the runs of the confirmation, one row per epoch, at every length and subset.
         baselines: one row per trial of a tuned baseline; empty where none is tuned.
         finalists: one row per (trial, seed) of the selection (columns of FINALISTS); empty without a selection.
         confirm: the confirmation on the study's own subset of the long tail, one row per (entry, seed), with the
             columns of CONFIRM; empty before the confirmation. The teacher's seed is NaN.
         classes: the same runs class by class, one row per (entry, seed, class), with the columns of CLASSES.
         confirm_all, classes_all: the same for every subset of the long tail; `data_seed` numbers the subsets.
+        longer: the runs at a longer training, with the columns of CONFIRM; `epochs_factor` is above 1. No other table
+            but `curves` holds any of them.
         confusion: one row per (entry, seed, true class, predicted class), on the study's own subset (CONFUSION).
         separability: feature distances, one row per (entry, seed, class), on the study's own subset (SEPARABILITY).
             Both are empty where no run has them.
@@ -60,12 +63,14 @@ class StudyData:
     trials: tuple[FrozenTrial, ...]
     measured: pd.DataFrame
     epochs: pd.DataFrame
+    curves: pd.DataFrame
     baselines: pd.DataFrame
     finalists: pd.DataFrame
     confirm: pd.DataFrame
     classes: pd.DataFrame
     confirm_all: pd.DataFrame
     classes_all: pd.DataFrame
+    longer: pd.DataFrame
     confusion: pd.DataFrame
     separability: pd.DataFrame
 

@@ -23,7 +23,7 @@ from study.records.csv_tables import (
     trials_table,
 )
 from study.records.ledger import Ledger
-from study.records.run_tables import ConfirmRun
+from study.records.run_tables import ConfirmRun, counts_of
 from study.records.trial_rows import TrialRow
 from study.schema import DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
@@ -88,8 +88,11 @@ def load_study(folder: Path | str) -> StudyData:
 
 def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger: Ledger) -> StudyData:
     groups = {name: tuple(manifest["groups"][name]) for name in GROUPS}
-    data, rows, runs = manifest["data"], ledger.rows(), ledger.runs.confirm_runs()
-    _check_counts(folder / DATABASE, len(data["classes"]), ledger, rows, runs)
+    data, rows, recorded = manifest["data"], ledger.rows(), ledger.runs.confirm_runs()
+    _check_counts(folder / DATABASE, len(data["classes"]), ledger, rows, recorded)
+    # All that a report says of the confirmation is on the study's own length; the runs at a longer one stand apart.
+    runs = [run for run in recorded if run.epochs_factor == 1]
+    longer = [run for run in recorded if run.epochs_factor > 1]
     confirm = _frame(confirm_table(runs, groups))
     classes = _frame(classes_table(runs, data["classes"], data["n_train"]))
     confusion, separability = _frame(confusion_table(runs)), _frame(separability_table(runs))
@@ -99,7 +102,9 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
         space=space,
         trials=tuple(_by_first_objective(trial) for trial in ledger.trials),
         measured=_frame(trials_table(rows, space, groups)).set_index("number"),
-        epochs=_frame(epochs_table(rows)),
+        epochs=_frame(epochs_table(rows, (), groups)),
+        curves=_frame(epochs_table((), recorded, groups)),
+        longer=_frame(confirm_table(longer, groups)),
         baselines=_frame(baselines_table(ledger.baselines, groups)),
         finalists=_frame(finalists_table(ledger.runs.selection_runs(), rows)),
         confirm=confirm[confirm["data_seed"] == 0],
@@ -154,10 +159,13 @@ def _counts(
                     yield f"trial {row.number}{of}, epoch {record.epoch},", record.val.correct, record.val.seen
         for run in runs.selection_runs():
             yield f"the selection's run of trial {run.trial}{of}, seed {run.seed},", run.val.correct, run.val.seen
-    for found in confirmed:
-        for part in ("test", "val"):
-            if (counts := found.record[part]) is not None:
-                yield f"{found.entry}, seed {found.seed}, {part},", counts["correct"], counts["seen"]
+    for entered in confirmed:
+        of, test = f"{entered.entry}, seed {entered.seed}", counts_of(entered.record["test"])
+        found = {"test": test, "val": entered.val}
+        found |= {f"val, epoch {record.epoch}": record.val for record in entered.epochs}
+        for part, counts in found.items():
+            if counts is not None:
+                yield f"{of}, {part},", counts.correct, counts.seen
 
 
 def _manifest(path: Path) -> Mapping[str, Any]:

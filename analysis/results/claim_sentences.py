@@ -5,22 +5,28 @@ from math import isnan
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import bounds, listing, p_value, percent, plural, points
+from analysis.reading.wording import bounds, listing, p_value, percent, plural, points, span
 from analysis.results.accuracies import claims_by_subset
 from analysis.results.comparisons import Comparison, paired_gain, unit_values
 from analysis.results.entries import BASELINES, BEST, baseline_text, compared_entry
+from analysis.results.training_length import LengthCheck, LongerGain
 from analysis.results.tuned_baselines import tuning_sentences
 from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, Verdict, spread
 
 
-def claim_sentences(study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
+def claim_sentences(
+    study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...], check: LengthCheck
+) -> list[str]:
     """Return the sentences on best1: its gains over the baselines, their certainty, their origin, and its choice."""
     mean = spread(unit_values(table, BEST))
     name = f"The tuned {study.space.method} ({BEST})"
     over = plural(mean.n, "subset") + " of the long tail" if claims_by_subset(study) else plural(mean.n, "seed")
     reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
-    outcomes = [_outcome(item.interval, baseline_text(item.baseline), verdict=item.verdict) for item in family]
-    said = [f"{reached}; it {listing(outcomes)}.", *tuning_sentences(study, table, family), _certainty(family)]
+    outcomes = [
+        _claim(baseline_text(item.baseline), item.baseline, item.interval, item.verdict, check) for item in family
+    ]
+    said = [f"{reached}; it {listing(outcomes)}.", *tuning_sentences(study, table, family, check)]
+    said += [*length_sentences(family, check), _certainty(family)]
     present = set(table["entry"])
     if (base := compared_entry("la", present)) in present:
         few, many = (paired_gain(table, BEST, base, column=column) for column in ("few", "many"))
@@ -28,7 +34,7 @@ def claim_sentences(study: StudyData, table: pd.DataFrame, family: tuple[Compari
     reference = study.space.method
     if reference in set(table["entry"]) and reference not in BASELINES:
         tuned = paired_gain(table, BEST, reference)
-        outcome = _outcome(tuned, f"{reference} at its reference point", verdict=tuned.verdict)
+        outcome = _claim(f"{reference} at its reference point", reference, tuned, tuned.verdict, check)
         said.append(f"The gain from tuning itself: {BEST} {outcome}.")
     return [*said, *_shrinkage(study, mean.mean)]
 
@@ -52,11 +58,86 @@ def conditions(study: StudyData) -> str:
     return f"Every interval {said}."
 
 
+def _claim(other: str, baseline: str, interval: PairedInterval, verdict: Verdict, check: LengthCheck) -> str:
+    """Return the outcome of best1 against a baseline, with what a longer training leaves of a gain in its parentheses.
+
+    Args:
+        other: the baseline in words.
+        baseline: its entry.
+        interval, verdict: of best1 minus the baseline.
+        check: of the training length.
+    """
+    if verdict != "gain":
+        return _outcome(interval, other, verdict=verdict)
+    if climbing := check.climbing(BEST, baseline):
+        no_claim = f"no claim, because {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'}"
+        return f"{_outcome(interval, other, verdict='too few').removesuffix(')')}; {no_claim})"
+    beats, then = _outcome(interval, other, verdict="gain"), f"at {check.longer_epochs} epochs"
+    match check.fate(baseline):
+        case "shrinks":
+            return f"{beats.removesuffix(')')}; shrinks to {_size(check.gain(baseline).longer)} {then})"
+        case "vanishes":
+            return f"{beats.removesuffix(')')}; vanishes {then})"
+        case "open":
+            return f"{beats.removesuffix(')')}; open {then})"
+        case _:
+            return beats
+
+
+def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list[str]:
+    """Say which of the compared entries still climb, and what a longer training leaves of each gain, with figures."""
+    entries = [BEST, *(item.baseline for item in family)]
+    states = {name: check.states[name] for name in entries if name in check.states}
+    if all(state.state == "unchecked" for state in states.values()):
+        return [
+            f"Whether any of this holds at a longer training than {check.epochs} epochs is not checked. "
+            "study.confirm with --epochs-factor 2 checks it."
+        ]
+    said = []
+    for state, words in _STATES.items():
+        if named := [name for name in check.states if check.states[name].state == state]:
+            changes = [f"{name} ({_change(check.states[name].change)})" for name in named]
+            said.append(words.format(names=listing(changes), epochs=check.epochs, longer=check.longer_epochs))
+    said += [_fate_sentence(gain, check) for gain in check.gains if gain.fate != "unchecked"]
+    return said
+
+
+#: State -> the sentence on the entries in it. "On validation" is on D_val, where lengths are compared.
+_STATES = {
+    "climbs": "Not trained out at {epochs} epochs, so without a claim: on validation {names} at {longer} epochs.",
+    "open": "Whether they are trained out at {epochs} epochs is open: on validation {names} at {longer} epochs.",
+    "trained out": "Trained out at {epochs} epochs: on validation {names} at {longer} epochs.",
+}
+
+
+def _change(change: PairedInterval) -> str:
+    return f"{points(change.mean)} points, 95 % interval {span(change)}"
+
+
+def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
+    before = f"{points(gain.at_length.mean)} points at {check.epochs} epochs ({plural(gain.at_length.n, 'seed')})"
+    after = f"{points(gain.longer.mean)} at {check.longer_epochs} ({plural(gain.longer.n, 'seed')}, 95 % interval"
+    figures = f"{before}, {after} {span(gain.longer)})"
+    if gain.at_length.mean <= 0:
+        return f"Over {gain.baseline} there is no gain that a longer training could take: {figures}."
+    words = {
+        "holds": f"holds at {check.longer_epochs} epochs",
+        "shrinks": f"shrinks to {_size(gain.longer)} at {check.longer_epochs} epochs",
+        "vanishes": f"vanishes at {check.longer_epochs} epochs",
+        "open": f"is open at {check.longer_epochs} epochs",
+    }
+    return f"The gain over {gain.baseline} {words[gain.fate]}: {figures}."
+
+
+def _size(interval: PairedInterval) -> str:
+    return f"{abs(100 * interval.mean):.1f} points"
+
+
 def _outcome(interval: PairedInterval, other: str, *, verdict: Verdict) -> str:
     """Return e.g. 'beats la by 4.1 points (95 % interval +3.0 to +5.2)'."""
     if isnan(interval.mean):
         return f"cannot be compared with {other}: they share no seed"
-    size = f"{abs(100 * interval.mean):.1f} points"
+    size = _size(interval)
     match verdict:
         case "gain":
             return f"beats {other} by {size} {bounds(interval)}"

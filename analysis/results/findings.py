@@ -10,8 +10,9 @@ from analysis.reading.wording import listing, percent, plural
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import claim_sentences, conditions
 from analysis.results.comparisons import Comparison, primary_family, unit_values
-from analysis.results.entries import TEACHER
+from analysis.results.entries import BEST, TEACHER
 from analysis.results.subset_gains import subset_sentences
+from analysis.results.training_length import LengthCheck, check_length
 from analysis.results.tuned_baselines import tuning_warnings
 from analysis.search.front import front_sentences
 from analysis.search.history import state_counts
@@ -33,13 +34,14 @@ def find(study: StudyData, importances: Importances) -> Findings:
     """Return the findings of a study. Every claim rests on a paired t test, Holm-adjusted."""
     table = scores(study)
     family = primary_family(table)
-    said = claim_sentences(study, table, family) if family else _unconfirmed(study, table)
+    check = check_length(study)
+    said = claim_sentences(study, table, family, check) if family else _unconfirmed(study, table)
     rest = [*front_sentences(study), *_guard_sentences(study), *(subset_sentences(study) if family else [])]
     sentences = [*said, *rest, *importance_sentences(importances), *([conditions(study)] if len(table) else [])]
-    return Findings(_headline(study, family), tuple(sentences), _warnings(study, table))
+    return Findings(_headline(study, family, check), tuple(sentences), _warnings(study, table))
 
 
-def _headline(study: StudyData, family: tuple[Comparison, ...]) -> str:
+def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthCheck) -> str:
     if not study.complete:
         return "Nothing to report yet: no trial has run to the end" if study.running else "No trial ran to the end"
     if study.running:
@@ -51,14 +53,31 @@ def _headline(study: StudyData, family: tuple[Comparison, ...]) -> str:
     lost = [name for name, verdict in verdicts.items() if verdict == "loss"]
     if "too few" in verdicts.values():
         return f"An indication only: fewer than {MIN_PAIRS} seeds"
-    if len(gained) == len(verdicts):
-        return f"A gain over {listing(gained)}"
     if lost:
         return f"No gain: worse than {listing(lost)}"
-    if gained:
-        unclear = [name for name in verdicts if name not in gained]
-        return f"A gain over {listing(gained)}, none shown over {listing(unclear)}"
-    return f"No gain shown over {listing(list(verdicts))}"
+    if not gained:
+        return f"No gain shown over {listing(list(verdicts))}"
+    climbing = {name: check.climbing(BEST, name) for name in gained}
+    claimed = [name for name in gained if not climbing[name]]
+    if not claimed:
+        names = list(dict.fromkeys(name for found in climbing.values() for name in found))
+        return f"No claim: {listing(names)} still {'climbs' if len(names) == 1 else 'climb'} at {check.epochs} epochs"
+    unclear = [name for name in verdicts if name not in gained]
+    rest = [f"none shown over {listing(unclear)}"] if unclear else []
+    rest += [f"none claimed over {name}, which still climbs" for name, found in climbing.items() if found]
+    return ", ".join([_gains(claimed, check), *rest])
+
+
+def _gains(baselines: list[str], check: LengthCheck) -> str:
+    """Say over which baselines there is a gain, and what a longer training leaves of it."""
+    by_fate: dict[str, list[str]] = {}
+    for name in baselines:
+        by_fate.setdefault(check.fate(name), []).append(name)
+    longer = f"at {check.longer_epochs} epochs"
+    words = {fate: f"that {fate} {longer}" for fate in ("holds", "shrinks", "vanishes")}
+    words |= {"open": f"that is open {longer}", "unchecked": f"at {check.epochs} epochs, not checked at more"}
+    said = [f"gain over {listing(names)} {words[fate]}" for fate, names in by_fate.items()]
+    return f"A {', a '.join(said)}"
 
 
 def _unconfirmed(study: StudyData, table: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, plural, points, span
 from analysis.results.comparisons import Comparison, paired_gain
 from analysis.results.entries import BASELINES, BEST
+from analysis.results.training_length import LengthCheck
 from analysis.stats.paired_tests import PairedInterval
 from study.schema import TUNED_SUFFIX
 
@@ -66,7 +67,9 @@ def untuned_gains(table: pd.DataFrame, family: tuple[Comparison, ...]) -> dict[s
     return {name: paired_gain(table, BEST, name) for name in names if name in present}
 
 
-def tuning_sentences(study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...]) -> list[str]:
+def tuning_sentences(
+    study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...], check: LengthCheck
+) -> list[str]:
     """Say on what the claim rests, and whether the gain survives against baselines tuned at the same budget."""
     tuned = [item for item in family if item.baseline not in BASELINES]
     if not tuned:
@@ -82,8 +85,8 @@ def tuning_sentences(study: StudyData, table: pd.DataFrame, family: tuple[Compar
     budget = plural(int(study.manifest["plan"]["trials"]), "trial")
     names = listing([item.baseline for item in tuned])
     return [
-        f"{_survives(tuned)} The claim rests on {names}, each with a search of {budget} and the same choice by fresh "
-        f"runs as {study.space.method}.{rest}"
+        f"{_survives(tuned, check)} The claim rests on {names}, each with a search of {budget} and the same choice by "
+        f"fresh runs as {study.space.method}.{rest}"
     ]
 
 
@@ -100,11 +103,13 @@ def tuning_warnings(study: StudyData, table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _survives(tuned: list[Comparison]) -> str:
+def _survives(tuned: list[Comparison], check: LengthCheck) -> str:
     verdicts = {item.baseline: item.verdict for item in tuned}
     gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
     if "too few" in verdicts.values():
         return "Whether the gain survives against tuned baselines cannot be said from so few seeds."
+    if fallen := [name for name in gained if check.climbing(BEST, name) or check.fate(name) == "vanishes"]:
+        return f"At a longer training the gain over {listing(fallen)} does not survive against tuned baselines."
     if len(gained) == len(tuned):
         return "The gain survives against tuned baselines."
     if gained:

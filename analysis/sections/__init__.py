@@ -1,6 +1,7 @@
 """The sections of the report; each turns a study into a document.Section and writes its files.
 
     confirmation/   the ladder, the primary comparisons, subsets, tuned baselines, winner's curse
+    training_length learning curves, entries that still climb, gains at a longer training
     classes         gains and recalls by class
     class_errors    errors and feature distances by group of classes
     knobs/          the space, the importances, slices, pairs and interactions

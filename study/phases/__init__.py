@@ -8,5 +8,6 @@ search        the search
 selection     the choice of the winner by fresh runs
 baselines     search and selection for tuned baselines
 confirmation  finalists and ladder on the test set
+longer_runs   entries of the confirmation at a longer training
 reruns        runs on fresh seeds, for selection and confirmation
 """

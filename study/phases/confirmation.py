@@ -42,20 +42,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     plan, ledger = study.checked.plan, study.ledger
     if not plan.confirm_seeds:
         return
-    method = studied_method(study)
-    best = [(found.number, method.config(found.params)) for found in ranked(ledger, plan)[: plan.confirm_top]]
-    tuned = tuned_entries(study)
-    cuts = [
-        confirm_reruns(
-            best,
-            plan.ladder,
-            plan.training,
-            confirm_seeds(plan.seed, plan.confirm_seeds, data_seed),
-            data_seed,
-            tuned,
-        )
-        for data_seed in range(plan.data_seeds)
-    ]
+    cuts = [runs_of_cut(study, data_seed) for data_seed in range(plan.data_seeds)]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
     study.store.update_manifest(phase="confirm", confirm_entries=entries)
     for run in cuts[0]:
@@ -63,18 +50,19 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
 
     names = {run.name for cut in cuts for run in cut}
-    recorded, n_run = partial(_recorded, study), 0
+    recorded, n_run = partial(recorded_runs, study), 0
     for data_seed, runs in enumerate(cuts):
         queue = RerunQueue(
             title="confirm",
             runs=runs,
             counted=names,
             recorded=recorded,
-            record=partial(_record, study),
+            record=partial(record_run, study),
             checkpoints=study.checkpoints,
-            forwards_teacher=method.forwards_teacher,
+            forwards_teacher=studied_method(study).forwards_teacher,
             opens_test=True,
             is_temporary=data_seed > 0,
+            note=", then the longer runs" if plan.n_longer_runs else "",
         )
         n_left = len(queue.missing(study))
         if n_left or _teacher_run(data_seed) not in recorded():
@@ -83,6 +71,15 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
     if n_run:
         n_failed = len(names & given_up(ledger, plan.max_retries))
         study.progress.say(f"confirm  {len(names & recorded())} runs on test, {n_failed} failed")
+
+
+def runs_of_cut(study: Study, data_seed: int) -> list[Rerun]:
+    """Return the confirmation's runs on one cut, done or not, seed by seed."""
+    plan, method = study.checked.plan, studied_method(study)
+    found = ranked(study.ledger, plan)[: plan.confirm_top]
+    best = [(trial.number, method.config(trial.params)) for trial in found]
+    seeds = confirm_seeds(plan.seed, plan.confirm_seeds, data_seed)
+    return confirm_reruns(best, plan.ladder, plan.training, seeds, data_seed, tuned_entries(study))
 
 
 def confirm_seeds(study_seed: int, n_seeds: int, data_seed: int = 0) -> tuple[int, ...]:
@@ -119,7 +116,15 @@ def confirm_reruns(
     rungs = [(rung, None, {"method": rung, **settings}) for rung in ladder]
     exported = {entry for entry, _, _ in found}
     return [
-        Rerun(entry, seed, trial, config, entry in exported and (data_seed, seed) == (0, seeds[0]), data_seed)
+        Rerun(
+            entry,
+            seed,
+            trial,
+            config,
+            export=entry in exported and (data_seed, seed) == (0, seeds[0]),
+            data_seed=data_seed,
+            curve=True,
+        )
         for seed in seeds
         for entry, trial, config in (*found, *tuned_runs, *rungs)
     ]
@@ -130,25 +135,28 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
     checked = study.checked
     if data_seed:
         checked, prepared = _prepare_cut(study, data_seed, workers)
-    if _teacher_run(data_seed) not in _recorded(study):
+    if _teacher_run(data_seed) not in recorded_runs(study):
         counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
-        record = {"test": test, "val": None, "selected_on": "val"}
+        record = {"test": test, "selected_on": "val"}
         study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
         _count_passes(study, passes)
     if queue.missing(study):
         run_reruns(study, study.ledger, queue, prepared, workers)
 
 
-def _record(study: Study, run: Rerun, result: dict[str, Any]) -> None:
+def record_run(study: Study, run: Rerun, result: dict[str, Any]) -> None:
+    """Record a finished run of the confirmation, and keep the model that it exports."""
     if run.export:
         study.keep_model(run.name)
     selected_on = "reference" if run.trial is None else study.checked.data.selected_on
     test = {name: result[f"test_{name}"] for name in ("correct", "seen", "confusion")}
     test["bins"] = {name: result[f"test_bin_{name}"] for name in ConfidenceBins._fields}
-    record = {"test": test, "val": result["records"][-1]["val"], "selected_on": selected_on}
+    record = {"test": test, "selected_on": selected_on, "epochs": result["epochs"]}
     record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
-    study.ledger.runs.add_confirm_run(run.entry, run.seed, run.trial, record, data_seed=run.data_seed)
+    study.ledger.runs.add_confirm_run(
+        run.entry, run.seed, run.trial, record, data_seed=run.data_seed, epochs_factor=run.epochs_factor
+    )
 
 
 def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checked, Prepared]:
@@ -174,6 +182,6 @@ def _teacher_run(data_seed: int) -> str:
     return rerun_name(_TEACHER, None, None, data_seed)
 
 
-def _recorded(study: Study) -> set[str]:
+def recorded_runs(study: Study) -> set[str]:
     """Return the names of all recorded runs of the confirmation."""
-    return {rerun_name(run.entry, run.seed, run.trial, run.data_seed) for run in study.ledger.runs.confirm_runs()}
+    return {rerun_name(*key) for key in study.ledger.runs.confirm_keys()}

@@ -1,4 +1,5 @@
-"""The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation.
+"""The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation,
+longer runs.
 
 Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
@@ -14,12 +15,13 @@ from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import ray_session
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
+from study.phases.longer_runs import train_longer
 from study.phases.search import search, studied_method
 from study.phases.selection import select
 from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
-from study.records.run_tables import ConfirmRun, counts_of
+from study.records.run_tables import ConfirmRun
 from study.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
@@ -48,6 +50,7 @@ def drive(study: Study) -> None:
             select(study, method, prepared, workers)
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
+            train_longer(study, prepared, workers)
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
@@ -99,11 +102,8 @@ def _note_teacher(study: Study, teacher: dict[str, Any]) -> None:
 
 def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> list[str]:
     """Return a warning if the teacher is worse than the student that is trained without a teacher (`la`)."""
-    found = [
-        counts_of(run.record["val"])
-        for run in runs
-        if run.entry == "la" and run.data_seed == 0 and run.record.get("val")
-    ]
+    own_cut = [run for run in runs if (run.entry, run.data_seed, run.epochs_factor) == ("la", 0, 1)]
+    found = [run.val for run in own_cut if run.val is not None]
     if not found:
         return []
     la, own = float(np.mean([balanced_accuracy(counts) for counts in found])), teacher["val_balanced_accuracy"]

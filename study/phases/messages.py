@@ -44,6 +44,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
         + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
         + f"{plan.n_confirm_runs} on test"
+        + "".join(f", {n} at {factor} times the epochs" for factor, n in plan.n_longer_runs.items())
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
 

@@ -32,6 +32,8 @@ class Rerun:
         config: flat trial configuration without the seed.
         export: whether this run's student is kept as the entry's model.
         data_seed: the cut of the long tail on which it trains; 0 is the study's own.
+        epochs_factor: its epochs over the epochs of a trial.
+        curve: whether it is evaluated on D_val at `curve_epochs`; otherwise at the rungs of a trial.
     """
 
     entry: str
@@ -40,11 +42,13 @@ class Rerun:
     config: dict[str, Any]
     export: bool
     data_seed: int = 0
+    epochs_factor: int = 1
+    curve: bool = False
 
     @property
     def name(self) -> str:
         """Names the run and its checkpoints."""
-        return rerun_name(self.entry, self.seed, self.trial, self.data_seed)
+        return rerun_name(self.entry, self.seed, self.trial, self.data_seed, self.epochs_factor)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class RerunQueue:
         checkpoints: of the runs.
         forwards_teacher, opens_test, is_temporary: as in `Phase`.
         note: text behind the time left.
+        cost: cost of one of the runs, in trials of the search.
     """
 
     title: str
@@ -72,6 +77,7 @@ class RerunQueue:
     opens_test: bool = False
     is_temporary: bool = False
     note: str = ""
+    cost: int = 1
 
     def n_done(self) -> int:
         """Return the number of counted runs that are recorded."""
@@ -93,8 +99,8 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
     n_total, attempts = len(queue.counted), study.new_attempts(prepared)
 
     def note(n_done: int) -> str:
-        # A run costs as much as a trial of the search.
-        return f"{duration(ledger.mean_duration_s() * (n_total - n_done) / workers.n_workers)} left{queue.note}"
+        n_trials = queue.cost * (n_total - n_done)
+        return f"{duration(ledger.mean_duration_s() * n_trials / workers.n_workers)} left{queue.note}"
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         queue.record(run, result)
@@ -116,11 +122,12 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
     study.run(prepared, workers, phase, is_missing=lambda: bool(queue.missing(study)))
 
 
-def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int = 0) -> str:
+def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int = 0, epochs_factor: int = 1) -> str:
     """Return the name of a rerun. It holds the trial, because an extended study may have another best trial."""
     of_trial = "" if trial is None else f"-trial{trial}"
     of_cut = f"-cut{data_seed}" if data_seed else ""
-    return f"{entry}{of_trial}-seed{seed}{of_cut}"
+    of_length = f"-x{epochs_factor}" if epochs_factor > 1 else ""
+    return f"{entry}{of_trial}-seed{seed}{of_cut}{of_length}"
 
 
 class RerunSearcher(RetryingSearcher[Rerun]):
@@ -157,6 +164,7 @@ class RerunSearcher(RetryingSearcher[Rerun]):
             "config": run.config | {"seed": run.seed},
             "checkpoints": self._checkpoints,
             "export": run.entry if run.export else None,
+            "curve": run.curve,
         }
 
     def _count_failure(self, run: Rerun, why: str) -> int:

@@ -28,7 +28,7 @@ class SearchTarget:
         title: names the search to the user.
         entry: the confirmation entry of its winner.
         candidate: the name of its selection runs, whose attempts all stand in one table.
-        n_later: runs of the phases after its search.
+        n_later: cost of the phases after its search, in trials.
         keep: writes what search and selection have found to the manifest.
     """
 
@@ -63,7 +63,7 @@ def studied_method(study: Study) -> SearchTarget:
         title="search",
         entry="best1",
         candidate="candidate",
-        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs + plan.n_confirm_runs,
+        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs + plan.confirm_cost,
         keep=study.store.update_manifest,
     )
 

@@ -17,7 +17,7 @@ from study.phases.messages import command_to_resume, say_failures, say_lost, say
 from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest, now
-from study.planning.plan import AUTO, LOCAL
+from study.planning.plan import AUTO, LOCAL, longer_fault
 from study.planning.spaces import check_baselines, check_ladder
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
@@ -85,6 +85,8 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
         faults = Faults()
         check_ladder(checked.plan, faults)
         check_baselines(checked.plan, checked.space, faults)
+        if wrong := longer_fault(checked.plan.epochs_factor, checked.plan.confirm_seeds):
+            faults.add(wrong)
         faults.raise_any()
         cuts = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, cuts)

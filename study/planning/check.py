@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
-from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, PRUNER, StudyPlan, address_fault
+from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, PRUNER, StudyPlan, address_fault, longer_fault
 from study.planning.readers import (
     absolute,
     check_device,
@@ -141,8 +141,8 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
         learners = ", ".join(name for name, kind in SAMPLERS.items() if kind.learns)
         faults.add(f"--warm-start needs a sampler that learns, one of {learners}; got {sampler!r}")
     check_device(asked, faults)
-    if wrong := address_fault(asked["address"]):
-        faults.add(wrong)
+    wrong = address_fault(asked["address"]), longer_fault(asked["epochs_factor"], asked["confirm_seeds"])
+    faults.found += filter(None, wrong)
 
 
 def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace, spec: DataSpec) -> StudyPlan:

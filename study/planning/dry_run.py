@@ -82,6 +82,7 @@ def dry_run(checked: Checked) -> str:
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),
+        *(f"longer    {n} runs of {factor} x {plan.epochs} epochs" for factor, n in plan.n_longer_runs.items()),
         *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
         f"folder    {checked.folder} (not made: dry run)",
     ]

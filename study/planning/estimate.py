@@ -100,11 +100,11 @@ def _teacher_s(checked: Checked) -> float:
 
 
 def _student_s(checked: Checked) -> float:
-    """Seconds of all students on one core or GPU, if every run costs as much as one of the reference method."""
+    """Seconds of all students on one core or GPU, if each epoch costs as much as one of the reference method."""
     plan, data = checked.plan, checked.data
     config = TrialConfig.build({"method": checked.space.method, **plan.training})
     n_steps = plan.epochs * (len(data.train) // config.batch_size)
     channels, height, _ = data.image_shape
     one_image = multiply_adds(plan.student, len(data.class_names), channels, height)
-    n_runs = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.n_confirm_runs
-    return n_runs * n_steps * step_seconds(one_image, config.batch_size / (1 - config.mix_ratio), plan.device)
+    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.confirm_cost
+    return n_trials * n_steps * step_seconds(one_image, config.batch_size / (1 - config.mix_ratio), plan.device)

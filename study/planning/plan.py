@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from study.planning.flags import Flag, Option, options_of
-from study.schema import COMPARED
+from study.schema import COMPARED, TUNED_SUFFIX
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LOCAL, AUTO = "local", "auto"
 ADDRESSES = "local, auto or HOST:PORT"
+
+#: The check of the training length trains the entries of the report's claim at so many times the epochs.
+CHECK_FACTOR = 2
 
 #: Defaults that depend on whether there is a second objective: with one of them, and with two.
 PRUNER = ("median", "none")
@@ -96,6 +99,10 @@ class StudyPlan:
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
     ladder: Annotated[tuple[str, ...], AfterValidator(_in_order), Flag("LIST", "methods that are confirmed at their "
         f"reference values: {', '.join(METHODS)}; {' and '.join(COMPARED)} are confirmed without being named")] = LADDER
+    long_seeds: Annotated[int, Flag("S", "seeds of the confirmation on which la, kd and best1 are trained again at "
+        "twice the epochs; 0 skips this check", ge=0)] = 3
+    epochs_factor: Annotated[int, Flag("F", "train every confirmed entry again at F times the epochs, on every seed; "
+        "1 does not", ge=1)] = 1
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
         f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
         alone=",".join(COMPARED))] = ()
@@ -150,6 +157,8 @@ class StudyPlan:
             flat = {key: key.removeprefix("teacher_") for key in known if key.startswith("teacher_")}
             known["teacher"] = {name: known.pop(key) for key, name in flat.items()}
         known.setdefault("precision", default_precision(str(known.get("device"))))
+        # A study that was planned before there were longer runs has none, and is finished without them.
+        known.setdefault("long_seeds", 0)
         try:
             return TypeAdapter(cls).validate_json(json.dumps(known))
         except ValidationError as error:
@@ -173,10 +182,33 @@ class StudyPlan:
         return self.trials + self.n_selection_runs
 
     @property
+    def n_entries(self) -> int:
+        """Entries of the confirmation: the searched ones and every rung of the ladder."""
+        return len(self.ladder) + self.confirm_top + len(self.tuned_baselines)
+
+    @property
     def n_confirm_runs(self) -> int:
-        """Runs of the confirmation: the searched entries and every rung of the ladder, on every cut."""
-        n_entries = len(self.ladder) + self.confirm_top + len(self.tuned_baselines)
-        return n_entries * self.confirm_seeds * self.data_seeds
+        """Runs of the confirmation: every entry, on every cut."""
+        return self.n_entries * self.confirm_seeds * self.data_seeds
+
+    @property
+    def checked_entries(self) -> tuple[str, ...]:
+        """Entries that are trained at twice the epochs: those of the report's claim, and their reference points."""
+        tuned = (f"{name}{TUNED_SUFFIX}" for name in COMPARED if name in self.tuned_baselines)
+        return ("best1", *COMPARED, *tuned)
+
+    @property
+    def n_longer_runs(self) -> dict[int, int]:
+        """Factor of the epochs -> runs at that length, ascending; empty where there are none."""
+        found = {CHECK_FACTOR: len(self.checked_entries) * min(self.long_seeds, self.confirm_seeds)}
+        if self.epochs_factor > 1:
+            found[self.epochs_factor] = self.n_entries * self.confirm_seeds
+        return {factor: n for factor, n in sorted(found.items()) if n}
+
+    @property
+    def confirm_cost(self) -> int:
+        """Cost of the confirmation and of the longer runs, in trials."""
+        return self.n_confirm_runs + sum(factor * n for factor, n in self.n_longer_runs.items())
 
     @property
     def training(self) -> dict[str, Any]:
@@ -196,6 +228,13 @@ class StudyPlan:
 
 #: Every flag that is a field of the plan, by the field's name ('teacher_form' for a field of the teacher).
 OPTIONS: dict[str, Option] = {option.key: option for option in options_of(StudyPlan)}
+
+
+def longer_fault(epochs_factor: int, confirm_seeds: int) -> str | None:
+    """Return what is wrong with an `--epochs-factor` beside a number of seeds, None where nothing is."""
+    if epochs_factor < 2 or confirm_seeds:
+        return None
+    return f"--epochs-factor above 1 is for the confirmation, which --confirm-seeds 0 skips; got {epochs_factor}"
 
 
 def address_fault(address: str) -> str | None:

@@ -17,9 +17,10 @@ from trainables.cckd.confidence import ConfidenceBins, expected_calibration_erro
 from trainables.cckd.files.atomic import replacing, write_text
 from trainables.cckd.losses.terms import LOSSES
 from trainables.cckd.metrics import accuracy, balanced_accuracy, group_accuracy, harmonic_mean, worst_recall
-from trainables.cckd.records import ClassCounts
+from trainables.cckd.records import ClassCounts, EpochRecord
 
-_INTEGERS = {"number", "epoch"}
+_INTEGERS = {"number", "epoch", "seed", "data_seed", "epochs_factor"}
+_TEXTS = {"entry"}
 
 Groups = Mapping[str, Sequence[int]]
 
@@ -40,23 +41,28 @@ def trials_table(rows: Sequence[TrialRow], space: SearchSpace, groups: Groups) -
     return Table(columns, tuple(_trial(row, groups) for row in rows))
 
 
-def epochs_table(rows: Sequence[TrialRow]) -> Table:
-    """Return epochs.parquet: one row per (trial, epoch), one column per loss term of any trial."""
-    found = {term for row in rows for record in row.records for term in record.losses} | {"total"}
+def epochs_table(rows: Sequence[TrialRow], runs: Sequence[ConfirmRun], groups: Groups) -> Table:
+    """Return epochs.parquet: one row per epoch of a trial, then of a run of the confirmation.
+
+    It has one column per loss term of any of them.
+    """
+    known: list[tuple[dict[str, Any], Sequence[EpochRecord]]] = [({"number": row.number}, row.records) for row in rows]
+    known += [({**_run_key(run), "epochs_factor": run.epochs_factor}, run.epochs) for run in runs]
+    found = {term for _, records in known for record in records for term in record.losses} | {"total"}
     terms = [*(term for term in LOSSES if term in found), *sorted(found - LOSSES.keys())]
     columns = (*schema.EPOCHS_HEAD, *(schema.LOSS_PREFIX + term for term in terms), *schema.EPOCHS_TAIL)
     entries = [
         {
-            "number": row.number,
+            **key,
             "epoch": record.epoch,
             **{schema.LOSS_PREFIX + term: value for term, value in record.losses.items()},
             "lr": record.lr,
-            "val_balanced_accuracy": None if record.val is None else balanced_accuracy(record.val),
+            **_rates(record.val, groups, "val", "val_balanced_accuracy"),
             "train_s": record.train_s,
             "eval_s": record.eval_s,
         }
-        for row in rows
-        for record in row.records
+        for key, records in known
+        for record in records
     ]
     return Table(columns, tuple(entries))
 
@@ -87,7 +93,7 @@ def baselines_table(ledgers: Mapping[str, SearchReader], groups: Groups) -> Tabl
 
 
 def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
-    """Return confirm.csv. A run's record holds `test` ({correct, seen}), `val` (the same or None), `selected_on`.
+    """Return confirm.csv. A run's record holds `test` ({correct, seen}), `selected_on`, and its epochs.
 
     `test` also holds `bins`, the fields of ConfidenceBins, except in runs of earlier versions.
     """
@@ -97,7 +103,7 @@ def confirm_table(runs: Sequence[ConfirmRun], groups: Groups) -> Table:
 def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_train: Sequence[int]) -> Table:
     """Return classes.csv: one row per (entry, seed, class) with the confirmation's test counts."""
     entries = [
-        (run.entry, run.seed, run.data_seed, class_id, *of_class)
+        (run.entry, run.seed, run.data_seed, class_id, *of_class, run.epochs_factor)
         for run in runs
         for class_id, of_class in enumerate(
             zip(class_names, n_train, run.record["test"]["seen"], run.record["test"]["correct"], strict=True)
@@ -109,7 +115,9 @@ def classes_table(runs: Sequence[ConfirmRun], class_names: Sequence[str], n_trai
 def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
     """Return confusion.csv: one row per (entry, seed, true class, predicted class) of the runs that have it."""
     entries = [
-        (run.entry, run.seed, run.data_seed, *cell) for run in runs for cell in run.record["test"].get("confusion", ())
+        (run.entry, run.seed, run.data_seed, *cell, run.epochs_factor)
+        for run in runs
+        for cell in run.record["test"].get("confusion", ())
     ]
     return _table(schema.CONFUSION, entries)
 
@@ -117,7 +125,7 @@ def confusion_table(runs: Sequence[ConfirmRun]) -> Table:
 def separability_table(runs: Sequence[ConfirmRun]) -> Table:
     """Return separability.csv: one row per (entry, seed, class) of the runs that have such distances."""
     entries = [
-        (run.entry, run.seed, run.data_seed, class_id, *distances)
+        (run.entry, run.seed, run.data_seed, class_id, *distances, run.epochs_factor)
         for run in runs
         if (found := run.record.get("separability"))
         for class_id, distances in enumerate(zip(found["deviation"], found["intra"], found["inter"], strict=True))
@@ -135,11 +143,12 @@ def write_csv(path: Path, table: Table) -> None:
 
 
 def write_parquet(path: Path, table: Table) -> None:
-    """Write a `table` of numbers as Parquet; a missing value is null, and a NaN (a diverged loss) stays NaN."""
+    """Write a `table` as Parquet; a missing value is null, and a NaN (a diverged loss) stays NaN."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    kinds = {name: pa.int64() if name in _INTEGERS else pa.float64() for name in table.columns}
+    known = {**dict.fromkeys(_INTEGERS, pa.int64()), **dict.fromkeys(_TEXTS, pa.string())}
+    kinds = {name: known.get(name, pa.float64()) for name in table.columns}
     columns = {name: pa.array([row.get(name) for row in table.rows], type=kind) for name, kind in kinds.items()}
     with replacing(path) as beside:
         parquet.write_table(pa.table(columns), beside)
@@ -167,12 +176,10 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
 
 
 def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
-    test, val = counts_of(run.record["test"]), run.record["val"] and counts_of(run.record["val"])
+    test, val = counts_of(run.record["test"]), run.val
     bins = run.record["test"].get("bins")
     return {
-        "entry": run.entry,
-        "seed": run.seed,
-        "data_seed": run.data_seed,
+        **_run_key(run),
         **_rates(test, groups, "test", "test_balanced_accuracy"),
         "test_accuracy": accuracy(test),
         "selected_on": run.record["selected_on"],
@@ -181,14 +188,21 @@ def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
         "test_worst": worst_recall(test),
         "test_harmonic": harmonic_mean(test),
         "test_ece": None if bins is None else expected_calibration_error(ConfidenceBins(**bins)),
+        "epochs_factor": run.epochs_factor,
     }
 
 
-def _rates(counts: ClassCounts | None, groups: Groups, subset: str, balanced: str) -> dict[str, float]:
+def _run_key(run: ConfirmRun) -> dict[str, Any]:
+    return {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed}
+
+
+def _rates(counts: ClassCounts | None, groups: Groups, subset: str, balanced: str) -> dict[str, float | None]:
+    """Return the balanced accuracy and the mean recall of each group; None for a group without classes."""
     if counts is None:
         return {}
     by_group = {f"{subset}_{name}": group_accuracy(counts, ids).value for name, ids in groups.items()}
-    return {balanced: balanced_accuracy(counts), **by_group}
+    rates = {balanced: balanced_accuracy(counts), **by_group}
+    return {name: None if isnan(rate) else rate for name, rate in rates.items()}
 
 
 def _field(value: Any) -> Any:

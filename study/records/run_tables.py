@@ -25,25 +25,51 @@ _LAYOUT = (
         failed INTEGER NOT NULL)""",
 )
 
-#: Tables of an earlier version have no data_seed: it confirmed on one tail subset only, and its index allows no other.
-_ADD_DATA_SEED = (
-    "ALTER TABLE confirm_runs ADD COLUMN data_seed INTEGER NOT NULL DEFAULT 0",
-    "DROP INDEX IF EXISTS one_confirm_run",
-)
+#: Columns that tables of an earlier version lack: it confirmed on one tail subset only, or at one length only.
+#: Its index allows no other, so it goes.
+_ADDED_COLUMNS = {
+    "data_seed": (
+        "ALTER TABLE confirm_runs ADD COLUMN data_seed INTEGER NOT NULL DEFAULT 0",
+        "DROP INDEX IF EXISTS one_confirm_run",
+    ),
+    "epochs_factor": (
+        "ALTER TABLE confirm_runs ADD COLUMN epochs_factor INTEGER NOT NULL DEFAULT 1",
+        "DROP INDEX IF EXISTS one_confirm_run_a_cut",
+    ),
+}
 _CONFIRM_INDEX = (
-    "CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run_a_cut ON confirm_runs (entry, ifnull(seed, -1), data_seed)"
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_confirm_run_a_length "
+    "ON confirm_runs (entry, ifnull(seed, -1), data_seed, epochs_factor)"
 )
+#: What names a confirmation run.
+_CONFIRM_KEY = "entry, seed, trial, data_seed, epochs_factor"
 
 
 @dataclass(frozen=True)
 class ConfirmRun:
-    """One run of the confirmation on one cut of the long tail (`data_seed`); `record` holds plain types."""
+    """One run of the confirmation on one cut of the long tail (`data_seed`); `record` holds plain types.
+
+    Attributes:
+        epochs_factor: epochs of the run over epochs of a trial: 1, or more for a run at a longer training.
+    """
 
     entry: str
     seed: int | None
     trial: int | None
     record: dict[str, Any]
     data_seed: int = 0
+    epochs_factor: int = 1
+
+    @property
+    def epochs(self) -> tuple[EpochRecord, ...]:
+        """Its epochs, ascending; none for the teacher and for a run of an earlier version."""
+        return tuple(EpochRecord.from_dict(plain) for plain in self.record.get("epochs", ()))
+
+    @property
+    def val(self) -> ClassCounts | None:
+        """The counts on D_val after its last epoch; None for the teacher. An earlier version kept only these."""
+        plain = self.record["epochs"][-1]["val"] if self.record.get("epochs") else self.record.get("val")
+        return None if plain is None else counts_of(plain)
 
 
 @dataclass(frozen=True)
@@ -89,8 +115,9 @@ class RunTables:
             for statement in (*(text.format(**tables) for text in _OF_A_SEARCH), *_LAYOUT):
                 self._connection.execute(statement)
             columns = {row[1] for row in self._connection.execute("PRAGMA table_info(confirm_runs)")}
-            for statement in () if "data_seed" in columns else _ADD_DATA_SEED:
-                self._connection.execute(statement)
+            for column, statements in _ADDED_COLUMNS.items():
+                for statement in () if column in columns else statements:
+                    self._connection.execute(statement)
             self._connection.execute(_CONFIRM_INDEX)
         self.reload()
 
@@ -129,13 +156,21 @@ class RunTables:
         return [SelectionRun(trial, seed, counts_of(json.loads(record))) for trial, seed, record in rows]
 
     def add_confirm_run(
-        self, entry: str, seed: int | None, trial: int | None, record: Mapping[str, Any], *, data_seed: int = 0
+        self,
+        entry: str,
+        seed: int | None,
+        trial: int | None,
+        record: Mapping[str, Any],
+        *,
+        data_seed: int = 0,
+        epochs_factor: int = 1,
     ) -> None:
-        """Record one confirmation run; at most one is kept per (entry, seed, cut)."""
+        """Record one confirmation run; at most one is kept per (entry, seed, cut, length)."""
         with self._database.together():
             self._connection.execute(
-                "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed) VALUES (?, ?, ?, ?, ?)",
-                (entry, seed, trial, json.dumps(dict(record)), data_seed),
+                "INSERT OR IGNORE INTO confirm_runs (entry, seed, trial, record, data_seed, epochs_factor) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (entry, seed, trial, json.dumps(dict(record)), data_seed, epochs_factor),
             )
 
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
@@ -178,11 +213,15 @@ class RunTables:
 
     def confirm_runs(self) -> list[ConfirmRun]:
         """Return every confirmation run in the order of recording."""
-        rows = self._connection.execute("SELECT entry, seed, trial, record, data_seed FROM confirm_runs ORDER BY rowid")
+        rows = self._connection.execute(f"SELECT record, {_CONFIRM_KEY} FROM confirm_runs ORDER BY rowid")
         return [
-            ConfirmRun(entry, seed, trial, json.loads(record), data_seed)
-            for entry, seed, trial, record, data_seed in rows
+            ConfirmRun(entry, seed, trial, json.loads(record), data_seed, epochs_factor)
+            for record, entry, seed, trial, data_seed, epochs_factor in rows
         ]
+
+    def confirm_keys(self) -> list[tuple[str, int | None, int | None, int, int]]:
+        """Return (entry, seed, trial, data_seed, epochs_factor) of every confirmation run; reads no record."""
+        return self._connection.execute(f"SELECT {_CONFIRM_KEY} FROM confirm_runs ORDER BY rowid").fetchall()
 
 
 def counts_of(plain: Mapping[str, Any]) -> ClassCounts:

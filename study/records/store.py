@@ -122,14 +122,14 @@ class StudyStore:
             groups: class ids of 'many', 'medium', and 'few'; other groups are ignored.
         """
         ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in schema.GROUPS}
-        rows = ledger.rows()
-        csv_tables.write_parquet(self.path / schema.EPOCHS, csv_tables.epochs_table(rows))
+        rows, runs = ledger.rows(), ledger.runs.confirm_runs()
+        csv_tables.write_parquet(self.path / schema.EPOCHS, csv_tables.epochs_table(rows, runs, ids))
         tables = {
             schema.TRIALS: csv_tables.trials_table(rows, space, ids),
             schema.FINALISTS_CSV: csv_tables.finalists_table(ledger.runs.selection_runs(), rows),
             schema.BASELINES_CSV: csv_tables.baselines_table(ledger.baselines, ids),
         }
-        if runs := ledger.runs.confirm_runs():
+        if runs:
             data = self.manifest()["data"]
             tables |= {
                 schema.CONFIRM_CSV: csv_tables.confirm_table(runs, ids),

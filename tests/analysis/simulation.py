@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,8 @@ from trainables.cckd.records import ClassCounts, EpochRecord
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 COUNTS = (200, 129, 83, 54, 35, 22, 14, 9, 6, 4)
 
-SETTINGS = SearchSettings("sobol+tpe", "median", 48, 23, 0, 20, (5, 10, 15, 20))
+EPOCHS = 20
+SETTINGS = SearchSettings("sobol+tpe", "median", 48, 23, 0, EPOCHS, (5, 10, 15, 20))
 
 #: Images behind each count of D_val, so that a value comes back to six digits.
 _SEEN = 10**6
@@ -68,6 +69,9 @@ class Simulation:
     selected_on: str = "val"
     seed: int = 0
     finalists: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    #: Runs at twice the training: entry -> recalls as above.
+    longer: dict[str, tuple[float, float]] = field(default_factory=dict)
+    n_long_seeds: int = 3
 
 
 def write_study(folder: Path, plan: Simulation) -> Path:
@@ -218,11 +222,13 @@ def _response(params: dict[str, Any]) -> float:
 def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generator, best: int) -> None:
     n_classes = len(plan.classes)
     luck = rng.normal(0, plan.seed_sd, size=plan.n_seeds)  # shared by all entries: pairing removes it
-    for cut, entry in product(range(plan.n_cuts), plan.recalls):
-        head, tail = plan.recalls[entry]
+    runs = [(1, cut, entry) for cut, entry in product(range(plan.n_cuts), plan.recalls)]
+    for factor, cut, entry in (*runs, *((2, 0, entry) for entry in plan.longer)):
+        head, tail = (plan.longer if factor > 1 else plan.recalls)[entry]
+        n_seeds = 1 if entry == "teacher" else min(plan.n_long_seeds, plan.n_seeds) if factor > 1 else plan.n_seeds
         # The effect of a subset differs from entry to entry, so pairing keeps it; the study's own subset has none.
         shift = rng.normal(0, plan.cut_sd) if cut else 0.0
-        for index in range(1 if entry == "teacher" else plan.n_seeds):
+        for index in range(n_seeds):
             seed = None if entry == "teacher" else cut * 10**13 + 1001 + index
             noise = shift + luck[index] + rng.normal(0, plan.seed_sd / 2, size=n_classes)
             correct = np.rint(plan.n_test * np.clip(np.linspace(head, tail, n_classes) + noise, 0, 1)).astype(int)
@@ -231,11 +237,11 @@ def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generat
             test: dict[str, Any] = {"correct": correct.tolist(), "seen": [plan.n_test] * n_classes}
             record: dict[str, Any] = {
                 "test": test,
-                "val": asdict(counts_of(recall.mean() + 0.005, n_classes)),
                 "selected_on": "reference" if trial is None else plan.selected_on,
             }
             test["bins"] = bins_of(int(correct.sum()), plan.n_test * n_classes)
             if entry != "teacher":
+                record["epochs"] = _curve(recall + 0.005, EPOCHS * factor)
                 # A wrong prediction is the next larger class; for the largest class it is the second.
                 pairs = [(i, i, right) for i, right in enumerate(test["correct"])]
                 pairs += [(i, abs(i - 1), plan.n_test - n) for i, n in enumerate(test["correct"]) if n_classes > 1]
@@ -243,10 +249,22 @@ def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generat
                 away = 1 - recall  # what is recognised less lies further from its training images
                 features = {"deviation": (4 * away).tolist(), "intra": [2.0] * n_classes, "inter": [4.0] * n_classes}
                 record["separability"] = features
-            ledger.runs.add_confirm_run(entry, seed, trial, record, data_seed=cut)
+            ledger.runs.add_confirm_run(entry, seed, trial, record, data_seed=cut, epochs_factor=factor)
     for entry in plan.recalls:
         if entry.endswith(TUNED_SUFFIX):
             _write_baseline(ledger, entry.removesuffix(TUNED_SUFFIX), n_classes)
+
+
+def _curve(recall: np.ndarray, epochs: int) -> list[dict[str, Any]]:
+    """Epochs of a run whose recalls rise to `recall` (C,), evaluated at each quarter."""
+    shares = [(epochs * quarter // 4, 1 - 0.4 * (1 - quarter / 4)) for quarter in (1, 2, 3, 4)]
+    return [
+        EpochRecord(epoch, {"total": 1.0}, 0.1, _counts(share * recall), 0.5, 0.0).to_dict() for epoch, share in shares
+    ]
+
+
+def _counts(recall: np.ndarray) -> ClassCounts:
+    return ClassCounts(tuple(int(n) for n in np.rint(_SEEN * recall.clip(0, 1))), (_SEEN,) * len(recall))
 
 
 def _write_baseline(ledger: Ledger, name: str, n_classes: int) -> None:
@@ -288,7 +306,7 @@ def _manifest(plan: Simulation, best: tuple[int, dict[str, Any]] | None) -> dict
         "space": plan.space.to_json(),
         "plan": {
             "trials": plan.n_trials + plan.n_running,
-            "epochs": 20,
+            "epochs": EPOCHS,
             "sampler": "sobol+tpe",
             "n_sobol": plan.n_trials // 2 - 1,
             "pruner": "median",

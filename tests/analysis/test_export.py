@@ -23,6 +23,7 @@ from trainables.cckd.records import EpochRecord
 
 Simulated = Callable[..., Path]
 SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 8, "n_pruned": 2, "n_failed": 1, "n_seeds": 2}
+SMALL |= {"longer": {"la": (0.9, 0.6)}, "n_long_seeds": 1}
 
 
 @pytest.fixture
@@ -49,8 +50,10 @@ def test_the_tidy_table_holds_every_observation_once(folder: Path) -> None:
     rates = of["epochs"][of["epochs"]["variable"] == "val_balanced_accuracy"]
     evaluated = study.epochs["val_balanced_accuracy"].dropna()
     assert len(evaluated) == len(study.epochs) - 1
-    assert rates["value"].tolist() == evaluated.tolist(), "a missing value is left out, not written as one"
+    of_runs = study.curves["val_balanced_accuracy"].tolist()
+    assert rates["value"].tolist() == [*evaluated, *of_runs], "a missing value is left out, not written as one"
     best = of["confirm"].query("entry == 'best1' and variable == 'test_balanced_accuracy'")
+    assert len(of["confirm"].query("epochs_factor == 2 and variable == 'test_balanced_accuracy'")) == 1
     assert best["value"].tolist() == study.confirm.query("entry == 'best1'")["test_balanced_accuracy"].tolist()
     failed = of["trials"].query("variable == 'cause'")
     assert failed["text"].tolist() == ["loss term 'cckd' became inf at epoch 3, step 7"]

@@ -93,6 +93,12 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--seed", "99999999999999999999"), ("--seed", "from 0 to 4294967295")),
         (("--confirm-top", "0"), ("--confirm-top", "got '0'")),
         (("--confirm-seeds", "x"), ("--confirm-seeds", "got 'x'")),
+        (("--long-seeds", "-1"), ("--long-seeds must be a whole number from 0", "got '-1'")),
+        (("--epochs-factor", "0"), ("--epochs-factor must be a whole number from 1", "got '0'")),
+        (
+            ("--epochs-factor", "2", "--confirm-seeds", "0"),
+            ("--epochs-factor above 1 is for the confirm", "got 2"),
+        ),
         (("--cpus-per-trial", "nan"), ("--cpus-per-trial", "a number", "got 'nan'")),
         (("--cpus-per-trial", "0"), ("--cpus-per-trial must be above 0", "got 0")),
         (("--max-concurrent", "0"), ("--max-concurrent", "got '0'")),

@@ -50,13 +50,14 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         leg_s: float = 1e9,
         precision: Precision = "float32",
         export: str | None = None,
+        curve: bool = False,
         **changes: Any,
     ) -> CckdTrial:
         trial = object.__new__(CckdTrial)
         context = TrialContext(
             data=data, teacher=teacher, test=test, device="cpu", precision=precision, threads=1, leg_s=leg_s
         )
-        trial.setup(config_of(tmp_path, number, attempt, export, **changes), context=context)
+        trial.setup(config_of(tmp_path, number, attempt, export, **changes) | {"curve": curve}, context=context)
         return trial
 
     return begin
@@ -260,9 +261,30 @@ def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, dat
     assert sum(bins[1]) == pytest.approx(_confidence(student, written, test), rel=1e-5)
 
 
+def test_a_run_with_a_curve_is_evaluated_at_every_one_of_a_few_epochs_and_ends_as_without(start: Start, data) -> None:
+    test = TestData(data.val_images, data.val_labels)
+    plain, curved = start(number="plain", test=test), start(number="curved", test=test, curve=True)
+    ends = [run_legs(trial)[-1] for trial in (plain, curved)]
+    assert [_evaluated(end["epochs"]) for end in ends] == [[2, 3, 4, 5], [1, 2, 3, 4, 5]]
+    assert _weights(plain) == _weights(curved)
+    assert ends[0]["test_correct"] == ends[1]["test_correct"]
+
+
+def test_a_run_that_goes_on_ends_with_the_epochs_of_all_attempts(start: Start, data: TrialData) -> None:
+    test = TestData(data.val_images, data.val_labels)
+    whole = run_legs(start(number="whole", test=test, curve=True))[-1]
+    start(number="cut", test=test, curve=True).step()
+    again = run_legs(start(number="cut", attempt=2, test=test, curve=True))[-1]
+    assert [outcome_of(record) for record in again["epochs"]] == [outcome_of(record) for record in whole["epochs"]]
+
+
 def test_a_confirmation_run_exports_nothing_where_it_was_not_asked(start: Start, data, tmp_path: Path) -> None:
     run_legs(start(test=TestData(data.val_images, data.val_labels)))
     assert not list(tmp_path.rglob("model"))
+
+
+def _evaluated(records: list[dict[str, Any]]) -> list[int]:
+    return [record["epoch"] for record in records if record["val"] is not None]
 
 
 def _weights(trial: CckdTrial) -> dict[str, bytes]:

@@ -32,7 +32,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A study folder, and the runs that were filed when Ctrl-C came in the second cut."""
     out = tmp_path_factory.mktemp("out")
     budget = ("--trials", "2", "--epochs", "3", "--finalists", "0", "--confirm-seeds", str(N_SEEDS))
-    cuts = ("--data-seeds", str(N_CUTS), "--max-concurrent", "1")
+    cuts = ("--data-seeds", str(N_CUTS), "--long-seeds", "0", "--max-concurrent", "1")
     folder, command = starter(out)("cuts", *SMOKE, *budget, *cuts)
     wait(command, lambda: len(_runs(folder)) >= BROKEN_AT)
     command.interrupt()
@@ -98,7 +98,8 @@ def test_a_study_from_before_there_were_cuts_is_resumed_and_keeps_its_runs(whole
     (whole / "study.json").write_text(json.dumps(manifest))
     with closing(sqlite3.connect(whole / "study.db")) as old, old:
         old.execute("DELETE FROM confirm_runs WHERE data_seed > 0")
-        old.execute("DROP INDEX one_confirm_run_a_cut")
+        old.execute("DROP INDEX one_confirm_run_a_length")
+        old.execute("ALTER TABLE confirm_runs DROP COLUMN epochs_factor")
         old.execute("ALTER TABLE confirm_runs DROP COLUMN data_seed")
         old.execute("CREATE UNIQUE INDEX one_confirm_run ON confirm_runs (entry, ifnull(seed, -1))")
     before = _runs(whole)

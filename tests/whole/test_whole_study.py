@@ -14,7 +14,7 @@ import pytest
 
 from study import schema
 from tests.support.commands import Command
-from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
+from tests.whole.whole import SMOKE, Start, Study, interrupted, query, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ N_TRIALS, N_SEEDS = 5, 2
 #: The reference point and the Sobol trials, which do not hang on the trials before them.
 N_SETTLED = 3
 
-BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
+BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS), "--long-seeds", "1")
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +130,33 @@ def test_epochs_hold_every_epoch_of_every_trial_once(smoke: Study) -> None:
 
     table = pq.read_table(smoke.path / "epochs.parquet", columns=["number", "epoch"]).to_pydict()
     wanted = [(int(row["number"]), k) for row in smoke.csv("trials.csv") for k in range(1, int(row["epochs"]) + 1)]
-    assert list(zip(table["number"], table["epoch"], strict=True)) == wanted
+    found = zip(table["number"], table["epoch"], strict=True)
+    assert [(number, epoch) for number, epoch in found if number is not None] == wanted
+
+
+def test_epochs_hold_the_curve_of_every_confirmed_run(smoke: Study) -> None:
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(smoke.path / "epochs.parquet").to_pylist()
+    curves: dict[tuple[str, str, int], list[float | None]] = {}
+    for row in rows:
+        if row["entry"] is not None:
+            run = row["entry"], str(row["seed"]), row["epochs_factor"]
+            curves.setdefault(run, []).append(row["val_balanced_accuracy"])
+    confirmed = {(row["entry"], row["seed"], int(row["epochs_factor"])): row for row in smoke.csv("confirm.csv")}
+    assert curves.keys() == {run for run in confirmed if run[0] != "teacher"}
+    for run, values in curves.items():
+        assert len(values) == 6 * run[2]
+        assert None not in values, "a short run is evaluated at every epoch"
+        assert values[-1] == float(confirmed[run]["val_balanced_accuracy"])
 
 
 def test_confirm_csv_has_every_entry_on_the_same_seeds_and_the_teacher_once(smoke: Study) -> None:
-    found = [(row["entry"], row["seed"]) for row in smoke.csv("confirm.csv")]
+    found = [(row["entry"], row["seed"], row["epochs_factor"]) for row in smoke.csv("confirm.csv")]
     seeds = [str(1000 + k) for k in range(1, N_SEEDS + 1)]
-    wanted = [("teacher", ""), *((entry, seed) for entry in ("best1", *LADDER) for seed in seeds)]
-    assert sorted(found) == sorted(wanted)
+    wanted = [("teacher", "", "1"), *((entry, seed, "1") for entry in ("best1", *LADDER) for seed in seeds)]
+    assert sorted(found[: len(wanted)]) == sorted(wanted)
+    assert sorted(found[len(wanted) :]) == sorted((entry, seeds[0], "2") for entry in ("best1", "la", "kd"))
     for row in smoke.csv("confirm.csv"):
         expected = "reference" if row["entry"] in LADDER else "val"
         assert row["selected_on"] == expected
@@ -156,10 +175,10 @@ def _best_of_fresh_runs(study: Study) -> str:
 
 
 def test_classes_csv_counts_the_whole_test_set_for_every_run(smoke: Study) -> None:
-    confirmed = {(row["entry"], row["seed"]): row for row in smoke.csv("confirm.csv")}
-    by_run: dict[tuple[str, str], list[dict[str, str]]] = {}
+    confirmed = {(row["entry"], row["seed"], row["epochs_factor"]): row for row in smoke.csv("confirm.csv")}
+    by_run: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for row in smoke.csv("classes.csv"):
-        by_run.setdefault((row["entry"], row["seed"]), []).append(row)
+        by_run.setdefault((row["entry"], row["seed"], row["epochs_factor"]), []).append(row)
     assert by_run.keys() == confirmed.keys()
     for run, rows in by_run.items():
         assert sum(int(row["n_test"]) for row in rows) == 400
@@ -186,7 +205,8 @@ def test_the_exported_model_loads_and_repeats_its_recorded_test_counts(smoke: St
     assert written["classes"] == smoke.manifest["data"]["classes"]
     # Another memory layout may round an image on a boundary to its other side.
     assert np.abs(correct - written["test"]["correct"]).sum() <= 2
-    of_best = [row for row in smoke.csv("classes.csv") if (row["entry"], row["seed"]) == ("best1", "1001")]
+    key = ("entry", "seed", "epochs_factor")
+    of_best = [row for row in smoke.csv("classes.csv") if [row[name] for name in key] == ["best1", "1001", "1"]]
     assert [int(row["n_correct"]) for row in of_best] == written["test"]["correct"]
 
 
@@ -222,7 +242,7 @@ def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study
     rungs = [row for row in smoke.csv("confirm.csv") if row["entry"] in (*LADDER, "teacher")]
     assert [row for row in extended.csv("confirm.csv") if row["entry"] in (*LADDER, "teacher")] == rungs
     best = [row["trial"] for row in extended.csv("confirm.csv") if row["entry"] == "best1"]
-    assert best == [_best_of_fresh_runs(extended)] * N_SEEDS
+    assert best == [_best_of_fresh_runs(extended)] * (N_SEEDS + 1)
 
 
 def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> None:
@@ -242,6 +262,7 @@ def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
         "search": lambda: len(table_rows(path, "epoch_records")) >= 3,
         "selection": lambda: len(table_rows(path, "selection_runs")) >= 1,
         "confirm": lambda: len(table_rows(path, "confirm_runs")) >= 2,
+        "longer": lambda: bool(query(path, "SELECT 1 FROM confirm_runs WHERE epochs_factor > 1")),
     }
     kept: list[Any] = []
     for phase, is_under_way in begun.items():

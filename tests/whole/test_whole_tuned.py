@@ -27,8 +27,9 @@ BUDGET = ("--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--finalists", "1"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
-    places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned", "--confirm-seeds", str(N_SEEDS))
-    ended = Command("study.run", *SMOKE, *BUDGET, *places).end()
+    places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned")
+    seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0")
+    ended = Command("study.run", *SMOKE, *BUDGET, *places, *seeds).end()
     assert (ended.code, ended.err) == (0, "")
     return out / "tuned"
 

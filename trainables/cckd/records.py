@@ -1,8 +1,11 @@
-"""What one epoch leaves behind: counts and sums, never rates; and the epochs at which a trial is evaluated."""
+"""What one epoch leaves behind: counts and sums, never rates; and the epochs at which a run is evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
+
+#: Evaluations on D_val along a run whose curve is recorded.
+CURVE_POINTS = 20
 
 
 @dataclass(frozen=True)
@@ -51,4 +54,17 @@ def rungs(epochs: int) -> tuple[int, ...]:
     They are a quarter, half, three quarters and all of its epochs, rounded up: no trial is judged before a quarter of
     its epochs. Short trials have fewer rungs.
     """
-    return tuple(sorted({-(-epochs * quarter // 4) for quarter in (1, 2, 3, 4)}))
+    return _even_epochs(epochs, 4)
+
+
+def curve_epochs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which a run of `epochs` epochs is evaluated for its curve, ascending.
+
+    They are `CURVE_POINTS` evenly spaced epochs, rounded up, the last epoch among them. A run with fewer epochs is
+    evaluated at every epoch.
+    """
+    return _even_epochs(epochs, CURVE_POINTS)
+
+
+def _even_epochs(epochs: int, parts: int) -> tuple[int, ...]:
+    return tuple(sorted({-(-epochs * part // parts) for part in range(1, parts + 1)}))

@@ -5,10 +5,11 @@ import pandas as pd
 from analysis.page.document import Block
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, p_value, percent, points, span
+from analysis.reading.wording import MISSING, listing, p_value, percent, points, span
 from analysis.results.accuracies import claim_basis, claims_by_subset, class_recalls, scores
 from analysis.results.comparisons import Comparison
 from analysis.results.entries import BEST, baseline_text
+from analysis.results.training_length import check_length
 from analysis.results.tuned_baselines import untuned_gains
 from analysis.sections.confirmation.ladder import pairing_text
 from analysis.stats.paired_tests import ALPHA
@@ -20,11 +21,14 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
     recalls = class_recalls(claim_basis(study))
     claims = {item.baseline: item for item in family}
     gains = {name: item.interval for name, item in claims.items()} | untuned_gains(scores(study), family)
+    check = check_length(study)
     raw, cells = [], []
     for name, gain in gains.items():
         item = claims.get(name)
         images_sd = image_part(recalls, BEST, name).sd
-        verdict = item.verdict if item else "descriptive"
+        verdict: str = item.verdict if item else "descriptive"
+        if verdict == "gain" and (climbing := check.climbing(BEST, name)):
+            verdict = f"no claim: {listing(climbing)} not trained out"
         numbers = {"n": gain.n, "mean": gain.mean, "sd": gain.sd, "low": gain.low, "high": gain.high, "p_t": gain.p}
         tests = _test_numbers(item) if item else {}
         raw.append(

@@ -32,7 +32,7 @@ def _recalls(best: tuple[float, float], **others: tuple[float, float]) -> dict[s
 
 def test_a_gain_over_both_baselines_is_told_with_its_size_and_interval(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls((0.83, 0.64)), **SMALL))
-    assert found.headline == "A gain over la and kd"
+    assert found.headline == "A gain over la and kd at 20 epochs, not checked at more"
     assert "beats logit adjustment (la) by 5." in found.sentences[0]
     assert "95 % interval +" in found.sentences[0]
 
@@ -51,7 +51,7 @@ def test_a_loss_is_called_one(simulated: Simulated) -> None:
 
 def test_a_gain_over_one_baseline_only_names_the_other(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls(LA), **SMALL))
-    assert found.headline == "A gain over kd, none shown over la"
+    assert found.headline == "A gain over kd at 20 epochs, not checked at more, none shown over la"
 
 
 def test_the_price_for_the_head_is_told(simulated: Simulated) -> None:

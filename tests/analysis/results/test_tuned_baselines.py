@@ -57,7 +57,7 @@ def test_the_family_is_that_of_the_tuned_rivals_with_holm_over_two(simulated: Si
 
 def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive(simulated: Simulated) -> None:
     found = _find(simulated(recalls=TUNED, **SMALL))
-    assert found.headline == "A gain over la_tuned, none shown over kd_tuned"
+    assert found.headline == "A gain over la_tuned at 20 epochs, not checked at more, none shown over kd_tuned"
     assert "beats tuned logit adjustment (la_tuned) by" in found.sentences[0]
     said = found.sentences[1]
     assert said.startswith("The gain survives against la_tuned; against kd_tuned no gain is shown. The claim rests on")
@@ -95,7 +95,7 @@ def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: S
     drop_runs(folder, "entry = 'kd_tuned'")
     found = _find(folder)
     assert any(line.startswith("kd should be tuned too, but no tuned entry is confirmed") for line in found.warnings)
-    assert found.headline == "A gain over la_tuned and kd"
+    assert found.headline == "A gain over la_tuned and kd at 20 epochs, not checked at more"
 
 
 def test_what_a_baselines_search_found_is_read_from_its_own_trials(simulated: Simulated) -> None:

@@ -111,7 +111,8 @@ def good(config: dict[str, Any]) -> dict[str, Any]:
         for k in range(1, EPOCHS + 1)
     ]
     return {
-        "records": records,
+        "records": records[-1:],
+        "epochs": records,
         "cause": None,
         "done": True,
         "test_correct": [30] * 10,

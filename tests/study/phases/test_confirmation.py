@@ -10,7 +10,7 @@ from study.phases.confirmation import confirm
 from study.phases.drive import _note_teacher
 from study.phases.study_state import Study, StudyFailed
 from study.planning.checked import Checked
-from tests.study.phases.played import N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
+from tests.study.phases.played import EPOCHS, N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER
 
 
@@ -20,7 +20,11 @@ def test_the_confirmation_files_every_entry_and_the_teacher(searched: Study, ray
     assert ray.opened_test is True
     assert len(runs) == N_RUNS + 1
     teacher = next(run for run in runs if run.entry == "teacher")
-    assert (teacher.seed, teacher.trial, teacher.record["val"]) == (None, None, None)
+    assert (teacher.seed, teacher.trial, teacher.val, teacher.epochs) == (None, None, None, ())
+    students = [run for run in runs if run.entry != "teacher"]
+    assert {tuple(record.epoch for record in run.epochs) for run in students} == {tuple(range(1, EPOCHS + 1))}
+    assert all(run.val == run.epochs[-1].val for run in students)
+    assert all(config["curve"] for config in ray.configs)
     assert {run.record["selected_on"] for run in runs if run.entry == "best1"} == {"val"}
     assert {run.record["selected_on"] for run in runs if run.entry in LADDER} == {"reference"}
     assert searched.store.manifest()["teacher"]["forward_passes"] == 407

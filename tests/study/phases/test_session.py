@@ -228,6 +228,36 @@ def test_confirm_adds_rungs_to_the_ladder_and_takes_none_away(folder, play, tmp_
     assert (folder / "study.json").read_bytes() == before
 
 
+def test_confirm_at_a_longer_training_is_remembered_by_the_folder(checked, play, folder) -> None:
+    driven = []
+    play(lambda study: driven.append(study.checked.plan.n_longer_runs))
+    session.begin(checked, "...", build_report)
+    assert confirm.main([str(folder), "--seeds", "2", "--epochs-factor", "3"]) == 0
+    assert resume.main([str(folder)]) == 0
+    assert [list(runs) for runs in driven[1:]] == [[2, 3], [2, 3]]
+
+
+@pytest.mark.parametrize("factor", ["1", "0", "-2", "1.5", "x"])
+def test_a_factor_that_is_no_whole_number_from_2_is_refused(checked, play, folder, capsys, factor: str) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", build_report)
+    capsys.readouterr()
+    assert confirm.main([str(folder), "--epochs-factor", factor]) == 2
+    assert f"--epochs-factor must be a whole number from 2 to 4294967295; got '{factor}'" in capsys.readouterr().err
+
+
+def test_a_factor_without_a_confirmation_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    plan = replace(checked.plan, confirm_seeds=0)
+    session.begin(replace(checked, plan=plan), "...", build_report)
+    before = (folder / "study.json").read_bytes()
+    capsys.readouterr()
+    assert confirm.main([str(folder), "--epochs-factor", "2"]) == 2
+    said = "--epochs-factor above 1 is for the confirmation, which --confirm-seeds 0 skips; got 2"
+    assert said in capsys.readouterr().err
+    assert (folder / "study.json").read_bytes() == before
+
+
 def test_a_total_below_the_trials_already_run_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
     def act(study: Study) -> None:
         for _ in range(3):

@@ -98,6 +98,15 @@ def test_a_searched_setting_has_the_recipes_value_as_its_reference(tmp_path: Pat
     assert "lr 0.15 (searched); recipe: our choice on D_val" in shown
 
 
+def test_the_dry_run_shows_the_runs_at_a_longer_training(asked) -> None:
+    epochs = asked().plan.epochs
+    assert f"longer    9 runs of 2 x {epochs} epochs" in dry_run(asked())
+    both = dry_run(asked("--confirm-seeds", "2", "--epochs-factor", "3"))
+    assert f"longer    6 runs of 2 x {epochs} epochs\nlonger    14 runs of 3 x {epochs} epochs" in both
+    for flags in (("--long-seeds", "0"), ("--confirm-seeds", "0")):
+        assert "longer    " not in dry_run(asked(*flags))
+
+
 def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
     assert [line.split()[0] for line in teacher_lines(asked())] == ["teacher", "views", "prior", "passes"]
     flags = ("--teacher-size", "64", "--teacher-targets", "out_of_fold", "--teacher-folds", "3")

@@ -50,6 +50,12 @@ def test_a_plan_from_before_there_was_a_choice_of_rungs_has_the_default_ladder(p
     assert StudyPlan.from_json(plain).ladder == LADDER
 
 
+def test_a_plan_from_before_there_were_longer_runs_has_none(plan: StudyPlan) -> None:
+    known = plan.to_json()
+    del known["long_seeds"], known["epochs_factor"]
+    assert StudyPlan.from_json(known).n_longer_runs == {}
+
+
 def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) -> None:
     plain = plan.to_json()
     del plain["data_seeds"]
@@ -108,3 +114,11 @@ def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
     assert replace(plan, data_seeds=4).n_confirm_runs == 4 * (6 + 2 + 1) * 3
     assert replace(plan, finalists=0).n_selection_runs == replace(plan, finalist_seeds=0).n_selection_runs == 0
     assert plan.n_confirm_runs == (6 + 2 + 1) * 3
+
+
+def test_the_plan_counts_the_runs_at_a_longer_training_and_what_they_cost(plan: StudyPlan) -> None:
+    assert plan.n_longer_runs == {2: 3 * 4}, "best1, la, kd and la_tuned"
+    assert replace(plan, epochs_factor=2).n_longer_runs == {2: 27}
+    assert replace(plan, confirm_seeds=1).n_longer_runs == {2: 4}
+    assert replace(plan, epochs_factor=3).n_longer_runs == {2: 3 * 4, 3: 27}
+    assert replace(plan, epochs_factor=3).confirm_cost == 27 + 2 * 12 + 3 * 27

@@ -15,6 +15,7 @@ from study.records.run_tables import RerunAttempts
 from study.schema import METRIC, STUDY_NAME
 from study.strategy.search_settings import SettingsError
 from study.strategy.space_filling import PointSampler
+from trainables.cckd.records import ClassCounts
 
 
 def _finish(ledger: Ledger, number: int, epoch: Callable, right: int = 5) -> str:
@@ -381,6 +382,29 @@ def test_a_confirmation_from_before_there_were_cuts_is_of_the_studys_own(ledger,
         again.runs.add_confirm_run("la", 1001, None, {"of": "another cut"}, data_seed=1)
         again.runs.add_confirm_run("la", 1001, None, {"a second time": True})
         assert len(again.runs.confirm_runs()) == 3
+        again.close()
+
+
+def test_a_confirmation_from_before_there_were_lengths_is_of_the_studys_own(ledger, database) -> None:
+    ledger.close()
+    with closing(sqlite3.connect(database)) as old, old:
+        old.execute("DROP TABLE confirm_runs")
+        old.execute(
+            "CREATE TABLE confirm_runs (entry TEXT NOT NULL, seed INTEGER, trial INTEGER, record TEXT NOT NULL, "
+            "data_seed INTEGER NOT NULL DEFAULT 0)"
+        )
+        old.execute("CREATE UNIQUE INDEX one_confirm_run_a_cut ON confirm_runs (entry, ifnull(seed, -1), data_seed)")
+        counts = '{"correct": [3, 1], "seen": [4, 4]}'
+        record = f'{{"test": {counts}, "val": {counts}, "selected_on": "reference"}}'
+        old.execute("INSERT INTO confirm_runs VALUES ('la', 1001, NULL, ?, 0)", (record,))
+    for _ in range(2):  # opening a second time changes nothing
+        again = Ledger.open(database)
+        (first, *_) = again.runs.confirm_runs()
+        assert (first.epochs_factor, first.epochs, first.val) == (1, (), ClassCounts((3, 1), (4, 4)))
+        again.runs.add_confirm_run("la", 1001, None, {"at": "twice the length"}, epochs_factor=2)
+        again.runs.add_confirm_run("la", 1001, None, {"a second time": True})
+        keys = [("la", 1001, None, 0, 1), ("la", 1001, None, 0, 2)]
+        assert again.runs.confirm_keys() == keys
         again.close()
 
 

@@ -143,9 +143,11 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "test_worst": "0.5",
         "test_harmonic": str(2 / (1 / 0.6 + 1 / 0.5)),
         "test_ece": str(abs(16 - 24.0) / 30),
+        "epochs_factor": "1",
     }
     assert la["test_ece"] == "", "runs of an earlier version have no bins of confidence"
     assert (la["val_balanced_accuracy"], la["trial"], teacher["seed"]) == ("", "", "")
+    assert pq.read_table(store.path / "epochs.parquet").num_rows == 0, "runs of an earlier version have no curve"
     assert not (store.path / "confusion.csv").exists(), "runs of an earlier version have no confusion"
     classes = _rows(store.path / "classes.csv")
     assert list(classes[0]) == list(schema.CLASSES)
@@ -159,7 +161,31 @@ def test_confirmed_runs_fill_confirm_and_classes(store, ledger, space) -> None:
         "n_train": "200",
         "n_test": "10",
         "n_correct": "6",
+        "epochs_factor": "1",
     }
+
+
+def test_the_epochs_of_a_confirmed_run_stand_behind_those_of_the_trials(store, ledger, space, seed_of, epoch) -> None:
+    store.write_manifest({"schema": 1, "data": {"classes": ["a", "b"], "n_train": [200, 50]}})
+    ledger.ask(seed_of)
+    ledger.record(0, [epoch(1, 3)])
+    test = {"correct": [6, 10], "seen": [10, 10]}
+    record = {"test": test, "selected_on": "reference", "epochs": [epoch(1, None), epoch(2, 6)]}
+    ledger.runs.add_confirm_run("la", 1001, None, record, epochs_factor=2)
+    store.export_tables(ledger, space, GROUPS)
+
+    (la,) = _rows(store.path / "confirm.csv")
+    assert (la["epochs_factor"], la["val_balanced_accuracy"]) == ("2", "0.8")
+    rows = pq.read_table(store.path / "epochs.parquet").to_pylist()
+    keys = ("number", "epoch", "entry", "seed", "data_seed", "epochs_factor")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        (0, 1, None, None, None, None),
+        (None, 1, "la", 1001, 0, 2),
+        (None, 2, "la", 1001, 0, 2),
+    ]
+    values = [(row["val_balanced_accuracy"], row["val_many"], row["val_medium"], row["val_few"]) for row in rows]
+    assert values == [(pytest.approx(0.65), 0.3, 1.0, None), (None,) * 4, (pytest.approx(0.8), 0.6, 1.0, None)]
+    assert [row["loss_total"] for row in rows] == [1.0, 1.0, 1.0]
 
 
 def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
@@ -171,9 +197,9 @@ def test_confusion_holds_the_pairs_that_occurred(store, ledger, space) -> None:
     rows = _rows(store.path / "confusion.csv")
     assert list(rows[0]) == list(schema.CONFUSION)
     assert [tuple(row.values()) for row in rows] == [
-        ("la", "1001", "1", "0", "0", "6"),
-        ("la", "1001", "1", "0", "1", "4"),
-        ("la", "1001", "1", "1", "1", "10"),
+        ("la", "1001", "1", "0", "0", "6", "1"),
+        ("la", "1001", "1", "0", "1", "4", "1"),
+        ("la", "1001", "1", "1", "1", "10", "1"),
     ]
 
 
@@ -187,6 +213,6 @@ def test_separability_has_a_row_a_class_and_empty_fields_where_nothing_was_seen(
     rows = _rows(store.path / "separability.csv")
     assert list(rows[0]) == list(schema.SEPARABILITY)
     assert [tuple(row.values()) for row in rows] == [
-        ("la", "1001", "0", "0", "0.5", "1.0", "4.0"),
-        ("la", "1001", "0", "1", "", "2.0", "4.0"),
+        ("la", "1001", "0", "0", "0.5", "1.0", "4.0", "1"),
+        ("la", "1001", "0", "1", "", "2.0", "4.0", "1"),
     ]

@@ -1,6 +1,6 @@
 """One trial as an iterator of epoch records. Ray, tests, benchmarks and scripts use the same trainer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Self
@@ -64,6 +64,7 @@ class Trainer:
         threads: int | None = None,
         decoders: int | None = None,
         teacher_factory: TeacherFactory | None = None,
+        evaluated: Collection[int] | None = None,
     ) -> None:
         """Build the student, its optimiser and its batches.
 
@@ -76,6 +77,8 @@ class Trainer:
             decoders: processes that decode images ahead where the data set is streamed; 0 decodes in this process,
                 None takes as many as torch has threads. The numbers do not depend on it.
             teacher_factory: replaces the study's teacher for `forward` targets.
+            evaluated: epochs after which the student is evaluated on D_val; None for `rungs`. The weights do not
+                depend on them.
 
         Raises:
             ConfigError: a student that cannot be built, a batch larger than the training set, a `mix_ratio`
@@ -87,6 +90,7 @@ class Trainer:
         self.config, self.data = config, data
         self.device = torch.device(device)
         self.precision = precision or default_precision(self.device.type)
+        self._evaluated_epochs = frozenset(rungs(config.epochs) if evaluated is None else evaluated)
         self._decoders = torch.get_num_threads() if decoders is None else decoders
         self.objective = Objective(
             config,
@@ -151,7 +155,7 @@ class Trainer:
             yield self.run_epoch()
 
     def run_epoch(self) -> EpochRecord:
-        """Train one epoch, evaluate it on D_val at rungs, and return its record.
+        """Train one epoch, evaluate it on D_val where that is asked for, and return its record.
 
         Raises:
             NonFiniteLossError: a loss became NaN or infinite; the trainer cannot be used any more.
@@ -184,7 +188,7 @@ class Trainer:
         ]
 
     def conclude(self, losses: NDArray[np.float64], *, train_s: float) -> EpochRecord:
-        """Close the epoch whose steps have been taken: evaluate it at a rung, keep and return its record.
+        """Close the epoch whose steps have been taken: evaluate it where asked, keep and return its record.
 
         Args:
             losses: unweighted losses of S steps in the order of `Objective.weights`, then the total: (S, terms + 1).
@@ -197,7 +201,7 @@ class Trainer:
         _require_finite(losses, terms, epoch)
         started = perf_counter()
         val = None
-        if epoch in rungs(self.config.epochs):
+        if epoch in self._evaluated_epochs:
             val = self.evaluate(self.data.val_images, self.data.val_labels)
         record = EpochRecord(
             epoch=epoch,

@@ -74,6 +74,23 @@ def test_validation_runs_at_rungs_only(trial_data: TrialData) -> None:
     assert all((record.eval_s > 0) == (record.val is not None) for record in records)
 
 
+@pytest.mark.parametrize("drop_rate", [0.0, 0.5])
+def test_evaluating_more_often_changes_neither_weights_nor_losses(trial_data: TrialData, drop_rate: float) -> None:
+    config, trained = _config(epochs=20), []
+    for evaluated in (None, (4, 8, 12, 16, 20), range(1, 21)):
+        trainer = Trainer(config, trial_data, evaluated=evaluated)
+        trainer.student.net.drop_rate = drop_rate
+        records = list(trainer)
+        trained.append((_weights(trainer), records))
+    (weights, records), *others = trained
+    for other, again in others:
+        _assert_equal(other, weights)
+        assert [record.losses for record in again] == [record.losses for record in records]
+        assert again[-1].val == records[-1].val
+    seen = [[record.epoch for record in records if record.val is not None] for _, records in trained]
+    assert seen == [[5, 10, 15, 20], [4, 8, 12, 16, 20], list(range(1, 21))]
+
+
 def test_the_rate_of_a_record_is_that_of_the_epochs_last_step(trial_data: TrialData) -> None:
     records = list(Trainer(_config("ce", schedule="cosine"), trial_data))
     n_steps = 42 // 16

@@ -1,0 +1,154 @@
+"""The section on the training length: learning curves, which entries still climb, and what becomes of the gains."""
+
+import pandas as pd
+
+from analysis.figures.learning_curves import draw_learning_curves
+from analysis.page.document import Block, Gallery, Note, Paragraph, Picture, Section
+from analysis.page.writer import Writer
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import MISSING, listing, percent, plural, points, span
+from analysis.results.entries import BASELINES, BEST
+from analysis.results.training_length import CURVES, TOLERANCE, LengthCheck, check_length, curve_bands
+from analysis.stats.paired_tests import PairedInterval
+
+
+def training_section(study: StudyData, writer: Writer) -> Section | None:
+    """Return the section; None where no run of the confirmation has a curve or a longer training."""
+    check = check_length(study)
+    if study.curves.empty and study.longer.empty:
+        return None
+    pictures = [picture for column in CURVES for picture in _curves(study, check, column, writer)]
+    blocks: list[Block] = [_lead(check), *pictures[:1], _entries_table(check, writer)]
+    if check.factor > 1 and check.gains:
+        blocks.append(_gains_table(check, writer))
+    if pictures[1:]:
+        blocks.append(Gallery(tuple(pictures[1:]), title="Learning curves by group of classes"))
+    return Section("training", "Training length", tuple(blocks))
+
+
+def _lead(check: LengthCheck) -> Paragraph | Note:
+    if check.factor == 1:
+        return Note(
+            f"Nothing was trained longer than {check.epochs} epochs, so no claim is checked at a longer training. The "
+            "curves below are no evidence: while the rate falls, every run rises at its end. "
+            "study.confirm with --epochs-factor 2 trains the whole ladder longer."
+        )
+    climbing = check.climbing()
+    said = (
+        f"{listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'} at {check.epochs} epochs and "
+        f"{'carries' if len(climbing) == 1 else 'carry'} no claim."
+        if climbing
+        else f"No entry is shown to climb at {check.epochs} epochs."
+    )
+    return Paragraph(
+        f"A claim belongs to a training length. {said} Runs at {check.longer_epochs} epochs have the seeds of the "
+        "confirmation, and their schedule spans all of their epochs."
+    )
+
+
+def _curves(study: StudyData, check: LengthCheck, column: str, writer: Writer) -> list[Picture]:
+    """Return the picture of one column; none where no class is in its group."""
+    entries = list(dict.fromkeys((BEST, *BASELINES, study.space.method)))
+    bands = curve_bands(study, entries, column)
+    if bands.empty:
+        return []
+    group, shown = CURVES[column], list(dict.fromkeys(bands["entry"]))
+    last = bands.groupby(["entry", "epochs_factor"], sort=False).tail(1)
+    ends = [
+        f"{row['entry']} {percent(row['median'])} % at {int(row['epochs_factor']) * check.epochs} epochs"
+        for row in last.to_dict("records")
+    ]
+    what = "balanced accuracy" if group == "All" else f"mean recall of {group}"
+    dashed = "; dashed: the same seeds at a longer training" if bands["epochs_factor"].max() > 1 else ""
+    name = "learning_curves" if group == "All" else f"learning_curves_{group.lower()}"
+    return [
+        writer.picture(
+            name,
+            draw_learning_curves(bands, group=what, length=check.epochs),
+            bands,
+            alt=f"Learning curves of {listing(shown)} on validation, {what}: {'; '.join(ends)}.",
+            caption=f"{what[0].upper()}{what[1:]} on validation along the runs of the confirmation: the median over "
+            f"seeds, and a band from the lowest to the highest seed{dashed}.",
+        )
+    ]
+
+
+def _entries_table(check: LengthCheck, writer: Writer) -> Block:
+    raw, cells = [], []
+    for name, found in check.states.items():
+        change, rise = found.change, found.rise
+        raw.append(
+            {"entry": name, "epochs": check.epochs, "longer_epochs": check.longer_epochs}
+            | _numbers("change", change)
+            | _numbers("rise", rise)
+            | {"state": found.state}
+        )
+        cells.append(
+            (
+                name,
+                points(rise.mean) if rise.n else MISSING,
+                f"{points(change.mean)} ({plural(change.n, 'seed')})" if change.n else MISSING,
+                span(change) if change.n > 1 else MISSING,
+                found.state,
+            )
+        )
+    return writer.table(
+        "training_length",
+        pd.DataFrame(raw),
+        columns=(
+            "entry",
+            "rise over the last quarter of the curve",
+            f"change at {check.longer_epochs} epochs" if check.factor > 1 else "change at a longer training",
+            "95 % interval",
+            "state",
+        ),
+        rows=cells,
+        strong=[index for index, name in enumerate(check.states) if name == BEST],
+        caption=(
+            "Balanced accuracy on validation, in points. The change is the longer training minus the length, paired by "
+            "seed; its interval has one standard deviation pooled over the entries. An entry climbs where the interval "
+            f"lies above 0, and is trained out where it ends below {100 * TOLERANCE:g}; otherwise it is open. The rise "
+            "decides nothing: while the rate falls, every run rises at its end."
+        ),
+    )
+
+
+def _gains_table(check: LengthCheck, writer: Writer) -> Block:
+    raw, cells = [], []
+    for gain in check.gains:
+        numbers = _numbers("at_length", gain.at_length) | _numbers("longer", gain.longer)
+        raw.append({"comparison": f"{gain.entry} - {gain.baseline}", **numbers, "fate": gain.fate})
+        cells.append(
+            (
+                f"{gain.entry} − {gain.baseline}",
+                f"{points(gain.at_length.mean)} ({span(gain.at_length)})",
+                str(gain.at_length.n),
+                f"{points(gain.longer.mean)} ({span(gain.longer)})" if gain.longer.n else MISSING,
+                str(gain.longer.n),
+                gain.fate if gain.at_length.mean > 0 else "no gain",
+            )
+        )
+    return writer.table(
+        "gains_at_longer_training",
+        pd.DataFrame(raw),
+        columns=(
+            "difference",
+            f"at {check.epochs} epochs",
+            "seeds",
+            f"at {check.longer_epochs} epochs",
+            "seeds",
+            "the gain",
+        ),
+        rows=cells,
+        caption=(
+            "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals. The interval at the "
+            "longer training has one standard deviation pooled over both lengths. A gain holds where it lies above "
+            "0 and reaches the former gain; it shrinks where it lies above 0 and ends below the former gain; it "
+            "vanishes where it does not lie above 0 and ends below the former gain, or has a middle of at most 0. "
+            "Otherwise it is open."
+        ),
+    )
+
+
+def _numbers(name: str, interval: PairedInterval) -> dict[str, float]:
+    return {f"{name}_{part}": getattr(interval, part) for part in ("mean", "low", "high", "n")}

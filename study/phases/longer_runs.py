@@ -1,0 +1,73 @@
+"""Longer runs: entries of the confirmation are trained again at a multiple of its epochs, each schedule whole.
+
+A gain at one training length may be an effect of too little training. On fashion_mnist_lt a gain of 7 points over `la`
+at 20 epochs was 1 point at 150. So `la`, `kd` and `best1` are trained at twice the epochs too, on seeds of the
+confirmation, so that differences between the lengths are paired.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from study.execution.workers import Workers
+from study.phases.confirmation import record_run, recorded_runs, runs_of_cut
+from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
+from study.phases.search import studied_method
+from study.phases.study_state import Study
+from study.planning.plan import CHECK_FACTOR, StudyPlan
+from study.teacher.bundle import Prepared
+
+
+def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
+    """Run the missing runs at a longer training, on the study's own cut, the shorter length first.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        StudyFailed: failures exceed a limit.
+    """
+    plan = study.checked.plan
+    if not plan.n_longer_runs:
+        return
+    runs, recorded = longer_reruns(runs_of_cut(study, 0), plan), partial(recorded_runs, study)
+    n_run = 0
+    for factor in plan.n_longer_runs:
+        of_length = [run for run in runs if run.epochs_factor == factor]
+        queue = RerunQueue(
+            title="longer",
+            runs=of_length,
+            counted={run.name for run in of_length},
+            recorded=recorded,
+            record=partial(record_run, study),
+            checkpoints=study.checkpoints,
+            forwards_teacher=studied_method(study).forwards_teacher,
+            opens_test=True,
+            cost=factor,
+        )
+        n_left = len(queue.missing(study))
+        if n_left:
+            study.store.update_manifest(phase="longer")
+            run_reruns(study, study.ledger, queue, prepared, workers)
+        n_run += n_left
+    if n_run:
+        names = {run.name for run in runs}
+        n_failed = len(names & given_up(study.ledger, plan.max_retries))
+        study.progress.say(f"longer   {len(names & recorded())} runs at a longer training, {n_failed} failed")
+
+
+def longer_reruns(runs: Sequence[Rerun], plan: StudyPlan) -> list[Rerun]:
+    """Return one rerun per (length, entry, seed): the check at twice the epochs, and what --epochs-factor asks for.
+
+    Args:
+        runs: the confirmation's runs on the study's own cut, seed by seed.
+        plan: of the study.
+    """
+    checked_seeds = list(dict.fromkeys(run.seed for run in runs))[: plan.long_seeds]
+    wanted = [(CHECK_FACTOR, run) for run in runs if run.entry in plan.checked_entries and run.seed in checked_seeds]
+    wanted += [(plan.epochs_factor, run) for run in runs if plan.epochs_factor > 1]
+    longer = [_longer(run, factor) for factor, run in wanted]
+    return list({run.name: run for run in longer}.values())
+
+
+def _longer(run: Rerun, factor: int) -> Rerun:
+    config = run.config | {"epochs": factor * run.config["epochs"]}
+    return replace(run, config=config, epochs_factor=factor, export=False)
