@@ -109,15 +109,13 @@ def _train_part(rung: str, data: LongTailData, args: argparse.Namespace) -> None
     known = {row["epoch"] for row in read_rows() if row["rung"] == rung}
     while not trainer.done and monotonic() - started < 60 * args.minutes:
         record = trainer.run_epoch()
-        if record.epoch % EVALUATED_EVERY == 0:
-            if record.epoch not in known:
-                counts = trainer.evaluate(images_of(data.test), data.test.labels)
-                accuracy = sum(counts.correct) / sum(counts.seen)
-                row = {"rung": rung, "epoch": record.epoch, "accuracy": accuracy, "correct": counts.correct}
-                with ROWS.open("a") as file:
-                    file.write(json.dumps(row | {"where": where}, separators=(",", ":")) + "\n")
-            trainer.save(checkpoint)
-    trainer.save(checkpoint)
+        if record.epoch % EVALUATED_EVERY == 0 and record.epoch not in known:
+            counts = trainer.evaluate(images_of(data.test), data.test.labels)
+            accuracy = sum(counts.correct) / sum(counts.seen)
+            row = {"rung": rung, "epoch": record.epoch, "accuracy": accuracy, "correct": counts.correct}
+            with ROWS.open("a") as file:
+                file.write(json.dumps(row | {"where": where}, separators=(",", ":")) + "\n")
+        trainer.save(checkpoint)
     if trainer.done:
         shutil.rmtree(checkpoint)
 

@@ -181,12 +181,16 @@ def table(rows: Sequence[Row]) -> str:
                 len(runs),
                 f"{mean['all']:.1f} ± {sd:.1f}",
                 *(f"{mean[name]:.1f}" if name in mean else "" for name in ("many", "medium", "few")),
-                f"{more[0]:+.1f} ({more[1]:+.1f})" if more else "",
+                _told(*more) if more else "",
                 f"{np.mean(tests):.1f}" if tests else "",
                 f"{np.mean([row.train_s for row in runs]):.0f}",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _told(added: float, bound: float) -> str:
+    return f"{added:+.1f} ({bound:+.1f}{'' if bound < LIMIT else ', not trained out'})"
 
 
 def _by_rung(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
