@@ -57,7 +57,7 @@ class Knobs(BaseModel):
     dive_weight: float = _weight(0.5)
     wsl_weight: float = _weight(2.5)
     dkd_between_weight: float = _weight()
-    dkd_within_weight: float = _weight(8.0)
+    dkd_within_weight: float = _weight(2.0)
     ltkd_between_weight: float = _weight()
     ltkd_within_weight: float = _weight()
     vs_weight: float = _weight()

@@ -57,7 +57,7 @@ TOTALS: dict[str, tuple[dict[str, float], Callable[[], float]]] = {
         lambda: references.kd(STUDENT, TEACHER, 3.0),
     ),
     "wsl": ({}, lambda: _adjusted(0) + 2.5 * references.wsl(STUDENT, TEACHER, LABELS, 2.0)),
-    "dkd": ({}, lambda: _adjusted(0) + _weighted(references.dkd(STUDENT, TEACHER, LABELS, 2.0), 1.0, 8.0)),
+    "dkd": ({}, lambda: _adjusted(0) + _weighted(references.dkd(STUDENT, TEACHER, LABELS, 2.0), 1.0, 2.0)),
     "ltkd": (
         {"ltkd_between_weight": 2.0, "ltkd_within_weight": 0.5},
         lambda: _adjusted(0) + _weighted(references.ltkd(STUDENT, TEACHER, TERCILES, 2.0), 2.0, 0.5),
