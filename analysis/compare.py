@@ -19,7 +19,7 @@ from analysis.results.accuracies import COLUMNS
 from analysis.results.entries import BEST, OVER
 from analysis.results.study_comparison import chosen_values, facts, labels, ladders
 from analysis.stats.paired_tests import MIN_PAIRS
-from study.schema import GROUPS
+from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 
@@ -126,6 +126,9 @@ def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
     tested = [label for label, study in studies.items() if study.manifest["data"].get("selected_on") == "test"]
     if tested:
         sentences.append(f"Selected on test: {listing(tested)}.")
+    taught = [label for label, study in studies.items() if isinstance(study.manifest.get(CONTAMINATED_BY), str)]
+    if taught:
+        sentences.append(f"Contaminated teacher: {listing(taught)}.")
     unfinished = [label for label, study in studies.items() if study.manifest["status"] != "done"]
     if unfinished:
         sentences.append(f"Not finished: {listing(unfinished)}.")

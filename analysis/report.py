@@ -13,7 +13,7 @@ from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Draw, Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
-from analysis.reading.wording import mean_sd
+from analysis.reading.wording import mean_sd, stamp
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import unit_values
 from analysis.results.entries import BEST, compared_entry
@@ -80,7 +80,7 @@ def build_report(folder: Path) -> Path:
 
 def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     data = study.manifest["data"]
-    writer = Writer(folder, "Selected on test." if data.get("selected_on") == "test" else "", draw)
+    writer = Writer(folder, stamp(study.manifest), draw)
     ranked = importances(study)
     found = find(study, ranked)
     sections = (  # the order of the sections on the page

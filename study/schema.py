@@ -42,6 +42,11 @@ COMPARED = ("la", "kd")
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
+#: Keys of study.json: the labels of the data set's own images that its teacher has learned, in words, or null; and what
+#: a reader must know of data and teacher, one sentence each.
+CONTAMINATED_BY = "contaminated_by"
+CAUTIONS = "cautions"
+
 #: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
 NOT_TRAINED_OUT = "not_trained_out"
 

@@ -1,9 +1,11 @@
 """Numbers in the form the report prints them: fractions as per cent or points, a missing value as a dash."""
 
+from collections.abc import Mapping
 from math import isnan
+from typing import Any
 
 from analysis.stats.paired_tests import PairedInterval, Spread
-from study.schema import GROUPS
+from study.schema import CONTAMINATED_BY, GROUPS
 
 MISSING = "–"
 
@@ -11,6 +13,12 @@ MISSING = "–"
 GROUP_HEADINGS = {name: name.capitalize() for name in GROUPS}
 
 _TINY = 0.001
+
+
+def stamp(manifest: Mapping[str, Any]) -> str:
+    """Return what stands before the caption of every result: what makes its numbers better than they are; or ''."""
+    stamps = ["Selected on test."] * (manifest["data"].get("selected_on") == "test")
+    return " ".join([*stamps, *["Contaminated teacher."] * isinstance(manifest.get(CONTAMINATED_BY), str)])
 
 
 def percent(fraction: float | None, *, decimals: int = 1) -> str:

@@ -18,7 +18,7 @@ from analysis.search.front import front_sentences
 from analysis.search.history import state_counts
 from analysis.search.importance import Importances, importance_sentences
 from analysis.stats.paired_tests import MIN_PAIRS, spread
-from study.schema import NOT_TRAINED_OUT
+from study.schema import CAUTIONS, NOT_TRAINED_OUT
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
     data, warnings = study.manifest["data"], []
     if data.get("selected_on") == "test":
         warnings.append("Selected on test: configurations were chosen on the set they are reported on.")
+    warnings += [f"{text[:1].upper()}{text[1:]}." for text in _cautions(study) if "selected on test" not in text]
     warnings += _training_warnings(study)
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
@@ -119,6 +120,12 @@ def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
     elif study.manifest["status"] in ("interrupted", "failed"):
         warnings.append(f"The study is marked {study.manifest['status']}: it holds less than was planned.")
     return tuple(warnings)
+
+
+def _cautions(study: StudyData) -> list[str]:
+    """Return what study.json says of data and teacher; a stranger's may hold anything."""
+    found = study.manifest.get(CAUTIONS)
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def _training_warnings(study: StudyData) -> list[str]:

@@ -27,8 +27,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
     )
     progress.say(f"         images {checked.data_path}")
-    if data.selected_on == "test":
-        progress.say("NOTE     D_val is the test set itself: every number is selected on test")
+    for caution in checked.cautions:
+        progress.say(f"NOTE     {caution}")
     if data.skipped:
         progress.say(
             f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"

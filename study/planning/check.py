@@ -39,9 +39,11 @@ from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
+from trainables.cckd.data.images.shared_images import shared_images
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
+from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 DEFAULT_DATA = "fashion_mnist_lt"
@@ -117,6 +119,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         warm=read_warm_start(plan, space, data),
         embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
         cuts=cut_hashes(plan, data),
+        shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),
     )
 
 
@@ -183,9 +186,22 @@ def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyP
     space = with_references(space, plan.recipe_settings)
     batch_size = _check_settings(plan, space, faults)
     check_ladder(plan, faults)
+    _check_contamination(plan, faults)
     check_baselines(plan, space, faults)
     faults.raise_any()
     return plan, space, batch_size
+
+
+def _check_contamination(plan: StudyPlan, faults: Faults) -> None:
+    """Judge whether the teacher has learned the labels of the data set's own images."""
+    spec = parse_data(plan.data)
+    tag = imagenet_labels(plan.teacher) if spec.of_imagenet and not plan.allow_contaminated_teacher else None
+    if tag:
+        faults.add(
+            f"the teacher must not have learned the labels of the data set's own images; {plan.teacher.name} ({tag}) "
+            f"learned ImageNet's, and {spec.name} is cut from ImageNet; choose a teacher of other images, or give "
+            "--allow-contaminated-teacher, which stamps every table"
+        )
 
 
 def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:

@@ -19,8 +19,9 @@ from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.check import check_fit
+from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
-from trainables.cckd.teacher.spec import TeacherSpec
+from trainables.cckd.teacher.spec import TeacherSpec, fitted_on_val
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
 #: A scan that is faster than this shows nothing, so that a quick refusal is all that a user reads.
@@ -36,6 +37,7 @@ class Checked:
             confirmation uses no other cut.
         origins: setting -> where its value comes from, for the training settings and what the recipe says of the
             teacher; empty for a resumed study, whose plan has the values.
+        shared: (first set, second set) -> images of the second that the first holds too; empty for a resumed study.
         data_path: whether images are held in memory or streamed from their files.
         settings: what study.db keeps of the plan: all that decides the course of the search.
 
@@ -53,6 +55,7 @@ class Checked:
     cuts: tuple[str, ...] = ()
     warm: WarmStart | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[tuple[str, str], int] = field(default_factory=dict)
     data_path: DataPath = field(init=False)
     settings: SearchSettings = field(init=False)
 
@@ -80,6 +83,27 @@ class Checked:
     def sha256_of(self, subset: str) -> str:
         """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
         return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
+
+    @property
+    def contaminated_by(self) -> str | None:
+        """The labels that the teacher has learned of the data set's own images; None where there are none."""
+        tag = imagenet_labels(self.teacher) if self.data.spec.of_imagenet else None
+        return f"ImageNet ({self.teacher.name}, {tag})" if tag else None
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know before the study starts, one sentence each."""
+        said = [
+            f"{n} of the {second} images are also in {first}, pixel by pixel"
+            for (first, second), n in self.shared.items()
+        ]
+        if self.contaminated_by:
+            said.append(f"the teacher has learned the labels of the data set's own images: {self.contaminated_by}")
+        if self.data.selected_on == "test":
+            said.append("D_val is the test set itself: every number is selected on test")
+            if fitted := fitted_on_val(self.teacher):
+                said.append(f"of the teacher, {' and '.join(fitted)} come from test labels too")
+        return tuple(said)
 
     @property
     def teacher(self) -> TeacherSpec:

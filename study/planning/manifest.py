@@ -59,6 +59,8 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         },
         "groups": data.groups.to_dict(),
         "teacher": None,
+        schema.CONTAMINATED_BY: checked.contaminated_by,
+        schema.CAUTIONS: list(checked.cautions),
         "recipe": _recipe(checked),
         "student": {"name": plan.student, "n_parameters": None},
         "versions": versions(),

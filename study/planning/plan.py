@@ -76,6 +76,8 @@ class StudyPlan:
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     recipe: Annotated[str | None, Flag("NAME", "how students are trained: a recipe of the data set, field or quick",
         default="the data set's first")] = None
+    allow_contaminated_teacher: Annotated[bool, Flag("", "take a teacher that was trained on ImageNet's labels for "
+        "a set of ImageNet's images; every table is stamped")] = False
     student: Annotated[str, Flag("NAME", "the student: resnet8_cifar or a model of timm", default="the recipe's")]
     augment: Annotated[Augment | None, Flag("A", "augmentation that only the student sees, on top of the view that it "
         "shares with the teacher", choices=get_args(Augment), default="the recipe's")] = None

@@ -1,6 +1,7 @@
 """The report end to end: one offline page, every figure with its numbers, any folder, any class name."""
 
 import html
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -101,6 +102,18 @@ def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) 
     names = [f"class{i}" for i in range(100)]
     page = _build(simulated(n_trials=4, **ONE_PAIR, classes=names, counts=counts, n_test=100))
     assert any("Dotted lines" in words for words in page.words)
+
+
+def test_a_contaminated_teacher_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:
+    folder = simulated(n_trials=10, **ONE_PAIR, selected_on="test")
+    manifest = json.loads((folder / "study.json").read_text())
+    taught = {"contaminated_by": "ImageNet (resnet50, a1_in1k)", "cautions": ["the teacher learned ImageNet", 7]}
+    (folder / "study.json").write_text(json.dumps(manifest | taught))
+    text = html.unescape(report.build_report(folder).read_text(encoding="utf-8"))
+    captions = re.findall(r"<figcaption>(.*?)<span", text)
+    assert captions
+    assert all(caption.startswith("Selected on test. Contaminated teacher.") for caption in captions)
+    assert "The teacher learned ImageNet." in text
 
 
 def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:

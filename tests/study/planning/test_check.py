@@ -1,9 +1,12 @@
 """What a good command line becomes: a resolved plan, its space, its data and a folder that is not made yet."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from search_spaces import get_space
 from study.planning.check import check
@@ -132,6 +135,50 @@ def test_a_space_may_search_the_augmentation_which_then_has_no_flag(checked, tmp
     assert checked("--space", str(space)).space.reference_point() == {"augment": "none"}
     with pytest.raises(UsageError, match="--augment: space mine searches augment"):
         checked("--space", str(space), "--augment", "cutout")
+
+
+def _photographs(folder: Path) -> str:
+    """An image folder of two classes; its first test image is a copy of a training image."""
+    random = np.random.default_rng(0)
+    for part in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            (folder / part / name).mkdir(parents=True)
+            for number in range(3):
+                pixels = random.integers(0, 256, (24, 24, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
+    shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / "cat" / "0.png")
+    return f"image_folder:path={folder},size=16"
+
+
+def test_a_teacher_that_has_learned_the_answers_needs_a_word(checked, tmp_path: Path) -> None:
+    data = ("--data", _photographs(tmp_path / "ImageNet-subset"), "--set", "batch_size=4")
+    with pytest.raises(UsageError, match=r"must not have learned .* tf_efficientnet_lite0 \(in1k\) .*--allow-contam"):
+        checked(*data)
+    found = checked(*data, "--allow-contaminated-teacher")
+    assert found.contaminated_by == "ImageNet (tf_efficientnet_lite0, in1k)"
+    assert any("learned the labels" in caution for caution in found.cautions)
+
+
+@pytest.mark.parametrize("data", ["imagenet_lt", "imagenet_lt:size=64", "image_list:root=imagenet,train=a,test=b"])
+def test_a_contaminated_teacher_is_refused_before_the_data_are_looked_for(checked, data: str) -> None:
+    with pytest.raises(UsageError, match="--allow-contaminated-teacher, which stamps every table") as error:
+        checked("--data", data)
+    assert len(error.value.faults) == 1
+
+
+def test_a_set_of_other_images_takes_any_teacher_and_its_shared_images_are_told(checked, tmp_path: Path) -> None:
+    found = checked("--data", _photographs(tmp_path / "pets"), "--set", "batch_size=4")
+    assert found.contaminated_by is None
+    assert found.shared == {("train", "test"): 1}
+    assert found.cautions == ("1 of the test images are also in train, pixel by pixel",)
+
+
+def test_split_paper_says_what_of_the_teacher_is_fitted_on_test_labels(checked) -> None:
+    last = "of the teacher, strength and prior come from test labels too"
+    assert checked("--split", "paper").cautions[-1] == last
+    uniform = ("--teacher-form", "ncm", "--teacher-prior", "uniform")
+    assert checked("--split", "paper", *uniform).cautions[-1] == "of the teacher, scale come from test labels too"
+    assert checked().cautions == ()
 
 
 def test_a_searched_setting_starts_from_the_recipes_value(checked) -> None:

@@ -65,6 +65,12 @@ class DataSpec:
         return self.tail(len(self.info.class_names or _ANY_CLASSES)) is not None
 
     @property
+    def of_imagenet(self) -> bool:
+        """Whether its images and labels are ImageNet-1k's: the set says so, or the paths of a user's own set do."""
+        paths = " ".join(str(self.options[key]) for key in self.info.required)
+        return self.info.of_imagenet or "imagenet" in paths.lower()
+
+    @property
     def group_counts(self) -> tuple[int, ...] | None:
         """The class counts that define the groups, where these are not the training set's own; else None."""
         return class_counts(500, 100, 100) if self.options.get("groups") == "ir100" else None

@@ -2,6 +2,7 @@
 
 spec          which teacher is asked for
 check         whether it fits the data set
+contamination whether it has learned the labels of the data set's own images
 teacher_file  a verified weight file
 weights       where weight files are looked for
 backbone      images to features

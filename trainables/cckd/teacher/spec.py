@@ -60,6 +60,12 @@ class TeacherSpec:
         return SMALL_SIZE if small else file.model_size
 
 
+def fitted_on_val(spec: TeacherSpec) -> tuple[str, ...]:
+    """Return what of a teacher is fitted on the labels of D_val: its strength or scale, and its prior."""
+    by_form = {"linear_probe": ("strength",), "ncm": ("scale",)}
+    return (*by_form.get(spec.form, ()), *(("prior",) if spec.prior in ("val", "fixed_point") else ()))
+
+
 def check_teacher(spec: TeacherSpec) -> TeacherFile:
     """Find and verify the weights that `spec` needs. The embedded teacher needs no torch for that.
 

@@ -3,6 +3,7 @@
 sets            labelled sets, and an entry of the registry
 image_files     images that stay in their files
 decoded_images  images decoded once into memory
+shared_images   images that two sets share
 memory_choice   whether a set is decoded once or streamed
 headers, scan   format and size of each file, read without decoding
 views, crops    augmented views as boxes: of arrays, of files

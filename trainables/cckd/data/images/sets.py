@@ -77,6 +77,7 @@ class DataSetInfo:
         padding: largest shift of a training view, pixels; 0 for files, whose views are crops.
         flip: whether a training view may be mirrored left to right.
         required: options without a default.
+        of_imagenet: whether its images and labels are ImageNet-1k's.
     """
 
     name: str
@@ -90,6 +91,7 @@ class DataSetInfo:
     padding: int = 0
     flip: bool = True
     required: tuple[str, ...] = ()
+    of_imagenet: bool = False
 
     @property
     def default_split(self) -> str:

@@ -176,6 +176,7 @@ def _info(name: str, description: str, splits: tuple[str, ...], epochs: int) -> 
         recipes=(_field(epochs), quick(10, student="resnet18")),
         splits=splits,
         read=partial(read_release, name=name),
+        of_imagenet=name.startswith("imagenet"),
     )
 
 
