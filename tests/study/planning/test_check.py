@@ -93,7 +93,7 @@ def test_a_flag_outranks_the_space_and_the_space_outranks_the_recipe(checked, tm
     assert (training["epochs"], training["schedule"], found.plan.teacher.views) == (3, "one_cycle", 30)
     origins = {key: found.origins[key].partition(":")[0] for key in ("lr", "batch_size", "epochs", "schedule")}
     assert origins == {"lr": "--set", "batch_size": "space mine", "epochs": "--epochs", "schedule": "recipe"}
-    assert set(found.origins) == {*training_settings(), "teacher_views", "teacher_size"} - {"seed"}
+    assert set(found.origins) == {*training_settings(), "teacher_views", "teacher_size"} - {"seed", "prediction_prior"}
 
 
 def test_the_recipe_decides_what_nothing_else_does(checked) -> None:

@@ -14,7 +14,7 @@ def test_every_set_has_a_field_and_a_quick_recipe_that_trials_accept(info: DataS
     assert {recipe.name for recipe in info.recipes} == {"field", QUICK}
     assert len(info.recipes) == 2
     for recipe in info.recipes:
-        assert set(recipe.training) == {*training_settings()} - {"seed"}
+        assert set(recipe.training) == {*training_settings()} - {"seed", "prediction_prior"}
         config = TrialConfig.build({"method": "acckd", **recipe.training})
         assert {name: getattr(config, name) for name in recipe.training} == recipe.training
         assert recipe.teacher_views >= 1
