@@ -22,8 +22,12 @@ FILES = {_module(path): path for package in PACKAGES for path in sorted((ROOT / 
 OTHERS = {module: path for module, path in FILES.items() if module not in PRIVATE}
 
 
+#: Named tuples document these; their underscore only keeps them apart from the fields.
+OF_NAMED_TUPLES = ("_asdict", "_fields", "_make", "_replace")
+
+
 def _is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in OF_NAMED_TUPLES
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
