@@ -39,7 +39,8 @@ def test_every_method_has_committed_losses() -> None:
 
 
 def _losses(data: TrialData, method: str) -> dict[str, float]:
-    config = TrialConfig.build({"method": method, "epochs": 3, "seed": 0})
+    # A small rate: at the default one the first steps of some methods amplify rounding beyond any useful tolerance.
+    config = TrialConfig.build({"method": method, "epochs": 3, "lr": 0.02, "seed": 0})
     return Trainer(config, data, precision="float32").run_epoch().losses
 
 
