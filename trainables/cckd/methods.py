@@ -37,8 +37,8 @@ class Knobs(BaseModel):
 
     tau: float = _number(1.0, "a finite number >= 0 (strength of logit adjustment)", ge=0.0, inert=0.0)
     temperature: float = _number(2.0, "a finite number > 0", gt=0.0)
-    estimator: Literal["batch", "prior", "prior_uniform"] = Field(
-        "batch", description="'batch', 'prior' or 'prior_uniform'"
+    estimator: Literal["batch", "batch_mass", "prior", "prior_uniform"] = Field(
+        "batch", description="'batch', 'batch_mass', 'prior' or 'prior_uniform'"
     )
     use_kd: bool = Field(False, description="true or false")
     sup_weight: float = _weight(inert=1.0)

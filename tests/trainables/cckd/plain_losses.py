@@ -20,9 +20,13 @@ def cckd(
     log_set_prior: Tensor,
     temperature: float,
 ) -> Tensor:
-    """T^2 KL between corrected log-posteriors: mean over samples, or for `batch` over classes."""
+    """T^2 KL between corrected log-posteriors: mean over samples, or over classes, which `batch_mass` weighs."""
     student = torch.log_softmax((student_logits + (log_set_prior - student_log_prior)) / temperature, dim=1)
     teacher = torch.log_softmax((teacher_logits + (log_set_prior - teacher_log_prior)) / temperature, dim=1)
+    if estimator == "batch_mass":
+        mass = teacher.exp().mean(dim=0)
+        student, teacher = torch.log_softmax(student, dim=0), torch.log_softmax(teacher, dim=0)
+        return temperature**2 * ((teacher.exp() * (teacher - student)).sum(dim=0) * mass).sum()
     if estimator == "batch":
         # Columns become the distributions, so that the mean over rows below is the mean over classes.
         student, teacher = torch.log_softmax(student, dim=0).T, torch.log_softmax(teacher, dim=0).T

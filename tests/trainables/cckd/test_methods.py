@@ -29,7 +29,7 @@ def test_a_weight_is_inert_at_0_and_other_knobs_change_nothing_without_it() -> N
         ("tau", -0.1, "tau must be a finite number >= 0 (strength of logit adjustment); got -0.1"),
         ("temperature", 0, "temperature must be a finite number > 0; got 0"),
         ("temperature", True, "temperature must be a finite number > 0; got True"),
-        ("estimator", "mean", "estimator must be 'batch', 'prior' or 'prior_uniform'; got 'mean'"),
+        ("estimator", "mean", "estimator must be 'batch', 'batch_mass', 'prior' or 'prior_uniform'; got 'mean'"),
         ("use_kd", 1, "use_kd must be true or false; got 1"),
         ("mix_ratio", 1.0, "mix_ratio must be in [0, 1): the share of mixed samples in a step; got 1.0"),
         ("kd_weight", float("nan"), "kd_weight must be a finite number >= 0; got nan"),

@@ -18,7 +18,10 @@ import torch
 from torch import Tensor
 
 #: `prior_uniform` differs from `prior` by the set's prior alone, which the `Part` and the targets hold.
-Estimator = Literal["batch", "prior", "prior_uniform"]
+Estimator = Literal["batch", "batch_mass", "prior", "prior_uniform"]
+
+#: The estimators whose distributions are over the samples of a set.
+OVER_SAMPLES: tuple[Estimator, ...] = ("batch", "batch_mass")
 
 #: Takes margins z + log pi_S - log p (C, N). Returns the loss of each sample (N,), and the gradient of their sum with
 #: respect to the margins (C, N).
@@ -86,10 +89,26 @@ def supervised(margins: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def log_distributions(margins: Tensor, sizes: Sequence[int], temperature: float, estimator: Estimator) -> Tensor:
     """Return the log-distributions that the estimator compares, (..., C, N).
 
-    `batch`: over the samples of each set. The others: over the classes of each sample.
+    `batch` and `batch_mass`: over the samples of each set. The others: over the classes of each sample.
     """
     posterior = torch.log_softmax(margins / temperature, dim=-2)
-    return _over_samples(posterior, sizes) if estimator == "batch" else posterior
+    return _over_samples(posterior, sizes) if estimator in OVER_SAMPLES else posterior
+
+
+def class_masses(margins: Tensor, sizes: Sequence[int], temperature: float) -> Tensor:
+    """Return C times the mean of each class's tempered posterior over the samples of each set, for every sample.
+
+    `batch_mass` weighs its classes by them. Where classes are many, most have no sample in a batch, and the teacher
+    gives them next to no mass; `batch` weighs them like the others, so they make most of its gradient.
+
+    Args:
+        margins: of the teacher, (..., C, N).
+        sizes: number of samples of each set.
+        temperature: T.
+    """
+    posterior = torch.softmax(margins / temperature, dim=-2)
+    parts = posterior.split(tuple(sizes), dim=-1)
+    return torch.cat([part.mean(dim=-1, keepdim=True).expand_as(part) for part in parts], dim=-1) * margins.shape[-2]
 
 
 def distilled(
@@ -100,20 +119,24 @@ def distilled(
     sizes: Sequence[int],
     temperature: float,
     estimator: Estimator,
+    masses: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """KL from the teacher's `log_distributions`, given with their exponentials, (C, N) each; a `Form`.
+
+    With `masses`, the `class_masses` of the teacher for `batch_mass`, the exponentials are multiplied by them.
 
     The gradient is by margins / T, not by the margins: the weights of the `Part` hold 1 / T, its scales T^2.
     Estimators `prior` and `prior_uniform`: T^2 KL of the tempered posteriors, mean over samples. Estimator `batch`: T^2
     times the mean over classes of KL(p^t(.|c) || p^s(.|c)). There p(x_n | c) is the tempered posterior normalised over
     the N samples, with p(x) uniform on the batch. Rare classes then weigh as much as frequent ones; the loss is zero
-    where N = 1.
+    where N = 1. Estimator `batch_mass`: the same, with the mean over classes weighed by the teacher's mass of each.
     """
     posterior = torch.log_softmax(margins / temperature, dim=0)
-    log_guess = _over_samples(posterior, sizes) if estimator == "batch" else posterior
+    log_guess = _over_samples(posterior, sizes) if estimator in OVER_SAMPLES else posterior
     additions = (log_target - log_guess).mul_(target).sum(dim=0)
-    slope = log_guess.exp_().sub_(target)
-    if estimator == "batch":  # the chain rule through the softmax over classes
+    slope = log_guess.exp_()
+    slope = slope.sub_(target) if masses is None else slope.mul_(masses).sub_(target)
+    if estimator in OVER_SAMPLES:  # the chain rule through the softmax over classes
         slope.addcmul_(posterior.exp_(), slope.sum(dim=0, keepdim=True), value=-1.0)
     return additions, slope
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.cckd.losses.closed_form import Estimator, Part, spread
+from trainables.cckd.losses.closed_form import OVER_SAMPLES, Estimator, Part, spread
 from trainables.cckd.losses.terms import Form, Samples, Term
 
 
@@ -83,7 +83,8 @@ def lay_out(
     # T^2 belongs to the loss. The batch estimator averages over classes, the distributions run over samples.
     n_classes = len(priors.train)
     scales = {
-        samples: temperature**2 * (1.0 / n_classes if estimator == "batch" else mean) for samples, mean in means.items()
+        samples: temperature**2 * (1.0 / n_classes if estimator in OVER_SAMPLES else mean)
+        for samples, mean in means.items()
     }
     supervised = part(Form.SUPERVISED, log_priors, means, 1.0)
     distilled = part(Form.DISTILLED, distilled_priors, scales, 1.0 / temperature)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.cckd.losses.closed_form import distilled, log_distributions, supervised, weighted_terms
+from trainables.cckd.losses.closed_form import class_masses, distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation, imitation_unaligned
 from trainables.cckd.losses.layout import Layout, Priors, lay_out, student_log_prior
 from trainables.cckd.losses.setting import Setting
@@ -87,22 +87,21 @@ class Objective:
             one_hot if Samples.PLAIN in term.samples else _required(mixed).labels
             for term in self._formed_by(Form.SUPERVISED)
         ]
-        log_teacher = None
+        log_teacher, teacher, masses = None, None, None
         if layout.distilled is not None:
             logits = [
                 _required((plain if Samples.PLAIN in term.samples else _required(mixed)).logits)
                 for term in self._formed_by(Form.DISTILLED)
             ]
-            log_teacher = log_distributions(
-                _by_class(logits) + _required(layout.teacher_correction),
-                layout.distilled.sizes,
-                self._knobs.temperature,
-                self._knobs.estimator,
-            )
+            margins = _by_class(logits) + _required(layout.teacher_correction)
+            sizes, temperature = layout.distilled.sizes, self._knobs.temperature
+            log_teacher = log_distributions(margins, sizes, temperature, self._knobs.estimator)
+            teacher = log_teacher.exp()
+            if self._knobs.estimator == "batch_mass":
+                masses = class_masses(margins, sizes, temperature)
+                teacher = teacher * masses
         # Without a supervised term the labels of D stand there unused: a step then has a tensor to be counted by.
-        prepared = PreparedTargets(
-            _by_class(labels or [one_hot]), log_teacher, None if log_teacher is None else log_teacher.exp()
-        )
+        prepared = PreparedTargets(_by_class(labels or [one_hot]), log_teacher, teacher, masses=masses)
         if plain.features is None:
             return prepared
         of_mixed = [] if mixed is None else [_required(mixed.features)]
@@ -142,6 +141,7 @@ class Objective:
                     sizes=layout.distilled.sizes,
                     temperature=self._knobs.temperature,
                     estimator=self._knobs.estimator,
+                    masses=prepared.masses,
                 )
             )
         total, losses = torch.zeros((), device=logits.device), {}

@@ -1,7 +1,7 @@
 """What the student is compared with in one step, before and after the objective has prepared it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 import torch
@@ -40,9 +40,10 @@ class PreparedTargets:
     Attributes:
         labels: of the sets with a supervised term, of D where there is none, float32 (C, N).
         log_teacher: log-distributions that the estimator compares, on the distilled sets, (C, N).
-        teacher: their exponentials.
+        teacher: their exponentials, times `masses` where these are.
         features: the teacher's features on both sets, float32 (N, D).
         lengths: the norms of these features, (N,).
+        masses: what `batch_mass` weighs the classes by, (C, N).
     """
 
     labels: Tensor
@@ -50,13 +51,14 @@ class PreparedTargets:
     teacher: Tensor | None = None
     features: Tensor | None = None
     lengths: Tensor | None = None
+    masses: Tensor | None = None
 
     def with_features(self, features: Tensor) -> "PreparedTargets":
         """Return the same targets with teacher features (N, D) to imitate."""
         lengths = torch.linalg.vector_norm(features, dim=-1).clamp_min_(SHORTEST)
-        return PreparedTargets(self.labels, self.log_teacher, self.teacher, features, lengths)
+        return replace(self, features=features, lengths=lengths)
 
     def steps(self) -> Iterator["PreparedTargets"]:
         """Split the targets of several steps into those of each step."""
-        fields = (self.labels, self.log_teacher, self.teacher, self.features, self.lengths)
+        fields = (self.labels, self.log_teacher, self.teacher, self.features, self.lengths, self.masses)
         return map(PreparedTargets, *(repeat(None) if field is None else field.unbind() for field in fields))

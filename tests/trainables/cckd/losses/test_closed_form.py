@@ -1,7 +1,6 @@
 """All losses on logits at once, against plain_losses.py and numpy one at a time; their gradient against autograd."""
 
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,8 +10,11 @@ from torch import Tensor
 
 from tests.trainables.cckd import plain_losses
 from trainables.cckd.losses.closed_form import (
+    OVER_SAMPLES,
+    Estimator,
     Form,
     Part,
+    class_masses,
     distilled,
     log_distributions,
     spread,
@@ -23,7 +25,7 @@ from trainables.cckd.losses.closed_form import (
 SIZES = (5, 3)
 N_CLASSES = 4
 TEMPERATURE = 3.0
-both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
+every_estimator = pytest.mark.parametrize("estimator", ["prior", "batch", "batch_mass"])
 
 
 def _draw(*shape: int, seed: int = 0) -> Tensor:
@@ -35,24 +37,27 @@ LABELS = torch.softmax(_draw(sum(SIZES), N_CLASSES, seed=5), 1)
 TEACHER_LOGITS = _draw(sum(SIZES), N_CLASSES, seed=6)
 
 
-def _parts(estimator: Literal["batch", "prior"]) -> tuple[list[Part], list[Form]]:
+def _parts(estimator: Estimator) -> tuple[list[Part], list[Form]]:
     corrections = [log_set - OWN for log_set in SETS]
     means = [1 / size for size in SIZES]
-    scales = [TEMPERATURE**2 * (1 / N_CLASSES if estimator == "batch" else mean) for mean in means]
+    scales = [TEMPERATURE**2 * (1 / N_CLASSES if estimator in OVER_SAMPLES else mean) for mean in means]
     weights = [0.7 / TEMPERATURE, 1.9 / TEMPERATURE]
     parts = [
         Part.of(corrections, SIZES, first=0, scales=means, weights=[1.0, 1.3]),
         Part.of(corrections, SIZES, first=0, scales=scales, weights=weights),
     ]
     correction = spread([log_set - TEACHER for log_set in SETS], SIZES)
-    log_target = log_distributions(TEACHER_LOGITS.T + correction, SIZES, TEMPERATURE, estimator)
+    margins = TEACHER_LOGITS.T + correction
+    log_target = log_distributions(margins, SIZES, TEMPERATURE, estimator)
+    masses = class_masses(margins, SIZES, TEMPERATURE) if estimator == "batch_mass" else None
     form = partial(
         distilled,
         log_target=log_target,
-        target=log_target.exp(),
+        target=log_target.exp() * (1 if masses is None else masses),
         sizes=SIZES,
         temperature=TEMPERATURE,
         estimator=estimator,
+        masses=masses,
     )
     return parts, [partial(supervised, labels=LABELS.T), form]
 
@@ -76,8 +81,8 @@ def _reference_posterior(logits: Tensor, own: Tensor, log_set: Tensor, power: fl
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-@both_estimators
-def test_terms_and_gradient_are_those_of_the_plain_losses(estimator: Literal["batch", "prior"]) -> None:
+@every_estimator
+def test_terms_and_gradient_are_those_of_the_plain_losses(estimator: Estimator) -> None:
     logits = _draw(sum(SIZES), N_CLASSES).requires_grad_()
     total, terms = weighted_terms(logits, WEIGHTS, *_parts(estimator))
     (slope,) = torch.autograd.grad(2.5 * total, logits)
@@ -89,8 +94,8 @@ def test_terms_and_gradient_are_those_of_the_plain_losses(estimator: Literal["ba
     assert not terms.requires_grad
 
 
-@both_estimators
-def test_terms_are_their_definitions(estimator: Literal["batch", "prior"]) -> None:
+@every_estimator
+def test_terms_are_their_definitions(estimator: Estimator) -> None:
     logits = _draw(sum(SIZES), N_CLASSES)
     _, terms = weighted_terms(logits, WEIGHTS, *_parts(estimator))
     rows = zip(SETS, *(part.split(SIZES) for part in (logits, LABELS, TEACHER_LOGITS)), strict=True)
@@ -98,14 +103,16 @@ def test_terms_are_their_definitions(estimator: Literal["batch", "prior"]) -> No
     for log_set, z, y, t in rows:
         sup.append(-(y.numpy() * np.log(_reference_posterior(z, OWN, log_set, 1.0))).sum(axis=1).mean())
         q, p = (_reference_posterior(x, own, log_set, 1 / TEMPERATURE) for x, own in ((z, OWN), (t, TEACHER)))
-        if estimator == "batch":
+        mass = p.mean(axis=0)
+        if estimator in OVER_SAMPLES:
             p, q = (m / m.sum(axis=0) for m in (p, q))
-        kl.append(TEMPERATURE**2 * (p * np.log(p / q)).sum() / (N_CLASSES if estimator == "batch" else len(p)))
+        weights = {"prior": 1 / len(p), "batch": 1 / N_CLASSES, "batch_mass": mass}[estimator]
+        kl.append(TEMPERATURE**2 * (weights * p * np.log(p / q)).sum())
     np.testing.assert_allclose(terms, [*sup, *kl], rtol=1e-9)
 
 
-@both_estimators
-def test_the_closed_form_is_the_slope_of_the_total(estimator: Literal["batch", "prior"]) -> None:
+@every_estimator
+def test_the_closed_form_is_the_slope_of_the_total(estimator: Estimator) -> None:
     parts, forms = _parts(estimator)
     logits = _draw(sum(SIZES), N_CLASSES).requires_grad_()
     assert torch.autograd.gradcheck(lambda z: weighted_terms(z, WEIGHTS, parts, forms)[0], [logits])
@@ -124,8 +131,8 @@ def test_a_loss_on_the_second_set_alone_leaves_the_first_without_slope() -> None
     assert (slope[SIZES[0] :] != 0).all()
 
 
-@both_estimators
-def test_extreme_logits_give_finite_slopes(estimator: Literal["batch", "prior"]) -> None:
+@every_estimator
+def test_extreme_logits_give_finite_slopes(estimator: Estimator) -> None:
     logits = (1e3 * _draw(sum(SIZES), N_CLASSES).float()).requires_grad_()
     total, _ = weighted_terms(logits, WEIGHTS.float(), *_single(*_parts(estimator)))
     (slope,) = torch.autograd.grad(total, logits)

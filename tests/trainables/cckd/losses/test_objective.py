@@ -65,7 +65,7 @@ def test_a_method_computes_its_own_terms_only(method: str) -> None:
     assert objective.needs_features == (method in ("acckd", "cbd"))
 
 
-@pytest.mark.parametrize("estimator", ["batch", "prior", "prior_uniform"])
+@pytest.mark.parametrize("estimator", ["batch", "batch_mass", "prior", "prior_uniform"])
 def test_the_total_is_acckds_formula(estimator: str) -> None:
     weights: dict[str, Any] = {
         "kd_weight": 0.3,

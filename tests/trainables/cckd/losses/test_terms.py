@@ -13,9 +13,11 @@ from torch import Tensor
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses import feature_imitation, terms
 from trainables.cckd.losses.closed_form import (
+    OVER_SAMPLES,
     Estimator,
     Form,
     Part,
+    class_masses,
     distilled,
     log_distributions,
     supervised,
@@ -24,7 +26,7 @@ from trainables.cckd.losses.closed_form import (
 from trainables.cckd.losses.soft_targets import kd
 from trainables.cckd.methods import METHODS
 
-both_estimators = pytest.mark.parametrize("estimator", ["prior", "batch"])
+every_estimator = pytest.mark.parametrize("estimator", ["prior", "batch", "batch_mass"])
 
 
 def _world(seed: int, n: int = 7, c: int = 4) -> dict[str, Tensor]:
@@ -51,15 +53,17 @@ def _cckd(estimator: Estimator, w: dict[str, Tensor], temperature: float) -> Ten
     n, c = w["z_s"].shape
     margins = (w["z_t"] + (w["log_set"] - w["log_t"])).T
     log_target = log_distributions(margins, [n], temperature, estimator)
+    masses = class_masses(margins, [n], temperature) if estimator == "batch_mass" else None
     form = partial(
         distilled,
         log_target=log_target,
-        target=log_target.exp(),
+        target=log_target.exp() * (1 if masses is None else masses),
+        masses=masses,
         sizes=[n],
         temperature=temperature,
         estimator=estimator,
     )
-    return _term(w, temperature**2 / (c if estimator == "batch" else n), 1 / temperature, form)
+    return _term(w, temperature**2 / (c if estimator in OVER_SAMPLES else n), 1 / temperature, form)
 
 
 def _supervised(w: dict[str, Tensor], labels: Tensor) -> Tensor:
@@ -87,12 +91,13 @@ def _reference_cckd(estimator: Estimator, w: dict[str, Tensor], temperature: flo
     total = 0.0
     for k in range(c):
         p, q = t[:, k] / t[:, k].sum(), s[:, k] / s[:, k].sum()
-        total += (p * np.log(p / q)).sum() / c
+        weight = t[:, k].mean() if estimator == "batch_mass" else 1 / c
+        total += weight * (p * np.log(p / q)).sum()
     return temperature**2 * total
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 8.0])
-@both_estimators
+@every_estimator
 def test_cckd_equals_its_definition(estimator: Estimator, temperature: float) -> None:
     w = _world(1)
     assert _cckd(estimator, w, temperature).item() == pytest.approx(
@@ -162,7 +167,7 @@ laws = given(seed=st.integers(0, 10_000), temperature=st.floats(0.5, 8))
 few = settings(max_examples=25)
 
 
-@both_estimators
+@every_estimator
 @few
 @laws
 def test_cckd_ignores_a_class_bias_that_the_teachers_prior_accounts_for(
@@ -173,7 +178,7 @@ def test_cckd_ignores_a_class_bias_that_the_teachers_prior_accounts_for(
     torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
 
 
-@both_estimators
+@every_estimator
 @few
 @laws
 def test_cckd_is_zero_for_a_student_that_differs_by_its_prior_only(
@@ -185,7 +190,7 @@ def test_cckd_is_zero_for_a_student_that_differs_by_its_prior_only(
     assert _cckd(estimator, w, temperature).item() > 1e-4
 
 
-@both_estimators
+@every_estimator
 @few
 @laws
 def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: Estimator, seed: int, temperature: float) -> None:
@@ -194,7 +199,7 @@ def test_cckd_ignores_a_shift_of_all_logits_of_a_sample(estimator: Estimator, se
     torch.testing.assert_close(_cckd(estimator, moved, temperature), _cckd(estimator, w, temperature))
 
 
-@both_estimators
+@every_estimator
 @few
 @laws
 def test_cckd_ignores_the_order_of_samples(estimator: Estimator, seed: int, temperature: float) -> None:
@@ -233,7 +238,7 @@ def test_kd_has_no_such_invariance() -> None:
     assert kd(w["z_t"], w["z_t"], 2.0).item() == pytest.approx(0, abs=1e-12)
 
 
-@both_estimators
+@every_estimator
 def test_the_gradient_of_cckd_is_right_and_stops_at_the_teacher(estimator: Estimator) -> None:
     w = _world(7, n=4, c=3)
     w["z_s"].requires_grad_()
@@ -253,7 +258,7 @@ def test_kd_and_imitation_stop_at_the_teacher() -> None:
     assert torch.autograd.gradcheck(lambda z: kd(z, w["z_t"].detach(), 2.0), [w["z_s"]])
 
 
-@both_estimators
+@every_estimator
 def test_the_gradient_of_cckd_stays_finite_for_extreme_logits(estimator: Estimator) -> None:
     w = {name: tensor.float() for name, tensor in _world(9).items()}
     w["z_s"], w["z_t"] = (w["z_s"] * 1e3).requires_grad_(), w["z_t"] * 1e3
