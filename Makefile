@@ -20,7 +20,7 @@ study: install
 # Slow tests start studies, most of whose time is waiting: three files at a time.
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
-	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow --numprocesses 3 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
