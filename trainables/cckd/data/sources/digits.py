@@ -26,7 +26,7 @@ def read_digits(data_root: Path, download: bool, options: Mapping[str, OptionVal
     return RawData(every.take(pooled), every.take(tested), "scikit-learn's load_digits")
 
 
-#: The length at which the rungs are trained out was not measured here; the values are those of fashion_mnist_lt, longer.
+#: The length at which its rungs are trained out was not measured; the values are those of fashion_mnist_lt, longer.
 FIELD = replace(quick(120), name="field", source="our choice, not measured", batch_size=32, lr=0.15, teacher_views=30)
 
 INFO = DataSetInfo(

@@ -76,8 +76,8 @@ def _image_set(folder: Path, images: np.ndarray, labels: np.ndarray) -> ImageSet
     return ImageSet(images[:, None], labels.astype(np.int64))
 
 
-#: Epochs, batch and rate were chosen on D_val, for la and kd, by benchmarks/training_length.py: of batches 16 and 32 and
-#: of peak rates from 0.05 to 0.15, this is the cheapest at which twice the length adds no more than seeds scatter.
+#: Epochs, batch and rate were chosen on D_val, for la and kd, by benchmarks/training_length.py: of batches 16 and 32
+#: and of peak rates from 0.05 to 0.15, this is the cheapest at which twice the length adds no more than seeds scatter.
 FIELD = replace(
     quick(60),
     name="field",
