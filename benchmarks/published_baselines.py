@@ -23,14 +23,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import RESULTS, hardware_name
+from benchmarks.seeds import FIRST_SEED
 from study.planning.manifest import git_commit, hardware
-from trainables.cckd.bundle.assemble import images_of, pixel_statistics, training_views, view_rule
+from trainables.cckd.bundle.assemble import assemble, images_of, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.sources.cifar import CIFAR100
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.precision import PRECISIONS
-from trainables.cckd.teacher.readout import TeacherState
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
+from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.training.trainer import Trainer
 
 DATA = "cifar100_lt:ir=100"
@@ -38,18 +41,8 @@ DATA = "cifar100_lt:ir=100"
 #: Rung -> test accuracy in per cent, as published.
 PUBLISHED = {"ce": 38.5, "la": 43.5}
 
-#: Cao et al., arXiv 1906.07413; code kaidic/LDAM-DRW.
-RECIPE = {
-    "student": "resnet32_cifar",
-    "epochs": 200,
-    "batch_size": 128,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "nesterov": False,
-    "weight_decay": 2e-4,
-    "schedule": "step",
-    "seed": 1001,
-}
+#: LDAM's, which is the data set's own.
+RECIPE = {**CIFAR100.recipe("field").training, "seed": FIRST_SEED}
 
 EVALUATED_EVERY = 10
 ROWS = RESULTS / "published_baselines.jsonl"
@@ -123,31 +116,18 @@ def _train_part(rung: str, data: LongTailData, args: argparse.Namespace) -> None
 def without_teacher(data: LongTailData) -> TrialData:
     """Return the data of a trial whose rung reads nothing of a teacher; the teacher's outputs are zeros."""
     n_train, n_classes = len(data.train), len(data.class_names)
-    pixel_mean, pixel_std = pixel_statistics(images_of(data.train))
-    flat = np.zeros(n_classes, np.float32)
-    return TrialData(
-        name=data.spec.name,
-        class_names=data.class_names,
-        train_images=images_of(data.train),
-        train_labels=data.train.labels,
-        val_images=images_of(data.val),
-        val_labels=data.val.labels,
-        views=training_views(data, 1, seed=0),
-        view_rule=view_rule(data),
-        teacher_logits=np.zeros((n_train, 1, n_classes), np.float16),
-        teacher_features=np.zeros((n_train, 1, 1), np.float16),
-        teacher_log_prior=np.full(n_classes, -np.log(n_classes)),
-        pixel_mean=pixel_mean,
-        pixel_std=pixel_std,
-        teacher=TeacherState(
-            name="none",
-            size=data.image_shape[1],
-            weight=flat[:, None],
-            bias=flat,
-            feature_mean=np.zeros(1, np.float32),
-            feature_std=np.ones(1, np.float32),
-        ),
+    flat, one = np.zeros(n_classes, np.float32), np.ones(1, np.float32)
+    readout = Readout(weight=flat[:, None], bias=flat, feature_mean=0 * one, feature_std=one)
+    fitted = FittedTeacher(
+        readout=readout,
+        train_logits=np.zeros((n_train, 1, n_classes), np.float16),
+        log_prior=np.full(n_classes, -np.log(n_classes)),
+        prior_distance=0.0,
+        train_accuracy=0.0,
+        target_accuracy=0.0,
     )
+    state = readout.state(name="none", size=data.image_shape[1])
+    return assemble(data, training_views(data, 1, seed=0), np.zeros((n_train, 1, 1), np.float16), fitted, state)
 
 
 if __name__ == "__main__":
