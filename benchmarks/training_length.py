@@ -8,6 +8,7 @@ test set is opened with --test only: length, batch, schedule and rate are chosen
 appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again.
 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
+A second table has the paired differences of rungs on test.
 A rung is trained out where the upper 95 % bound of that difference is below 1.5 points (standard deviation pooled over
 the rungs of a setting).
 """
@@ -19,13 +20,14 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy import stats
 
+from analysis.stats.paired_tests import paired_interval, spread
+from analysis.stats.pooled_interval import pooled_intervals
 from benchmarks.record import RESULTS, hardware_name
 from benchmarks.seeds import FIRST_SEED
 from benchmarks.targets import prepare
@@ -37,13 +39,13 @@ from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.long_tail import groups_of
 from trainables.cckd.methods import METHODS
+from trainables.cckd.metrics import balanced_accuracy, group_accuracy
+from trainables.cckd.records import ClassCounts, curve_epochs
 from trainables.cckd.teacher.spec import FITTED, TeacherSpec
 from trainables.cckd.training.trainer import Trainer
 
 #: One row per finished run.
 ROWS = RESULTS / "training_length.jsonl"
-
-N_EVALUATIONS = 20
 
 #: Most points that twice the length may add to a rung that is trained out.
 LIMIT = 1.5
@@ -107,12 +109,11 @@ class Row:
 
     def accuracy(self, correct: Sequence[int], seen: Sequence[int]) -> dict[str, float]:
         """Balanced accuracy and the mean recall of each group, in per cent."""
-        recalls = 100 * np.asarray(correct) / np.asarray(seen)
-        groups = groups_of(self.train_counts)
+        counts, groups = ClassCounts(tuple(correct), tuple(seen)), groups_of(self.train_counts)
         members = {"many": groups.many, "medium": groups.medium, "few": groups.few}
-        return {"all": float(recalls.mean())} | {
-            name: float(recalls[list(classes)].mean()) for name, classes in members.items() if classes
-        }
+        found = {"all": balanced_accuracy(counts)}
+        found |= {name: group_accuracy(counts, classes).value for name, classes in members.items() if classes}
+        return {name: 100 * value for name, value in found.items()}
 
     @property
     def at_end(self) -> dict[str, float]:
@@ -143,18 +144,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not args.table:
         _train_missing(args)
-    print(table(read_rows(ROWS)))
+    rows = read_rows(ROWS)
+    print(f"{table(rows)}\n\n{differences_on_test(rows)}")
     return 0
 
 
 def read_rows(path: Path) -> list[Row]:
     """Return every recorded run."""
     return [Row.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def evaluated_epochs(epochs: int) -> list[int]:
-    """Return up to 20 evenly spaced epochs, the last one among them."""
-    return sorted({-(-epochs * part // N_EVALUATIONS) for part in range(1, N_EVALUATIONS + 1)})
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -170,7 +167,6 @@ def table(rows: Sequence[Row]) -> str:
         for (rung, epochs), runs in _by_rung(of_setting).items():
             ends = [row.at_end for row in runs]
             mean = {name: float(np.mean([end[name] for end in ends])) for name in ends[0]}
-            sd = float(np.std([end["all"] for end in ends], ddof=1)) if len(ends) > 1 else float("nan")
             more = added.get((rung, epochs))
             tests = [row.accuracy(row.test["correct"], row.test["seen"])["all"] for row in runs if row.test]
             cells = [
@@ -179,14 +175,42 @@ def table(rows: Sequence[Row]) -> str:
                 epochs,
                 epochs * (sum(runs[0].train_counts) // runs[0].config["batch_size"]),
                 len(runs),
-                f"{mean['all']:.1f} ± {sd:.1f}",
+                _mean_sd([end["all"] for end in ends]),
                 *(f"{mean[name]:.1f}" if name in mean else "" for name in ("many", "medium", "few")),
                 _told(*more) if more else "",
-                f"{np.mean(tests):.1f}" if tests else "",
+                _mean_sd(tests) if tests else "",
                 f"{np.mean([row.train_s for row in runs]):.0f}",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def differences_on_test(rows: Sequence[Row]) -> str:
+    """As Markdown, in points: every rung minus every rung before it, paired by seed, where the test set was opened."""
+    lines = ["| setting | epochs | difference | n | test (95 % t interval) |", "|---|---|---|---|---|"]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        ends: dict[tuple[int, str], dict[int, float]] = defaultdict(dict)
+        for row in rows:
+            if row.setting == setting and row.test:
+                found = row.accuracy(row.test["correct"], row.test["seen"])
+                ends[row.config["epochs"], row.rung][row.config["seed"]] = found["all"]
+        for (epochs, before), (length, after) in combinations(sorted(ends, key=_place), 2):
+            shared = ends[epochs, before].keys() & ends[length, after].keys()
+            if epochs == length and len(shared) > 1:
+                by = paired_interval(ends[epochs, after][seed] - ends[epochs, before][seed] for seed in sorted(shared))
+                told = f"{by.mean:+.1f} ({by.low:+.1f} to {by.high:+.1f})"
+                lines.append(f"| {setting} | {epochs} | {after} - {before} | {by.n} | {told} |")
+    return "\n".join(lines)
+
+
+def _place(of: tuple[int, str]) -> tuple[int, int, str]:
+    epochs, rung = of
+    return epochs, list(METHODS).index(rung.split()[0]), rung
+
+
+def _mean_sd(values: Sequence[float]) -> str:
+    of = spread(values)
+    return f"{of.mean:.1f} ± {of.sd:.1f}"
 
 
 def _told(added: float, bound: float) -> str:
@@ -211,14 +235,12 @@ def _added(rows: Sequence[Row]) -> dict[tuple[str, int], tuple[float, float]]:
         ends = {row.config["seed"]: row.at_end["all"] for row in by_rung.get((rung, 2 * epochs), ())}
         paired = [ends[row.config["seed"]] - row.at_end["all"] for row in short if row.config["seed"] in ends]
         if len(paired) > 1:
-            differences[rung, epochs] = np.array(paired)
-    found = {}
-    for (rung, epochs), own in differences.items():
-        pool = [other for (_, length), other in differences.items() if length == epochs]
-        freedom = sum(len(other) - 1 for other in pool)
-        sd = sqrt(sum(float(((other - other.mean()) ** 2).sum()) for other in pool) / freedom)
-        bound = own.mean() + float(stats.t.ppf(0.975, freedom)) * sd / sqrt(len(own))
-        found[rung, epochs] = float(own.mean()), float(bound)
+            differences[rung, epochs] = paired
+    found: dict[tuple[str, int], tuple[float, float]] = {}
+    for length in {epochs for _, epochs in differences}:
+        of_length = {key: paired for key, paired in differences.items() if key[1] == length}
+        intervals = pooled_intervals(list(of_length.values()))
+        found |= {key: (one.mean, one.high) for key, one in zip(of_length, intervals, strict=True)}
     return found
 
 
@@ -246,7 +268,8 @@ def _train_missing(args: argparse.Namespace) -> None:
     spec = parse_data(args.data)
     teacher = TeacherSpec(form=args.teacher_form, tau=args.teacher_tau, views=args.teacher_views)
     named = f"{teacher.form}/{teacher.views}" + (f"/tau={teacher.tau:g}" if teacher.tau != 1 else "")
-    known = {(row.data, row.teacher, json.dumps(row.config)) for row in read_rows(ROWS)}
+    # A row of an earlier version lacks the settings that came later; they stood at their defaults.
+    known = {(row.data, row.teacher, json.dumps(TrialConfig.build(row.config).flat())) for row in read_rows(ROWS)}
     wanted = [config for config in _configs(args) if (str(spec), named, json.dumps(config)) not in known]
     tasks = [_Task(config, args.test) for config in wanted]
     if not tasks:
@@ -286,24 +309,21 @@ def _value(text: str) -> Any:
 
 
 def _train(task: _Task) -> dict[str, Any]:
-    trainer = Trainer(TrialConfig.build(task.config), _world.data, precision="float32", threads=1)
-    stops, val, train_s = evaluated_epochs(trainer.config.epochs), {}, 0.0
-    for record in trainer:
-        train_s += record.train_s
-        if record.epoch in stops:
-            counts = record.val or trainer.evaluate(_world.data.val_images, _world.data.val_labels)
-            val[str(record.epoch)] = list(counts.correct)
+    config = TrialConfig.build(task.config)
+    trainer = Trainer(config, _world.data, precision="float32", threads=1, evaluated=curve_epochs(config.epochs))
+    records = list(trainer)
+    evaluated = {str(record.epoch): record.val for record in records if record.val is not None}
     test = None
     if task.opens_test:
         on_test = trainer.evaluate(_world.test.images, _world.test.labels)
         test = {"correct": list(on_test.correct), "seen": list(on_test.seen)}
     return {
         "config": task.config,
-        "val": val,
-        "val_seen": list(counts.seen),
+        "val": {epoch: list(counts.correct) for epoch, counts in evaluated.items()},
+        "val_seen": list(evaluated[str(config.epochs)].seen),
         "train_counts": _world.data.counts.tolist(),
         "test": test,
-        "train_s": round(train_s, 2),
+        "train_s": round(sum(record.train_s for record in records), 2),
     }
 
 
