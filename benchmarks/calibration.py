@@ -4,7 +4,8 @@
     python -m benchmarks.calibration --share 0.1     # a tenth, as the tests run it
 
 Confirmations are drawn at the means and seed spreads of former studies of fashion_mnist_lt at 20 epochs (6 seeds;
-la 66.0 ± 0.8, kd 64.5 ± 3.5, best1 74.5 ± 0.8; Few 46.8 ± 2.1, 39.4 ± 5.6, 62.1 ± 2.0), once with these gains and once with none.
+la 66.0 ± 0.8, kd 64.5 ± 3.5, best1 74.5 ± 0.8; Few 46.8 ± 2.1, 39.4 ± 5.6, 62.1 ± 2.0), once with these gains and
+once with none.
 Searches have 100 complete trials of eight knobs: main effects of three, an interaction of two others that makes 30 % of
 the variance (in turns a smooth product and a corner: both knobs high), 30 % noise, and a knob of pure chance.
 
