@@ -40,6 +40,7 @@ from trainables.cckd.data.spec import parse_data
 from trainables.cckd.long_tail import groups_of
 from trainables.cckd.methods import METHODS
 from trainables.cckd.metrics import balanced_accuracy, group_accuracy
+from trainables.cckd.precision import PRECISIONS, Precision
 from trainables.cckd.records import ClassCounts, curve_epochs
 from trainables.cckd.teacher.spec import FITTED, TeacherSpec
 from trainables.cckd.training.trainer import Trainer
@@ -68,6 +69,7 @@ class Row:
         test: correct answers per class on the test set, and its images per class; None where it stayed closed.
         train_s: seconds of the training epochs.
         where: machine and commit.
+        precision: number format of the student's passes.
     """
 
     data: str
@@ -79,6 +81,7 @@ class Row:
     test: dict[str, list[int]] | None
     train_s: float
     where: str
+    precision: Precision = "float32"
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -91,12 +94,13 @@ class Row:
 
     @property
     def setting(self) -> str:
-        """All that is equal for the rungs that are compared: data, teacher, student, batch, optimiser, schedule."""
+        """All that is equal for the rungs that are compared: data, teacher, precision, batch, optimiser, schedule."""
         own = METHODS[self.config["method"]]
         shared = {key: value for key, value in self.config.items() if key not in (*_VARIES, *own)}
         reference = TrialConfig.build({"method": "ce"}).flat()
         changed = [f"{key}={value}" for key, value in shared.items() if value != reference.get(key)]
-        return " ".join([self.data, self.teacher, *changed])
+        precision = [] if self.precision == "float32" else [self.precision]
+        return " ".join([self.data, self.teacher, *precision, *changed])
 
     @property
     def rung(self) -> str:
@@ -138,6 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="knobs and training settings that differ from the reference; repeat it for several settings",
     )
     parser.add_argument("--seeds", type=int, default=6, help="default: %(default)s")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="default: %(default)s")
     parser.add_argument("--test", action="store_true", help="open the test set")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
     parser.add_argument("--table", action="store_true", help="print the table and train nothing")
@@ -247,6 +252,7 @@ def _added(rows: Sequence[Row]) -> dict[tuple[str, int], tuple[float, float]]:
 @dataclass(frozen=True)
 class _Task:
     config: dict[str, Any]
+    precision: Precision
     opens_test: bool
 
 
@@ -269,9 +275,15 @@ def _train_missing(args: argparse.Namespace) -> None:
     teacher = TeacherSpec(form=args.teacher_form, tau=args.teacher_tau, views=args.teacher_views)
     named = f"{teacher.form}/{teacher.views}" + (f"/tau={teacher.tau:g}" if teacher.tau != 1 else "")
     # A row of an earlier version lacks the settings that came later; they stood at their defaults.
-    known = {(row.data, row.teacher, json.dumps(TrialConfig.build(row.config).flat())) for row in read_rows(ROWS)}
-    wanted = [config for config in _configs(args) if (str(spec), named, json.dumps(config)) not in known]
-    tasks = [_Task(config, args.test) for config in wanted]
+    known = {
+        (row.data, row.teacher, row.precision, json.dumps(TrialConfig.build(row.config).flat()))
+        for row in read_rows(ROWS)
+    }
+    tasks = [
+        _Task(config, args.precision, args.test)
+        for config in _configs(args)
+        if (str(spec), named, args.precision, json.dumps(config)) not in known
+    ]
     if not tasks:
         return
     data = load_data(spec, data_root=args.data_root.absolute())
@@ -310,7 +322,7 @@ def _value(text: str) -> Any:
 
 def _train(task: _Task) -> dict[str, Any]:
     config = TrialConfig.build(task.config)
-    trainer = Trainer(config, _world.data, precision="float32", threads=1, evaluated=curve_epochs(config.epochs))
+    trainer = Trainer(config, _world.data, precision=task.precision, threads=1, evaluated=curve_epochs(config.epochs))
     records = list(trainer)
     evaluated = {str(record.epoch): record.val for record in records if record.val is not None}
     test = None
@@ -319,6 +331,7 @@ def _train(task: _Task) -> dict[str, Any]:
         test = {"correct": list(on_test.correct), "seen": list(on_test.seen)}
     return {
         "config": task.config,
+        "precision": task.precision,
         "val": {epoch: list(counts.correct) for epoch, counts in evaluated.items()},
         "val_seen": list(evaluated[str(config.epochs)].seen),
         "train_counts": _world.data.counts.tolist(),
