@@ -95,15 +95,6 @@ def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict
     assert not re.search(r"\b(nan|None|NaN)\b", text)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("drawn")
-def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) -> None:
-    counts = [int(500 * 0.01 ** (i / 99)) for i in range(100)]
-    names = [f"class{i}" for i in range(100)]
-    page = _build(simulated(n_trials=4, **ONE_PAIR, classes=names, counts=counts, n_test=100))
-    assert any("Dotted lines" in words for words in page.words)
-
-
 def test_a_contaminated_teacher_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:
     folder = simulated(n_trials=10, **ONE_PAIR, selected_on="test")
     manifest = json.loads((folder / "study.json").read_text())
