@@ -147,6 +147,15 @@ def test_a_study_that_is_not_trained_out_says_so(simulated: Simulated, recipe: o
     assert [warning for warning in warnings if warning.startswith("Not trained")] == warned
 
 
+def test_where_the_longer_runs_show_no_rise_the_stamp_of_the_recipe_says_so(simulated: Simulated) -> None:
+    study = load_study(simulated(longer={"la": LA, "best1": (0.83, 0.64), "kd": (0.95, 0.60)}, **SMALL))
+    study.manifest["recipe"] = {"not_trained_out": "recipe quick"}
+    found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    assert found.warnings[0] == (
+        "Not trained out: recipe quick. This is by the recipe; the runs at 40 epochs show no further rise of la and best1."
+    )
+
+
 def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: Simulated) -> None:
     folder = simulated(**SMALL)
     study = load_study(folder)
