@@ -135,8 +135,8 @@ def _fate_clause(baseline: str, check: LengthCheck) -> str:
     if gain is None or not gain.at_length.mean > 0:
         return ""
     if climbing := check.climbing(BEST, baseline):
-        return f", without a claim, because {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'}"
-    return f", which {fate_text(gain, check)}"
+        return f" (no claim: {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'})"
+    return f" (the gain {fate_text(gain, check)})"
 
 
 def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
@@ -234,16 +234,16 @@ def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
             (
                 row["study"],
                 f"{row['entry']} − {row['baseline']}",
-                f"{gain_text(*before)} at {row['epochs']} epochs",
-                f"{gain_text(*after)} at {row['longer_epochs']} epochs" if row["longer_n"] else MISSING,
                 row["fate"] if is_gain else "no gain",
                 row["climbing"] or MISSING,
+                f"{gain_text(*before)} at {row['epochs']} epochs",
+                f"{gain_text(*after)} at {row['longer_epochs']} epochs" if row["longer_n"] else MISSING,
             )
         )
     return writer.table(
         "comparison_longer",
         table,
-        columns=("study", "difference", "at the length", "at the longer training", "the gain", "still climbs"),
+        columns=("study", "difference", "the gain", "still climbs", "at the length", "at the longer training"),
         rows=rows,
         caption=(
             "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals; the words are those "

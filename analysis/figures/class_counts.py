@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from analysis.figures.classes import sd_bars
 from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, panels, place_legend, signed_ticks
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 5, "elinewidth": 1.2, "capsize": 2, "zorder": 3}
@@ -33,8 +34,7 @@ def draw_recalls_by_count(recalls: pd.DataFrame) -> Figure:
     """Draw `class_gains.recalls_by_count`: mean recalls with sd; below, the number of classes of each bin."""
     with panels(*_SIZE) as (figure, [axes, below]):
         for rows, places, look in _placed(recalls):
-            spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=rows["entry"].iloc[0], **look)
+            axes.errorbar(places, 100 * rows["recall"], yerr=sd_bars(rows), label=rows["entry"].iloc[0], **look)
         axes.set_ylabel("mean test recall (%)")
         axes.set_yticks(range(0, 101, 20))
         axes.set_ylim(-3, 103)

@@ -36,13 +36,18 @@ def draw_recalls(recalls: pd.DataFrame) -> Figure:
     """Draw `class_gains.mean_recalls`: mean test recall of each entry with its sd over seeds."""
     with canvas(*_SIZE) as (figure, axes):
         for rows, places, look in _placed(axes, recalls):
-            spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=rows["entry"].iloc[0], **look)
+            axes.errorbar(places, 100 * rows["recall"], yerr=sd_bars(rows), label=rows["entry"].iloc[0], **look)
         axes.set_ylabel("test recall (%)")
         axes.set_yticks(range(0, 101, 20))
         axes.set_ylim(-3, 112)  # room for the groups' names above recalls of 100
         place_legend(axes, columns=4)
     return figure
+
+
+def sd_bars(rows: pd.DataFrame) -> np.ndarray:
+    """Return bars of one sd around recalls, below and above (2, n), in points; they end where recalls do."""
+    spread = rows["sd"].fillna(0.0)
+    return 100 * np.vstack([np.minimum(spread, rows["recall"]), np.minimum(spread, 1 - rows["recall"])]).clip(min=0)
 
 
 def _placed(axes: Axes, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, Any]]]:

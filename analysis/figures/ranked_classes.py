@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
+from analysis.figures.classes import sd_bars
 from analysis.figures.learning_curves import apart
 from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, class_label, panels, place_legend, signed_ticks
 
@@ -62,8 +63,7 @@ def draw_ranked_recalls(recalls: pd.DataFrame) -> Figure:
         for axes, entry in zip(shown, entries, strict=True):
             rows = _ranked(recalls, entry)
             colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
-            spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(rows.index, 100 * rows["recall"], yerr=spread, **_look(colour, marker))
+            axes.errorbar(rows.index, 100 * rows["recall"], yerr=sd_bars(rows), **_look(colour, marker))
             for _, of_group in rows.groupby("group", sort=False):
                 middle = 100 * of_group["recall"].mean()
                 axes.hlines(middle, of_group.index.min() - 0.5, of_group.index.max() + 0.5, color=BLACK, lw=1, zorder=4)

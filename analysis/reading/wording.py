@@ -91,6 +91,11 @@ def value_text(value: object, *, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """Return the unit of durations up to `longest_s`: its seconds, and its name in the plural."""
+    return (1.0, "seconds") if longest_s < 120 else (60.0, "minutes")
+
+
 def plural(n: int, noun: str) -> str:
     """Return '1 seed', '6 seeds'."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -35,7 +35,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
         return []
     name = "class_gains" if baseline == BASELINE else f"class_gains_{baseline}"
     counts = _verdict_counts(gains)
-    averaged = f"mean over {averaged_over(study)} with 95 % paired t intervals"
+    averaged = f"mean over {averaged_over(study)} with 95 % paired t intervals{_reach(gains)}"
     if gains["class_id"].nunique() <= MOST_RANKED:
         figure, look = _drawn(gains, baseline)
         return [
@@ -53,7 +53,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
     return [
         writer.picture(
             name.replace("class_gains", "class_gains_by_count"),
-            draw_gains_by_count(binned, baseline=baseline),
+            draw_gains_by_count(_in_reach(binned), baseline=baseline),
             binned,
             alt=f"Gain in mean test recall over {baseline} of classes of similar training counts. {counts} "
             f"{_ends(gains)}",
@@ -66,6 +66,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
 
 def _drawn(gains: pd.DataFrame, baseline: str) -> tuple[Figure, str]:
     """Return the figure that has a place for every class, and what its caption says of its marks."""
+    gains = _in_reach(gains)
     if gains["class_id"].nunique() <= MOST_NAMED:
         return draw_gains(gains, baseline=baseline), ""
     look = ""
@@ -75,6 +76,16 @@ def _drawn(gains: pd.DataFrame, baseline: str) -> tuple[Figure, str]:
         which = "Named are" if named == n_apart else "Named are those farthest from 0 of"
         look = f"{which} the classes that are told apart; hollow points are not. "
     return draw_ranked_gains(gains, baseline=baseline), look
+
+
+def _in_reach(gains: pd.DataFrame) -> pd.DataFrame:
+    """Return gains whose intervals end where recalls can: two seeds give intervals of hundreds of points."""
+    return gains.assign(low=gains["low"].clip(lower=-1.0), high=gains["high"].clip(upper=1.0))
+
+
+def _reach(gains: pd.DataFrame) -> str:
+    beyond = (gains["low"] < -1) | (gains["high"] > 1)
+    return ", drawn to 100 points, the most that a recall can change" if beyond.any() else ""
 
 
 def _verdict_counts(gains: pd.DataFrame) -> str:

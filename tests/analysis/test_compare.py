@@ -94,9 +94,9 @@ def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path,
 @pytest.mark.parametrize(
     ("longer", "over_la", "over_kd"),
     [
-        ({}, "over la, which holds at 40 epochs", "over kd, which holds at 40 epochs"),
-        ({"best1": (0.84, 0.52)}, "over la, which vanishes at 40 epochs", "over kd, which shrinks to 6."),
-        ({"kd": (0.95, 0.60)}, "over la, which holds at", "over kd, without a claim, because kd still climbs"),
+        ({}, "over la (the gain holds at 40 epochs)", "over kd (the gain holds at 40 epochs)"),
+        ({"best1": (0.84, 0.52)}, "over la (the gain vanishes at 40 epochs)", "over kd (the gain shrinks to 6."),
+        ({"kd": (0.95, 0.60)}, "over la (the gain holds at", "over kd (no claim: kd still climbs)"),
     ],
 )
 def test_what_becomes_of_each_gain_is_said_in_the_words_of_its_report(
@@ -113,7 +113,7 @@ def test_what_becomes_of_each_gain_is_said_in_the_words_of_its_report(
     page = compare.build_comparison([checked, pair[0]], tmp_path / "side").read_text(encoding="utf-8")
     assert over_la in page
     assert over_kd in page
-    assert "over la, which is not checked at more epochs" in page
+    assert "over la (the gain is not checked at more epochs)" in page
     table = pd.read_csv(tmp_path / "side" / "tables" / "comparison_longer.csv")
     check = check_length(load_study(checked))
     assert table["fate"].tolist() == [gain.fate for gain in check.gains] + ["unchecked", "unchecked"]

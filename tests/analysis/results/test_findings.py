@@ -152,7 +152,8 @@ def test_where_the_longer_runs_show_no_rise_the_stamp_of_the_recipe_says_so(simu
     study.manifest["recipe"] = {"not_trained_out": "recipe quick"}
     found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
     assert found.warnings[0] == (
-        "Not trained out: recipe quick. This is by the recipe; the runs at 40 epochs show no further rise of la and best1."
+        "Not trained out: recipe quick. "
+        "This is by the recipe; the runs at 40 epochs show no further rise of la and best1."
     )
 
 

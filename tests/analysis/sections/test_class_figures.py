@@ -4,13 +4,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from analysis.figures.classes import draw_gains
 from analysis.page.document import Block, Picture, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
 from analysis.results.class_gains import class_gains
-from analysis.sections.class_figures import MOST_RANKED, gain_blocks, recall_blocks, subset_range_blocks
+from analysis.sections.class_figures import MOST_RANKED, _in_reach, gain_blocks, recall_blocks, subset_range_blocks
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
@@ -78,3 +80,14 @@ def test_the_ranges_over_a_few_subsets_tell_no_class_apart(simulated: Simulated)
     (picture,) = subset_range_blocks(load_study(folder), ENTRIES, Writer(folder / "out"))
     assert isinstance(picture, Picture)
     assert "told apart" not in picture.caption
+
+
+@pytest.mark.usefixtures("drawn")
+def test_bars_end_where_recalls_do_and_the_numbers_do_not(simulated: Simulated) -> None:
+    folder = simulated(n_seeds=2, seed_sd=0.5, **FEW_TRIALS)
+    (picture,) = _blocks(folder)
+    assert isinstance(picture, Picture)
+    assert "drawn to 100 points" in picture.caption
+    assert pd.read_csv(folder / "out" / picture.csv)["high"].max() > 1
+    axes = draw_gains(_in_reach(class_gains(load_study(folder), entries=ENTRIES)), baseline="la").axes[0]
+    assert -120 < axes.get_ylim()[0] < axes.get_ylim()[1] < 130
