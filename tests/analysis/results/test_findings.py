@@ -82,6 +82,13 @@ def test_only_knobs_above_chance_are_said_to_matter(simulated: Simulated) -> Non
     assert "No knob is shown to matter: of 3 none is above chance" in " ".join(find(study, _ranked()).sentences)
 
 
+def test_two_measures_that_put_the_same_knob_first_are_named_together(simulated: Simulated) -> None:
+    importances = _ranked("a")
+    importances.frame["ped_anova"] = importances.frame["fanova"]
+    told = " ".join(find(load_study(simulated(**SMALL)), importances).sentences)
+    assert "PED-ANOVA and fANOVA put b first." in told
+
+
 def test_a_knob_whose_shuffling_may_cost_nothing_is_not_said_to_matter_most(simulated: Simulated) -> None:
     importances = _ranked("a")
     importances.frame.loc[0, "permutation_low"] = -0.04
