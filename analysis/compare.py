@@ -14,10 +14,21 @@ from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
-from analysis.reading.wording import MISSING, gain_text, listing, percent, plural, plus_minus, value_text
+from analysis.reading.wording import (
+    MISSING,
+    gain_text,
+    listing,
+    not_trained_out,
+    percent,
+    plural,
+    plus_minus,
+    value_text,
+)
 from analysis.results.accuracies import COLUMNS
+from analysis.results.claim_sentences import fate_text
 from analysis.results.entries import BEST, OVER
-from analysis.results.study_comparison import chosen_values, facts, labels, ladders
+from analysis.results.study_comparison import chosen_values, facts, labels, ladders, longer_gains
+from analysis.results.training_length import LengthCheck, check_length
 from analysis.stats.paired_tests import MIN_PAIRS
 from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
@@ -90,30 +101,42 @@ def _load(folders: Sequence[Path], out: Path) -> Mapping[str, StudyData]:
 def _compose(studies: Mapping[str, StudyData], folder: Path) -> Report:
     writer = Writer(folder)
     ran = ladders(studies)
+    checks = {label: check_length(study) for label, study in studies.items()}
     return Report(
         title="Comparison",
         subtitle=listing(list(studies)) + ".",
         headline=f"{len(studies)} studies side by side",
-        lead=tuple(_reached_sentence(label, ran) for label in studies),
+        lead=tuple(_reached_sentence(label, ran, check) for label, check in checks.items()),
         warnings=_warnings(studies),
         facts=(),
         sections=(
             Section("ladder", "What was reached and gained", tuple(_ladder(studies, ran, writer))),
+            Section("training", "What becomes of the gains at a longer training", (_longer(checks, writer),)),
             Section("knobs", "Chosen values", (_knobs(studies, writer),)),
             Section("setup", "Data, teacher and budget", (_setup(studies, writer),)),
         ),
     )
 
 
-def _reached_sentence(label: str, ran: pd.DataFrame) -> str:
+def _reached_sentence(label: str, ran: pd.DataFrame, check: LengthCheck) -> str:
     rows = ran[(ran["study"] == label) & (ran["entry"] == BEST)]
     if rows.empty:
         return f"{label}: {BEST} is not confirmed on the test set."
     row = rows.iloc[0].to_dict()
-    gains = [f"{_gain(row, baseline)} over {baseline}" for baseline in _over(rows)]
+    gains = [f"{_gain(row, baseline)} over {baseline}{_fate_clause(baseline, check)}" for baseline in _over(rows)]
     n_pairs = int(row["over_la_n"] or 0)
     caveat = f" ({plural(n_pairs, 'pair')}: nothing is claimed)" if n_pairs < MIN_PAIRS else ""
     return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
+
+
+def _fate_clause(baseline: str, check: LengthCheck) -> str:
+    """Say what becomes of best1's gain over a baseline, in the words of the first screen of each report."""
+    gain = next((gain for gain in check.gains if gain.baseline == baseline), None)
+    if gain is None or not gain.at_length.mean > 0:
+        return ""
+    if climbing := check.climbing(BEST, baseline):
+        return f" (no claim: {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'})"
+    return f" (the gain {fate_text(gain, check)})"
 
 
 def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
@@ -129,6 +152,9 @@ def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
     taught = [label for label, study in studies.items() if isinstance(study.manifest.get(CONTAMINATED_BY), str)]
     if taught:
         sentences.append(f"Contaminated teacher: {listing(taught)}.")
+    short = [f"{label} ({reason})" for label, study in studies.items() if (reason := not_trained_out(study.manifest))]
+    if short:
+        sentences.append(f"Not trained out: {listing(short)}.")
     unfinished = [label for label, study in studies.items() if study.manifest["status"] != "done"]
     if unfinished:
         sentences.append(f"Not finished: {listing(unfinished)}.")
@@ -194,6 +220,37 @@ def _mean(row: Mapping[Any, Any] | None, column: str) -> str:
 def _gain(row: Mapping[Any, Any], baseline: str) -> str:
     mean, low, high = (row[f"over_{baseline}_{part}"] for part in ("mean", "low", "high"))
     return MISSING if pd.isna(mean) else gain_text(mean, low, high)
+
+
+def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
+    table = longer_gains(checks)
+    if table.empty:
+        return Paragraph("No gain can be checked: no study has a confirmed best1 beside a baseline.")
+    rows = []
+    for row in table.to_dict("records"):
+        before, after = ([row[f"{at}_{part}"] for part in ("mean", "low", "high")] for at in ("at_length", "longer"))
+        is_gain = row["at_length_mean"] > 0
+        rows.append(
+            (
+                row["study"],
+                f"{row['entry']} − {row['baseline']}",
+                row["fate"] if is_gain else "no gain",
+                row["climbing"] or MISSING,
+                f"{gain_text(*before)} at {row['epochs']} epochs",
+                f"{gain_text(*after)} at {row['longer_epochs']} epochs" if row["longer_n"] else MISSING,
+            )
+        )
+    return writer.table(
+        "comparison_longer",
+        table,
+        columns=("study", "difference", "the gain", "still climbs", "at the length", "at the longer training"),
+        rows=rows,
+        caption=(
+            "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals; the words are those "
+            "of each study's report. A gain holds, shrinks, vanishes or is open at the longer training, or is "
+            "unchecked without it. No claim rests on an entry that still climbs."
+        ),
+    )
 
 
 def _knobs(studies: Mapping[str, StudyData], writer: Writer) -> Block:

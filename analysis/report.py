@@ -18,7 +18,6 @@ from analysis.results.accuracies import scores
 from analysis.results.comparisons import unit_values
 from analysis.results.entries import BEST, compared_entry
 from analysis.results.findings import find
-from analysis.results.ladder import ladder
 from analysis.search.history import state_counts
 from analysis.search.importance import importances
 from analysis.sections.classes import classes_section
@@ -69,8 +68,8 @@ def build_report(folder: Path) -> Path:
         with whole_folder(folder / REPORT) as building:
             with one_error(folder, "reporting"), figure_pool() as draw:
                 report = _compose(study, building, draw)
-            if rows := ladder(study):
-                (building / "tables" / "ladder.tex").write_text(ladder_table(rows), encoding="utf-8")
+            if table := ladder_table(study):
+                (building / "tables" / "ladder.tex").write_text(table, encoding="utf-8")
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:

@@ -6,6 +6,7 @@ to 1. A missing value is an empty field.
 
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -43,9 +44,19 @@ BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
 #: Keys of study.json: the labels of the data set's own images that its teacher has learned, in words, or null; and what
-#: a reader must know of data and teacher, one sentence each.
+#: a reader must know of data and teacher, a list of {"reason": one of CautionReason, "text": one sentence}.
 CONTAMINATED_BY = "contaminated_by"
 CAUTIONS = "cautions"
+
+
+class CautionReason(StrEnum):
+    """What a caution is about."""
+
+    SHARED_IMAGES = "shared_images"
+    CONTAMINATED_TEACHER = "contaminated_teacher"
+    SELECTED_ON_TEST = "selected_on_test"
+    TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"
+
 
 #: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
 NOT_TRAINED_OUT = "not_trained_out"

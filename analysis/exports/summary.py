@@ -7,15 +7,21 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from analysis.reading.study_data import StudyData
+from analysis.reading.wording import stamp
 from analysis.results.accuracies import scores
+from analysis.results.claim_sentences import fate_text
 from analysis.results.comparisons import paired_gain
 from analysis.results.entries import BASELINES, BEST, compared_entries
 from analysis.results.ladder import ladder
+from analysis.results.training_length import check_length
 from study.schema import GROUPS
 
 
 def results(study: StudyData) -> dict[str, float]:
-    """Return test accuracies and gains (fractions) by name, e.g. 'best1/test_all', 'best1/over_la_low'."""
+    """Return test accuracies and gains (fractions) by name, e.g. 'best1/test_all', 'best1/over_la_low'.
+
+    'best1/over_la_longer' is the gain at the longer training of 'longer_epochs' epochs, where there is one.
+    """
     found: dict[str, float] = {}
     for row in ladder(study):
         for column in ("all", *GROUPS):
@@ -27,11 +33,18 @@ def results(study: StudyData) -> dict[str, float]:
         gain = paired_gain(table, BEST, baseline)
         found |= {f"{BEST}/over_{baseline}": gain.mean, f"{BEST}/over_{baseline}_low": gain.low}
         found[f"{BEST}/over_{baseline}_high"] = gain.high
+    check = check_length(study)
+    if check.factor > 1:
+        found["longer_epochs"] = float(check.longer_epochs)
+    for longer in check.gains:
+        name = f"{longer.entry}/over_{longer.baseline}_longer"
+        found |= {name: longer.longer.mean, f"{name}_low": longer.longer.low, f"{name}_high": longer.longer.high}
     return {name: float(value) for name, value in found.items() if isfinite(value)}
 
 
 def about(study: StudyData) -> dict[str, str]:
-    """Return the facts of the study's setup as short texts."""
+    """Return the facts of the study's setup as short texts, and what limits its numbers."""
+    check = check_length(study)
     data, teacher = study.manifest["data"], study.manifest["teacher"] or {}
     facts = {
         "space": study.space.name,
@@ -42,6 +55,12 @@ def about(study: StudyData) -> dict[str, str]:
         "status": study.manifest["status"],
         "command": study.manifest.get("command"),
         "git_commit": study.manifest.get("git_commit"),
+        "stamp": stamp(study.manifest),
+        "still_climbs": ", ".join(check.climbing()),
+        **{
+            f"gain_over_{gain.baseline}": fate_text(gain, check) if gain.at_length.mean > 0 else "no gain"
+            for gain in check.gains
+        },
     }
     return {name: str(value)[:500] for name, value in facts.items() if value}
 

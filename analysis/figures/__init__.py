@@ -6,7 +6,9 @@ health          convergence
 importance      importances against chance, shares, class groups
 slices          one knob against accuracy
 pairs           heatmaps of pairs, the matrix of interactions
-classes         gains and recalls by class
+classes         gains and recalls of a few classes by name
+ranked_classes  gains and recalls of a hundred classes by rank
+class_counts    gains and recalls of very many classes by training count
 subset_gains    gains on each subset of the long tail
 learning_curves D_val along the runs of the confirmation
 plotly_figures  interactive figures: parallel coordinates, history

@@ -1,4 +1,4 @@
-"""Classes in order of training count: gains over a baseline, and recalls beside the teacher's."""
+"""A few classes by name, in order of training count: gains over a baseline, and recalls beside the teacher's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
 
-#: The most classes with a place and a name each; with more classes the axis is the training count.
-MOST_NAMED = 30
+#: Width and height in inches.
+_SIZE = 5.2, 4.7
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "zorder": 3}
 
 
 def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
     """Draw `class_gains.class_gains`: points with 95 % paired t intervals around the line of no gain."""
-    with canvas(*_size(gains)) as (figure, axes):
+    with canvas(*_SIZE) as (figure, axes):
         axes.axhline(0, color=BLACK, lw=1)
         for rows, places, look in _placed(axes, gains):
             mean = 100 * rows["gain"]
@@ -27,16 +26,17 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
             axes.errorbar(places, mean, yerr=bars, capsize=2.5, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
         axes.set_ylabel(f"gain in test recall over {baseline} (points)")
         axes.yaxis.set_major_formatter(signed_ticks())
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.08 * (high - low))  # room for the groups' names above all points
         place_legend(axes, columns=3)
     return figure
 
 
 def draw_recalls(recalls: pd.DataFrame) -> Figure:
     """Draw `class_gains.mean_recalls`: mean test recall of each entry with its sd over seeds."""
-    with canvas(*_size(recalls)) as (figure, axes):
+    with canvas(*_SIZE) as (figure, axes):
         for rows, places, look in _placed(axes, recalls):
-            spread = 100 * rows["sd"].fillna(0.0)
-            axes.errorbar(places, 100 * rows["recall"], yerr=spread, label=rows["entry"].iloc[0], **look)
+            axes.errorbar(places, 100 * rows["recall"], yerr=sd_bars(rows), label=rows["entry"].iloc[0], **look)
         axes.set_ylabel("test recall (%)")
         axes.set_yticks(range(0, 101, 20))
         axes.set_ylim(-3, 112)  # room for the groups' names above recalls of 100
@@ -44,22 +44,23 @@ def draw_recalls(recalls: pd.DataFrame) -> Figure:
     return figure
 
 
-def _size(table: pd.DataFrame) -> tuple[float, float]:
-    return 5.2, 4.7 if table["class_id"].nunique() <= MOST_NAMED else 4.0
+def sd_bars(rows: pd.DataFrame) -> np.ndarray:
+    """Return bars of one sd around recalls, below and above (2, n), in points; they end where recalls do."""
+    spread = rows["sd"].fillna(0.0)
+    return 100 * np.vstack([np.minimum(spread, rows["recall"]), np.minimum(spread, 1 - rows["recall"])]).clip(min=0)
 
 
 def _placed(axes: Axes, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray, dict[str, Any]]]:
     """Lay out the class axis; yield each entry's rows, their places on it side by side, and the look of its marks."""
     classes = table.drop_duplicates("class_id").reset_index(drop=True)
-    named = len(classes) <= MOST_NAMED
-    _name_classes(axes, classes) if named else _count_axis(axes)
+    _name_classes(axes, classes)
     axes.grid(axis="y")
     rank = {class_id: place for place, class_id in enumerate(classes["class_id"])}
     entries = list(dict.fromkeys(table["entry"]))
     for index, entry in enumerate(entries):
         rows = table[table["entry"] == entry]
         shift = (index - (len(entries) - 1) / 2) * (0.44 / max(len(entries) - 1, 1))
-        places = rows["class_id"].map(rank) + shift if named else rows["n_train"] * 1.02**shift
+        places = rows["class_id"].map(rank) + shift
         colour, marker = ENTRIES.get(entry, (PURPLE, "P"))
         yield rows, places.to_numpy(dtype=float), _LOOK | {"color": colour, "marker": marker}
 
@@ -75,12 +76,3 @@ def _name_classes(axes: Axes, classes: pd.DataFrame) -> None:
         axes.axvspan(first, last, color=PALE if number % 2 == 0 else "white", zorder=0)
         spot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "color": GREY}
         axes.text((first + last) / 2, 0.985, str(group).capitalize(), fontsize=9, **spot)
-
-
-def _count_axis(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("training images of the class (log scale)")
-    for edge in (20, 100):  # where Few ends and Many begins
-        axes.axvline(edge, color=GREY, lw=0.8, ls=":")

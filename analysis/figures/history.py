@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.page.style import BLACK, BLUE, GREY, ORANGE, PALE, POINTS, PURPLE, VERMILION, canvas, place_legend
+from analysis.reading.wording import time_unit
 
 _MARKS = {
     "COMPLETE": ("complete", BLUE, "o"),
@@ -43,7 +44,7 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
                 transform=axes.get_xaxis_transform(),
             )
         axes.set(xlabel="trial number", ylabel="validation balanced accuracy (%)")
-        axes.set_xlim(-1, max(history["number"].max(), 1) + 1)
+        axes.set_xlim(-0.5, max(history["number"].max(), 1) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         place_legend(axes, columns=3)
@@ -51,18 +52,19 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
 
 
 def draw_spending(history: pd.DataFrame) -> Figure:
-    """Draw the best so far of `history.history` against the minutes that all trials together took."""
-    minutes, best = history["spent_s"] / 60, 100 * history["best_so_far"]
+    """Draw the best so far of `history.history` against the time that all trials together took."""
+    unit_s, unit = time_unit(history["spent_s"].max())
+    spent, best = history["spent_s"] / unit_s, 100 * history["best_so_far"]
     with canvas(5.2, 3.4) as (figure, axes):
-        axes.step(minutes, best, where="post", color=BLACK, lw=1.4, label="best so far", zorder=3)
+        axes.step(spent, best, where="post", color=BLACK, lw=1.4, label="best so far", zorder=3)
         for state, (label, colour, marker) in _MARKS.items():
             rows = history["state"] == state
             if state != "RUNNING" and rows.any():
                 label = label.removesuffix(" (last value)")
                 axes.scatter(
-                    minutes[rows], 100 * history["value"][rows], label=label, color=colour, marker=marker, **_LOOK
+                    spent[rows], 100 * history["value"][rows], label=label, color=colour, marker=marker, **_LOOK
                 )
-        axes.set(xlabel="minutes of training, all trials together", ylabel="validation balanced accuracy (%)")
+        axes.set(xlabel=f"{unit} of training, all trials together", ylabel="validation balanced accuracy (%)")
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure

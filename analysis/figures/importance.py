@@ -12,6 +12,8 @@ from analysis.page.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canv
 from analysis.search.trial_matrix import TARGETS
 
 _TARGET_MARKS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
+#: The least length of an axis of permutation importances (% of the variance): where a forest finds nothing, all are 0.
+_LEAST_SPAN = 10.0
 _SHARES = {
     "ped_anova": ("PED-ANOVA", BLUE, "o", 0.2),
     "mdi": ("impurity (MDI)", GREEN, "s", 0.0),
@@ -29,16 +31,19 @@ def draw_importance(frame: pd.DataFrame, *, floor: float) -> Figure:
             chosen = (frame["above_chance"] == above).to_numpy()
             face = BLUE if above else "white"
             axes.plot(100 * frame["permutation"][chosen], rows[chosen], "o", label=label, mfc=face, mec=BLUE, ms=7)
+        _widen(axes)
         axes.set_xlabel("error added by shuffling the knob (% of the variance)")
         place_legend(axes, columns=3)
     return figure
 
 
 def draw_shares(frame: pd.DataFrame) -> Figure:
-    """Draw PED-ANOVA, MDI and fANOVA of one target; each adds up to 100 %."""
+    """Draw PED-ANOVA, MDI and fANOVA of one target; each adds up to 100 %, or is left out where it has no share."""
     with canvas(5.2, 1.5 + 0.42 * len(frame)) as (figure, axes):
         rows = _knob_rows(axes, frame)
         for name, (label, colour, marker, shift) in _SHARES.items():
+            if not frame[name].gt(0).any():
+                continue  # forests that find nothing give no shares
             if f"{name}_low" in frame:
                 _intervals(axes, rows + shift, frame, name, color=colour, lw=2, alpha=0.5)
             axes.plot(100 * frame[name], rows + shift, marker, color=colour, ms=6, label=label)
@@ -64,9 +69,15 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
             names = (TARGETS[target], None) if above.any() else (None, TARGETS[target])
             axes.plot(values[above], height[above], marker, color=colour, ms=6, label=names[0])
             axes.plot(values[~above], height[~above], marker, mec=colour, mfc="white", ms=5, label=names[1])
+        _widen(axes)
         axes.set_xlabel("error added by shuffling the knob (% of the variance)")
         place_legend(axes, columns=4)
     return figure
+
+
+def _widen(axes: Axes) -> None:
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, max(high, low + _LEAST_SPAN))
 
 
 def _intervals(axes: Axes, heights: np.ndarray, frame: pd.DataFrame, name: str, **look: Any) -> None:

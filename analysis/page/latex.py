@@ -1,12 +1,14 @@
-"""The ladder as a LaTeX table (booktabs) for a paper."""
+"""The ladder as a LaTeX table (booktabs) for a paper, with the stamps and the limits of its numbers in the caption."""
 
 import re
-from collections.abc import Iterable
 
-from analysis.reading.wording import percent
-from analysis.results.accuracies import COLUMNS
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import listing, percent, stamp
+from analysis.results.accuracies import COLUMNS, claims_by_subset
+from analysis.results.claim_sentences import fate_text
 from analysis.results.entries import BEST, TEACHER
-from analysis.results.ladder import LadderRow
+from analysis.results.ladder import LadderRow, ladder
+from analysis.results.training_length import check_length
 from analysis.stats.paired_tests import Spread
 from study.schema import GROUPS
 
@@ -19,9 +21,19 @@ _SPECIAL = {
 }
 
 
-def ladder_table(rows: Iterable[LadderRow]) -> str:
-    """Return the table environment's body: percentages, mean and sd over seeds, the gain over la with its interval."""
+def ladder_table(study: StudyData) -> str:
+    """Return a table environment: percentages, mean and sd over seeds, the gain over la with its interval.
+
+    The caption begins with the stamps of the report's captions, and ends with what a longer training leaves of the
+    gains. '' where the study has no confirmed entry.
+    """
+    rows = ladder(study)
+    if not rows:
+        return ""
     lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(_caption(study))}}}",
         r"\begin{tabular}{lr" + "r" * len(_SHOWN) + "r}",
         r"\toprule",
         " & ".join(["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Gain over la (95\,\% interval)"]) + r" \\",
@@ -29,11 +41,25 @@ def ladder_table(rows: Iterable[LadderRow]) -> str:
         *(_line(row) for row in rows),
         r"\bottomrule",
         r"\end{tabular}",
+        r"\end{table}",
     ]
-    return (
-        "% needs \\usepackage{booktabs}; test recall in %, mean and sd over training seeds, gain in points of All\n"
-        + ("\n".join(lines) + "\n")
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(lines) + "\n"
+
+
+def _caption(study: StudyData) -> str:
+    check = check_length(study)
+    spec, units = (
+        study.manifest["data"]["spec"],
+        "subsets of the long tail" if claims_by_subset(study) else "training seeds",
     )
+    said = [stamp(study.manifest), f"Test recall on {spec} in %, mean and sd over {units}; gains in points of All."]
+    if climbing := check.climbing():
+        verbs = ("climbs", "carries") if len(climbing) == 1 else ("climb", "carry")
+        said.append(f"{listing(climbing)} still {verbs[0]} at {check.epochs} epochs and {verbs[1]} no claim.")
+    fates = [f"over {gain.baseline} {fate_text(gain, check)}" for gain in check.gains if gain.at_length.mean > 0]
+    if fates:
+        said.append(f"The gain of {BEST} {listing(fates)}.")
+    return " ".join(text for text in said if text)
 
 
 def escape(text: str) -> str:

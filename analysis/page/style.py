@@ -1,6 +1,6 @@
 """The style that all figures share: opaque white, Okabe-Ito colours with a marker each, viridis, text never parsed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -43,11 +43,18 @@ _LONGEST_NAME = 20
 @contextmanager
 def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
     """Yield a figure with one pair of axes; widths near 5 inches keep 10-point text legible on a phone."""
-    with mpl.rc_context(_theme()):
-        figure = Figure(figsize=(width_in, height_in), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+    with panels(width_in, [height_in]) as (figure, [axes]):
         yield figure, axes
+
+
+@contextmanager
+def panels(width_in: float, heights_in: Sequence[float]) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a figure with pairs of axes below each other, which share the horizontal axis."""
+    with mpl.rc_context(_theme()):
+        figure = Figure(figsize=(width_in, sum(heights_in)), layout="constrained")
+        FigureCanvasAgg(figure)
+        column = figure.subplots(len(heights_in), 1, sharex=True, height_ratios=heights_in, squeeze=False)
+        yield figure, list(column[:, 0])
         sns.despine(fig=figure)
 
 

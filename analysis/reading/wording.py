@@ -5,7 +5,7 @@ from math import isnan
 from typing import Any
 
 from analysis.stats.paired_tests import PairedInterval, Spread
-from study.schema import CONTAMINATED_BY, GROUPS
+from study.schema import CONTAMINATED_BY, GROUPS, NOT_TRAINED_OUT
 
 MISSING = "–"
 
@@ -16,9 +16,20 @@ _TINY = 0.001
 
 
 def stamp(manifest: Mapping[str, Any]) -> str:
-    """Return what stands before the caption of every result: what makes its numbers better than they are; or ''."""
-    stamps = ["Selected on test."] * (manifest["data"].get("selected_on") == "test")
-    return " ".join([*stamps, *["Contaminated teacher."] * isinstance(manifest.get(CONTAMINATED_BY), str)])
+    """Return what stands before the caption of every result: why its numbers are not what they seem; or ''."""
+    stamps = {
+        "Selected on test.": manifest["data"].get("selected_on") == "test",
+        "Contaminated teacher.": isinstance(manifest.get(CONTAMINATED_BY), str),
+        "Not trained out.": not_trained_out(manifest) is not None,
+    }
+    return " ".join(text for text, holds in stamps.items() if holds)
+
+
+def not_trained_out(manifest: Mapping[str, Any]) -> str | None:
+    """Return why the students are not trained out, where study.json says so; a stranger's may hold anything."""
+    recipe = manifest.get("recipe")
+    reason = recipe.get(NOT_TRAINED_OUT) if isinstance(recipe, dict) else None
+    return reason if isinstance(reason, str) else None
 
 
 def percent(fraction: float | None, *, decimals: int = 1) -> str:
@@ -78,6 +89,11 @@ def value_text(value: object, *, digits: int = 4) -> str:
     if value is None or value == "" or value != value:
         return MISSING
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """Return the unit of durations up to `longest_s`: its seconds, and its name in the plural."""
+    return (1.0, "seconds") if longest_s < 120 else (60.0, "minutes")
 
 
 def plural(n: int, noun: str) -> str:

@@ -120,13 +120,19 @@ def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
     figures = f"{before}, {after} {span(gain.longer)})"
     if gain.at_length.mean <= 0:
         return f"Over {gain.baseline} there is no gain that a longer training could take: {figures}."
+    return f"The gain over {gain.baseline} {fate_text(gain, check)}: {figures}."
+
+
+def fate_text(gain: LongerGain, check: LengthCheck) -> str:
+    """Return what becomes of a gain, e.g. 'shrinks to 2.1 points at 40 epochs'."""
     words = {
-        "holds": f"holds at {check.longer_epochs} epochs",
-        "shrinks": f"shrinks to {_size(gain.longer)} at {check.longer_epochs} epochs",
-        "vanishes": f"vanishes at {check.longer_epochs} epochs",
-        "open": f"is open at {check.longer_epochs} epochs",
+        "holds": "holds",
+        "shrinks": f"shrinks to {_size(gain.longer)}",
+        "vanishes": "vanishes",
+        "open": "is open",
+        "unchecked": "is not checked",
     }
-    return f"The gain over {gain.baseline} {words[gain.fate]}: {figures}."
+    return f"{words[gain.fate]} at {f'{check.longer_epochs}' if check.factor > 1 else 'more'} epochs"
 
 
 def _size(interval: PairedInterval) -> str:

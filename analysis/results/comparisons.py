@@ -7,10 +7,10 @@ import pandas as pd
 from analysis.results.entries import BEST, compared_entries
 from analysis.stats.paired_tests import (
     ALPHA,
-    MIN_PAIRS,
     PairedInterval,
     SignFlip,
     Verdict,
+    adjusted_verdict,
     holm,
     paired_interval,
     sign_flip,
@@ -40,12 +40,8 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """'gain' or 'loss' where the adjusted p is at most ALPHA, 'too few' below MIN_PAIRS pairs, else 'unclear'."""
-        if self.interval.n < MIN_PAIRS:
-            return "too few"
-        if self.p_holm > ALPHA:
-            return "unclear"
-        return "gain" if self.interval.mean > 0 else "loss"
+        """What the adjusted p says, by the rule of `adjusted_verdict`."""
+        return adjusted_verdict(self.interval.n, self.interval.mean, self.p_holm)
 
     @property
     def flip_can_reject(self) -> bool:

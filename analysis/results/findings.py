@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, percent, plural
+from analysis.reading.wording import listing, not_trained_out, percent, plural
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import claim_sentences, conditions
 from analysis.results.comparisons import Comparison, primary_family, unit_values
@@ -18,7 +18,7 @@ from analysis.search.front import front_sentences
 from analysis.search.history import state_counts
 from analysis.search.importance import Importances, importance_sentences
 from analysis.stats.paired_tests import MIN_PAIRS, spread
-from study.schema import CAUTIONS, NOT_TRAINED_OUT
+from study.schema import CAUTIONS, CautionReason
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def find(study: StudyData, importances: Importances) -> Findings:
     said = claim_sentences(study, table, family, check) if family else _unconfirmed(study, table)
     rest = [*front_sentences(study), *_guard_sentences(study), *(subset_sentences(study) if family else [])]
     sentences = [*said, *rest, *importance_sentences(importances), *([conditions(study)] if len(table) else [])]
-    return Findings(_headline(study, family, check), tuple(sentences), _warnings(study, table))
+    return Findings(_headline(study, family, check), tuple(sentences), _warnings(study, table, check))
 
 
 def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthCheck) -> str:
@@ -99,12 +99,14 @@ def _unconfirmed(study: StudyData, table: pd.DataFrame) -> list[str]:
     return said
 
 
-def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
+def _warnings(study: StudyData, table: pd.DataFrame, check: LengthCheck) -> tuple[str, ...]:
     data, warnings = study.manifest["data"], []
     if data.get("selected_on") == "test":
         warnings.append("Selected on test: configurations were chosen on the set they are reported on.")
-    warnings += [f"{text[:1].upper()}{text[1:]}." for text in _cautions(study) if "selected on test" not in text]
-    warnings += _training_warnings(study)
+    # The first warning above says it in the report's words.
+    said = [text for reason, text in _cautions(study) if reason != CautionReason.SELECTED_ON_TEST]
+    warnings += [f"{text[:1].upper()}{text[1:]}." for text in said]
+    warnings += _training_warnings(study, check)
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
     on_val = _worse_on_val(study)
@@ -122,17 +124,26 @@ def _warnings(study: StudyData, table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _cautions(study: StudyData) -> list[str]:
-    """Return what study.json says of data and teacher; a stranger's may hold anything."""
+def _cautions(study: StudyData) -> list[tuple[object, str]]:
+    """Return (reason, sentence) of what study.json says of data and teacher; a stranger's may hold anything."""
     found = study.manifest.get(CAUTIONS)
-    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+    # A sentence alone is how study.json had them before each had a reason.
+    rows = [item if isinstance(item, dict) else {"text": item} for item in found] if isinstance(found, list) else []
+    return [(row.get("reason"), text) for row in rows if isinstance(text := row.get("text"), str)]
 
 
-def _training_warnings(study: StudyData) -> list[str]:
-    """Say why the students are not trained out, where study.json says so; a stranger's may hold anything."""
-    recipe = study.manifest.get("recipe")
-    reason = recipe.get(NOT_TRAINED_OUT) if isinstance(recipe, dict) else None
-    return [f"Not trained out: {reason}."] if isinstance(reason, str) else []
+def _training_warnings(study: StudyData, check: LengthCheck) -> list[str]:
+    """Say why the students are not trained out by their recipe, and where the longer runs show nothing of it."""
+    reason = not_trained_out(study.manifest)
+    if reason is None:
+        return []
+    flat = [name for name, found in check.states.items() if found.state == "trained out"]
+    measured = (
+        f" This is by the recipe; the runs at {check.longer_epochs} epochs show no further rise of {listing(flat)}."
+        if flat
+        else ""
+    )
+    return [f"Not trained out: {reason}.{measured}"]
 
 
 def _worse_on_val(study: StudyData) -> list[str]:

@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
+from analysis.reading.wording import not_trained_out
 from analysis.results.accuracies import COLUMNS
 from analysis.results.entries import OVER, entries_in_order
 from analysis.results.ladder import LadderRow, ladder
+from analysis.results.training_length import LengthCheck
 from analysis.search.history import state_counts
 
 
@@ -31,6 +33,31 @@ def ladders(studies: Mapping[str, StudyData]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=None if rows else ["study", "entry"])
     order = entries_in_order(table["entry"])
     return table.sort_values("entry", key=lambda entry: entry.map(order.index), kind="stable", ignore_index=True)
+
+
+def longer_gains(checks: Mapping[str, LengthCheck]) -> pd.DataFrame:
+    """Return one row per (study, comparison that a longer training was to check), of `check_length` of each study.
+
+    Columns: study, entry, baseline, epochs, longer_epochs, `at_length_<part>` and `longer_<part>` with the parts n,
+    mean, low, high (the gain of All, fractions), climbing (entries that still climb, joined by ', '), fate.
+    """
+    parts = ("n", "mean", "low", "high")
+    rows = [
+        {
+            "study": label,
+            "entry": gain.entry,
+            "baseline": gain.baseline,
+            "epochs": check.epochs,
+            "longer_epochs": check.longer_epochs,
+            **{f"at_length_{part}": getattr(gain.at_length, part) for part in parts},
+            **{f"longer_{part}": getattr(gain.longer, part) for part in parts},
+            "climbing": ", ".join(check.climbing(gain.entry, gain.baseline)),
+            "fate": gain.fate,
+        }
+        for label, check in checks.items()
+        for gain in check.gains
+    ]
+    return pd.DataFrame(rows)
 
 
 def chosen_values(studies: Mapping[str, StudyData]) -> pd.DataFrame:
@@ -95,6 +122,7 @@ def _facts(study: StudyData) -> dict[str, Any]:
         "trials pruned": counts["PRUNED"],
         "trials failed": counts["FAIL"],
         "epochs": plan.get("epochs"),
+        "not trained out": not_trained_out(manifest),
         "sampler": plan.get("sampler"),
         "pruner": plan.get("pruner"),
         "seconds spent in trials": round(sum(seconds), 1),

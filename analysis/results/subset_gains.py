@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import points, span
 from analysis.results.accuracies import claims_by_subset, class_recalls, scores_of
-from analysis.results.class_gains import by_class, comparable
+from analysis.results.class_gains import by_class, comparable, with_verdicts
 from analysis.results.comparisons import by_subset, paired_gain, paired_runs, primary_family
 from analysis.results.entries import BEST, TEACHER, both_forms, entries_in_order
 from analysis.stats.nested_interval import NestedInterval, nested_interval
@@ -65,18 +65,19 @@ def class_gains_over_subsets(study: StudyData, *, entries: tuple[str, ...], base
     """Return one row per (entry, class), largest class first: the gain in recall over subsets.
 
     Columns: entry, class_id, class_name, n_train (the same in every subset), group, n_cuts, n_runs, gain (mean of the
-    subset means), low, high (95 % t interval over subsets), lowest, highest (subset means), sd_cuts, sd_seeds;
-    fractions of recall. n_cuts counts subsets, sd_cuts is the variance component between them as an sd.
+    subset means), low, high (95 % t interval over subsets), p, lowest, highest (subset means), sd_cuts, sd_seeds;
+    p_holm, verdict; fractions of recall. n_cuts counts subsets, sd_cuts is the variance component between them.
     """
 
     def measured(of_class: pd.DataFrame, entry: str) -> tuple[float, ...]:
         found = nested_interval(by_subset(paired_runs(of_class, entry, baseline, column="recall")))
         over, spreads = found.over_subsets, (found.lowest, found.highest, found.sd_subsets, found.sd_seeds)
-        return over.n, found.n_runs, over.mean, over.low, over.high, *spreads
+        return over.n, found.n_runs, over.mean, over.low, over.high, over.p, *spreads
 
     recalls = class_recalls(study.every_subset)
-    names = ("n_cuts", "n_runs", "gain", "low", "high", "lowest", "highest", "sd_cuts", "sd_seeds")
-    return by_class(study, recalls, comparable(recalls, entries, baseline), measured, names)
+    names = ("n_cuts", "n_runs", "gain", "low", "high", "p", "lowest", "highest", "sd_cuts", "sd_seeds")
+    gains = by_class(study, recalls, comparable(recalls, entries, baseline), measured, names)
+    return with_verdicts(gains, pairs="n_cuts")
 
 
 def teacher_over_subsets(study: StudyData) -> Spread:

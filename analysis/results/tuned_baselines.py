@@ -80,13 +80,16 @@ def tuning_sentences(
             f"{study.space.method} was searched. study.confirm with --tuned-baselines gives them the same budget."
         ]
     untuned = untuned_gains(table, family)
-    beside = listing([f"{points(gain.mean)} over {name} ({span(gain)})" for name, gain in untuned.items()])
-    rest = f" Over their reference points the gain is {beside}; this is descriptive." if beside else ""
+    beside = listing([f"{points(gain.mean)} points over {name} ({span(gain)})" for name, gain in untuned.items()])
+    point = "their reference points" if len(untuned) > 1 else "its reference point"
+    rest = f" Over {point} the gain is {beside}; this is descriptive." if beside else ""
+    others = [item.baseline for item in family if item.baseline in BASELINES]
+    at_reference = f" {listing(others)} has reference values." if others else ""
     budget = plural(int(study.manifest["plan"]["trials"]), "trial")
     names = listing([item.baseline for item in tuned])
     return [
-        f"{_survives(tuned, check)} The claim rests on {names}, each with a search of {budget} and the same choice by "
-        f"fresh runs as {study.space.method}.{rest}"
+        f"{_survives(tuned, check)} The claim rests on {names}, {'each ' * (len(tuned) > 1)}with a search of {budget} "
+        f"and the same choice by fresh runs as {study.space.method}.{at_reference}{rest}"
     ]
 
 

@@ -99,7 +99,14 @@ def importance_sentences(importances: Importances) -> list[str]:
     cost = f"{percent(first['permutation'], decimals=0)} % of the variance, 95 % interval {between}"
     others = {"PED-ANOVA": "ped_anova", "fANOVA": "fanova"}
     firsts = {label: everyone.sort_values(name, ascending=False)["knob"].iloc[0] for label, name in others.items()}
-    dissent = [f"{label} puts {knob} first" for label, knob in firsts.items() if knob != first["knob"]]
+    by_knob: dict[str, list[str]] = {}
+    for label, knob in firsts.items():
+        by_knob.setdefault(knob, []).append(label)
+    dissent = [
+        f"{listing(labels)} {'puts' if len(labels) == 1 else 'put'} {knob} first"
+        for knob, labels in by_knob.items()
+        if knob != first["knob"]
+    ]
     agreed = listing(dissent) if dissent else f"{listing(list(firsts))} agree"
     # Above chance in the forests, but the error added by shuffling may still be zero.
     leads = "matters most" if first["permutation_low"] > 0 else "ranks first, by a margin that may be zero"

@@ -2,7 +2,8 @@
 
     confirmation/   the ladder, the primary comparisons, subsets, tuned baselines, winner's curse
     training_length learning curves, entries that still climb, gains at a longer training
-    classes         gains and recalls by class
+    classes         which classes gain, by class and by group
+    class_figures   gains and recalls by class as figures
     class_errors    errors and feature distances by group of classes
     knobs/          the space, the importances, slices, pairs and interactions
     recommendation  what to use

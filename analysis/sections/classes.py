@@ -1,75 +1,31 @@
 """Which classes gain, at what price for the head, and their recalls beside the teacher's."""
 
-from analysis.figures.classes import MOST_NAMED, draw_gains, draw_recalls
 from analysis.page.document import Block, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, gain_text, listing, points
+from analysis.reading.wording import MISSING, gain_text, points
 from analysis.results.accuracies import COLUMNS, OTHERS_TEXT, claims_by_subset
-from analysis.results.class_gains import class_gains, group_gains, mean_recalls
-from analysis.results.entries import BEST, TEACHER
+from analysis.results.class_gains import group_gains
+from analysis.results.entries import BEST
 from analysis.results.head_tail_exchange import exchange
-from analysis.results.subset_gains import class_gains_over_subsets
-from analysis.sections.class_errors import BASELINE, error_blocks, feature_blocks, shown_baselines
+from analysis.sections.class_errors import error_blocks, feature_blocks, shown_baselines
+from analysis.sections.class_figures import averaged_over, gain_blocks, recall_blocks, subset_range_blocks
 
 
 def classes_section(study: StudyData, writer: Writer) -> Section:
     """Return the figures and tables of gains, recalls and errors by class, once the confirmation has runs."""
     blocks: list[Block] = []
     entries = tuple(dict.fromkeys((BEST, study.space.method)))
-    by_subset = claims_by_subset(study)
     for baseline in shown_baselines(study):
-        blocks += _gains(study, entries, baseline, writer)
+        blocks += gain_blocks(study, entries, baseline, writer)
     blocks += _by_group(study, writer)
-    if study.n_subsets > 1 and not by_subset:
-        blocks += _other_subsets(study, entries, writer)
-    recalls = mean_recalls(study, entries=(BEST, BASELINE, TEACHER))
-    if len(recalls):
-        names = list(dict.fromkeys(recalls["entry"]))
-        blocks.append(
-            writer.picture(
-                "class_recalls",
-                draw_recalls(recalls),
-                recalls,
-                alt=f"Test recall of {listing(names)} for each class, by number of training images.",
-                caption=(
-                    f"Test recall per class, mean over {_units(study)} with bars of one sd; the teacher is trained "
-                    f"once{' per subset' * by_subset}."
-                ),
-            )
-        )
+    if study.n_subsets > 1 and not claims_by_subset(study):
+        blocks += subset_range_blocks(study, entries, writer)
+    blocks += recall_blocks(study, writer)
     blocks += [*_exchange(study, writer), *error_blocks(study, writer), *feature_blocks(study, writer)]
     if not blocks:
         blocks.append(Paragraph("There are no per-class results before the confirmation."))
     return Section("classes", "Which classes gain", tuple(blocks))
-
-
-def _gains(study: StudyData, entries: tuple[str, ...], baseline: str, writer: Writer) -> list[Block]:
-    """Return the figure of every class's gain over one baseline."""
-    gains_of = class_gains_over_subsets if claims_by_subset(study) else class_gains
-    gains = gains_of(study, entries=entries, baseline=baseline)
-    if gains.empty:
-        return []
-    clear = gains[(gains["low"] > 0) | (gains["high"] < 0)]
-    lead = gains[gains["entry"] == gains["entry"].iloc[0]].sort_values("gain")
-    ends = [f"{row.class_name} {points(row.gain)}" for row in (lead.iloc[-1], lead.iloc[0])]
-    return [
-        writer.picture(
-            "class_gains" if baseline == BASELINE else f"class_gains_{baseline}",
-            draw_gains(gains, baseline=baseline),
-            gains,
-            alt=(
-                f"Gain in test recall over {baseline} for each class, by number of training images. "
-                f"{lead['entry'].iloc[0]}: largest {ends[0]} points, smallest {ends[1]} points."
-            ),
-            caption=(
-                f"Gain in test recall over {baseline} per class, mean over {_units(study)} with 95 % paired t "
-                "intervals. "
-                f"{len(clear)} of {len(gains)} intervals exclude 0; they are not corrected for the number of "
-                f"classes, so read them as a description.{_axis_note(gains['class_id'].nunique())}"
-            ),
-        )
-    ]
 
 
 def _by_group(study: StudyData, writer: Writer) -> list[Block]:
@@ -92,43 +48,11 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
             strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
             caption=(
                 "Every entry's gain in mean test recall, in points, by groups of classes and by thirds of them, paired "
-                f"over {_units(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
+                f"over {averaged_over(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
                 "A description: no correction for so many comparisons."
             ),
         )
     ]
-
-
-def _other_subsets(study: StudyData, entries: tuple[str, ...], writer: Writer) -> list[Block]:
-    """Return the gains over a few subsets. They are too few for an interval, so the bars are the range of means."""
-    gains = class_gains_over_subsets(study, entries=entries, baseline=BASELINE)
-    if gains.empty:
-        return []
-    n_subsets = int(gains["n_cuts"].max())
-    shown = gains.assign(low=gains["lowest"], high=gains["highest"])
-    return [
-        writer.picture(
-            "class_gains_cuts",
-            draw_gains(shown, baseline=BASELINE),
-            gains,
-            alt=f"Gain in test recall over {BASELINE} for each class, mean and range over {n_subsets} subsets.",
-            caption=(
-                f"The same gains over {n_subsets} subsets of the long tail: their mean, with bars from the lowest to "
-                f"the highest subset (each the mean over its seeds). Its CSV has the 95 % t intervals over subsets "
-                f"and the variance components.{_axis_note(gains['class_id'].nunique())}"
-            ),
-        )
-    ]
-
-
-def _units(study: StudyData) -> str:
-    if claims_by_subset(study):
-        return "subsets of the long tail"
-    return "seeds" if study.n_subsets < 2 else "seeds on the study's own subset"
-
-
-def _axis_note(n_classes: int) -> str:
-    return "" if n_classes <= MOST_NAMED else " Dotted lines: 20 and 100 training images."
 
 
 def _exchange(study: StudyData, writer: Writer) -> list[Block]:

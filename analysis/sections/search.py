@@ -10,7 +10,7 @@ from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_
 from analysis.page.document import Block, Note, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, percent, plural, value_text
+from analysis.reading.wording import listing, percent, plural, time_unit, value_text
 from analysis.search.front import read_front
 from analysis.search.history import failed_runs, failure_causes, history, pruned_at, state_counts, time_to_best
 from analysis.search.trial_matrix import scored
@@ -54,8 +54,9 @@ def search_section(study: StudyData, writer: Writer) -> Section:
 
 def _spending(table: pd.DataFrame, writer: Writer) -> Block:
     """The best so far against the time of training."""
-    total, soon = table["spent_s"].max() / 60, time_to_best(table) / 60
-    reached = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} minutes"
+    unit_s, unit = time_unit(table["spent_s"].max())
+    total, soon = table["spent_s"].max() / unit_s, time_to_best(table) / unit_s
+    reached = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} {unit}"
     return writer.picture(
         "spending",
         draw_spending(table),
@@ -109,11 +110,12 @@ def _states(study: StudyData, writer: Writer) -> Block:
     seconds = {state: float(table.loc[table["state"] == state, "duration_s"].sum()) for state in counts}
     raw = pd.DataFrame({"state": list(counts), "trials": list(counts.values()), "seconds": list(seconds.values())})
     planned = study.manifest["plan"]["trials"]
+    unit_s, unit = time_unit(sum(seconds.values()))
     return writer.table(
         "states",
         raw,
-        columns=("state", "trials", "minutes of training"),
-        rows=[(state.lower(), str(n), f"{seconds[state] / 60:.1f}") for state, n in counts.items()],
+        columns=("state", "trials", f"{unit} of training"),
+        rows=[(state.lower(), str(n), f"{seconds[state] / unit_s:.1f}") for state, n in counts.items()],
         caption=f"The states of the {len(study.trials)} of {planned} planned trials.",
     )
 

@@ -98,6 +98,21 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(p) for p in adjusted)
 
 
+def adjusted_verdict(n: int, mean: float, p: float) -> Verdict:
+    """Return 'gain' or 'loss' where the adjusted p is at most ALPHA, 'too few' below MIN_PAIRS pairs, else 'unclear'.
+
+    Args:
+        n: pairs.
+        mean: of their differences.
+        p: of the paired t test, adjusted for its family.
+    """
+    if n < MIN_PAIRS:
+        return "too few"
+    if not p <= ALPHA:  # a p of NaN tells nothing apart
+        return "unclear"
+    return "gain" if mean > 0 else "loss"
+
+
 def sign_flip(differences: Iterable[float]) -> SignFlip:
     """Return the two-sided sign-flip test of a mean difference of 0 (Fisher 1935).
 

@@ -28,7 +28,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
     )
     progress.say(f"         images {checked.data_path}")
     for caution in checked.cautions:
-        progress.say(f"NOTE     {caution}")
+        progress.say(f"NOTE     {caution.text}")
     if data.skipped:
         progress.say(
             f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"

@@ -4,12 +4,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from search_spaces import SearchSpace
 from study.planning.plan import StudyPlan
 from study.planning.warm_start import WarmStart
+from study.schema import CautionReason
 from study.strategy.guards import Guard, classes_of
 from study.strategy.objectives import SECONDS, SecondObjective
 from study.strategy.search_settings import SearchSettings
@@ -26,6 +28,13 @@ from trainables.cckd.teacher.teacher_file import TeacherFile
 
 #: A scan that is faster than this shows nothing, so that a quick refusal is all that a user reads.
 _QUIET_S = 2.0
+
+
+class Caution(NamedTuple):
+    """What a reader of the numbers must know: its kind, and one sentence without a full stop."""
+
+    reason: CautionReason
+    text: str
 
 
 @dataclass(frozen=True)
@@ -91,18 +100,21 @@ class Checked:
         return f"ImageNet ({self.teacher.name}, {tag})" if tag else None
 
     @property
-    def cautions(self) -> tuple[str, ...]:
-        """What a reader of the numbers must know before the study starts, one sentence each."""
+    def cautions(self) -> tuple[Caution, ...]:
+        """What a reader of the numbers must know before the study starts."""
         said = [
-            f"{n} of the {second} images are also in {first}, pixel by pixel"
+            Caution(CautionReason.SHARED_IMAGES, f"{n} of the {second} images are also in {first}, pixel by pixel")
             for (first, second), n in self.shared.items()
         ]
         if self.contaminated_by:
-            said.append(f"the teacher has learned the labels of the data set's own images: {self.contaminated_by}")
+            learned = f"the teacher has learned the labels of the data set's own images: {self.contaminated_by}"
+            said.append(Caution(CautionReason.CONTAMINATED_TEACHER, learned))
         if self.data.selected_on == "test":
-            said.append("D_val is the test set itself: every number is selected on test")
+            same = "D_val is the test set itself: every number is selected on test"
+            said.append(Caution(CautionReason.SELECTED_ON_TEST, same))
             if fitted := fitted_on_val(self.teacher):
-                said.append(f"of the teacher, {' and '.join(fitted)} come from test labels too")
+                labels = f"of the teacher, {' and '.join(fitted)} come from test labels too"
+                said.append(Caution(CautionReason.TEACHER_FITTED_ON_TEST, labels))
         return tuple(said)
 
     @property

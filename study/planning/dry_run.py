@@ -71,7 +71,7 @@ def dry_run(checked: Checked) -> str:
         f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}"
         + (", SELECTED ON TEST" if data.selected_on == "test" else ""),
         f"data path {checked.data_path}",
-        *(_line("NOTE", caution) for caution in checked.cautions),
+        *(_line("NOTE", caution.text) for caution in checked.cautions),
         f"classes   {_class_counts(data.counts)}",
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         *teacher_lines(checked),

@@ -60,7 +60,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         "groups": data.groups.to_dict(),
         "teacher": None,
         schema.CONTAMINATED_BY: checked.contaminated_by,
-        schema.CAUTIONS: list(checked.cautions),
+        schema.CAUTIONS: [caution._asdict() for caution in checked.cautions],
         "recipe": _recipe(checked),
         "student": {"name": plan.student, "n_parameters": None},
         "versions": versions(),

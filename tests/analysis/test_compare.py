@@ -12,9 +12,10 @@ from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain
 from analysis.results.ladder import ladder
-from analysis.results.study_comparison import chosen_values, facts, labels, ladders
+from analysis.results.study_comparison import chosen_values, facts, labels, ladders, longer_gains
+from analysis.results.training_length import check_length
 from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
-from tests.analysis.simulation import drop_runs
+from tests.analysis.simulation import RECALLS, drop_runs
 
 Written = Callable[..., Path]
 NASTY = ("<script>alert(1)</script>", "=1+1", "拖鞋, 'q'")
@@ -88,6 +89,38 @@ def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path,
     drop_runs(pair[1], "1")
     page = compare.build_comparison(pair, tmp_path / "side").read_text(encoding="utf-8")
     assert "best1 is not confirmed on the test set" in page
+
+
+@pytest.mark.parametrize(
+    ("longer", "over_la", "over_kd"),
+    [
+        ({}, "over la (the gain holds at 40 epochs)", "over kd (the gain holds at 40 epochs)"),
+        ({"best1": (0.84, 0.52)}, "over la (the gain vanishes at 40 epochs)", "over kd (the gain shrinks to 6."),
+        ({"kd": (0.95, 0.60)}, "over la (the gain holds at", "over kd (no claim: kd still climbs)"),
+    ],
+)
+def test_what_becomes_of_each_gain_is_said_in_the_words_of_its_report(
+    pair: tuple[Path, Path],
+    simulated: Callable[..., Path],
+    tmp_path: Path,
+    longer: dict[str, tuple[float, float]],
+    over_la: str,
+    over_kd: str,
+) -> None:
+    pair[1].rename(tmp_path / "second")
+    at_length = {name: RECALLS[name] for name in ("la", "kd", "best1")}
+    checked = simulated(space=ACCKD_SMOKE, n_trials=6, n_pruned=0, n_failed=0, longer=at_length | longer)
+    page = compare.build_comparison([checked, pair[0]], tmp_path / "side").read_text(encoding="utf-8")
+    assert over_la in page
+    assert over_kd in page
+    assert "over la (the gain is not checked at more epochs)" in page
+    table = pd.read_csv(tmp_path / "side" / "tables" / "comparison_longer.csv")
+    check = check_length(load_study(checked))
+    assert table["fate"].tolist() == [gain.fate for gain in check.gains] + ["unchecked", "unchecked"]
+    first = table.iloc[0]
+    assert (first["epochs"], first["longer_epochs"], first["longer_n"]) == (20, 40, 3)
+    assert first["longer_mean"] == pytest.approx(check.gains[0].longer.mean)
+    assert longer_gains({}).empty
 
 
 def test_names_are_shown_as_text(simulated: Callable[..., Path], tmp_path: Path) -> None:

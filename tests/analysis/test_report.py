@@ -95,25 +95,27 @@ def test_every_kind_of_folder_gives_a_report(simulated: Simulated, changes: dict
     assert not re.search(r"\b(nan|None|NaN)\b", text)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("drawn")
-def test_a_hundred_classes_stand_on_their_training_counts(simulated: Simulated) -> None:
-    counts = [int(500 * 0.01 ** (i / 99)) for i in range(100)]
-    names = [f"class{i}" for i in range(100)]
-    page = _build(simulated(n_trials=4, **ONE_PAIR, classes=names, counts=counts, n_test=100))
-    assert any("Dotted lines" in words for words in page.words)
-
-
 def test_a_contaminated_teacher_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:
     folder = simulated(n_trials=10, **ONE_PAIR, selected_on="test")
     manifest = json.loads((folder / "study.json").read_text())
-    taught = {"contaminated_by": "ImageNet (resnet50, a1_in1k)", "cautions": ["the teacher learned ImageNet", 7]}
+    cautions = [
+        {"reason": "contaminated_teacher", "text": "the teacher learned ImageNet"},
+        {"reason": "selected_on_test", "text": "every number is an illusion"},
+        {"reason": "a reason of tomorrow", "text": "the images are drawn by hand: none was selected on test"},
+        {"reason": "shared_images", "text": None},
+        "without a reason",
+        7,
+    ]
+    taught = {"contaminated_by": "ImageNet (resnet50, a1_in1k)", "cautions": cautions}
     (folder / "study.json").write_text(json.dumps(manifest | taught))
     text = html.unescape(report.build_report(folder).read_text(encoding="utf-8"))
     captions = re.findall(r"<figcaption>(.*?)<span", text)
     assert captions
     assert all(caption.startswith("Selected on test. Contaminated teacher.") for caption in captions)
     assert "The teacher learned ImageNet." in text
+    assert "The images are drawn by hand: none was selected on test." in text
+    assert "Without a reason." in text
+    assert "illusion" not in text, "the stamp and the first warning say it already"
 
 
 def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:

@@ -46,7 +46,7 @@ def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
     expected = (
         f" If all {plural(n, 'complete trial')} were equally good, the highest would lie "
         f"{percent(noise * _expected_maximum(n))} points above its own mean by chance alone (training seeds "
-        f"move one run by an sd of {percent(noise)})."
+        f"move one run by an sd of {percent(noise)} points)."
         if noise == noise and n > 1
         else ""
     )
@@ -86,8 +86,9 @@ def _best_subset_table(study: StudyData, kept: BestSubset, noise: float, free: i
         caption=(
             f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be distinguished from the best of the search "
             f"(trials {numbers}{more}): one run each, they lie within {percent(kept.margin)} points of the highest, "
-            f"which is {critical_distance(n, free):.1f} times the sd over training seeds ({percent(noise)}). With 95 % "
-            "probability the truly best of the trials is among them (Gupta's subset selection). The table shows the "
-            "ranges of their knobs. A knob with its whole searched range in the set is left open by this study."
+            f"which is {critical_distance(n, free):.1f} times the sd over training seeds ({percent(noise)} points). "
+            "With 95 % probability the truly best of the trials is among them (Gupta's subset selection). The table "
+            "shows the ranges of their knobs. A knob with its whole searched range in the set is left open by this "
+            "study."
         ),
     )

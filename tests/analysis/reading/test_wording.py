@@ -1,6 +1,8 @@
 """Numbers in the form the report prints them."""
 
-from analysis.reading.wording import mean_sd, p_value, percent, points
+import pytest
+
+from analysis.reading.wording import mean_sd, not_trained_out, p_value, percent, points, stamp, time_unit
 from analysis.stats.paired_tests import spread
 
 
@@ -11,3 +13,17 @@ def test_numbers_are_worded_as_a_reader_meets_them() -> None:
     assert mean_sd(spread([0.5])) == "50.0"
     assert mean_sd(spread([])) == "–"
     assert [p_value(p) for p in (0.0001, 0.0312, float("nan"))] == ["< 0.001", "0.031", "–"]
+
+
+@pytest.mark.parametrize(
+    ("longest", "unit"), [(0.0, (1.0, "seconds")), (119.0, (1.0, "seconds")), (120.0, (60.0, "minutes"))]
+)
+def test_durations_below_two_minutes_are_shown_in_seconds(longest: float, unit: tuple[float, str]) -> None:
+    assert time_unit(longest) == unit
+
+
+def test_stamps_stand_in_one_order() -> None:
+    manifest = {"data": {"selected_on": "test"}, "contaminated_by": "ImageNet", "recipe": {"not_trained_out": "quick"}}
+    assert stamp(manifest) == "Selected on test. Contaminated teacher. Not trained out."
+    assert stamp({"data": {"selected_on": "val"}, "contaminated_by": None, "recipe": {"not_trained_out": None}}) == ""
+    assert not_trained_out({"recipe": ["quick"]}) is None

@@ -82,6 +82,13 @@ def test_only_knobs_above_chance_are_said_to_matter(simulated: Simulated) -> Non
     assert "No knob is shown to matter: of 3 none is above chance" in " ".join(find(study, _ranked()).sentences)
 
 
+def test_two_measures_that_put_the_same_knob_first_are_named_together(simulated: Simulated) -> None:
+    importances = _ranked("a")
+    importances.frame["ped_anova"] = importances.frame["fanova"]
+    told = " ".join(find(load_study(simulated(**SMALL)), importances).sentences)
+    assert "PED-ANOVA and fANOVA put b first." in told
+
+
 def test_a_knob_whose_shuffling_may_cost_nothing_is_not_said_to_matter_most(simulated: Simulated) -> None:
     importances = _ranked("a")
     importances.frame.loc[0, "permutation_low"] = -0.04
@@ -145,6 +152,16 @@ def test_a_study_that_is_not_trained_out_says_so(simulated: Simulated, recipe: o
     study.manifest["recipe"] = recipe
     warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
     assert [warning for warning in warnings if warning.startswith("Not trained")] == warned
+
+
+def test_where_the_longer_runs_show_no_rise_the_stamp_of_the_recipe_says_so(simulated: Simulated) -> None:
+    study = load_study(simulated(longer={"la": LA, "best1": (0.83, 0.64), "kd": (0.95, 0.60)}, **SMALL))
+    study.manifest["recipe"] = {"not_trained_out": "recipe quick"}
+    found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    assert found.warnings[0] == (
+        "Not trained out: recipe quick. "
+        "This is by the recipe; the runs at 40 epochs show no further rise of la and best1."
+    )
 
 
 def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: Simulated) -> None:

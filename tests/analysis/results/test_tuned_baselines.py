@@ -153,3 +153,11 @@ def test_a_study_without_tuned_baselines_has_no_rows_of_them(simulated: Simulate
     assert tuned_baselines(study, scores(study)) == ()
     assert "baselines" not in set(tidy(study)["table"])
     assert dictionary(study)["baselines"].keys() >= {"baseline", "fresh_runs"}
+
+
+def test_one_tuned_baseline_is_spoken_of_as_one(simulated: Simulated) -> None:
+    found = _find(simulated(recalls={name: TUNED[name] for name in TUNED if name != "kd_tuned"}, **SMALL))
+    said = found.sentences[1]
+    assert "The claim rests on la_tuned, with a search of 6 trials and the same choice by fresh runs as" in said
+    assert " kd has reference values. Over its reference point the gain is +" in said
+    assert " points over la (" in said

@@ -12,6 +12,7 @@ from search_spaces import get_space
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
+from study.schema import CautionReason
 from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.errors import UsageError
@@ -156,7 +157,7 @@ def test_a_teacher_that_has_learned_the_answers_needs_a_word(checked, tmp_path: 
         checked(*data)
     found = checked(*data, "--allow-contaminated-teacher")
     assert found.contaminated_by == "ImageNet (tf_efficientnet_lite0, in1k)"
-    assert any("learned the labels" in caution for caution in found.cautions)
+    assert [caution.reason for caution in found.cautions] == ["shared_images", "contaminated_teacher"]
 
 
 @pytest.mark.parametrize("data", ["imagenet_lt", "imagenet_lt:size=64", "image_list:root=imagenet,train=a,test=b"])
@@ -170,14 +171,16 @@ def test_a_set_of_other_images_takes_any_teacher_and_its_shared_images_are_told(
     found = checked("--data", _photographs(tmp_path / "pets"), "--set", "batch_size=4")
     assert found.contaminated_by is None
     assert found.shared == {("train", "test"): 1}
-    assert found.cautions == ("1 of the test images are also in train, pixel by pixel",)
+    (caution,) = found.cautions
+    assert caution == (CautionReason.SHARED_IMAGES, "1 of the test images are also in train, pixel by pixel")
 
 
 def test_split_paper_says_what_of_the_teacher_is_fitted_on_test_labels(checked) -> None:
-    last = "of the teacher, strength and prior come from test labels too"
-    assert checked("--split", "paper").cautions[-1] == last
+    cautions = checked("--split", "paper").cautions
+    assert [caution.reason for caution in cautions] == ["selected_on_test", "teacher_fitted_on_test"]
+    assert cautions[-1].text == "of the teacher, strength and prior come from test labels too"
     uniform = ("--teacher-form", "ncm", "--teacher-prior", "uniform")
-    assert checked("--split", "paper", *uniform).cautions[-1] == "of the teacher, scale come from test labels too"
+    assert checked("--split", "paper", *uniform).cautions[-1].text == "of the teacher, scale come from test labels too"
     assert checked().cautions == ()
 
 
