@@ -102,6 +102,16 @@ class TrialConfig(Knobs):
         inert = self._inert(names)
         return {name: getattr(self, name) for name in names if name not in inert}
 
+    @property
+    def mixing_epochs(self) -> int:
+        """Epochs, counted from the first, that have a D_mix where the method has one: at least 1."""
+        return max(1, round(self.mix_until * self.epochs))
+
+    @property
+    def without_mixing(self) -> Self:
+        """What the epochs after `mixing_epochs` minimise: this without D_mix."""
+        return self.model_copy(update={"mix_ratio": 0.0})
+
     def flat(self) -> dict[str, KnobValue]:
         """The configuration as a flat mapping that `build` accepts again."""
         settings = {name: getattr(self, name) for name in training_settings()}

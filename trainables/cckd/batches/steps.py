@@ -125,9 +125,16 @@ class Batches:
         self._teacher = _build_teacher(data, teacher_factory, device) if forward and wants_teacher else None
         fill = torch.tensor(255.0 * data.pixel_mean, dtype=torch.float32, device=device)
         self._augmentation = augmentation(config.augment, data.image_shape, fill)
+        # Where nothing of the teacher is read, no view has to be one that the teacher has seen.
+        self._fresh = not objective.needs_teacher
         needs_logits = objective.needs_logits or objective.needs_mixed_logits
         self._logits = resident_logits(data, device) if needs_logits else None
         self._features = resident_features(data, device) if objective.needs_features else None
+
+    def serve(self, objective: Objective) -> None:
+        """Make the batches of the epochs to come for another objective, which reads no more than the first one."""
+        self._objective, self._prepared = objective, None
+        self._sizes = [self._config.batch_size, objective.n_mixed, objective.n_mixed]
 
     def prepare(self, epoch: int) -> None:
         """Draw the choices of `epoch` ahead of time; the host is idle while a GPU works."""
@@ -135,8 +142,9 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[StepBatch]:
         """Yield the `n_steps` batches of `epoch`, counted from 1; left-over samples are dropped."""
+        asks = self._teacher is not None and self._objective.n_mixed > 0
         for block in self._blocks(epoch):
-            yield from self._forward_steps(block) if self._teacher is not None else self._steps(block)
+            yield from self._forward_steps(block) if asks else self._steps(block)
 
     def _blocks(self, epoch: int) -> Iterator[_Block]:
         choices = self._choices(epoch)
@@ -166,9 +174,7 @@ class Batches:
     def _choices(self, epoch: int) -> EpochDraws:
         if self._prepared is not None and self._prepared[0] == epoch:
             return self._prepared[1]
-        # Nothing of the teacher is read, so no view has to be one that the teacher has seen.
-        objective = self._objective
-        return draw_epoch(self._config, self._data, objective.n_mixed, epoch, fresh=not objective.needs_teacher)
+        return draw_epoch(self._config, self._data, self._objective.n_mixed, epoch, fresh=self._fresh)
 
     def _steps(self, block: _Block) -> Iterator[StepBatch]:
         """Yield the steps of a block; the targets of D_mix are mixed from the targets of the pairs."""

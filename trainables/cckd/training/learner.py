@@ -1,7 +1,7 @@
 """The student, its alignment layer and the optimiser of both, one training step at a time."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainables.cckd.batches.steps import StepBatch
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.feature_imitation import Unaligned
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.precision import Precision
@@ -50,7 +51,8 @@ class Learner:
             precision: number format of the student's passes.
 
         Raises:
-            ConfigError: a student that cannot be built, or whose classifier has no bias to hold the correction.
+            ConfigError: a student that cannot be built, whose classifier has no bias to hold the correction, or that
+                has no BatchNorm where D_mix shall have its own statistics.
         """
         self._config, self._objective, self._device, self._precision = config, objective, device, precision
         with torch_stream(config.seed, "init"):
@@ -61,6 +63,11 @@ class Learner:
         self.correction = objective.to_uniform if config.prediction_prior == "uniform" else None
         if self.correction is not None:
             bias_name(self.student)
+        if config.mix_statistics == "separate" and not any(map(_is_batch_norm, self.student.modules())):
+            raise ConfigError(
+                f"mix_statistics=separate needs a student with BatchNorm; {config.student!r} has none: "
+                "choose another student, or mix_statistics=joint"
+            )
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
@@ -72,6 +79,12 @@ class Learner:
             name: torch.zeros_like(parameter) for name, parameter in self._parameters.items() if config.momentum > 0
         }
         self.recorded = RecordedStep(self._take, device=device) if device.type == "cuda" else None
+
+    def minimise(self, objective: Objective) -> None:
+        """Take the steps to come by another objective, which reads no more than the first one."""
+        self._objective = objective
+        if self.recorded is not None:
+            self.recorded = RecordedStep(self._take, device=self._device)
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         """Take one step at learning rate `rate`.
@@ -85,7 +98,7 @@ class Learner:
     def _take(self, batch: StepBatch, rate: float | Tensor) -> Tensor:
         """Take a step, launched kernel by kernel."""
         with autocast(self._device, self._precision):
-            logits, features = self.student(batch.images)
+            logits, features = self._answers(batch)
             aligned = self._aligned(features)
         terms = self._objective(logits, aligned, batch.plain, batch.mixed, batch.prepared)
         for parameter in self._parameters.values():
@@ -93,6 +106,21 @@ class Learner:
         terms["total"].backward()
         self._descend(rate)
         return torch.stack(list(terms.values())).detach()
+
+    def _answers(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
+        """Return logits and features of D and D_mix, in the order of the batch.
+
+        Where `mix_statistics` is 'separate', each set is normalised by its own mean and deviation, and the running
+        averages, by which the student is evaluated, follow D alone.
+        """
+        if batch.mixed is None or self._config.mix_statistics == "joint":
+            logits, features = self.student(batch.images)
+            return logits, features
+        plain, mixed = batch.images.split([len(batch.plain.labels), len(batch.mixed.labels)])
+        of_plain = self.student(plain)
+        with _keeping_averages(self.student):
+            of_mixed = self.student(mixed)
+        return torch.cat([of_plain[0], of_mixed[0]]), torch.cat([of_plain[1], of_mixed[1]])
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -159,6 +187,21 @@ class Learner:
         tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
         align = {} if self._align is None else self._align.state_dict()
         return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
+
+
+def _is_batch_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+
+
+@contextmanager
+def _keeping_averages(net: nn.Module) -> Iterator[None]:
+    """Let a network in training normalise by its batch without a change of its running averages."""
+    layers = [layer for layer in net.modules() if _is_batch_norm(layer) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    yield
+    for layer in layers:
+        layer.track_running_stats = True
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

@@ -51,7 +51,8 @@ class Trainer:
     Attributes:
         config, data: as given.
         device, precision: where it trains, and the number format of the student's passes.
-        objective, batches, learner: the loss of a step, its input, and the student with its optimiser.
+        objective, batches, learner: the loss of a step, its input, and the student with its optimiser. The objective
+            changes once where `mix_until` is below 1.
     """
 
     def __init__(
@@ -92,12 +93,9 @@ class Trainer:
         self.precision = precision or default_precision(self.device.type)
         self._evaluated_epochs = frozenset(rungs(config.epochs) if evaluated is None else evaluated)
         self._decoders = torch.get_num_threads() if decoders is None else decoders
-        self.objective = Objective(
-            config,
-            torch.from_numpy(data.counts).to(self.device),
-            torch.from_numpy(data.teacher_log_prior.copy()).to(self.device),
-            n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
-        )
+        self._mixing = self._plain = self.objective = self._objective(config)
+        if config.mixing_epochs < config.epochs:
+            self._plain = self._objective(config.without_mixing)
         self.batches = Batches(
             config,
             data,
@@ -116,6 +114,14 @@ class Trainer:
             precision=self.precision,
         )
         self._records: list[EpochRecord] = []
+
+    def _objective(self, config: TrialConfig) -> Objective:
+        return Objective(
+            config,
+            torch.from_numpy(self.data.counts).to(self.device),
+            torch.from_numpy(self.data.teacher_log_prior.copy()).to(self.device),
+            n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+        )
 
     @classmethod
     def load(cls, folder: Path, data: TrialData, **options: Any) -> Self:
@@ -172,6 +178,11 @@ class Trainer:
         """Take the steps of the next epoch; yield the losses of each step, on the device, as `Learner.step` does."""
         if not self.student.training:
             self.student.train()
+        objective = self._mixing if self.epoch < self.config.mixing_epochs else self._plain
+        if objective is not self.objective:
+            self.objective = objective
+            self.batches.serve(objective)
+            self.learner.minimise(objective)
         self.objective.advance(self.epoch / self.config.epochs)
         for batch, rate in zip(self.batches.epoch(self.epoch + 1), self.rates(), strict=True):
             yield self.learner.step(batch, rate)

@@ -14,6 +14,7 @@ from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, StepBatch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.soft_targets import kd
@@ -81,11 +82,20 @@ class _PlainLearner:
     def step(self, batch: StepBatch, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        total = self.total(*self.student(batch.images), batch)
+        total = self.total(*self.answers(batch), batch)
         self.optimizer.zero_grad()
         total.backward()
         self.optimizer.step()
         return total.detach()
+
+    def answers(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
+        if self.config.mix_statistics == "joint":
+            return self.student(batch.images)
+        n_plain = len(batch.plain.labels)
+        plain = self.student(batch.images[:n_plain])
+        others = {name: buffer.clone() for name, buffer in self.student.named_buffers()}
+        mixed = torch.func.functional_call(self.student, others, (batch.images[n_plain:],))
+        return torch.cat([plain[0], mixed[0]]), torch.cat([plain[1], mixed[1]])
 
     def total(self, logits: Tensor, features: Tensor, batch: StepBatch) -> Tensor:
         n_plain, config = len(batch.plain.labels), self.config
@@ -136,10 +146,11 @@ class _PlainLearner:
         {"method": "acckd", "estimator": "prior", "use_kd": True, "kd_weight": 0.5},
         {"method": "cckd_prior", "estimator": "prior_uniform", "momentum": 0.0},
         {"method": "acckd", "mix_weight": 0.0, "feature_weight": 2.0},
+        {"method": "kd_mix", "mix_statistics": "separate"},
         # More samples than the student has features: the aligned features are not formed.
         {"method": "acckd", "batch_size": 40, "mix_op": "cutmix", "cckd_mix_weight": 0.5},
     ],
-    ids=["la", "la_mix", "kd", "kd_mix", "cckd", "prior", "prior_uniform", "imitation", "unaligned"],
+    ids=["la", "la_mix", "kd", "kd_mix", "cckd", "prior", "prior_uniform", "imitation", "separate", "unaligned"],
 )
 def test_twenty_steps_are_those_of_the_plain_losses_and_torchs_sgd(
     wide_data: TrialData, changes: dict[str, Any]
@@ -202,6 +213,12 @@ def test_training_does_not_depend_on_the_prior_of_the_prediction(trial_data: Tri
         learner.student.train()
         totals.append(torch.stack([learner.step(batch, 0.05)[-1] for batch in batches.epoch(1)]))
     torch.testing.assert_close(totals[0], totals[1], rtol=0, atol=0)
+
+
+def test_a_student_without_batch_norm_has_no_statistics_to_separate(trial_data: TrialData) -> None:
+    config = TrialConfig.build({"method": "la_mix", "mix_statistics": "separate", "student": "test_mambaout"})
+    with pytest.raises(ConfigError, match="mix_statistics=separate needs a student with BatchNorm; 'test_mambaout'"):
+        _learner(config, trial_data)
 
 
 def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:

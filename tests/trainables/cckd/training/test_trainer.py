@@ -115,9 +115,10 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others(trial_data: Trial
         {"method": "la"},
         {"mix_op": "mixup"},
         {"mix_op": "cutmix", "estimator": "prior", "schedule": "cosine", "momentum": 0.0},
+        {"mix_until": 0.5, "mix_statistics": "separate"},
         {"student": "mobilenetv3_small_050"},
     ],
-    ids=["la", "mixup", "cutmix", "timm"],
+    ids=["la", "mixup", "cutmix", "mixing ends", "timm"],
 )
 def test_a_continued_trial_is_bitwise_the_uninterrupted_one(
     trial_data: TrialData, tmp_path: Path, changes: dict[str, Any]
@@ -142,8 +143,9 @@ def test_a_continued_trial_is_bitwise_the_uninterrupted_one(
         )
 
 
-def test_restoring_takes_a_used_trainer_back(trial_data: TrialData, tmp_path: Path) -> None:
-    trainer = Trainer(_config(), trial_data)
+@pytest.mark.parametrize("mix_until", [1.0, 0.25])
+def test_restoring_takes_a_used_trainer_back(trial_data: TrialData, tmp_path: Path, mix_until: float) -> None:
+    trainer = Trainer(_config(mix_until=mix_until), trial_data)
     trainer.run_epoch()
     trainer.save(tmp_path)
     after_two = trainer.run_epoch()
@@ -159,6 +161,35 @@ def test_a_used_trainer_goes_back_to_the_start(trial_data: TrialData, tmp_path: 
     first = [trainer.run_epoch().losses, trainer.run_epoch().losses]
     trainer.restore(tmp_path)
     assert [trainer.run_epoch().losses, trainer.run_epoch().losses] == first
+
+
+@pytest.mark.parametrize(("mix_until", "mixing"), [(0.01, 1), (0.5, 2), (0.8, 3), (1.0, 4)])
+def test_mixing_ends_after_its_share_of_the_epochs(trial_data: TrialData, mix_until: float, mixing: int) -> None:
+    records = list(Trainer(_config(mix_until=mix_until), trial_data))
+    assert ["cckd_mix" in record.losses for record in records] == [True] * mixing + [False] * (4 - mixing)
+    assert all({"sup", "cckd", "imitation"} <= record.losses.keys() for record in records)
+
+
+@pytest.mark.parametrize("mix_targets", ["interpolate", "forward"])
+def test_without_mixing_the_steps_are_those_of_the_method_below(trial_data: TrialData, mix_targets: str) -> None:
+    mixing = Trainer(
+        _config("acckd_no_fi", mix_until=0.5, mix_targets=mix_targets), trial_data, teacher_factory=_StubTeacher
+    )
+    below = Trainer(_config("cckd"), trial_data)
+    for trainer in (mixing, below):
+        trainer.run_epoch()
+        trainer.run_epoch()
+    below.learner.load_tensors(mixing.learner.tensors())
+    assert mixing.run_epoch().losses == below.run_epoch().losses
+    _assert_equal(_weights(mixing), _weights(below))
+
+
+def test_views_stay_those_that_the_teacher_has_seen_when_mixing_ends(trial_data: TrialData) -> None:
+    config = _config("acckd_no_fi", cckd_weight=0.0, mix_until=0.5)
+    assert "cckd" not in list(Trainer(config, trial_data))[-1].losses
+    batches = Trainer(config, trial_data).batches
+    batches.serve(Trainer(_config("la"), trial_data).objective)
+    assert batches._choices(3).rows is not None
 
 
 def test_dropout_draws_anew_every_epoch_and_continues_bitwise(trial_data: TrialData, tmp_path: Path) -> None:
