@@ -48,6 +48,9 @@ class Knobs(BaseModel):
     mix_weight: float = _weight()
     mix_alpha: float = _number(0.5, "a finite number > 0 (both parameters of the Beta)", gt=0.0)
     mix_op: Literal["mixup", "cutmix"] = Field("mixup", description="'mixup' or 'cutmix'")
+    mix_balance: float = _number(
+        1.0, "in [0, 1]: 0 mixes images as they come, 1 mixes all classes alike", ge=0.0, le=1.0
+    )
     mix_until: float = _number(1.0, "in (0, 1]: the share of the epochs that mix", gt=0.0, le=1.0)
     mix_statistics: Literal["joint", "separate"] = Field("joint", description="'joint' or 'separate'")
     mix_targets: Literal["interpolate", "forward"] = Field("interpolate", description="'interpolate' or 'forward'")
@@ -89,7 +92,7 @@ def knob_fault(name: str, value: object) -> str | None:
 
 
 _LA = ("tau",)
-_D_MIX = ("mix_ratio", "mix_weight", "mix_alpha", "mix_op", "mix_until", "mix_statistics")
+_D_MIX = ("mix_ratio", "mix_weight", "mix_alpha", "mix_op", "mix_balance", "mix_until", "mix_statistics")
 _KD = (*_LA, "temperature", "kd_weight")
 #: Distillation beside plain cross-entropy, as published; a tau above 0 puts it on logit adjustment.
 _ON_CE: dict[str, KnobValue] = {"tau": 0.0, "temperature": 2.0}

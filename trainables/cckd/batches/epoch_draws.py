@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.batches.mixing import Pairs, draw_class_balanced, draw_pairs
+from trainables.cckd.batches.mixing import Pairs, draw_balanced, draw_pairs
 from trainables.cckd.batches.resident_images import view_of_epoch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
@@ -61,7 +61,7 @@ def _samples(config: TrialConfig, data: TrialData, n_steps: int, epoch: int) -> 
     """Draw the samples of D, (S, B): each image at most once, or every class equally often on average."""
     rng, shape = generator(config.seed, "order", epoch), (n_steps, config.batch_size)
     if config.sampling == "class_balanced":
-        return draw_class_balanced(data.train_labels, shape, rng)
+        return draw_balanced(data.train_labels, shape, rng, balance=1.0)
     return rng.permutation(len(data.train_labels))[: n_steps * config.batch_size].reshape(shape)
 
 
@@ -70,6 +70,7 @@ def _pairs(config: TrialConfig, data: TrialData, n_steps: int, n_mixed: int, epo
         data.train_labels,
         n_steps,
         n_mixed,
+        balance=config.mix_balance,
         alpha=config.mix_alpha,
         op=config.mix_op,
         image_size=data.image_shape[1:],

@@ -1,4 +1,4 @@
-"""D_mix: class-balanced pairs of training samples, mixed by mixup or cutmix, labels and targets alike.
+"""D_mix: pairs of training samples, mixed by mixup or cutmix, labels and targets alike.
 
 Mixup: Zhang et al., arXiv 1710.09412. CutMix: Yun et al., arXiv 1905.04899.
 """
@@ -53,24 +53,26 @@ def draw_pairs(
     n_steps: int,
     n_mixed: int,
     *,
+    balance: float,
     alpha: float,
     op: Literal["mixup", "cutmix"],
     image_size: tuple[int, int],
     seed: int,
     epoch: int,
 ) -> Pairs:
-    """Draw one epoch's pairs: class-balanced members, and one lambda per pair from Beta(alpha, alpha).
+    """Draw one epoch's pairs: two members independently, and one lambda per pair from Beta(alpha, alpha).
 
     Args:
         labels: training labels (N,).
         n_steps, n_mixed: S and M.
+        balance: how far the members are class-balanced, as in `draw_balanced`.
         alpha: both parameters of the Beta, > 0.
         op: how the images will be mixed.
         image_size: height and width, pixels.
         seed, epoch: they fix the random streams "pairs", "lambda" and "boxes".
     """
     rng = generator(seed, "pairs", epoch)
-    first, second = (draw_class_balanced(labels, (n_steps, n_mixed), rng) for _ in range(2))
+    first, second = (draw_balanced(labels, (n_steps, n_mixed), rng, balance=balance) for _ in range(2))
     share = generator(seed, "lambda", epoch).beta(alpha, alpha, (n_steps, n_mixed))
     if op == "mixup":
         return Pairs(first, second, share.astype(np.float32), boxes=None)
@@ -80,13 +82,18 @@ def draw_pairs(
     return Pairs(first, second, kept.astype(np.float32), boxes)
 
 
-def draw_class_balanced(
-    labels: NDArray[np.int64], shape: tuple[int, ...], rng: np.random.Generator
+def draw_balanced(
+    labels: NDArray[np.int64], shape: tuple[int, ...], rng: np.random.Generator, *, balance: float
 ) -> NDArray[np.int64]:
-    """Draw sample indices of the given shape: first a class, all equally likely, then one of its samples."""
+    """Draw sample indices of the given shape: first a class, then one of its samples.
+
+    A class of n samples is drawn in proportion to n^(1 - balance): at balance 0 all samples are equally likely, at 1
+    all classes are.
+    """
     by_class = np.argsort(labels, kind="stable")
     _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
-    classes = rng.integers(len(counts), size=shape)
+    chances = counts ** (1.0 - balance)
+    classes = rng.choice(len(counts), size=shape, p=chances / chances.sum())
     return by_class[starts[classes] + rng.integers(counts[classes])]
 
 

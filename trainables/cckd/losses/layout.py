@@ -12,9 +12,10 @@ from trainables.cckd.losses.terms import Form, Samples, Term
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """Log priors (C,) in the precision of the logits: p_tr, uniform, p^s and p^t (symbols as in docs/method.md)."""
+    """Log priors (C,) in the precision of the logits: p_tr, of D_mix, uniform, p^s, p^t (symbols: docs/method.md)."""
 
     train: Tensor
+    mixed: Tensor
     uniform: Tensor
     student: Tensor
     teacher: Tensor
@@ -62,7 +63,7 @@ def lay_out(
 ) -> Layout:
     """Lay out a step with `n_plain` samples of D and `n_mixed` of D_mix, for the terms and weights of an objective."""
     sizes = {Samples.PLAIN: n_plain} | ({Samples.MIXED: n_mixed} if n_mixed else {})
-    log_priors = {Samples.PLAIN: priors.train, Samples.MIXED: priors.uniform}
+    log_priors = {Samples.PLAIN: priors.train, Samples.MIXED: priors.mixed}
     distilled_priors = dict.fromkeys(Samples, priors.uniform) if estimator == "prior_uniform" else log_priors
 
     def part(

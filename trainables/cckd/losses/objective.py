@@ -64,7 +64,8 @@ class Objective:
         train = log_prior_train.float()
         uniform = torch.full_like(train, -log(len(train)))
         student = student_log_prior(log_prior_train, knobs.tau).float()
-        self._priors = Priors(train, uniform, student, teacher_log_prior.float())
+        mixed = torch.log_softmax((1.0 - knobs.mix_balance) * log_prior_train, dim=0).float()
+        self._priors = Priors(train, mixed, uniform, student, teacher_log_prior.float())
         # Samples drawn class-balanced have the uniform prior, which tau then tilts as it tilts p_tr.
         drawn = uniform.double() if knobs.sampling == "class_balanced" else log_prior_train
         self.to_uniform = uniform - torch.log_softmax(drawn - knobs.tau * log_prior_train, dim=0).float()

@@ -50,7 +50,7 @@ _STUDENT = "cosine_scale"
 _FORMS_D = "sampling"
 
 #: The knobs that form D_mix, and the knob of a term on D_mix that needs the teacher.
-_FORM_D_MIX = ("mix_ratio", "mix_alpha", "mix_op", "mix_until", "mix_statistics")
+_FORM_D_MIX = ("mix_ratio", "mix_alpha", "mix_op", "mix_balance", "mix_until", "mix_statistics")
 _D_MIX_TARGETS = "mix_targets"
 D_MIX_KNOBS = (*_FORM_D_MIX, _D_MIX_TARGETS)
 

@@ -6,17 +6,25 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trainables.cckd.batches.mixing import Pairs, draw_class_balanced, draw_pairs, mix_images, mix_rows, mixed_per_step
+from trainables.cckd.batches.mixing import Pairs, draw_balanced, draw_pairs, mix_images, mix_rows, mixed_per_step
 from trainables.cckd.errors import ConfigError
 
 LABELS = np.repeat([0, 2, 1], [90, 6, 4])  # neither sorted nor balanced
 
 
-def _pairs(op: Literal["mixup", "cutmix"] = "mixup", *, alpha: float = 0.5, seed: int = 0, epoch: int = 1) -> Pairs:
+def _pairs(
+    op: Literal["mixup", "cutmix"] = "mixup",
+    *,
+    balance: float = 1.0,
+    alpha: float = 0.5,
+    seed: int = 0,
+    epoch: int = 1,
+) -> Pairs:
     return draw_pairs(
         LABELS,
         20,
         50,
+        balance=balance,
         alpha=alpha,
         op=op,
         image_size=(8, 6),
@@ -43,15 +51,17 @@ def test_a_ratio_that_would_be_ignored_is_refused() -> None:
     assert mixed_per_step(64, 0.0154) == 1
 
 
-def test_both_members_are_class_balanced_and_samples_uniform_within_a_class() -> None:
-    drawn = draw_class_balanced(LABELS, (30_000,), np.random.default_rng(0))
-    per_class = np.bincount(LABELS[drawn]) / 30_000
-    np.testing.assert_allclose(per_class, 1 / 3, atol=0.015)
-    within = np.bincount(drawn, minlength=100)[90:96] / 10_000
-    np.testing.assert_allclose(within, 1 / 6, atol=0.02)
-    pairs = _pairs()
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_classes_are_drawn_by_a_power_of_their_count_and_samples_alike_within_one(balance: float) -> None:
+    drawn = draw_balanced(LABELS, (30_000,), np.random.default_rng(0), balance=balance)
+    weights = np.array([90.0, 4.0, 6.0]) ** (1 - balance)
+    np.testing.assert_allclose(np.bincount(LABELS[drawn]) / 30_000, weights / weights.sum(), atol=0.015)
+    times = np.bincount(drawn, minlength=100)[90:96]
+    np.testing.assert_allclose(times / times.sum(), 1 / 6, atol=0.04)
+    pairs = _pairs(balance=balance)
     for member in (pairs.first, pairs.second):
-        np.testing.assert_allclose(np.bincount(LABELS[member.ravel()]) / 1000, 1 / 3, atol=0.06)
+        found = np.bincount(LABELS[member.ravel()], minlength=3) / 1000
+        np.testing.assert_allclose(found, weights / weights.sum(), atol=0.06)
     assert not np.array_equal(pairs.first, pairs.second)
 
 

@@ -130,10 +130,10 @@ def test_every_epoch_shuffles_anew(trial_data: TrialData) -> None:
 @pytest.mark.parametrize("mix_op", ["mixup", "cutmix"])
 def test_labels_and_targets_of_a_mixture_mix_as_its_pixels(trial_data: TrialData, mix_op: Any) -> None:
     pairs = draw_pairs(
-        trial_data.train_labels, 2, BATCH, alpha=0.5, op=mix_op, image_size=(8, 8), seed=SEED, epoch=EPOCH
+        trial_data.train_labels, 2, BATCH, balance=0.3, alpha=0.5, op=mix_op, image_size=(8, 8), seed=SEED, epoch=EPOCH
     )
     view_of = view_of_epoch(SEED, EPOCH, 42, trial_data.n_views)
-    for step, batch in enumerate(_epoch(trial_data, method="acckd", mix_op=mix_op)):
+    for step, batch in enumerate(_epoch(trial_data, method="acckd", mix_op=mix_op, mix_balance=0.3)):
         first, second = pairs.first[step], pairs.second[step]
         share = pairs.share[step].astype(np.float64)[:, None]
         mixed = batch.mixed

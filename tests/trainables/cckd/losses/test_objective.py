@@ -65,8 +65,9 @@ def test_a_method_computes_its_own_terms_only(method: str) -> None:
     assert objective.needs_features == (method in ("acckd", "cbd"))
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("estimator", ["batch", "batch_mass", "prior", "prior_uniform"])
-def test_the_total_is_acckds_formula(estimator: str) -> None:
+def test_the_total_is_acckds_formula(estimator: str, balance: float) -> None:
     weights: dict[str, Any] = {
         "kd_weight": 0.3,
         "cckd_weight": 0.7,
@@ -74,6 +75,7 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
         "cckd_mix_weight": 0.6,
         "feature_weight": 0.2,
     }
+    weights["mix_balance"] = balance
     objective = _objective(method="acckd", use_kd=True, tau=0.8, temperature=3.0, estimator=estimator, **weights)
     logits, aligned, plain, mixed = _step()
     terms = objective(logits, aligned, plain, mixed)
@@ -84,6 +86,7 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
     assert mixed.features is not None
     own, teacher = student_log_prior(PRIOR.log(), 0.8).float(), TEACHER_PRIOR.log().float()
     train, uniform = PRIOR.log().float(), torch.full((3,), 1 / 3).log()
+    of_mix = (PRIOR ** (1 - balance) / (PRIOR ** (1 - balance)).sum()).log().float()
     cckd = partial(plain_losses.cckd, estimator)
     priors: dict[str, Any] = {"student_log_prior": own, "teacher_log_prior": teacher, "temperature": 3.0}
     z, z_mix, a, a_mix = logits[:6], logits[6:], aligned[:6], aligned[6:]
@@ -91,8 +94,10 @@ def test_the_total_is_acckds_formula(estimator: str) -> None:
         "sup": plain_losses.supervised(z, plain.labels, own, train),
         "kd": kd(z, plain.logits, 3.0),
         "cckd": cckd(z, plain.logits, log_set_prior=uniform if estimator == "prior_uniform" else train, **priors),
-        "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, uniform),
-        "cckd_mix": cckd(z_mix, mixed.logits, log_set_prior=uniform, **priors),
+        "sup_mix": plain_losses.supervised(z_mix, mixed.labels, own, of_mix),
+        "cckd_mix": cckd(
+            z_mix, mixed.logits, log_set_prior=uniform if estimator == "prior_uniform" else of_mix, **priors
+        ),
         "imitation": (imitation(a, plain.features) + imitation(a_mix, mixed.features)) / 2,
     }
     assert list(terms) == [*expected, "total"]
