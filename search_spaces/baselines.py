@@ -35,6 +35,8 @@ LA_MIX = baseline(
     knobs.MIX_WEIGHT,
     knobs.MIX_ALPHA,
     knobs.MIX_OP,
+    knobs.MIX_BALANCE,
+    knobs.MIX_UNTIL,
 )
 
 KD = baseline(
@@ -54,6 +56,8 @@ KD_MIX = baseline(
     knobs.KD_MIX_WEIGHT,
     knobs.MIX_RATIO,
     knobs.MIX_WEIGHT,
+    knobs.MIX_BALANCE,
+    knobs.MIX_UNTIL,
 )
 
 CCKD_PRIOR = baseline(
@@ -82,6 +86,8 @@ ACCKD_NO_FI = baseline(
     knobs.CCKD_MIX_WEIGHT,
     knobs.MIX_RATIO,
     knobs.MIX_WEIGHT,
+    knobs.MIX_BALANCE,
+    knobs.MIX_UNTIL,
 )
 
 SPACES = (CE, LA, LA_MIX, KD, KD_MIX, CCKD_PRIOR, CCKD, ACCKD_NO_FI)

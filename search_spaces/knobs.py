@@ -61,6 +61,18 @@ MIX_OP = _knob(
     "choice",
     "Blending whole images and pasting rectangles are the field's two ways to mix.",
 )
+MIX_BALANCE = _knob(
+    "mix_balance",
+    FloatDistribution(0.0, 1.0),
+    "1",
+    "0 draws all images alike; 1 draws all classes alike, so that the few images of the tail come again and again.",
+)
+MIX_UNTIL = _knob(
+    "mix_until",
+    FloatDistribution(0.5, 1.0),
+    "share of the epochs",
+    "The epochs after it see real images only; below a half there is little mixing left to study.",
+)
 CCKD_MIX_WEIGHT = _knob(
     "cckd_mix_weight",
     _log(0.1, 3.0),
@@ -206,5 +218,7 @@ KD_WEIGHT_NEEDS_KD = Condition("kd_weight", "use_kd", (True,))
 #: The four knobs of ACCKD that a user would turn first.
 CORE = (TEMPERATURE, CCKD_WEIGHT, MIX_RATIO, FEATURE_WEIGHT)
 
+_MIXING = (MIX_WEIGHT, MIX_ALPHA, MIX_OP, MIX_BALANCE, MIX_UNTIL)
+
 #: Every knob of ACCKD that is searched; Sobol's points depend on this order.
-ACCKD = (*CORE, CCKD_MIX_WEIGHT, MIX_WEIGHT, MIX_ALPHA, MIX_OP, ESTIMATOR, TAU, USE_KD, KD_WEIGHT)
+ACCKD = (*CORE, CCKD_MIX_WEIGHT, *_MIXING, ESTIMATOR, TAU, USE_KD, KD_WEIGHT)

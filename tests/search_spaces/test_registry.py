@@ -49,6 +49,9 @@ def test_budgets_are_as_documented() -> None:
 
 
 def test_the_full_space_searches_every_knob_of_the_method() -> None:
-    assert set(get_space("acckd_full").distributions) == {*METHODS["acckd"], "kd_weight"} - {"mix_targets"}
+    assert set(get_space("acckd_full").distributions) == {*METHODS["acckd"], "kd_weight"} - {
+        "mix_targets",
+        "mix_statistics",
+    }
     core = [knob.name for knob in get_space("acckd_core").tunable]
     assert core == ["temperature", "cckd_weight", "mix_ratio", "feature_weight"]

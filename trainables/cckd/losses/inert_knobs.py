@@ -36,8 +36,13 @@ def inert_knobs(knobs: Knobs, names: Iterable[str], used: Collection[str]) -> di
     read = {knob for term in terms_on(knobs) for knob in term.knobs}
     if not knobs.mix_ratio:  # imitation is then on D alone
         read -= set(D_MIX_KNOBS)
-    doubtful = [name for name in names if name not in read and getattr(knobs, name) and name != "use_kd"]
-    return {name: _reason(name, knobs, used) for name in doubtful}
+    inert = [name for name in names if name not in read and not _switches_off(name, knobs)]
+    return {name: _reason(name, knobs, used) for name in inert}
+
+
+def _switches_off(name: str, knobs: Knobs) -> bool:
+    # At 0 the other knobs of D_mix say how to mix, not that nothing is mixed.
+    return name == "use_kd" or (not getattr(knobs, name) and (name == "mix_ratio" or name not in D_MIX_KNOBS))
 
 
 def _reason(name: str, knobs: Knobs, used: Collection[str]) -> Inert:

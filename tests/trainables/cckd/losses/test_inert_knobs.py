@@ -7,11 +7,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainables.cckd.config import TrialConfig
+from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import inert_knobs
 from trainables.cckd.losses.terms import TERMS, terms_on
 from trainables.cckd.methods import METHODS, Knobs, used_knobs
 
 OFF = {"cckd_weight": 0.0, "mix_weight": 0.0, "cckd_mix_weight": 0.0, "feature_weight": 0.0}
+HOW_TO_MIX = ("mix_alpha", "mix_op", "mix_balance", "mix_until", "mix_statistics")
 NO_D_MIX = "mix_ratio is 0 (there is no D_mix)"
 
 
@@ -32,10 +34,10 @@ def test_no_knob_of_a_reference_point_is_inert(method: str) -> None:
         (
             "acckd",
             {"mix_ratio": 0.0},
-            dict.fromkeys(["mix_weight", "mix_alpha", "mix_op", "mix_targets", "cckd_mix_weight"], NO_D_MIX),
+            dict.fromkeys(["mix_weight", *HOW_TO_MIX, "mix_targets", "cckd_mix_weight"], NO_D_MIX),
         ),
-        ("la_mix", {"mix_ratio": 0.0}, dict.fromkeys(["mix_weight", "mix_alpha", "mix_op"], NO_D_MIX)),
-        ("la_mix", {"mix_weight": 0.0}, dict.fromkeys(["mix_ratio", "mix_alpha", "mix_op"], "mix_weight is 0")),
+        ("la_mix", {"mix_ratio": 0.0}, dict.fromkeys(["mix_weight", *HOW_TO_MIX], NO_D_MIX)),
+        ("la_mix", {"mix_weight": 0.0}, dict.fromkeys(["mix_ratio", *HOW_TO_MIX], "mix_weight is 0")),
         ("kd", {"kd_weight": 0.0}, {"temperature": "kd_weight is 0"}),
         ("kd_mix", {"kd_mix_weight": 0.0}, {"mix_targets": "kd_mix_weight is 0"}),
         (
@@ -62,7 +64,7 @@ def test_no_knob_of_a_reference_point_is_inert(method: str) -> None:
             {
                 "temperature": f"use_kd is false and cckd_weight is 0 and {NO_D_MIX}",
                 "estimator": f"cckd_weight is 0 and {NO_D_MIX}",
-                **dict.fromkeys(["mix_weight", "mix_alpha", "mix_op", "mix_targets", "cckd_mix_weight"], NO_D_MIX),
+                **dict.fromkeys(["mix_weight", *HOW_TO_MIX, "mix_targets", "cckd_mix_weight"], NO_D_MIX),
             },
         ),
     ],
@@ -73,14 +75,18 @@ def test_what_nothing_reads_is_named_with_the_reason(
     assert _inert(method, **changes) == expected
 
 
+def test_how_to_mix_is_inert_without_a_mixed_set_whatever_its_value() -> None:
+    with pytest.raises(ConfigError, match="mix_balance has no effect, because mix_ratio is 0"):
+        TrialConfig.build({"method": "la_mix", "mix_ratio": 0.0, "mix_balance": 0.0})
+
+
 def test_imitation_alone_reads_the_mixed_set() -> None:
     assert set(_inert("acckd", **OFF | {"feature_weight": 1.0})) == {"temperature", "estimator"}
     assert set(_inert("acckd", **OFF)) == {
         "temperature",
         "estimator",
         "mix_ratio",
-        "mix_alpha",
-        "mix_op",
+        *HOW_TO_MIX,
         "mix_targets",
     }
 
@@ -96,9 +102,9 @@ def test_a_knob_is_inert_exactly_where_no_term_that_is_on_reads_it(method: str, 
     inert = _inert(method, **zeros)
     read = {knob for term in TERMS if term.weight(config) > 0 for knob in term.knobs}
     if config.mix_ratio == 0:
-        read -= {"mix_alpha", "mix_op", "mix_targets"}
+        read -= {*HOW_TO_MIX, "mix_targets"}
     assert set(inert) == set(METHODS[method]) - read - {"use_kd"} - {
-        name for name in METHODS[method] if getattr(config, name) == 0
+        name for name in METHODS[method] if getattr(config, name) == 0 and name not in HOW_TO_MIX
     }
     assert all(inert.values())
     assert TrialConfig.build(config.flat()) == config
