@@ -279,10 +279,12 @@ def _train_missing(args: argparse.Namespace) -> None:
         (row.data, row.teacher, row.precision, json.dumps(TrialConfig.build(row.config).flat()))
         for row in read_rows(ROWS)
     }
+    # Settings that differ in knobs of other rungs only give a rung the same configuration.
+    wanted = {json.dumps(config): config for config in _configs(args)}
     tasks = [
         _Task(config, args.precision, args.test)
-        for config in _configs(args)
-        if (str(spec), named, args.precision, json.dumps(config)) not in known
+        for key, config in wanted.items()
+        if (str(spec), named, args.precision, key) not in known
     ]
     if not tasks:
         return
