@@ -107,4 +107,5 @@ def _student_s(checked: Checked) -> float:
     channels, height, _ = data.image_shape
     one_image = multiply_adds(plan.student, len(data.class_names), channels, height)
     n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.confirm_cost
-    return n_trials * n_steps * step_seconds(one_image, config.batch_size / (1 - config.mix_ratio), plan.device)
+    mixed = config.mix_until * config.mix_ratio / (1 - config.mix_ratio)
+    return n_trials * n_steps * step_seconds(one_image, config.batch_size * (1 + mixed), plan.device)
