@@ -94,7 +94,7 @@ class Trainer:
         self._evaluated_epochs = frozenset(rungs(config.epochs) if evaluated is None else evaluated)
         self._decoders = torch.get_num_threads() if decoders is None else decoders
         self._mixing = self._plain = self.objective = self._objective(config)
-        if config.mixing_epochs < config.epochs:
+        if self.objective.n_mixed and config.mixing_epochs < config.epochs:
             self._plain = self._objective(config.without_mixing)
         self.batches = Batches(
             config,
