@@ -52,7 +52,7 @@ class Knobs(BaseModel):
         1.0, "in [0, 1]: 0 mixes images as they come, 1 mixes all classes alike", ge=0.0, le=1.0
     )
     mix_until: float = _number(0.75, "in (0, 1]: the share of the epochs that mix", gt=0.0, le=1.0)
-    mix_statistics: Literal["joint", "separate"] = Field("joint", description="'joint' or 'separate'")
+    mix_statistics: Literal["joint", "separate"] = Field("separate", description="'joint' or 'separate'")
     mix_targets: Literal["interpolate", "forward"] = Field("interpolate", description="'interpolate' or 'forward'")
     kd_mix_weight: float = _weight()
     cckd_mix_weight: float = _weight()

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from trainables.cckd.batches.steps import StepBatch
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.feature_imitation import Unaligned
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.precision import Precision
@@ -51,8 +50,7 @@ class Learner:
             precision: number format of the student's passes.
 
         Raises:
-            ConfigError: a student that cannot be built, whose classifier has no bias to hold the correction, or that
-                has no BatchNorm where D_mix shall have its own statistics.
+            ConfigError: a student that cannot be built, or whose classifier has no bias to hold the correction.
         """
         self._config, self._objective, self._device, self._precision = config, objective, device, precision
         with torch_stream(config.seed, "init"):
@@ -63,11 +61,6 @@ class Learner:
         self.correction = objective.to_uniform if config.prediction_prior == "uniform" else None
         if self.correction is not None:
             bias_name(self.student)
-        if config.mix_statistics == "separate" and not any(map(_is_batch_norm, self.student.modules())):
-            raise ConfigError(
-                f"mix_statistics=separate needs a student with BatchNorm; {config.student!r} has none: "
-                "choose another student, or mix_statistics=joint"
-            )
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
@@ -189,14 +182,11 @@ class Learner:
         return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
 
 
-def _is_batch_norm(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-
-
 @contextmanager
 def _keeping_averages(net: nn.Module) -> Iterator[None]:
     """Let a network in training normalise by its batch without a change of its running averages."""
-    layers = [layer for layer in net.modules() if _is_batch_norm(layer) and layer.track_running_stats]
+    kinds = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
+    layers = [layer for layer in net.modules() if isinstance(layer, kinds) and layer.track_running_stats]
     for layer in layers:
         layer.track_running_stats = False
     yield

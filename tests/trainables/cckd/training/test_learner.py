@@ -14,7 +14,6 @@ from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, StepBatch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.soft_targets import kd
@@ -147,7 +146,7 @@ class _PlainLearner:
         {"method": "acckd", "estimator": "prior", "use_kd": True, "kd_weight": 0.5},
         {"method": "cckd_prior", "estimator": "prior_uniform", "momentum": 0.0},
         {"method": "acckd", "mix_weight": 0.0, "feature_weight": 2.0},
-        {"method": "kd_mix", "mix_statistics": "separate"},
+        {"method": "kd_mix", "mix_statistics": "joint"},
         {"method": "acckd_no_fi", "mix_balance": 0.2},
         # More samples than the student has features: the aligned features are not formed.
         {"method": "acckd", "batch_size": 40, "mix_op": "cutmix", "cckd_mix_weight": 0.5},
@@ -161,7 +160,7 @@ class _PlainLearner:
         "prior",
         "prior_uniform",
         "imitation",
-        "separate",
+        "joint",
         "balance",
         "unaligned",
     ],
@@ -228,12 +227,6 @@ def test_training_does_not_depend_on_the_prior_of_the_prediction(trial_data: Tri
         learner.student.train()
         totals.append(torch.stack([learner.step(batch, 0.05)[-1] for batch in batches.epoch(1)]))
     torch.testing.assert_close(totals[0], totals[1], rtol=0, atol=0)
-
-
-def test_a_student_without_batch_norm_has_no_statistics_to_separate(trial_data: TrialData) -> None:
-    config = TrialConfig.build({"method": "la_mix", "mix_statistics": "separate", "student": "test_mambaout"})
-    with pytest.raises(ConfigError, match="mix_statistics=separate needs a student with BatchNorm; 'test_mambaout'"):
-        _learner(config, trial_data)
 
 
 def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:

@@ -115,7 +115,7 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others(trial_data: Trial
         {"method": "la"},
         {"mix_op": "mixup"},
         {"mix_op": "cutmix", "estimator": "prior", "schedule": "cosine", "momentum": 0.0},
-        {"mix_until": 0.5, "mix_statistics": "separate"},
+        {"mix_until": 0.5, "mix_statistics": "joint"},
         {"student": "mobilenetv3_small_050"},
     ],
     ids=["la", "mixup", "cutmix", "mixing ends", "timm"],
