@@ -8,7 +8,7 @@ test set is opened with --test only: length, batch, schedule and rate are chosen
 appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again.
 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
-A second table has the paired differences of rungs on test.
+A second table has the paired differences from the rungs la, kd and cckd at their reference points.
 A rung is trained out where the upper 95 % bound of that difference is below 1.5 points (standard deviation pooled over
 the rungs of a setting).
 """
@@ -20,7 +20,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,6 +49,9 @@ ROWS = RESULTS / "training_length.jsonl"
 
 #: Most points that twice the length may add to a rung that is trained out.
 LIMIT = 1.5
+
+#: The rungs, at their reference points, that the others are compared with.
+BASELINES = ("la", "kd", "cckd")
 
 #: What differs between the runs of one setting.
 _VARIES = ("method", "seed", "epochs")
@@ -124,6 +126,11 @@ class Row:
         """`accuracy` on D_val after the last epoch."""
         return self.accuracy(self.val[str(self.config["epochs"])], self.val_seen)
 
+    @property
+    def on_test(self) -> float:
+        """Balanced accuracy on the test set, in per cent; NaN where it stayed closed."""
+        return self.accuracy(self.test["correct"], self.test["seen"])["all"] if self.test else float("nan")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is asked for and not yet recorded, then print the table; return the exit code."""
@@ -150,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.table:
         _train_missing(args)
     rows = read_rows(ROWS)
-    print(f"{table(rows)}\n\n{differences_on_test(rows)}")
+    print(f"{table(rows)}\n\n{differences(rows)}")
     return 0
 
 
@@ -173,7 +180,7 @@ def table(rows: Sequence[Row]) -> str:
             ends = [row.at_end for row in runs]
             mean = {name: float(np.mean([end[name] for end in ends])) for name in ends[0]}
             more = added.get((rung, epochs))
-            tests = [row.accuracy(row.test["correct"], row.test["seen"])["all"] for row in runs if row.test]
+            tests = [row.on_test for row in runs if row.test]
             cells = [
                 setting,
                 rung,
@@ -190,27 +197,34 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def differences_on_test(rows: Sequence[Row]) -> str:
-    """As Markdown, in points: every rung minus every rung before it, paired by seed, where the test set was opened."""
-    lines = ["| setting | epochs | difference | n | test (95 % t interval) |", "|---|---|---|---|---|"]
+def differences(rows: Sequence[Row]) -> str:
+    """As Markdown, in points: every rung minus each of BASELINES before it, paired by seed, with 95 % t intervals."""
+    lines = ["| setting | epochs | difference | n | D_val | few on D_val | test |", "|---|---|---|---|---|---|---|"]
     for setting in dict.fromkeys(row.setting for row in rows):
-        ends: dict[tuple[int, str], dict[int, float]] = defaultdict(dict)
-        for row in rows:
-            if row.setting == setting and row.test:
-                found = row.accuracy(row.test["correct"], row.test["seen"])
-                ends[row.config["epochs"], row.rung][row.config["seed"]] = found["all"]
-        for (epochs, before), (length, after) in combinations(sorted(ends, key=_place), 2):
-            shared = ends[epochs, before].keys() & ends[length, after].keys()
-            if epochs == length and len(shared) > 1:
-                by = paired_interval(ends[epochs, after][seed] - ends[epochs, before][seed] for seed in sorted(shared))
-                told = f"{by.mean:+.1f} ({by.low:+.1f} to {by.high:+.1f})"
-                lines.append(f"| {setting} | {epochs} | {after} - {before} | {by.n} | {told} |")
+        by_rung = _by_rung([row for row in rows if row.setting == setting])
+        for (rung, epochs), runs in sorted(by_rung.items(), key=_place):
+            for baseline in BASELINES:
+                before = {row.config["seed"]: row for row in by_rung.get((baseline, epochs), ())}
+                pairs = [(row, before[row.config["seed"]]) for row in runs if row.config["seed"] in before]
+                if rung not in BASELINES[: BASELINES.index(baseline) + 1] and len(pairs) > 1:
+                    told = [
+                        _interval([after.at_end[name] - ours.at_end[name] for after, ours in pairs])
+                        for name in ("all", "few")
+                    ]
+                    on_test = [after.on_test - ours.on_test for after, ours in pairs if after.test and ours.test]
+                    told.append(_interval(on_test) if len(on_test) > 1 else "")
+                    lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
     return "\n".join(lines)
 
 
-def _place(of: tuple[int, str]) -> tuple[int, int, str]:
-    epochs, rung = of
+def _place(of: tuple[tuple[str, int], Any]) -> tuple[int, int, str]:
+    (rung, epochs), _ = of
     return epochs, list(METHODS).index(rung.split()[0]), rung
+
+
+def _interval(differences: Sequence[float]) -> str:
+    by = paired_interval(differences)
+    return f"{by.mean:+.1f} ({by.low:+.1f} to {by.high:+.1f})"
 
 
 def _mean_sd(values: Sequence[float]) -> str:
