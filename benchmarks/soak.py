@@ -33,7 +33,8 @@ PARTS = ("drivers", "workers", "minutes")
 
 #: The teacher at its smallest, trials of a second or two, no later phases.
 SMALL = (
-    *("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", "2"),
+    *("--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"),
+    *("--teacher-size", "32", "--teacher-views", "2"),
     *("--epochs", "12", "--finalists", "0", "--confirm-seeds", "0"),
 )
 _FIRST_STEP_S = 30.0

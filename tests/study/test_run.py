@@ -117,7 +117,10 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--storage", "ftp://x/y"), ("--storage takes URIs of s3://, gs://, file://", "got 'ftp://x/y'")),
         (("--storage", "s3://b/x?region=eu"), ("--storage takes URIs", "got 's3://b/x?region=eu'")),
         (("--storage", ""), ("--storage must be a folder that can be written", "got ''")),
-        (("--sampler", "grid", "--trials", "1000000"), ("--trials must not exceed the grid's", "got 1000000")),
+        (
+            ("--sampler", "grid", "--trials", "1000000", "--yes-long"),
+            ("--trials must not exceed the grid's", "got 1000000"),
+        ),
         (("--name", "a b"), ("--name must be 1 to 64 of", "got 'a b'")),
         (("--name", "../up"), ("--name must be 1 to 64 of", "got '../up'")),
         (("--name", ".."), ("--name must be 1 to 64 of", "got '..'")),
@@ -257,7 +260,7 @@ def test_the_default_data_falls_back_to_digits_and_says_why(
     assert "NOTE fashion_mnist_lt" in printed
     assert "no network, no files" in printed
     assert "data digits_lt:" in printed
-    assert "resnet8_cifar, 40 epochs" in printed  # the epochs of digits_lt
+    assert "resnet8_cifar, 120 epochs" in printed  # the epochs of digits_lt
     assert "acckd_smoke-digits_lt-" in printed
 
 

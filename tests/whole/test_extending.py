@@ -87,7 +87,19 @@ def test_a_rung_a_sampler_and_a_figure_take_part_in_a_study(copy: Path, tmp_path
         apply(diffs()[kind], copy)
     run(
         copy,
-        *("-m", "study.run", "--space", "matching", "--sampler", "halton", "--data", "digits_lt", *TEACHER),
+        *(
+            "-m",
+            "study.run",
+            "--space",
+            "matching",
+            "--sampler",
+            "halton",
+            "--data",
+            "digits_lt",
+            "--recipe",
+            "quick",
+            *TEACHER,
+        ),
         *("--trials", "3", "--epochs", "4", "--finalists", "0", "--confirm-seeds", "2", "--long-seeds", "0"),
         *("--data-root", str(tmp_path / "data"), "--out", str(tmp_path), "--name", "extended"),
     )

@@ -16,7 +16,7 @@ from tests.support.commands import Command, Ended
 
 #: The teacher at its smallest; what it knows does not matter here.
 TEACHER = ("--teacher-size", "32", "--teacher-views", "2")
-SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", *TEACHER)
+SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick", *TEACHER)
 
 #: `start(name, *argv)` starts a study; returns its folder and the command.
 Start = Callable[..., tuple[Path, Command]]

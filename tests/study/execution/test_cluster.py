@@ -32,7 +32,18 @@ from trainables.checkpoint_store import CheckpointStore
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 ROOT = Path(__file__).resolve().parents[3]
-SMOKE = ("--space", "acckd_smoke", "--data", "digits_lt", "--teacher-size", "32", "--teacher-views", "2")
+SMOKE = (
+    "--space",
+    "acckd_smoke",
+    "--data",
+    "digits_lt",
+    "--recipe",
+    "quick",
+    "--teacher-size",
+    "32",
+    "--teacher-views",
+    "2",
+)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_defaults_come_from_the_space_and_the_data_set(checked) -> None:
     plan = checked().plan
-    assert (plan.trials, plan.epochs) == (get_space("acckd_smoke").default_trials, 40)
+    assert (plan.trials, plan.epochs) == (get_space("acckd_smoke").default_trials, 120)
     assert plan.n_sobol == plan.trials // 2
     assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("sobol+tpe", "median", 1, 6)
     assert (plan.device, plan.gpus_per_trial, plan.cpus_per_trial) == ("cpu", 0.0, 1.0)
@@ -108,7 +108,7 @@ def test_the_recipe_decides_what_nothing_else_does(checked) -> None:
 
 @pytest.mark.parametrize("name", ["slow", "Quick"])
 def test_a_recipe_that_the_data_set_lacks_is_refused(checked, name: str) -> None:
-    with pytest.raises(UsageError, match=f"--recipe of digits_lt must be one of quick, field; got '{name}'"):
+    with pytest.raises(UsageError, match=f"--recipe of digits_lt must be one of field, quick; got '{name}'"):
         checked("--recipe", name)
 
 

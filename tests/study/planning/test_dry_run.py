@@ -87,7 +87,7 @@ def test_every_value_of_a_recipe_is_shown_with_its_origin(asked) -> None:
     assert shown.startswith("recipe field of digits_lt")
     assert "lr 0.1; --set" in shown
     assert "epochs 7; --epochs" in shown
-    assert "batch_size 32; recipe: our choice, not measured" in shown
+    assert "batch_size 32; recipe: our choice" in shown
     assert "teacher_size 96; default: the model's own for these images" in shown
 
 
@@ -95,7 +95,7 @@ def test_a_searched_setting_has_the_recipes_value_as_its_reference(tmp_path: Pat
     argv = ["--space", "la", "--data", "digits_lt", "--recipe", "field", "--out", str(tmp_path)]
     shown = " ".join(dry_run(check(build_parser().parse_args(argv))).split())
     assert "lr [0.02, 0.8], log scale; reference 0.15" in shown
-    assert "lr 0.15 (searched); recipe: our choice, not measured" in shown
+    assert "lr 0.15 (searched); recipe: our choice" in shown
 
 
 def test_the_dry_run_shows_the_runs_at_a_longer_training(asked) -> None:
@@ -112,7 +112,7 @@ def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
     flags = ("--teacher-size", "64", "--teacher-targets", "out_of_fold", "--teacher-folds", "3")
     shown = "\n".join(teacher_lines(asked(*flags, "--teacher-prior-smoothing", "0.1")))
     assert "linear_probe, 64 px" in shown
-    assert "views     8 of each image; a student uses each 5 times" in shown
+    assert "views     30 of each image; a student uses each 4 times" in shown
     assert "prior     val, 0.1 of it uniform" in shown
     assert "targets   out_of_fold, 3 folds" in shown
 

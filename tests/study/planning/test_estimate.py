@@ -12,7 +12,7 @@ from study.run import main
 from trainables.cckd.errors import UsageError
 
 N_TRAIN, N_VAL, N_TEST = 303, 400, 400
-DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt"]
+DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"]
 
 
 @pytest.fixture

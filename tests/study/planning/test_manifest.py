@@ -23,7 +23,18 @@ from trainables.cckd.errors import DataError, UsageError
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     out = tmp_path_factory.mktemp("out")
-    words = ["--space", "acckd_full", "--data", "digits_lt:ir=10", "--out", str(out), "--name", "mine"]
+    words = [
+        "--space",
+        "acckd_full",
+        "--data",
+        "digits_lt:ir=10",
+        "--recipe",
+        "quick",
+        "--out",
+        str(out),
+        "--name",
+        "mine",
+    ]
     settings = ["--set", "lr=0.1", "--trials", "9", "--data-root", str(out / "data")]
     return check(build_parser().parse_args([*words, *settings]))
 

@@ -163,8 +163,8 @@ def test_trials_outside_the_new_ranges_are_left_out_and_counted(other: Path, her
     [
         (("--data", "digits_lt:ir=10"), "its data are others"),
         (("--epochs", "8"), "its epochs must be 8; got 4"),
-        (("--teacher-views", "2"), "its teacher_views must be 2; got 8"),
-        (("--set", "lr=0.1"), r"its lr must be 0.1; got 0.2"),
+        (("--teacher-views", "2"), "its teacher_views must be 2; got 30"),
+        (("--set", "lr=0.1"), r"its lr must be 0.1; got 0.15"),
         (("--space", "acckd_core"), "its space must search temperature, cckd_weight.*; got temperature, mix_ratio"),
         (("--space", "cckd"), "its space must search method cckd; got acckd"),
         (("--sampler", "random"), "--warm-start needs a sampler that learns, one of sobol.tpe, tpe, gp; got 'random'"),
