@@ -2,8 +2,8 @@
 
     python -m study.run --method my_module:METHOD --space NAME
 
-Its weight and its own knobs are searched over the ranges of its module. A built-in knob that it uses is searched over the
-first of the built-in ranges that holds the reference value; without such a range it stays at that value.
+Its own knobs are searched over the ranges of its module. A built-in knob that it uses is searched over the first of the
+built-in ranges that holds the reference value; without such a range it stays at that value.
 """
 
 from collections.abc import Iterator

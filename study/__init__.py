@@ -8,6 +8,7 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   cache         look after the teacher's cached features
   main          the console script `cckd-study`, which starts all of them
   continuation  what resume and confirm share
+  entry         which own method of the user's a command enters
   installation  refuses to start where a user's module would be imported in place of ours
 
 Packages, the later ones built on the earlier ones:

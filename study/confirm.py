@@ -22,13 +22,14 @@ def _may_change() -> Mapping[str, Option]:
     """What the confirmation may change."""
     from study.planning.plan import OPTIONS
 
+    planned = ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")
     return {
         "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
         "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),
         "epochs_factor": OPTIONS["epochs_factor"].continued(
             ge=2, help="train every confirmed entry again at F times the epochs, on every seed"
         ),
-        **{key: OPTIONS[key].continued() for key in ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")},
+        **{key: OPTIONS[key].continued() for key in planned},
     }
 
 

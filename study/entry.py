@@ -43,8 +43,8 @@ def asked_in(argv: Sequence[str]) -> str | None:
 def enter_recorded(folder: Path | None) -> None:
     """Enter the own method of the study in a folder, if it has one; None for no study.
 
-    The file is found where `enter_asked` finds it, never in the folder, and it is refused unless its hash is the recorded
-    one. So a folder decides what is imported only among the files that the user keeps there.
+    The file is found where `enter_asked` finds it, never in the study folder. It is refused unless it has the recorded
+    hash.
 
     Raises:
         UsageError: as `enter_asked`, or study.json does not name a method as a study writes it.
@@ -68,7 +68,7 @@ def folder_in(argv: Sequence[str]) -> Path | None:
 
 def _enter(source: OwnSource | None) -> None:
     tables = sys.modules.get(_TABLES)
-    if tables is not None and tables.OWN_SOURCE != source:
+    if tables is not None and source != tables.OWN_SOURCE:
         raise UsageError(
             f"own method {'none' if source is None else source.method}: this process has built its tables for "
             f"{'none' if tables.OWN_SOURCE is None else tables.OWN_SOURCE.method}; start a new process for another"

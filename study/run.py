@@ -59,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_study(
-    plan: "StudyPlan | None" = None, *, out: str = "runs", name: str | None = None, yes_long: bool = False, **choices: Any
+    plan: "StudyPlan | None" = None,
+    *,
+    out: str = "runs",
+    name: str | None = None,
+    yes_long: bool = False,
+    **choices: Any,
 ) -> Path:
     """Start a study, see it through to its report, and return its folder.
 
@@ -93,7 +98,7 @@ def run_study(
         raise UsageError(faults)
     if isinstance(choices.get("teacher"), Mapping):
         TeacherSpec(**choices["teacher"])  # what it does not name is left to the recipe
-    chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
+    chosen = ({} if plan is None else {key: getattr(plan, key) for key in fields}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
     if not yes_long:

@@ -18,7 +18,7 @@ from trainables.own_method import VARIABLE, OwnSource
 
 log = logging.getLogger("study")
 
-#: Our packages that Ray's workers import. A cluster is sent these packages, the file of an own method, and nothing else.
+#: Our packages that Ray's workers import. A cluster is sent these, the file of an own method, and nothing else.
 PACKAGES = ("search_spaces", "trainables", "study")
 
 #: The folder that holds them: a checkout, site-packages, or the working directory of a Ray job.

@@ -14,7 +14,7 @@ from trainables.cckd.errors import UsageError
 from trainables.own_method import OwnMethod, OwnMethodError, OwnSource
 
 KnobValue = float | int | str | bool
-_Model = TypeVar("_Model", bound=type[BaseModel])
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def _own_method() -> tuple[OwnMethod, ...]:
@@ -46,7 +46,7 @@ def _weight(reference: float = 1.0, *, inert: float = 0.0) -> Any:
     return _number(reference, "a finite number >= 0", ge=0.0, inert=inert)
 
 
-def _with_own_knobs(built_in: _Model) -> _Model:
+def _with_own_knobs(built_in: type[_Model]) -> type[_Model]:
     """Add the knobs of the user's own method to the model."""
     rows = {knob.name: _between(knob.reference, knob.low, knob.high) for own in OWN for knob in own.knobs}
     rows |= {own.weight_knob: _weight(own.weight) for own in OWN}
@@ -179,7 +179,7 @@ def _own_row(own: OwnMethod) -> Mapping[str, KnobValue]:
         faults.append(f"name must not be that of a built-in method ({', '.join(_BUILT_IN)}); got {own.name!r}")
     if any(faults):
         raise UsageError([_own_fault(fault) for fault in faults if fault])
-    row = Knobs(**own.uses, **mine)
+    row = Knobs.model_validate({**own.uses, **mine})
     return MappingProxyType({name: getattr(row, name) for name in (*own.uses, *mine)})
 
 

@@ -25,7 +25,8 @@ def check_own_loss(own: OwnMethod, knobs: Knobs, counts: Sequence[int]) -> None:
     labels = torch.arange(_N) % len(counts)
     targets = Targets(labels, teacher if own.needs else None)
     try:
-        faults = list(_faults(own.loss(logits.requires_grad_(), targets, Setting.of(knobs, torch.tensor(counts))), logits))
+        value = own.loss(logits.requires_grad_(), targets, Setting.of(knobs, torch.tensor(counts)))
+        faults = list(_faults(value, logits))
     except Exception as error:  # the function is the user's own and may fail in any way
         faults = [f"it raised {type(error).__name__}: {error}"]
     if faults:
