@@ -33,10 +33,10 @@ def enter_asked(method: str | None) -> None:
 
 def asked_in(argv: Sequence[str]) -> str | None:
     """Return the value of `--method` among the arguments; the parser refuses wrong ones later."""
-    for word, following in zip(argv, (*argv[1:], ""), strict=True):
+    for place, word in enumerate(argv):
         flag, equals, value = word.partition("=")
         if flag == "--method":
-            return value if equals else following
+            return value if equals else "".join(argv[place + 1 : place + 2])
     return None
 
 

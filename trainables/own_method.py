@@ -191,18 +191,16 @@ class OwnSource:
                 f"own method {self.method}: {path} has changed since the study began; its SHA-256 was "
                 f"{self.sha256[:12]}, now it is {found[:12]}; restore it, or begin a new study"
             )
-        module = sys.modules.get(name)
-        if module is None:
-            module = module_from_spec(spec)
-            sys.modules[name] = module
-            try:
-                spec.loader.exec_module(module)
-            except Exception as error:  # the module is the user's own and may fail in any way
-                del sys.modules[name]
-                cause = f"{type(error).__name__}: {error}"
-                raise OwnMethodError(f"own method {self.method}: {path} cannot be imported: {cause}") from error
-        if getattr(module, "__file__", None) != path:
+        if name in sys.modules and getattr(sys.modules[name], "__file__", None) != path:
             raise OwnMethodError(f"own method {self.method}: another module has the name {name}; rename {path}")
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # the module is the user's own and may fail in any way
+            del sys.modules[name]
+            cause = f"{type(error).__name__}: {error}"
+            raise OwnMethodError(f"own method {self.method}: {path} cannot be imported: {cause}") from error
         method = getattr(module, attribute, None)
         if not isinstance(method, OwnMethod):
             raise OwnMethodError(
