@@ -83,7 +83,7 @@ FAULTS = (
     ("raise RuntimeError('no')", "cannot be imported: RuntimeError: no"),
     ("METHOD = 3", "METHOD in", "must be an OwnMethod; got int"),
     (f"{HEAD}METHOD = OwnMethod('a b', '', loss)", "name must be a Python name", "text must say in words"),
-    (f"{HEAD}METHOD = OwnMethod('kd', 'x', loss)", "knob kd_weight has the name of a built-in knob"),
+    (f"{HEAD}METHOD = OwnMethod('kd', 'x', loss)", "the name of knob kd_weight is taken"),
     (
         f"{HEAD}METHOD = OwnMethod('cckd_prior', 'x', loss)",
         "name must not be that of a built-in method",
@@ -93,11 +93,13 @@ FAULTS = (
     (f"{HEAD}METHOD = OwnMethod('acckd_core', 'x', loss)", "name must not be that of a built-in space"),
     (
         f"{HEAD}METHOD = OwnMethod('mine', 'x', loss, knobs=(OwnKnob('tau', 1, 0, 2, 'x'),))",
-        "knob tau has the name of a built-in knob; choose another",
+        "the name of knob tau is taken; choose another",
     ),
     (
-        f"{HEAD}METHOD = OwnMethod('mine', 'x', loss, knobs=(OwnKnob('copy', 1, 0, 2, 'x'),))",
-        "knob copy has the name of a built-in knob; choose another",
+        f"{HEAD}a, b = OwnKnob('build', 1, 0, 2, 'x'), OwnKnob('copy', 1, 0, 2, 'x')\n"
+        "METHOD = OwnMethod('mine', 'x', loss, knobs=(a, b))",
+        "the name of knob build is taken; choose another",
+        "the name of knob copy is taken; choose another",
     ),
     (
         f"{HEAD}METHOD = OwnMethod('mine', 'x', loss, knobs=(OwnKnob('batch_size', 1, 0, 2, 'x'),))",

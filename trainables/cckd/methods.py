@@ -28,6 +28,9 @@ def _own_method() -> tuple[OwnMethod, ...]:
 OWN_SOURCE = OwnSource.entered()
 OWN = _own_method()
 
+#: Names that config.TrialConfig has beside knobs and settings; no knob can have one.
+RESERVED = ("build", "flat", "inert_in", "knobs")
+
 
 def _number(reference: float, rule: str, *, inert: float | None = None, **limits: float) -> Any:
     """The row of a number.
@@ -50,9 +53,9 @@ def _with_own_knobs(built_in: type[_Model]) -> type[_Model]:
     """Add the knobs of the user's own method to the model."""
     rows = {knob.name: _between(knob.reference, knob.low, knob.high) for own in OWN for knob in own.knobs}
     rows |= {own.weight_knob: _weight(own.weight) for own in OWN}
-    taken = [name for name in rows if name in built_in.model_fields or hasattr(built_in, name)]
+    taken = [name for name in rows if name in (*built_in.model_fields, *RESERVED) or hasattr(built_in, name)]
     if taken:
-        raise UsageError([_own_fault(f"knob {name} has the name of a built-in knob; choose another") for name in taken])
+        raise UsageError([_own_fault(f"the name of knob {name} is taken; choose another") for name in taken])
     fields: dict[str, Any] = {name: (float, row) for name, row in rows.items()}
     return create_model("Knobs", __base__=built_in, __module__=__name__, **fields) if rows else built_in
 
