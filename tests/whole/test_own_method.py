@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from study.run import main, run_study
 from tests.whole.whole import TEACHER, csv_rows
+from trainables.cckd.errors import UsageError
+from trainables.cckd.methods import OWN_SOURCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--data", "digits_lt", *TEACHER, "--trials", "3", "--epochs", "4", "--finalists", "0", "--confirm-seeds", "2")
@@ -173,14 +176,14 @@ def test_a_loss_without_a_gradient_is_told(tmp_path: Path) -> None:
 def test_a_process_that_has_built_its_tables_refuses(
     capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from study.run import main
-    from trainables.cckd.methods import OWN_SOURCE
-
     assert OWN_SOURCE is None
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_module.py").write_text(example())
     assert main(["--method", "my_module:METHOD"]) == 2
-    assert "this process has built its tables for none; start a new process for another" in capsys.readouterr().err
+    fault = "this process has built its tables for none; start a new process for another"
+    assert fault in capsys.readouterr().err
+    with pytest.raises(UsageError, match=fault):
+        run_study(own_method="my_module:METHOD")
 
 
 @pytest.mark.slow
