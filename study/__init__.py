@@ -8,7 +8,6 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   cache         look after the teacher's cached features
   main          the console script `cckd-study`, which starts all of them
   continuation  what resume and confirm share
-  entry         which own method of the user's a command enters
   installation  refuses to start where a user's module would be imported in place of ours
 
 Packages, the later ones built on the earlier ones:
@@ -20,7 +19,8 @@ Packages, the later ones built on the earlier ones:
   teacher       the teacher's pass on the workers
   phases        search, selection, baselines, confirmation, longer runs
 
-Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C).
+Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C), `method_choice` (which own
+method of the user's a command enters).
 
 In a notebook, `study.run_study` starts a study; `study.__version__` is the installed version.
 """

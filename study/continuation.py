@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study.entry import enter_recorded, folder_in
 from study.installation import refuse_shadows
+from study.method_choice import enter_recorded, folder_in
 from study.planning.flags import Option
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from study.continuation import report_faults
-from study.entry import enter_recorded
 from study.installation import refuse_shadows
+from study.method_choice import enter_recorded
 from study.terminal.command_line import command_line
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError

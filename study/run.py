@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.continuation import build_report, interrupted_early, report_faults
-from study.entry import asked_in, enter_asked
 from study.installation import refuse_shadows
+from study.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec

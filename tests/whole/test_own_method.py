@@ -1,5 +1,6 @@
 """The example of docs/extending.md enters a study, and every fault of an own method is told before anything is made."""
 
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,6 @@ from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import OWN_SOURCE
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("--data", "digits_lt", *TEACHER, "--trials", "3", "--epochs", "4", "--finalists", "0", "--confirm-seeds", "2")
 
 #: Runs `study.run` once per source of my_module.py, in one process that forgets our modules in between.
 SEVERAL = """
@@ -186,51 +186,69 @@ def test_a_process_that_has_built_its_tables_refuses(
         run_study(own_method="my_module:METHOD")
 
 
-@pytest.mark.slow
-def test_the_example_is_searched_tuned_reported_and_guarded(tmp_path: Path) -> None:
-    module = tmp_path / "my_module.py"
-    module.write_text(example())
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of my_module.py, with a finished study of it in runs/own; it is a tuned baseline there."""
+    here = tmp_path_factory.mktemp("here")
+    (here / "my_module.py").write_text(example())
     ended = run(
-        tmp_path,
-        *("-m", "study.run", "--method", "my_module:METHOD", "--space", "la", "--tuned-baselines", "focal_kd", *SMALL),
-        *("--ladder", "la,kd,focal_kd", "--long-seeds", "0", "--name", "own"),
+        here,
+        *("-m", "study.run", "--method", "my_module:METHOD", "--space", "la", "--tuned-baselines", "focal_kd"),
+        *("--data", "digits_lt", *TEACHER, "--trials", "2", "--epochs", "2", "--finalists", "0"),
+        *("--confirm-seeds", "1", "--long-seeds", "0", "--ladder", "la,kd,focal_kd", "--name", "own"),
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
-    folder = tmp_path / "runs" / "own"
-    entries = list(dict.fromkeys(row["entry"] for row in csv_rows(folder, "confirm.csv")))
-    assert sorted(entries) == ["best1", "focal_kd", "focal_kd_tuned", "kd", "la", "teacher"]
+    return here
+
+
+# Each of these has a time limit of its own.
+@pytest.mark.slow
+def test_the_example_is_searched_and_confirmed_like_a_method_of_ours(finished: Path) -> None:
+    folder = finished / "runs" / "own"
+    entries = {row["entry"] for row in csv_rows(folder, "confirm.csv")}
+    assert entries == {"best1", "focal_kd", "focal_kd_tuned", "kd", "la", "teacher"}
     rows = csv_rows(folder, "baselines.csv")
-    assert len({row["config/focus"] for row in rows}) == 3
-    assert len({row["config/focal_kd_weight"] for row in rows}) == 3
+    assert [len({row[f"config/{knob}"] for row in rows}) for knob in ("focus", "focal_kd_weight", "tau")] == [2, 2, 2]
     own = json.loads((folder / "study.json").read_text())["own_method"]
     assert (own["method"], own["name"]) == ("my_module:METHOD", "focal_kd")
+    assert own["sha256"] == hashlib.sha256(example().encode()).hexdigest()
 
-    # The report is the same where the module is not at hand.
+
+@pytest.mark.slow
+def test_the_report_is_the_same_without_the_module(finished: Path, tmp_path: Path) -> None:
+    folder = finished / "runs" / "own"
     ladder = folder / "report" / "tables" / "ladder.csv"
     before = ladder.read_text()
-    assert [line.split(",")[0] for line in before.splitlines()[1:]] == [
-        *("teacher", "la", "kd", "focal_kd", "focal_kd_tuned", "best1")
-    ]
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    ended = run(elsewhere, "-m", "analysis.report", str(folder))
+    ended = run(tmp_path, "-m", "analysis.report", str(folder))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ladder.read_text() == before
+    rungs = [line.split(",")[0] for line in before.splitlines()[1:]]
+    assert rungs == ["teacher", "la", "kd", "focal_kd", "focal_kd_tuned", "best1"]
     assert "Distillation on D, weighed by what the student misses." in (folder / "report" / "report.md").read_text()
 
-    # Resuming imports the module again, without being told, and extends the study.
-    ended = run(tmp_path, "-m", "study.confirm", str(folder), "--seeds", "3")
+
+@pytest.mark.slow
+def test_a_study_goes_on_with_the_module_of_its_beginning(finished: Path) -> None:
+    folder = finished / "runs" / "own"
+    ended = run(finished, "-m", "study.confirm", str(folder), "--seeds", "2")
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
-    assert len([row for row in csv_rows(folder, "confirm.csv") if row["entry"] == "focal_kd"]) == 3
-    ended = run(tmp_path, "-m", "study.replay", str(folder), "focal_kd-1")
+    assert len([row for row in csv_rows(folder, "confirm.csv") if row["entry"] == "focal_kd"]) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_of_the_example_replays_equal_to_the_last_bit(finished: Path) -> None:
+    ended = run(finished, "-m", "study.replay", str(finished / "runs" / "own"), "focal_kd-1")
     assert (ended.returncode, ended.stderr) == (0, "")
 
-    # A module that is gone, or that has changed, is refused.
+
+@pytest.mark.slow
+def test_a_module_that_is_gone_or_has_changed_is_refused(finished: Path, tmp_path: Path) -> None:
+    folder = finished / "runs" / "own"
     before = (folder / "study.json").read_text()
-    ended = run(elsewhere, "-m", "study.resume", str(folder))
+    ended = run(tmp_path, "-m", "study.resume", str(folder))
     assert ended.returncode == 2
     assert "a file my_module.py must be in the current folder or on PYTHONPATH; there is none" in ended.stderr
-    module.write_text(example().replace("mean()", "sum()"))
+    (tmp_path / "my_module.py").write_text(example().replace("mean()", "sum()"))
     for command in (("study.resume",), ("study.confirm", "--seeds", "4"), ("study.replay", "focal_kd-1")):
         ended = run(tmp_path, "-m", command[0], str(folder), *command[1:])
         assert ended.returncode == 2
