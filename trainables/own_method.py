@@ -199,7 +199,7 @@ class OwnSource:
             spec.loader.exec_module(module)
         except Exception as error:  # the module is the user's own and may fail in any way
             del sys.modules[name]
-            cause = f"{type(error).__name__}: {error}"
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise OwnMethodError(f"own method {self.method}: {path} cannot be imported: {cause}") from error
         method = getattr(module, attribute, None)
         if not isinstance(method, OwnMethod):
@@ -213,6 +213,7 @@ class OwnSource:
 
 def _spec_of(module: str, folder: str) -> ModuleSpec | None:
     """Return the spec of the file `module`.py, looked for in `folder` and then on Python's path."""
+    PathFinder.invalidate_caches()
     spec = PathFinder.find_spec(module, [folder, *sys.path])
     return spec if spec and spec.origin and Path(spec.origin).name == f"{module}.py" else None
 

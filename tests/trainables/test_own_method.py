@@ -111,6 +111,7 @@ def test_a_package_is_no_file(module: Path, tmp_path: Path) -> None:
     ("source", "fault"),
     [
         ("raise KeyError('x')", r"my_loss\.py cannot be imported: KeyError: 'x'"),
+        ("raise ValueError('a\\nb')", r"my_loss\.py cannot be imported: ValueError: a b"),
         ("import no_such_module", "cannot be imported: ModuleNotFoundError"),
         ("METHOD = (", "cannot be imported: SyntaxError"),
         ("", "METHOD in .* must be an OwnMethod; got NoneType"),

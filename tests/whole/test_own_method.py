@@ -197,7 +197,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--data", "digits_lt", *TEACHER, "--trials", "2", "--epochs", "2", "--finalists", "0"),
         *("--confirm-seeds", "1", "--long-seeds", "0", "--ladder", "la,kd,focal_kd", "--name", "own"),
     )
-    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     return here
 
 
@@ -231,7 +231,7 @@ def test_the_report_is_the_same_without_the_module(finished: Path, tmp_path: Pat
 def test_a_study_goes_on_with_the_module_of_its_beginning(finished: Path) -> None:
     folder = finished / "runs" / "own"
     ended = run(finished, "-m", "study.confirm", str(folder), "--seeds", "2")
-    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     assert len([row for row in csv_rows(folder, "confirm.csv") if row["entry"] == "focal_kd"]) == 2
 
 

@@ -28,7 +28,7 @@ def check_own_loss(own: OwnMethod, knobs: Knobs, counts: Sequence[int]) -> None:
         value = own.loss(logits.requires_grad_(), targets, Setting.of(knobs, torch.tensor(counts)))
         faults = list(_faults(value, logits))
     except Exception as error:  # the function is the user's own and may fail in any way
-        faults = [f"it raised {type(error).__name__}: {error}"]
+        faults = [" ".join(f"it raised {type(error).__name__}: {error}".split())]
     if faults:
         raise UsageError([f"own method {own.name}: loss was tried on a made-up batch; {fault}" for fault in faults])
 
