@@ -3,6 +3,7 @@
 registry   every named space, and the space of a name
 acckd      the spaces of the method itself
 baselines  one space per rung below it
+own        the space of a user's own method
 rivals     one space per method of another paper
 knobs      the searched knobs, one row each
 knob       a searched knob and its condition

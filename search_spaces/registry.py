@@ -1,6 +1,6 @@
 """The named search spaces; `python -m study.run --list-spaces` prints them."""
 
-from search_spaces import acckd, baselines, rivals
+from search_spaces import acckd, baselines, own, rivals
 from search_spaces.knob import SpaceError
 from search_spaces.space import SearchSpace
 
@@ -12,7 +12,7 @@ def list_spaces() -> tuple[SearchSpace, ...]:
 
 def baseline_spaces() -> tuple[SearchSpace, ...]:
     """Return the spaces of the methods that can be tuned baselines, one each, under the method's name."""
-    return (*baselines.SPACES, *rivals.SPACES)
+    return (*baselines.SPACES, *rivals.SPACES, *own.SPACES)
 
 
 def get_space(name: str) -> SearchSpace:

@@ -19,7 +19,8 @@ Packages, the later ones built on the earlier ones:
   teacher       the teacher's pass on the workers
   phases        search, selection, baselines, confirmation, longer runs
 
-Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C).
+Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C), `method_choice` (which
+own method of the user's a command enters).
 
 In a notebook, `study.run_study` starts a study; `study.__version__` is the installed version.
 """

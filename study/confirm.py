@@ -1,20 +1,10 @@
 """`python -m study.confirm DIR`: confirm more than the study did: more trials, seeds or cuts, or a longer training."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from study.continuation import continue_study
-from study.planning.plan import OPTIONS
-
-#: What the confirmation may change.
-_OPTIONS = {
-    "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
-    "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),
-    "epochs_factor": OPTIONS["epochs_factor"].continued(
-        ge=2, help="train every confirmed entry again at F times the epochs, on every seed"
-    ),
-    **{key: OPTIONS[key].continued() for key in ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")},
-}
+from study.planning.flags import Option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,10 +12,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return continue_study(
         "confirm",
         argv,
-        _OPTIONS,
+        _may_change,
         "Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs that exist "
         "already are kept, so more entries, rungs, seeds, cuts or lengths only add to them.",
     )
+
+
+def _may_change() -> Mapping[str, Option]:
+    """What the confirmation may change."""
+    from study.planning.plan import OPTIONS
+
+    planned = ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")
+    return {
+        "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
+        "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),
+        "epochs_factor": OPTIONS["epochs_factor"].continued(
+            ge=2, help="train every confirmed entry again at F times the epochs, on every seed"
+        ),
+        **{key: OPTIONS[key].continued() for key in planned},
+    }
 
 
 if __name__ == "__main__":

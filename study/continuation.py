@@ -2,44 +2,54 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from study.installation import refuse_shadows
+from study.method_choice import enter_recorded, folder_in
 from study.planning.flags import Option
-from study.planning.parser import read_flags
-from study.planning.plan import LOCAL, address_fault
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults, complain
 from trainables.cckd.errors import UsageError
 
 
-def continue_study(command: str, argv: Sequence[str] | None, options: Mapping[str, Option], description: str) -> int:
+def continue_study(
+    command: str, argv: Sequence[str] | None, may_change: Callable[[], Mapping[str, Option]], description: str
+) -> int:
     """Run a command that sees a study through, as planned but for its flags; return an exit code as `study.run` does.
 
     Args:
         command: 'resume' or 'confirm'; study.json notes it with its arguments.
         argv: the arguments, None for those of the process.
-        options: its flags: the fields of the plan that it may change.
+        may_change: its flags: the fields of the plan that it may change. They are asked for when the study's own method
+            is entered, since the plan depends on it.
         description: for its help.
     """
     from study.lock import check_free
 
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        enter_recorded(folder_in(argv))
+        from study.planning.plan import LOCAL
+
+        options = may_change()
+    except UsageError as error:
+        return report_faults(error.faults)
     parser = argparse.ArgumentParser(prog=command_line(command), description=description, allow_abbrev=False)
     parser.add_argument("folder", metavar="DIR", type=Path, help="study folder")
     for option in options.values():
         option.add_to(parser)
     args = parser.parse_args(argv)
     try:
+        enter_recorded(args.folder)
         changes = _read_changes(args, options)
         refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
         check_free(args.folder)
         from study.phases.session import resume
 
-        started = command_line(command, sys.argv[1:] if argv is None else argv)
-        return resume(args.folder, started, build_report, **changes)
+        return resume(args.folder, command_line(command, argv), build_report, **changes)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -52,6 +62,9 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
     Raises:
         UsageError: with every fault of the flags.
     """
+    from study.planning.parser import read_flags
+    from study.planning.plan import LOCAL, address_fault
+
     faults = Faults()
     changes = read_flags(args, options, faults)
     if wrong := address_fault(changes.get("address", LOCAL)):

@@ -13,7 +13,7 @@ from typing import Any
 
 from study.continuation import report_faults
 from study.installation import refuse_shadows
-from study.planning.plan import LOCAL
+from study.method_choice import enter_recorded
 from study.terminal.command_line import command_line
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         refuse_shadows(workers=True)
         check_free(Path(args.folder))
+        enter_recorded(Path(args.folder))
         return _replay(Path(args.folder), args.trial)
     except UsageError as error:
         return report_faults(error.faults)
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _replay(folder: Path, trial: str) -> int:
     from study.planning.manifest import checked_again
+    from study.planning.plan import LOCAL
     from study.records.ledger import Ledger
     from study.records.store import StudyStore
     from trainables.cckd.config import TrialConfig

@@ -1,25 +1,10 @@
 """`python -m study.resume DIR`: continue a study after any end, or extend it with a larger --trials."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from study.continuation import continue_study
-from study.planning.plan import OPTIONS
-
-#: What a resumed study may change.
-_OPTIONS = {
-    key: OPTIONS[key].continued()
-    for key in (
-        "trials",
-        "address",
-        "device",
-        "max_concurrent",
-        "max_retries",
-        "max_failures",
-        "trial_timeout",
-        "storage",
-    )
-}
+from study.planning.flags import Option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,10 +12,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return continue_study(
         "resume",
         argv,
-        _OPTIONS,
+        _may_change,
         "Continue a study: finished trials stay, interrupted ones go on from their last checkpoint, the confirmation "
         "goes on seed by seed, the report is built anew.",
     )
+
+
+def _may_change() -> Mapping[str, Option]:
+    """What a resumed study may change."""
+    from study.planning.plan import OPTIONS
+
+    return {
+        key: OPTIONS[key].continued()
+        for key in (
+            "trials",
+            "address",
+            "device",
+            "max_concurrent",
+            "max_retries",
+            "max_failures",
+            "trial_timeout",
+            "storage",
+        )
+    }
 
 
 if __name__ == "__main__":

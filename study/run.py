@@ -4,24 +4,31 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.continuation import build_report, interrupted_early, report_faults
 from study.installation import refuse_shadows
-from study.planning.parser import build_parser
-from study.planning.plan import LOCAL, OPTIONS, StudyPlan
+from study.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec
 
-#: Fields of the plan that have a flag.
-_FIELDS = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
+if TYPE_CHECKING:
+    from study.planning.plan import StudyPlan  # imported when the own method is entered, on which it depends
+
 #: The recipe decides these where they are not chosen, so a choice that equals the general default is still a choice.
 _BY_RECIPE = ("teacher_views",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        enter_asked(asked_in(argv))
+        from study.planning.parser import build_parser
+        from study.planning.plan import LOCAL
+    except UsageError as error:
+        return report_faults(error.faults)
     args, unknown = build_parser().parse_known_args(argv)
     stops = args.dry_run or args.list_spaces or args.list_data
     folder = None
@@ -44,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.yes_long:
             refuse_long(checked)
         folder = checked.folder
-        return begin(checked, command_line("run", sys.argv[1:] if argv is None else argv), build_report)
+        return begin(checked, command_line("run", argv), build_report)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -52,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_study(
-    plan: StudyPlan | None = None, *, out: str = "runs", name: str | None = None, yes_long: bool = False, **choices: Any
+    plan: "StudyPlan | None" = None,
+    *,
+    out: str = "runs",
+    name: str | None = None,
+    yes_long: bool = False,
+    **choices: Any,
 ) -> Path:
     """Start a study, see it through to its report, and return its folder.
 
@@ -72,17 +84,21 @@ def run_study(
         StudyFailed: the study cannot go on; its folder can be resumed.
         KeyboardInterrupt: interrupted; its folder can be resumed.
     """
+    enter_asked(choices.get("own_method", plan and plan.own_method))
     from study.phases.session import begin
     from study.phases.study_state import StudyFailed
     from study.planning.check import check
     from study.planning.estimate import refuse_long
+    from study.planning.parser import build_parser
+    from study.planning.plan import OPTIONS
 
-    faults = [f"there is no choice {key!r}; choices: {', '.join(_FIELDS)}" for key in choices if key not in _FIELDS]
+    fields = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
+    faults = [f"there is no choice {key!r}; choices: {', '.join(fields)}" for key in choices if key not in fields]
     if faults:
         raise UsageError(faults)
     if isinstance(choices.get("teacher"), Mapping):
         TeacherSpec(**choices["teacher"])  # what it does not name is left to the recipe
-    chosen = ({} if plan is None else {key: getattr(plan, key) for key in _FIELDS}) | choices
+    chosen = ({} if plan is None else {key: getattr(plan, key) for key in fields}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
     if not yes_long:
@@ -97,6 +113,8 @@ def run_study(
 
 def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
     """The flags that ask for these fields of a plan; a value that is the flag's default needs none."""
+    from study.planning.plan import OPTIONS
+
     for option in OPTIONS.values():
         value: Any = choices
         for key in option.path:

@@ -58,6 +58,9 @@ class CautionReason(StrEnum):
     TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"
 
 
+#: Key of study.json: the own method (`method`, `name`, `text`, `sha256` of the module's file), or null.
+OWN_METHOD = "own_method"
+
 #: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
 NOT_TRAINED_OUT = "not_trained_out"
 

@@ -25,11 +25,12 @@ MOST_MODULES = 12
 FLOORS = """
 study.schema:
 study.signals:
+trainables.own_method:
 trainables.cckd.files:
-trainables.cckd: trainables.cckd.files
-trainables.cckd.losses: trainables.cckd
+trainables.cckd: trainables.cckd.files trainables.own_method
+trainables.cckd.losses: trainables.own_method trainables.cckd
 trainables.cckd.config: trainables.cckd trainables.cckd.losses
-search_spaces: trainables.cckd trainables.cckd.config
+search_spaces: trainables.own_method trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
 trainables.cckd.data.images: trainables.cckd
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
@@ -68,14 +69,15 @@ study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cc
     trainables.cckd.data trainables.cckd.students trainables
 analysis: study.schema analysis.stats study.terminal analysis.reading analysis.search analysis.results analysis.page
     analysis.exports analysis.sections
-study.execution: study.schema study.signals trainables.cckd trainables.cckd.data.images study.terminal study.records
-    trainables study.planning
+study.execution: study.schema study.signals trainables.own_method trainables.cckd trainables.cckd.data.images
+    study.terminal study.records trainables study.planning
 study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
 study.phases: study.schema study.signals trainables.cckd.files trainables.cckd search_spaces study.strategy
     study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
-study: study.schema trainables.cckd trainables.cckd.config study.lock trainables.cckd.teacher.cache study.terminal
+study: study.schema trainables.own_method trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
+    trainables.cckd.teacher.cache study.terminal
     trainables.cckd.teacher study.records trainables.cckd.training study.planning analysis study.execution
     study.teacher study.phases
 """

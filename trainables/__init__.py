@@ -1,6 +1,7 @@
 """What one trial does.
 
 cckd              the trainer; no Ray, no Optuna
+own_method        a user's own method, and how each process finds it
 trial_context     what all trials of a run share: data sets, device, limits
 checkpoint_store  where the checkpoints of a study lie
 trial_run         one trial or rerun in legs, with checkpoints; no Ray

@@ -1,5 +1,6 @@
 """The entries of a confirmation: their names, their order, and which baselines the claim is about."""
 
+import re
 from collections.abc import Container, Iterable
 
 from study.schema import COMPARED, TUNED_SUFFIX
@@ -15,14 +16,19 @@ BASELINES = dict(zip(COMPARED, ("logit adjustment", "logit adjustment with class
 #: Entries over which gains are shown: the baselines, at their reference points and tuned.
 OVER = (*BASELINES, *(name + TUNED_SUFFIX for name in BASELINES))
 
+_SEARCHED = re.compile(r"best\d+")
 _ORDER = (TEACHER, *(name for rung in METHODS for name in (rung, rung + TUNED_SUFFIX)))
 
 
 def entries_in_order(entries: Iterable[str]) -> list[str]:
-    """Return the distinct entries in order: the teacher, the ladder's rungs from the lowest, the searched entries."""
+    """Return the distinct entries in order: the teacher, the ladder's rungs from the lowest, the searched entries.
+
+    A rung that is not known is a user's own method, whose module need not be at hand; it is the ladder's last.
+    """
     present = set(entries)
     known = [name for name in _ORDER if name in present]
-    return known + sorted(present - set(known), key=lambda name: (len(name), name))
+    others = sorted(present - set(known), key=lambda name: (_SEARCHED.fullmatch(name) is not None, len(name), name))
+    return known + others
 
 
 def compared_entry(baseline: str, present: Container[str]) -> str:

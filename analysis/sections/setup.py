@@ -15,6 +15,7 @@ from analysis.results.class_gains import group_of, mean_recalls
 from analysis.results.comparisons import unit_values
 from analysis.results.entries import BEST, TEACHER
 from analysis.stats.paired_tests import spread
+from study.schema import OWN_METHOD
 
 _SHOWN = (TEACHER, "la", BEST)
 
@@ -59,6 +60,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("teacher", _teacher_text(teacher) if teacher else "the teacher pass has not finished yet"),
         ("teacher SHA-256", str(teacher.get("sha256", ""))),
         ("student", f"{student.get('name')}{n_parameters}"),
+        ("own method", _own_method(manifest.get(OWN_METHOD))),
         ("search", _search(plan)),
         ("warm start", _warm(manifest.get("warm_start"))),
         ("confirmation", _confirmation(plan)),
@@ -68,6 +70,10 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
         ("git commit", str(manifest.get("git_commit") or "")),
     ]
+
+
+def _own_method(own: Mapping[str, Any] | None) -> str:
+    return f"{own['name']} ({own['method']}, SHA-256 {own['sha256']}): {own['text']}" if own else ""
 
 
 def _counts(data: Mapping[str, Any]) -> str:

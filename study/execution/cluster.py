@@ -14,10 +14,11 @@ from study.execution.ray_private import job_runtime_env, loopback_only, redirect
 from study.planning.plan import LOCAL
 from study.terminal.faults import one_line
 from trainables.cckd.errors import UsageError
+from trainables.own_method import VARIABLE, OwnSource
 
 log = logging.getLogger("study")
 
-#: Our packages that Ray's workers import. A cluster is sent these packages and nothing else.
+#: Our packages that Ray's workers import. A cluster is sent these, the file of an own method, and nothing else.
 PACKAGES = ("search_spaces", "trainables", "study")
 
 #: The folder that holds them: a checkout, site-packages, or the working directory of a Ray job.
@@ -91,15 +92,21 @@ def _shipped(environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
 
     The code goes as a working directory, not as py_modules. Only then does Ray keep the driver's own paths out of its
     workers' paths, where a node may hold an older checkout. A job that was submitted with a working directory has
-    brought the code already.
+    brought the code already. The module of an own method goes along; its hash is compared where it is imported.
     """
-    job = job_runtime_env()
+    job, own = job_runtime_env(), OwnSource.entered()
     variables = {key: value for key, value in environment.items() if key not in job.get("env_vars", {})}
+    if own is not None:
+        variables[VARIABLE] = own.text
     if "working_dir" in job:
+        if own is not None and own.path.parent != Path.cwd():
+            raise ClusterError(f"--method {own.method}: {own.path} must lie in the working directory of the job")
         yield {"env_vars": variables}
         return
     compiled = shutil.ignore_patterns("__pycache__", "*.pyc")
     with tempfile.TemporaryDirectory() as scratch:
         for package in PACKAGES:
             shutil.copytree(CODE / package, Path(scratch, package), ignore=compiled)
+        if own is not None:
+            shutil.copy(own.path, scratch)
         yield {"working_dir": scratch, "env_vars": variables}

@@ -43,6 +43,7 @@ from trainables.cckd.data.images.shared_images import shared_images
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
+from trainables.cckd.methods import OWN
 from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
@@ -114,6 +115,10 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
+    for own in OWN:
+        from trainables.cckd.losses.own_loss import check_own_loss
+
+        check_own_loss(own, TrialConfig.build({"method": own.name}), data.counts)
     return replace(
         Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set)),
         warm=read_warm_start(plan, space, data),

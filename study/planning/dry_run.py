@@ -12,6 +12,7 @@ from study.planning.estimate import estimate_lines, n_passes
 from study.planning.plan import StudyPlan
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
+from trainables.cckd.methods import OWN
 
 _MOST_COUNTS = 20
 
@@ -83,6 +84,7 @@ def dry_run(checked: Checked) -> str:
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),
+        *(_line("own", f"{own.name} ({plan.own_method}): {own.text}") for own in OWN),
         *(f"longer    {n} runs of {factor} x {plan.epochs} epochs" for factor, n in plan.n_longer_runs.items()),
         *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
         f"folder    {checked.folder} (not made: dry run)",

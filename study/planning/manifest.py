@@ -16,6 +16,7 @@ from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.plan import StudyPlan
 from trainables.cckd.errors import DataError, TeacherError, UsageError
+from trainables.cckd.methods import OWN, OWN_SOURCE
 from trainables.cckd.recipe import QUICK
 from trainables.cckd.teacher.spec import check_teacher
 
@@ -37,6 +38,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         "started": now(),
         "ended": None,
         "space": checked.space.to_json(),
+        schema.OWN_METHOD: _own_method(),
         "plan": plan.to_json(),
         "data": {
             "name": data.spec.name,
@@ -109,6 +111,14 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
     return Checked(plan, space, data, file, folder, embeddings)
+
+
+def _own_method() -> dict[str, str] | None:
+    """The user's own method: what it is, where it comes from, and the hash that resuming compares."""
+    for own in OWN:
+        assert OWN_SOURCE is not None, "an own method has a source"
+        return {"method": OWN_SOURCE.method, "name": own.name, "text": own.text, "sha256": OWN_SOURCE.sha256}
+    return None
 
 
 def _recipe(checked: Checked) -> dict[str, Any]:

@@ -65,6 +65,8 @@ class StudyPlan:
     # fmt: off
     space: Annotated[str, Flag("S", "search space: a name, a FILE.yaml or module:ATTRIBUTE",
         group="what is studied")] = "acckd_full"
+    own_method: Annotated[str | None, Flag("module:ATTRIBUTE", "your own method, an OwnMethod in a Python file; it "
+        "joins the ladder and has a space of its name", name="method")] = None
     data: Annotated[str, Flag("NAME[:key=value,...]", "long-tailed data set",
         default="fashion_mnist_lt; digits_lt where that cannot be loaded")]
     data_root: Annotated[str, Flag("DIR", "folder of the data sets")] = "data"

@@ -204,8 +204,8 @@ def _inert_fault(space: SearchSpace, inert: Mapping[str, Inert]) -> str:
 def _imported_space(text: str) -> SearchSpace:
     """Import the space that `module:ATTRIBUTE` names, from the current folder first.
 
-    This is the only place that imports code of the user's, and only the command line may ask for it. Nothing that was
-    read from a folder may come here: a study is resumed from the space in its study.json.
+    Only the command line may ask for this. Nothing that was read from a folder may come here: a study is resumed from
+    the space in its study.json. An own method (trainables/own_method.py) is imported again, if its hash is the same.
 
     Raises:
         SpaceError: no such module or attribute, a module that fails, or an object that is no space.

@@ -68,7 +68,7 @@ def test_every_fault_of_the_choices_is_told_at_once(begun) -> None:
     with pytest.raises(UsageError) as caught:
         study.run_study(data="digits_lt", trials=0, sampler="luck")
     assert [fault.split()[0] for fault in caught.value.faults] == ["--trials", "--sampler"]
-    with pytest.raises(UsageError, match=r"there is no choice 'trails'; choices: space, data, .*trials"):
+    with pytest.raises(UsageError, match=r"there is no choice 'trails'; choices: space, own_method, data, .*trials"):
         study.run_study(trails=3)
     with pytest.raises(TypeError, match="colour"):
         study.run_study(teacher={"colour": "red"})

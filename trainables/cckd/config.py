@@ -5,10 +5,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from trainables.cckd.errors import ConfigError
+from trainables.cckd.errors import ConfigError, UsageError
 from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
 from trainables.cckd.losses.terms import TERMS, terms_on
-from trainables.cckd.methods import KNOBS, METHODS, Knobs, KnobValue, knob_fault, used_knobs
+from trainables.cckd.methods import KNOBS, METHODS, OWN, Knobs, KnobValue, knob_fault, used_knobs
 from trainables.cckd.recipe import Augment, Schedule
 
 #: The prior of the posterior that the student answers by: p^s, which tau leaves in the logits, or the uniform prior.
@@ -116,6 +116,10 @@ class TrialConfig(Knobs):
         """The configuration as a flat mapping that `build` accepts again."""
         settings = {name: getattr(self, name) for name in training_settings()}
         return {"method": self.method, **self.knobs, **settings}
+
+
+if _taken := [knob.name for own in OWN for knob in own.knobs if knob.name in vars(TrialConfig)["__annotations__"]]:
+    raise UsageError(f"own method: no knob may have the name of a training setting; got {', '.join(_taken)}")
 
 
 def training_settings() -> tuple[str, ...]:

@@ -6,11 +6,30 @@ This imports no torch: the search spaces and the driver read it.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from trainables.cckd.errors import UsageError
+from trainables.own_method import OwnMethod, OwnMethodError, OwnSource
 
 KnobValue = float | int | str | bool
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _own_method() -> tuple[OwnMethod, ...]:
+    try:
+        return () if OWN_SOURCE is None else (OWN_SOURCE.load(),)
+    except OwnMethodError as error:
+        raise UsageError(str(error).splitlines()) from error
+
+
+#: The user's own method, none or one, and where it comes from. Every table below and above holds it too.
+OWN_SOURCE = OwnSource.entered()
+OWN = _own_method()
+
+#: Names that config.TrialConfig has beside knobs and settings; no knob can have one.
+RESERVED = ("build", "flat", "inert_in", "knobs")
 
 
 def _number(reference: float, rule: str, *, inert: float | None = None, **limits: float) -> Any:
@@ -30,6 +49,27 @@ def _weight(reference: float = 1.0, *, inert: float = 0.0) -> Any:
     return _number(reference, "a finite number >= 0", ge=0.0, inert=inert)
 
 
+def _with_own_knobs(built_in: type[_Model]) -> type[_Model]:
+    """Add the knobs of the user's own method to the model."""
+    rows = {knob.name: _between(knob.reference, knob.low, knob.high) for own in OWN for knob in own.knobs}
+    rows |= {own.weight_knob: _weight(own.weight) for own in OWN}
+    taken = [name for name in rows if name in (*built_in.model_fields, *RESERVED) or hasattr(built_in, name)]
+    if taken:
+        raise UsageError([_own_fault(f"the name of knob {name} is taken; choose another") for name in taken])
+    fields: dict[str, Any] = {name: (float, row) for name, row in rows.items()}
+    return create_model("Knobs", __base__=built_in, __module__=__name__, **fields) if rows else built_in
+
+
+def _between(reference: float, low: float, high: float) -> Any:
+    return _number(reference, f"a number from {low:g} to {high:g}", ge=low, le=high)
+
+
+def _own_fault(fault: str) -> str:
+    """The words of a fault in the user's own method."""
+    return f"own method {'' if OWN_SOURCE is None else OWN_SOURCE.method}: {fault}"
+
+
+@_with_own_knobs
 class Knobs(BaseModel):
     """The knobs of the objective (symbols as in docs/method.md), each with its type and its row."""
 
@@ -105,10 +145,7 @@ def _method(*knobs: str, **own: KnobValue) -> Mapping[str, KnobValue]:
     return MappingProxyType({knob: KNOBS[knob] for knob in knobs} | own)
 
 
-#: Every method, in the order of tables: method -> {knob: reference value}. The keys are exactly the knobs that the
-#: method uses, in the order they print. `kd_weight` joins the methods that have `use_kd` when that is true, and then
-#: has to be given.
-METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
+_BUILT_IN: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
     {
         "ce": _method(),
         "la": _method(*_LA),
@@ -130,8 +167,34 @@ METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
     }
 )
 
+
+def _own_row(own: OwnMethod) -> Mapping[str, KnobValue]:
+    """The row of the user's own method: the built-in knobs that it uses, then its weight and its own knobs."""
+    mine = {own.weight_knob: own.weight, **{knob.name: knob.reference for knob in own.knobs}}
+    built_in = [name for name in KNOBS if name not in mine]
+    faults = [
+        knob_fault(name, value)
+        if name in built_in
+        else f"uses must name built-in knobs ({', '.join(built_in)}); got {name!r}"
+        for name, value in own.uses.items()
+    ]
+    if own.name in _BUILT_IN:
+        faults.append(f"name must not be that of a built-in method ({', '.join(_BUILT_IN)}); got {own.name!r}")
+    if any(faults):
+        raise UsageError([_own_fault(fault) for fault in faults if fault])
+    row = Knobs.model_validate({**own.uses, **mine})
+    return MappingProxyType({name: getattr(row, name) for name in (*own.uses, *mine)})
+
+
+#: Every method, in the order of tables: method -> {knob: reference value}. The keys are exactly the knobs that the
+#: method uses, in the order they print. `kd_weight` joins the methods that have `use_kd` when that is true, and then
+#: has to be given.
+METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
+    {**_BUILT_IN, **{own.name: _own_row(own) for own in OWN}}
+)
+
 #: The rungs that a study confirms by default, lowest first.
-LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
+LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd", *(own.name for own in OWN))
 
 
 def used_knobs(method: str, use_kd: bool) -> tuple[str, ...]:

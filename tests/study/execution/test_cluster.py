@@ -28,6 +28,7 @@ from study.planning.parser import build_parser
 from study.teacher import feature_pass
 from trainables.cckd.teacher.cache.feature_cache import part_ranges
 from trainables.checkpoint_store import CheckpointStore
+from trainables.own_method import VARIABLE, OwnSource
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -111,6 +112,34 @@ def test_every_node_runs_the_drivers_code_and_is_asked_before_the_first_trial(jo
     (fault,) = raised.value.faults
     assert "must have the driver's versions; it has timm 0.0.1 (the driver has " in fault
     assert not list((tmp_path / "shared").iterdir()), "the question leaves nothing behind"
+
+
+def test_every_node_knows_the_own_method_whose_file_the_driver_sent(nodes, tmp_path, monkeypatch) -> None:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    file = tmp_path / "my_loss.py"
+    file.write_text("from trainables.own_method import OwnMethod\nMETHOD = OwnMethod('mine', 'A loss.', print)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, OwnSource.find("my_loss:METHOD").text)
+
+    def known() -> tuple[str, str]:
+        from importlib import import_module
+
+        from trainables.cckd.methods import METHODS
+
+        return list(METHODS)[-1], str(import_module("my_loss").__file__)
+
+    connect(nodes.address, _ENVIRONMENT, verbose=False)
+    file.unlink()  # the nodes have only what they were sent
+    try:
+        for node in ray.nodes():
+            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            name, path = ray.get(ray.remote(num_cpus=0, scheduling_strategy=here)(known).remote())
+            assert name == "mine"
+            assert "/working_dir_files/" in path
+    finally:
+        ray.shutdown()
 
 
 def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path) -> None:

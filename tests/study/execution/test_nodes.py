@@ -14,6 +14,7 @@ from study.execution import cluster
 from study.execution.cluster import PACKAGES, ClusterError
 from study.execution.nodes import NodeReport, described, needed_files, node_faults, own_versions
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.own_method import VARIABLE, OwnSource
 
 HERE = {"python": "3.11.9", "torch": "2.14.1", "timm": "1.0.31", "schema": "1", "code": "abc"}
 GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, HERE, (), None)
@@ -98,3 +99,32 @@ def test_a_job_that_brought_its_working_directory_keeps_it(monkeypatch) -> None:
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
     with cluster._shipped({"A": "1", "B": "1"}) as runtime_env:
         assert runtime_env == {"env_vars": {"B": "1"}}
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnSource:
+    """The source of an own method that this process has entered."""
+    (tmp_path / "my_loss.py").write_text("METHOD = None")
+    source = OwnSource("my_loss:METHOD", "0" * 64, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, source.text)
+    return source
+
+
+def test_the_file_of_an_own_method_is_shipped_with_the_code(own: OwnSource, monkeypatch) -> None:
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    with cluster._shipped({"A": "1"}) as runtime_env:
+        root = Path(runtime_env["working_dir"])
+        assert sorted(path.name for path in root.iterdir()) == sorted([*PACKAGES, "my_loss.py"])
+        assert (root / "my_loss.py").read_bytes() == own.path.read_bytes()
+        assert runtime_env["env_vars"] == {"A": "1", VARIABLE: own.text}
+
+
+def test_a_job_must_have_brought_the_file_of_an_own_method(own: OwnSource, monkeypatch) -> None:
+    monkeypatch.setenv(
+        "RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps({"runtime_env": {"working_dir": "gcs://_ray_pkg_1.zip"}})
+    )
+    with pytest.raises(ClusterError, match=r"--method my_loss:METHOD: .*my_loss\.py must lie in the working directory"):
+        cluster._shipped({}).__enter__()
+    monkeypatch.chdir(own.folder)
+    with cluster._shipped({}) as runtime_env:
+        assert runtime_env == {"env_vars": {VARIABLE: own.text}}

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
+from trainables.cckd.methods import RESERVED
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,8 @@ def test_other_faults_come_before_those_of_knobs_without_effect() -> None:
     assert len(refused.value.faults) == 1
     found = TrialConfig.inert_in(flat | {"lr": 0.1})
     assert found == {"mix_alpha": Inert("mix_ratio is 0 (there is no D_mix)", ("mix_ratio",))}
+
+
+def test_the_names_that_no_knob_can_have_are_those_of_the_configuration() -> None:
+    public = {name for name in vars(TrialConfig) if not name.startswith("_")}
+    assert public - TrialConfig.model_fields.keys() - set(dir(BaseModel)) == set(RESERVED)

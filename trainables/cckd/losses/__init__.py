@@ -5,6 +5,7 @@ inert_knobs        knobs that no term reads at the values of the others
 objective          the weighted sum of the terms that are on
 closed_form        supervised and class-conditional losses of both sets at once, gradients included
 plain_forms        what forms each plain term
+own_loss           whether the loss of a user's own method works
 setting            what a plain loss may read beside logits and targets
 soft_targets       classic distillation
 rivals             the losses of other methods

@@ -12,8 +12,10 @@ from enum import Enum, auto
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
+from trainables.cckd.errors import UsageError
 from trainables.cckd.losses import plain_forms
-from trainables.cckd.methods import Knobs
+from trainables.cckd.methods import OWN, Knobs
+from trainables.own_method import OwnMethod
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,6 +99,14 @@ class Term:
 _D, _D_MIX = (Samples.PLAIN,), (Samples.MIXED,)
 
 _DISTILLED = ("tau", "temperature", "estimator")
+
+
+def _own_term(own: OwnMethod) -> Term:
+    """The term of the user's own method; it may read any knob of the method that no built-in weight or D_mix reads."""
+    used = (name for name in own.uses if not name.endswith("_weight") and name not in D_MIX_KNOBS)
+    reads = (*(knob.name for knob in own.knobs), *used)
+    return Term(own.name, _D, own.loss, (own.weight_knob,), reads, own.needs, own.text)
+
 
 TERMS = (
     Term("sup", _D, Form.SUPERVISED, ("sup_weight",), ("tau",), None, "Cross-entropy on D, logit-adjusted by tau."),
@@ -211,7 +221,10 @@ TERMS = (
         None,
         "Cross-entropy on D with a margin for each class, weighed by class late in training.",
     ),
+    *map(_own_term, OWN),
 )
+if len({term.name for term in TERMS}) < len(TERMS):
+    raise UsageError(f"own method: name must not be that of a built-in term; got {OWN[0].name!r}")
 
 
 def terms_on(knobs: Knobs) -> dict[Term, float]:
