@@ -118,8 +118,8 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--storage", "s3://b/x?region=eu"), ("--storage takes URIs", "got 's3://b/x?region=eu'")),
         (("--storage", ""), ("--storage must be a folder that can be written", "got ''")),
         (
-            ("--sampler", "grid", "--trials", "1000000", "--yes-long"),
-            ("--trials must not exceed the grid's", "got 1000000"),
+            ("--space", "acckd_smoke", "--sampler", "grid", "--trials", "28"),
+            ("--trials must not exceed the grid's 27 points", "got 28"),
         ),
         (("--name", "a b"), ("--name must be 1 to 64 of", "got 'a b'")),
         (("--name", "../up"), ("--name must be 1 to 64 of", "got '../up'")),
