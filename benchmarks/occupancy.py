@@ -24,7 +24,7 @@ from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, median
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -185,8 +185,8 @@ def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occ
     with (study.path / "trials.csv").open(newline="") as file:
         ratios = {int(row["number"]): float(row["config/mix_ratio"]) for row in csv.DictReader(file)}
     trained = sum(
-        steps * (prices.step + prices.sample * (BATCH + mixed_per_step(BATCH, ratios[number])))
-        for number, _, _ in epochs
+        steps * (prices.step + prices.sample * (BATCH + _mixed(record) * mixed_per_step(BATCH, ratios[number])))
+        for number, _, record in epochs
     )
     evaluated = sum(n_val for _, _, record in epochs if record["val"] is not None)
     inside = sum(record["train_s"] + record["eval_s"] for _, _, record in epochs)
@@ -200,6 +200,11 @@ def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occ
         passes=passes / must,
         workers=workers,
     )
+
+
+def _mixed(record: dict[str, Any]) -> bool:
+    """Return whether an epoch had a D_mix."""
+    return "sup_mix" in record["losses"]
 
 
 def _prices(data: str, workers: int) -> Prices:

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,9 @@ def epochs(
     student = build_student(trial.student, n_classes, channels, size).to(memory_format=torch.channels_last)
     align = torch.nn.Linear(student.n_features, len(teacher_state.feature_mean))
     counts = np.bincount(data.train.labels)
-    objective = Objective(trial, torch.from_numpy(counts), torch.from_numpy(log_prior), n_mixed=n_mixed)
+    priors = torch.from_numpy(counts), torch.from_numpy(log_prior)
+    mixing = Objective(trial, *priors, n_mixed=n_mixed)
+    plain = Objective(trial.without_mixing, *priors, n_mixed=0)
 
     dataset = AugmentedImages(data)
     loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)
@@ -98,22 +101,19 @@ def epochs(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, trial.lr, trial.epochs * len(loader), pct_start=0.25, cycle_momentum=False
     )
-    for _ in range(trial.epochs):
+    for epoch in range(trial.epochs):
         student.train()
-        for (images, labels), (mixed, mixed_labels) in zip(
-            loader, _mixed_pairs(pair_loader, n_classes, trial.mix_alpha), strict=True
-        ):
-            pixels = torch.cat([images, mixed])
+        mixes = epoch < trial.mixing_epochs
+        pairs = _mixed_pairs(pair_loader, n_classes, trial.mix_alpha) if mixes else repeat(None, len(loader))
+        for (images, labels), pair in zip(loader, pairs, strict=True):
+            pixels = images if pair is None else torch.cat([images, pair[0]])
             teacher_logits, teacher_features = teacher(pixels)
             logits, features = student(((pixels - mean) / std).contiguous(memory_format=torch.channels_last))
-            sizes = [len(images), len(mixed)]
+            sizes = [len(images), len(pixels) - len(images)]
             logits_of, features_of = teacher_logits.split(sizes), teacher_features.split(sizes)
-            losses = objective(
-                logits,
-                align(features),
-                Targets(labels, logits_of[0], features_of[0]),
-                Targets(mixed_labels, logits_of[1], features_of[1]),
-            )
+            targets = Targets(labels, logits_of[0], features_of[0])
+            of_mixed = None if pair is None else Targets(pair[1], logits_of[1], features_of[1])
+            losses = (mixing if mixes else plain)(logits, align(features), targets, of_mixed)
             optimizer.zero_grad()
             losses["total"].backward()
             optimizer.step()
