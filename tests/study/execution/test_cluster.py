@@ -133,7 +133,9 @@ def test_every_node_knows_the_own_method_whose_file_the_driver_sent(nodes, tmp_p
     connect(nodes.address, _ENVIRONMENT, verbose=False)
     file.unlink()  # the nodes have only what they were sent
     try:
-        for node in ray.nodes():
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        assert len(alive) == 2
+        for node in alive:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             name, path = ray.get(ray.remote(num_cpus=0, scheduling_strategy=here)(known).remote())
             assert name == "mine"
