@@ -17,6 +17,8 @@ from trainables.cckd.students.build import StudentNet, bias_name, build_student
 from trainables.cckd.training.cuda_graph import RecordedStep
 from trainables.cckd.training.torch_private import sgd_step
 
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
 
 class Learner:
     """A student in training.
@@ -61,6 +63,9 @@ class Learner:
         self.correction = objective.to_uniform if config.prediction_prior == "uniform" else None
         if self.correction is not None:
             bias_name(self.student)
+        self._averaging = [
+            layer for layer in self.student.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats
+        ]
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
@@ -111,7 +116,7 @@ class Learner:
             return logits, features
         plain, mixed = batch.images.split([len(batch.plain.labels), len(batch.mixed.labels)])
         of_plain = self.student(plain)
-        with _keeping_averages(self.student):
+        with _keeping_averages(self._averaging):
             of_mixed = self.student(mixed)
         return torch.cat([of_plain[0], of_mixed[0]]), torch.cat([of_plain[1], of_mixed[1]])
 
@@ -183,15 +188,15 @@ class Learner:
 
 
 @contextmanager
-def _keeping_averages(net: nn.Module) -> Iterator[None]:
-    """Let a network in training normalise by its batch without a change of its running averages."""
-    kinds = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
-    layers = [layer for layer in net.modules() if isinstance(layer, kinds) and layer.track_running_stats]
+def _keeping_averages(layers: list[BatchNorm]) -> Iterator[None]:
+    """Let layers in training normalise by their batch without a change of their running averages."""
     for layer in layers:
         layer.track_running_stats = False
-    yield
-    for layer in layers:
-        layer.track_running_stats = True
+    try:
+        yield
+    finally:  # training goes on after a step that could not be recorded as a CUDA graph
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

@@ -229,6 +229,27 @@ def test_training_does_not_depend_on_the_prior_of_the_prediction(trial_data: Tri
     torch.testing.assert_close(totals[0], totals[1], rtol=0, atol=0)
 
 
+def test_running_averages_go_on_after_a_step_that_failed_on_the_mixed_set(trial_data: TrialData) -> None:
+    learner, batches = _learner(TrialConfig.build({"method": "la_mix", "batch_size": 10}), trial_data)
+    learner.student.train()
+    first, second = (batch for batch, _ in zip(batches.epoch(1), range(2), strict=False))
+    seen: list[int] = []
+
+    def fail_on_the_second(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        seen.append(len(inputs[0]))
+        if len(seen) == 2:
+            raise RuntimeError("no memory left")
+
+    handle = learner.student.register_forward_pre_hook(fail_on_the_second)
+    with pytest.raises(RuntimeError, match="no memory left"):
+        learner.step(first, 0.01)
+    handle.remove()
+    before = {name: buffer.clone() for name, buffer in learner.student.named_buffers() if name.endswith("mean")}
+    learner.step(second, 0.01)
+    assert seen == [10, 10]
+    assert all(not torch.equal(dict(learner.student.named_buffers())[name], old) for name, old in before.items())
+
+
 def test_the_losses_of_a_step_take_less_than_half_of_the_operations(wide_data: TrialData) -> None:
     # Their number is what a step on small images costs.
     config = TrialConfig.build({"method": "acckd", "batch_size": 40})
