@@ -32,11 +32,7 @@ LA_MIX = baseline(
     "How good is logit adjustment with the mixed set, without a teacher, tuned?",
     knobs.TAU,
     knobs.MIX_RATIO,
-    knobs.MIX_WEIGHT,
-    knobs.MIX_ALPHA,
-    knobs.MIX_OP,
-    knobs.MIX_BALANCE,
-    knobs.MIX_UNTIL,
+    *knobs.MIXING,
 )
 
 KD = baseline(

@@ -218,7 +218,8 @@ KD_WEIGHT_NEEDS_KD = Condition("kd_weight", "use_kd", (True,))
 #: The four knobs of ACCKD that a user would turn first.
 CORE = (TEMPERATURE, CCKD_WEIGHT, MIX_RATIO, FEATURE_WEIGHT)
 
-_MIXING = (MIX_WEIGHT, MIX_ALPHA, MIX_OP, MIX_BALANCE, MIX_UNTIL)
+#: How to mix, and how much it weighs.
+MIXING = (MIX_WEIGHT, MIX_ALPHA, MIX_OP, MIX_BALANCE, MIX_UNTIL)
 
 #: Every knob of ACCKD that is searched; Sobol's points depend on this order.
-ACCKD = (*CORE, CCKD_MIX_WEIGHT, *_MIXING, ESTIMATOR, TAU, USE_KD, KD_WEIGHT)
+ACCKD = (*CORE, CCKD_MIX_WEIGHT, *MIXING, ESTIMATOR, TAU, USE_KD, KD_WEIGHT)

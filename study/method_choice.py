@@ -13,7 +13,7 @@ from typing import Any
 
 from study.schema import MANIFEST, MANIFEST_BEFORE, OWN_METHOD
 from trainables.cckd.errors import UsageError
-from trainables.cckd.files.sealed import unsealed
+from trainables.cckd.files.sealed import read_sealed
 from trainables.own_method import VARIABLE, OwnMethodError, OwnSource
 
 _TABLES = "trainables.cckd.methods"
@@ -80,9 +80,7 @@ def _enter(source: OwnSource | None) -> None:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a study, or the copy from before its last change; empty where neither can be read."""
-    for name in (MANIFEST, MANIFEST_BEFORE):
-        try:
-            return unsealed((folder / name).read_bytes())
-        except (OSError, ValueError):
-            continue
-    return {}
+    try:
+        return read_sealed(folder / MANIFEST, folder / MANIFEST_BEFORE)[0]
+    except (OSError, ValueError):
+        return {}

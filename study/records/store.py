@@ -15,7 +15,7 @@ from study.records.ledger import Ledger
 from study.terminal.command_line import resume_command
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.atomic import write_json
-from trainables.cckd.files.sealed import sealed, unsealed
+from trainables.cckd.files.sealed import read_sealed, sealed
 
 log = logging.getLogger("study")
 
@@ -88,18 +88,14 @@ class StudyStore:
             StoreError: both are damaged.
         """
         try:
-            # A version that keeps a copy also seals the file. The first manifest of an earlier version has neither.
-            return unsealed(self.manifest_path.read_bytes(), required=self._manifest_before.exists())
+            content, damage = read_sealed(self.manifest_path, self._manifest_before)
         except ValueError as error:
-            damage = error
-        try:
-            before = unsealed(self._manifest_before.read_bytes(), required=True)
-        except (OSError, ValueError):
-            raise StoreError(f"{self.manifest_path} must be as the study wrote it; {damage}") from damage
-        log.warning(
-            "%s is damaged (%s); going on with the copy from before its last change", self.manifest_path, damage
-        )
-        return before
+            raise StoreError(f"{self.manifest_path} must be as the study wrote it; {error}") from error
+        if damage:
+            log.warning(
+                "%s is damaged (%s); going on with the copy from before its last change", self.manifest_path, damage
+            )
+        return content
 
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Replace study.json."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trainables.cckd.files.digests import json_digest
@@ -33,3 +34,25 @@ def unsealed(text: str | bytes, *, required: bool = False) -> dict[str, Any]:
     if (required or seal is not None) and seal != json_digest(content):
         raise ValueError("it was altered after it was written: its own hash is another")
     return content
+
+
+def read_sealed(path: Path, before: Path) -> tuple[dict[str, Any], ValueError | None]:
+    """Return the content of a sealed file and None; where it is damaged, the content of its copy and the damage.
+
+    Args:
+        path: the file.
+        before: its copy from before the last change, which need not exist. A version that keeps one also seals the
+            file. The first file of an earlier version has neither.
+
+    Raises:
+        ValueError: the damage, where the copy is damaged too or absent.
+        OSError: the file itself cannot be read.
+    """
+    try:
+        return unsealed(path.read_bytes(), required=before.exists()), None
+    except ValueError as error:
+        damage = error
+    try:
+        return unsealed(before.read_bytes(), required=True), damage
+    except (OSError, ValueError):
+        raise damage from None

@@ -21,6 +21,11 @@ class Priors:
     teacher: Tensor
 
 
+def flattened(log_prior: Tensor, by: float) -> Tensor:
+    """Return the log of the prior that is proportional to prior^(1 - by), (C,): itself at 0, uniform at 1."""
+    return torch.log_softmax((1.0 - by) * log_prior, dim=0)
+
+
 def student_log_prior(log_prior_train: Tensor, tau: float) -> Tensor:
     """Return log p^s (C,), the label prior inside the logits of a logit-adjusted student.
 
@@ -33,7 +38,7 @@ def student_log_prior(log_prior_train: Tensor, tau: float) -> Tensor:
         log_prior_train: log p_tr (C,), finite.
         tau: strength of logit adjustment, >= 0; above 1 the student leans towards rare classes.
     """
-    return torch.log_softmax((1.0 - tau) * log_prior_train, dim=0)
+    return flattened(log_prior_train, tau)
 
 
 @dataclass(frozen=True, eq=False)

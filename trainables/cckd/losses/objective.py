@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainables.cckd.losses.closed_form import class_masses, distilled, log_distributions, supervised, weighted_terms
 from trainables.cckd.losses.feature_imitation import Unaligned, imitation, imitation_unaligned
-from trainables.cckd.losses.layout import Layout, Priors, lay_out, student_log_prior
+from trainables.cckd.losses.layout import Layout, Priors, flattened, lay_out, student_log_prior
 from trainables.cckd.losses.setting import Setting
 from trainables.cckd.losses.targets import PreparedTargets, Targets
 from trainables.cckd.losses.terms import Form, Samples, Term, terms_on
@@ -64,7 +64,7 @@ class Objective:
         train = log_prior_train.float()
         uniform = torch.full_like(train, -log(len(train)))
         student = student_log_prior(log_prior_train, knobs.tau).float()
-        mixed = torch.log_softmax((1.0 - knobs.mix_balance) * log_prior_train, dim=0).float()
+        mixed = flattened(log_prior_train, knobs.mix_balance).float()
         self._priors = Priors(train, mixed, uniform, student, teacher_log_prior.float())
         # Samples drawn class-balanced have the uniform prior, which tau then tilts as it tilts p_tr.
         drawn = uniform.double() if knobs.sampling == "class_balanced" else log_prior_train
