@@ -6,6 +6,7 @@ driver               what the driver does per trial
 epoch                an epoch against that bound
 goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
+length_tables        the tables of training_length
 memory               what four trials at once take more than one
 occupancy            a search against its students' own compute
 page                 writes the tables of docs/performance.md

@@ -1,0 +1,205 @@
+"""The recorded runs of `benchmarks.training_length` and the tables of them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from analysis.stats.paired_tests import paired_interval, spread
+from analysis.stats.pooled_interval import pooled_intervals
+from trainables.cckd.config import TrialConfig
+from trainables.cckd.long_tail import groups_of
+from trainables.cckd.methods import METHODS
+from trainables.cckd.metrics import balanced_accuracy, group_accuracy
+from trainables.cckd.precision import Precision
+from trainables.cckd.records import ClassCounts
+
+#: Most points that twice the length may add to a rung that is trained out.
+LIMIT = 1.5
+
+#: The rungs, at their reference points, that the others are compared with.
+BASELINES = ("la", "kd", "cckd")
+
+#: What differs between the runs of one setting.
+_VARIES = ("method", "seed", "epochs")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained student.
+
+    Attributes:
+        data: the data set as on the command line.
+        teacher: form and number of views of the teacher.
+        config: the flat configuration.
+        val: epoch -> correct answers per class on D_val, (C,).
+        val_seen: images of D_val per class, (C,).
+        train_counts: training images per class, (C,).
+        test: correct answers per class on the test set, and its images per class; None where it stayed closed.
+        train_s: seconds of the training epochs.
+        where: machine and commit.
+        precision: number format of the student's passes.
+    """
+
+    data: str
+    teacher: str
+    config: dict[str, Any]
+    val: dict[str, list[int]]
+    val_seen: list[int]
+    train_counts: list[int]
+    test: dict[str, list[int]] | None
+    train_s: float
+    where: str
+    precision: Precision = "float32"
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Inverse of `to_json`."""
+        return cls(**json.loads(line))
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @property
+    def setting(self) -> str:
+        """All that is equal for the rungs that are compared: data, teacher, precision, batch, optimiser, schedule."""
+        own = METHODS[self.config["method"]]
+        shared = {key: value for key, value in self.config.items() if key not in (*_VARIES, *own)}
+        reference = TrialConfig.build({"method": "ce"}).flat()
+        changed = [f"{key}={value}" for key, value in shared.items() if value != reference.get(key)]
+        precision = [] if self.precision == "float32" else [self.precision]
+        return " ".join([self.data, self.teacher, *precision, *changed])
+
+    @property
+    def rung(self) -> str:
+        """The method, with the knobs that are not at its reference."""
+        method = self.config["method"]
+        reference = METHODS[method]
+        own = {key: value for key, value in self.config.items() if key in reference and value != reference[key]}
+        changed = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in own.items()]
+        return " ".join([method, *changed])
+
+    def accuracy(self, correct: Sequence[int], seen: Sequence[int]) -> dict[str, float]:
+        """Balanced accuracy and the mean recall of each group, in per cent."""
+        counts, groups = ClassCounts(tuple(correct), tuple(seen)), groups_of(self.train_counts)
+        members = {"many": groups.many, "medium": groups.medium, "few": groups.few}
+        found = {"all": balanced_accuracy(counts)}
+        found |= {name: group_accuracy(counts, classes).value for name, classes in members.items() if classes}
+        return {name: 100 * value for name, value in found.items()}
+
+    @property
+    def at_end(self) -> dict[str, float]:
+        """`accuracy` on D_val after the last epoch."""
+        return self.accuracy(self.val[str(self.config["epochs"])], self.val_seen)
+
+    @property
+    def on_test(self) -> float:
+        """Balanced accuracy on the test set, in per cent; NaN where it stayed closed."""
+        return self.accuracy(self.test["correct"], self.test["seen"])["all"] if self.test else float("nan")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return every recorded run."""
+    return [Row.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(rows: Sequence[Row]) -> str:
+    """As Markdown, in per cent and points: the mean over seeds, and what twice the length adds."""
+    lines = [
+        "| setting | rung | epochs | steps | n | D_val | many | medium | few | twice the length adds (upper bound) "
+        "| test | s per run |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        of_setting = [row for row in rows if row.setting == setting]
+        added = _added(of_setting)
+        for (rung, epochs), runs in _by_rung(of_setting).items():
+            ends = [row.at_end for row in runs]
+            mean = {name: float(np.mean([end[name] for end in ends])) for name in ends[0]}
+            more = added.get((rung, epochs))
+            tests = [row.on_test for row in runs if row.test]
+            cells = [
+                setting,
+                rung,
+                epochs,
+                epochs * (sum(runs[0].train_counts) // runs[0].config["batch_size"]),
+                len(runs),
+                _mean_sd([end["all"] for end in ends]),
+                *(f"{mean[name]:.1f}" if name in mean else "" for name in ("many", "medium", "few")),
+                _told(*more) if more else "",
+                _mean_sd(tests) if tests else "",
+                f"{np.mean([row.train_s for row in runs]):.0f}",
+            ]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def differences(rows: Sequence[Row]) -> str:
+    """As Markdown, in points: every rung minus each of BASELINES before it, paired by seed, with 95 % t intervals."""
+    lines = ["| setting | epochs | difference | n | D_val | few on D_val | test |", "|---|---|---|---|---|---|---|"]
+    for setting in dict.fromkeys(row.setting for row in rows):
+        by_rung = _by_rung([row for row in rows if row.setting == setting])
+        for (rung, epochs), runs in sorted(by_rung.items(), key=_place):
+            for baseline in BASELINES:
+                before = {row.config["seed"]: row for row in by_rung.get((baseline, epochs), ())}
+                pairs = [(row, before[row.config["seed"]]) for row in runs if row.config["seed"] in before]
+                if rung not in BASELINES[: BASELINES.index(baseline) + 1] and len(pairs) > 1:
+                    told = [
+                        _interval([after.at_end[name] - ours.at_end[name] for after, ours in pairs])
+                        for name in ("all", "few")
+                    ]
+                    on_test = [after.on_test - ours.on_test for after, ours in pairs if after.test and ours.test]
+                    told.append(_interval(on_test) if len(on_test) > 1 else "")
+                    lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def _place(of: tuple[tuple[str, int], Any]) -> tuple[int, int, str]:
+    (rung, epochs), _ = of
+    return epochs, list(METHODS).index(rung.split()[0]), rung
+
+
+def _interval(differences: Sequence[float]) -> str:
+    by = paired_interval(differences)
+    return f"{by.mean:+.1f} ({by.low:+.1f} to {by.high:+.1f})"
+
+
+def _mean_sd(values: Sequence[float]) -> str:
+    of = spread(values)
+    return f"{of.mean:.1f} ± {of.sd:.1f}"
+
+
+def _told(added: float, bound: float) -> str:
+    return f"{added:+.1f} ({bound:+.1f}{'' if bound < LIMIT else ', not trained out'})"
+
+
+def _by_rung(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
+    found: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.rung, row.config["epochs"]].append(row)
+    return dict(sorted(found.items()))
+
+
+def _added(rows: Sequence[Row]) -> dict[tuple[str, int], tuple[float, float]]:
+    """(rung, epochs) -> points that twice the epochs add on D_val, paired by seed, and their upper 95 % bound.
+
+    The standard deviation of the paired differences is pooled over the rungs of a setting and a length.
+    """
+    by_rung = _by_rung(rows)
+    differences = {}
+    for (rung, epochs), short in by_rung.items():
+        ends = {row.config["seed"]: row.at_end["all"] for row in by_rung.get((rung, 2 * epochs), ())}
+        paired = [ends[row.config["seed"]] - row.at_end["all"] for row in short if row.config["seed"] in ends]
+        if len(paired) > 1:
+            differences[rung, epochs] = paired
+    found: dict[tuple[str, int], tuple[float, float]] = {}
+    for length in {epochs for _, epochs in differences}:
+        of_length = {key: paired for key, paired in differences.items() if key[1] == length}
+        intervals = pooled_intervals(list(of_length.values()))
+        found |= {key: (one.mean, one.high) for key, one in zip(of_length, intervals, strict=True)}
+    return found
