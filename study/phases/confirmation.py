@@ -5,6 +5,7 @@ and teacher outputs is needed at a time. The teacher is part of what is judged: 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -50,27 +51,35 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
 
     names = {run.name for cut in cuts for run in cut}
-    recorded, n_run = partial(recorded_runs, study), 0
+    n_run = 0
     for data_seed, runs in enumerate(cuts):
-        queue = RerunQueue(
-            title="confirm",
-            runs=runs,
+        queue = replace(
+            queue_on_test(study, "confirm", runs),
             counted=names,
-            recorded=recorded,
-            record=partial(record_run, study),
-            checkpoints=study.checkpoints,
-            forwards_teacher=studied_method(study).forwards_teacher,
-            opens_test=True,
             is_temporary=data_seed > 0,
             note=", then the longer runs" if plan.n_longer_runs else "",
         )
         n_left = len(queue.missing(study))
-        if n_left or _teacher_run(data_seed) not in recorded():
+        if n_left or _teacher_run(data_seed) not in recorded_runs(study):
             _confirm_cut(study, data_seed, queue, prepared, workers)
         n_run += n_left
     if n_run:
         n_failed = len(names & given_up(ledger, plan.max_retries))
-        study.progress.say(f"confirm  {len(names & recorded())} runs on test, {n_failed} failed")
+        study.progress.say(f"confirm  {len(names & recorded_runs(study))} runs on test, {n_failed} failed")
+
+
+def queue_on_test(study: Study, title: str, runs: Sequence[Rerun]) -> RerunQueue:
+    """Return the queue of `runs`, each of which is judged on the test set and recorded with the confirmation."""
+    return RerunQueue(
+        title=title,
+        runs=runs,
+        counted={run.name for run in runs},
+        recorded=partial(recorded_runs, study),
+        record=partial(record_run, study),
+        checkpoints=study.checkpoints,
+        forwards_teacher=studied_method(study).forwards_teacher,
+        opens_test=True,
+    )
 
 
 def runs_of_cut(study: Study, data_seed: int) -> list[Rerun]:

@@ -7,12 +7,10 @@ confirmation, so that differences between the lengths are paired.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from study.execution.workers import Workers
-from study.phases.confirmation import record_run, recorded_runs, runs_of_cut
-from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
-from study.phases.search import studied_method
+from study.phases.confirmation import queue_on_test, recorded_runs, runs_of_cut
+from study.phases.reruns import Rerun, given_up, run_reruns
 from study.phases.study_state import Study
 from study.planning.plan import CHECK_FACTOR, StudyPlan
 from study.teacher.bundle import Prepared
@@ -28,21 +26,10 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
     plan = study.checked.plan
     if not plan.n_longer_runs:
         return
-    runs, recorded = longer_reruns(runs_of_cut(study, 0), plan), partial(recorded_runs, study)
-    n_run = 0
+    runs, n_run = longer_reruns(runs_of_cut(study, 0), plan), 0
     for factor in plan.n_longer_runs:
         of_length = [run for run in runs if run.epochs_factor == factor]
-        queue = RerunQueue(
-            title="longer",
-            runs=of_length,
-            counted={run.name for run in of_length},
-            recorded=recorded,
-            record=partial(record_run, study),
-            checkpoints=study.checkpoints,
-            forwards_teacher=studied_method(study).forwards_teacher,
-            opens_test=True,
-            cost=factor,
-        )
+        queue = replace(queue_on_test(study, "longer", of_length), cost=factor)
         n_left = len(queue.missing(study))
         if n_left:
             study.store.update_manifest(phase="longer")
@@ -51,7 +38,7 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
     if n_run:
         names = {run.name for run in runs}
         n_failed = len(names & given_up(study.ledger, plan.max_retries))
-        study.progress.say(f"longer   {len(names & recorded())} runs at a longer training, {n_failed} failed")
+        study.progress.say(f"longer   {len(names & recorded_runs(study))} runs at a longer training, {n_failed} failed")
 
 
 def longer_reruns(runs: Sequence[Rerun], plan: StudyPlan) -> list[Rerun]:
