@@ -17,6 +17,7 @@ profile              where a second of training goes
 published_baselines  published figures of CE and LA, reproduced
 record               results as JSON under the name of the hardware
 report_time          seconds and memory of a report
+response_surface     real trainings of points spread over a space
 run                  the whole bench
 same_numbers         two commits, compared to the last bit
 seeds                two ways of training on the same seeds
@@ -25,6 +26,7 @@ sharing              how many trials should share a GPU
 soak                 kills at any time
 start                seconds from command to first step
 streaming            streaming against the bare decoder
+students             students trained side by side, for other benchmarks
 study_wall           a study against the searches a user would write
 targets              out-of-fold against in-fold teacher targets
 timing               contenders that take turns

@@ -15,28 +15,21 @@ the rungs of a setting).
 
 import argparse
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.length_tables import Row, differences, read_rows, table
 from benchmarks.record import RESULTS, hardware_name
 from benchmarks.seeds import FIRST_SEED
-from benchmarks.targets import prepare
+from benchmarks.students import Student, Task, World, make_world, setting_of, train_students
 from study.planning.manifest import git_commit, hardware
-from trainables.cckd.bundle.assemble import assemble_test
-from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.methods import METHODS
-from trainables.cckd.precision import PRECISIONS, Precision
-from trainables.cckd.records import curve_epochs
+from trainables.cckd.precision import PRECISIONS
 from trainables.cckd.teacher.spec import FEATURES, FITTED, TeacherSpec
-from trainables.cckd.training.trainer import Trainer
 
 #: One row per finished run.
 ROWS = RESULTS / "training_length.jsonl"
@@ -73,27 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class _Task:
-    config: dict[str, Any]
-    precision: Precision
-    opens_test: bool
-
-
-@dataclass(frozen=True)
-class _World:
-    data: TrialData
-    test: TestData
-
-
-_world: _World
-
-
-def _adopt(world: _World) -> None:
-    global _world
-    _world = world
-
-
 def _train_missing(args: argparse.Namespace) -> None:
     spec = parse_data(args.data)
     teacher = TeacherSpec(
@@ -112,23 +84,23 @@ def _train_missing(args: argparse.Namespace) -> None:
     # Settings that differ in knobs of other rungs only give a rung the same configuration.
     wanted = {json.dumps(config): config for config in _configs(args)}
     tasks = [
-        _Task(config, args.precision, args.test)
+        Task(config, args.precision, args.test)
         for key, config in wanted.items()
         if (str(spec), named, args.precision, key) not in known
     ]
     if not tasks:
         return
-    data = load_data(spec, data_root=args.data_root.absolute())
-    bundle = prepare(data, args.workers, spec=teacher, targets=("in_fold",))[0]["in_fold"]
+    world = make_world(spec, args.data_root, teacher, args.workers)
     where = f"{hardware_name(hardware('cpu'))} {git_commit()}"
-    world = _World(bundle, assemble_test(data))
     ROWS.parent.mkdir(parents=True, exist_ok=True)
-    with multiprocessing.get_context("fork").Pool(args.workers, _adopt, (world,)) as pool:
-        for found in pool.imap_unordered(_train, tasks):
-            row = Row(data=str(spec), teacher=named, where=where, **found)
-            with ROWS.open("a") as file:
-                file.write(row.to_json() + "\n")
-            print(f"{row.rung} {row.config['epochs']} seed {row.config['seed']}: {row.at_end['all']:.1f}", flush=True)
+    for student in train_students(tasks, world, args.workers):
+        if not student.val:
+            print(f"diverged: {student.task.config}", flush=True)
+            continue
+        row = _row(student, world, data=str(spec), teacher=named, where=where)
+        with ROWS.open("a") as file:
+            file.write(row.to_json() + "\n")
+        print(f"{row.rung} {row.config['epochs']} seed {row.config['seed']}: {row.at_end['all']:.1f}", flush=True)
 
 
 def _named(teacher: TeacherSpec) -> str:
@@ -144,7 +116,7 @@ def _named(teacher: TeacherSpec) -> str:
 def _configs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for k in range(args.seeds):
         for setting in args.setting or [""]:
-            given = {key: _value(text) for key, _, text in (pair.partition("=") for pair in setting.split())}
+            given = dict(setting_of(pair) for pair in setting.split())
             for epochs in map(int, args.epochs.split(",")):
                 for rung in args.rungs.split(","):
                     own = {key: value for key, value in given.items() if key in METHODS[rung] or key not in _KNOBS}
@@ -155,31 +127,17 @@ def _configs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 _KNOBS = {knob for method in METHODS.values() for knob in method}
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _train(task: _Task) -> dict[str, Any]:
-    config = TrialConfig.build(task.config)
-    trainer = Trainer(config, _world.data, precision=task.precision, threads=1, evaluated=curve_epochs(config.epochs))
-    records = list(trainer)
-    evaluated = {str(record.epoch): record.val for record in records if record.val is not None}
-    test = None
-    if task.opens_test:
-        on_test = trainer.evaluate(_world.test.images, _world.test.labels)
-        test = {"correct": list(on_test.correct), "seen": list(on_test.seen)}
-    return {
-        "config": task.config,
-        "precision": task.precision,
-        "val": {epoch: list(counts.correct) for epoch, counts in evaluated.items()},
-        "val_seen": list(evaluated[str(config.epochs)].seen),
-        "train_counts": _world.data.counts.tolist(),
-        "test": test,
-        "train_s": round(sum(record.train_s for record in records), 2),
-    }
+def _row(student: Student, world: World, **where: str) -> Row:
+    return Row(
+        config=student.task.config,
+        precision=student.task.precision,
+        val={str(epoch): correct for epoch, correct in student.val.items()},
+        val_seen=world.val_seen,
+        train_counts=world.data.counts.tolist(),
+        test=None if student.test is None else {"correct": student.test, "seen": world.test_seen},
+        train_s=student.train_s,
+        **where,
+    )
 
 
 if __name__ == "__main__":
