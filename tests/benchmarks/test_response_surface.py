@@ -20,7 +20,7 @@ class Counts:
 
 
 class World:
-    val_seen = test_seen = [50, 50]
+    val_seen = test_seen = (50, 50)
 
     class data:
         counts = Counts()
