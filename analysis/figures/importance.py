@@ -1,18 +1,16 @@
-"""Importances of knobs: permutation importance against chance, shares of three other measures, class groups."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Importances of knobs: the screen's shares and p values, shares of three other measures, class groups."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.page.style import BLUE, GREEN, GREY, ORANGE, PALE, VERMILION, canvas, place_legend
+from analysis.page.style import BLUE, GREEN, GREY, ORANGE, VERMILION, canvas, place_legend
+from analysis.reading.wording import p_value
 from analysis.search.trial_matrix import TARGETS
 
 _TARGET_MARKS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s"), "few": (VERMILION, "D")}
-#: The least length of an axis of permutation importances (% of the variance): where a forest finds nothing, all are 0.
+#: The least length of an axis of main effects (% of the variance): where nothing is found, all are 0.
 _LEAST_SPAN = 10.0
 _SHARES = {
     "ped_anova": ("PED-ANOVA", BLUE, "o", 0.2),
@@ -21,19 +19,22 @@ _SHARES = {
 }
 
 
-def draw_importance(frame: pd.DataFrame, *, floor: float) -> Figure:
-    """Draw the permutation importance of one target; knobs not above `floor` are hollow, in its grey zone."""
+def draw_screen(frame: pd.DataFrame, *, noise: float) -> Figure:
+    """Draw each knob's share of the variance and its p value; hollow where the knob is not shown to matter."""
     with canvas(5.2, 1.5 + 0.32 * len(frame)) as (figure, axes):
-        rows = _knob_rows(axes, frame)
-        axes.axvspan(min(0.0, 100 * float(frame["permutation_low"].min())), 100 * floor, color=PALE, label="chance")
-        _intervals(axes, rows, frame, "permutation", color=BLUE, lw=2, alpha=0.5)
-        for above, label in ((True, "above chance"), (False, "not above chance")):
-            chosen = (frame["above_chance"] == above).to_numpy()
-            face = BLUE if above else "white"
-            axes.plot(100 * frame["permutation"][chosen], rows[chosen], "o", label=label, mfc=face, mec=BLUE, ms=7)
-        _widen(axes)
-        axes.set_xlabel("error added by shuffling the knob (% of the variance)")
-        place_legend(axes, columns=3)
+        rows, shares = _knob_rows(axes, frame), 100 * frame["share"].to_numpy(dtype=float)
+        matters = frame["matters"].to_numpy(dtype=bool)
+        axes.hlines(rows, 0, shares, color=BLUE, lw=2, alpha=0.5)
+        for chosen, label in ((matters, "shown to matter"), (~matters, "not shown to matter")):
+            axes.plot(
+                shares[chosen], rows[chosen], "o", label=label, mfc=BLUE if label[0] == "s" else "white", mec=BLUE
+            )
+        axes.set_xlim(0, max(_LEAST_SPAN, 1.25 * float(shares.max())))
+        for row, share, p in zip(rows, shares, frame["p_family"], strict=True):
+            axes.annotate(f"p {p_value(p)}", (share, row), xytext=(8, 0), textcoords="offset points", va="center",
+                          fontsize=8)  # fmt: skip
+        axes.set_xlabel(f"main effect (% of the variance; {100 * noise:.0f} % is no main effect)")
+        place_legend(axes, columns=2)
     return figure
 
 
@@ -45,7 +46,8 @@ def draw_shares(frame: pd.DataFrame) -> Figure:
             if not frame[name].gt(0).any():
                 continue  # forests that find nothing give no shares
             if f"{name}_low" in frame:
-                _intervals(axes, rows + shift, frame, name, color=colour, lw=2, alpha=0.5)
+                low, high = (100 * frame[f"{name}{end}"] for end in ("_low", "_high"))
+                axes.hlines(rows + shift, low, high, color=colour, lw=2, alpha=0.5)
             axes.plot(100 * frame[name], rows + shift, marker, color=colour, ms=6, label=label)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of importance (%, adding up to 100)")
@@ -53,9 +55,9 @@ def draw_shares(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
-    """Draw permutation importances of every target beside each other, knobs in the order of the first target."""
-    shown = [target for target in TARGETS if target in floors]
+def draw_groups(frame: pd.DataFrame) -> Figure:
+    """Draw each knob's share of the variance of every target side by side, knobs in the order of the first target."""
+    shown = [target for target in TARGETS if target in set(frame["target"])]
     first = frame[frame["target"] == shown[0]].reset_index(drop=True)
     with canvas(5.2, 1.5 + 0.5 * len(first)) as (figure, axes):
         rows = _knob_rows(axes, first)
@@ -63,25 +65,15 @@ def draw_groups(frame: pd.DataFrame, *, floors: Mapping[str, float]) -> Figure:
             colour, marker = _TARGET_MARKS[target]
             part = frame[frame["target"] == target].set_index("knob").loc[first["knob"]]
             height = rows + 0.3 - 0.6 * index / max(1, len(shown) - 1)
-            above = part["above_chance"].to_numpy()
-            _intervals(axes, height, part, "permutation", color=colour, lw=1.5, alpha=0.4)
-            values = 100 * part["permutation"].to_numpy()
-            names = (TARGETS[target], None) if above.any() else (None, TARGETS[target])
-            axes.plot(values[above], height[above], marker, color=colour, ms=6, label=names[0])
-            axes.plot(values[~above], height[~above], marker, mec=colour, mfc="white", ms=5, label=names[1])
-        _widen(axes)
-        axes.set_xlabel("error added by shuffling the knob (% of the variance)")
+            matters, values = part["matters"].to_numpy(dtype=bool), 100 * part["share"].to_numpy(dtype=float)
+            axes.hlines(height, 0, values, color=colour, lw=1.5, alpha=0.4)
+            names = (TARGETS[target], None) if matters.any() else (None, TARGETS[target])
+            axes.plot(values[matters], height[matters], marker, color=colour, ms=6, label=names[0])
+            axes.plot(values[~matters], height[~matters], marker, mec=colour, mfc="white", ms=5, label=names[1])
+        axes.set_xlim(0, max(_LEAST_SPAN, axes.get_xlim()[1]))
+        axes.set_xlabel("main effect (% of the variance)")
         place_legend(axes, columns=4)
     return figure
-
-
-def _widen(axes: Axes) -> None:
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, max(high, low + _LEAST_SPAN))
-
-
-def _intervals(axes: Axes, heights: np.ndarray, frame: pd.DataFrame, name: str, **look: Any) -> None:
-    axes.hlines(heights, 100 * frame[f"{name}_low"], 100 * frame[f"{name}_high"], **look)
 
 
 def _knob_rows(axes: Axes, frame: pd.DataFrame) -> np.ndarray:

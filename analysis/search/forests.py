@@ -1,4 +1,4 @@
-"""Forests on the trials: permutation importances beside columns of pure chance, and a surrogate of training.
+"""Forests on the trials: permutation importances, and a surrogate of training.
 
 Extremely randomised trees (Geurts, Ernst, Wehenkel 2006): as good as a random forest here and four times as fast.
 """
@@ -12,9 +12,6 @@ import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor
 
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, position
-
-#: Random columns beside the knobs. The floor is the largest of them, so a knob without effect passes it once in 25.
-N_CHANCE = 24
 
 _N_TREES = 32
 _MIN_LEAF = 3
@@ -40,7 +37,7 @@ def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
 
 
 def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, seed: int) -> tuple[Floats, Floats]:
-    """Measure D knobs and N_CHANCE random columns behind them by the same forests, in R half-samples of the trials.
+    """Measure D knobs by the same forests, in R half-samples of the trials.
 
     Args:
         x: (N, D) positions, 0 to 1.
@@ -48,21 +45,19 @@ def forest_importance(x: Floats, y: Floats, present: Bools, *, n_samples: int, s
         present: (N, D); a conditional knob is shuffled among the trials that have it. Its importance is then its own
             effect and not its parent's.
         n_samples: half-samples R.
-        seed: of the random columns, the halves, the forests and the shuffles.
+        seed: of the halves, the forests and the shuffles.
 
     Returns:
-        permutation: (R, D + N_CHANCE) rise of the squared error when a column is shuffled, over the variance of y;
-            measured on the half of the trials that the forest was not fitted to, so memorised noise counts 0.
-        impurity: (R, D + N_CHANCE) mean decrease in impurity (MDI), shares that add up to 1.
+        permutation: (R, D) rise of the squared error when a knob is shuffled, over the variance of y; measured on the
+            half of the trials that the forest was not fitted to, so memorised noise counts 0.
+        impurity: (R, D) mean decrease in impurity (MDI), shares that add up to 1.
     """
     rng = np.random.default_rng(seed)
-    wide = np.column_stack([x, rng.random((len(y), N_CHANCE))])
-    there = np.column_stack([present, np.ones((len(y), N_CHANCE), dtype=bool)])
     permutation, impurity = [], []
     for index, seen in enumerate(half_samples(len(y), n_samples, rng)):
-        forest = fit_forest(wide[seen], y[seen], seed=seed + index)
-        orders = np.column_stack([shuffled_among(column, rng) for column in there[~seen].T])
-        permutation.append(permuted_losses(forest.predict, wide[~seen], y[~seen], orders) / y.var())
+        forest = fit_forest(x[seen], y[seen], seed=seed + index)
+        orders = np.column_stack([shuffled_among(column, rng) for column in present[~seen].T])
+        permutation.append(permuted_losses(forest.predict, x[~seen], y[~seen], orders) / y.var())
         impurity.append(forest.feature_importances_)
     return np.array(permutation), np.array(impurity)
 

@@ -1,4 +1,4 @@
-"""The importance of knobs, for all classes and for each group: four measures on complete trials, against chance."""
+"""The importance of knobs, for all classes and for each group: a screen that decides, and four second opinions."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +12,11 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, percent, plural
+from analysis.reading.wording import listing, p_value, percent, plural
 from analysis.search.fanova import fanova_shares
 from analysis.search.forests import forest_importance, half_samples
+from analysis.search.screen import MIN_TRIALS, Screen, screen, stages
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, targets, trial_matrix
-
-#: Complete trials below which no importance is computed, and below which a ranking is not settled.
-MIN_TRIALS = 8
-SETTLED_TRIALS = 50
 
 #: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
 TOP_SHARE = 0.25
@@ -34,113 +31,97 @@ class Importances:
     """The importance of each knob for each target.
 
     Attributes:
-        frame: one row per (target, knob), targets as in TARGETS, the most important knob first: target, knob,
-            permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the trials), fanova (NaN
-            for a conditional knob), above_chance. permutation is the rise of a forest's squared
-            error over the variance when the knob is shuffled; the others are shares that add up to 1. Empty where
+        frame: one row per (target, knob), targets as in TARGETS, the clearest knob first: target, the columns of
+            `Screen.frame`, permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the
+            trials), fanova (NaN for a conditional knob). permutation is the rise of a forest's squared error over the
+            variance when the knob is shuffled; mdi, ped_anova and fanova are shares that add up to 1. Empty where
             there were too few trials or knobs.
         n_complete: complete trials used.
         n_samples: half-samples behind the intervals.
         unranked: knobs left out, which never vary.
-        floors: target -> the largest permutation importance among random columns in the same forests.
+        noise: target -> share of the variance that no knob's main effect explains.
     """
 
     frame: pd.DataFrame
     n_complete: int
     n_samples: int
     unranked: tuple[str, ...]
-    floors: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def settled(self) -> bool:
-        """Whether there are enough complete trials for a stable order."""
-        return self.n_complete >= SETTLED_TRIALS
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, target: str) -> pd.DataFrame:
-        """The rows of one target, the most important knob first."""
+        """The rows of one target, the clearest knob first."""
         return self.frame[self.frame["target"] == target].reset_index(drop=True) if len(self.frame) else self.frame
+
+    def named(self, target: str) -> list[str]:
+        """The knobs that are shown to matter for one target, the clearest first."""
+        rows = self.of(target)
+        return list(rows.loc[rows["matters"].astype(bool), "knob"]) if len(rows) else []
 
 
 def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
     """Return every knob's importance for every target with enough values."""
     trials = study.complete
-    matrix = trial_matrix(trials, study.knobs)
+    matrix, stage = trial_matrix(trials, study.knobs), stages(trials)
     parts: list[pd.DataFrame] = []
-    floors: dict[str, float] = {}
+    noise: dict[str, float] = {}
     for target, values in targets(study).items():
         known = np.isfinite(values)
         if known.sum() < MIN_TRIALS or len(matrix.knobs) < 2 or not np.ptp(values[known]):
             continue
         rows = TrialMatrix(matrix.knobs, matrix.x[known], matrix.present[known], ())
         kept = [trial for trial, used in zip(trials, known, strict=True) if used]
-        part, floors[target] = _ranked(kept, rows, values[known], n_samples=n_samples)
-        whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
-        shares = fanova_shares(kept, whole, values[known], seed=0) if len(whole) > 1 else {}
-        parts.append(part.assign(target=target, fanova=[shares.get(name, np.nan) for name in part["knob"]]))
-    columns = ["target", "knob", *(f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high"))]
-    empty = pd.DataFrame(columns=[*columns, "fanova", "above_chance"])
-    frame = pd.concat(parts, ignore_index=True)[list(empty)] if parts else empty
-    return Importances(frame, len(trials), n_samples, matrix.unvaried, floors)
+        screened = screen(rows, values[known], stage[known])
+        noise[target] = screened.noise
+        parts.append(_measured(kept, rows, values[known], screened, n_samples=n_samples).assign(target=target))
+    measures = [f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high")]
+    columns = ["target", "knob", "p", "p_family", "matters", "share", "n", *measures, "fanova"]
+    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return Importances(frame, len(trials), n_samples, matrix.unvaried, noise)
 
 
 def importance_sentences(importances: Importances) -> list[str]:
-    """Say which knobs are above chance, and which one other measures rank first; nothing without importances."""
+    """Say which knobs are shown to matter, and which one other measures rank first; nothing without importances."""
     everyone = importances.of("all")
     if everyone.empty:
         return []
-    above = everyone[everyone["above_chance"]]
-    if above.empty:
+    n_knobs, named = plural(len(everyone), "knob"), everyone[everyone["matters"].astype(bool)]
+    trials = plural(importances.n_complete, "complete trial")
+    if named.empty:
+        noise = percent(importances.noise.get("all", np.nan), decimals=0)
         return [
-            f"No knob is shown to matter: of {len(everyone)} none is above chance, the level of random columns in the "
-            f"same forests.{unsettled(importances)}"
+            f"None of {n_knobs} is shown to matter in {trials}: about {noise} % of the variance between trials is no "
+            "main effect of any knob."
         ]
-    first = above.iloc[0]
-    between = f"{percent(first['permutation_low'], decimals=0)} to {percent(first['permutation_high'], decimals=0)} %"
-    cost = f"{percent(first['permutation'], decimals=0)} % of the variance, 95 % interval {between}"
-    others = {"PED-ANOVA": "ped_anova", "fANOVA": "fanova"}
-    firsts = {label: everyone.sort_values(name, ascending=False)["knob"].iloc[0] for label, name in others.items()}
+    parts = [
+        f"{row['knob']} ({percent(row['share'], decimals=0)} %, p {p_value(row['p_family'])})"
+        for row in named.to_dict("records")
+    ]
     by_knob: dict[str, list[str]] = {}
-    for label, knob in firsts.items():
-        by_knob.setdefault(knob, []).append(label)
+    for label, measure in (("PED-ANOVA", "ped_anova"), ("fANOVA", "fanova")):
+        by_knob.setdefault(str(everyone.sort_values(measure, ascending=False)["knob"].iloc[0]), []).append(label)
     dissent = [
         f"{listing(labels)} {'puts' if len(labels) == 1 else 'put'} {knob} first"
         for knob, labels in by_knob.items()
-        if knob != first["knob"]
+        if knob != named["knob"].iloc[0]
     ]
-    agreed = listing(dissent) if dissent else f"{listing(list(firsts))} agree"
-    # Above chance in the forests, but the error added by shuffling may still be zero.
-    leads = "matters most" if first["permutation_low"] > 0 else "ranks first, by a margin that may be zero"
-    which = "only it is" if len(above) == 1 else f"{listing(list(above['knob']))} are"
+    second = f" {listing(dissent)}." if dissent else ""
     return [
-        f"{first['knob']} {leads}: shuffling it adds an error of {cost}; {which} above chance among "
-        f"{plural(len(everyone), 'knob')}. {agreed}.{unsettled(importances)}"
+        f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
+        f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together.{second}"
     ]
 
 
-def unsettled(importances: Importances) -> str:
-    """Return the caveat on a ranking from few trials, with a leading space; empty where there are enough trials."""
-    if importances.settled:
-        return ""
-    return (
-        f" The ranking is not settled: it rests on {plural(importances.n_complete, 'complete trial')}, "
-        f"and below {SETTLED_TRIALS} a knob without effect can come first."
-    )
-
-
-def _ranked(
-    trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, *, n_samples: int
-) -> tuple[pd.DataFrame, float]:
-    n_knobs = len(rows.knobs)
+def _measured(
+    trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, screened: Screen, *, n_samples: int
+) -> pd.DataFrame:
+    """Put the second opinions beside the screen's judgement."""
     shuffled, decrease = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
-    permutation = shuffled.mean(axis=0)
-    floor = float(permutation[n_knobs:].max())
-    # Random columns take a part of the impurity; the shares of the knobs are taken among the knobs alone.
-    impurity = decrease[:, :n_knobs] / decrease[:, :n_knobs].sum(axis=1, keepdims=True).clip(1e-12)
+    impurity = decrease / decrease.sum(axis=1, keepdims=True).clip(1e-12)
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
     ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
     frame = pd.DataFrame({"knob": rows.names})
     for name, value, samples in (
-        ("permutation", permutation[:n_knobs], shuffled[:, :n_knobs]),
+        ("permutation", shuffled.mean(axis=0), shuffled),
         ("mdi", impurity.mean(axis=0), impurity),
         ("ped_anova", ped_anova, resampled),
     ):
@@ -149,8 +130,10 @@ def _ranked(
         # A share lies between 0 and 1. The half-samples give the spread, the estimate from all trials gives the centre.
         frame[f"{name}_low"] = low if name == "permutation" else low.clip(0, 1)
         frame[f"{name}_high"] = high if name == "permutation" else high.clip(0, 1)
-    frame["above_chance"] = frame["permutation"] > floor
-    return frame.sort_values(["permutation", "knob"], ascending=[False, True], ignore_index=True), floor
+    whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
+    shares = fanova_shares(trials, whole, y, seed=0) if len(whole) > 1 else {}
+    frame["fanova"] = [shares.get(name, np.nan) for name in frame["knob"]]
+    return screened.frame.merge(frame, on="knob", validate="one_to_one")
 
 
 def ped_anova_shares(

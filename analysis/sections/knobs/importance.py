@@ -1,13 +1,13 @@
-"""The importances: against chance for all classes, by three other measures, and for each class group."""
+"""The importances: the screen for all classes, three other measures, and the screen for each class group."""
 
 import pandas as pd
 
-from analysis.figures.importance import draw_groups, draw_importance, draw_shares
-from analysis.page.document import Block, Note, Paragraph
+from analysis.figures.importance import draw_groups, draw_screen, draw_shares
+from analysis.page.document import Block, Paragraph
 from analysis.page.writer import Writer
-from analysis.reading.wording import listing, percent, plural
-from analysis.search.forests import N_CHANCE
-from analysis.search.importance import FANOVA, MIN_TRIALS, PED_ANOVA, Importances, unsettled
+from analysis.reading.wording import listing, p_value, percent, plural
+from analysis.search.importance import FANOVA, PED_ANOVA, Importances
+from analysis.search.screen import LEVEL, MIN_TRIALS
 from analysis.search.trial_matrix import TARGETS
 
 
@@ -17,31 +17,29 @@ def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:
     if everyone.empty:
         needed = f"{MIN_TRIALS} complete trials that differ and two knobs that vary"
         return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
-    blocks: list[Block] = [_against_chance(importances, everyone, writer), _shares(importances, everyone, writer)]
-    if len(importances.floors) > 1:
+    blocks: list[Block] = [_screen(importances, everyone, writer), _shares(importances, everyone, writer)]
+    if len(importances.noise) > 1:
         blocks += [_groups(importances, writer), _every_measure(importances, writer)]
-    caveat = unsettled(importances).strip()
-    return [*blocks, Note(caveat)] if caveat else blocks
+    return blocks
 
 
-def _against_chance(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:
-    floor = importances.floors["all"]
-    columns = ["knob", "permutation", "permutation_low", "permutation_high", "above_chance"]
-    above = list(everyone.loc[everyone["above_chance"], "knob"])
-    summary = f"above chance: {', '.join(above)}" if above else "none is above chance"
-    left_out = f" Not ranked, as they never vary: {listing(list(importances.unranked))}." * bool(importances.unranked)
+def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:
+    named = importances.named("all")
+    summary = f"shown to matter: {listing(named)}" if named else "none is shown to matter"
+    left_out = f" Not judged, as they never vary: {listing(list(importances.unranked))}." * bool(importances.unranked)
     return writer.picture(
         "importance",
-        draw_importance(everyone, floor=floor),
-        everyone[columns].assign(floor=floor),
-        alt=f"What shuffling each knob costs, {len(everyone)} knobs; {summary}.",
+        draw_screen(everyone, noise=importances.noise["all"]),
+        everyone[["knob", "p", "p_family", "matters", "share", "n"]],
+        alt=f"The main effect of each of {len(everyone)} knobs; {summary}.",
         caption=(
-            f"The importance of each knob for validation balanced accuracy, from {importances.n_complete} complete "
-            "trials. A forest is fitted to one half; the bar is how much worse it predicts the other half once the "
-            f"knob's values are shuffled there: mean and central 95 % of {importances.n_samples} random halves. The "
-            f"grey zone is chance: {N_CHANCE} columns of random numbers in the same forests, the largest of which is "
-            f"the floor; one knob without effect in {N_CHANCE + 1} passes it. A conditional knob is shuffled among the "
-            f"trials that have it.{left_out}"
+            f"The main effect of each knob on validation balanced accuracy, from {importances.n_complete} complete "
+            "trials: its share of the variance between trials, and a p value. The test sees slopes, peaks, curves and "
+            "differences between choices. It works on ranks, so that no diverged trial decides. What the other knobs "
+            "explain is taken out first. A knob is shown to matter where p is at most "
+            f"{LEVEL:g}. That holds for all knobs together: in at most {percent(LEVEL, decimals=0)} % of studies a "
+            "knob without effect is named. A knob that is not shown to matter may still matter a little. A "
+            f"conditional knob is judged among the trials that have it.{left_out}"
         ),
     )
 
@@ -66,29 +64,30 @@ def _shares(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
 
 
 def _groups(importances: Importances, writer: Writer) -> Block:
-    firsts = [f"{TARGETS[target]}: {importances.of(target)['knob'].iloc[0]}" for target in importances.floors]
-    frame = importances.frame.assign(floor=importances.frame["target"].map(dict(importances.floors)))
+    named = [f"{TARGETS[target]}: {listing(importances.named(target)) or 'none'}" for target in importances.noise]
     return writer.picture(
         "importance_groups",
-        draw_groups(importances.frame, floors=importances.floors),
-        frame,
-        alt=f"What shuffling each knob costs, by class group. First is, for {'; '.join(firsts)}.",
+        draw_groups(importances.frame),
+        importances.frame[["target", "knob", "p", "p_family", "matters", "share", "n"]],
+        alt=f"The main effect of each knob by class group. Shown to matter, for {'; '.join(named)}.",
         caption=(
-            "The same for the mean validation recall of each class group; hollow marks are not above the floor of "
-            "their own group."
+            "The same for the mean validation recall of each class group; a hollow mark is a knob that is not shown to "
+            "matter for its group. The p values hold within a group, not over the groups."
         ),
     )
 
 
 def _every_measure(importances: Importances, writer: Writer) -> Block:
-    """All four measures of every target in one sortable table."""
-    frame = importances.frame.assign(floor=importances.frame["target"].map(dict(importances.floors)))
+    """All measures of every target in one sortable table."""
+    frame = importances.frame
     rows = [
         (
             TARGETS[str(row["target"])],
             str(row["knob"]),
+            percent(row["share"]),
+            p_value(row["p_family"]),
+            "yes" if row["matters"] else "no",
             f"{percent(row['permutation'])} ({percent(row['permutation_low'])} to {percent(row['permutation_high'])})",
-            "yes" if row["above_chance"] else "no",
             f"{percent(row['ped_anova'])} ({percent(row['ped_anova_low'])} to {percent(row['ped_anova_high'])})",
             f"{percent(row['mdi'])} ({percent(row['mdi_low'])} to {percent(row['mdi_high'])})",
             percent(row["fanova"]),
@@ -98,11 +97,15 @@ def _every_measure(importances: Importances, writer: Writer) -> Block:
     return writer.table(
         "importance_measures",
         frame,
-        columns=("target", "knob", "permutation (%)", "above chance", "PED-ANOVA (%)", "MDI (%)", "fANOVA (%)"),
+        columns=(
+            "target", "knob", "main effect (%)", "p", "matters", "permutation (%)", "PED-ANOVA (%)", "MDI (%)",
+            "fANOVA (%)",
+        ),
         rows=rows,
         caption=(
-            "Every measure for every class group: error added by shuffling in % of the variance, with the central 95 % "
-            "of the half-samples and whether it is above that group's floor; the other three as shares, fANOVA once "
-            f"from {plural(importances.n_complete, 'complete trial')}. Click a heading to sort."
+            "Every measure for every class group. Permutation is the error that a forest adds when the knob is "
+            "shuffled, in % of the variance. PED-ANOVA, MDI and fANOVA are shares that add up to 100. In parentheses "
+            "stands the central 95 % of half-samples of the trials; fANOVA is computed once from "
+            f"{plural(importances.n_complete, 'complete trial')}. Click a heading to sort."
         ),
-    )
+    )  # fmt: skip

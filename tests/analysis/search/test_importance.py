@@ -1,4 +1,4 @@
-"""Importances find what was planted, know chance, rank conditional knobs, and say when they are not settled."""
+"""Importances judge what was planted, for each group, and the second opinions are what their names say."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +8,11 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
-from optuna.trial import create_trial
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
 from analysis.search.fanova import fanova_shares
 from analysis.search.forests import (
-    N_CHANCE,
     fit_forest,
     forest_importance,
     half_samples,
@@ -22,7 +20,7 @@ from analysis.search.forests import (
     shuffled_among,
 )
 from analysis.search.importance import importances, ped_anova_shares
-from analysis.search.trial_matrix import position, targets, trial_matrix
+from analysis.search.trial_matrix import position, targets
 from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob
 from tests.analysis.simulation import rewriting, set_last_counts
@@ -37,27 +35,25 @@ def study(simulated: Simulated) -> StudyData:
     return load_study(simulated(n_trials=24, **ALL_COMPLETE))
 
 
-def test_the_planted_knobs_come_first_and_the_one_without_effect_is_not_above_chance(simulated: Simulated) -> None:
-    ranked = importances(load_study(simulated(n_trials=56, **ALL_COMPLETE)), n_samples=30)
-    frame = ranked.of("all").set_index("knob")
-    assert set(frame.index[:2]) == {"cckd_weight", "feature_weight"}
-    assert frame.loc[["cckd_weight", "feature_weight"], "above_chance"].all()
-    assert not frame.loc["temperature", "above_chance"]
-    assert ranked.settled
+def test_the_planted_knobs_come_first_and_the_one_without_effect_is_not_named(simulated: Simulated) -> None:
+    ranked = importances(load_study(simulated(n_trials=56, **ALL_COMPLETE)), n_samples=5)
+    named = ranked.named("all")
+    assert set(named[:2]) == {"cckd_weight", "feature_weight"}
+    assert "temperature" not in named
 
 
-def test_every_group_has_its_own_ranking_and_floor(simulated: Simulated) -> None:
+def test_every_group_is_judged_on_its_own(simulated: Simulated) -> None:
     folder = simulated(n_trials=40, **ALL_COMPLETE)
     with rewriting(folder) as ledger:
         for row in ledger.rows():
             assert row.val is not None
             few = round(row.params["mix_ratio"] * row.val.seen[0])  # the tail answers to one knob alone
             set_last_counts(ledger, row.number, ClassCounts((*row.val.correct[:6], *[few] * 4), row.val.seen))
-    ranked = importances(load_study(folder), n_samples=10)
-    assert set(ranked.floors) == {"all", "many", "medium", "few"}
-    assert ranked.of("few")["knob"].iloc[0] == "mix_ratio"
-    assert ranked.of("few")["above_chance"].tolist()[:1] == [True]
-    assert ranked.of("all")["knob"].iloc[0] != "mix_ratio"
+    ranked = importances(load_study(folder), n_samples=3)
+    assert set(ranked.noise) == {"all", "many", "medium", "few"}
+    assert ranked.named("few") == ["mix_ratio"]
+    assert ranked.noise["few"] < 0.2
+    assert ranked.named("all")[0] != "mix_ratio"
 
 
 def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(study: StudyData) -> None:
@@ -150,23 +146,15 @@ def test_a_conditional_knob_is_shuffled_among_the_trials_that_have_it() -> None:
     assert set(order[there]) == {0, 2, 3}
 
 
-def test_a_knob_that_only_says_its_parent_is_on_is_not_above_chance(simulated: Simulated) -> None:
-    switch = Knob("on", CategoricalDistribution((False, True)), "choice", "a reason", False)
-    child = Knob("child", FloatDistribution(0.0, 1.0), "1", "a reason", 0.5)
+def test_a_child_that_only_says_its_parent_is_on_has_no_importance_in_the_forests() -> None:
     rng = np.random.default_rng(1)
-    trials = []
-    for _ in range(80):
-        on = bool(rng.random() < 0.5)
-        params = {"on": on, **({"child": float(rng.random())} if on else {})}
-        spec = {knob.name: knob.distribution for knob in (switch, child) if knob.name in params}
-        trials.append(create_trial(params=params, distributions=spec, value=on + rng.normal(0, 0.1)))
-    matrix = trial_matrix(trials, [switch, child])
-    y = np.array([trial.value for trial in trials])
-    permutation, _ = forest_importance(matrix.x, y, matrix.present, n_samples=20, seed=0)
-    mean = permutation.mean(axis=0)
-    assert len(mean) == 2 + N_CHANCE
-    assert mean[0] > 1 > 0.05 > mean[2:].max()
-    assert mean[1] <= mean[2:].max()
+    on = rng.random(80) < 0.5
+    x = np.column_stack([on, np.where(on, rng.random(80), 0.5)]).astype(float)
+    present = np.column_stack([np.ones(80, dtype=bool), on])
+    permutation, _ = forest_importance(x, on + rng.normal(0, 0.1, 80), present, n_samples=20, seed=0)
+    assert permutation.shape == (20, 2)
+    assert permutation[:, 0].mean() > 1
+    assert abs(permutation[:, 1].mean()) < 0.05
 
 
 def test_a_conditional_knob_is_ranked_and_left_out_of_fanova(simulated: Simulated) -> None:
@@ -194,7 +182,7 @@ def test_few_trials_rank_nothing(simulated: Simulated) -> None:
     ranked = importances(load_study(simulated(n_trials=7, **ALL_COMPLETE)))
     assert ranked.frame.empty
     assert ranked.n_complete == 7
-    assert not ranked.settled
+    assert ranked.named("all") == []
 
 
 def test_half_samples_hold_half_of_the_trials() -> None:

@@ -1,0 +1,80 @@
+"""A mixed linear model: fixed columns, and groups of random columns with a variance for each group.
+
+    y = X b + sum over k of B_k u_k + e,   u_k ~ N(0, v_k I),   e ~ N(0, v_0 I)
+
+The variances are estimated by restricted maximum likelihood (Patterson & Thompson 1971) with the MM algorithm of Zhou,
+Hu, Zhou & Lange (2019). With q random columns an iteration costs q^3, whatever the number of rows (Henderson 1950).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+_N_ITERATIONS = 60
+
+#: A group's variance never falls below this share of the noise: a variance of 0 would never rise again.
+_LEAST = 1e-8
+
+
+@dataclass(frozen=True)
+class MixedModel:
+    """A fitted model.
+
+    Attributes:
+        columns: (N, p + q) fixed columns, then the random ones.
+        variances: (K,) one per group.
+        noise: v_0.
+        n_fixed: p.
+    """
+
+    columns: Floats
+    variances: Floats
+    noise: float
+    n_fixed: int
+    _solve: Floats
+
+    @classmethod
+    def fit(cls, y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Self:
+        """Estimate the variances.
+
+        Args:
+            y: (N,), not constant.
+            fixed: (N, p) independent columns, p below N.
+            groups: K arrays (N, q_k).
+        """
+        sizes = [group.shape[1] for group in groups]
+        columns, n_fixed = np.column_stack([fixed, *groups]), fixed.shape[1]
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        inner, outer = columns.T @ columns, columns.T @ y
+        free, total = len(y) - n_fixed, float(y @ y)
+        scale = np.array([np.mean(np.square(group).sum(axis=1)) for group in groups])
+        centred = float(np.square(y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]).sum()) / free
+        variances = np.full(len(sizes), centred / 2 / max(1, len(sizes))) / np.maximum(scale, 1e-12)
+        noise = centred / 2
+        for _ in range(_N_ITERATIONS):
+            solve = _solved(inner, n_fixed, noise / variances[owner])
+            effects = solve @ outer
+            # B' P y and tr(B_k' P B_k), where P y are the residuals over the noise.
+            slopes = (outer - inner @ effects)[n_fixed:] / noise
+            traces = (np.diag(inner) - np.einsum("ij,jk,ki->i", inner, solve, inner))[n_fixed:] / noise
+            squares = np.bincount(owner, slopes**2, len(sizes))
+            weights = np.bincount(owner, traces, len(sizes)).clip(1e-12)
+            rest = total - 2 * float(effects @ outer) + float(effects @ inner @ effects)
+            left = free + n_fixed - float(np.einsum("ij,ji->", solve, inner))
+            variances = np.maximum(variances * np.sqrt(squares / weights), _LEAST * noise)
+            noise = max(rest / left, 1e-12 * centred)
+        return cls(columns, variances, noise, n_fixed, _solved(inner, n_fixed, noise / variances[owner]))
+
+    def cleaned(self, columns: Floats) -> Floats:
+        """Return P A for columns A (N, ...): what the model leaves of them, in units of the noise's variance."""
+        return np.asarray((columns - self.columns @ (self._solve @ (self.columns.T @ columns))) / self.noise)
+
+
+def _solved(inner: Floats, n_fixed: int, penalty: Floats) -> Floats:
+    """The inverse of Henderson's equations, divided by the noise's variance."""
+    return np.asarray(np.linalg.inv(inner + np.diag(np.concatenate([np.full(n_fixed, 1e-10), penalty]))))

@@ -1,0 +1,70 @@
+"""The mixed model against dense algebra, and its variances against a direct search for the restricted likelihood."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from analysis.stats.mixed_model import MixedModel
+
+N = 30
+
+
+def data(seed: int, n_groups: int = 3) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    groups = [rng.normal(size=(N, 2)) for _ in range(n_groups)]
+    fixed = np.column_stack([np.ones(N), rng.random(N) > 0.5]).astype(float)
+    return 3 + groups[0] @ [1.0, -0.5] + 0.7 * rng.normal(size=N), fixed, groups
+
+
+def projection(fixed: np.ndarray, groups: list[np.ndarray], variances: np.ndarray, noise: float) -> np.ndarray:
+    """P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1, densely."""
+    v = noise * np.eye(len(fixed)) + sum(s * group @ group.T for s, group in zip(variances, groups, strict=True))
+    inverse = np.linalg.inv(v)
+    weighed = inverse @ fixed
+    return np.asarray(inverse - weighed @ np.linalg.inv(fixed.T @ weighed) @ weighed.T)
+
+
+def minus_log_likelihood(logs: np.ndarray, y: np.ndarray, fixed: np.ndarray, groups: list[np.ndarray]) -> float:
+    *variances, noise = np.exp(logs)
+    v = noise * np.eye(N) + sum(s * group @ group.T for s, group in zip(variances, groups, strict=True))
+    inner = fixed.T @ np.linalg.inv(v) @ fixed
+    squares = y @ projection(fixed, groups, np.array(variances), noise) @ y
+    return float(np.linalg.slogdet(v)[1] + np.linalg.slogdet(inner)[1] + squares) / 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cleaned_is_the_dense_projection(seed: int) -> None:
+    y, fixed, groups = data(seed)
+    model = MixedModel.fit(y, fixed, groups)
+    dense = projection(fixed, groups, model.variances, model.noise)
+    np.testing.assert_allclose(model.cleaned(y), dense @ y, atol=1e-7)
+    np.testing.assert_allclose(model.cleaned(np.eye(N)), dense, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_variances_are_more_likely(seed: int) -> None:
+    y, fixed, groups = data(seed)
+    model = MixedModel.fit(y, fixed, groups)
+    ours = minus_log_likelihood(np.log([*model.variances, model.noise]), y, fixed, groups)
+    start = np.log([0.3] * len(groups) + [0.3])
+    best = minimize(minus_log_likelihood, start, (y, fixed, groups), method="L-BFGS-B", bounds=[(-18, 5)] * 4)
+    assert ours <= best.fun + 0.02
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 100), shift=st.floats(-100, 100))
+def test_variances_follow_the_scale_of_the_values_and_ignore_their_mean(seed: int, scale: float, shift: float) -> None:
+    y, fixed, groups = data(seed)
+    plain, moved = (MixedModel.fit(values, fixed, groups) for values in (y, shift + scale * y))
+    np.testing.assert_allclose(moved.noise, scale**2 * plain.noise, rtol=1e-3)
+    large = plain.variances > 1e-3 * plain.noise
+    np.testing.assert_allclose(moved.variances[large], scale**2 * plain.variances[large], rtol=1e-3)
+
+
+def test_without_groups_the_noise_is_the_residual_variance() -> None:
+    y, fixed, _ = data(1)
+    model = MixedModel.fit(y, fixed, [])
+    residuals = y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]
+    assert model.noise == pytest.approx(residuals @ residuals / (N - 2))
