@@ -20,6 +20,7 @@ report_time          seconds and memory of a report
 response_surface     real trainings of points spread over a space
 run                  the whole bench
 same_numbers         two commits, compared to the last bit
+searches             searches whose truth is known, for calibration
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU

@@ -1,12 +1,14 @@
-"""Which knobs matter: a test of each knob's main effect that sees slopes, peaks and curves, and unordered choices.
+"""Which knobs matter: a test of each knob's main effect that sees slopes, peaks, curves and cliffs, and choices.
 
-The response is the normal scores of the trials' values, so that a diverged trial counts as one low rank. For each knob
-the others are random effects of a mixed model (`stats.mixed_model`): what they explain is taken out as far as the
-trials support it. What is left is tested for a slope, a parabola and a polynomial of degree four of the knob's
-position, or for differences between its choices, by F. The least of these p values is compared with the least ones
-after the knob's values were permuted among the trials of the same stage of the search, which keeps the sampler's drift
-out. Westfall and Young's step-down method (1993) judges all knobs together: in at most 5 % of studies one is named in
-vain.
+For each knob the others are random effects of a mixed model (`stats.mixed_model`): what they explain is taken out as
+far as the trials support it. What is left is tested for a slope, a parabola, a polynomial of degree four and a cliff
+near either end of the knob's range, or for differences between its choices, by F. A value far below the others is drawn
+in (Tukey's fence), and where there is one, everything is tested without such trials too: a cliff shows in the first
+test, and a trial that diverged by chance hides nothing in the second.
+
+The least of these p values is compared with the least ones after the knob's values were permuted among the trials of
+the same stage of the search, which keeps the sampler's drift out. Westfall and Young's step-down method (1993) judges
+all knobs together: in at most 5 % of studies one is named in vain.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from scipy import stats
 
-from analysis.search.trial_matrix import Floats, TrialMatrix
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
 from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
 
@@ -32,6 +34,13 @@ LEVEL = 0.05
 
 #: Degrees of the polynomials that are tested; the second one stands for the other knobs.
 _DEGREES = (1, 2, 4)
+
+#: Where in its range a knob may fall off a cliff, and the fewest trials beyond it.
+_CLIFFS = (0.15, 0.85)
+_FEWEST_BEYOND = 3
+
+#: Interquartile ranges below the lower quartile beyond which a value is drawn in, and beyond which it is far off.
+_FENCE, _FAR = 1.5, 3.0
 _N_PERMUTATIONS = 499
 
 #: Kinds of trial whose knobs no other trial influenced.
@@ -46,7 +55,7 @@ class Screen:
 
     Attributes:
         frame: one row per knob, the clearest first: knob, p (of this knob alone), p_family (judged together with the
-            others), matters (p_family at most LEVEL), share (of the variance of the normal scores that its main effect
+            others), matters (p_family at most LEVEL), share (of the variance between trials that its main effect
             explains, 0 to 1), n (trials that have it). Empty below MIN_TRIALS.
         noise: share of that variance which no knob's main effect explains: interactions and chance.
     """
@@ -74,7 +83,7 @@ def screen(
     empty = pd.DataFrame(columns=["knob", "p", "p_family", "matters", "share", "n"])
     if n < MIN_TRIALS or not n_knobs or not np.ptp(y):
         return Screen(empty, np.nan)
-    scores, fixed = normal_scores(y), _fixed(stage)
+    fixed, (values, near) = _fixed(stage), _drawn_in(y)
     shapes = [_shapes(knob, column) for knob, column in zip(matrix.knobs, matrix.x.T, strict=True)]
     others = [
         of_knob[min(1, len(of_knob) - 1)] * there[:, None]
@@ -84,13 +93,17 @@ def screen(
     evidence = np.zeros((n_knobs, 1 + n_permutations))
     for k in range(n_knobs):
         there = np.flatnonzero(matrix.present[:, k])
-        if len(there) < MIN_TRIALS:
-            continue
-        orders = np.vstack([np.arange(len(there)), *_permutations(stage[there], n_permutations, rng)])
-        rest = [columns[there] for j, columns in enumerate(others) if j != k]
-        model = MixedModel.fit(scores[there], fixed[there][:, _varies(fixed[there])], rest)
-        evidence[k] = _evidence([shape[there] for shape in shapes[k]], model, scores[there], orders)
-    whole = MixedModel.fit(scores, fixed, others)
+        orders = there[np.vstack([np.arange(len(there)), *_permutations(stage[there], n_permutations, rng)])]
+        for kept in (np.ones(len(there), dtype=bool), near[there]):
+            rows = there[kept]
+            if len(rows) < MIN_TRIALS or not np.ptp(values[rows]):
+                continue
+            rest = [columns[rows] for j, columns in enumerate(others) if j != k]
+            model = MixedModel.fit(values[rows], fixed[rows][:, _varies(fixed[rows])], rest)
+            evidence[k] = np.maximum(evidence[k], _evidence(shapes[k], model, values[rows], orders[:, kept]))
+            if near[there].all():
+                break
+    whole = MixedModel.fit(values, fixed, others)
     parts = whole.variances * [np.square(columns).sum(axis=1).mean() for columns in others]
     alone = (1 + (evidence[:, 1:] >= evidence[:, :1]).sum(axis=1)) / (1 + n_permutations)
     frame = pd.DataFrame(
@@ -107,9 +120,10 @@ def screen(
     return Screen(frame.iloc[clearest].reset_index(drop=True), float(whole.noise / (parts.sum() + whole.noise)))
 
 
-def normal_scores(y: Floats) -> Floats:
-    """Return the normal deviates of the ranks of `y` (Blom 1958); ties share one."""
-    return np.asarray(stats.norm.ppf((stats.rankdata(y) - 0.375) / (len(y) + 0.25)))
+def _drawn_in(y: Floats) -> tuple[Floats, Bools]:
+    """Return `y` with values beyond the lower fence drawn in to it, and which values are not far off."""
+    lower, upper = np.quantile(y, [0.25, 0.75])
+    return np.maximum(y, lower - _FENCE * (upper - lower)), y >= lower - _FAR * (upper - lower)
 
 
 def _fixed(stage: npt.NDArray[np.int64]) -> Floats:
@@ -122,13 +136,15 @@ def _varies(columns: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _shapes(knob: Knob, column: Floats) -> list[Floats]:
-    """Return the shapes that are tested, (N, k) each: orthogonal on an evenly covered range."""
+    """Return the shapes that are tested, (N, k) each; the polynomials are orthogonal on an evenly covered range."""
     values = np.unique(column)
     if isinstance(knob.distribution, CategoricalDistribution):
         return [np.column_stack([column == value for value in values[1:]]).astype(float)]
     norms = np.sqrt(2 * np.arange(1, _DEGREES[-1] + 1) + 1)
     powers = np.asarray(legvander(2 * column - 1, _DEGREES[-1])[:, 1:] * norms, dtype=np.float64)
-    return [powers[:, :degree] for degree in _DEGREES if degree < len(values)]
+    cliffs = [column > place for place in _CLIFFS]
+    steps = [beyond.astype(float)[:, None] for beyond in cliffs if min(beyond.sum(), (~beyond).sum()) >= _FEWEST_BEYOND]
+    return [*(powers[:, :degree] for degree in _DEGREES if degree < len(values)), *steps]
 
 
 def _permutations(stage: npt.NDArray[np.int64], n: int, rng: np.random.Generator) -> Orders:
@@ -140,17 +156,17 @@ def _permutations(stage: npt.NDArray[np.int64], n: int, rng: np.random.Generator
     return orders
 
 
-def _evidence(shapes: Sequence[Floats], model: MixedModel, scores: Floats, orders: Orders) -> Floats:
-    """Return (R,) the largest -log p of the shapes, one value per order of the knob's values."""
-    residuals = model.cleaned(scores)
-    total = float(scores @ residuals)
+def _evidence(shapes: Sequence[Floats], model: MixedModel, values: Floats, orders: Orders) -> Floats:
+    """Return (R,) the largest -log p of the shapes for `values` (n,), one per row of `orders` (R, n) of the trials."""
+    residuals = model.cleaned(values)
+    total = float(values @ residuals)
     found = np.zeros(len(orders))
     for shape in shapes:
-        n, width = shape.shape
+        n, width = len(values), shape.shape[1]
         permuted = shape[orders].transpose(1, 0, 2)  # (N, R, k)
         cleaned = model.cleaned(permuted.reshape(n, -1)).reshape(permuted.shape)
         inner = np.einsum("nrk,nrl->rkl", permuted, cleaned)
-        inner += 1e-9 * np.trace(inner[0]) * np.eye(width)
+        inner += (1e-9 * np.trace(inner[0]) + 1e-12) * np.eye(width)
         outer = np.einsum("nrk,n->rk", permuted, residuals)
         explained = np.einsum("rk,rk->r", outer, np.linalg.solve(inner, outer[:, :, None])[:, :, 0]).clip(0, total)
         free = n - model.n_fixed - width

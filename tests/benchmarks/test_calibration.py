@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.calibration import N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, searches
+from benchmarks.calibration import N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, pairs, screens
 
 
 def _possible(measured: Measured) -> bool:
@@ -18,11 +18,15 @@ def test_intervals_cover_and_claims_are_rarely_false() -> None:
 
 
 @pytest.mark.slow
-def test_chance_stays_below_its_floor_and_the_planted_interaction_ranks_first() -> None:
-    # Fewer half-samples than a report takes: the floor is as often passed, only everything is noisier.
-    found = searches(N_SEARCHES // 10, seed=0, n_samples=8)
+def test_the_screen_names_what_was_planted_and_rarely_anything_else() -> None:
+    found = screens(N_SEARCHES // 10, seed=0, workers=2)
+    assert len(found) == 6 + 1 + 3 * 3 + 2
     assert [item.what for item in found if not _possible(item)] == []
-    assert found[1].met
+
+
+def test_the_planted_interaction_ranks_first() -> None:
+    found = pairs(N_SEARCHES // 10, seed=0)
+    assert [item.what for item in found if not item.met] == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 from scipy import stats
 
-from analysis.search.screen import MIN_TRIALS, Screen, normal_scores, screen, stages
+from analysis.search.screen import MIN_TRIALS, Screen, screen, stages
 from analysis.search.trial_matrix import TrialMatrix, trial_matrix
 from search_spaces.knob import Knob
 
@@ -70,6 +70,17 @@ def test_a_trial_that_fell_to_chance_decides_nothing() -> None:
     assert judged(matrix, y).named == ["k1"]
     y[7] = 0.10
     assert judged(matrix, y).named == ["k1"]
+    y[3] = 0.10
+    assert judged(matrix, y).named == ["k1"]
+
+
+@pytest.mark.parametrize("at", [0.1, 0.9])
+def test_a_cliff_near_an_end_is_found(at: float) -> None:
+    matrix, rng = drawn(48, 8), np.random.default_rng(8)
+    beyond = matrix.x[:, 4] < at if at < 0.5 else matrix.x[:, 4] > at
+    found = judged(matrix, 0.70 - 0.3 * beyond + 0.01 * rng.normal(size=48))
+    assert beyond.sum() in range(3, 9)
+    assert found.named == ["k4"]
 
 
 def test_what_another_knob_explains_does_not_hide_a_knob() -> None:
@@ -127,9 +138,10 @@ def test_the_first_of_its_p_values_is_the_f_test_of_a_parabola() -> None:
     x = rng.random(40)
     matrix = TrialMatrix(NUMBERS[:1], x[:, None], np.ones((40, 1), dtype=bool), ())
     y = -((x - 0.5) ** 2) + 0.05 * rng.normal(size=40)
-    scores = normal_scores(y)
-    fitted = Polynomial.fit(x, scores, 2)(x)
-    ratio = ((scores - scores.mean()) ** 2).sum() / ((scores - fitted) ** 2).sum() - 1
+    lower, upper = np.quantile(y, [0.25, 0.75])
+    values = np.maximum(y, lower - 1.5 * (upper - lower))
+    fitted = Polynomial.fit(x, values, 2)(x)
+    ratio = ((values - values.mean()) ** 2).sum() / ((values - fitted) ** 2).sum() - 1
     expected = stats.f.sf(37 / 2 * ratio, 2, 37)
     found = judged(matrix, y, n_permutations=999).frame["p"].iloc[0]
     assert expected < 1e-3

@@ -1,0 +1,129 @@
+"""Searches by the product's own sampler and pruner whose truth is known, without a training: for `calibration`.
+
+A truth is a function of the knobs' positions. Around it lies noise that may have heavy tails, and some trials diverge.
+Values at the rungs before the last rise to it and scatter more, so that the pruner sometimes errs.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.search.trial_matrix import position
+from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
+from study.strategy.pruners import PROTECTED
+from study.strategy.search_settings import SearchSettings, kind_of, make_pruner, make_sampler
+
+_RUNGS = (1, 2, 3, 4)
+_CHANCE = 0.1
+
+#: As many knobs as `acckd_full` has: ten numbers, two switches, and choices of three and eight.
+KNOBS = (
+    *(Knob(f"k{index}", FloatDistribution(0.0, 1.0), "1", "a reason", 0.5) for index in range(10)),
+    Knob("switch", CategoricalDistribution((False, True)), "choice", "a reason", False),
+    Knob("other", CategoricalDistribution((False, True)), "choice", "a reason", False),
+    Knob("three", CategoricalDistribution(tuple("abc")), "choice", "a reason", "a"),
+    Knob("eight", CategoricalDistribution(tuple("abcdefgh")), "choice", "a reason", "a"),
+)
+SPACE = SearchSpace("simulated", "Is a known truth found?", "acckd", KNOBS, default_trials=64)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a search faces.
+
+    Attributes:
+        name: in a table.
+        shares: knob -> share of the variance over an evenly covered space.
+        shapes: knob -> its effect at a position in 0 to 1, on any scale.
+        heavy: whether the noise is Student's t with two degrees of freedom, not normal.
+        diverged: share of the trials that fall to chance.
+    """
+
+    name: str
+    shares: Mapping[str, float]
+    shapes: Mapping[str, Callable[[float], float]]
+    heavy: bool = False
+    diverged: float = 0.0
+
+
+def _peak(at: float) -> float:
+    return -((at - 0.5) ** 2)
+
+
+def _saturating(at: float) -> float:
+    return float(1 - np.exp(-5 * at))
+
+
+def _cliff(at: float) -> float:
+    return float(at < 0.85)
+
+
+def _choice(at: float) -> float:
+    return float((0, 3, -2, 1, -3, 2, -1, 0)[round(7 * at)])
+
+
+def _slope(at: float) -> float:
+    return at
+
+
+_MIXED: dict[str, Callable[[float], float]] = {"k0": _peak, "k1": _saturating, "eight": _choice}
+
+TRUTHS = (
+    Truth("nothing matters", {}, {}),
+    Truth("a peak worth half", {"k0": 0.5}, {"k0": _peak}),
+    Truth("30, 20 and 20 %", {"k0": 0.3, "k1": 0.2, "eight": 0.2}, _MIXED),
+    Truth("30, 20 and 20 %, heavy tails", {"k0": 0.3, "k1": 0.2, "eight": 0.2}, _MIXED, heavy=True),
+    Truth("30, 20 and 20 %, one in 40 diverged", {"k0": 0.3, "k1": 0.2, "eight": 0.2}, _MIXED, diverged=1 / 40),
+    Truth("a cliff worth half, a slope", {"k0": 0.5, "k1": 0.2}, {"k0": _cliff, "k1": _slope}),
+)
+
+
+def search(truth: Truth, seed: int, *, n_trials: int = 64) -> list[FrozenTrial]:
+    """Return all trials of one search by the default sampler and pruner."""
+    optuna.logging.set_verbosity(logging.ERROR)
+    rng = np.random.default_rng([seed, 7])
+    settings = SearchSettings("sobol+tpe", "median", n_trials, n_trials // 2 - 1, seed, _RUNGS[-1], _RUNGS)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings))
+    for number in range(n_trials):
+        study.sampler = make_sampler(SPACE, settings, number)
+        trial, kind = study.ask(), kind_of(settings, number)
+        trial.set_user_attr("kind", kind)
+        values = _values(truth, SPACE.suggest(trial), rng)
+        for rung, value in zip(_RUNGS, values, strict=True):
+            trial.report(value, rung)
+            if rung < _RUNGS[-1] and kind not in PROTECTED and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, values[-1])
+    return study.get_trials(deepcopy=False)
+
+
+def _values(truth: Truth, params: dict[str, Any], rng: np.random.Generator) -> list[float]:
+    """Values at the rungs: an sd of 2 points between evenly spread trials, of which the truth's shares are no noise."""
+    effect = sum(
+        np.sqrt(share) * _standardised(truth.shapes[name], position(_BY_NAME[name], params[name]), name)
+        for name, share in truth.shares.items()
+    )
+    noise = rng.standard_t(2) / 2 if truth.heavy else rng.normal()
+    last = 0.70 + 0.02 * (effect + np.sqrt(1 - sum(truth.shares.values())) * noise)
+    if rng.random() < truth.diverged:
+        last = _CHANCE
+    return [last - 0.02 * (4 - rung) + 0.01 * (rung < 4) * rng.normal() for rung in _RUNGS]
+
+
+_BY_NAME = {knob.name: knob for knob in KNOBS}
+
+
+def _standardised(shape: Callable[[float], float], at: float, name: str) -> float:
+    spec = _BY_NAME[name].distribution
+    n = len(spec.choices) if isinstance(spec, CategoricalDistribution) else 400
+    over = np.array([shape(place) for place in np.linspace(0, 1, n)])
+    return float((shape(at) - over.mean()) / over.std())
