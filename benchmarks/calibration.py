@@ -64,8 +64,9 @@ class Measured:
 
     @property
     def met(self) -> bool:
-        """Whether the share lies within its bounds."""
-        return self.least <= self.share <= self.most
+        """Whether the share may lie within its bounds: a bound is broken where the whole interval lies beyond it."""
+        low, high = self.interval
+        return low <= self.most and high >= self.least
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -154,13 +155,21 @@ def _named(truth: Truth, seed: int) -> list[str]:
 
 
 def pairs(n_studies: int, *, seed: int) -> list[Measured]:
-    """Judge the ranking of pairs."""
-    first = 0
+    """Judge the ranking of pairs, and the p values where no pair acts together."""
+    first, false = 0, dict.fromkeys(_SPOILT, 0)
     for index in range(n_studies):
-        matrix, y = _search(np.random.default_rng([seed, 2, index]), corner=bool(index % 2))
-        strongest = interactions(matrix, y, n_permutations=1, seed=seed).frame.iloc[0]
+        rng = np.random.default_rng([seed, 2, index])
+        matrix, y = _search(rng, share=INTERACTION, corner=bool(index % 2))
+        strongest = interactions(matrix, y, n_draws=1, seed=seed).frame.iloc[0]
         first += {strongest["x_knob"], strongest["y_knob"]} == {f"k{knob}" for knob in PAIR}
-    return [Measured("a planted interaction of 30 % of the variance ranks first", 0.90, 1.0, first, n_studies)]
+        for spoilt in _SPOILT:
+            matrix, y = _search(rng, share=0.0, n_trials=64, spoilt=spoilt)
+            false[spoilt] += bool(interactions(matrix, y, n_draws=200, seed=seed).frame["p"].min() < 0.05)
+    return [
+        Measured("a planted interaction of 30 % of the variance ranks first", 0.90, 1.0, first, n_studies),
+        *(Measured(f"an interaction is shown where there is none: {spoilt}", 0.0, 0.06, hits, n_studies)
+          for spoilt, hits in false.items()),
+    ]  # fmt: skip
 
 
 def _scores(rng: np.random.Generator, *, gain: bool) -> pd.DataFrame:
@@ -200,18 +209,31 @@ def _keeps_the_best(rng: np.random.Generator, reach: float) -> bool:
     return bool(seen[true.argmax()] >= seen.max() - reach * estimated)
 
 
-def _search(rng: np.random.Generator, *, corner: bool) -> tuple[TrialMatrix, np.ndarray]:
-    """Trials at random places; the last two knobs do nothing."""
-    x = rng.random((N_TRIALS, N_KNOBS))
+#: What spoils the values of a search without an interaction.
+_SPOILT = ("normal noise", "a diverged trial", "a corner that diverges", "a cliff", "heavy tails")
+
+
+def _search(
+    rng: np.random.Generator, *, share: float, n_trials: int = N_TRIALS, corner: bool = False, spoilt: str = _SPOILT[0]
+) -> tuple[TrialMatrix, np.ndarray]:
+    """Trials at random places; the pair's joint effect has `share` of the variance, the last two knobs do nothing."""
+    x = rng.random((n_trials, N_KNOBS))
     u = 2 * x - 1
     a, b = (u[:, knob] for knob in PAIR)
     # A corner's own main effects are taken out, so that all of it is interaction.
     joint = ((a > 0) & (b > 0)) - 0.5 * (a > 0) - 0.5 * (b > 0) if corner else a * b
     main = u[:, 0] + 0.7 * np.sin(3 * u[:, 3]) + 0.5 * u[:, 4] ** 2
-    parts = ((main, 1 - INTERACTION - NOISE), (joint, INTERACTION), (rng.normal(size=N_TRIALS), NOISE))
-    y = sum(np.sqrt(share) * (part - part.mean()) / part.std() for part, share in parts)
+    noise = rng.standard_t(2, n_trials) if spoilt == "heavy tails" else rng.normal(size=n_trials)
+    parts = ((main, 1 - share - NOISE), (joint, share), (noise, NOISE))
+    y = np.sum([np.sqrt(of_part) * (part - part.mean()) / part.std() for part, of_part in parts], axis=0)
+    if spoilt == "a diverged trial":
+        y[rng.integers(n_trials)] -= 30
+    if spoilt == "a corner that diverges":
+        y[(x[:, 0] > 0.75) & (x[:, 1] > 0.75)] -= 30
+    if spoilt == "a cliff":
+        y -= 8 * (x[:, 2] > 0.85)
     knobs = tuple(Knob(f"k{i}", FloatDistribution(0.0, 1.0), "1", "simulated", 0.5) for i in range(N_KNOBS))
-    return TrialMatrix(knobs, x, np.ones(x.shape, dtype=bool), ()), np.asarray(y)
+    return TrialMatrix(knobs, x, np.ones(x.shape, dtype=bool), ()), y
 
 
 if __name__ == "__main__":

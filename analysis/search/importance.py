@@ -68,7 +68,7 @@ def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
         known = np.isfinite(values)
         if known.sum() < MIN_TRIALS or len(matrix.knobs) < 2 or not np.ptp(values[known]):
             continue
-        rows = TrialMatrix(matrix.knobs, matrix.x[known], matrix.present[known], ())
+        rows = matrix.rows(known)
         kept = [trial for trial, used in zip(trials, known, strict=True) if used]
         screened = screen(rows, values[known], stage[known])
         noise[target] = screened.noise

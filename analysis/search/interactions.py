@@ -1,9 +1,15 @@
 """Interactions of knobs: the variance that products of two knobs explain beyond the effect of each knob.
 
-A polynomial chaos expansion of order two (Sudret 2008), fitted by least squares: Legendre polynomials of each knob's
-position (contrasts of a choice) up to degree four, as the number of trials allows. For each pair follow the products of
-degree one and two, orthogonal to all main effects. At a hundred trials it finds planted interactions that the partial
-dependence of a forest misses: a forest has to split on a knob before it can find its interaction with another.
+A polynomial chaos expansion of order two (Sudret 2008): Legendre polynomials of each knob's position up to degree two,
+or contrasts of a choice; degrees three and four are random effects of a mixed model, taken out as far as the trials
+support it. For each pair follow the products of degree one and two, orthogonal to all main effects. At a hundred trials
+it finds planted interactions that the partial dependence of a forest misses: a forest has to split on a knob before it
+can find its interaction with another.
+
+A p value compares the residuals' normal scores with normal noise, so that heavy tails make no interactions. A value far
+from the others would make some of its own. It is drawn in to Tukey's fence, and where there is one, everything is
+measured without such trials too. The larger p value counts: a cliff of one knob looks like an interaction without the
+trials beyond it, a corner that diverged looks like one with them.
 """
 
 from dataclasses import dataclass
@@ -13,14 +19,16 @@ import numpy as np
 import pandas as pd
 from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution
+from scipy import stats
 
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, drawn_in
+from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
 
 #: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
 
-_N_PERMUTATIONS = 500
+_N_DRAWS = 500
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,8 @@ class Interactions:
     Attributes:
         frame: one row per pair, the strongest first: x_knob, y_knob, strength, p. `strength` is the share of the
             target's variance, corrected for the number of products, so chance can bring it below 0. `p` is the share of
-            permutations of the residuals in which the strongest of all pairs is as strong; so it holds for the whole
-            family of pairs. Empty
-            where fewer than MIN_FREE degrees of freedom are left.
+            draws of noise in which the strongest of all pairs is as strong; so it holds for the whole family of pairs.
+            Empty where fewer than MIN_FREE degrees of freedom are left.
         free: degrees of freedom beside the main effects.
     """
 
@@ -40,41 +47,69 @@ class Interactions:
     free: int
 
 
-def interactions(
-    matrix: TrialMatrix, y: Floats, *, n_permutations: int = _N_PERMUTATIONS, seed: int = 0
-) -> Interactions:
+def interactions(matrix: TrialMatrix, y: Floats, *, n_draws: int = _N_DRAWS, seed: int = 0) -> Interactions:
     """Measure every pair of the knobs of `matrix` for `y` (N,)."""
-    bases = _bases(matrix, 2)
-    # A kink that the knob's own polynomials cannot follow would look like an interaction.
-    for degree in (4, 3, 2):
-        mains = _orthonormal(np.column_stack([np.ones(len(y)), *_bases(matrix, degree)]))
-        free = len(y) - mains.shape[1]
-        if free >= 2 * MIN_FREE:
-            break
+    values, near = drawn_in(y) if len(y) else (y, np.ones(0, dtype=bool))
+    found = _measured(matrix, values, n_draws, seed)
+    if near.all() or found.frame.empty:
+        return found
+    without = _measured(matrix.rows(near), values[near], n_draws, seed)
+    if without.frame.empty:
+        return without
+    pairs = ["x_knob", "y_knob"]
+    both = found.frame.merge(without.frame[[*pairs, "p"]], on=pairs, suffixes=("", "_without"), validate="one_to_one")
+    larger = both[["p", "p_without"]].max(axis=1)
+    return Interactions(found.frame.assign(p=larger), found.free)
+
+
+def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Interactions:
+    bases, bends = _bases(matrix, 2), _bases(matrix, 4)
+    fixed = _orthonormal(np.column_stack([np.ones(len(y)), *bases]))
+    free = len(y) - fixed.shape[1]
     pairs = list(combinations(range(len(bases)), 2))
     if free < MIN_FREE or not pairs or not np.ptp(y):
         return Interactions(pd.DataFrame(columns=["x_knob", "y_knob", "strength", "p"]), free)
     total = float(((y - y.mean()) ** 2).sum())
-    rest = _cleaned(y[:, None], mains)
-    rng = np.random.default_rng(seed)
-    shuffled = _cleaned(np.column_stack([rng.permutation(rest[:, 0]) for _ in range(n_permutations)]), mains)
-    # The second projection shortens the residuals, and shorter residuals could not give strengths as large.
-    shuffled *= np.linalg.norm(rest) / np.linalg.norm(shuffled, axis=0)
-    strengths, largest = [], np.full(n_permutations, -np.inf)
+    # A kink that the knob's own parabola cannot follow would look like an interaction.
+    higher = [columns[:, base.shape[1] :] for base, columns in zip(bases, bends, strict=True)]
+    higher = [columns for columns in higher if columns.shape[1]]
+    white = _whitening(y, fixed, higher)
+    mains = _orthonormal(white @ fixed)
+    rest = _cleaned((white @ y)[:, None], mains)
+    scores = _cleaned(_normal_scores(rest[:, 0])[:, None], mains)
+    chance = _cleaned(np.random.default_rng(seed).normal(size=(len(y), n_draws)), mains)
+    chance *= np.linalg.norm(scores) / np.linalg.norm(chance, axis=0)
+    spread = float((scores**2).sum())
+    strengths, evidence, largest = [], [], np.full(n_draws, -np.inf)
     for i, j in pairs:
         products = (bases[i][:, :, None] * bases[j][:, None, :]).reshape(len(y), -1)
-        axes = _orthonormal(_cleaned(products, mains))
+        axes = _orthonormal(_cleaned(white @ products, mains))
         strengths.append(float(_strength(axes, rest, free, total)[0]))
-        largest = np.maximum(largest, _strength(axes, shuffled, free, total))
+        evidence.append(float(_strength(axes, scores, free, spread)[0]))
+        largest = np.maximum(largest, _strength(axes, chance, free, spread))
     frame = pd.DataFrame(
         {
             "x_knob": [matrix.names[i] for i, _ in pairs],
             "y_knob": [matrix.names[j] for _, j in pairs],
             "strength": strengths,
-            "p": [(1 + int((largest >= value).sum())) / (1 + n_permutations) for value in strengths],
+            "p": [(1 + int((largest >= value).sum())) / (1 + n_draws) for value in evidence],
         }
     )
     return Interactions(frame.sort_values("strength", ascending=False, ignore_index=True, kind="stable"), free)
+
+
+def _whitening(y: Floats, fixed: Floats, groups: list[Floats]) -> Floats:
+    """(N, N) factor that makes noise and the effects of random `groups` together as plain as the noise alone."""
+    model = MixedModel.fit(y, fixed, groups)
+    covariance = model.noise * np.eye(len(y))
+    for variance, columns in zip(model.variances, groups, strict=True):
+        covariance += variance * columns @ columns.T
+    return np.linalg.inv(np.linalg.cholesky(covariance / model.noise))
+
+
+def _normal_scores(values: Floats) -> Floats:
+    """The normal deviates of the ranks (Blom 1958)."""
+    return np.asarray(stats.norm.ppf((stats.rankdata(values) - 0.375) / (len(values) + 0.25)))
 
 
 def _bases(matrix: TrialMatrix, degree: int) -> list[Floats]:

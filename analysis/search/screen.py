@@ -2,7 +2,7 @@
 
 For each knob the others are random effects of a mixed model (`stats.mixed_model`): what they explain is taken out as
 far as the trials support it. What is left is tested for a slope, a parabola, a polynomial of degree four and a cliff
-near either end of the knob's range, or for differences between its choices, by F. A value far below the others is drawn
+near either end of the knob's range, or for differences between its choices, by F. A value far from the others is drawn
 in (Tukey's fence), and where there is one, everything is tested without such trials too: a cliff shows in the first
 test, and a trial that diverged by chance hides nothing in the second.
 
@@ -22,7 +22,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from scipy import stats
 
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
+from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
 
@@ -39,8 +39,6 @@ _DEGREES = (1, 2, 4)
 _CLIFFS = (0.15, 0.85)
 _FEWEST_BEYOND = 3
 
-#: Interquartile ranges below the lower quartile beyond which a value is drawn in, and beyond which it is far off.
-_FENCE, _FAR = 1.5, 3.0
 _N_PERMUTATIONS = 499
 
 #: Kinds of trial whose knobs no other trial influenced.
@@ -83,7 +81,7 @@ def screen(
     empty = pd.DataFrame(columns=["knob", "p", "p_family", "matters", "share", "n"])
     if n < MIN_TRIALS or not n_knobs or not np.ptp(y):
         return Screen(empty, np.nan)
-    fixed, (values, near) = _fixed(stage), _drawn_in(y)
+    fixed, (values, near) = _fixed(stage), drawn_in(y)
     shapes = [_shapes(knob, column) for knob, column in zip(matrix.knobs, matrix.x.T, strict=True)]
     others = [
         of_knob[min(1, len(of_knob) - 1)] * there[:, None]
@@ -118,12 +116,6 @@ def screen(
     frame.insert(3, "matters", frame["p_family"] <= LEVEL)
     clearest = np.lexsort((-frame["share"], -evidence[:, 0]))
     return Screen(frame.iloc[clearest].reset_index(drop=True), float(whole.noise / (parts.sum() + whole.noise)))
-
-
-def _drawn_in(y: Floats) -> tuple[Floats, Bools]:
-    """Return `y` with values beyond the lower fence drawn in to it, and which values are not far off."""
-    lower, upper = np.quantile(y, [0.25, 0.75])
-    return np.maximum(y, lower - _FENCE * (upper - lower)), y >= lower - _FAR * (upper - lower)
 
 
 def _fixed(stage: npt.NDArray[np.int64]) -> Floats:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,10 @@ Bools = npt.NDArray[np.bool_]
 
 #: Target of an importance -> its heading: the objective, and the mean recall of each group of classes on D_val.
 TARGETS = {"all": "All", **GROUP_HEADINGS}
+
+
+#: Interquartile ranges from the nearer quartile beyond which a value is drawn in, and beyond which it is far off.
+_FENCE, _FAR = 1.5, 3.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class TrialMatrix:
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(knob.name for knob in self.knobs)
+
+    def rows(self, kept: Bools) -> Self:
+        """Return the matrix of some of the trials (N,)."""
+        return type(self)(self.knobs, self.x[kept], self.present[kept], self.unvaried)
 
 
 def trial_matrix(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> TrialMatrix:
@@ -88,6 +96,13 @@ def value_of(trial: FrozenTrial) -> float:
     """Return the value of a complete trial: its last validation balanced accuracy, a fraction."""
     assert trial.value is not None
     return float(trial.value)
+
+
+def drawn_in(y: Floats) -> tuple[Floats, Bools]:
+    """Return `y` (N,) with values beyond Tukey's fences drawn in to them, and which values are not far off."""
+    lower, upper = np.quantile(y, [0.25, 0.75])
+    inner, outer = (factor * (upper - lower) for factor in (_FENCE, _FAR))
+    return np.clip(y, lower - inner, upper + inner), (y >= lower - outer) & (y <= upper + outer)
 
 
 def targets(study: StudyData) -> dict[str, Floats]:

@@ -34,12 +34,12 @@ def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
         alt=f"The main effect of each of {len(everyone)} knobs; {summary}.",
         caption=(
             f"The main effect of each knob on validation balanced accuracy, from {importances.n_complete} complete "
-            "trials: its share of the variance between trials, and a p value. The test sees slopes, peaks, curves and "
-            "differences between choices. It works on ranks, so that no diverged trial decides. What the other knobs "
-            "explain is taken out first. A knob is shown to matter where p is at most "
-            f"{LEVEL:g}. That holds for all knobs together: in at most {percent(LEVEL, decimals=0)} % of studies a "
-            "knob without effect is named. A knob that is not shown to matter may still matter a little. A "
-            f"conditional knob is judged among the trials that have it.{left_out}"
+            "trials: its share of the variance between trials, and a p value. The test sees slopes, peaks, curves, "
+            "cliffs near the ends and differences between choices. Values far from the others are drawn in, so that "
+            "no diverged trial decides. What the other knobs explain is taken out first. A knob is shown to matter "
+            f"where p is at most {LEVEL:g}. That holds for all knobs together: in at most "
+            f"{percent(LEVEL, decimals=0)} % of studies a knob without effect is named. A knob that is not shown to "
+            f"matter may still matter a little. A conditional knob is judged among the trials that have it.{left_out}"
         ),
     )
 

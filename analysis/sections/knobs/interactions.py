@@ -40,8 +40,9 @@ def _interactions(matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Bl
             caption=(
                 "The joint effect of two knobs beyond the effect of each: the share of the variance of validation "
                 "balanced accuracy that products of their Legendre polynomials (degree one and two) explain beside "
-                f"all main effects, corrected for their number; {summary}. A star marks p below 0.05. The p comes "
-                "from permuted residuals and the strongest of all pairs, so it is corrected for the number of pairs."
+                f"all main effects, corrected for their number; {summary}. A star marks p below 0.05. The p compares "
+                "the strongest of all pairs with chance, so it is corrected for the number of pairs. Values far from "
+                "the others are drawn in, and p is the larger one with and without such trials."
             ),
         )
     ]
@@ -54,8 +55,7 @@ def _group_interactions(study: StudyData, writer: Writer) -> list[Block]:
     for target, values in targets(study).items():
         known = np.isfinite(values)
         if target != "all":
-            rows = TrialMatrix(matrix.knobs, matrix.x[known], matrix.present[known], ())
-            parts.append(interactions(rows, values[known]).frame.assign(target=target))
+            parts.append(interactions(matrix.rows(known), values[known]).frame.assign(target=target))
     parts = [part for part in parts if len(part)]
     if not parts:
         return []

@@ -4,10 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from analysis.search.interactions import MIN_FREE, interactions
-from analysis.search.trial_matrix import TrialMatrix
+from analysis.search.trial_matrix import TrialMatrix, drawn_in
+from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
 
 
@@ -25,23 +27,49 @@ def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int
     return TrialMatrix(knobs, x, np.ones(x.shape, dtype=bool) if present is None else present, ())
 
 
-def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int, degree: int) -> float:
-    """Nested least squares: how much the residual sum falls when the pair's products join all main effects."""
-    mains = np.column_stack([np.ones(len(y)), *(x**power for power in range(1, degree + 1))])
-    both = np.column_stack([mains, *(x[:, i] ** a * x[:, j] ** b for a in (1, 2) for b in (1, 2))])
-    small, large = (((y - m @ np.linalg.lstsq(m, y, rcond=None)[0]) ** 2).sum() for m in (mains, both))
+def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int) -> float:
+    """Nested generalised least squares: how much the residuals fall when the pair's products join all main effects."""
+    fixed = np.column_stack([np.ones(len(y)), x, x**2])
+    groups = [legvander(2 * column - 1, 4)[:, 3:] for column in x.T]
+    model = MixedModel.fit(y, fixed, groups)
+    covariance = np.eye(len(y)) + sum(
+        variance / model.noise * group @ group.T for variance, group in zip(model.variances, groups, strict=True)
+    )
+    weights = np.linalg.inv(covariance)
+
+    def rest(columns: np.ndarray) -> float:
+        fitted = columns @ np.linalg.solve(columns.T @ weights @ columns, columns.T @ weights @ y)
+        return float((y - fitted) @ weights @ (y - fitted))
+
+    both = np.column_stack([fixed, *(x[:, i] ** a * x[:, j] ** b for a in (1, 2) for b in (1, 2))])
+    small, large = rest(fixed), rest(both)
     noise = large / (len(y) - both.shape[1])
-    return float((small - large - 4 * noise) / ((y - y.mean()) ** 2).sum())
+    return (small - large - 4 * noise) / float(((y - y.mean()) ** 2).sum())
 
 
-@pytest.mark.parametrize(("n", "degree"), [(60, 4), (54, 3), (40, 2)])
-def test_strengths_equal_nested_least_squares(n: int, degree: int) -> None:
+@pytest.mark.parametrize("n", [60, 54, 40])
+def test_strengths_equal_nested_generalised_least_squares(n: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.random((n, 4))
-    y = x[:, 0] + np.sin(6 * x[:, 1]) * x[:, 2] + rng.normal(0, 0.2, n)
+    y, _ = drawn_in(x[:, 0] + np.sin(6 * x[:, 1]) * x[:, 2] + rng.normal(0, 0.2, n))
     for row in interactions(_matrix(x), y).frame.itertuples():
         i, j = int(row.x_knob[1]), int(row.y_knob[1])
-        assert row.strength == pytest.approx(_reference_strength(x, y, i, j, degree))
+        assert row.strength == pytest.approx(_reference_strength(x, y, i, j), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("spoilt", ["a diverged trial", "a corner", "a cliff"])
+def test_trials_that_fell_to_chance_make_no_interaction(spoilt: str) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.random((64, 6))
+    y = 0.7 + 0.02 * x[:, 0] + 0.01 * rng.normal(size=64)
+    fallen = {
+        "a diverged trial": np.arange(64) == 9,
+        "a corner": (x[:, 1] > 0.7) & (x[:, 2] > 0.7),
+        "a cliff": x[:, 3] > 0.9,
+    }
+    y[fallen[spoilt]] = 0.1
+    assert 1 <= fallen[spoilt].sum() < 13
+    assert interactions(_matrix(x), y).frame["p"].min() > 0.05
 
 
 def test_on_a_full_factorial_a_product_has_exactly_its_share_of_the_variance() -> None:
@@ -65,7 +93,7 @@ def test_without_an_interaction_the_strongest_pair_is_below_the_five_percent_lev
     for index in range(60):
         x = rng.random((60, 5))
         y = np.exp(x[:, 0]) + x[:, 1] + rng.normal(0, 0.3, 60)
-        hits += interactions(_matrix(x), y, n_permutations=99, seed=index).frame["p"].min() <= 0.05
+        hits += interactions(_matrix(x), y, n_draws=99, seed=index).frame["p"].min() <= 0.05
     assert hits <= 8  # 5 % of 60 is 3; more than 8 has a chance of 1 in 300
 
 
