@@ -96,7 +96,7 @@ def screen(
             rows = there[kept]
             if len(rows) < MIN_TRIALS or not np.ptp(values[rows]):
                 continue
-            rest = [columns[rows] for j, columns in enumerate(others) if j != k]
+            rest = [columns[rows] for j, columns in enumerate(others) if j != k and columns[rows].any()]
             model = MixedModel.fit(values[rows], fixed[rows][:, _varies(fixed[rows])], rest)
             evidence[k] = np.maximum(evidence[k], _evidence(shapes[k], model, values[rows], orders[:, kept]))
             if near[there].all():

@@ -156,6 +156,17 @@ def test_scale_and_shift_of_the_values_change_nothing(seed: int, scale: float, s
     assert list(first["knob"]) == list(second["knob"])
 
 
+def test_knobs_that_exclude_each_other_are_judged_apart() -> None:
+    """Where one child of a choice is present, the other child has no value at all."""
+    rng = np.random.default_rng(4)
+    on = np.arange(60) % 2
+    x = np.column_stack([on, np.where(on, rng.random(60), 0.5), np.where(on, 0.5, rng.random(60))])
+    present = np.column_stack([np.ones(60), on, 1 - on]).astype(bool)
+    matrix = TrialMatrix((CHOICES[0], *NUMBERS[:2]), x, present, ())
+    found = judged(matrix, x[:, 1] * on + 0.05 * rng.normal(size=60))
+    assert found.frame.set_index("knob")["matters"].to_dict() == {"two": True, "k0": True, "k1": False}
+
+
 @pytest.mark.parametrize("n", [0, 1, MIN_TRIALS - 1])
 def test_few_trials_are_not_judged(n: int) -> None:
     found = judged(drawn(n, 0), np.arange(n, dtype=float))
