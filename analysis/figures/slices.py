@@ -1,4 +1,4 @@
-"""One knob against validation accuracy: every complete trial, the smoothed effect and its interval."""
+"""One knob against validation accuracy: every complete trial, the knob's effect and its interval."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,8 +46,8 @@ def _curve(axes: Axes, found: Slice, choices: tuple[object, ...]) -> None:
     if choices:
         places = [choices.index(value) for value in found.curve["value"]]
         axes.errorbar(places, mean, [mean - low, high - mean], fmt="D", color=BLUE, mec=BLACK, mew=0.5, capsize=4,
-                      label="mean (95 % interval)")  # fmt: skip
+                      label="effect (95 % interval)")  # fmt: skip
         return
     at = found.curve["value"].to_numpy(dtype=float)
     axes.fill_between(at, low, high, color=BLUE, alpha=0.2, lw=0)
-    axes.plot(at, mean, color=BLUE, lw=2, label="smoothed (95 % interval)")
+    axes.plot(at, mean, color=BLUE, lw=2, label="effect (95 % interval)")

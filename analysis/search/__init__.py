@@ -3,12 +3,13 @@
 history        one row per trial, states, causes of failure
 front          the front of two objectives
 trial_matrix   complete trials as a matrix of knob positions, and the targets
-forests        permutation importances against chance, and a surrogate of training
+columns        knobs as columns of a linear model
+screen         which knobs matter
+forests        permutation importances, and a surrogate of training
 fanova         fANOVA shares
 importance     the importances of all measures and targets, and their sentences
 interactions   interaction strengths of pairs of knobs
-slices         one knob against accuracy, smoothed
+slices         one knob's effect along its range
 pair_grids     pairs of knobs on a grid: observed means and the surrogate
-path_to_best   the greedy path from the reference point to the best
 health         coverage, edges, rungs, convergence, outlook
 """

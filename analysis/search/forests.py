@@ -3,15 +3,14 @@
 Extremely randomised trees (Geurts, Ernst, Wehenkel 2006): as good as a random forest here and four times as fast.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor
 
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, position
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
 
 _N_TREES = 32
 _MIN_LEAF = 3
@@ -99,10 +98,6 @@ class Surrogate:
     forest: ExtraTreesRegressor
     r2: float
 
-    def predict(self, params: Mapping[str, Any]) -> float:
-        """Return the predicted accuracy of one configuration; inactive knobs are absent from `params`."""
-        return float(self.forest.predict(self._row(params)[None])[0])
-
     def partial_dependence(self, columns: tuple[int, int], at: tuple[Floats, Floats]) -> Floats:
         """Return (Ky, Kx) predictions with two knobs set and the others as in the trials, a mean over up to 64 trials.
 
@@ -117,13 +112,6 @@ class Surrogate:
         spots[:, :, columns[0]], spots[:, :, columns[1]] = x.reshape(-1, 1), y.reshape(-1, 1)
         predicted = self.forest.predict(spots.reshape(-1, rows.shape[1]))
         return np.asarray(predicted.reshape(x.size, -1).mean(axis=1).reshape(x.shape))
-
-    def _row(self, params: Mapping[str, Any]) -> Floats:
-        filled = [
-            np.median(column[there]) for column, there in zip(self.matrix.x.T, self.matrix.present.T, strict=True)
-        ]
-        given = zip(self.matrix.knobs, filled, strict=True)
-        return np.array([position(knob, params[knob.name]) if knob.name in params else fill for knob, fill in given])
 
 
 def fit_surrogate(matrix: TrialMatrix, y: Floats) -> Surrogate | None:

@@ -15,8 +15,8 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, plural
 from analysis.search.fanova import fanova_shares
 from analysis.search.forests import forest_importance, half_samples
-from analysis.search.screen import MIN_TRIALS, Screen, screen, stages
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, targets, trial_matrix
+from analysis.search.screen import MIN_TRIALS, Screen, screen
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, stages, targets, trial_matrix
 
 #: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
 TOP_SHARE = 0.25

@@ -17,13 +17,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.polynomial.legendre import legvander
-from optuna.distributions import CategoricalDistribution
 from scipy import stats
 
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, drawn_in
+from analysis.search.columns import columns_of
+from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
-from search_spaces.knob import Knob
 
 #: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
@@ -63,7 +61,7 @@ def interactions(matrix: TrialMatrix, y: Floats, *, n_draws: int = _N_DRAWS, see
 
 
 def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Interactions:
-    bases, bends = _bases(matrix, 2), _bases(matrix, 4)
+    bases, bends = columns_of(matrix, 2), columns_of(matrix, 4)
     fixed = _orthonormal(np.column_stack([np.ones(len(y)), *bases]))
     free = len(y) - fixed.shape[1]
     pairs = list(combinations(range(len(bases)), 2))
@@ -110,21 +108,6 @@ def _whitening(y: Floats, fixed: Floats, groups: list[Floats]) -> Floats:
 def _normal_scores(values: Floats) -> Floats:
     """The normal deviates of the ranks (Blom 1958)."""
     return np.asarray(stats.norm.ppf((stats.rankdata(values) - 0.375) / (len(values) + 0.25)))
-
-
-def _bases(matrix: TrialMatrix, degree: int) -> list[Floats]:
-    columns = zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
-    return [_basis(knob, column, there, degree) for knob, column, there in columns]
-
-
-def _basis(knob: Knob, column: Floats, there: Bools, degree: int) -> Floats:
-    """(N, k) functions of one knob; 0 where a conditional knob is absent."""
-    if isinstance(knob.distribution, CategoricalDistribution):
-        values = np.unique(column[there])
-        functions = np.column_stack([column == value for value in values[1:]]).astype(float)
-    else:
-        functions = legvander(2 * column - 1, degree)[:, 1:]
-    return functions * there[:, None]
 
 
 def _orthonormal(columns: Floats) -> Floats:

@@ -17,11 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from numpy.polynomial.legendre import legvander
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial
 from scipy import stats
 
+from analysis.search.columns import columns_of, is_choice, knob_columns, polynomials, stage_columns
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
@@ -40,9 +38,6 @@ _CLIFFS = (0.15, 0.85)
 _FEWEST_BEYOND = 3
 
 _N_PERMUTATIONS = 499
-
-#: Kinds of trial whose knobs no other trial influenced.
-_SPREAD = frozenset({"reference", "sobol", "random", "qmc", "grid"})
 
 Orders = npt.NDArray[np.int64]
 
@@ -67,12 +62,6 @@ class Screen:
         return list(self.frame.loc[self.frame["matters"].astype(bool), "knob"]) if len(self.frame) else []
 
 
-def stages(trials: Sequence[FrozenTrial]) -> npt.NDArray[np.int64]:
-    """Return the stage of each trial (N,): 0 where its knobs were spread evenly, 1 where the sampler had learned."""
-    kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
-    return np.array([0 if kind in _SPREAD else 1 for kind in kinds], dtype=np.int64)
-
-
 def screen(
     matrix: TrialMatrix, y: Floats, stage: npt.NDArray[np.int64], *, n_permutations: int = _N_PERMUTATIONS
 ) -> Screen:
@@ -81,12 +70,9 @@ def screen(
     empty = pd.DataFrame(columns=["knob", "p", "p_family", "matters", "share", "n"])
     if n < MIN_TRIALS or not n_knobs or not np.ptp(y):
         return Screen(empty, np.nan)
-    fixed, (values, near) = _fixed(stage), drawn_in(y)
+    fixed, (values, near) = stage_columns(stage), drawn_in(y)
     shapes = [_shapes(knob, column) for knob, column in zip(matrix.knobs, matrix.x.T, strict=True)]
-    others = [
-        of_knob[min(1, len(of_knob) - 1)] * there[:, None]
-        for of_knob, there in zip(shapes, matrix.present.T, strict=True)
-    ]
+    others = columns_of(matrix, _DEGREES[1])
     rng = np.random.default_rng(0)
     evidence = np.zeros((n_knobs, 1 + n_permutations))
     for k in range(n_knobs):
@@ -118,25 +104,20 @@ def screen(
     return Screen(frame.iloc[clearest].reset_index(drop=True), float(whole.noise / (parts.sum() + whole.noise)))
 
 
-def _fixed(stage: npt.NDArray[np.int64]) -> Floats:
-    return np.column_stack([np.ones(len(stage)), *(stage == one for one in np.unique(stage)[1:])]).astype(float)
-
-
 def _varies(columns: Floats) -> npt.NDArray[np.bool_]:
     """Which fixed columns are of use among some of the trials: the first, and those that are not constant there."""
     return np.r_[True, np.ptp(columns[:, 1:], axis=0) > 0]
 
 
 def _shapes(knob: Knob, column: Floats) -> list[Floats]:
-    """Return the shapes that are tested, (N, k) each; the polynomials are orthogonal on an evenly covered range."""
-    values = np.unique(column)
-    if isinstance(knob.distribution, CategoricalDistribution):
-        return [np.column_stack([column == value for value in values[1:]]).astype(float)]
-    norms = np.sqrt(2 * np.arange(1, _DEGREES[-1] + 1) + 1)
-    powers = np.asarray(legvander(2 * column - 1, _DEGREES[-1])[:, 1:] * norms, dtype=np.float64)
+    """Return the shapes that are tested, (N, k) each."""
+    everywhere = np.ones(len(column), dtype=bool)
+    if is_choice(knob):
+        return [knob_columns(knob, column, everywhere, 1)]
+    n_values = len(np.unique(column))
     cliffs = [column > place for place in _CLIFFS]
     steps = [beyond.astype(float)[:, None] for beyond in cliffs if min(beyond.sum(), (~beyond).sum()) >= _FEWEST_BEYOND]
-    return [*(powers[:, :degree] for degree in _DEGREES if degree < len(values)), *steps]
+    return [*(polynomials(column, degree) for degree in _DEGREES if degree < n_values), *steps]
 
 
 def _permutations(stage: npt.NDArray[np.int64], n: int, rng: np.random.Generator) -> Orders:

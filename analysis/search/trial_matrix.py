@@ -20,6 +20,9 @@ Bools = npt.NDArray[np.bool_]
 TARGETS = {"all": "All", **GROUP_HEADINGS}
 
 
+#: Kinds of trial that open a search, whose knobs no other trial influenced.
+_OPENING = frozenset({"reference", "sobol"})
+
 #: Interquartile ranges from the nearer quartile beyond which a value is drawn in, and beyond which it is far off.
 _FENCE, _FAR = 1.5, 3.0
 
@@ -103,6 +106,12 @@ def drawn_in(y: Floats) -> tuple[Floats, Bools]:
     lower, upper = np.quantile(y, [0.25, 0.75])
     inner, outer = (factor * (upper - lower) for factor in (_FENCE, _FAR))
     return np.clip(y, lower - inner, upper + inner), (y >= lower - outer) & (y <= upper + outer)
+
+
+def stages(trials: Sequence[FrozenTrial]) -> npt.NDArray[np.int64]:
+    """Return the stage of each trial (N,): 0 where it opened the search, 1 where its sampler may have learned."""
+    kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
+    return np.array([0 if kind in _OPENING else 1 for kind in kinds], dtype=np.int64)
 
 
 def targets(study: StudyData) -> dict[str, Floats]:

@@ -4,5 +4,6 @@ paired_tests        spread, paired t interval, Holm's correction, sign-flip test
 pooled_interval     small samples with one standard deviation pooled over them
 nested_interval     differences nested in subsets of the long tail
 test_set_bootstrap  the part of the test images in a gain
+mixed_model         a linear model with random effects
 best_subset         Gupta's subset of configurations that may still be the best
 """

@@ -17,8 +17,12 @@ Floats = npt.NDArray[np.float64]
 
 _N_ITERATIONS = 60
 
-#: A group's variance never falls below this share of the noise: a variance of 0 would never rise again.
+#: A group's variance never falls below this share of the noise, because a variance of 0 would never rise again; nor the
+#: noise below this share of the values' variance.
 _LEAST = 1e-8
+
+#: The most that a group may vary, in the values' variances: columns without any trace in the trials say nothing.
+_MOST = 1e4
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,16 @@ class MixedModel:
         variances: (K,) one per group.
         noise: v_0.
         n_fixed: p.
+        effects: (p + q,) estimates of b and predictions of u.
+        log_likelihood: the restricted one, but for a constant that depends on N and p alone.
     """
 
     columns: Floats
     variances: Floats
     noise: float
     n_fixed: int
+    effects: Floats
+    log_likelihood: float
     _solve: Floats
 
     @classmethod
@@ -55,7 +63,7 @@ class MixedModel:
         scale = np.array([np.mean(np.square(group).sum(axis=1)) for group in groups])
         centred = float(np.square(y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]).sum()) / free
         variances = np.full(len(sizes), centred / 2 / max(1, len(sizes))) / np.maximum(scale, 1e-12)
-        noise = centred / 2
+        noise, most = centred / 2, _MOST * centred / np.maximum(scale, 1e-12)
         for _ in range(_N_ITERATIONS):
             solve = _solved(inner, n_fixed, noise / variances[owner])
             effects = solve @ outer
@@ -66,9 +74,24 @@ class MixedModel:
             weights = np.bincount(owner, traces, len(sizes)).clip(1e-12)
             rest = total - 2 * float(effects @ outer) + float(effects @ inner @ effects)
             left = free + n_fixed - float(np.einsum("ij,ji->", solve, inner))
-            variances = np.maximum(variances * np.sqrt(squares / weights), _LEAST * noise)
-            noise = max(rest / left, 1e-12 * centred)
-        return cls(columns, variances, noise, n_fixed, _solved(inner, n_fixed, noise / variances[owner]))
+            variances = np.clip(variances * np.sqrt(squares / weights), _LEAST * noise, most)
+            noise = max(rest / left, _LEAST * centred)
+        solve = _solved(inner, n_fixed, noise / variances[owner])
+        effects = solve @ outer
+        squares = float(y @ (y - columns @ effects)) / noise
+        # |V| |X' V^-1 X| by Henderson's equations, whose inverse is `solve`.
+        size = len(y) * np.log(noise) + np.log(variances[owner]).sum() - np.linalg.slogdet(noise * solve)[1]
+        return cls(columns, variances, noise, n_fixed, effects, -float(size + squares) / 2, solve)
+
+    @property
+    def free(self) -> float:
+        """Degrees of freedom that the effects leave to the noise."""
+        return float(len(self.columns) - np.einsum("ij,ji->", self._solve, self.columns.T @ self.columns))
+
+    def predict(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Return the mean of y at `rows` (M, p + q) of columns, and the variance of its error, (M,) each."""
+        spread = self.noise * np.einsum("ij,jk,ik->i", rows, self._solve, rows)
+        return np.asarray(rows @ self.effects), np.asarray(spread)
 
     def cleaned(self, columns: Floats) -> Floats:
         """Return P A for columns A (N, ...): what the model leaves of them, in units of the noise's variance."""

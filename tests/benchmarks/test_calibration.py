@@ -2,12 +2,18 @@
 
 import pytest
 
-from benchmarks.calibration import N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, pairs, screens
+from benchmarks.calibration import N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, pairs, screens, slices
 
 
 def test_intervals_cover_and_claims_are_rarely_false() -> None:
     found = confirmations(N_CONFIRMATIONS // 10, seed=0)
-    assert len(found) == 6
+    assert len(found) == 5
+    assert [item.what for item in found if not item.met] == []
+
+
+def test_bands_cover_curves() -> None:
+    found = slices(N_SEARCHES // 10, seed=0)
+    assert len(found) == 10
     assert [item.what for item in found if not item.met] == []
 
 

@@ -2,7 +2,7 @@
 
 section       the section, with the table of the space
 importance    importances against chance and their measures
-slices        one knob at a time, and the path to the best
+slices        one knob at a time
 pairs         heatmaps of pairs
 interactions  interaction strengths
 """

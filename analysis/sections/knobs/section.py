@@ -1,4 +1,4 @@
-"""The section on knobs: the space, the importances, the slices, the pairs and the path to the best."""
+"""The section on knobs: the space, the importances, the slices, the pairs and the interactions."""
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ from analysis.search.trial_matrix import scored, trial_matrix
 from analysis.sections.knobs.importance import importance_blocks
 from analysis.sections.knobs.interactions import interaction_blocks
 from analysis.sections.knobs.pairs import pair_blocks
-from analysis.sections.knobs.slices import path_blocks, slice_blocks
+from analysis.sections.knobs.slices import slice_blocks
 
 
 def knobs_section(study: StudyData, importances: Importances, writer: Writer) -> Section:
-    """Return the space's table, the importances, slices, pairs, interactions and the path to the best."""
+    """Return the space's table, the importances, slices, pairs and interactions."""
     trials = scored(study)
     matrix = trial_matrix(trials, study.knobs)
     y = np.array([trial.value for trial in trials], dtype=float)
@@ -29,7 +29,6 @@ def knobs_section(study: StudyData, importances: Importances, writer: Writer) ->
         *slice_blocks(study, trials, writer),
         *pair_blocks(study, trials, importances, surrogate, writer),
         *interaction_blocks(study, matrix, y, writer),
-        *path_blocks(study, surrogate, writer),
     ]
     return Section("knobs", "Which knobs matter", tuple(blocks))
 

@@ -30,7 +30,7 @@ def _matrix(x: np.ndarray, present: np.ndarray | None = None, choices: tuple[int
 def _reference_strength(x: np.ndarray, y: np.ndarray, i: int, j: int) -> float:
     """Nested generalised least squares: how much the residuals fall when the pair's products join all main effects."""
     fixed = np.column_stack([np.ones(len(y)), x, x**2])
-    groups = [legvander(2 * column - 1, 4)[:, 3:] for column in x.T]
+    groups = [legvander(2 * column - 1, 4)[:, 3:] * np.sqrt([7, 9]) for column in x.T]
     model = MixedModel.fit(y, fixed, groups)
     covariance = np.eye(len(y)) + sum(
         variance / model.noise * group @ group.T for variance, group in zip(model.variances, groups, strict=True)

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 from scipy import stats
 
-from analysis.search.screen import MIN_TRIALS, Screen, screen, stages
+from analysis.search.screen import MIN_TRIALS, Screen, screen
 from analysis.search.trial_matrix import TrialMatrix, trial_matrix
 from search_spaces.knob import Knob
 
@@ -176,9 +176,3 @@ def test_few_trials_are_not_judged(n: int) -> None:
 
 def test_equal_values_are_not_judged() -> None:
     assert judged(drawn(40, 0), np.full(40, 0.7)).frame.empty
-
-
-def test_stages_tell_spread_trials_from_learned_ones() -> None:
-    kinds = ["reference", "sobol", "tpe", "qmc", "random", "gp", "grid", ""]
-    trials = [create_trial(value=1.0, user_attrs={"kind": kind}) for kind in kinds]
-    assert stages(trials).tolist() == [0, 0, 1, 0, 0, 1, 0, 1]

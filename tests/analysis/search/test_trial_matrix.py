@@ -1,10 +1,11 @@
-"""Positions of knob values on their searched scale."""
+"""Trials as numbers: positions on the searched scale, stages of the search, values drawn in."""
 
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import create_trial
 
-from analysis.search.trial_matrix import numeric_position, position
+from analysis.search.trial_matrix import drawn_in, numeric_position, position, stages
 from search_spaces.knob import Knob
 
 LOG = Knob("weight", FloatDistribution(0.1, 10.0, log=True), "1", "a factor", 1.0)
@@ -32,3 +33,17 @@ def test_a_range_of_one_number_has_no_position() -> None:
 
 def test_a_value_beyond_its_range_is_kept_within_0_and_1() -> None:
     assert numeric_position(PLAIN, 2.0) == 1.0
+
+
+def test_stages_tell_the_trials_that_open_a_search_from_the_others() -> None:
+    trials = [create_trial(value=1.0, user_attrs={"kind": kind}) for kind in ("reference", "sobol", "tpe", "gp", "")]
+    assert stages(trials).tolist() == [0, 0, 1, 1, 1]
+
+
+def test_values_beyond_the_fences_are_drawn_in_and_the_far_ones_are_told() -> None:
+    y = np.array([0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 13.0, 30.0])
+    lower, upper = np.quantile(y, [0.25, 0.75])
+    drawn, near = drawn_in(y)
+    assert (lower, upper) == (4.75, 9.25)
+    assert drawn.tolist() == [0.0, 4.0, 5.0, 6.0, 7.0, 8.0, 13.0, 16.0]
+    assert near.tolist() == [True] * 7 + [False]

@@ -1,0 +1,41 @@
+"""Knobs as columns of a linear model: polynomials of a number, a column per choice; and the stages of the search."""
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial.legendre import legvander
+from optuna.distributions import CategoricalDistribution
+
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
+from search_spaces.knob import Knob
+
+
+def is_choice(knob: Knob) -> bool:
+    """Return whether the knob's values have no order."""
+    return isinstance(knob.distribution, CategoricalDistribution)
+
+
+def polynomials(positions: Floats, degree: int) -> Floats:
+    """Return Legendre polynomials of degree 1 to `degree`, (N, degree); over an even range each has variance 1."""
+    powers = legvander(2 * positions - 1, degree)[:, 1:]
+    return np.asarray(powers * np.sqrt(2 * np.arange(1, degree + 1) + 1), dtype=np.float64)
+
+
+def knob_columns(knob: Knob, positions: Floats, there: Bools, degree: int) -> Floats:
+    """Return (N, k) functions of one knob: polynomials, or a column per choice but one; 0 where the knob is absent."""
+    if is_choice(knob):
+        values = np.unique(positions[there])
+        functions = (positions[:, None] == values[1:]).astype(float)
+    else:
+        functions = polynomials(positions, degree)
+    return np.asarray(functions * there[:, None])
+
+
+def columns_of(matrix: TrialMatrix, degree: int) -> list[Floats]:
+    """Return `knob_columns` of every knob."""
+    parts = zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
+    return [knob_columns(knob, column, there, degree) for knob, column, there in parts]
+
+
+def stage_columns(stage: npt.NDArray[np.int64]) -> Floats:
+    """Return ones, and one column per stage of the search after the first that is present, (N, S)."""
+    return np.column_stack([np.ones(len(stage)), *(stage == one for one in np.unique(stage)[1:])]).astype(float)
