@@ -24,6 +24,9 @@ from search_spaces.knob import Knob
 _N_GRID = 61
 _MIN_TRIALS = 8
 
+#: Trials beyond the number of means that the choices of a knob need.
+_LEAST_FREE = 3
+
 #: Widths of a bend that are weighed, in shares of the range, and the cosines that make a smooth function.
 _WIDTHS = (0.05, 0.1, 0.2, 0.4)
 _N_COSINES = 20
@@ -38,7 +41,8 @@ class Slice:
     Attributes:
         points: one row per complete trial that has the knob: trial, value (in the knob's unit), score (fraction).
         curve: value, mean, low, high, n: along the range that holds trials, or one row per choice; the other knobs are
-            as in the mean of these trials. Empty where fewer than eight trials have the knob, or nothing varies.
+            as in the mean of these trials. Empty where fewer than eight trials have the knob, where nothing
+            varies, and where there are hardly more trials than choices.
     """
 
     knob: Knob
@@ -103,6 +107,8 @@ def _curve(matrix: TrialMatrix, knob: Knob, y: Floats, stage: npt.NDArray[np.int
     others = [columns for j, columns in enumerate(columns_of(matrix, 2)) if j != k and columns.any()]
     if isinstance(knob.distribution, CategoricalDistribution):
         places = np.unique(x)
+        if len(x) < beside.shape[1] + len(places) + _LEAST_FREE:
+            return pd.DataFrame(columns=_CURVE)
         model = MixedModel.fit(y, np.column_stack([beside, x[:, None] == places[1:]]), others)
         mean, spread = model.predict(_rows(beside, (places[:, None] == places[1:]).astype(float), [], others))
         half, choices = _half(spread, model.free), knob.distribution.choices

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import create_trial
 from scipy import stats
 
 from analysis.reading.study_data import StudyData
@@ -14,6 +16,7 @@ from analysis.reading.study_folder import load_study
 from analysis.search.slices import effect, slices_of
 from analysis.search.trial_matrix import value_of
 from search_spaces.acckd import ACCKD_FULL
+from search_spaces.knob import Knob
 
 GRID = np.linspace(0, 1, 21)
 
@@ -105,3 +108,19 @@ def test_few_trials_and_equal_trials_get_no_curve(study: StudyData) -> None:
     assert slices_of([], study.knobs) == []
     same = slices_of([study.complete[0]] * 12, study.knobs)
     assert all(item.curve.empty for item in same)
+
+
+def test_as_many_choices_as_trials_get_no_curve() -> None:
+    knob = Knob("many", CategoricalDistribution(tuple("abcdefgh")), "choice", "a reason", "a")
+    other = Knob("number", FloatDistribution(0.0, 1.0), "1", "a reason", 0.5)
+    trials = [
+        create_trial(
+            params={"many": "abcdefgh"[index % 8], "number": index / 20},
+            distributions={"many": knob.distribution, "number": other.distribution},
+            value=0.5 + 0.01 * (index % 5),
+        )
+        for index in range(20)
+    ]
+    few, enough = (slices_of(trials[:n], [knob, other])[0].curve for n in (9, 20))
+    assert few.empty
+    assert len(enough) == 8
