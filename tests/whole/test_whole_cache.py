@@ -30,8 +30,9 @@ N_KILLS = int(os.environ.get("CCKD_CACHE_KILLS", "3"))
 N_TRAIN = {name: n * max(3, N_KILLS) // 3 for name, n in {"ant": 1500, "bee": 800, "cat": 260}.items()}
 N_HELD = 12
 STUDY = (
-    "--space", "acckd_smoke", "--teacher-size", "32", "--teacher-views", "2", "--trials", "2", "--epochs", "2",
-    "--finalists", "1", "--finalist-seeds", "1", "--confirm-seeds", "0", "--set", "batch_size=256", "--seed", "3",
+    "--space", "acckd_smoke", "--recipe", "quick", "--teacher-size", "32", "--teacher-views", "2", "--trials", "2",
+    "--epochs", "2", "--finalists", "1", "--finalist-seeds", "1", "--confirm-seeds", "0", "--set", "batch_size=256",
+    "--seed", "3",
 )  # fmt: skip
 #: Every process of one run, Ray's included, carries this in its environment.
 _MARK = "CCKD_TEST_RUN"
