@@ -132,9 +132,11 @@ def confirmations(n_studies: int, *, seed: int) -> list[Measured]:
 def screens(n_studies: int, *, seed: int, workers: int = 1) -> list[Measured]:
     """Judge which knobs the screen names, in searches by the default sampler and pruner."""
     found = []
-    for truth in TRUTHS:
-        with multiprocessing.get_context("spawn").Pool(workers) as pool:
-            named = pool.starmap(_named, [(truth, 1 + seed + index) for index in range(n_studies)])
+    tasks = [(truth, 1 + seed + index) for truth in TRUTHS for index in range(n_studies)]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        judged = pool.starmap(_named, tasks)
+    for place, truth in enumerate(TRUTHS):
+        named = judged[place * n_studies : (place + 1) * n_studies]
         false = sum(bool(set(names) - set(truth.shares)) for names in named)
         found.append(Measured(f"{truth.name}: a knob without effect is named", 0.0, 0.05, false, n_studies))
         for knob, share in truth.shares.items():

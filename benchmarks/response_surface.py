@@ -113,12 +113,7 @@ def _planned(
 
 def active_point(space: SearchSpace, index: int) -> dict[str, KnobValue]:
     """Return a point of the sequence; an inactive knob is absent."""
-    drawn = sobol_point(space, _SOBOL_SEED, index)
-    point: dict[str, KnobValue] = {}
-    for name, value in drawn.items():
-        if space.is_active(name, point):
-            point[name] = value
-    return point
+    return space.active(sobol_point(space, _SOBOL_SEED, index))
 
 
 def _row(point: int, space: SearchSpace, student: Student, world: World) -> dict[str, Any]:

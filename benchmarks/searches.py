@@ -7,6 +7,7 @@ Values at the rungs before the last rise to it and scatter more, so that the pru
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,14 @@ _BY_NAME = {knob.name: knob for knob in KNOBS}
 
 
 def _standardised(shape: Callable[[float], float], at: float, name: str) -> float:
+    mean, spread = _moments(shape, name)
+    return (shape(at) - mean) / spread
+
+
+@cache
+def _moments(shape: Callable[[float], float], name: str) -> tuple[float, float]:
+    """Mean and sd of a knob's effect over an evenly covered range."""
     spec = _BY_NAME[name].distribution
     n = len(spec.choices) if isinstance(spec, CategoricalDistribution) else 400
     over = np.array([shape(place) for place in np.linspace(0, 1, n)])
-    return float((shape(at) - over.mean()) / over.std())
+    return float(over.mean()), float(over.std())

@@ -1,6 +1,5 @@
 """Students of given configurations, trained side by side on the same images and teacher outputs."""
 
-import json
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.targets import prepare
+from study.planning.readers import read_value
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.config import TrialConfig
@@ -98,12 +98,9 @@ def _train(task: Task) -> Student:
 
 
 def setting_of(text: str) -> tuple[str, Any]:
-    """Return name and value of `KEY=VALUE`; a value that is no JSON is text."""
+    """Return name and value of `KEY=VALUE`, read as `--set` reads it."""
     key, _, value = text.partition("=")
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
+    return key, read_value(value)
 
 
 def _per_class(labels: Any, n_classes: int) -> list[int]:

@@ -55,10 +55,14 @@ class SearchSpace:
 
     def reference_point(self) -> dict[str, KnobValue]:
         """Return the reference values of the searched knobs; a knob that is inactive there is absent."""
+        return self.active({knob.name: knob.reference for knob in self.tunable})
+
+    def active(self, values: Mapping[str, KnobValue]) -> dict[str, KnobValue]:
+        """Return the values, one per searched knob, without those of knobs that are inactive beside the others."""
         point: dict[str, KnobValue] = {}
         for knob in self.tunable:
             if self.is_active(knob.name, point):
-                point[knob.name] = knob.reference
+                point[knob.name] = values[knob.name]
         return point
 
     def suggest(self, trial: optuna.Trial) -> dict[str, KnobValue]:

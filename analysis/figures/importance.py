@@ -25,10 +25,8 @@ def draw_screen(frame: pd.DataFrame, *, noise: float) -> Figure:
         rows, shares = _knob_rows(axes, frame), 100 * frame["share"].to_numpy(dtype=float)
         matters = frame["matters"].to_numpy(dtype=bool)
         axes.hlines(rows, 0, shares, color=BLUE, lw=2, alpha=0.5)
-        for chosen, label in ((matters, "shown to matter"), (~matters, "not shown to matter")):
-            axes.plot(
-                shares[chosen], rows[chosen], "o", label=label, mfc=BLUE if label[0] == "s" else "white", mec=BLUE
-            )
+        for chosen, face, label in ((matters, BLUE, "shown to matter"), (~matters, "white", "not shown to matter")):
+            axes.plot(shares[chosen], rows[chosen], "o", label=label, mfc=face, mec=BLUE)
         axes.set_xlim(0, max(_LEAST_SPAN, 1.25 * float(shares.max())))
         for row, share, p in zip(rows, shares, frame["p_family"], strict=True):
             axes.annotate(f"p {p_value(p)}", (share, row), xytext=(8, 0), textcoords="offset points", va="center",

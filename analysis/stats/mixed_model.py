@@ -73,7 +73,7 @@ class MixedModel:
             squares = np.bincount(owner, slopes**2, len(sizes))
             weights = np.bincount(owner, traces, len(sizes)).clip(1e-12)
             rest = total - 2 * float(effects @ outer) + float(effects @ inner @ effects)
-            left = free + n_fixed - float(np.einsum("ij,ji->", solve, inner))
+            left = len(y) - float(np.einsum("ij,ji->", solve, inner))
             variances = np.clip(variances * np.sqrt(squares / weights), _LEAST * noise, most)
             noise = max(rest / left, _LEAST * centred)
         solve = _solved(inner, n_fixed, noise / variances[owner])

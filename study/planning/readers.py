@@ -38,7 +38,7 @@ def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faul
         elif space is not None and key in {knob.name for knob in space.tunable}:
             faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
         else:
-            found[key] = _value(text)
+            found[key] = read_value(text)
     return found
 
 
@@ -168,7 +168,7 @@ def absolute(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
     """A JSON scalar where the text is one, else the text."""
     try:
         value = json.loads(text)
