@@ -13,7 +13,7 @@ can be stopped at any time.
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -57,13 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe, path = spec.info.recipe("field"), path_of(spec.info.name)
     settings = recipe.training | dict(setting_of(text) for text in args.set)
     rows = read_rows(path)
-    known = set(zip(rows["point"], rows["seed"], strict=True)) if len(rows) else set()
-    runs = {
-        json.dumps(config): (point, config)
-        for point, config in _planned(space, settings, args)
-        if (point, config["seed"]) not in known
+    planned = {
+        _key(str(spec), args.precision, config): (point, config) for point, config in _planned(space, settings, args)
     }
-    print(f"{len(known)} runs recorded, {len(runs)} to train", flush=True)
+    known = {_key(row["data"], row["precision"], _config(row)) for row in rows.to_dict("records")}
+    runs = {key: planned[key] for key in planned if key not in known}
+    print(f"{len(planned) - len(runs)} runs recorded, {len(runs)} to train", flush=True)
     if not runs:
         return 0
     teacher = TeacherSpec(views=recipe.teacher_views, size=recipe.teacher_size)
@@ -71,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = {"data": str(spec), "where": f"{hardware_name(hardware('cpu'))} {git_commit()}"}
     tasks = [Task(config, args.precision, opens_test=True) for _, config in runs.values()]
     for student in train_students(tasks, world, args.workers):
-        point, config = runs[json.dumps(student.task.config)]
+        config = student.task.config
+        point, _ = runs[_key(str(spec), args.precision, config)]
         row = _row(point, space, student, world) | about
         rows = pd.concat([rows, pd.DataFrame([row])], ignore_index=True)
         with replacing(path) as beside:
@@ -109,6 +109,16 @@ def _planned(
         (index, TrialConfig.build({**settings, **space.config(points[index]), "seed": FIRST_SEED + k}).flat())
         for index, k in runs
     ]
+
+
+def _config(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the flat configuration of a recorded run."""
+    return json.loads(row["settings"]) | json.loads(row["params"]) | {"seed": row["seed"]}
+
+
+def _key(data: str, precision: str, config: Mapping[str, Any]) -> str:
+    """Return what tells a run from all others."""
+    return json.dumps([data, precision, dict(config)], sort_keys=True)
 
 
 def active_point(space: SearchSpace, index: int) -> dict[str, KnobValue]:

@@ -72,6 +72,16 @@ def test_recorded_runs_are_not_trained_again(trained: list[Task]) -> None:
     assert len(read_rows(path_of("fashion_mnist_lt"))) == 3
 
 
+@pytest.mark.parametrize(
+    "other", [["--set", "epochs=3"], ["--precision", "float32"], ["--data", "fashion_mnist_lt:ir=10"]]
+)
+def test_another_recipe_precision_or_subset_is_another_run(trained: list[Task], other: list[str]) -> None:
+    for _ in range(2):
+        for more in ([], other):
+            main(["--points", "1", "--repeated", "0", *more])
+    assert len(trained) == len(read_rows(path_of("fashion_mnist_lt"))) == 2
+
+
 def task_point(task: Task) -> str:
     return json.dumps({name: task.config[name] for name in SPACE.distributions if name in task.config})
 
