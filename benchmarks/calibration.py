@@ -28,9 +28,9 @@ from scipy import stats
 from analysis.results.comparisons import paired_gain, primary_family
 from analysis.search.interactions import interactions
 from analysis.search.screen import screen
-from analysis.search.slices import effect
 from analysis.search.trial_matrix import TrialMatrix, stages, trial_matrix, value_of
 from analysis.stats.best_subset import critical_distance
+from analysis.stats.effect_curve import effect_curve
 from analysis.stats.nested_interval import nested_interval
 from benchmarks.searches import KNOBS, TRUTHS, Truth, search
 from search_spaces.knob import Knob
@@ -195,31 +195,90 @@ def _covers_over_cuts(rng: np.random.Generator) -> bool:
 
 
 def slices(n_studies: int, *, seed: int) -> list[Measured]:
-    """Judge the bands of curves: over the range on average, and at the best place of those that have one."""
+    """Judge bands and bounds of curves: over the range, at the best place, and what a place costs at most."""
     grid, found = np.linspace(0, 1, 41), []
-    for name, (curve, best, n_trials) in CURVES.items():
-        inside, at_best = [], 0
+    for name, case in CURVES.items():
+        truth = 0.70 + case.curve(grid)
+        judged = np.abs(grid - case.cliff) > 0.05 if case.cliff else np.ones(len(grid), dtype=bool)
+        top = int(np.abs(grid - case.best).argmin())
+        inside, at_best, within, anywhere, in_range = [], 0, 0, 0, 0
         for index in range(n_studies):
             rng = np.random.default_rng([seed, 3, index])
-            x = rng.random(n_trials)
-            y = 0.70 + curve(x) + rng.normal(0, 0.015, n_trials)
-            mean, half = effect(x, y, grid)
-            covered = np.abs(mean - 0.70 - curve(grid)) <= half
-            inside.append(covered.mean())
-            at_best += bool(covered[np.abs(grid - best).argmin()])
+            x = rng.random(case.n_trials)
+            effect = effect_curve(x, 0.70 + case.curve(x) + case.noise(rng, x), grid)
+            covered = np.abs(effect.mean - truth) <= effect.half
+            inside.append(covered[judged].mean())
+            at_best += bool(covered[top])
+            places = np.flatnonzero(effect.not_below_best)
+            within += bool(top in places)
+            anywhere += bool(np.ptp(truth) <= effect.costs_at_most(np.arange(len(grid))))
+            in_range += bool(truth.max() - truth[places].min() <= effect.costs_at_most(places))
         hits = round(float(np.mean(inside)) * n_studies)
-        found.append(Measured(f"the band of {name} covers it, over the range", 0.92, 0.99, hits, n_studies))
-        found.append(Measured(f"the band of {name} covers it at {best:g} of the range", 0.85, 1.0, at_best, n_studies))
+        found += [
+            Measured(f"the band of {name} covers it, over the range", 0.92, 0.99, hits, n_studies),
+            Measured(f"the band of {name} covers it at {case.best:g}", case.at_best, 1.0, at_best, n_studies),
+            Measured(f"the range told from {name} holds its best place", 0.95, 1.0, within, n_studies),
+            Measured(f"the bound of what {name} costs anywhere holds", 0.95, 1.0, anywhere, n_studies),
+            Measured(f"the bound of what {name} costs in that range holds", 0.95, 1.0, in_range, n_studies),
+        ]
     return found
 
 
-#: A curve of some points of accuracy over the range, the place where its band is judged, and the trials along it.
-CURVES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, int]] = {
-    "a line": (lambda x: 0.04 * x, 0.5, 46),
-    "a half-sine": (lambda x: 0.04 * np.sin(np.pi * x), 0.5, 46),
-    "a parabola": (lambda x: -0.36 * (x - 0.5) ** 2, 0.5, 46),
-    "a saturating curve": (lambda x: 0.04 * (1 - np.exp(-5 * x)), 0.2, 46),
-    "a narrow peak": (lambda x: 0.06 * np.exp(-0.5 * (12 * (x - 0.5)) ** 2), 0.5, 60),
+def _even_noise(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    return rng.normal(0, 0.015, len(x))
+
+
+def _growing_noise(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """Noise with an sd of 0.6 points at one end and 2.4 points at the other."""
+    return rng.normal(size=len(x)) * (0.006 + 0.018 * x)
+
+
+def _one_diverged(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """Even noise, and one trial in forty at chance."""
+    noise = _even_noise(rng, x)
+    noise[rng.choice(len(x), len(x) // 40, replace=False)] -= 0.6
+    return noise
+
+
+@dataclass(frozen=True)
+class CurveCase:
+    """A curve of some points of accuracy over the range 0 to 1.
+
+    Attributes:
+        curve: the truth.
+        best: the place at which the band is judged, the best one but for a line and a saturating curve.
+        n_trials: trials at random places.
+        at_best: the least share of studies whose band covers the curve there.
+        noise: of the trials.
+        cliff: where the curve falls; a twentieth of the range on either side is not judged.
+    """
+
+    curve: Callable[[np.ndarray], np.ndarray]
+    best: float
+    n_trials: int = 46
+    at_best: float = 0.90
+    noise: Callable[[np.random.Generator, np.ndarray], np.ndarray] = _even_noise
+    cliff: float | None = None
+
+
+def _half_sine(x: np.ndarray) -> np.ndarray:
+    return np.asarray(0.04 * np.sin(np.pi * x))
+
+
+def _parabola(x: np.ndarray) -> np.ndarray:
+    return np.asarray(-0.36 * (x - 0.5) ** 2)
+
+
+CURVES: dict[str, CurveCase] = {
+    "a line": CurveCase(lambda x: 0.04 * x, 1.0),
+    "a half-sine": CurveCase(_half_sine, 0.5),
+    "a half-sine with growing noise": CurveCase(_half_sine, 0.5, noise=_growing_noise),
+    "a parabola": CurveCase(_parabola, 0.5),
+    "a parabola with one diverged trial": CurveCase(_parabola, 0.5, noise=_one_diverged),
+    "a saturating curve": CurveCase(lambda x: 0.04 * (1 - np.exp(-5 * x)), 1.0),
+    "a narrow peak": CurveCase(lambda x: 0.06 * np.exp(-0.5 * (12 * (x - 0.5)) ** 2), 0.5, 60, at_best=0.85),
+    "a cliff": CurveCase(lambda x: 0.02 * x - 0.10 * (x > 0.85), 0.75, cliff=0.85),
+    "a flat line": CurveCase(lambda x: 0.0 * x, 0.5),
 }
 
 

@@ -1,23 +1,17 @@
-"""Knobs as columns of a linear model: polynomials of a number, a column per choice; and the stages of the search."""
+"""Knobs as columns of a linear model: polynomials, a column per choice; and the stages of the search."""
 
 import numpy as np
 import numpy.typing as npt
-from numpy.polynomial.legendre import legvander
 from optuna.distributions import CategoricalDistribution
 
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix
+from analysis.stats.effect_curve import polynomials
 from search_spaces.knob import Knob
 
 
 def is_choice(knob: Knob) -> bool:
     """Return whether the knob's values have no order."""
     return isinstance(knob.distribution, CategoricalDistribution)
-
-
-def polynomials(positions: Floats, degree: int) -> Floats:
-    """Return Legendre polynomials of degree 1 to `degree`, (N, degree); over an even range each has variance 1."""
-    powers = legvander(2 * positions - 1, degree)[:, 1:]
-    return np.asarray(powers * np.sqrt(2 * np.arange(1, degree + 1) + 1), dtype=np.float64)
 
 
 def knob_columns(knob: Knob, positions: Floats, there: Bools, degree: int) -> Floats:

@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.search.columns import columns_of, is_choice, knob_columns, polynomials, stage_columns
+from analysis.search.columns import columns_of, is_choice, knob_columns, stage_columns
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
+from analysis.stats.effect_curve import polynomials
 from analysis.stats.mixed_model import MixedModel
 from search_spaces.knob import Knob
 

@@ -24,6 +24,12 @@ _LEAST = 1e-8
 #: The most that a group may vary, in the values' variances: columns without any trace in the trials say nothing.
 _MOST = 1e4
 
+#: A value may lie this many sd from what the others predict; sd of normal values in medians of their sizes.
+_ALLOWED, _SD_OF_MEDIAN = 3.0, 1.4826
+
+#: Interquartile ranges from the nearer quartile to which values are drawn in before the first model, and the rounds.
+_START, _N_ROUNDS = 3.0, 4
+
 
 @dataclass(frozen=True)
 class MixedModel:
@@ -76,26 +82,60 @@ class MixedModel:
             left = len(y) - float(np.einsum("ij,ji->", solve, inner))
             variances = np.clip(variances * np.sqrt(squares / weights), _LEAST * noise, most)
             noise = max(rest / left, _LEAST * centred)
-        solve = _solved(inner, n_fixed, noise / variances[owner])
-        effects = solve @ outer
-        squares = float(y @ (y - columns @ effects)) / noise
-        # |V| |X' V^-1 X| by Henderson's equations, whose inverse is `solve`.
-        size = len(y) * np.log(noise) + np.log(variances[owner]).sum() - np.linalg.slogdet(noise * solve)[1]
-        return cls(columns, variances, noise, n_fixed, effects, -float(size + squares) / 2, solve)
+        return cls.given(y, fixed, groups, variances / noise)
+
+    @classmethod
+    def given(cls, y: Floats, fixed: Floats, groups: Sequence[Floats], ratios: Floats) -> Self:
+        """Estimate all but the groups' variances, which are `ratios` (K,) times the noise; the rest as in `fit`."""
+        columns, n_fixed = np.column_stack([fixed, *groups]), fixed.shape[1]
+        penalty = 1 / np.repeat(ratios, [group.shape[1] for group in groups])
+        solve = _solved(columns.T @ columns, n_fixed, penalty)
+        effects = solve @ (columns.T @ y)
+        free = len(y) - n_fixed
+        noise = max(float(y @ (y - columns @ effects)) / free, float(np.finfo(float).tiny))
+        # |V| |X' V^-1 X| over the noise's powers, by Henderson's equations, whose inverse is `solve`.
+        size = free * np.log(noise) - np.log(penalty).sum() - np.linalg.slogdet(solve)[1]
+        return cls(columns, ratios * noise, noise, n_fixed, effects, -float(size + free) / 2, solve)
+
+    @property
+    def fitted(self) -> Floats:
+        """The model's mean at its own rows, (N,)."""
+        return np.asarray(self.columns @ self.effects)
+
+    @property
+    def leverage(self) -> Floats:
+        """How much each value moves the mean at its own row, (N,): 0 to 1."""
+        return np.asarray(np.einsum("ij,jk,ik->i", self.columns, self._solve, self.columns))
 
     @property
     def free(self) -> float:
         """Degrees of freedom that the effects leave to the noise."""
-        return float(len(self.columns) - np.einsum("ij,ji->", self._solve, self.columns.T @ self.columns))
+        return float(len(self.columns) - self.leverage.sum())
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Return the mean of y at `rows` (M, p + q) of columns, and the variance of its error, (M,) each."""
-        spread = self.noise * np.einsum("ij,jk,ik->i", rows, self._solve, rows)
-        return np.asarray(rows @ self.effects), np.asarray(spread)
+        """Return the mean of y at `rows` (M, p + q) of columns, (M,), and the covariance of its errors, (M, M)."""
+        return np.asarray(rows @ self.effects), np.asarray(self.noise * rows @ self._solve @ rows.T)
 
     def cleaned(self, columns: Floats) -> Floats:
         """Return P A for columns A (N, ...): what the model leaves of them, in units of the noise's variance."""
         return np.asarray((columns - self.columns @ (self._solve @ (self.columns.T @ columns))) / self.noise)
+
+
+def drawn_to_model(y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Floats:
+    """Return `y` (N,) with each value that the others contradict drawn in to what they allow (Huber's pseudo-values).
+
+    Each value is compared with the model's prediction from all others. A run that diverged by chance stands alone and
+    is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay.
+    """
+    lower, upper = np.quantile(y, [0.25, 0.75])
+    values = np.clip(y, lower - _START * (upper - lower), upper + _START * (upper - lower))
+    for _ in range(_N_ROUNDS):
+        model = MixedModel.fit(values, fixed, groups)
+        left = (1 - model.leverage).clip(1e-6)
+        predicted = values - (values - model.fitted) / left  # each from all others
+        unit = _SD_OF_MEDIAN * np.median(np.abs(y - predicted) * np.sqrt(left)) / np.sqrt(left)
+        values = predicted + np.clip(y - predicted, -_ALLOWED * unit, _ALLOWED * unit)
+    return np.asarray(values)
 
 
 def _solved(inner: Floats, n_fixed: int, penalty: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 section       the section, with the table of the space
 importance    importances against chance and their measures
+standing      where each knob should stand
 slices        one knob at a time
 pairs         heatmaps of pairs
 interactions  interaction strengths

@@ -1,4 +1,4 @@
-"""The section on knobs: the space, the importances, the slices, the pairs and the interactions."""
+"""The section on knobs: the space, the importances, where each should stand, slices, pairs and interactions."""
 
 import numpy as np
 import pandas as pd
@@ -10,23 +10,26 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import value_text
 from analysis.search.forests import fit_surrogate
 from analysis.search.importance import Importances
+from analysis.search.slices import slices_of
 from analysis.search.trial_matrix import scored, trial_matrix
 from analysis.sections.knobs.importance import importance_blocks
 from analysis.sections.knobs.interactions import interaction_blocks
 from analysis.sections.knobs.pairs import pair_blocks
 from analysis.sections.knobs.slices import slice_blocks
+from analysis.sections.knobs.standing import standing_blocks
 
 
 def knobs_section(study: StudyData, importances: Importances, writer: Writer) -> Section:
-    """Return the space's table, the importances, slices, pairs and interactions."""
+    """Return the space's table, the importances, the standing, slices, pairs and interactions."""
     trials = scored(study)
     matrix = trial_matrix(trials, study.knobs)
     y = np.array([trial.value for trial in trials], dtype=float)
-    surrogate = fit_surrogate(matrix, y)
+    surrogate, slices = fit_surrogate(matrix, y), slices_of(trials, study.knobs)
     blocks = [
         _space_table(study, writer),
         *importance_blocks(importances, writer),
-        *slice_blocks(study, trials, writer),
+        *standing_blocks(study, slices, importances, writer),
+        *slice_blocks(slices, trials, writer),
         *pair_blocks(study, trials, importances, surrogate, writer),
         *interaction_blocks(study, matrix, y, writer),
     ]

@@ -8,14 +8,12 @@ from optuna.trial import FrozenTrial
 from analysis.figures.slices import draw_slice
 from analysis.page.document import Block, Gallery, Paragraph, Picture
 from analysis.page.writer import Writer
-from analysis.reading.study_data import StudyData
 from analysis.reading.wording import percent, plural
-from analysis.search.slices import Slice, slices_of
+from analysis.search.slices import Slice
 
 
-def slice_blocks(study: StudyData, trials: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
-    """Return one slice per knob; nothing without complete trials."""
-    found = slices_of(trials, study.knobs)
+def slice_blocks(found: Sequence[Slice], trials: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
+    """Return one figure per slice; nothing without complete trials."""
     if not found:
         return []
     scores = np.array([trial.value for trial in trials], dtype=float)
@@ -24,7 +22,8 @@ def slice_blocks(study: StudyData, trials: Sequence[FrozenTrial], writer: Writer
     lead = Paragraph(
         "One knob at a time: each complete trial, and the knob's effect with its pointwise 95 % interval. The effects "
         "of the other knobs are taken out of the curve, not of the trials. The band holds the chance that the curve "
-        "bends between the trials; beside a cliff it may jump. Values far from the others are drawn in for the curve."
+        "bends between the trials; beside a cliff it may jump. A trial that all others contradict is "
+        "drawn in for the curve."
     )
     return [lead, Gallery(tuple(_slice_picture(item, limits, writer) for item in found))]
 

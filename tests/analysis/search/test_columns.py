@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from analysis.search.columns import columns_of, knob_columns, polynomials, stage_columns
+from analysis.search.columns import columns_of, knob_columns, stage_columns
 from analysis.search.trial_matrix import TrialMatrix
+from analysis.stats.effect_curve import polynomials
 from search_spaces.knob import Knob
 
 NUMBER = Knob("number", FloatDistribution(0.0, 1.0), "1", "a reason", 0.5)

@@ -1,0 +1,167 @@
+"""The effect of one variable as a curve: its band, its best places, and what it costs at most to stand elsewhere.
+
+The effect is a parabola and a smooth function beside it (a Gaussian process on cosines; Rasmussen & Williams 2006). The
+width of its bends and its size are not chosen: models with many widths and sizes are weighed by their restricted
+likelihood. No such model knows a curve that is flat here and has a narrow peak there, and a likelihood that rules out
+what it should doubt makes bands too narrow. So the weights are a root of the likelihood (Grünwald & van Ommen 2017).
+The band is that of the prediction's error: it holds the chance that the curve bends where no value shows it. A value
+that all others contradict is drawn in first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from numpy.polynomial.legendre import legvander
+from scipy import stats
+
+from analysis.stats.mixed_model import MixedModel, drawn_to_model
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+#: Widths of a bend, in shares of the range, and the variances of the smooth function, in variances of the noise.
+_WIDTHS = (0.03, 0.06, 0.12, 0.25, 0.5)
+_RATIOS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+
+#: The width at which the effects of the other variables are estimated.
+_MIDDLE = _WIDTHS[2]
+
+#: The power of the likelihood.
+_POWER = 1 / 3
+
+_N_COSINES = 40
+
+_LEVEL = 0.95
+_N_DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class EffectCurve:
+    """Means at G places, with what is known of them.
+
+    Attributes:
+        mean: (G,).
+        covariance: (G, G) of the errors of `mean`.
+        free: degrees of freedom of the noise.
+    """
+
+    mean: Floats
+    covariance: Floats
+    free: float
+
+    @property
+    def half(self) -> Floats:
+        """Half the width of the pointwise 95 % interval, (G,)."""
+        return self._quantile * np.sqrt(np.diag(self.covariance).clip(0))
+
+    @property
+    def best(self) -> int:
+        """The place with the highest mean."""
+        return int(self.mean.argmax())
+
+    @property
+    def not_below_best(self) -> Bools:
+        """The places that are not shown to lie below the best one, (G,): the interval of the difference holds 0."""
+        low, _ = self._behind()
+        return low <= 0
+
+    def cost(self, place: int) -> tuple[float, float, float]:
+        """Return how far `place` lies below the best one: estimate, and bounds that hold in 95 % each (one-sided)."""
+        low, _ = self._behind(_LEVEL)
+        return float(self.mean.max() - self.mean[place]), max(0.0, float(low[place])), self.costs_at_most([place])
+
+    def costs_at_most(self, places: Sequence[int] | npt.NDArray[np.int64]) -> float:
+        """Return the 95 % bound of what any of `places` costs: of the highest mean minus the lowest among them."""
+        return float(np.quantile(self._draws.max(axis=1) - self._draws[:, places].min(axis=1), _LEVEL))
+
+    @property
+    def _quantile(self) -> float:
+        return float(stats.t.ppf((1 + _LEVEL) / 2, max(1.0, self.free)))
+
+    def _behind(self, level: float = (1 + _LEVEL) / 2) -> tuple[Floats, Floats]:
+        """Lower bound and estimate of how far each place lies below the best one, (G,) each."""
+        variances, of_best = np.diag(self.covariance), self.covariance[self.best]
+        spread = np.sqrt((variances + variances[self.best] - 2 * of_best).clip(0))
+        behind = self.mean.max() - self.mean
+        return behind - stats.t.ppf(level, max(1.0, self.free)) * spread, behind
+
+    @cached_property
+    def _draws(self) -> Floats:
+        """Curves that the values allow, (R, G)."""
+        sizes, axes = np.linalg.eigh(self.covariance)
+        rng = np.random.default_rng(0)
+        normal = rng.normal(size=(_N_DRAWS, len(sizes))) * np.sqrt(sizes.clip(0)) @ axes.T
+        free = max(1.0, self.free)
+        return np.asarray(self.mean + normal * np.sqrt(free / rng.chisquare(free, (_N_DRAWS, 1))))
+
+
+def effect_curve(
+    x: Floats, y: Floats, grid: Floats, *, beside: Floats | None = None, others: Sequence[Floats] = ()
+) -> EffectCurve:
+    """Return the mean of `y` along `grid`.
+
+    Args:
+        x: (N,) places, 0 to 1.
+        y: (N,), not constant.
+        grid: (G,) places.
+        beside: (N, S) columns that are taken out as fixed effects, the first of them ones; ones alone by default.
+        others: columns (N, q) of the other variables, each group a random effect with a variance of its own.
+    """
+    beside = np.ones((len(x), 1)) if beside is None else beside
+    degree = min(2, len(np.unique(x)) - 1)
+    fixed = np.column_stack([beside, polynomials(x, degree)])
+    y = drawn_to_model(y, fixed, [_cosines(x, _MIDDLE), *others])
+    rough = MixedModel.fit(y, fixed, [_cosines(x, _MIDDLE), *others])
+    known = rough.variances[1:] / rough.noise
+    parts, logs = [], []
+    for width in _WIDTHS:
+        smooth = _cosines(x, width)
+        size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
+        rows = mean_rows(beside, others, polynomials(grid, degree), _cosines(grid, width) / size)
+        for ratio in _RATIOS:
+            model = MixedModel.given(y, fixed, [smooth / size, *others], np.array([ratio, *known]))
+            parts.append((*model.predict(rows), model.free))
+            logs.append(_POWER * model.log_likelihood)
+    means, covariances, free = (np.array(part) for part in zip(*parts, strict=True))
+    weights = np.exp(np.array(logs) - max(logs))
+    weights /= weights.sum()
+    mean = weights @ means
+    apart = means - mean
+    covariance = np.einsum("m,mij->ij", weights, covariances) + (weights * apart.T) @ apart
+    return EffectCurve(mean, covariance, float(weights @ free))
+
+
+def effect_of_choices(
+    member: Floats, y: Floats, *, beside: Floats | None = None, others: Sequence[Floats] = ()
+) -> EffectCurve:
+    """Return the mean of `y` for each of K choices.
+
+    Args:
+        member: (N, K) of 0 and 1: which choice each value has. Every choice has a value.
+        y, beside, others: as for `effect_curve`; N exceeds K - 1 and the columns of `beside` together.
+    """
+    beside = np.ones((len(y), 1)) if beside is None else beside
+    fixed = np.column_stack([beside, member[:, 1:]])
+    model = MixedModel.fit(drawn_to_model(y, fixed, others), fixed, others)
+    return EffectCurve(*model.predict(mean_rows(beside, others, np.eye(member.shape[1])[:, 1:])), model.free)
+
+
+def polynomials(positions: Floats, degree: int) -> Floats:
+    """Return Legendre polynomials of degree 1 to `degree`, (N, degree); over an even range each has variance 1."""
+    powers = legvander(2 * positions - 1, degree)[:, 1:]
+    return np.asarray(powers * np.sqrt(2 * np.arange(1, degree + 1) + 1), dtype=np.float64)
+
+
+def mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:
+    """Return columns where a variable's `own`, (G, k) each, are given and all else is as in the values' mean."""
+    means = [np.tile(columns.mean(axis=0), (len(own[0]), 1)) for columns in (beside, *others)]
+    return np.column_stack([means[0], *own, *means[1:]])
+
+
+def _cosines(x: Floats, width: float) -> Floats:
+    """Return (N, k) cosines whose random sum bends within about `width` of the range."""
+    waves = np.pi * np.arange(1, _N_COSINES + 1)
+    return np.asarray(np.cos(np.outer(x, waves)) * np.exp(-((waves * width) ** 2) / 4))

@@ -1,0 +1,63 @@
+"""Where each knob should stand: a range around the best value of a knob that matters, a bound for every knob."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.page.writer import Writer
+from analysis.reading.study_data import StudyData
+from analysis.reading.study_folder import load_study
+from analysis.search.importance import importances
+from analysis.search.slices import slices_of
+from analysis.sections.knobs.standing import standing_blocks
+from search_spaces.acckd import ACCKD_FULL
+
+
+@pytest.fixture
+def study(simulated: Callable[..., Path]) -> StudyData:
+    """A study in which tau decides all: its best value is 1, and each unit away costs twenty points."""
+    found = load_study(simulated(space=ACCKD_FULL, n_trials=44, n_pruned=0, n_failed=0, n_seeds=0))
+    rng = np.random.default_rng(0)
+    for trial in found.complete:
+        trial.values = [0.75 - 0.4 * (trial.params["tau"] - 1) ** 2 + rng.normal(0, 0.004)]
+    return found
+
+
+def table(study: StudyData, folder: Path) -> pd.DataFrame:
+    judged = importances(study, n_samples=4)
+    writer = Writer(folder, draw=lambda *_: None)
+    standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    return pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
+
+
+def test_a_knob_that_decides_has_a_range_around_its_best_value(study: StudyData, tmp_path: Path) -> None:
+    found = table(study, tmp_path)
+    assert found.index[0] == "tau"
+    tau = found.loc["tau"]
+    assert bool(tau["matters"])
+    low, high = float(tau["from"]), float(tau["to"])
+    assert 0.7 < low < 1 < high < 1.3
+    assert tau["costs_at_most"] < 0.04
+    assert tau["reference_costs"] < 0.01
+
+
+def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: StudyData, tmp_path: Path) -> None:
+    found = table(study, tmp_path)
+    assert set(found.index) == {knob.name for knob in study.knobs}
+    temperature = found.loc["temperature"]
+    assert not bool(temperature["matters"])
+    tried = [trial.params["temperature"] for trial in study.complete]
+    assert [float(temperature["from"]), float(temperature["to"])] == pytest.approx([min(tried), max(tried)])
+    assert 0 < temperature["costs_at_most"] < 0.05
+    assert (found["low"].dropna() <= found["high"].dropna()).all()
+
+
+def test_a_study_without_a_known_effect_has_no_table(study: StudyData, tmp_path: Path) -> None:
+    few = replace(study, trials=study.complete[:7])
+    assert (
+        standing_blocks(few, slices_of(few.complete, few.knobs), importances(few, n_samples=4), Writer(tmp_path)) == []
+    )
