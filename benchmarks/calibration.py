@@ -246,7 +246,7 @@ class CurveCase:
 
     Attributes:
         curve: the truth.
-        best: the place at which the band is judged, the best one but for a line and a saturating curve.
+        best: the best place, at which the band is judged; the middle of a flat line, where no place is better.
         n_trials: trials at random places.
         at_best: the least share of studies whose band covers the curve there.
         noise: of the trials.

@@ -72,6 +72,11 @@ def gain_text(mean: float, low: float, high: float) -> str:
     return points(mean) if isnan(low) else f"{points(mean)} ({points(low)} to {points(high)})"
 
 
+def percent_within(value: float, low: float, high: float) -> str:
+    """Return '70.6 (69.1 to 72.0)' of three fractions, or a dash where `value` is NaN."""
+    return MISSING if isnan(value) else f"{percent(value)} ({percent(low)} to {percent(high)})"
+
+
 def p_value(p: float) -> str:
     """Return a p value as papers print it."""
     if isnan(p):

@@ -13,7 +13,7 @@ import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from analysis.search.columns import columns_of, stage_columns
+from analysis.search.columns import columns_of, is_choice, stage_columns
 from analysis.search.trial_matrix import Floats, TrialMatrix, stages, trial_matrix, value_of
 from analysis.stats.effect_curve import EffectCurve, effect_curve, effect_of_choices
 from search_spaces.knob import Knob
@@ -43,7 +43,7 @@ class Effect:
 
     def nearest(self, knob: Knob, value: Any) -> int | None:
         """Return the index of the value nearest to `value`; None where that was not searched."""
-        if isinstance(knob.distribution, CategoricalDistribution):
+        if is_choice(knob):
             return self.values.index(value) if value in self.values else None
         if not self.values[0] <= value <= self.values[-1]:
             return None
@@ -114,10 +114,10 @@ def _effect(matrix: TrialMatrix, knob: Knob, y: Floats, stage: npt.NDArray[np.in
         )
     grid = np.linspace(x.min(), x.max(), _N_GRID)
     curve = effect_curve(x, y, grid, beside=beside, others=others)
-    return Effect(tuple(map(float, at_position(knob, grid))), curve, (len(x),) * len(grid))
+    return Effect(tuple(map(float, _at_position(knob, grid))), curve, (len(x),) * len(grid))
 
 
-def at_position(knob: Knob, places: Floats) -> Floats:
+def _at_position(knob: Knob, places: Floats) -> Floats:
     """Return a number's values at `places`, 0 to 1: the inverse of trial_matrix.position."""
     spec = knob.distribution
     assert isinstance(spec, FloatDistribution | IntDistribution)

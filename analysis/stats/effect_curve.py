@@ -34,7 +34,10 @@ _POWER = 1 / 3
 
 _N_COSINES = 40
 
+#: Level of the bounds, and of each end of an interval that holds as often.
 _LEVEL = 0.95
+_TWO_SIDED = (1 + _LEVEL) / 2
+
 _N_DRAWS = 4000
 
 
@@ -55,7 +58,7 @@ class EffectCurve:
     @property
     def half(self) -> Floats:
         """Half the width of the pointwise 95 % interval, (G,)."""
-        return self._quantile * np.sqrt(np.diag(self.covariance).clip(0))
+        return self._quantile(_TWO_SIDED) * np.sqrt(np.diag(self.covariance).clip(0))
 
     @property
     def best(self) -> int:
@@ -65,28 +68,25 @@ class EffectCurve:
     @property
     def not_below_best(self) -> Bools:
         """The places that are not shown to lie below the best one, (G,): the interval of the difference holds 0."""
-        low, _ = self._behind()
-        return low <= 0
+        return self._least_behind(_TWO_SIDED) <= 0
 
     def cost(self, place: int) -> tuple[float, float, float]:
         """Return how far `place` lies below the best one: estimate, and bounds that hold in 95 % each (one-sided)."""
-        low, _ = self._behind(_LEVEL)
-        return float(self.mean.max() - self.mean[place]), max(0.0, float(low[place])), self.costs_at_most([place])
+        least = max(0.0, float(self._least_behind(_LEVEL)[place]))
+        return float(self.mean.max() - self.mean[place]), least, self.costs_at_most([place])
 
     def costs_at_most(self, places: Sequence[int] | npt.NDArray[np.int64]) -> float:
         """Return the 95 % bound of what any of `places` costs: of the highest mean minus the lowest among them."""
         return float(np.quantile(self._draws.max(axis=1) - self._draws[:, places].min(axis=1), _LEVEL))
 
-    @property
-    def _quantile(self) -> float:
-        return float(stats.t.ppf((1 + _LEVEL) / 2, max(1.0, self.free)))
+    def _quantile(self, level: float) -> float:
+        return float(stats.t.ppf(level, max(1.0, self.free)))
 
-    def _behind(self, level: float = (1 + _LEVEL) / 2) -> tuple[Floats, Floats]:
-        """Lower bound and estimate of how far each place lies below the best one, (G,) each."""
+    def _least_behind(self, level: float) -> Floats:
+        """Lower bound of how far each place lies below the best one, (G,)."""
         variances, of_best = np.diag(self.covariance), self.covariance[self.best]
         spread = np.sqrt((variances + variances[self.best] - 2 * of_best).clip(0))
-        behind = self.mean.max() - self.mean
-        return behind - stats.t.ppf(level, max(1.0, self.free)) * spread, behind
+        return np.asarray(self.mean.max() - self.mean - self._quantile(level) * spread)
 
     @cached_property
     def _draws(self) -> Floats:
@@ -113,14 +113,15 @@ def effect_curve(
     beside = np.ones((len(x), 1)) if beside is None else beside
     degree = min(2, len(np.unique(x)) - 1)
     fixed = np.column_stack([beside, polynomials(x, degree)])
-    y = drawn_to_model(y, fixed, [_cosines(x, _MIDDLE), *others])
-    rough = MixedModel.fit(y, fixed, [_cosines(x, _MIDDLE), *others])
+    groups = [_cosines(x, _MIDDLE), *others]
+    y = drawn_to_model(y, fixed, groups)
+    rough = MixedModel.fit(y, fixed, groups)
     known = rough.variances[1:] / rough.noise
     parts, logs = [], []
     for width in _WIDTHS:
         smooth = _cosines(x, width)
         size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
-        rows = mean_rows(beside, others, polynomials(grid, degree), _cosines(grid, width) / size)
+        rows = _mean_rows(beside, others, polynomials(grid, degree), _cosines(grid, width) / size)
         for ratio in _RATIOS:
             model = MixedModel.given(y, fixed, [smooth / size, *others], np.array([ratio, *known]))
             parts.append((*model.predict(rows), model.free))
@@ -146,7 +147,7 @@ def effect_of_choices(
     beside = np.ones((len(y), 1)) if beside is None else beside
     fixed = np.column_stack([beside, member[:, 1:]])
     model = MixedModel.fit(drawn_to_model(y, fixed, others), fixed, others)
-    return EffectCurve(*model.predict(mean_rows(beside, others, np.eye(member.shape[1])[:, 1:])), model.free)
+    return EffectCurve(*model.predict(_mean_rows(beside, others, np.eye(member.shape[1])[:, 1:])), model.free)
 
 
 def polynomials(positions: Floats, degree: int) -> Floats:
@@ -155,7 +156,7 @@ def polynomials(positions: Floats, degree: int) -> Floats:
     return np.asarray(powers * np.sqrt(2 * np.arange(1, degree + 1) + 1), dtype=np.float64)
 
 
-def mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:
+def _mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:
     """Return columns where a variable's `own`, (G, k) each, are given and all else is as in the values' mean."""
     means = [np.tile(columns.mean(axis=0), (len(own[0]), 1)) for columns in (beside, *others)]
     return np.column_stack([means[0], *own, *means[1:]])

@@ -5,7 +5,7 @@ import pandas as pd
 from analysis.figures.importance import draw_groups, draw_screen, draw_shares
 from analysis.page.document import Block, Paragraph
 from analysis.page.writer import Writer
-from analysis.reading.wording import listing, p_value, percent, plural
+from analysis.reading.wording import listing, p_value, percent, percent_within, plural
 from analysis.search.importance import FANOVA, PED_ANOVA, Importances
 from analysis.search.screen import LEVEL, MIN_TRIALS
 from analysis.search.trial_matrix import TARGETS
@@ -87,9 +87,9 @@ def _every_measure(importances: Importances, writer: Writer) -> Block:
             percent(row["share"]),
             p_value(row["p_family"]),
             "yes" if row["matters"] else "no",
-            f"{percent(row['permutation'])} ({percent(row['permutation_low'])} to {percent(row['permutation_high'])})",
-            f"{percent(row['ped_anova'])} ({percent(row['ped_anova_low'])} to {percent(row['ped_anova_high'])})",
-            f"{percent(row['mdi'])} ({percent(row['mdi_low'])} to {percent(row['mdi_high'])})",
+            percent_within(row["permutation"], row["permutation_low"], row["permutation_high"]),
+            percent_within(row["ped_anova"], row["ped_anova_low"], row["ped_anova_high"]),
+            percent_within(row["mdi"], row["mdi_low"], row["mdi_high"]),
             percent(row["fanova"]),
         )
         for row in frame.to_dict("records")
