@@ -23,7 +23,7 @@ from analysis.search.importance import importances
 from analysis.sections.classes import classes_section
 from analysis.sections.confirmation.section import confirmation_section
 from analysis.sections.health import health_section
-from analysis.sections.knobs.section import knobs_section
+from analysis.sections.knobs.section import knob_sections
 from analysis.sections.recommendation import recommendation_section
 from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
@@ -82,12 +82,14 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     writer = Writer(folder, stamp(study.manifest), draw)
     ranked = importances(study)
     found = find(study, ranked)
+    standing, knobs = knob_sections(study, ranked, writer)
     sections = (  # the order of the sections on the page
+        standing,
         confirmation_section(study, writer),
         training_section(study, writer),
         front_section(study, writer),
         classes_section(study, writer),
-        knobs_section(study, ranked, writer),
+        knobs,
         recommendation_section(study, writer),
         search_section(study, writer),
         health_section(study, writer),

@@ -1,4 +1,4 @@
-"""Importances of knobs: the screen's shares and p values, shares of three other measures, class groups."""
+"""Importances of knobs: the screen's shares and p values, shares of two other measures, class groups."""
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,8 @@ _TARGET_MARKS = {"all": (BLUE, "o"), "many": (GREEN, "^"), "medium": (ORANGE, "s
 #: The least length of an axis of main effects (% of the variance): where nothing is found, all are 0.
 _LEAST_SPAN = 10.0
 _SHARES = {
-    "ped_anova": ("PED-ANOVA", BLUE, "o", 0.2),
-    "mdi": ("impurity (MDI)", GREEN, "s", 0.0),
-    "fanova": ("fANOVA", ORANGE, "D", -0.2),
+    "ped_anova": ("PED-ANOVA", BLUE, "o", 0.15),
+    "fanova": ("fANOVA", ORANGE, "D", -0.15),
 }
 
 
@@ -37,19 +36,19 @@ def draw_screen(frame: pd.DataFrame, *, noise: float) -> Figure:
 
 
 def draw_shares(frame: pd.DataFrame) -> Figure:
-    """Draw PED-ANOVA, MDI and fANOVA of one target; each adds up to 100 %, or is left out where it has no share."""
+    """Draw PED-ANOVA and fANOVA of one target; each adds up to 100 %, or is left out where it has no share."""
     with canvas(5.2, 1.5 + 0.42 * len(frame)) as (figure, axes):
         rows = _knob_rows(axes, frame)
         for name, (label, colour, marker, shift) in _SHARES.items():
             if not frame[name].gt(0).any():
-                continue  # forests that find nothing give no shares
+                continue
             if f"{name}_low" in frame:
                 low, high = (100 * frame[f"{name}{end}"] for end in ("_low", "_high"))
                 axes.hlines(rows + shift, low, high, color=colour, lw=2, alpha=0.5)
             axes.plot(100 * frame[name], rows + shift, marker, color=colour, ms=6, label=label)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of importance (%, adding up to 100)")
-        place_legend(axes, columns=3)
+        place_legend(axes, columns=2)
     return figure
 
 

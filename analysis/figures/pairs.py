@@ -1,4 +1,4 @@
-"""Heatmaps of a pair of knobs, with blank cells where no trial is, and the strengths of all pairs as one matrix."""
+"""Heatmaps of a pair of knobs with every trial as a dot, and the strengths of all pairs as one matrix."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.axes import Axes as Plot
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
@@ -14,52 +15,76 @@ from numpy.typing import NDArray
 
 from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas
 from analysis.reading.knob_text import axis_label, is_log
-from analysis.search.pair_grids import Axis, PairGrid, PairSurrogate
+from analysis.search.pair_surfaces import Axis, PairSurface
 
 _MARKS = {"reference": ("v", BLACK, 8), "best": ("*", VERMILION, 13)}
+
+#: Trials near a cell from which on its colour is full, and the opacity of a cell without any.
+_FULL, _FAINTEST = 2.0, 0.35
+
+#: Trials of one choice stand side by side: the share of a cell they spread over, and how many stand in a row.
+_ASIDE, _ABREAST = 0.5, 7
 
 
 @dataclass(frozen=True)
 class PairScale:
-    """The scale and the marks that all pairs of a report share.
+    """What all pairs of a report share.
 
     Attributes:
         limits: bounds of the colours (fractions).
-        n_below: cells that lie below the lower bound and share its colour.
-        noise: sd of one trial over training seeds (fraction), drawn on the colour bar; NaN where it is not known.
-        reference, best: the points marked on the edges.
+        noise: sd of one trial over training seeds (fraction); NaN where it is not known.
+        reference, best: the points that are marked.
+        with_surface: whether the surrogate is good enough to be drawn beneath the trials.
     """
 
     limits: tuple[float, float]
     noise: float
     reference: Mapping[str, Any]
     best: Mapping[str, Any]
-    n_below: int = 0
+    with_surface: bool
 
 
-def colour_limits(values: NDArray[np.float64]) -> tuple[float, float, int]:
-    """Return the bounds of the colours for cells of these values (n,), and how many cells lie below the lower bound.
-
-    Tukey's fence: a cell of a trial that diverged to chance would leave one colour for all the others. So a cell more
-    than 1.5 interquartile ranges below the lower quartile does not count.
-    """
-    lower, upper = np.quantile(values, [0.25, 0.75])
-    inside = values[values >= lower - 1.5 * (upper - lower)]
-    return float(inside.min()), float(values.max()) + 1e-4, len(values) - len(inside)
+def colour_limits(surfaces: Sequence[PairSurface], *, with_surface: bool) -> tuple[float, float]:
+    """Return the bounds of the colours: they hold every surface and the central 80 % of the trials' values."""
+    bounds = [surface.points["score"].quantile([0.1, 0.9]).to_numpy() for surface in surfaces]
+    bounds += [surface.mean.ravel() for surface in surfaces if with_surface]
+    values = np.concatenate(bounds)
+    return float(values.min()), float(values.max()) + 1e-4
 
 
-def draw_pair(grid: PairGrid, shared: PairScale) -> Figure:
-    """Draw what the trials gave: each cell says its mean and its n."""
-    with canvas(5.0, 4.4) as (figure, axes):
-        _heatmap(figure, axes, grid, shared, "mean validation balanced accuracy (%)")
-        _write_cells(axes, grid, *(100 * limit for limit in shared.limits))
-    return figure
-
-
-def draw_surrogate(layer: PairSurrogate, shared: PairScale) -> Figure:
-    """Draw the surrogate's partial dependence, masked where no trial supports it."""
-    with canvas(5.0, 4.4) as (figure, axes):
-        _heatmap(figure, axes, layer, shared, "surrogate's partial dependence (%)")
+def draw_pair(surface: PairSurface, shared: PairScale) -> Figure:
+    """Draw the surface, faded where few trials are near, its best region, and every trial in the same colours."""
+    with canvas(5.0, 4.5) as (figure, axes):
+        low, high = (100 * limit for limit in shared.limits)
+        x, y = surface.x, surface.y
+        look: dict[str, Any] = {"cmap": COLOUR_MAP, "vmin": low, "vmax": high}
+        handles = []
+        if shared.with_surface:
+            faded = _FAINTEST + (1 - _FAINTEST) * (surface.n / _FULL).clip(0, 1)
+            axes.pcolormesh(x.edges, y.edges, 100 * surface.mean, **look).set_alpha(list(faded.ravel()))
+            _outline(axes, surface, surface.may_stay, BLACK, "-")
+            handles.append(Line2D([], [], color=BLACK, lw=1.5, label="not told from the best (95 %)"))
+            if np.isfinite(shared.noise):
+                _outline(axes, surface, surface.mean >= surface.mean.max() - shared.noise, VERMILION, ":")
+                handles.append(
+                    Line2D([], [], color=VERMILION, ls=":", lw=1.5, label="within one seed's sd of the best")
+                )
+        spots = [_spots(axis, surface.points[name]) for axis, name in ((x, "x"), (y, "y"))]
+        dots = axes.scatter(
+            spots[0], spots[1], c=100 * surface.points["score"], s=22, edgecolor=BLACK, lw=0.5, zorder=3, **look
+        )
+        for (name, (marker, colour, size)), point in zip(_MARKS.items(), (shared.reference, shared.best), strict=True):
+            if {x.knob.name, y.knob.name} <= set(point):
+                at = [[_spot(axis, point[axis.knob.name])] for axis in (x, y)]
+                axes.plot(*at, marker, color=colour, ms=size, mec="white", mew=0.8, zorder=4, clip_on=False)
+                handles.append(Line2D([], [], ls="", marker=marker, color=colour, ms=size, label=f"{name} point"))
+        _scale(axes, "x", x)
+        _scale(axes, "y", y)
+        scores = 100 * surface.points["score"]
+        beyond = (bool((scores < low).any()), bool((scores > high).any()))
+        ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+        figure.colorbar(dots, ax=axes, label="validation balanced accuracy (%)", extend=ends[beyond])
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
     return figure
 
 
@@ -84,70 +109,37 @@ def draw_interactions(strengths: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _heatmap(figure: Figure, axes: Axes, layer: PairGrid | PairSurrogate, shared: PairScale, label: str) -> None:
-    low, high = (100 * limit for limit in shared.limits)
-    mesh = axes.pcolormesh(
-        _edges(layer.x), _edges(layer.y), np.ma.masked_invalid(100 * layer.mean), cmap=COLOUR_MAP, vmin=low, vmax=high,
-        edgecolors="white" if isinstance(layer, PairGrid) else "none", linewidth=1,
-    )  # fmt: skip
-    _scale(axes, "x", layer.x)
-    _scale(axes, "y", layer.y)
-    for point, look in zip((shared.reference, shared.best), _MARKS.values(), strict=True):
-        _mark(axes, layer, point, *look)
-    bar = figure.colorbar(mesh, ax=axes, label=label, pad=0.06, extend="min" if shared.n_below else "neither")
-    handles = [
-        Line2D([], [], ls="", marker=marker, color=colour, ms=size, label=f"{name} point, on the edges")
-        for name, (marker, colour, size) in _MARKS.items()
-    ]
-    if np.isfinite(shared.noise):
-        # From minus to plus one sd about the middle: colours that lie within the bar are one colour.
-        ends = (low + high) / 2 + 100 * shared.noise * np.array([-1, 1])
-        bar.ax.plot([0.5, 0.5], np.clip(ends, low, high), color="white", lw=5, solid_capstyle="butt")
-        bar.ax.plot([0.5, 0.5], np.clip(ends, low, high), color=VERMILION, lw=2.5, solid_capstyle="butt")
-        handles.append(Line2D([], [], color=VERMILION, lw=2.5, label="± 1 sd over training seeds"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
+def _outline(axes: Plot, surface: PairSurface, inside: NDArray[np.bool_], colour: str, style: str) -> None:
+    """Draw the bounds of some cells, on a halo that shows on every colour."""
+    x, y = surface.x.edges, surface.y.edges
+    padded = np.pad(inside, 1)
+    upright = [((x[i], y[j]), (x[i], y[j + 1])) for j, i in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
+    level = [((x[i], y[j]), (x[i + 1], y[j])) for j, i in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
+    for width, shade, line in ((3.0, "white", "-"), (1.5, colour, style)):
+        axes.add_collection(
+            LineCollection([*upright, *level], colors=shade, linewidths=width, linestyles=line, zorder=2)
+        )
 
 
-def _edges(axis: Axis) -> np.ndarray:
-    return np.arange(len(axis.choices) + 1) - 0.5 if axis.choices else np.array(axis.edges)
+def _spot(axis: Axis, value: Any) -> float:
+    """Where a value stands on an axis: a choice at its index."""
+    return float(axis.values.index(value) if axis.is_choice else value)
 
 
-def _scale(axes: Axes, which: str, axis: Axis) -> None:
-    edges = _edges(axis)
+def _spots(axis: Axis, values: pd.Series) -> NDArray[np.float64]:
+    at = np.array([_spot(axis, value) for value in values])
+    aside = _ASIDE * ((np.arange(len(at)) % _ABREAST) / (_ABREAST - 1) - 0.5)
+    return at + aside if axis.is_choice else at
+
+
+def _scale(axes: Plot, which: str, axis: Axis) -> None:
     side = axes.xaxis if which == "x" else axes.yaxis
     if is_log(axis.knob):
         axes.set(**{f"{which}scale": "log"})
-    if axis.choices:
-        side.set_ticks(range(len(axis.choices)), [str(choice) for choice in axis.choices])
-    else:
-        # Ticks stand on the cells' bounds, so that a cell can be named; on fine cells on some of them, and on fewer
-        # where their numbers stand side by side.
-        shown = edges[:: max(1, (len(edges) - 1) // (4 if which == "x" else 6))]
-        side.set_ticks(shown, [f"{edge:.2g}" for edge in shown])
+    if axis.is_choice:
+        side.set_ticks(range(len(axis.values)), [str(choice) for choice in axis.values])
+    elif is_log(axis.knob):
+        ticks = np.geomspace(axis.edges[0], axis.edges[-1], 4 if which == "x" else 5)
+        side.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks])
     side.set_minor_locator(NullLocator())
-    axes.set(**{f"{which}lim": (edges[0], edges[-1]), f"{which}label": axis_label(axis.knob)})
-
-
-def _write_cells(axes: Axes, grid: PairGrid, low: float, high: float) -> None:
-    x_middle, y_middle = ([*range(axis.size)] if axis.choices else axis.middles() for axis in (grid.x, grid.y))
-    for row, column in zip(*np.nonzero(grid.n), strict=True):
-        value = 100 * grid.mean[row, column]
-        # viridis turns light above its middle; black text there, white text below.
-        colour = BLACK if value > low + 0.55 * (high - low) else "white"
-        text = f"{value:.1f}\nn={grid.n[row, column]}"
-        axes.text(x_middle[column], y_middle[row], text, ha="center", va="center", color=colour, fontsize=8)
-
-
-def _mark(
-    axes: Axes, grid: PairGrid | PairSurrogate, point: Mapping[str, Any], marker: str, colour: str, size: int
-) -> None:
-    """Mark where `point` stands on the upper and the right edge, outside, so that no number is covered."""
-    look: dict[str, Any] = {"marker": marker, "color": colour, "ms": size, "mec": "white", "mew": 0.5}
-    for axis, across in ((grid.x, True), (grid.y, False)):
-        if axis.knob.name not in point:
-            continue
-        value = point[axis.knob.name]
-        place = axis.choices.index(value) if axis.choices else value
-        spot = ([place], [1.025]) if across else ([1.025], [place])
-        transform = axes.get_xaxis_transform() if across else axes.get_yaxis_transform()
-        axes.plot(*spot, transform=transform, clip_on=False, zorder=5, **look)
+    axes.set(**{f"{which}lim": (axis.edges[0], axis.edges[-1]), f"{which}label": axis_label(axis.knob)})

@@ -10,7 +10,7 @@ from search_spaces.knob import Knob
 CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")
 
 #: Number of leading knobs; every pair of them gets a heatmap.
-N_LEADING = 6
+N_LEADING = 4
 
 
 def leading_knobs(knobs: Sequence[Knob], ranking: Sequence[str]) -> tuple[Knob, ...]:

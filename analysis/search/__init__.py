@@ -5,11 +5,11 @@ front          the front of two objectives
 trial_matrix   complete trials as a matrix of knob positions, and the targets
 columns        knobs as columns of a linear model
 screen         which knobs matter
-forests        permutation importances, and a surrogate of training
 fanova         fANOVA shares
 importance     the importances of all measures and targets, and their sentences
 interactions   interaction strengths of pairs of knobs
 slices         one knob's effect along its range
-pair_grids     pairs of knobs on a grid: observed means and the surrogate
+surrogate      the accuracy as a function of all knobs, judged on unseen trials
+pair_surfaces  pairs of knobs on a grid, the others taken out
 health         coverage, edges, rungs, convergence, outlook
 """

@@ -12,16 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 from scipy.special import gammaln
 
-from analysis.search.pair_grids import cut_axis, n_cells
-from analysis.search.trial_matrix import numeric_position, value_of
+from analysis.search.trial_matrix import numeric_position, position, value_of
 from search_spaces.knob import Knob
 
 #: Cells of a knob's range when its coverage is measured.
 KNOB_CELLS = 10
+
+#: The fewest and the most cells of a number when the coverage of a pair is measured.
+_PAIR_CELLS = (3, 6)
 
 #: Share of a knob's range, on its own scale, that counts as its edge, at either end.
 EDGE = 0.05
@@ -60,25 +63,25 @@ def coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFra
     rows = []
     for knob in knobs:
         values = [trial.params[knob.name] for trial in trials if knob.name in trial.params]
-        axis = cut_axis(knob, n_cells=KNOB_CELLS)
-        hit = {axis.cell(value) for value in values} - {None}
-        rows.append((knob.name, len(values), axis.size, len(hit) / axis.size, _largest_gap(knob, values)))
+        size = _size(knob, KNOB_CELLS)
+        hit = {_cell(knob, value, KNOB_CELLS) for value in values} - {None}
+        rows.append((knob.name, len(values), size, len(hit) / size, _largest_gap(knob, values)))
     return pd.DataFrame(rows, columns=["knob", "n", "cells", "covered", "largest_gap"])
 
 
 def pair_coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.DataFrame:
     """Return one row per pair of knobs: x, y, n (trials that have both), cells, covered (share of cells with a trial).
 
-    The cells are those of the report's heatmaps, with about two trials each if the trials were spread evenly.
+    Each number has 3 to 6 cells, so that a cell holds about two trials if they were spread evenly.
     """
-    axes = {knob.name: cut_axis(knob, n_cells=n_cells(max(len(trials), 1))) for knob in knobs}
+    n = int(np.clip(np.sqrt(len(trials) / 2), *_PAIR_CELLS))
     rows = []
-    for x, y in combinations(axes, 2):
-        found = [(trial.params[x], trial.params[y]) for trial in trials if {x, y} <= trial.params.keys()]
-        cells = {(axes[x].cell(a), axes[y].cell(b)) for a, b in found}
+    for x, y in combinations(knobs, 2):
+        found = [trial.params for trial in trials if {x.name, y.name} <= trial.params.keys()]
+        cells = {(_cell(x, params[x.name], n), _cell(y, params[y.name], n)) for params in found}
         inside = {cell for cell in cells if None not in cell}
-        size = axes[x].size * axes[y].size
-        rows.append((x, y, len(found), size, len(inside) / size))
+        size = _size(x, n) * _size(y, n)
+        rows.append((x.name, y.name, len(found), size, len(inside) / size))
     return pd.DataFrame(rows, columns=["x", "y", "n", "cells", "covered"])
 
 
@@ -175,6 +178,23 @@ def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outloo
 
 def _edge(place: float) -> str:
     return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else ""
+
+
+def _size(knob: Knob, n: int) -> int:
+    """Return the number of cells of a knob's range: n, or one per value where it has fewer values."""
+    spec = knob.distribution
+    if isinstance(spec, CategoricalDistribution):
+        return len(spec.choices)
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    n_values = 1 + round((spec.high - spec.low) / spec.step) if spec.step and not spec.log else n
+    return min(n, n_values)
+
+
+def _cell(knob: Knob, value: Any, n: int) -> int | None:
+    """Return the cell of `value`; None outside the searched range."""
+    place, size = position(knob, value), _size(knob, n)
+    # A value sampled on a log scale can miss the bound by rounding.
+    return min(int(max(place, 0.0) * size), size - 1) if -1e-9 <= place <= 1 + 1e-9 else None
 
 
 def _largest_gap(knob: Knob, values: Sequence[Any]) -> float:

@@ -1,4 +1,4 @@
-"""The importance of knobs, for all classes and for each group: a screen that decides, and four second opinions."""
+"""The importance of knobs, for all classes and for each group: a screen that decides, and two second opinions."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,6 @@ from optuna.trial import FrozenTrial, create_trial
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, plural
 from analysis.search.fanova import fanova_shares
-from analysis.search.forests import forest_importance, half_samples
 from analysis.search.screen import MIN_TRIALS, Screen, screen
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, stages, targets, trial_matrix
 
@@ -23,7 +22,11 @@ TOP_SHARE = 0.25
 
 PED_ANOVA = "PED-ANOVA (best 25 % of trials; Watanabe et al. 2023)"
 FANOVA = "fANOVA (64 trees; Hutter et al. 2014)"
-MEASURES = ("permutation", "mdi", "ped_anova", "fanova")
+
+_COLUMNS = (
+    "target", "knob", "p", "p_family", "matters", "share", "n", "ped_anova", "ped_anova_low", "ped_anova_high",
+    "fanova",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,8 @@ class Importances:
 
     Attributes:
         frame: one row per (target, knob), targets as in TARGETS, the clearest knob first: target, the columns of
-            `Screen.frame`, permutation, mdi, ped_anova (each with _low and _high, 95 % over half-samples of the
-            trials), fanova (NaN for a conditional knob). permutation is the rise of a forest's squared error over the
-            variance when the knob is shuffled; mdi, ped_anova and fanova are shares that add up to 1. Empty where
-            there were too few trials or knobs.
+            `Screen.frame`, ped_anova (with _low and _high, 95 % over half-samples of the trials), fanova (NaN for a
+            conditional knob). Both are shares that add up to 1. Empty where there were too few trials or knobs.
         n_complete: complete trials used.
         n_samples: half-samples behind the intervals.
         unranked: knobs left out, which never vary.
@@ -73,9 +74,7 @@ def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
         screened = screen(rows, values[known], stage[known])
         noise[target] = screened.noise
         parts.append(_measured(kept, rows, values[known], screened, n_samples=n_samples).assign(target=target))
-    measures = [f"{name}{end}" for name in MEASURES[:3] for end in ("", "_low", "_high")]
-    columns = ["target", "knob", "p", "p_family", "matters", "share", "n", *measures, "fanova"]
-    frame = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
     return Importances(frame, len(trials), n_samples, matrix.unvaried, noise)
 
 
@@ -115,25 +114,34 @@ def _measured(
     trials: Sequence[FrozenTrial], rows: TrialMatrix, y: Floats, screened: Screen, *, n_samples: int
 ) -> pd.DataFrame:
     """Put the second opinions beside the screen's judgement."""
-    shuffled, decrease = forest_importance(rows.x, y, rows.present, n_samples=n_samples, seed=0)
-    impurity = decrease / decrease.sum(axis=1, keepdims=True).clip(1e-12)
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
-    ped_anova, resampled = ped_anova_shares(trials, rows.names, y, halves)
-    frame = pd.DataFrame({"knob": rows.names})
-    for name, value, samples in (
-        ("permutation", shuffled.mean(axis=0), shuffled),
-        ("mdi", impurity.mean(axis=0), impurity),
-        ("ped_anova", ped_anova, resampled),
-    ):
-        low, high = np.percentile(samples, [2.5, 97.5], axis=0) - samples.mean(axis=0) + value
-        frame[name] = value
-        # A share lies between 0 and 1. The half-samples give the spread, the estimate from all trials gives the centre.
-        frame[f"{name}_low"] = low if name == "permutation" else low.clip(0, 1)
-        frame[f"{name}_high"] = high if name == "permutation" else high.clip(0, 1)
+    shares, resampled = ped_anova_shares(trials, rows.names, y, halves)
+    # A share lies between 0 and 1. The half-samples give the spread, the estimate from all trials gives the centre.
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - resampled.mean(axis=0) + shares
+    frame = pd.DataFrame(
+        {
+            "knob": rows.names,
+            "ped_anova": shares,
+            "ped_anova_low": low.clip(0, 1),
+            "ped_anova_high": high.clip(0, 1),
+        }
+    )
     whole = [knob for knob, there in zip(rows.knobs, rows.present.T, strict=True) if there.all()]
-    shares = fanova_shares(trials, whole, y, seed=0) if len(whole) > 1 else {}
-    frame["fanova"] = [shares.get(name, np.nan) for name in frame["knob"]]
+    of_knob = fanova_shares(trials, whole, y, seed=0) if len(whole) > 1 else {}
+    frame["fanova"] = [of_knob.get(name, np.nan) for name in frame["knob"]]
     return screened.frame.merge(frame, on="knob", validate="one_to_one")
+
+
+def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
+    """Return (n_samples, n) masks of n // 2 trials each, drawn without replacement.
+
+    A statistic varies over half-samples as over bootstrap samples (Buja & Stuetzle 2006). Half-samples repeat no trial,
+    which density estimates would take for structure.
+    """
+    masks = np.zeros((n_samples, n), dtype=bool)
+    for mask in masks:
+        mask[rng.permutation(n)[: n // 2]] = True
+    return masks
 
 
 def ped_anova_shares(

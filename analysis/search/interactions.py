@@ -26,6 +26,9 @@ from analysis.stats.mixed_model import MixedModel
 #: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
 
+#: p below which a pair is shown to interact.
+LEVEL = 0.05
+
 _N_DRAWS = 500
 
 
@@ -43,6 +46,12 @@ class Interactions:
 
     frame: pd.DataFrame
     free: int
+
+    @property
+    def clear(self) -> tuple[tuple[str, str], ...]:
+        """The pairs that are shown to interact, the strongest first."""
+        shown = self.frame[self.frame["p"] < LEVEL]
+        return tuple(zip(shown["x_knob"], shown["y_knob"], strict=True))
 
 
 def interactions(matrix: TrialMatrix, y: Floats, *, n_draws: int = _N_DRAWS, seed: int = 0) -> Interactions:

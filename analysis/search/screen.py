@@ -38,6 +38,9 @@ _DEGREES = (1, 2, 4)
 _CLIFFS = (0.15, 0.85)
 _FEWEST_BEYOND = 3
 
+#: Share of the squares that always counts as noise: a perfect fit has a large F, not an infinite one.
+_LEAST_REST = 1e-12
+
 _N_PERMUTATIONS = 499
 
 Orders = npt.NDArray[np.int64]
@@ -135,6 +138,8 @@ def _evidence(shapes: Sequence[Floats], model: MixedModel, values: Floats, order
     residuals = model.cleaned(values)
     total = float(values @ residuals)
     found = np.zeros(len(orders))
+    if total <= _LEAST_REST * float(values @ values) / model.noise:
+        return found  # the other knobs explain every value: a few trials with many knobs
     for shape in shapes:
         n, width = len(values), shape.shape[1]
         permuted = shape[orders].transpose(1, 0, 2)  # (N, R, k)
@@ -145,7 +150,7 @@ def _evidence(shapes: Sequence[Floats], model: MixedModel, values: Floats, order
         explained = np.einsum("rk,rk->r", outer, np.linalg.solve(inner, outer[:, :, None])[:, :, 0]).clip(0, total)
         free = n - model.n_fixed - width
         if free > 0:
-            ratio = explained / width / ((total - explained).clip(1e-12) / free)
+            ratio = explained / width / ((total - explained).clip(_LEAST_REST * total) / free)
             found = np.maximum(found, -stats.f.logsf(ratio, width, free))
     return found
 

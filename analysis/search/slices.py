@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from analysis.search.columns import columns_of, is_choice, stage_columns
-from analysis.search.trial_matrix import Floats, TrialMatrix, stages, trial_matrix, value_of
+from analysis.search.trial_matrix import Floats, TrialMatrix, at_position, stages, trial_matrix, value_of
 from analysis.stats.effect_curve import EffectCurve, effect_curve, effect_of_choices
 from search_spaces.knob import Knob
 
@@ -114,13 +114,4 @@ def _effect(matrix: TrialMatrix, knob: Knob, y: Floats, stage: npt.NDArray[np.in
         )
     grid = np.linspace(x.min(), x.max(), _N_GRID)
     curve = effect_curve(x, y, grid, beside=beside, others=others)
-    return Effect(tuple(map(float, _at_position(knob, grid))), curve, (len(x),) * len(grid))
-
-
-def _at_position(knob: Knob, places: Floats) -> Floats:
-    """Return a number's values at `places`, 0 to 1: the inverse of trial_matrix.position."""
-    spec = knob.distribution
-    assert isinstance(spec, FloatDistribution | IntDistribution)
-    if spec.log:
-        return np.asarray(spec.low * (spec.high / spec.low) ** places)
-    return np.asarray(spec.low + places * (spec.high - spec.low))
+    return Effect(tuple(map(float, at_position(knob, grid))), curve, (len(x),) * len(grid))

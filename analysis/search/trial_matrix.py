@@ -1,7 +1,7 @@
 """Complete trials as numbers: one row per trial, one column per knob, on the knob's searched scale from 0 to 1."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -71,6 +71,14 @@ def trial_matrix(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> TrialM
     )
 
 
+def matrix_like(matrix: TrialMatrix, trials: Sequence[FrozenTrial]) -> TrialMatrix:
+    """Return other `trials` as rows with the knobs of `matrix`; an absent knob has the median of `matrix`."""
+    raw = np.array([_column(trials, knob) for knob in matrix.knobs]).reshape(len(matrix.knobs), len(trials)).T
+    present = np.isfinite(raw)
+    median = [np.median(x[there]) for x, there in zip(matrix.x.T, matrix.present.T, strict=True)]
+    return replace(matrix, x=np.where(present, raw, np.array(median)), present=present)
+
+
 def position(knob: Knob, value: Any) -> float:
     """Return the place of `value` in the knob's range, 0 to 1; NaN for an unknown choice or a range of one number."""
     spec = knob.distribution
@@ -82,6 +90,15 @@ def position(knob: Knob, value: Any) -> float:
     if spec.log:
         return float(np.log(value / spec.low) / np.log(spec.high / spec.low))
     return float((value - spec.low) / (spec.high - spec.low))
+
+
+def at_position(knob: Knob, places: Floats) -> Floats:
+    """Return a number's values at `places`, 0 to 1: the inverse of `position`."""
+    spec = knob.distribution
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    if spec.log:
+        return np.asarray(spec.low * (spec.high / spec.low) ** places)
+    return np.asarray(spec.low + places * (spec.high - spec.low))
 
 
 def numeric_position(knob: Knob, value: Any) -> float:

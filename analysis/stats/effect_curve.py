@@ -32,7 +32,8 @@ _MIDDLE = _WIDTHS[2]
 #: The power of the likelihood.
 _POWER = 1 / 3
 
-_N_COSINES = 40
+#: The most cosines, and the size below which one is of no account beside the first.
+_N_COSINES, _LEAST_SIZE = 40, 1e-3
 
 #: Level of the bounds, and of each end of an interval that holds as often.
 _LEVEL = 0.95
@@ -113,15 +114,15 @@ def effect_curve(
     beside = np.ones((len(x), 1)) if beside is None else beside
     degree = min(2, len(np.unique(x)) - 1)
     fixed = np.column_stack([beside, polynomials(x, degree)])
-    groups = [_cosines(x, _MIDDLE), *others]
+    groups = [cosines(x, _MIDDLE), *others]
     y = drawn_to_model(y, fixed, groups)
     rough = MixedModel.fit(y, fixed, groups)
     known = rough.variances[1:] / rough.noise
     parts, logs = [], []
     for width in _WIDTHS:
-        smooth = _cosines(x, width)
+        smooth = cosines(x, width)
         size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
-        rows = _mean_rows(beside, others, polynomials(grid, degree), _cosines(grid, width) / size)
+        rows = _mean_rows(beside, others, polynomials(grid, degree), cosines(grid, width) / size)
         for ratio in _RATIOS:
             model = MixedModel.given(y, fixed, [smooth / size, *others], np.array([ratio, *known]))
             parts.append((*model.predict(rows), model.free))
@@ -156,13 +157,14 @@ def polynomials(positions: Floats, degree: int) -> Floats:
     return np.asarray(powers * np.sqrt(2 * np.arange(1, degree + 1) + 1), dtype=np.float64)
 
 
+def cosines(x: Floats, width: float) -> Floats:
+    """Return (N, k) cosines of places `x` whose random sum bends within about `width` of the range."""
+    waves = np.pi * np.arange(1, _N_COSINES + 1)
+    sizes = np.exp(-((waves * width) ** 2) / 4)
+    return np.asarray(np.cos(np.outer(x, waves)) * sizes)[:, sizes > _LEAST_SIZE]
+
+
 def _mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:
     """Return columns where a variable's `own`, (G, k) each, are given and all else is as in the values' mean."""
     means = [np.tile(columns.mean(axis=0), (len(own[0]), 1)) for columns in (beside, *others)]
     return np.column_stack([means[0], *own, *means[1:]])
-
-
-def _cosines(x: Floats, width: float) -> Floats:
-    """Return (N, k) cosines whose random sum bends within about `width` of the range."""
-    waves = np.pi * np.arange(1, _N_COSINES + 1)
-    return np.asarray(np.cos(np.outer(x, waves)) * np.exp(-((waves * width) ** 2) / 4))

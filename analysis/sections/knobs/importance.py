@@ -1,4 +1,4 @@
-"""The importances: the screen for all classes, three other measures, and the screen for each class group."""
+"""The importances: the screen for all classes, two other measures, and the screen for each class group."""
 
 import pandas as pd
 
@@ -48,17 +48,17 @@ def _shares(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
     partial = list(everyone.loc[everyone["fanova"].isna(), "knob"])
     without = f" Not every trial has {listing(partial)}, which fANOVA leaves out." if partial else ""
     leader = everyone.sort_values("ped_anova", ascending=False)["knob"].iloc[0]
-    columns = ["knob", *(name + end for name in ("ped_anova", "mdi") for end in ("", "_low", "_high")), "fanova"]
+    columns = ["knob", "ped_anova", "ped_anova_low", "ped_anova_high", "fanova"]
     return writer.picture(
         "importance_shares",
         draw_shares(everyone[columns]),
         everyone[columns],
-        alt=f"Shares of importance by three measures; PED-ANOVA puts {leader} first.",
+        alt=f"Shares of importance by two measures; PED-ANOVA puts {leader} first.",
         caption=(
-            f"Three other measures, as shares: {PED_ANOVA}, the forests' mean decrease in impurity, both with the "
-            f"95 % spread over half-samples, and {FANOVA}, computed once. The first measures what distinguishes the "
-            "best trials, the others what explains the variance of all trials. They may disagree. None of them is "
-            f"compared with chance: a knob without effect has a share too.{without}"
+            f"Two other measures, as shares: {PED_ANOVA}, with the 95 % spread over half-samples, and {FANOVA}, "
+            "computed once. The first measures what distinguishes the best trials, the second what explains the "
+            "variance of all trials. They may disagree. Neither is compared with chance: a knob without effect has a "
+            f"share too.{without}"
         ),
     )
 
@@ -87,9 +87,7 @@ def _every_measure(importances: Importances, writer: Writer) -> Block:
             percent(row["share"]),
             p_value(row["p_family"]),
             "yes" if row["matters"] else "no",
-            percent_within(row["permutation"], row["permutation_low"], row["permutation_high"]),
             percent_within(row["ped_anova"], row["ped_anova_low"], row["ped_anova_high"]),
-            percent_within(row["mdi"], row["mdi_low"], row["mdi_high"]),
             percent(row["fanova"]),
         )
         for row in frame.to_dict("records")
@@ -97,15 +95,11 @@ def _every_measure(importances: Importances, writer: Writer) -> Block:
     return writer.table(
         "importance_measures",
         frame,
-        columns=(
-            "target", "knob", "main effect (%)", "p", "matters", "permutation (%)", "PED-ANOVA (%)", "MDI (%)",
-            "fANOVA (%)",
-        ),
+        columns=("target", "knob", "main effect (%)", "p", "matters", "PED-ANOVA (%)", "fANOVA (%)"),
         rows=rows,
         caption=(
-            "Every measure for every class group. Permutation is the error that a forest adds when the knob is "
-            "shuffled, in % of the variance. PED-ANOVA, MDI and fANOVA are shares that add up to 100. In parentheses "
+            "Every measure for every class group. PED-ANOVA and fANOVA are shares that add up to 100. In parentheses "
             "stands the central 95 % of half-samples of the trials; fANOVA is computed once from "
             f"{plural(importances.n_complete, 'complete trial')}. Click a heading to sort."
         ),
-    )  # fmt: skip
+    )

@@ -8,20 +8,19 @@ from analysis.page.document import Block, Paragraph
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import p_value, percent, plural
-from analysis.search.interactions import MIN_FREE, interactions
+from analysis.search.interactions import LEVEL, MIN_FREE, Interactions, interactions
 from analysis.search.trial_matrix import TARGETS, TrialMatrix, targets, trial_matrix
 
 #: Pairs of knobs in the table for each class group.
 _STRONGEST = 3
 
 
-def interaction_blocks(study: StudyData, matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Block]:
+def interaction_blocks(study: StudyData, matrix: TrialMatrix, found: Interactions, writer: Writer) -> list[Block]:
     """Return the matrix of interaction strengths, and the strongest pairs for each class group."""
-    return [*_interactions(matrix, y, writer), *_group_interactions(study, writer)]
+    return [*_interactions(matrix, found, writer), *_group_interactions(study, writer)]
 
 
-def _interactions(matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Block]:
-    found = interactions(matrix, y)
+def _interactions(matrix: TrialMatrix, found: Interactions, writer: Writer) -> list[Block]:
     if found.frame.empty:
         if len(matrix.knobs) < 3:
             return []
@@ -29,8 +28,8 @@ def _interactions(matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Bl
         return [Paragraph(f"No interaction strengths: they need {needed}.")]
     first = found.frame.iloc[0]
     pair = f"{first['x_knob']} and {first['y_knob']} ({percent(first['strength'], decimals=0)} % of the variance"
-    clear = int((found.frame["p"] < 0.05).sum())
-    summary = f"strongest {pair}, p {first['p']:.3f}); {clear} of {plural(len(found.frame), 'pair')} at p below 0.05"
+    n_pairs = plural(len(found.frame), "pair")
+    summary = f"strongest {pair}, p {first['p']:.3f}); {len(found.clear)} of {n_pairs} at p below {LEVEL:g}"
     return [
         writer.picture(
             "interactions",
@@ -40,7 +39,7 @@ def _interactions(matrix: TrialMatrix, y: np.ndarray, writer: Writer) -> list[Bl
             caption=(
                 "The joint effect of two knobs beyond the effect of each: the share of the variance of validation "
                 "balanced accuracy that products of their Legendre polynomials (degree one and two) explain beside "
-                f"all main effects, corrected for their number; {summary}. A star marks p below 0.05. The p compares "
+                f"all main effects, corrected for their number; {summary}. A star marks these. The p compares "
                 "the strongest of all pairs with chance, so it is corrected for the number of pairs. Values far from "
                 "the others are drawn in, and p is the larger one with and without such trials."
             ),

@@ -1,111 +1,110 @@
-"""Heatmaps of pairs of knobs in two layers: means of complete trials, and a surrogate."""
+"""Heatmaps of pairs of knobs: the surrogate's surface with every trial as a dot."""
 
 from collections.abc import Sequence
 
-import numpy as np
 from optuna.trial import FrozenTrial
 
-from analysis.figures.pairs import PairScale, colour_limits, draw_pair, draw_surrogate
+from analysis.figures.pairs import PairScale, colour_limits, draw_pair
 from analysis.page.document import Block, Gallery, Paragraph, Picture
 from analysis.page.writer import Writer
-from analysis.reading.knob_text import N_LEADING, leading_knobs
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import percent, plural
+from analysis.reading.wording import percent, plural, value_text
 from analysis.results.accuracies import training_noise
-from analysis.search.forests import Surrogate
-from analysis.search.importance import Importances
-from analysis.search.pair_grids import PairGrid, pair_grids, pair_surrogate
+from analysis.search.pair_surfaces import PairSurface, pair_surface, shown_pairs
+from analysis.search.surrogate import MIN_TRIALS, Surrogate
+
+#: R2 on unseen trials below which a surface is a hint.
+_HINT = 0.3
+
+
+def pair_pictures(
+    study: StudyData,
+    trials: Sequence[FrozenTrial],
+    surrogate: Surrogate | None,
+    ranking: Sequence[str],
+    named: Sequence[str],
+    interacting: Sequence[tuple[str, str]],
+    writer: Writer,
+) -> tuple[list[Picture], list[Picture]]:
+    """Return the heatmaps that stand in the report's order, the clearest pair first, and those that are folded away."""
+    if surrogate is None:
+        return [], []
+    large, small = (
+        [found for pair in pairs if (found := pair_surface(surrogate, trials, *pair))]
+        for pairs in shown_pairs(study.knobs, ranking, named, interacting)
+    )
+    if not large and not small:
+        return [], []
+    with_surface = surrogate.r2 > 0
+    shared = PairScale(
+        colour_limits([*large, *small], with_surface=with_surface),
+        training_noise(study),
+        study.space.reference_point(),
+        study.best.params if study.best else {},
+        with_surface,
+    )
+    pictures = [_picture(surface, shared, surrogate, writer) for surface in (*large, *small)]
+    return pictures[: len(large)], pictures[len(large) :]
 
 
 def pair_blocks(
-    study: StudyData,
-    trials: Sequence[FrozenTrial],
-    importances: Importances,
-    surrogate: Surrogate | None,
-    writer: Writer,
+    study: StudyData, surrogate: Surrogate | None, shown: Sequence[Picture], folded: Sequence[Picture]
 ) -> list[Block]:
-    """Return the heatmaps of every pair of leading knobs: observed means and the surrogate."""
-    everyone = importances.of("all")
-    leading = leading_knobs(study.knobs, list(everyone["knob"]) if len(everyone) else [])
-    grids = [grid for grid in pair_grids(trials, leading) if grid.n.any()]
-    if not grids:
-        return [Paragraph("No pair of knobs to show: a pair needs complete trials and two searched knobs.")]
-    values = np.concatenate([grid.mean[grid.n > 0] for grid in grids])
+    """Return what the heatmaps show, and the heatmaps: `shown` ones in the open, others `folded` away."""
+    if surrogate is None:
+        return [Paragraph(f"No heatmaps: they need {MIN_TRIALS} complete trials that differ.")]
+    if not shown and not folded:
+        return [Paragraph("No pair of knobs to show: a pair needs trials that have two searched knobs.")]
     noise = training_noise(study)
-    best = study.best.params if study.best else {}
-    low, high, n_below = colour_limits(values)
-    shared = PairScale((low, high), noise, study.space.reference_point(), best, n_below)
-    floor = (
-        f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points "
-        "(pooled over the confirmation's entries, and drawn on the colour bars). Differences of that size between "
-        "cells of few trials mean nothing."
-        if noise == noise
+    seeds = (
+        f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points, "
+        "pooled over the confirmation's entries. A dotted line holds the cells within this distance of the best one."
+        if noise == noise and surrogate.r2 > 0
         else ""
     )
-    some = f" of {N_LEADING} of the knobs" if len(study.knobs) > N_LEADING else ""
-    lead = Paragraph(
-        f"Every pair{some}: each cell is the mean validation balanced accuracy of the "
-        f"{plural(len(trials), 'complete trial')} in it, with their number n. Blank cells hold no "
-        "complete trial; nothing is interpolated. Cells divide each knob's own scale evenly, and colours are the same "
-        f"in all pairs.{_below(low, n_below)}{floor}{_surrogate_text(surrogate)}"
-    )
-    pictures = []
-    for grid in grids:
-        pictures.append(_observed(grid, shared, writer))
-        if surrogate and {grid.x.knob.name, grid.y.knob.name} <= set(surrogate.matrix.names):
-            pictures.append(_layer(surrogate, grid, shared, writer))
-    return [lead, Gallery(tuple(pictures))]
+    return [
+        Paragraph(
+            "Pairs of knobs: the colours are validation balanced accuracy, the effects of all other knobs taken out. "
+            "Each dot is a complete trial. Cells with fewer trials near them are paler. The black line holds the cells "
+            f"that are not told from the best one.{seeds}"
+        ),
+        Paragraph(_judged(surrogate)),
+        *([Gallery(tuple(shown))] if shown else []),
+        *([Gallery(tuple(folded), title=f"Heatmaps of {plural(len(folded), 'further pair')}")] if folded else []),
+    ]
 
 
-def _below(low: float, n_below: int) -> str:
-    if not n_below:
-        return ""
-    cells = plural(n_below, "cell")
-    return f" The colours end at {percent(low)} %: the last colour also stands for {cells} far below all others."
-
-
-def _surrogate_text(surrogate: Surrogate | None) -> str:
-    """Say what the second layer is, and how far to trust it."""
-    if surrogate is None:
-        return ""
+def _judged(surrogate: Surrogate) -> str:
+    """Say what the surface is made of, and how far to trust it."""
     verdict = (
-        "no better than the mean: do not read it." if surrogate.r2 <= 0
-        else "which is little: read it as a hint." if surrogate.r2 < 0.3
+        "no more than their mean does, so no surface is drawn." if surrogate.r2 <= 0
+        else "which is little: read the surface as a hint." if surrogate.r2 < _HINT
         else "the rest is noise or beyond this model."
     )  # fmt: skip
+    beside = [
+        plural(n, noun) for n, noun in ((surrogate.n_pruned, "pruned trial"), (surrogate.n_fresh, "fresh run")) if n
+    ]
+    more = f" and {' and '.join(beside)}" if beside else ""
     return (
-        " Beside each pair stands the partial dependence of a forest fitted to the same trials: its mean prediction "
-        "with the two knobs set and the other knobs as in the trials. It is blank where a cell has no trial. On unseen "
-        f"trials (five-fold cross-validation) the forest explains R² = {surrogate.r2:.2f} of the variance, {verdict}"
+        f"The surface is one model of all knobs, fitted to {plural(len(surrogate.residuals), 'complete trial')}{more}. "
+        "It adds up the knobs' effects and the products of pairs that interact. On trials that it has not seen it "
+        f"explains R² = {surrogate.r2:.2f} of the variance, {verdict}"
     )
 
 
-def _observed(grid: PairGrid, shared: PairScale, writer: Writer) -> Picture:
-    x, y = grid.x.knob.name, grid.y.knob.name
-    row, column = np.unravel_index(np.nanargmax(grid.mean), grid.mean.shape)
-    top = f"{x} {grid.x.bounds(int(column))} and {y} {grid.y.bounds(int(row))}"
+def _picture(surface: PairSurface, shared: PairScale, surrogate: Surrogate, writer: Writer) -> Picture:
+    x, y = surface.x.knob.name, surface.y.knob.name
+    n = plural(len(surface.points), "complete trial")
+    at = [value_text(value, digits=2) for value in surface.best]
+    summary = (
+        f"highest {percent(surface.mean.max())} % at {x} {at[0]} and {y} {at[1]}, from {n}"
+        if shared.with_surface
+        else f"{n}; no surface, because the model explains nothing on unseen trials"
+    )
     return writer.picture(
         f"pair_{x}_{y}",
-        draw_pair(grid, shared),
-        grid.frame(),
-        alt=(
-            f"Heatmap of {y} against {x}; highest mean {percent(grid.mean[row, column])} % at {top} "
-            f"(n = {grid.n[row, column]}); {int((grid.n == 0).sum())} of {grid.n.size} cells are blank."
-        ),
-        caption=f"{y} against {x}: observed.",
-    )
-
-
-def _layer(surrogate: Surrogate, grid: PairGrid, shared: PairScale, writer: Writer) -> Picture:
-    x, y = grid.x.knob.name, grid.y.knob.name
-    layer = pair_surrogate(surrogate, grid)
-    numbers = layer.frame()
-    row, column = np.unravel_index(np.nanargmax(layer.mean), layer.mean.shape)
-    top = f"{x} {layer.x.bounds(int(column))} and {y} {layer.y.bounds(int(row))}"
-    return writer.picture(
-        f"pair_{x}_{y}_surrogate",
-        draw_surrogate(layer, shared),
-        numbers.assign(cross_validated_r2=surrogate.r2),
-        alt=f"Surrogate's heatmap of {y} against {x}; highest {percent(layer.mean[row, column])} % at {top}.",
-        caption=f"{y} against {x}: surrogate, R² {surrogate.r2:.2f} on unseen trials.",
+        draw_pair(surface, shared),
+        surface.frame().assign(cross_validated_r2=surrogate.r2),
+        alt=f"Heatmap of validation balanced accuracy over {x} and {y}: {summary}.",
+        caption=f"{y} against {x}: {summary}.",
     )

@@ -1,4 +1,4 @@
-"""The section on knobs: the space, the importances, where each should stand, slices, pairs and interactions."""
+"""The sections on knobs: where each should stand, with the clearest heatmap; and which matter."""
 
 import numpy as np
 import pandas as pd
@@ -8,32 +8,42 @@ from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text, scale_text, unit_text
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import value_text
-from analysis.search.forests import fit_surrogate
 from analysis.search.importance import Importances
+from analysis.search.interactions import interactions
 from analysis.search.slices import slices_of
+from analysis.search.surrogate import Shape, fit_surrogate
 from analysis.search.trial_matrix import scored, trial_matrix
 from analysis.sections.knobs.importance import importance_blocks
 from analysis.sections.knobs.interactions import interaction_blocks
-from analysis.sections.knobs.pairs import pair_blocks
+from analysis.sections.knobs.pairs import pair_blocks, pair_pictures
 from analysis.sections.knobs.slices import slice_blocks
 from analysis.sections.knobs.standing import standing_blocks
 
 
-def knobs_section(study: StudyData, importances: Importances, writer: Writer) -> Section:
-    """Return the space's table, the importances, the standing, slices, pairs and interactions."""
+def knob_sections(study: StudyData, importances: Importances, writer: Writer) -> tuple[Section | None, Section]:
+    """Return where each knob should stand, with one heatmap, and all that the trials say of knobs.
+
+    The first is None where the trials are too few for an answer.
+    """
     trials = scored(study)
-    matrix = trial_matrix(trials, study.knobs)
-    y = np.array([trial.value for trial in trials], dtype=float)
-    surrogate, slices = fit_surrogate(matrix, y), slices_of(trials, study.knobs)
-    blocks = [
-        _space_table(study, writer),
+    matrix, slices = trial_matrix(trials, study.knobs), slices_of(trials, study.knobs)
+    found = interactions(matrix, np.array([trial.value for trial in trials], dtype=float))
+    everyone, named = importances.of("all"), importances.named("all")
+    ranking = list(everyone["knob"]) if len(everyone) else []
+    runs = study.finalists.dropna(subset="val_balanced_accuracy").groupby("trial")["val_balanced_accuracy"]
+    fresh = {int(str(trial)): list(values) for trial, values in runs}
+    surrogate = fit_surrogate(study.trials, study.knobs, Shape(tuple(named), found.clear), fresh)
+    shown, folded = pair_pictures(study, trials, surrogate, ranking, named, found.clear, writer)
+    standing = standing_blocks(study, slices, importances, writer)
+    blocks = (
         *importance_blocks(importances, writer),
-        *standing_blocks(study, slices, importances, writer),
         *slice_blocks(slices, trials, writer),
-        *pair_blocks(study, trials, importances, surrogate, writer),
-        *interaction_blocks(study, matrix, y, writer),
-    ]
-    return Section("knobs", "Which knobs matter", tuple(blocks))
+        *pair_blocks(study, surrogate, shown[1:] if standing else shown, folded),
+        *interaction_blocks(study, matrix, found, writer),
+        _space_table(study, writer),
+    )
+    first = Section("standing", "Where each knob should stand", (*standing, *shown[:1])) if standing else None
+    return first, Section("knobs", "Which knobs matter", blocks)
 
 
 def _space_table(study: StudyData, writer: Writer) -> Block:

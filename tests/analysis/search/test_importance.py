@@ -12,14 +12,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
 from analysis.search.fanova import fanova_shares
-from analysis.search.forests import (
-    fit_forest,
-    forest_importance,
-    half_samples,
-    permuted_losses,
-    shuffled_among,
-)
-from analysis.search.importance import importances, ped_anova_shares
+from analysis.search.importance import half_samples, importances, ped_anova_shares
 from analysis.search.trial_matrix import position, targets
 from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob
@@ -58,11 +51,10 @@ def test_every_group_is_judged_on_its_own(simulated: Simulated) -> None:
 
 def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(study: StudyData) -> None:
     frame = importances(study, n_samples=10).of("all")
-    for name in ("mdi", "ped_anova", "fanova"):
+    for name in ("ped_anova", "fanova"):
         assert frame[name].sum() == pytest.approx(1)
-    for name in ("permutation", "mdi", "ped_anova"):
-        assert (frame[f"{name}_low"] <= frame[f"{name}_high"]).all()
-        assert frame[[f"{name}_low", f"{name}_high"]].notna().all(axis=None)
+    assert (frame["ped_anova_low"] <= frame["ped_anova_high"]).all()
+    assert frame[["ped_anova_low", "ped_anova_high"]].notna().all(axis=None)
 
 
 def test_fanova_is_optunas_own(study: StudyData) -> None:
@@ -112,56 +104,11 @@ def test_ped_anova_is_optunas_own_on_all_trials_and_on_each_half(study: StudyDat
         assert dict(zip(names, ours, strict=True)) == pytest.approx({k: v / total for k, v in expected.items()})
 
 
-def test_permutation_losses_equal_a_loop_over_columns_and_rows() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.random((30, 4)), rng.random(30)
-    forest = fit_forest(x, y, seed=0)
-    orders = np.column_stack([rng.permutation(30) for _ in range(4)])
-    expected = []
-    for column in range(4):
-        squares = []
-        for row in range(30):
-            changed = x[row].copy()
-            changed[column] = x[orders[row, column], column]
-            squares.append((forest.predict(changed[None])[0] - y[row]) ** 2)
-        plain = [(forest.predict(x[row][None])[0] - y[row]) ** 2 for row in range(30)]
-        expected.append(sum(squares) / 30 - sum(plain) / 30)
-    np.testing.assert_allclose(permuted_losses(forest.predict, x, y, orders), expected)
-
-
-def test_a_column_that_explains_everything_costs_twice_the_variance_when_shuffled() -> None:
-    # For a perfect model the error of a shuffled column is the mean squared difference of two draws, 2 var(y).
-    rng = np.random.default_rng(0)
-    x = rng.random((4000, 2))
-    orders = np.column_stack([rng.permutation(4000) for _ in range(2)])
-    losses = permuted_losses(lambda rows: rows[:, 0], x, x[:, 0], orders) / x[:, 0].var()
-    assert losses == pytest.approx([2, 0], abs=0.1)
-
-
-def test_a_conditional_knob_is_shuffled_among_the_trials_that_have_it() -> None:
-    there = np.array([True, False, True, True, False])
-    order = shuffled_among(there, np.random.default_rng(3))
-    assert sorted(order) == list(range(5))
-    assert [order[1], order[4]] == [1, 4]
-    assert set(order[there]) == {0, 2, 3}
-
-
-def test_a_child_that_only_says_its_parent_is_on_has_no_importance_in_the_forests() -> None:
-    rng = np.random.default_rng(1)
-    on = rng.random(80) < 0.5
-    x = np.column_stack([on, np.where(on, rng.random(80), 0.5)]).astype(float)
-    present = np.column_stack([np.ones(80, dtype=bool), on])
-    permutation, _ = forest_importance(x, on + rng.normal(0, 0.1, 80), present, n_samples=20, seed=0)
-    assert permutation.shape == (20, 2)
-    assert permutation[:, 0].mean() > 1
-    assert abs(permutation[:, 1].mean()) < 0.05
-
-
 def test_a_conditional_knob_is_ranked_and_left_out_of_fanova(simulated: Simulated) -> None:
     ranked = importances(load_study(simulated(space=ACCKD_FULL, n_trials=24, **ALL_COMPLETE)), n_samples=3).of("all")
     row = ranked.set_index("knob").loc["kd_weight"]
     assert np.isnan(row["fanova"])
-    assert np.isfinite(row["permutation"])
+    assert np.isfinite(row["ped_anova"])
     assert ranked["fanova"].notna().sum() == len(ranked) - 1
 
 
