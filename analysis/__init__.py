@@ -19,6 +19,8 @@ Packages, from the lowest floor; each imports only the ones above it:
     figures   the figures
     sections  the sections of the report
     exports   the formats of analysis.export
+
+Modules: `study_comparison` (several studies side by side, for the command compare).
 """
 
 from typing import TYPE_CHECKING

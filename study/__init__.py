@@ -11,7 +11,7 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   installation  refuses to start where a user's module would be imported in place of ours
 
 Packages, the later ones built on the earlier ones:
-  terminal      what the user sees: faults, progress, how commands are spelled
+  terminal      what the user sees and presses: faults, progress, Ctrl-C, how commands are spelled
   strategy      which point is tried next, which trial is stopped, what is optimised
   records       study.db and the study folder
   planning      the plan, and the judgement of it before anything starts
@@ -19,8 +19,8 @@ Packages, the later ones built on the earlier ones:
   teacher       the teacher's pass on the workers
   phases        search, selection, baselines, confirmation, longer runs
 
-Modules: `schema` (every published column), `lock` (one driver per study), `signals` (Ctrl-C), `method_choice` (which
-own method of the user's a command enters).
+Modules: `schema` (every published column), `lock` (one driver per study), `method_choice` (which own method of the
+user's a command enters).
 
 In a notebook, `study.run_study` starts a study; `study.__version__` is the installed version.
 """

@@ -24,7 +24,6 @@ MOST_MODULES = 12
 #: methods, metrics and records. Bare `study` and `analysis` are the commands.
 FLOORS = """
 study.schema:
-study.signals:
 trainables.own_method:
 trainables.cckd.files:
 trainables.cckd: trainables.cckd.files trainables.own_method
@@ -69,12 +68,12 @@ study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cc
     trainables.cckd.data trainables.cckd.students trainables
 analysis: study.schema analysis.stats study.terminal analysis.reading analysis.search analysis.results analysis.page
     analysis.exports analysis.sections
-study.execution: study.schema study.signals trainables.own_method trainables.cckd trainables.cckd.data.images
+study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images
     study.terminal study.records trainables study.planning
 study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
-study.phases: study.schema study.signals trainables.cckd.files trainables.cckd search_spaces study.strategy
+study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
     study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
 study: study.schema trainables.own_method trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
     trainables.cckd.teacher.cache study.terminal

@@ -1,5 +1,7 @@
-"""The search over trials and over time: every trial by state, and the best complete value so far."""
+"""The search over trials and over time: every trial by state, the best complete value so far, and convergence."""
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -48,6 +50,19 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         place_legend(axes, columns=3)
+    return figure
+
+
+def draw_convergence(table: pd.DataFrame) -> Figure:
+    """Draw n_complete, best_so_far and best_in_random_order (fractions), one row per complete trial."""
+    with canvas(5.2, 3.4) as (figure, axes):
+        n: npt.NDArray[np.int64] = table["n_complete"].to_numpy()
+        axes.step(n, 100 * table["best_so_far"], where="post", color=BLACK, lw=1.4, label="in the order they ran")
+        axes.plot(n, 100 * table["best_in_random_order"], color=BLUE, ls="--", lw=1.6, label="mean over random orders")
+        axes.set(xlabel="complete trials", ylabel="best validation balanced accuracy (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+        place_legend(axes, columns=2)
     return figure
 
 

@@ -11,5 +11,4 @@ head_tail_exchange  price for the head, flow of errors, separation of features
 training_length     whether entries are trained out, what a longer training leaves of the gains
 claim_sentences     sentences on a confirmed result
 findings            headline, sentences and warnings of the first screen
-study_comparison    several studies side by side
 """

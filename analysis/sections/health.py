@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from optuna.trial import FrozenTrial
 
-from analysis.figures.health import draw_convergence
+from analysis.figures.history import draw_convergence
 from analysis.page.document import Block, Note, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import leading_knobs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from study.execution.cluster import ClusterError, connect
 from study.planning.plan import StudyPlan
-from study.signals import undisturbed
+from study.terminal.signals import undisturbed
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -22,7 +22,7 @@ from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun
-from study.signals import undisturbed
+from study.terminal.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
 from trainables.cckd.metrics import balanced_accuracy

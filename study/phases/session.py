@@ -25,7 +25,7 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.signals import undisturbed
+from study.terminal.signals import undisturbed
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError

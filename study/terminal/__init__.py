@@ -3,4 +3,5 @@
 command_line  how commands are spelled: `python -m study.run` or `cckd-study run`
 faults        faults of a command line, gathered for one message
 progress      a live bar on a terminal, plain lines in a pipe
+signals       Ctrl-C during a clean-up
 """

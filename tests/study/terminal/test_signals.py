@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from study import resume, run
-from study.signals import undisturbed
+from study.terminal.signals import undisturbed
 
 
 @pytest.fixture(autouse=True)
