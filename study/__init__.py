@@ -4,10 +4,11 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   run           start a study and see it through to its report
   resume        continue a study after any end, or extend it
   confirm       confirm more trials, on more seeds or more cuts, or at a longer training
+  ablate        train best1 without each setting and each part, to see what they buy
   replay        train one trial again and compare it with its record
   cache         look after the teacher's cached features
   main          the console script `cckd-study`, which starts all of them
-  continuation  what resume and confirm share
+  continuation  what resume, confirm and ablate share
   installation  refuses to start where a user's module would be imported in place of ours
 
 Packages, the later ones built on the earlier ones:
@@ -17,7 +18,7 @@ Packages, the later ones built on the earlier ones:
   planning      the plan, and the judgement of it before anything starts
   execution     Ray: the only package of study that imports it
   teacher       the teacher's pass on the workers
-  phases        search, selection, baselines, confirmation, longer runs
+  phases        search, selection, baselines, confirmation, longer runs, ablation
 
 Modules: `schema` (every published column), `lock` (one driver per study), `method_choice` (which own method of the
 user's a command enters).

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from study.installation import refuse_shadows
 from study.method_choice import enter_recorded, folder_in
@@ -14,18 +15,26 @@ from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults, complain
 from trainables.cckd.errors import UsageError
 
+if TYPE_CHECKING:
+    from study.phases.study_state import Analyses
+
 
 def continue_study(
-    command: str, argv: Sequence[str] | None, may_change: Callable[[], Mapping[str, Option]], description: str
+    command: str,
+    argv: Sequence[str] | None,
+    may_change: Callable[[], Mapping[str, Option]],
+    description: str,
+    unplanned: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Run a command that sees a study through, as planned but for its flags; return an exit code as `study.run` does.
 
     Args:
-        command: 'resume' or 'confirm'; study.json notes it with its arguments.
+        command: 'resume', 'confirm' or 'ablate'; study.json notes it with its arguments.
         argv: the arguments, None for those of the process.
         may_change: its flags: the fields of the plan that it may change. They are asked for when the study's own method
             is entered, since the plan depends on it.
         description: for its help.
+        unplanned: values of fields that neither its flags nor the plan give: the plan has 0, or nothing.
     """
     from study.lock import check_free
 
@@ -49,7 +58,7 @@ def continue_study(
         check_free(args.folder)
         from study.phases.session import resume
 
-        return resume(args.folder, command_line(command, argv), build_report, **changes)
+        return resume(args.folder, command_line(command, argv), analyses(), unplanned, **changes)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -79,11 +88,24 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
     return changes
 
 
-def build_report(folder: Path) -> Path:
-    """Build the report of the study in `folder`; its packages take a second to import, which no start waits for."""
+def analyses() -> "Analyses":
+    """Return what a study asks of the analysis, whose packages take a second to import: no start waits for them."""
+    from study.phases.study_state import Analyses
+
+    return Analyses(_build_report, _screened_knobs)
+
+
+def _build_report(folder: Path) -> Path:
     from analysis.report import build_report
 
     return build_report(folder)
+
+
+def _screened_knobs(folder: Path) -> list[str]:
+    from analysis import load_study
+    from analysis.search.importance import screened_knobs
+
+    return screened_knobs(load_study(folder))
 
 
 def report_faults(faults: Sequence[str]) -> int:

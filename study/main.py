@@ -11,6 +11,7 @@ COMMANDS = {
     "run": ("study.run", "start a study and see it through to its report"),
     "resume": ("study.resume", "continue a study after any end, or extend it"),
     "confirm": ("study.confirm", "confirm more trials, on more seeds or more cuts, or longer"),
+    "ablate": ("study.ablate", "train best1 without each setting and each part, to see what they buy"),
     "replay": ("study.replay", "train one trial again and compare it with its record"),
     "cache": ("study.cache", "look after the teacher's cached features"),
     "report": ("analysis.report", "build the report of a study again"),

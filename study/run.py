@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.continuation import build_report, interrupted_early, report_faults
+from study.continuation import analyses, interrupted_early, report_faults
 from study.installation import refuse_shadows
 from study.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.yes_long:
             refuse_long(checked)
         folder = checked.folder
-        return begin(checked, command_line("run", argv), build_report)
+        return begin(checked, command_line("run", argv), analyses())
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
@@ -103,7 +103,7 @@ def run_study(
     checked = check(build_parser().parse_args(argv))
     if not yes_long:
         refuse_long(checked)
-    code = begin(checked, command_line("run", argv), build_report)
+    code = begin(checked, command_line("run", argv), analyses())
     if code == 130:
         raise KeyboardInterrupt
     if code:

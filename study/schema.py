@@ -35,6 +35,9 @@ def training_fault(layout: object) -> str | None:
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"
 
+#: The entry of the confirmation that is the chosen trial of the search.
+BEST = "best1"
+
 #: The baselines that the claim compares with: the confirmation trains both, whatever rungs are asked for.
 COMPARED = ("la", "kd")
 
@@ -191,6 +194,26 @@ SEPARABILITY = {
     "epochs_factor": "As in confirm.csv.",
 }
 
+#: ablation.csv: one row per (change of best1, seed, set on which it was judged), best1 itself first.
+ABLATION = {
+    "kind": "best1 (nothing is changed), knob (put back to its reference value) or part (taken out of the method).",
+    "change": "Name of the knob or of the part (trainables/cckd/methods.py); best1 where nothing is changed.",
+    "seed": "Training seed, of no other phase; best1 has twice as many as each change, and shares the first ones.",
+    "judged_on": "val or test: the set on which the run was judged after its last epoch.",
+    "balanced_accuracy": "Mean per-class recall on that set; empty where the run failed.",
+    "many": "Mean recall on that set over classes with more than 100 training images; empty as above.",
+    "medium": "Mean recall on that set over classes with 20 to 100 training images; empty as above.",
+    "few": "Mean recall on that set over classes with fewer than 20 training images; empty as above.",
+    "cause": "Why the run failed for good, as in trials.csv; else empty.",
+    "trial": "Optuna trial number of best1.",
+    "value": "The knob's value in best1; empty where no knob is put back.",
+    "reference": "The value to which the knob is put back; empty as above.",
+}
+
+#: Key of study.json: what the ablation trains. `trial` of best1, `seeds`, and `changes`, each with the kind and name of
+#: the change, the knob's value and reference, and the flat configuration without its seed.
+ABLATED = "ablation"
+
 #: Files of a study folder, relative to it.
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
@@ -203,6 +226,7 @@ CONFIRM_CSV = "confirm.csv"
 CLASSES_CSV = "classes.csv"
 CONFUSION_CSV = "confusion.csv"
 SEPARABILITY_CSV = "separability.csv"
+ABLATION_CSV = "ablation.csv"
 MODELS = "models"
 REPORT = "report"
 EXPORT = "export"

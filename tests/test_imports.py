@@ -77,7 +77,8 @@ study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd
     study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
 study: study.schema trainables.own_method trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
     trainables.cckd.teacher.cache study.terminal
-    trainables.cckd.teacher study.records trainables.cckd.training study.planning analysis study.execution
+    trainables.cckd.teacher study.records trainables.cckd.training study.planning analysis.search analysis
+    study.execution
     study.teacher study.phases
 """
 

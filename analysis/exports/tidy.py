@@ -11,6 +11,7 @@ from analysis.reading.study_data import StudyData
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
 from study.schema import (
+    ABLATION,
     BASELINES_HEAD,
     BASELINES_TAIL,
     CLASSES,
@@ -36,6 +37,8 @@ COLUMNS = {
     "seed": "Training seed; empty for the teacher and in epochs of trials, whose seeds stand in trials.",
     "data_seed": "Subset of the long tail (where there is an entry); empty elsewhere.",
     "epochs_factor": "Epochs of the run over epochs of a trial (where there is an entry); empty elsewhere.",
+    "change": "Knob or part that is changed, best1 where none is (ablation); empty elsewhere.",
+    "judged_on": "Set on which the run was judged, val or test (ablation); empty elsewhere.",
     "epoch": "Epochs completed (epochs); empty elsewhere.",
     "class_id": "True label, from 0 (classes, confusion, separability); empty elsewhere.",
     "predicted_id": "Predicted label, from 0 (confusion); empty elsewhere.",
@@ -44,6 +47,7 @@ COLUMNS = {
     "text": "The text observed; empty for a number.",
 }
 
+_TEXT_KEYS = ("baseline", "entry", "change", "judged_on")
 _KEYS = list(COLUMNS)[1 : list(COLUMNS).index("variable")]
 
 
@@ -68,14 +72,15 @@ def tidy(study: StudyData) -> pd.DataFrame:
         "classes": study.classes_all,
         "confusion": study.confusion,
         "separability": study.separability,
+        "ablation": study.ablation,
     }
     parts = [_melted(name, table) for name, table in tables.items() if len(table)]
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
     kinds = {
-        **dict.fromkeys([key for key in _KEYS if key not in ("baseline", "entry")], "Int64"),
+        **dict.fromkeys([key for key in _KEYS if key not in _TEXT_KEYS], "Int64"),
         "value": "Float64",
     }
-    texts = dict.fromkeys(["table", "baseline", "entry", "variable", "text"], "string")
+    texts = dict.fromkeys(["table", *_TEXT_KEYS, "variable", "text"], "string")
     return found.reindex(columns=list(COLUMNS)).astype({**kinds, **texts})
 
 
@@ -98,6 +103,7 @@ def dictionary(study: StudyData) -> dict[str, dict[str, str]]:
         "classes": dict(CLASSES),
         "confusion": dict(CONFUSION),
         "separability": dict(SEPARABILITY),
+        "ablation": dict(ABLATION),
     }
 
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.stats.paired_tests import Spread, spread
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
-from study.schema import TUNED_SUFFIX
+from study.schema import BEST, TUNED_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class StudyData:
         confusion: one row per (entry, seed, true class, predicted class), on the study's own subset (CONFUSION).
         separability: feature distances, one row per (entry, seed, class), on the study's own subset (SEPARABILITY).
             Both are empty where no run has them.
+        ablation: the runs of the ablation of the present best1, with the columns of ABLATION; empty without any.
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class StudyData:
     longer: pd.DataFrame
     confusion: pd.DataFrame
     separability: pd.DataFrame
+    ablation: pd.DataFrame
 
     @property
     def n_subsets(self) -> int:
@@ -97,7 +99,7 @@ class StudyData:
     @property
     def best(self) -> FrozenTrial | None:
         """The recommended trial: best1 once it is chosen, before that the highest single value on D_val."""
-        chosen = self.manifest.get("confirm_entries", {}).get("best1")
+        chosen = self.manifest.get("confirm_entries", {}).get(BEST)
         first = next(iter(self.ranked_finalists), None)
         number = chosen["trial"] if chosen else self.manifest.get("chosen_trial", first and first.trial)
         found = (trial for trial in self.complete if trial.number == number)

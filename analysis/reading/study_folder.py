@@ -13,6 +13,7 @@ from analysis.reading.study_data import StudyData
 from search_spaces.space import SearchSpace
 from study.records.csv_tables import (
     Table,
+    ablation_table,
     baselines_table,
     classes_table,
     confirm_table,
@@ -25,7 +26,7 @@ from study.records.csv_tables import (
 from study.records.ledger import Ledger
 from study.records.run_tables import ConfirmRun, counts_of
 from study.records.trial_rows import TrialRow
-from study.schema import DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
+from study.schema import ABLATED, DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.files.sealed import unsealed
 
@@ -113,6 +114,9 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
         classes_all=classes,
         confusion=confusion[confusion["data_seed"] == 0],
         separability=separability[separability["data_seed"] == 0],
+        ablation=_frame(
+            ablation_table(ledger.runs.ablation_runs(), ledger.runs.rerun_attempts(), manifest.get(ABLATED), groups)
+        ),
     )
 
 
@@ -159,6 +163,8 @@ def _counts(
                     yield f"trial {row.number}{of}, epoch {record.epoch},", record.val.correct, record.val.seen
         for run in runs.selection_runs():
             yield f"the selection's run of trial {run.trial}{of}, seed {run.seed},", run.val.correct, run.val.seen
+    for ablated in ledger.runs.ablation_runs():
+        yield f"the run {ablated.name},", ablated.counts.correct, ablated.counts.seen
     for entered in confirmed:
         of, test = f"{entered.entry}, seed {entered.seed}", counts_of(entered.record["test"])
         found = {"test": test, "val": entered.val}

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Container, Iterable
 
+from study.schema import BEST as BEST
 from study.schema import COMPARED, TUNED_SUFFIX
 from trainables.cckd.methods import METHODS
 
 TEACHER = "teacher"
-BEST = "best1"
 LA_TUNED = "la" + TUNED_SUFFIX
 
 #: What each baseline is, in words; gains are measured over the first.

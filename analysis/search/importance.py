@@ -62,20 +62,31 @@ class Importances:
 def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
     """Return every knob's importance for every target with enough values."""
     trials = study.complete
-    matrix, stage = trial_matrix(trials, study.knobs), stages(trials)
     parts: list[pd.DataFrame] = []
     noise: dict[str, float] = {}
+    for target, known, rows, values, screened in _screens(study):
+        kept = [trial for trial, used in zip(trials, known, strict=True) if used]
+        noise[target] = screened.noise
+        parts.append(_measured(kept, rows, values, screened, n_samples=n_samples).assign(target=target))
+    frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
+    return Importances(frame, len(trials), n_samples, trial_matrix(trials, study.knobs).unvaried, noise)
+
+
+def screened_knobs(study: StudyData) -> list[str]:
+    """Return the knobs that are shown to matter for all classes, the clearest first, as `importances` names them."""
+    return next((found.named for target, _, _, _, found in _screens(study) if target == "all"), [])
+
+
+def _screens(study: StudyData) -> Iterator[tuple[str, Bools, TrialMatrix, Floats, Screen]]:
+    """Yield each target with enough values: which complete trials have one, their rows, the values, the judgement."""
+    trials = study.complete
+    matrix, stage = trial_matrix(trials, study.knobs), stages(trials)
     for target, values in targets(study).items():
         known = np.isfinite(values)
         if known.sum() < MIN_TRIALS or len(matrix.knobs) < 2 or not np.ptp(values[known]):
             continue
         rows = matrix.rows(known)
-        kept = [trial for trial, used in zip(trials, known, strict=True) if used]
-        screened = screen(rows, values[known], stage[known])
-        noise[target] = screened.noise
-        parts.append(_measured(kept, rows, values[known], screened, n_samples=n_samples).assign(target=target))
-    frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
-    return Importances(frame, len(trials), n_samples, matrix.unvaried, noise)
+        yield target, known, rows, values[known], screen(rows, values[known], stage[known])
 
 
 def importance_sentences(importances: Importances) -> list[str]:

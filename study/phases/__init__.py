@@ -9,5 +9,7 @@ selection     the choice of the winner by fresh runs
 baselines     search and selection for tuned baselines
 confirmation  finalists and ladder on the test set
 longer_runs   entries of the confirmation at a longer training
-reruns        runs on fresh seeds, for selection and confirmation
+ablation      best1 without each setting and each part
+changes       what the ablation changes
+reruns        runs on fresh seeds, for the selection and the phases after it
 """

@@ -12,12 +12,13 @@ from typing import Any
 
 from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
-from study.phases.reruns import Rerun, RerunQueue, given_up, rerun_name, run_reruns
+from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
 from study.phases.search import studied_method
 from study.phases.selection import ranked
 from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
+from study.records.run_tables import rerun_name
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.confidence import ConfidenceBins
 
@@ -57,7 +58,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             queue_on_test(study, "confirm", runs),
             counted=names,
             is_temporary=data_seed > 0,
-            note=", then the longer runs" if plan.n_longer_runs else "",
+            note=", then the longer runs" if plan.n_longer_runs else ", then the ablation" if plan.ablation_seeds else "",
         )
         n_left = len(queue.missing(study))
         if n_left or _teacher_run(data_seed) not in recorded_runs(study):

@@ -1,5 +1,5 @@
 """The whole way of a study, from its present state to its tables: teacher, search, selection, baselines, confirmation,
-longer runs.
+longer runs, ablation.
 
 Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
@@ -13,6 +13,7 @@ from study.execution.cluster import ClusterError
 from study.execution.nodes import check_nodes, described
 from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import ray_session
+from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
 from study.phases.longer_runs import train_longer
@@ -51,6 +52,7 @@ def drive(study: Study) -> None:
             tune_baselines(study, prepared, workers)
             confirm(study, prepared, workers)
             train_longer(study, prepared, workers)
+            ablate(study, prepared, workers)
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")

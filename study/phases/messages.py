@@ -18,7 +18,7 @@ _MOST_FAILURES = 3
 
 def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
     """Say what the study is: its folder, its data, its plan."""
-    plan, data = checked.plan, checked.data
+    plan, data, n_ablation = checked.plan, checked.data, checked.plan.most_ablation_runs(checked.space)
     if plan.fallback_from:
         progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
         progress.say(f"NOTE     using {plan.data} instead; its images are 8x8 digits and its teacher is weak")
@@ -45,6 +45,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
         + f"{plan.n_confirm_runs} on test"
         + "".join(f", {n} at {factor} times the epochs" for factor, n in plan.n_longer_runs.items())
+        + (f", at most {n_ablation} to see what settings and parts buy" if n_ablation else "")
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
 

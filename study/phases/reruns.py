@@ -1,4 +1,4 @@
-"""Reruns: configurations that are trained again on fresh seeds, for the selection and for the confirmation.
+"""Reruns: configurations that are trained again on fresh seeds, for the selection and the phases after it.
 
 Every entry of a phase is trained on the same seeds, so that differences between entries are paired.
 """
@@ -15,6 +15,7 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.study_state import Study, Ticker
 from study.records.ledger import Ledger
+from study.records.run_tables import rerun_name
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.checkpoint_store import CheckpointStore
@@ -26,7 +27,7 @@ class Rerun:
 
     Attributes:
         entry: in the confirmation a rung of the ladder at its reference point, best1, best2, ..., or a tuned baseline
-            such as la_tuned; in the selection 'candidate'.
+            such as la_tuned; in the selection 'candidate'; in the ablation `ablation_entry` of the change.
         seed: the training seed.
         trial: Optuna trial number of a searched configuration, None for a rung.
         config: flat trial configuration without the seed.
@@ -120,14 +121,6 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
         is_temporary=queue.is_temporary,
     )
     study.run(prepared, workers, phase, is_missing=lambda: bool(queue.missing(study)))
-
-
-def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int = 0, epochs_factor: int = 1) -> str:
-    """Return the name of a rerun. It holds the trial, because an extended study may have another best trial."""
-    of_trial = "" if trial is None else f"-trial{trial}"
-    of_cut = f"-cut{data_seed}" if data_seed else ""
-    of_length = f"-x{epochs_factor}" if epochs_factor > 1 else ""
-    return f"{entry}{of_trial}-seed{seed}{of_cut}{of_length}"
 
 
 class RerunSearcher(RetryingSearcher[Rerun]):

@@ -11,6 +11,7 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.study_state import NothingComplete, Study, Ticker
 from study.records.ledger import Ledger
+from study.schema import BEST
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.cckd.random_streams import derive_seed
@@ -61,9 +62,10 @@ def studied_method(study: Study) -> SearchTarget:
         checkpoints=study.checkpoints,
         fixed={**plan.training_in(study.ledger.space), **plan.fixed_knobs},
         title="search",
-        entry="best1",
+        entry=BEST,
         candidate="candidate",
-        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs + plan.confirm_cost,
+        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs
+        + plan.closing_cost(study.ledger.space),
         keep=study.store.update_manifest,
     )
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.execution.workers import Workers
-from study.phases.reruns import Rerun, RerunQueue, rerun_name, run_reruns
+from study.phases.reruns import Rerun, RerunQueue, run_reruns
 from study.phases.search import SearchTarget
 from study.phases.study_state import Study
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
-from study.records.run_tables import counts_of
+from study.records.run_tables import counts_of, rerun_name
 from study.records.trial_rows import Finalist
 from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED

@@ -5,16 +5,17 @@ import shlex
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from study.execution.cluster import ClusterError
+from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
-from study.phases.study_state import Study, StudyFailed
+from study.phases.study_state import Analyses, Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL, longer_fault
@@ -32,18 +33,14 @@ from trainables.cckd.errors import UsageError
 
 log = logging.getLogger("study")
 
-#: Builds the report of the study in a folder and returns the page. It is given by the commands, because no phase
-#: imports the analysis.
-BuildReport = Callable[[Path], Path]
 
-
-def begin(checked: Checked, command: str, build_report: BuildReport) -> int:
+def begin(checked: Checked, command: str, analyses: Analyses) -> int:
     """Make the folder of a study and run it to its report; return the exit code.
 
     Args:
         checked: the study.
         command: the command line, for the manifest.
-        build_report: builds the report.
+        analyses: builds the report, and screens the knobs.
 
     Raises:
         UsageError: the folder cannot be made.
@@ -57,16 +54,17 @@ def begin(checked: Checked, command: str, build_report: BuildReport) -> int:
         with _writing(store):
             store.write_manifest(manifest)
             ledger = _create_ledger(checked, store)
-        return _run_to_report(checked, store, ledger, build_report)
+        return _run_to_report(checked, store, ledger, analyses)
 
 
-def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any) -> int:
+def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[str, Any], **changes: Any) -> int:
     """Continue the study in `folder`; return the exit code.
 
     Args:
         folder: of the study.
         command: the command line, for the manifest.
-        build_report: builds the report.
+        analyses: builds the report, and screens the knobs.
+        unplanned: values of fields of its plan that have none there: 0, or nothing.
         changes: new values of fields of its plan (trials, address, device, ...).
 
     Raises:
@@ -77,11 +75,13 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         _check_address(checked.plan.address, changes)
-        # A baseline that has been tuned, and a rung that has been confirmed, stay in the plan.
-        for field in ("tuned_baselines", "ladder"):
+        asked_knobs = changes.get("ablation_knobs", ())
+        # A baseline that has been tuned, a rung that has been confirmed, and a knob that was put back stay in the plan.
+        for field in ("tuned_baselines", "ladder", "ablation_knobs"):
             known = getattr(checked.plan, field)
             changes[field] = (*known, *(name for name in changes.get(field, ()) if name not in known))
-        checked = replace(checked, plan=replace(checked.plan, **changes))
+        needed = {field: value for field, value in unplanned.items() if not getattr(checked.plan, field)}
+        checked = replace(checked, plan=replace(checked.plan, **needed | changes))
         faults = Faults()
         check_ladder(checked.plan, faults)
         check_baselines(checked.plan, checked.space, faults)
@@ -96,11 +96,12 @@ def resume(folder: Path, command: str, build_report: BuildReport, **changes: Any
             ledger = _open_ledger(checked, store)
             say_lost(manifest["counts"], ledger.counts())
             try:
+                check_knobs(asked_knobs, checked.plan, checked.space, ledger)
                 store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data)
             except BaseException:
                 ledger.close()
                 raise
-        return _run_to_report(checked, store, ledger, build_report)
+        return _run_to_report(checked, store, ledger, analyses)
 
 
 @contextmanager
@@ -149,14 +150,14 @@ def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
     return Ledger.open(store.database, trials=trials)
 
 
-def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, build_report: BuildReport) -> int:
+def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses: Analyses) -> int:
     progress = Progress()
     say_plan(progress, checked, store)
-    study = Study(checked, store, ledger, progress)
+    study = Study(checked, store, ledger, progress, analyses)
     try:
         drive(study)
         finish(study, "done")
-        report = build_report(store.path)
+        report = analyses.build_report(store.path)
     except KeyboardInterrupt:
         _record_end(study, "interrupted")
         progress.say("interrupted; nothing is lost. Continue with:")

@@ -1,9 +1,10 @@
 """A study in progress, and what its phases share: running a phase on Ray, the progress line, the limits on failures."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from study import schema
@@ -53,6 +54,19 @@ class Engine:
     teacher_on_test: Callable[..., Any] = teacher_on_test
 
 
+@dataclass(frozen=True)
+class Analyses:
+    """What a study asks of the analysis. The commands give it, because no phase imports the analysis.
+
+    Attributes:
+        build_report: builds the report of the study in a folder and returns its page.
+        screened_knobs: returns the knobs that the search of the study in a folder shows to matter, the clearest first.
+    """
+
+    build_report: Callable[[Path], Path]
+    screened_knobs: Callable[[Path], Sequence[str]]
+
+
 class StudyFailed(Exception):
     """The study cannot go on; the message says why."""
 
@@ -66,6 +80,7 @@ class Study:
     """One study in progress: its plan and data, its folder, and its progress line.
 
     Attributes:
+        analyses: what the commands give of the analysis.
         engine: runs phases on Ray.
         student: the number of the student's parameters while a worker counts it; None if the manifest has it.
     """
@@ -74,6 +89,7 @@ class Study:
     store: StudyStore
     ledger: Ledger
     progress: Progress
+    analyses: Analyses
     engine: Engine = field(default_factory=Engine)
     student: Future | None = field(default=None, init=False)
 

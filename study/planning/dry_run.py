@@ -9,7 +9,7 @@ from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
 from study.planning.estimate import estimate_lines, n_passes
-from study.planning.plan import StudyPlan
+from study.planning.plan import OF_BEST, StudyPlan
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN
@@ -86,6 +86,7 @@ def dry_run(checked: Checked) -> str:
         _line("ladder", ", ".join(plan.ladder)),
         *(_line("own", f"{own.name} ({plan.own_method}): {own.text}") for own in OWN),
         *(f"longer    {n} runs of {factor} x {plan.epochs} epochs" for factor, n in plan.n_longer_runs.items()),
+        *_ablated(checked),
         *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
         f"folder    {checked.folder} (not made: dry run)",
     ]
@@ -115,6 +116,12 @@ def _confirmed(plan: StudyPlan) -> str:
     tuned = f", {len(plan.tuned_baselines)} tuned baselines" if plan.tuned_baselines else ""
     what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top}{tuned} and the ladder"
     return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
+
+
+def _ablated(checked: Checked) -> list[str]:
+    plan, n_runs = checked.plan, checked.plan.most_ablation_runs(checked.space)
+    what = f"{plan.ablation_seeds} seeds of best1 without each setting and part, {OF_BEST} times as many of best1"
+    return [_line("ablate", f"at most {n_runs} runs ({what})")] if n_runs else []
 
 
 def _class_counts(counts: tuple[int, ...]) -> str:

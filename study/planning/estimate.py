@@ -106,6 +106,6 @@ def _student_s(checked: Checked) -> float:
     n_steps = plan.epochs * (len(data.train) // config.batch_size)
     channels, height, _ = data.image_shape
     one_image = multiply_adds(plan.student, len(data.class_names), channels, height)
-    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.confirm_cost
+    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.closing_cost(checked.space)
     mixed = config.mix_until * config.mix_ratio / (1 - config.mix_ratio)
     return n_trials * n_steps * step_seconds(one_image, config.batch_size * (1 + mixed), plan.device)

@@ -14,13 +14,13 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from study.planning.flags import Flag, Option, options_of
-from study.schema import COMPARED, TUNED_SUFFIX
+from study.schema import BEST, COMPARED, TUNED_SUFFIX
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
 from study.strategy.samplers import SAMPLERS
 from trainables.cckd.config import training_settings
-from trainables.cckd.methods import LADDER, METHODS
+from trainables.cckd.methods import LADDER, METHODS, parts_of
 from trainables.cckd.precision import Precision, default_precision
 from trainables.cckd.recipe import Augment
 from trainables.cckd.records import rungs
@@ -34,6 +34,10 @@ ADDRESSES = "local, auto or HOST:PORT"
 
 #: The check of the training length trains the entries of the report's claim at so many times the epochs.
 CHECK_FACTOR = 2
+
+#: The ablation puts back at most so many of the knobs that the search shows to matter, and trains best1 on so many times
+#: the seeds of each change.
+MOST_PUT_BACK, OF_BEST = 4, 2
 
 #: Defaults that depend on whether there is a second objective: with one of them, and with two.
 PRUNER = ("median", "none")
@@ -59,7 +63,8 @@ class StudyPlan:
     """All that decides a study, beside the space. Building one checks types and bounds.
 
     A field without a `Flag` follows from other choices: `n_sobol` from the sampler, `recipe_settings` from the recipe,
-    `fallback_from` and `fallback_reason` from a default data set that cannot be loaded.
+    `fallback_from` and `fallback_reason` from a default data set that cannot be loaded. `ablation_knobs` (put back too)
+    and `ablation_on_test` (where the ablation is judged) are asked for by `study.ablate`.
     """
 
     # fmt: off
@@ -107,6 +112,8 @@ class StudyPlan:
         "twice the epochs; 0 skips this check", ge=0)] = 3
     epochs_factor: Annotated[int, Flag("F", "train every confirmed entry again at F times the epochs, on every seed; "
         "1 does not", ge=1)] = 1
+    ablation_seeds: Annotated[int, Flag("S", "fresh seeds on which best1 is trained without each setting and each part "
+        "that may matter; 0 skips this", ge=0)] = 3
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
         f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
         alone=",".join(COMPARED))] = ()
@@ -142,6 +149,8 @@ class StudyPlan:
     fallback_from: str | None = None
     fallback_reason: str | None = None
     recipe_settings: Mapping[str, Any] = field(default_factory=dict)
+    ablation_knobs: tuple[str, ...] = ()
+    ablation_on_test: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for the manifest, with the epochs at which trials are evaluated."""
@@ -161,8 +170,9 @@ class StudyPlan:
             flat = {key: key.removeprefix("teacher_") for key in known if key.startswith("teacher_")}
             known["teacher"] = {name: known.pop(key) for key, name in flat.items()}
         known.setdefault("precision", default_precision(str(known.get("device"))))
-        # A study that was planned before there were longer runs has none, and is finished without them.
+        # A study that was planned before there were longer runs, or an ablation, is finished without them.
         known.setdefault("long_seeds", 0)
+        known.setdefault("ablation_seeds", 0)
         try:
             return TypeAdapter(cls).validate_json(json.dumps(known))
         except ValidationError as error:
@@ -199,7 +209,7 @@ class StudyPlan:
     def checked_entries(self) -> tuple[str, ...]:
         """Entries that are trained at twice the epochs: those of the report's claim, and their reference points."""
         tuned = (f"{name}{TUNED_SUFFIX}" for name in COMPARED if name in self.tuned_baselines)
-        return ("best1", *COMPARED, *tuned)
+        return (BEST, *COMPARED, *tuned)
 
     @property
     def n_longer_runs(self) -> dict[int, int]:
@@ -213,6 +223,15 @@ class StudyPlan:
     def confirm_cost(self) -> int:
         """Cost of the confirmation and of the longer runs, in trials."""
         return self.n_confirm_runs + sum(factor * n for factor, n in self.n_longer_runs.items())
+
+    def most_ablation_runs(self, space: "SearchSpace") -> int:
+        """Return the most runs of the ablation; how many knobs are put back is known after the search."""
+        n_knobs = min(MOST_PUT_BACK, len(space.tunable)) + len(self.ablation_knobs)
+        return self.ablation_seeds * (OF_BEST + n_knobs + len(parts_of(space.method)))
+
+    def closing_cost(self, space: "SearchSpace") -> int:
+        """Return the most cost of all that follows the searches and their selections, in trials."""
+        return self.confirm_cost + self.most_ablation_runs(space)
 
     @property
     def training(self) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.records.run_tables import ConfirmRun, SelectionRun, counts_of
+from study.records.run_tables import (
+    AblationRun,
+    ConfirmRun,
+    RerunAttempts,
+    SelectionRun,
+    ablation_name,
+    counts_of,
+)
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
 from trainables.cckd.confidence import ConfidenceBins, expected_calibration_error
@@ -57,7 +64,7 @@ def epochs_table(rows: Sequence[TrialRow], runs: Sequence[ConfirmRun], groups: G
             "epoch": record.epoch,
             **{schema.LOSS_PREFIX + term: value for term, value in record.losses.items()},
             "lr": record.lr,
-            **_rates(record.val, groups, "val", "val_balanced_accuracy"),
+            **_rates(record.val, groups, "val_", "val_balanced_accuracy"),
             "train_s": record.train_s,
             "eval_s": record.eval_s,
         }
@@ -133,6 +140,36 @@ def separability_table(runs: Sequence[ConfirmRun]) -> Table:
     return _table(schema.SEPARABILITY, entries)
 
 
+def ablation_table(
+    runs: Sequence[AblationRun], attempts: Mapping[str, RerunAttempts], ablated: Mapping[str, Any] | None, groups: Groups
+) -> Table:
+    """Return ablation.csv: the runs of the present best1 that have ended, change by change, then seed by seed.
+
+    Args:
+        runs: of every best1.
+        attempts: at the runs, by name.
+        ablated: what is trained, as study.json has it under `schema.ABLATED`; None where nothing is.
+        groups: name -> class ids.
+    """
+    plan = ablated or {"trial": None, "changes": (), "seeds": ()}
+    trial = plan["trial"]
+    found = {run.name: run for run in runs if run.trial == trial}
+    changes = ({"kind": schema.BEST, "name": schema.BEST, "value": None, "reference": None}, *plan["changes"])
+    entries = []
+    for judged_on in ("val", "test"):
+        for change in changes:
+            for seed in plan["seeds"]:
+                key = {"kind": change["kind"], "change": change["name"], "seed": seed, "judged_on": judged_on}
+                name = ablation_name(trial, **key)
+                run, attempt = found.get(name), attempts.get(name, RerunAttempts())
+                if run is not None or attempt.failed:
+                    cause = attempt.cause if run is None else None
+                    rates = {} if run is None else _rates(run.counts, groups, "", "balanced_accuracy")
+                    of_knob = {"value": change["value"], "reference": change["reference"]}
+                    entries.append({**key, **rates, "cause": cause, "trial": trial, **of_knob})
+    return Table(tuple(schema.ABLATION), tuple(entries))
+
+
 def write_csv(path: Path, table: Table) -> None:
     """Write `table` as CSV; a missing value or NaN is an empty field, and numbers have full precision."""
     text = io.StringIO()
@@ -167,7 +204,7 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
         "cause": row.cause,
         **{schema.KNOB_PREFIX + name: value for name, value in row.params.items()},
         "epochs": len(row.records),
-        **_rates(row.val, groups, "val", "val_balanced_accuracy_last"),
+        **_rates(row.val, groups, "val_", "val_balanced_accuracy_last"),
         "duration_s": row.duration_s,
         "attempts": row.attempts,
         "seed": row.seed,
@@ -180,7 +217,7 @@ def _confirmed(run: ConfirmRun, groups: Groups) -> dict[str, Any]:
     bins = run.record["test"].get("bins")
     return {
         **_run_key(run),
-        **_rates(test, groups, "test", "test_balanced_accuracy"),
+        **_rates(test, groups, "test_", "test_balanced_accuracy"),
         "test_accuracy": accuracy(test),
         "selected_on": run.record["selected_on"],
         "val_balanced_accuracy": None if val is None else balanced_accuracy(val),
@@ -196,11 +233,11 @@ def _run_key(run: ConfirmRun) -> dict[str, Any]:
     return {"entry": run.entry, "seed": run.seed, "data_seed": run.data_seed}
 
 
-def _rates(counts: ClassCounts | None, groups: Groups, subset: str, balanced: str) -> dict[str, float | None]:
+def _rates(counts: ClassCounts | None, groups: Groups, prefix: str, balanced: str) -> dict[str, float | None]:
     """Return the balanced accuracy and the mean recall of each group; None for a group without classes."""
     if counts is None:
         return {}
-    by_group = {f"{subset}_{name}": group_accuracy(counts, ids).value for name, ids in groups.items()}
+    by_group = {f"{prefix}{name}": group_accuracy(counts, ids).value for name, ids in groups.items()}
     rates = {balanced: balanced_accuracy(counts), **by_group}
     return {name: None if isnan(rate) else rate for name, rate in rates.items()}
 

@@ -23,6 +23,9 @@ _LAYOUT = (
     """CREATE TABLE IF NOT EXISTS rerun_attempts (
         name TEXT PRIMARY KEY, attempts INTEGER NOT NULL, failures INTEGER NOT NULL, cause TEXT,
         failed INTEGER NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS ablation_runs (
+        trial INTEGER NOT NULL, kind TEXT NOT NULL, change TEXT NOT NULL, seed INTEGER NOT NULL,
+        judged_on TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (trial, kind, change, seed, judged_on))""",
 )
 
 #: Columns that tables of an earlier version lack: it confirmed on one tail subset only, or at one length only.
@@ -82,8 +85,33 @@ class SelectionRun:
 
 
 @dataclass(frozen=True)
+class AblationRun:
+    """One run of the ablation: best1, or best1 with one change, and its counts after the last epoch.
+
+    Attributes:
+        trial: number of best1's trial.
+        kind, change: what is changed, as in ablation.csv.
+        seed: the training seed.
+        judged_on: the set of the counts, val or test.
+        counts: of that set.
+    """
+
+    trial: int
+    kind: str
+    change: str
+    seed: int
+    judged_on: str
+    counts: ClassCounts
+
+    @property
+    def name(self) -> str:
+        """The name of the run among the attempts."""
+        return ablation_name(self.trial, self.kind, self.change, self.seed, self.judged_on)
+
+
+@dataclass(frozen=True)
 class RerunAttempts:
-    """The attempts at one run of the selection or the confirmation, over all drivers.
+    """The attempts at one run of the later phases, over all drivers.
 
     Attributes:
         attempts: number of starts.
@@ -173,6 +201,21 @@ class RunTables:
                 (entry, seed, trial, json.dumps(dict(record)), data_seed, epochs_factor),
             )
 
+    def add_ablation_run(self, run: AblationRun) -> None:
+        """Record a run of the ablation; at most one is kept per (trial, change, seed, set)."""
+        with self._database.together():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO ablation_runs VALUES (?, ?, ?, ?, ?, ?)",
+                (run.trial, run.kind, run.change, run.seed, run.judged_on, json.dumps(asdict(run.counts))),
+            )
+
+    def ablation_runs(self) -> list[AblationRun]:
+        """Return every run of the ablation, those of a former best1 included, in the order of recording."""
+        rows = self._connection.execute(
+            "SELECT trial, kind, change, seed, judged_on, record FROM ablation_runs ORDER BY rowid"
+        )
+        return [AblationRun(*key, counts_of(json.loads(record))) for *key, record in rows]
+
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
         """Return the attempts at every run that was started, by name."""
         rows = self._connection.execute("SELECT name, attempts, failures, cause, failed FROM rerun_attempts")
@@ -222,6 +265,24 @@ class RunTables:
     def confirm_keys(self) -> list[tuple[str, int | None, int | None, int, int]]:
         """Return (entry, seed, trial, data_seed, epochs_factor) of every confirmation run; reads no record."""
         return self._connection.execute(f"SELECT {_CONFIRM_KEY} FROM confirm_runs ORDER BY rowid").fetchall()
+
+
+def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int = 0, epochs_factor: int = 1) -> str:
+    """Return the name of a rerun. It holds the trial, because an extended study may have another best trial."""
+    of_trial = "" if trial is None else f"-trial{trial}"
+    of_cut = f"-cut{data_seed}" if data_seed else ""
+    of_length = f"-x{epochs_factor}" if epochs_factor > 1 else ""
+    return f"{entry}{of_trial}-seed{seed}{of_cut}{of_length}"
+
+
+def ablation_entry(kind: str, change: str, judged_on: str) -> str:
+    """Return the entry of a run of the ablation; that of no other phase begins like it."""
+    return f"ablation-{judged_on}-{kind}-{change}"
+
+
+def ablation_name(trial: int, kind: str, change: str, seed: int, judged_on: str) -> str:
+    """Return the name of a run of the ablation."""
+    return rerun_name(ablation_entry(kind, change, judged_on), seed, trial)
 
 
 def counts_of(plain: Mapping[str, Any]) -> ClassCounts:

@@ -118,13 +118,17 @@ class StudyStore:
             groups: class ids of 'many', 'medium', and 'few'; other groups are ignored.
         """
         ids: dict[str, Sequence[int]] = {name: tuple(groups[name]) for name in schema.GROUPS}
-        rows, runs = ledger.rows(), ledger.runs.confirm_runs()
+        rows, runs, attempts = ledger.rows(), ledger.runs.confirm_runs(), ledger.runs.rerun_attempts()
         csv_tables.write_parquet(self.path / schema.EPOCHS, csv_tables.epochs_table(rows, runs, ids))
         tables = {
             schema.TRIALS: csv_tables.trials_table(rows, space, ids),
             schema.FINALISTS_CSV: csv_tables.finalists_table(ledger.runs.selection_runs(), rows),
             schema.BASELINES_CSV: csv_tables.baselines_table(ledger.baselines, ids),
         }
+        if attempts:
+            ablated = self.manifest().get(schema.ABLATED)
+            ablation = csv_tables.ablation_table(ledger.runs.ablation_runs(), attempts, ablated, ids)
+            tables[schema.ABLATION_CSV] = ablation
         if runs:
             data = self.manifest()["data"]
             tables |= {

@@ -11,7 +11,7 @@ import pytest
 
 from analysis import report
 from study import resume
-from study.continuation import build_report
+from study.continuation import analyses
 from study.phases import session
 from study.phases.study_state import Study
 from study.planning.check import check
@@ -101,7 +101,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     disk: Path, checked: Checked, capsys: pytest.CaptureFixture[str], free_kib: int
 ) -> None:
     folder, filler = disk / "mine", _fill(disk, free_kib)
-    code = _code(lambda: session.begin(checked, "...", build_report))
+    code = _code(lambda: session.begin(checked, "...", analyses()))
     said = capsys.readouterr()
     assert code in (1, 2)
     assert "error: " in said.err
@@ -112,7 +112,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     if folder.exists():
         assert resume.main([str(folder)]) == 0
     else:
-        assert session.begin(checked, "...", build_report) == 0
+        assert session.begin(checked, "...", analyses()) == 0
     after = _finished(folder)
     assert sorted(after) == list(range(N_TRIALS))
     assert {number: after[number] for number in before} == before
@@ -120,7 +120,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
 
 @pytest.mark.usefixtures("played")
 def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Checked, capsys) -> None:
-    assert session.begin(checked, "...", build_report) == 0
+    assert session.begin(checked, "...", analyses()) == 0
     before, filler = _finished(disk / "mine"), _fill_up(disk)
     capsys.readouterr()
     assert resume.main([str(disk / "mine"), "--trials", "9"]) in (1, 2)
@@ -136,7 +136,7 @@ def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Check
 def test_a_read_only_disk_is_refused_in_one_line_and_left_as_it_is(
     disk: Path, checked: Checked, capsys, monkeypatch
 ) -> None:
-    assert session.begin(checked, "...", build_report) == 0
+    assert session.begin(checked, "...", analyses()) == 0
     monkeypatch.setattr("analysis.report.build_report", real_report)
     before = _finished(disk / "mine")
     capsys.readouterr()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from study import confirm, resume
-from study.continuation import build_report
+from study.continuation import analyses
 from study.phases import session
 from study.planning.check import check
 from study.planning.parser import build_parser
@@ -29,7 +29,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
         patch.setattr(session, "drive", lambda study: None)
         what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(runs), "--name", "theirs"]
-        session.begin(check(build_parser().parse_args([*what, "--trials", "4"])), "...", build_report)
+        session.begin(check(build_parser().parse_args([*what, "--trials", "4"])), "...", analyses())
     return runs / "theirs"
 
 

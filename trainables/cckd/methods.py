@@ -5,6 +5,7 @@ This imports no torch: the search spaces and the driver read it.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -192,6 +193,40 @@ def _own_row(own: OwnMethod) -> Mapping[str, KnobValue]:
 METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
     {**_BUILT_IN, **{own.name: _own_row(own) for own in OWN}}
 )
+
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the methods, which can be taken out on its own.
+
+    Attributes:
+        name: short, no knob's name.
+        text: what it is, in words.
+        off: the knobs that say that it is off, with the values that say so.
+    """
+
+    name: str
+    text: str
+    off: Mapping[str, KnobValue]
+
+
+PARTS = (
+    Part("imitation", "feature imitation", MappingProxyType({"feature_weight": 0.0})),
+    Part("mixing", "the mixed set D_mix", MappingProxyType({"mix_ratio": 0.0})),
+    Part(
+        "class_conditional",
+        "the class-conditional term on D and D_mix",
+        MappingProxyType({"cckd_weight": 0.0, "cckd_mix_weight": 0.0}),
+    ),
+)
+
+
+def parts_of(method: str) -> tuple[Part, ...]:
+    """Return the parts of a built-in method, in the order of PARTS; an own method has none."""
+    used = _BUILT_IN.get(method, {})
+    return tuple(part for part in PARTS if part.off.keys() & used.keys())
+
 
 #: The rungs that a study confirms by default, lowest first.
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd", *(own.name for own in OWN))

@@ -16,7 +16,7 @@ from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
-from tests.study.phases.played import EPOCHS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay
+from tests.study.phases.played import ANALYSES, EPOCHS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def study(checked: Checked, empty_database: bytes, tmp_path: Path, ray: PlayedRa
     store.write_manifest(first_manifest(checked, "...") | {"teacher": {"forward_passes": 7}})
     store.database.write_bytes(empty_database)
     ledger = Ledger.open(store.database)
-    begun = Study(checked, store, ledger, Progress(io.StringIO()), ray.engine)
+    begun = Study(checked, store, ledger, Progress(io.StringIO()), ANALYSES, ray.engine)
     yield begun
     begun.ledger.close()
 

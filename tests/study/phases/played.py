@@ -9,7 +9,7 @@ from ray.tune.search import Searcher
 
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.study_state import Engine, Study
+from study.phases.study_state import Analyses, Engine, Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.confidence import confidence_bins
@@ -32,6 +32,10 @@ def of_cut(cut: int) -> Prepared:
 
 
 OWN = of_cut(0)
+
+#: The knobs that every search of a played study shows to matter.
+SCREENED = ("temperature", "mix_ratio", "estimator")
+ANALYSES = Analyses(lambda folder: folder, lambda folder: SCREENED)
 
 
 class PlayedRay:

@@ -13,7 +13,7 @@ from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
-from tests.study.phases.played import EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
+from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
 
 
 def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: PlayedRay) -> None:
@@ -53,7 +53,7 @@ def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
     store.write_manifest(first_manifest(checked, "..."))
     store.database.write_bytes(empty_database)
     ledger = Ledger.open(store.database)
-    other_study = Study(other, store, ledger, Progress(io.StringIO()), ray.engine)
+    other_study = Study(other, store, ledger, Progress(io.StringIO()), ANALYSES, ray.engine)
     search.search(other_study, search.studied_method(other_study), OWN, WORKERS)
     ledger.close()
     assert all((config["config"]["seed"] == seed) is same for config, seed in zip(ray.configs, first, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from study import confirm, replay, resume
-from study.continuation import build_report
+from study.continuation import analyses
 from study.execution.cluster import ClusterError
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
@@ -54,7 +54,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def test_a_study_that_is_done_names_its_report_and_last_of_all_its_folder(checked, play, folder, capsys) -> None:
     play(lambda study: None)
-    assert session.begin(checked, "python -m study.run", build_report) == 0
+    assert session.begin(checked, "python -m study.run", analyses()) == 0
     printed = capsys.readouterr()
     assert str(folder / "report" / "index.html") in printed.out
     assert f"  optuna-dashboard sqlite:///{folder / 'study.db'}" in printed.out.splitlines()
@@ -72,7 +72,7 @@ def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, pl
         study.export()
 
     play(act)
-    assert session.begin(checked, "...", build_report) == 0
+    assert session.begin(checked, "...", analyses()) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "NOTE 5 of the later runs failed, listed under Study health in the report" in said
     assert "kd-seed0: non-finite loss: it; kd-seed1: non-finite loss: it; " in said
@@ -82,7 +82,7 @@ def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, pl
 
 def test_an_interrupted_study_prints_the_resume_command(checked, play, folder, capsys) -> None:
     play(_raising(KeyboardInterrupt()))
-    assert session.begin(checked, "...", build_report) == 130
+    assert session.begin(checked, "...", analyses()) == 130
     lines = capsys.readouterr().out.splitlines()
     assert f"  python -m study.resume {folder}" in lines
     assert lines[-1] == f"study: {folder}"
@@ -95,7 +95,7 @@ def test_ctrl_c_while_the_report_is_built_is_an_interruption_that_resuming_mends
     play(lambda study: None)
     with monkeypatch.context() as patch:
         patch.setattr("analysis.report.build_report", lambda path: _raise(KeyboardInterrupt()))
-        assert session.begin(checked, "...", build_report) == 130
+        assert session.begin(checked, "...", analyses()) == 130
     assert _manifest(folder)["status"] == "interrupted"
     assert f"  python -m study.resume {folder}" in capsys.readouterr().out.splitlines()
     assert resume.main([str(folder)]) == 0
@@ -104,7 +104,7 @@ def test_ctrl_c_while_the_report_is_built_is_an_interruption_that_resuming_mends
 
 def test_a_failed_study_says_why(checked, play, folder, capsys) -> None:
     play(_raising(StudyFailed("no trial completed; causes: loss became nan")))
-    assert session.begin(checked, "...", build_report) == 1
+    assert session.begin(checked, "...", analyses()) == 1
     printed = capsys.readouterr()
     assert printed.err == (
         f"error: no trial completed; causes: loss became nan\ncontinue with: python -m study.resume {folder}\n"
@@ -115,7 +115,7 @@ def test_a_failed_study_says_why(checked, play, folder, capsys) -> None:
 
 def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checked, play, folder, capsys) -> None:
     play(_raising(RuntimeError("no trial fits the cluster")))
-    assert session.begin(checked, "...", build_report) == 1
+    assert session.begin(checked, "...", analyses()) == 1
     printed = capsys.readouterr()
     assert printed.err.splitlines()[0] == "error: RuntimeError: no trial fits the cluster"
     assert f"python -m study.resume {folder}" in printed.err
@@ -128,7 +128,7 @@ def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys,
     full = OSError(28, "No space left on device")
     play(_raising(full))
     monkeypatch.setattr(session, "finish", lambda *_: _raise(full))
-    assert session.begin(checked, "python -m study.run", build_report) == 1
+    assert session.begin(checked, "python -m study.run", analyses()) == 1
     printed = capsys.readouterr()
     assert f"error: {folder} cannot be written" in printed.err
     assert "make room, then continue it" in printed.err
@@ -145,7 +145,7 @@ def test_a_fallback_is_noted_before_anything_else(checked, play, capsys) -> None
 
     plan = replace(checked.plan, fallback_from="fashion_mnist_lt:n_max=200", fallback_reason="no network " * 20)
     play(lambda study: None)
-    session.begin(replace(checked, plan=plan), "...", build_report)
+    session.begin(replace(checked, plan=plan), "...", analyses())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("NOTE     fashion_mnist_lt:n_max=200 cannot be had here")
     assert [line for line in lines if len(line) > 80 and "mine" not in line] == []
@@ -154,21 +154,21 @@ def test_a_fallback_is_noted_before_anything_else(checked, play, capsys) -> None
 def test_a_folder_that_appeared_meanwhile_is_refused(checked, folder: Path) -> None:
     folder.mkdir()
     with pytest.raises(UsageError, match=r"study\.resume"):
-        session.begin(checked, "...", build_report)
+        session.begin(checked, "...", analyses())
     assert list(folder.iterdir()) == []
 
 
 def test_a_second_driver_is_refused_and_told_who_is_at_work(checked, play, folder, capsys) -> None:
     codes = []
     play(lambda study: codes.append(resume.main([str(folder)])))
-    assert session.begin(checked, "...", build_report) == 0
+    assert session.begin(checked, "...", analyses()) == 0
     assert codes == [2]
     assert "is held by process" in capsys.readouterr().err
 
 
 def test_resuming_drives_the_same_study_again(checked, play, folder) -> None:
     play(_raising(KeyboardInterrupt()))
-    session.begin(checked, "first", build_report)
+    session.begin(checked, "first", analyses())
     driven = []
     play(driven.append)
     assert resume.main([str(folder)]) == 0
@@ -180,7 +180,7 @@ def test_resuming_drives_the_same_study_again(checked, play, folder) -> None:
 
 def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path) -> None:
     play(lambda study: None)
-    session.begin(replace(checked, plan=replace(checked.plan, trials_per_process=2)), "...", build_report)
+    session.begin(replace(checked, plan=replace(checked.plan, trials_per_process=2)), "...", analyses())
     driven = []
     play(lambda study: driven.append((study.checked.plan, study.ledger.settings)))
     flags = ("--trials", "6", "--address", "auto", "--device", "cuda", "--max-concurrent", "3", "--storage", "~/x")
@@ -201,7 +201,7 @@ def test_resume_refuses_what_run_refuses(tmp_path: Path, capsys, flags) -> None:
 
 def test_a_cluster_that_cannot_be_used_is_said_fault_by_fault(checked, play, folder, capsys) -> None:
     play(_raising(ClusterError(["node a differs", "node b lacks data"])))
-    assert session.begin(checked, "...", build_report) == 1
+    assert session.begin(checked, "...", analyses()) == 1
     printed = capsys.readouterr()
     assert printed.err == "error: node a differs\nerror: node b lacks data\n"
     assert printed.out.splitlines()[-1] == f"study: {folder}"
@@ -209,7 +209,7 @@ def test_a_cluster_that_cannot_be_used_is_said_fault_by_fault(checked, play, fol
 
 def test_confirm_changes_finalists_and_seeds(checked, play, folder) -> None:
     play(lambda study: None)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     driven = []
     play(lambda study: driven.append(study.checked.plan))
     assert confirm.main([str(folder), "--top", "3", "--seeds", "4"]) == 0
@@ -220,7 +220,7 @@ def test_confirm_adds_rungs_to_the_ladder_and_takes_none_away(folder, play, tmp_
     what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path), "--name", "mine"]
     play(lambda study: None)
     few = check(build_parser().parse_args([*what, "--trials", "4", "--confirm-seeds", "0", "--ladder", "acckd"]))
-    session.begin(few, "...", build_report)
+    session.begin(few, "...", analyses())
     assert confirm.main([str(folder), "--ladder", "cckd"]) == 0
     assert _manifest(folder)["plan"]["ladder"] == ["la", "kd", "cckd", "acckd"]
     before = (folder / "study.json").read_bytes()
@@ -231,7 +231,7 @@ def test_confirm_adds_rungs_to_the_ladder_and_takes_none_away(folder, play, tmp_
 def test_confirm_at_a_longer_training_is_remembered_by_the_folder(checked, play, folder) -> None:
     driven = []
     play(lambda study: driven.append(study.checked.plan.n_longer_runs))
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     assert confirm.main([str(folder), "--seeds", "2", "--epochs-factor", "3"]) == 0
     assert resume.main([str(folder)]) == 0
     assert [list(runs) for runs in driven[1:]] == [[2, 3], [2, 3]]
@@ -240,7 +240,7 @@ def test_confirm_at_a_longer_training_is_remembered_by_the_folder(checked, play,
 @pytest.mark.parametrize("factor", ["1", "0", "-2", "1.5", "x"])
 def test_a_factor_that_is_no_whole_number_from_2_is_refused(checked, play, folder, capsys, factor: str) -> None:
     play(lambda study: None)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     capsys.readouterr()
     assert confirm.main([str(folder), "--epochs-factor", factor]) == 2
     assert f"--epochs-factor must be a whole number from 2 to 4294967295; got '{factor}'" in capsys.readouterr().err
@@ -249,7 +249,7 @@ def test_a_factor_that_is_no_whole_number_from_2_is_refused(checked, play, folde
 def test_a_factor_without_a_confirmation_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
     play(lambda study: None)
     plan = replace(checked.plan, confirm_seeds=0)
-    session.begin(replace(checked, plan=plan), "...", build_report)
+    session.begin(replace(checked, plan=plan), "...", analyses())
     before = (folder / "study.json").read_bytes()
     capsys.readouterr()
     assert confirm.main([str(folder), "--epochs-factor", "2"]) == 2
@@ -264,7 +264,7 @@ def test_a_total_below_the_trials_already_run_is_refused_and_changes_nothing(che
             study.ledger.ask(lambda params, replicate: 1)
 
     play(act)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     before = (folder / "study.json").read_bytes()
     assert resume.main([str(folder), "--trials", "2"]) == 2
     assert "must not be below the 3 trials already run; got 2" in capsys.readouterr().err
@@ -276,7 +276,7 @@ def test_a_total_below_the_trials_already_run_is_refused_and_changes_nothing(che
 
 def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, play, folder) -> None:
     play(lambda study: None)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     (folder / "study.db").unlink()
     assert resume.main([str(folder)]) == 0
     ledger = Ledger.open(folder / "study.db")
@@ -313,7 +313,7 @@ def test_a_folder_without_a_study_is_refused_and_left_alone(tmp_path: Path, caps
 
 def test_an_altered_manifest_is_refused_by_name_not_with_a_trace(checked, play, folder, capsys) -> None:
     play(lambda study: None)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     manifest = _manifest(folder)
     del manifest["plan"]["epochs"]
     StudyStore(folder).write_manifest(manifest)  # as another version might have written it
@@ -323,6 +323,6 @@ def test_an_altered_manifest_is_refused_by_name_not_with_a_trace(checked, play, 
 
 def test_only_a_trial_with_epochs_can_be_replayed(checked, play, folder, capsys) -> None:
     play(lambda study: None)
-    session.begin(checked, "...", build_report)
+    session.begin(checked, "...", analyses())
     assert replay.main([str(folder), "3"]) == 2
     assert "TRIAL must be a trial with recorded epochs (none); got 3" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""The ablation: best1 is trained with one knob put back, or without one part, on fresh seeds, beside best1 itself.
+
+What a setting buys is measured by training, because a model that is fitted to the trials extrapolates. The knobs are
+those that the search shows to matter, the clearest first. The list is made once and kept in study.json.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from search_spaces.space import SearchSpace
+from study import schema
+from study.execution.workers import Workers
+from study.phases.changes import Change, changed_knobs, put_back, without_parts
+from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
+from study.phases.search import studied_method
+from study.phases.selection import ranked
+from study.phases.study_state import Study
+from study.planning.plan import MOST_PUT_BACK, OF_BEST, StudyPlan
+from study.records.ledger import Ledger
+from study.records.run_tables import AblationRun, ablation_entry, counts_of
+from study.records.trial_rows import Finalist
+from study.teacher.bundle import Prepared
+from trainables.cckd.errors import UsageError
+from trainables.cckd.random_streams import derive_seed
+
+
+def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
+    """Run the missing runs of the ablation.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        StudyFailed: failures exceed a limit.
+    """
+    plan, ledger = study.checked.plan, study.ledger
+    if not plan.ablation_seeds:
+        return
+    best = ranked(ledger, plan)[0]
+    config = studied_method(study).config(best.params)
+    changes = [Change(**plain) for plain in _planned(study, best, config)["changes"]]
+    queue = _queue(study, best.number, config, changes)
+    if not queue.missing(study):
+        return
+    study.store.update_manifest(phase="ablation")
+    what = ", ".join(change.name for change in changes) or "no change"
+    study.progress.say(f"ablate   trial {best.number} beside trial {best.number} without: {what}")
+    run_reruns(study, ledger, queue, prepared, workers)
+    n_failed = len(queue.counted & given_up(ledger, plan.max_retries))
+    judged = "test" if plan.ablation_on_test else "val"
+    study.progress.say(f"ablate   {queue.n_done()} runs judged on {judged}, {n_failed} failed")
+
+
+def ablation_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
+    """Return the training seeds of best1 in the ablation: hashes that no other phase has; a change has the first ones."""
+    return tuple(derive_seed("ablation", study_seed, k) for k in range(1, OF_BEST * n_seeds + 1))
+
+
+def check_knobs(asked: Sequence[str], plan: StudyPlan, space: SearchSpace, ledger: Ledger) -> None:
+    """Refuse knobs that cannot be put back.
+
+    Raises:
+        UsageError: a knob is not searched, or the search is over and the knob has its reference value in best1.
+    """
+    known, where = tuple(space.distributions), "a searched knob"
+    if ledger.finished_total >= plan.trials and (best := ranked(ledger, plan)[:1]):
+        known = changed_knobs(space, best[0].params)
+        where = f"a knob that best1 (trial {best[0].number}) has at another value than its reference"
+    if wrong := [name for name in asked if name not in known]:
+        raise UsageError(f"--knobs must each be {where} ({', '.join(known) or 'there is none'}); got {', '.join(wrong)}")
+
+
+def _planned(study: Study, best: Finalist, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what study.json keeps of the ablation; make it for a new best1, and add what is asked for now."""
+    plan, space = study.checked.plan, study.checked.space
+    fixed = studied_method(study).fixed
+    known = study.store.manifest().get(schema.ABLATED)
+    changed = changed_knobs(space, best.params)
+    if known is None or known["trial"] != best.number:
+        named = [name for name in study.analyses.screened_knobs(study.store.path) if name in changed][:MOST_PUT_BACK]
+        knobs = [put_back(space, best.params, fixed, name) for name in named]
+        changes = [asdict(change) for change in (*knobs, *without_parts(config))]
+        known = {"trial": best.number, "seeds": [], "changes": changes}
+    present = {change["name"] for change in known["changes"] if change["kind"] == "knob"}
+    for name in plan.ablation_knobs:
+        if name not in changed:
+            study.progress.say(f"NOTE     {name} has its reference value in best1: it is not put back")
+    more = [put_back(space, best.params, fixed, name) for name in plan.ablation_knobs if name in changed]
+    seeds = ablation_seeds(plan.seed, plan.ablation_seeds)
+    planned = {
+        "trial": best.number,
+        "seeds": list(max(seeds, known["seeds"], key=len)),
+        "changes": [*known["changes"], *(asdict(change) for change in more if change.name not in present)],
+    }
+    study.store.update_manifest(**{schema.ABLATED: planned})
+    return planned
+
+
+def _queue(study: Study, trial: int, config: dict[str, Any], changes: Sequence[Change]) -> RerunQueue:
+    """Return the runs of best1, whose trial is `trial`, and of its changes, seed by seed."""
+    plan, table = study.checked.plan, study.ledger.runs
+    judged_on = "test" if plan.ablation_on_test else "val"
+    trained = [((schema.BEST, schema.BEST), config), *(((change.kind, change.name), change.config) for change in changes)]
+    entries = {ablation_entry(*key, judged_on): (key, flat) for key, flat in trained}
+    runs = [
+        Rerun(entry, seed, trial, flat, export=False)
+        for place, seed in enumerate(ablation_seeds(plan.seed, plan.ablation_seeds))
+        for entry, (key, flat) in entries.items()
+        if place < plan.ablation_seeds or key[0] == schema.BEST
+    ]
+
+    def record(run: Rerun, result: dict[str, Any]) -> None:
+        plain = result["records"][-1]["val"]
+        if plan.ablation_on_test:
+            plain = {"correct": result["test_correct"], "seen": result["test_seen"]}
+        kind, name = entries[run.entry][0]
+        table.add_ablation_run(AblationRun(trial, kind, name, run.seed, judged_on, counts_of(plain)))
+
+    return RerunQueue(
+        title="ablate",
+        runs=runs,
+        counted={run.name for run in runs},
+        recorded=lambda: {run.name for run in table.ablation_runs()},
+        record=record,
+        checkpoints=study.checkpoints,
+        forwards_teacher=studied_method(study).forwards_teacher,
+        opens_test=plan.ablation_on_test,
+    )
