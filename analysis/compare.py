@@ -27,9 +27,9 @@ from analysis.reading.wording import (
 from analysis.results.accuracies import COLUMNS
 from analysis.results.claim_sentences import fate_text
 from analysis.results.entries import BEST, OVER
-from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
 from analysis.results.training_length import LengthCheck, check_length
 from analysis.stats.paired_tests import MIN_PAIRS
+from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
 from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable

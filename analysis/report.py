@@ -7,7 +7,7 @@ from pathlib import Path
 
 from analysis.page.document import Report
 from analysis.page.figure_workers import figure_pool
-from analysis.page.latex import ladder_table
+from analysis.page.latex import latex_tables
 from analysis.page.render import to_html, to_markdown
 from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Draw, Writer
@@ -20,6 +20,7 @@ from analysis.results.entries import BEST, compared_entry
 from analysis.results.findings import find
 from analysis.search.history import state_counts
 from analysis.search.importance import importances
+from analysis.sections.ablation import ablation_section
 from analysis.sections.classes import classes_section
 from analysis.sections.confirmation.section import confirmation_section
 from analysis.sections.health import health_section
@@ -68,8 +69,8 @@ def build_report(folder: Path) -> Path:
         with whole_folder(folder / REPORT) as building:
             with one_error(folder, "reporting"), figure_pool() as draw:
                 report = _compose(study, building, draw)
-            if table := ladder_table(study):
-                (building / "tables" / "ladder.tex").write_text(table, encoding="utf-8")
+            for name, table in latex_tables(study).items():
+                (building / "tables" / f"{name}.tex").write_text(table, encoding="utf-8")
             (building / "report.md").write_text(to_markdown(report), encoding="utf-8")
             (building / _PAGE).write_text(to_html(report, building), encoding="utf-8")
     except OSError as error:
@@ -90,6 +91,7 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
         front_section(study, writer),
         classes_section(study, writer),
         knobs,
+        ablation_section(study, writer),
         recommendation_section(study, writer),
         search_section(study, writer),
         health_section(study, writer),

@@ -1,5 +1,6 @@
 """Speed against what a user would write and against the student alone; `python -m benchmarks.run` runs all of it.
 
+ablations            ablations whose truth is known, for calibration
 bare                 the bound of an epoch: the student's own forward, backward and step
 calibration          whether the report's statistics keep their promises
 driver               what the driver does per trial

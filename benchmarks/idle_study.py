@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+from study.continuation import analyses
 from study.phases.study_state import Study
 from study.planning.check import check
 from study.planning.manifest import first_manifest
@@ -28,4 +29,5 @@ def idle_study(folder: Path, name: str, settings: SearchSettings, *flags: str) -
     checked = check(build_parser().parse_args([*what, *how, *by, *flags]))
     store = StudyStore.create(folder, name)
     store.write_manifest(first_manifest(checked, "benchmark"))
-    return Study(checked, store, Ledger.create(store.database, checked.space, settings), Progress(io.StringIO()))
+    ledger = Ledger.create(store.database, checked.space, settings)
+    return Study(checked, store, ledger, Progress(io.StringIO()), analyses())

@@ -1,9 +1,11 @@
-"""The ladder as a LaTeX table (booktabs) for a paper, with the stamps and the limits of its numbers in the caption."""
+"""The ladder and the ablation as LaTeX tables (booktabs) for a paper, with the stamps and limits in the captions."""
 
 import re
+from collections.abc import Sequence
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, percent, stamp
+from analysis.results.ablation import SETS, Ablation, ablations
 from analysis.results.accuracies import COLUMNS, claims_by_subset
 from analysis.results.claim_sentences import fate_text
 from analysis.results.entries import BEST, TEACHER
@@ -21,6 +23,13 @@ _SPECIAL = {
 }
 
 
+def latex_tables(study: StudyData) -> dict[str, str]:
+    """Return file name without suffix -> table: the ladder, and the ablation on each set; those that there are."""
+    tables = {"ladder": ladder_table(study)}
+    tables |= {f"ablation_{ablation.judged_on}": ablation_table(study, ablation) for ablation in ablations(study)}
+    return {name: table for name, table in tables.items() if table}
+
+
 def ladder_table(study: StudyData) -> str:
     """Return a table environment: percentages, mean and sd over seeds, the gain over la with its interval.
 
@@ -30,20 +39,48 @@ def ladder_table(study: StudyData) -> str:
     rows = ladder(study)
     if not rows:
         return ""
-    lines = [
+    head = ["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Gain over la (95\,\% interval)"]
+    return _table(_caption(study), head, [_line(row) for row in rows])
+
+
+def ablation_table(study: StudyData, ablation: Ablation) -> str:
+    """Return a table environment: what each setting and each part of best1 buys in points, with its interval."""
+    caption = (
+        f"{stamp(study.manifest)} What each setting and each part of {BEST} buys on {study.manifest['data']['spec']}: "
+        f"{SETS[ablation.judged_on]} balanced accuracy in %, mean and sd over training seeds, and {BEST} minus {BEST} "
+        "with the change, in points. The intervals hold for all changes together."
+    )
+    best = [rf"\textbf{{{BEST}}}", "--", str(ablation.best.n), _cell(ablation.best), "--"]
+    rows = [
+        [
+            escape(row.text),
+            rf"{escape(str(row.value))} $\to$ {escape(str(row.reference))}" if row.kind == "knob" else "taken out",
+            str(row.accuracy.n),
+            _cell(row.accuracy),
+            _interval(row.gain.mean, row.gain.low, row.gain.high),
+        ]
+        for row in ablation.bought
+    ]
+    head = ["Change", "Put back", "Seeds", "All", r"Buys (95\,\% interval)"]
+    return _table(caption.strip(), head, [" & ".join(cells) + r" \\" for cells in (best, *rows)])
+
+
+def _table(caption: str, head: Sequence[str], lines: Sequence[str]) -> str:
+    """Return a table environment whose first column is text and whose others are numbers."""
+    whole = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(_caption(study))}}}",
-        r"\begin{tabular}{lr" + "r" * len(_SHOWN) + "r}",
+        rf"\caption{{{escape(caption)}}}",
+        r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}",
         r"\toprule",
-        " & ".join(["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Gain over la (95\,\% interval)"]) + r" \\",
+        " & ".join(head) + r" \\",
         r"\midrule",
-        *(_line(row) for row in rows),
+        *lines,
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
     ]
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(lines) + "\n"
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(whole) + "\n"
 
 
 def _caption(study: StudyData) -> str:
@@ -86,5 +123,11 @@ def _gain(row: LadderRow) -> str:
     gain = row.gains.get("la")
     if gain is None or not gain.n:
         return "--"
-    text = f"${100 * gain.mean:+.1f}$"
-    return text if gain.n < 2 else f"{text} (${100 * gain.low:+.1f}$ to ${100 * gain.high:+.1f}$)"
+    return _interval(gain.mean, gain.low, gain.high)
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    if mean != mean:
+        return "--"
+    text = f"${100 * mean:+.1f}$"
+    return text if low != low else f"{text} (${100 * low:+.1f}$ to ${100 * high:+.1f}$)"

@@ -52,7 +52,7 @@ def failure_causes(study: StudyData) -> list[tuple[str, list[str]]]:
 
 
 def failed_runs(study: StudyData) -> list[tuple[str, list[str]]]:
-    """Return (cause, names of runs) of the selection and the confirmation, the most frequent cause first."""
+    """Return (cause, names of runs) of the later phases, the most frequent cause first."""
     failures = study.manifest.get("failures")
     parts = [str(failure).partition(": ") for failure in failures] if isinstance(failures, list) else []
     return _by_cause((cause or _UNKNOWN, name) for name, _, cause in parts)

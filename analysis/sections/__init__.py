@@ -6,6 +6,7 @@
     class_figures   gains and recalls by class as figures
     class_errors    errors and feature distances by group of classes
     knobs/          the space, the importances, slices, pairs and interactions
+    ablation        what each setting and each part of best1 buys
     recommendation  what to use
     search          how the search went, the front, the failures
     health          whether the search can be trusted

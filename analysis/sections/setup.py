@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.page.document import Block, Code, Note, Paragraph, Section
+from analysis.page.latex import latex_tables
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, percent
@@ -36,9 +37,10 @@ def provenance_section(study: StudyData, writer: Writer) -> Section:
         caption="What was run, on which data and on which machine.",
     )
     command = Code("The command", str(manifest.get("command", "")))
+    latex = [f"{name}.tex" for name in latex_tables(study)]
     files = Paragraph(
         "Beside this page: report.md; figures/ as PNG and SVG; tables/ as CSV, with the numbers of every figure"
-        f"{', and the ladder as LaTeX (ladder.tex)' if len(study.confirm) else ''}."
+        f"{f', and as LaTeX {listing(latex)}' if latex else ''}."
     )
     return Section("provenance", "Provenance", (command, table, files))
 

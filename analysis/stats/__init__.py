@@ -4,6 +4,7 @@ paired_tests        spread, paired t interval, Holm's correction, sign-flip test
 pooled_interval     small samples with one standard deviation pooled over them
 nested_interval     differences nested in subsets of the long tail
 test_set_bootstrap  the part of the test images in a gain
+many_to_one         groups compared with one control, together
 mixed_model         a linear model with random effects
 effect_curve        the effect of one variable, with a band, its best places and what others cost
 best_subset         Gupta's subset of configurations that may still be the best

@@ -51,7 +51,7 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
 
 
 def ablation_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
-    """Return the training seeds of best1 in the ablation: hashes that no other phase has; a change has the first ones."""
+    """Return the training seeds of best1, hashes of this phase alone; each change has the first half of them."""
     return tuple(derive_seed("ablation", study_seed, k) for k in range(1, OF_BEST * n_seeds + 1))
 
 
@@ -66,7 +66,9 @@ def check_knobs(asked: Sequence[str], plan: StudyPlan, space: SearchSpace, ledge
         known = changed_knobs(space, best[0].params)
         where = f"a knob that best1 (trial {best[0].number}) has at another value than its reference"
     if wrong := [name for name in asked if name not in known]:
-        raise UsageError(f"--knobs must each be {where} ({', '.join(known) or 'there is none'}); got {', '.join(wrong)}")
+        raise UsageError(
+            f"--knobs must each be {where} ({', '.join(known) or 'there is none'}); got {', '.join(wrong)}"
+        )
 
 
 def _planned(study: Study, best: Finalist, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,10 +87,10 @@ def _planned(study: Study, best: Finalist, config: Mapping[str, Any]) -> dict[st
         if name not in changed:
             study.progress.say(f"NOTE     {name} has its reference value in best1: it is not put back")
     more = [put_back(space, best.params, fixed, name) for name in plan.ablation_knobs if name in changed]
-    seeds = ablation_seeds(plan.seed, plan.ablation_seeds)
+    seeds = list(ablation_seeds(plan.seed, plan.ablation_seeds))
     planned = {
         "trial": best.number,
-        "seeds": list(max(seeds, known["seeds"], key=len)),
+        "seeds": seeds if len(seeds) > len(known["seeds"]) else known["seeds"],
         "changes": [*known["changes"], *(asdict(change) for change in more if change.name not in present)],
     }
     study.store.update_manifest(**{schema.ABLATED: planned})
@@ -99,7 +101,10 @@ def _queue(study: Study, trial: int, config: dict[str, Any], changes: Sequence[C
     """Return the runs of best1, whose trial is `trial`, and of its changes, seed by seed."""
     plan, table = study.checked.plan, study.ledger.runs
     judged_on = "test" if plan.ablation_on_test else "val"
-    trained = [((schema.BEST, schema.BEST), config), *(((change.kind, change.name), change.config) for change in changes)]
+    trained = [
+        ((schema.BEST, schema.BEST), config),
+        *(((change.kind, change.name), change.config) for change in changes),
+    ]
     entries = {ablation_entry(*key, judged_on): (key, flat) for key, flat in trained}
     runs = [
         Rerun(entry, seed, trial, flat, export=False)

@@ -64,7 +64,6 @@ def _tuned_baseline(study: Study, name: str) -> SearchTarget:
         title=f"tune {name}",
         entry=name + schema.TUNED_SUFFIX,
         candidate=f"candidate-{name}",
-        n_later=plan.n_selection_runs + n_later * plan.n_tuning_runs
-        + plan.closing_cost(study.checked.space),
+        n_later=plan.n_selection_runs + n_later * plan.n_tuning_runs + plan.closing_cost(study.checked.space),
         keep=keep,
     )

@@ -58,7 +58,11 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             queue_on_test(study, "confirm", runs),
             counted=names,
             is_temporary=data_seed > 0,
-            note=", then the longer runs" if plan.n_longer_runs else ", then the ablation" if plan.ablation_seeds else "",
+            note=", then the longer runs"
+            if plan.n_longer_runs
+            else ", then the ablation"
+            if plan.ablation_seeds
+            else "",
         )
         n_left = len(queue.missing(study))
         if n_left or _teacher_run(data_seed) not in recorded_runs(study):

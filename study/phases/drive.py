@@ -23,9 +23,9 @@ from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun
-from study.terminal.signals import undisturbed
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
+from study.terminal.signals import undisturbed
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.checkpoint_store import is_uri
 

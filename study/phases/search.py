@@ -64,7 +64,8 @@ def studied_method(study: Study) -> SearchTarget:
         title="search",
         entry=BEST,
         candidate="candidate",
-        n_later=plan.n_selection_runs + len(plan.tuned_baselines) * plan.n_tuning_runs
+        n_later=plan.n_selection_runs
+        + len(plan.tuned_baselines) * plan.n_tuning_runs
         + plan.closing_cost(study.ledger.space),
         keep=study.store.update_manifest,
     )

@@ -26,9 +26,9 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.terminal.signals import undisturbed
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
+from study.terminal.signals import undisturbed
 from trainables.cckd.errors import UsageError
 
 log = logging.getLogger("study")

@@ -35,8 +35,8 @@ ADDRESSES = "local, auto or HOST:PORT"
 #: The check of the training length trains the entries of the report's claim at so many times the epochs.
 CHECK_FACTOR = 2
 
-#: The ablation puts back at most so many of the knobs that the search shows to matter, and trains best1 on so many times
-#: the seeds of each change.
+#: The ablation puts back at most so many of the knobs that the search shows to matter, and trains best1 on so many
+#: times the seeds of each change.
 MOST_PUT_BACK, OF_BEST = 4, 2
 
 #: Defaults that depend on whether there is a second objective: with one of them, and with two.

@@ -141,7 +141,10 @@ def separability_table(runs: Sequence[ConfirmRun]) -> Table:
 
 
 def ablation_table(
-    runs: Sequence[AblationRun], attempts: Mapping[str, RerunAttempts], ablated: Mapping[str, Any] | None, groups: Groups
+    runs: Sequence[AblationRun],
+    attempts: Mapping[str, RerunAttempts],
+    ablated: Mapping[str, Any] | None,
+    groups: Groups,
 ) -> Table:
     """Return ablation.csv: the runs of the present best1 that have ended, change by change, then seed by seed.
 

@@ -214,7 +214,10 @@ class RunTables:
         rows = self._connection.execute(
             "SELECT trial, kind, change, seed, judged_on, record FROM ablation_runs ORDER BY rowid"
         )
-        return [AblationRun(*key, counts_of(json.loads(record))) for *key, record in rows]
+        return [
+            AblationRun(trial, kind, change, seed, judged_on, counts_of(json.loads(record)))
+            for trial, kind, change, seed, judged_on, record in rows
+        ]
 
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
         """Return the attempts at every run that was started, by name."""

@@ -18,8 +18,9 @@ from search_spaces.acckd import ACCKD_CORE
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 from study.records.ledger import Ledger
+from study.records.run_tables import AblationRun, ablation_name
 from study.records.store import StudyStore
-from study.schema import TUNED_SUFFIX
+from study.schema import ABLATED, TUNED_SUFFIX
 from study.strategy.search_settings import SearchSettings
 from trainables.cckd.records import ClassCounts, EpochRecord
 
@@ -34,6 +35,9 @@ _SEEN = 10**6
 
 #: Of a tuned baseline, in its own search.
 TUNED_TRIAL = 3
+
+#: Of the ablation, best1's; a change has the first of them.
+ABLATION_SEEDS = tuple(range(7001, 7013))
 
 #: entry -> (recall of the largest class, recall of the smallest); classes between lie on the line.
 RECALLS = {
@@ -72,6 +76,9 @@ class Simulation:
     #: Runs at twice the training: entry -> recalls as above.
     longer: dict[str, tuple[float, float]] = field(default_factory=dict)
     n_long_seeds: int = 3
+    #: Runs of the ablation: (kind, change) -> what each seed reached; a text is the cause of a failure.
+    ablation: dict[tuple[str, str], tuple[float | str, ...]] = field(default_factory=dict)
+    ablated_on: str = "val"
 
 
 def write_study(folder: Path, plan: Simulation) -> Path:
@@ -85,6 +92,8 @@ def write_study(folder: Path, plan: Simulation) -> Path:
         for trial, values in plan.finalists.items():
             for k, value in enumerate(values):
                 ledger.runs.add_selection_run(trial, 100 + k, counts_of(value, len(plan.classes)))
+        if best:
+            _write_ablation(ledger, plan, best[0])
         (folder / "study.json").write_text(json.dumps(_manifest(plan, best)), encoding="utf-8")
         export_tables(folder, ledger)
     return folder
@@ -255,6 +264,32 @@ def _write_confirmation(ledger: Ledger, plan: Simulation, rng: np.random.Generat
             _write_baseline(ledger, entry.removesuffix(TUNED_SUFFIX), n_classes)
 
 
+def _write_ablation(ledger: Ledger, plan: Simulation, trial: int) -> None:
+    for (kind, change), values in plan.ablation.items():
+        for seed, value in zip(ABLATION_SEEDS, values, strict=False):
+            name = ablation_name(trial, kind, change, seed, plan.ablated_on)
+            ledger.runs.start_rerun(name)
+            if isinstance(value, str):
+                ledger.runs.fail_rerun(name, value)
+            else:
+                counts = counts_of(value, len(plan.classes))
+                ledger.runs.add_ablation_run(AblationRun(trial, kind, change, seed, plan.ablated_on, counts))
+
+
+def _ablated(plan: Simulation, best: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    references = plan.space.reference_point()
+    values: dict[str, tuple[Any, Any]] = {
+        name: (best[1].get(name), reference) for name, reference in references.items()
+    }
+    changes = [
+        {"kind": kind, "name": change, "value": value, "reference": reference, "config": {}}
+        for kind, change in plan.ablation
+        if kind != "best1"
+        for value, reference in [values.get(change, (None, None))]
+    ]
+    return {"trial": best[0], "seeds": list(ABLATION_SEEDS), "changes": changes}
+
+
 def _curve(recall: np.ndarray, epochs: int) -> list[dict[str, Any]]:
     """Epochs of a run whose recalls rise to `recall` (C,), evaluated at each quarter."""
     shares = [(epochs * quarter // 4, 1 - 0.4 * (1 - quarter / 4)) for quarter in (1, 2, 3, 4)]
@@ -357,4 +392,5 @@ def _manifest(plan: Simulation, best: tuple[int, dict[str, Any]] | None) -> dict
         "counts": {},
         "tuned_baselines": {name: {"space": get_space(name).to_json(), "chosen_trial": TUNED_TRIAL} for name in tuned},
         "confirm_entries": {"best1": entry, **of_tuned} if plan.n_seeds and entry else {},
+        **({ABLATED: _ablated(plan, best)} if plan.ablation and best else {}),
     }

@@ -12,8 +12,8 @@ from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain
 from analysis.results.ladder import ladder
-from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
 from analysis.results.training_length import check_length
+from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
 from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
 from tests.analysis.simulation import RECALLS, drop_runs
 

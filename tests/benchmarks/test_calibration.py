@@ -2,7 +2,18 @@
 
 import pytest
 
-from benchmarks.calibration import CURVES, N_CONFIRMATIONS, N_SEARCHES, Measured, confirmations, pairs, screens, slices
+from benchmarks.calibration import (
+    CURVES,
+    N_ABLATIONS,
+    N_CONFIRMATIONS,
+    N_SEARCHES,
+    Measured,
+    ablations,
+    confirmations,
+    pairs,
+    screens,
+    slices,
+)
 
 
 def test_intervals_cover_and_claims_are_rarely_false() -> None:
@@ -16,6 +27,15 @@ def test_bands_cover_curves() -> None:
     assert len(found) == 5 * len(CURVES)
     known = {"the bound of what a narrow peak costs in that range holds"}  # docs/results.md says so
     assert {item.what for item in found if not item.met} <= known
+
+
+def test_an_ablation_rarely_shows_a_difference_where_there_is_none() -> None:
+    found = ablations(N_ABLATIONS // 10, seed=0)
+    assert len(found) == 6 * 3 * 2
+    assert [item.what for item in found if not item.met] == []
+    by_text = {item.what: item.share for item in found}
+    collapsed = "ablation, one collapsed run, {}: a true difference is shown".format
+    assert by_text[collapsed("Dunnett's test")] < 0.1 < 0.4 < by_text[collapsed("the report")]
 
 
 @pytest.mark.slow

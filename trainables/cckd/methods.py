@@ -195,7 +195,6 @@ METHODS: Mapping[str, Mapping[str, KnobValue]] = MappingProxyType(
 )
 
 
-
 @dataclass(frozen=True)
 class Part:
     """A part of the methods, which can be taken out on its own.

@@ -15,10 +15,10 @@ from analysis.results.comparisons import paired_gain, primary_family
 from analysis.results.entries import compared_entries, compared_entry
 from analysis.results.findings import Findings, find
 from analysis.results.ladder import ladder
-from analysis.study_comparison import ladders
 from analysis.results.tuned_baselines import tuned_baselines
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import holm
+from analysis.study_comparison import ladders
 from tests.analysis.simulation import drop_runs
 
 Simulated = Callable[..., Path]
