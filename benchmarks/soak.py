@@ -35,7 +35,7 @@ PARTS = ("drivers", "workers", "minutes")
 SMALL = (
     *("--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"),
     *("--teacher-size", "32", "--teacher-views", "2"),
-    *("--epochs", "12", "--finalists", "0", "--confirm-seeds", "0"),
+    *("--epochs", "12", "--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0"),
 )
 _FIRST_STEP_S = 30.0
 

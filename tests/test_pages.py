@@ -36,7 +36,7 @@ END = "<!-- end of columns -->"
 
 #: Subcommands of the console script and the modules whose `main` they run.
 SUBCOMMANDS = {
-    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "replay", "cache")},
+    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "ablate", "replay", "cache")},
     **{name: f"analysis.{name}" for name in ("report", "compare", "export")},
 }
 #: Commands of others, which are split into words and no more.
@@ -292,6 +292,7 @@ def columns() -> str:
         (schema.CLASSES_CSV, "per entry, seed, subset, length and class"): [schema.CLASSES],
         (schema.CONFUSION_CSV, "per entry, seed, subset, length, true class and predicted class"): [schema.CONFUSION],
         (schema.SEPARABILITY_CSV, "per entry, seed, subset, length and class"): [schema.SEPARABILITY],
+        (schema.ABLATION_CSV, "per change of best1, seed and set on which it was judged"): [schema.ABLATION],
     }
     parts = []
     for (name, rows), tables in files.items():

@@ -194,7 +194,7 @@ COVERED = {
     **dict.fromkeys(
         (
             *(schema.TRIALS, schema.EPOCHS, schema.FINALISTS_CSV, schema.CONFIRM_CSV, schema.CLASSES_CSV),
-            *(schema.CONFUSION_CSV, schema.SEPARABILITY_CSV, schema.BASELINES_CSV),
+            *(schema.CONFUSION_CSV, schema.SEPARABILITY_CSV, schema.BASELINES_CSV, schema.ABLATION_CSV),
         ),
         "test_a_damaged_table_is_written_anew",
     ),

@@ -44,7 +44,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def checked(disk: Path) -> Checked:
     what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(disk), "--name", "mine"]
-    return check(build_parser().parse_args([*what, "--trials", str(N_TRIALS), "--confirm-seeds", "0", "--epochs", "2"]))
+    return check(
+        build_parser().parse_args(
+            [*what, "--trials", str(N_TRIALS), "--confirm-seeds", "0", "--ablation-seeds", "0", "--epochs", "2"]
+        )
+    )
 
 
 @pytest.fixture

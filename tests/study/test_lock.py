@@ -62,7 +62,7 @@ def test_whatever_the_lock_file_says_the_lock_itself_decides(tmp_path: Path, con
         pass
 
 
-@pytest.mark.parametrize("command", [("study.resume",), ("study.confirm",), ("study.replay", "0")])
+@pytest.mark.parametrize("command", [("study.resume",), ("study.confirm",), ("study.ablate",), ("study.replay", "0")])
 def test_a_second_driver_is_refused_before_anything_slow_is_imported(tmp_path: Path, command: tuple[str, ...]) -> None:
     module, *more = command
     code = (

@@ -93,6 +93,7 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--seed", "99999999999999999999"), ("--seed", "from 0 to 4294967295")),
         (("--confirm-top", "0"), ("--confirm-top", "got '0'")),
         (("--confirm-seeds", "x"), ("--confirm-seeds", "got 'x'")),
+        (("--ablation-seeds", "-1"), ("--ablation-seeds must be a whole number from 0", "got '-1'")),
         (("--long-seeds", "-1"), ("--long-seeds must be a whole number from 0", "got '-1'")),
         (("--epochs-factor", "0"), ("--epochs-factor must be a whole number from 1", "got '0'")),
         (

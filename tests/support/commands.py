@@ -16,7 +16,7 @@ from uuid import uuid4
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What makes a study a search alone, every trial run to its end.
-SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0")
+SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0")
 
 #: How Ray names a process in which several trials are trained.
 TRIAL_HOST = b"ray::TrialHost"

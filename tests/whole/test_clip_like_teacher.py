@@ -27,8 +27,21 @@ FORMS = ("zero_shot", "ncm", "linear_probe")
 
 #: The zero-shot teacher goes the whole way and also judges mixed images, so that its projection runs in the trials. The
 #: fitted ones have the same features; they go from the pass over a trial to the report.
-WHOLE = ("--trials", "2", "--epochs", "2", "--confirm-seeds", "1", "--ladder", "acckd", "--set", "mix_targets=forward")
-SHORT = ("--trials", "1", "--epochs", "1", "--confirm-seeds", "0")
+WHOLE = (
+    "--trials",
+    "2",
+    "--epochs",
+    "2",
+    "--confirm-seeds",
+    "1",
+    "--ablation-seeds",
+    "0",
+    "--ladder",
+    "acckd",
+    "--set",
+    "mix_targets=forward",
+)
+SHORT = ("--trials", "1", "--epochs", "1", "--confirm-seeds", "0", "--ablation-seeds", "0")
 
 
 class _Teacher:

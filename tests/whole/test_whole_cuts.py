@@ -32,7 +32,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A study folder, and the runs that were filed when Ctrl-C came in the second cut."""
     out = tmp_path_factory.mktemp("out")
     budget = ("--trials", "2", "--epochs", "3", "--finalists", "0", "--confirm-seeds", str(N_SEEDS))
-    cuts = ("--data-seeds", str(N_CUTS), "--long-seeds", "0", "--max-concurrent", "1")
+    cuts = ("--data-seeds", str(N_CUTS), "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1")
     folder, command = starter(out)("cuts", *SMOKE, *budget, *cuts)
     wait(command, lambda: len(_runs(folder)) >= BROKEN_AT)
     command.interrupt()

@@ -23,7 +23,8 @@ N_TRIALS, N_SEEDS = 5, 2
 #: The reference point and the Sobol trials, which do not hang on the trials before them.
 N_SETTLED = 3
 
-BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS), "--long-seeds", "1")
+BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
+BUDGET += ("--long-seeds", "1", "--ablation-seeds", "1")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_every_file_that_it_left_is_one_that_the_damage_tests_spoil(smoke: Study
 
 def test_the_folder_holds_what_the_contract_names(smoke: Study) -> None:
     names = {"study.json", "study.db", "trials.csv", "epochs.parquet", "confirm.csv", "classes.csv", "run.log"}
-    names |= {"confusion.csv", "separability.csv"}
+    names |= {"confusion.csv", "separability.csv", "ablation.csv"}
     names |= {"models/best1.safetensors", "models/best1.json", "report/index.html", "report/report.md"}
     assert {name for name in names if not (smoke.path / name).is_file()} == set()
     assert list((smoke.path / "checkpoints").glob("*")) == [], "no trial is left to continue"
@@ -71,6 +72,7 @@ def test_tables_have_exactly_the_published_columns(smoke: Study) -> None:
     assert list(smoke.csv("classes.csv")[0]) == list(schema.CLASSES)
     assert list(smoke.csv("confusion.csv")[0]) == list(schema.CONFUSION)
     assert list(smoke.csv("separability.csv")[0]) == list(schema.SEPARABILITY)
+    assert list(smoke.csv("ablation.csv")[0]) == list(schema.ABLATION)
     columns = pq.read_table(smoke.path / "epochs.parquet").column_names
     losses = [column for column in columns if column.startswith(schema.LOSS_PREFIX)]
     assert columns == [*schema.EPOCHS_HEAD, *losses, *schema.EPOCHS_TAIL]
@@ -263,6 +265,7 @@ def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
         "selection": lambda: len(table_rows(path, "selection_runs")) >= 1,
         "confirm": lambda: len(table_rows(path, "confirm_runs")) >= 2,
         "longer": lambda: bool(query(path, "SELECT 1 FROM confirm_runs WHERE epochs_factor > 1")),
+        "ablation": lambda: len(table_rows(path, "ablation_runs")) >= 1,
     }
     kept: list[Any] = []
     for phase, is_under_way in begun.items():
@@ -270,7 +273,8 @@ def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
         command.interrupt()
         interrupted(path, command)
         assert command.left_behind() == [], phase
-        runs = [*table_rows(path, "selection_runs"), *table_rows(path, "confirm_runs")]
+        tables = ("selection_runs", "confirm_runs", "ablation_runs")
+        runs = [row for table in tables for row in table_rows(path, table)]
         assert [run for run in kept if run not in runs] == [], phase
         kept, command = runs, Command("study.resume", str(path))
     study = Study(path, command.end())

@@ -28,7 +28,7 @@ BUDGET = ("--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--finalists", "1"
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned")
-    seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0")
+    seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0", "--ablation-seeds", "0")
     ended = Command("study.run", *SMOKE, *BUDGET, *places, *seeds).end()
     assert (ended.code, ended.err) == (0, "")
     return out / "tuned"

@@ -241,7 +241,20 @@ def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it
 
 
 def test_a_study_outlives_a_node_that_is_lost_while_its_trial_runs(nodes, tmp_path) -> None:
-    flags = ("--trials", "2", "--epochs", "40", "--confirm-seeds", "0", "--finalists", "0", "--pruner", "none")
+    flags = (
+        "--trials",
+        "2",
+        "--epochs",
+        "40",
+        "--confirm-seeds",
+        "0",
+        "--ablation-seeds",
+        "0",
+        "--finalists",
+        "0",
+        "--pruner",
+        "none",
+    )
     where = ("--data-root", str(tmp_path / "data"), "--out", str(tmp_path), "--name", "lost")
     storage = ("--address", nodes.address, "--storage", f"file://{tmp_path}/store")
     driver = subprocess.Popen(

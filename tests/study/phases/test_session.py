@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from study import confirm, replay, resume
+from study import ablate, confirm, replay, resume
 from study.continuation import analyses
 from study.execution.cluster import ClusterError
 from study.phases import session
@@ -237,6 +237,39 @@ def test_confirm_at_a_longer_training_is_remembered_by_the_folder(checked, play,
     assert [list(runs) for runs in driven[1:]] == [[2, 3], [2, 3]]
 
 
+def test_ablate_is_remembered_by_the_folder_and_takes_no_knob_away(checked, play, folder) -> None:
+    plans = []
+    play(lambda study: plans.append(study.checked.plan))
+    session.begin(checked, "...", analyses())
+    assert ablate.main([str(folder), "--seeds", "5", "--knobs", "mix_ratio"]) == 0
+    assert ablate.main([str(folder), "--knobs", "temperature,mix_ratio", "--test"]) == 0
+    assert resume.main([str(folder)]) == 0
+    asked = [(plan.ablation_seeds, plan.ablation_knobs, plan.ablation_on_test) for plan in plans]
+    both = (5, ("mix_ratio", "temperature"), True)
+    assert asked == [(3, (), False), (5, ("mix_ratio",), False), both, both]
+
+
+@pytest.mark.parametrize(("flags", "seeds"), [([], 3), (["--seeds", "2"], 2)])
+def test_ablate_asks_for_what_a_study_without_an_ablation_did_not_plan(checked, play, folder, flags, seeds) -> None:
+    plans = []
+    play(lambda study: plans.append(study.checked.plan))
+    session.begin(replace(checked, plan=replace(checked.plan, ablation_seeds=0)), "...", analyses())
+    assert resume.main([str(folder)]) == 0
+    assert ablate.main([str(folder), *flags]) == 0
+    assert [plan.ablation_seeds for plan in plans] == [0, 0, seeds]
+
+
+def test_a_knob_that_is_not_searched_is_refused_and_changes_nothing(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", analyses())
+    before = (folder / "study.json").read_bytes()
+    capsys.readouterr()
+    assert ablate.main([str(folder), "--knobs", "tau,temperature,colour"]) == 2
+    said = "--knobs must each be a searched knob (temperature, mix_ratio, estimator); got tau, colour\n"
+    assert capsys.readouterr().err == f"error: {said}"
+    assert (folder / "study.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("factor", ["1", "0", "-2", "1.5", "x"])
 def test_a_factor_that_is_no_whole_number_from_2_is_refused(checked, play, folder, capsys, factor: str) -> None:
     play(lambda study: None)
@@ -289,6 +322,7 @@ def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, pla
     [
         (resume, ["--trials", "0", "--max-concurrent", "-1"], ["--trials", "--max-concurrent"]),
         (confirm, ["--top", "0", "--data-seeds", "0"], ["--top", "--data-seeds"]),
+        (ablate, ["--seeds", "0"], ["--seeds"]),
     ],
 )
 def test_numbers_below_one_are_refused_all_at_once(tmp_path: Path, capsys, command, argv, faults) -> None:
@@ -304,7 +338,7 @@ def test_a_confirmation_on_no_seed_is_refused(tmp_path: Path, capsys) -> None:
     assert "--seeds must be a whole number from 1 to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("command", "more"), [(resume, []), (confirm, []), (replay, ["0"])])
+@pytest.mark.parametrize(("command", "more"), [(resume, []), (confirm, []), (ablate, []), (replay, ["0"])])
 def test_a_folder_without_a_study_is_refused_and_left_alone(tmp_path: Path, capsys, command, more) -> None:
     assert command.main([str(tmp_path), *more]) == 2
     assert capsys.readouterr().err.startswith("error: ")

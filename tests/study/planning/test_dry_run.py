@@ -107,6 +107,13 @@ def test_the_dry_run_shows_the_runs_at_a_longer_training(asked) -> None:
         assert "longer    " not in dry_run(asked(*flags))
 
 
+def test_the_dry_run_shows_the_most_runs_of_the_ablation(asked) -> None:
+    plan, space = asked().plan, asked().space
+    shown = " ".join(dry_run(asked()).split())
+    assert f"ablate at most {plan.most_ablation_runs(space)} runs (3 seeds of best1 without each setting" in shown
+    assert "ablate    " not in dry_run(asked("--ablation-seeds", "0"))
+
+
 def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
     assert [line.split()[0] for line in teacher_lines(asked())] == ["teacher", "views", "prior", "passes"]
     flags = ("--teacher-size", "64", "--teacher-targets", "out_of_fold", "--teacher-folds", "3")

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from search_spaces.acckd import ACCKD_CORE, ACCKD_FULL, ACCKD_SMOKE
+from search_spaces.baselines import LA
 from study.planning.plan import StudyPlan
 from trainables.cckd.methods import LADDER
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -54,6 +56,23 @@ def test_a_plan_from_before_there_were_longer_runs_has_none(plan: StudyPlan) -> 
     known = plan.to_json()
     del known["long_seeds"], known["epochs_factor"]
     assert StudyPlan.from_json(known).n_longer_runs == {}
+
+
+def test_a_plan_from_before_there_was_an_ablation_has_none(plan: StudyPlan) -> None:
+    known = plan.to_json()
+    del known["ablation_seeds"], known["ablation_knobs"], known["ablation_on_test"]
+    older = StudyPlan.from_json(known)
+    assert older.most_ablation_runs(ACCKD_CORE) == 0
+    assert older.closing_cost(ACCKD_CORE) == older.confirm_cost
+
+
+def test_the_plan_counts_the_most_runs_of_the_ablation(plan: StudyPlan) -> None:
+    assert plan.most_ablation_runs(ACCKD_FULL) == 3 * (2 + 4 + 3)
+    assert plan.most_ablation_runs(ACCKD_SMOKE) == 3 * (2 + 3 + 3), "a space of three knobs"
+    assert plan.most_ablation_runs(LA) == 3 * (2 + 3), "a method without parts"
+    more = replace(plan, ablation_seeds=5, ablation_knobs=("tau",))
+    assert more.most_ablation_runs(ACCKD_FULL) == 5 * (2 + 4 + 1 + 3)
+    assert more.closing_cost(ACCKD_FULL) == more.confirm_cost + 50
 
 
 def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -11,7 +12,7 @@ from optuna.trial import TrialState
 
 from search_spaces.faults import contains
 from study.records.ledger import Ledger
-from study.records.run_tables import RerunAttempts
+from study.records.run_tables import AblationRun, RerunAttempts
 from study.schema import METRIC, STUDY_NAME
 from study.strategy.search_settings import SettingsError
 from study.strategy.space_filling import PointSampler
@@ -341,6 +342,38 @@ def test_no_trial_is_stopped_at_its_last_epoch_or_where_it_was_not_evaluated(led
     assert not ledger.should_prune(number, 1)
     assert not ledger.should_prune(number, 4)
     assert ledger.should_prune(number, 2)
+
+
+# ---- the ablation
+
+
+def test_a_run_of_the_ablation_is_filed_once_and_the_runs_of_a_former_best1_stay(ledger, database) -> None:
+    counts = ClassCounts((3, 4), (5, 5))
+    filed = [
+        AblationRun(trial, kind, change, seed, judged_on, counts)
+        for trial in (3, 7)
+        for kind, change in (("best1", "best1"), ("knob", "tau"), ("part", "tau"))
+        for seed in (2**62 + 1, 5)
+        for judged_on in ("val", "test")
+    ]
+    assert len({run.name for run in filed}) == len(filed)
+    for run in (*filed, *(replace(run, counts=ClassCounts((0, 0), (5, 5))) for run in filed)):
+        ledger.runs.add_ablation_run(run)
+    ledger.close()
+    again = Ledger.open(database)
+    assert again.runs.ablation_runs() == filed
+    again.close()
+
+
+def test_a_study_from_before_there_was_an_ablation_is_opened_and_goes_on(ledger, database) -> None:
+    ledger.close()
+    with closing(sqlite3.connect(database)) as old, old:
+        old.execute("DROP TABLE ablation_runs")
+    again = Ledger.open(database)
+    assert again.runs.ablation_runs() == []
+    again.runs.add_ablation_run(AblationRun(3, "best1", "best1", 5, "val", ClassCounts((3, 4), (5, 5))))
+    assert len(again.runs.ablation_runs()) == 1
+    again.close()
 
 
 # ---- the confirmation

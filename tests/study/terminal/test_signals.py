@@ -81,7 +81,7 @@ def test_ctrl_c_before_there_is_a_study_says_so_in_a_line(
 
 def test_ctrl_c_before_the_first_phase_prints_the_resume_command(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("study.phases.session._run_to_report", _pressing)
-    what = ("--space", "acckd_smoke", "--data", "digits_lt", "--confirm-seeds", "0")
+    what = ("--space", "acckd_smoke", "--data", "digits_lt", "--confirm-seeds", "0", "--ablation-seeds", "0")
     assert run.main([*what, "--out", str(tmp_path), "--name", "mine"]) == 130
     printed = capsys.readouterr()
     mine = tmp_path / "mine"
