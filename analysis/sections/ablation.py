@@ -24,11 +24,13 @@ def _lead(ablation: Ablation, chance: float) -> str:
     most = max(row.accuracy.n for row in ablation.bought)
     sentences = [
         f"{BEST} (trial {ablation.trial}) was trained again with one thing changed: a knob put back to its reference "
-        f"value, or a part of the method taken out.",
+        "value, or a part of the method taken out.",
         f"Each change was trained on {plural(most, 'fresh seed')} and {BEST} itself on {ablation.best.n}, and all were "
         f"judged on the {SETS[ablation.judged_on]} set.",
         *_findings(ablation),
     ]
+    if not any(row.kind == "knob" for row in ablation.bought):
+        sentences.append("No knob was put back: none that is shown to matter has another value than its reference.")
     if ablation.n_diverged:
         runs = plural(ablation.n_diverged, "run")
         verb = "counts" if ablation.n_diverged == 1 else "count"
@@ -71,7 +73,7 @@ def _shown(ablation: Ablation, writer: Writer) -> list[Block]:
         alt=f"What each setting and each part of {BEST} buys on {judged}, in points: {found}.",
         caption=(
             f"What each setting and each part buys: {BEST} minus {BEST} with the change, on the {judged} set. The bars "
-            "are 95 % intervals that hold for all changes together."
+            "are 95 % intervals that hold for all changes together. An arrow stands for a point beyond the axis."
         ),
     )
     table = writer.table(

@@ -42,8 +42,8 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
     if not queue.missing(study):
         return
     study.store.update_manifest(phase="ablation")
-    what = ", ".join(change.name for change in changes) or "no change"
-    study.progress.say(f"ablate   trial {best.number} beside trial {best.number} without: {what}")
+    what = ", ".join(change.name for change in changes) or "nothing"
+    study.progress.say(f"ablate   best1 is trial {best.number}; put back or taken out: {what}")
     run_reruns(study, ledger, queue, prepared, workers)
     n_failed = len(queue.counted & given_up(ledger, plan.max_retries))
     judged = "test" if plan.ablation_on_test else "val"

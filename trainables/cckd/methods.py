@@ -212,10 +212,10 @@ class Part:
 
 PARTS = (
     Part("imitation", "feature imitation", MappingProxyType({"feature_weight": 0.0})),
-    Part("mixing", "the mixed set D_mix", MappingProxyType({"mix_ratio": 0.0})),
+    Part("mixing", "mixed set D_mix", MappingProxyType({"mix_ratio": 0.0})),
     Part(
         "class_conditional",
-        "the class-conditional term on D and D_mix",
+        "class-conditional term",
         MappingProxyType({"cckd_weight": 0.0, "cckd_mix_weight": 0.0}),
     ),
 )

@@ -36,6 +36,7 @@ def test_it_says_what_was_trained_where_it_was_judged_and_what_is_shown(simulate
     assert re.search(r"\| feature imitation \| taken out \| 70\.0 ± 1\.0 \| 3 \| \+10\.0 \| \+\d", text)
     assert re.search(r"\| temperature \| [\d.]+ → 2 \| 79\.0 ± 1\.0 \| 3 \| \+1\.0 \| −\d", text)
     assert "predict" not in text
+    assert "No knob was put back" not in text
     for name in ("figures/ablation_val.png", "tables/ablation_val.csv", "tables/ablation_val_changes.csv"):
         assert (folder / "report" / name).is_file()
     latex = (folder / "report" / "tables" / "ablation_val.tex").read_text()
@@ -61,7 +62,9 @@ def test_runs_that_failed_are_told(simulated: Simulated) -> None:
     ],
 )
 def test_what_costs_accuracy_or_is_open_is_said(simulated: Simulated, runs: dict[Any, Any], said: str) -> None:
-    assert said in _text(simulated(ablation={BEST: RUNS[BEST]} | runs, **SMALL))
+    text = _text(simulated(ablation={BEST: RUNS[BEST]} | runs, **SMALL))
+    assert said in text
+    assert "No knob was put back: none that is shown to matter has another value than its reference." in text
 
 
 @pytest.mark.usefixtures("drawn")
