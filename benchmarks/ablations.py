@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.stats.many_to_one import LEVEL, critical_value, differences
-from analysis.stats.paired_tests import holm
+from analysis.stats.many_to_one import critical_value, differences
+from analysis.stats.paired_tests import ALPHA, holm
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def shown(noise: str, rng: np.random.Generator) -> dict[str, tuple[bool, bool]]:
     changes[-1] -= COST
     found = differences(best.tolist(), {str(k): values.tolist() for k, values in enumerate(changes)})
     told = {
-        "the report": np.array([one.p <= LEVEL for one in found.values()]),
+        "the report": np.array([one.p <= ALPHA for one in found.values()]),
         "Dunnett's test": _dunnett(best, changes),
         "Welch's tests with Holm": _welch(best, changes),
     }
@@ -77,4 +77,4 @@ def _welch(best: Floats, changes: Floats) -> npt.NDArray[np.bool_]:
     with warnings.catch_warnings():  # of equal values
         warnings.simplefilter("ignore")
         p_values = [float(stats.ttest_ind(best, values, equal_var=False).pvalue) for values in changes]
-    return np.array(holm(p_values)) <= LEVEL
+    return np.array(holm(p_values)) <= ALPHA

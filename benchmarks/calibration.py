@@ -136,7 +136,7 @@ def confirmations(n_studies: int, *, seed: int) -> list[Measured]:
 def ablations(n_studies: int, *, seed: int) -> list[Measured]:
     """Judge what is shown of changes of best1: the false, and the one change that costs three standard deviations.
 
-    The report's own false share has a bound. The rest is told, and so are two tests that the report does not use.
+    The report's own false share has a bound. The other shares have none; two of the tests are not the report's.
     """
     found = []
     for place, noise in enumerate(NOISES):

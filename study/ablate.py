@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _may_change,
         "Train best1 again with one knob put back to its reference value, or without one part of the method, and best1 "
         "itself beside it; runs that exist already are kept, so more seeds or knobs only add to them.",
-        MappingProxyType({"ablation_seeds": _SEEDS}),
+        unplanned=MappingProxyType({"ablation_seeds": _SEEDS}),
+        unasked=MappingProxyType({"ablation_on_test": False}),
     )
 
 

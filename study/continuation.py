@@ -25,6 +25,7 @@ def continue_study(
     may_change: Callable[[], Mapping[str, Option]],
     description: str,
     unplanned: Mapping[str, Any] = MappingProxyType({}),
+    unasked: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
     """Run a command that sees a study through, as planned but for its flags; return an exit code as `study.run` does.
 
@@ -35,6 +36,7 @@ def continue_study(
             is entered, since the plan depends on it.
         description: for its help.
         unplanned: values of fields that neither its flags nor the plan give: the plan has 0, or nothing.
+        unasked: values of fields that its flags do not give, whatever the plan has.
     """
     from study.lock import check_free
 
@@ -53,7 +55,7 @@ def continue_study(
     args = parser.parse_args(argv)
     try:
         enter_recorded(args.folder)
-        changes = _read_changes(args, options)
+        changes = {**unasked, **_read_changes(args, options)}
         refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
         check_free(args.folder)
         from study.phases.session import resume

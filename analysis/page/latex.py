@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, percent, stamp
+from analysis.reading.wording import listing, percent, stamp, value_text
 from analysis.results.ablation import SETS, Ablation, ablations
 from analysis.results.accuracies import COLUMNS, claims_by_subset
 from analysis.results.claim_sentences import fate_text
@@ -54,7 +54,9 @@ def ablation_table(study: StudyData, ablation: Ablation) -> str:
     rows = [
         [
             escape(row.text),
-            rf"{escape(str(row.value))} $\to$ {escape(str(row.reference))}" if row.kind == "knob" else "taken out",
+            rf"{escape(value_text(row.value))} $\to$ {escape(value_text(row.reference))}"
+            if row.kind == "knob"
+            else "taken out",
             str(row.accuracy.n),
             _cell(row.accuracy),
             _interval(row.gain.mean, row.gain.low, row.gain.high),

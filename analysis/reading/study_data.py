@@ -55,7 +55,8 @@ class StudyData:
         confusion: one row per (entry, seed, true class, predicted class), on the study's own subset (CONFUSION).
         separability: feature distances, one row per (entry, seed, class), on the study's own subset (SEPARABILITY).
             Both are empty where no run has them.
-        ablation: the runs of the ablation of the present best1, with the columns of ABLATION; empty without any.
+        ablation: the runs of the ablation, all of the best1 that was ablated last, with the columns of ABLATION; empty
+            without any.
     """
 
     folder: Path

@@ -64,9 +64,14 @@ class Ablation:
 
 
 def ablations(study: StudyData) -> tuple[Ablation, ...]:
-    """Return the ablation on each set on which runs of it were judged; no set without a change or without best1."""
+    """Return the ablation of best1 on each set on which its runs were judged; no set without a change or without best1.
+
+    A study that is extended may have another best1, whose ablation has not begun; then there is none.
+    """
+    best = study.best
     chance = 1 / len(study.manifest["data"]["classes"])
-    parts = [(name, study.ablation[study.ablation["judged_on"] == name]) for name in SETS]
+    of_best = study.ablation[study.ablation["trial"] == (None if best is None else best.number)]
+    parts = [(name, of_best[of_best["judged_on"] == name]) for name in SETS]
     found = [_ablation(name, runs, chance) for name, runs in parts if len(runs)]
     return tuple(ablation for ablation in found if ablation.best.n and ablation.bought)
 

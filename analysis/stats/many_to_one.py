@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special, stats
 
+from analysis.stats.paired_tests import ALPHA
+
 Floats = npt.NDArray[np.float64]
 _Name = TypeVar("_Name", bound=Hashable)
-
-#: Chance that any interval misses its difference.
-LEVEL = 0.05
 
 #: Chance with which the smallest difference that could have been shown is shown.
 POWER = 0.8
@@ -99,11 +98,11 @@ def tail(value: float, shares: Floats, free: int) -> float:
 
 
 def critical_value(shares: Floats, free: int) -> float:
-    """Return the value whose `tail` is LEVEL; arguments as there."""
-    lower, upper = stats.t.isf([LEVEL / 2, LEVEL / 2 / len(shares)], free)
+    """Return the value whose `tail` is ALPHA; arguments as there."""
+    lower, upper = stats.t.isf([ALPHA / 2, ALPHA / 2 / len(shares)], free)
     if len(shares) == 1:
         return float(lower)
-    return float(optimize.brentq(lambda value: tail(value, shares, free) - LEVEL, 0.9 * lower, 1.1 * upper))
+    return float(optimize.brentq(lambda value: tail(value, shares, free) - ALPHA, 0.9 * lower, 1.1 * upper))
 
 
 def _detectable(reach: float, free: int) -> float:

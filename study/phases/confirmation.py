@@ -52,17 +52,14 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
 
     names = {run.name for cut in cuts for run in cut}
+    follows = "longer runs" if plan.n_longer_runs else "ablation" if plan.ablation_seeds else ""
     n_run = 0
     for data_seed, runs in enumerate(cuts):
         queue = replace(
             queue_on_test(study, "confirm", runs),
             counted=names,
             is_temporary=data_seed > 0,
-            note=", then the longer runs"
-            if plan.n_longer_runs
-            else ", then the ablation"
-            if plan.ablation_seeds
-            else "",
+            note=f", then the {follows}" if follows else "",
         )
         n_left = len(queue.missing(study))
         if n_left or _teacher_run(data_seed) not in recorded_runs(study):

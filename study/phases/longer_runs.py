@@ -27,9 +27,10 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
     if not plan.n_longer_runs:
         return
     runs, n_run = longer_reruns(runs_of_cut(study, 0), plan), 0
+    note = ", then the ablation" if plan.ablation_seeds else ""
     for factor in plan.n_longer_runs:
         of_length = [run for run in runs if run.epochs_factor == factor]
-        queue = replace(queue_on_test(study, "longer", of_length), cost=factor)
+        queue = replace(queue_on_test(study, "longer", of_length), cost=factor, note=note)
         n_left = len(queue.missing(study))
         if n_left:
             study.store.update_manifest(phase="longer")

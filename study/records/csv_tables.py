@@ -146,7 +146,7 @@ def ablation_table(
     ablated: Mapping[str, Any] | None,
     groups: Groups,
 ) -> Table:
-    """Return ablation.csv: the runs of the present best1 that have ended, change by change, then seed by seed.
+    """Return ablation.csv: the ended runs of the best1 ablated last, change by change, then seed by seed.
 
     Args:
         runs: of every best1.

@@ -125,8 +125,7 @@ class StudyStore:
             schema.FINALISTS_CSV: csv_tables.finalists_table(ledger.runs.selection_runs(), rows),
             schema.BASELINES_CSV: csv_tables.baselines_table(ledger.baselines, ids),
         }
-        if attempts:
-            ablated = self.manifest().get(schema.ABLATED)
+        if attempts and (ablated := self.manifest().get(schema.ABLATED)):
             ablation = csv_tables.ablation_table(ledger.runs.ablation_runs(), attempts, ablated, ids)
             tables[schema.ABLATION_CSV] = ablation
         if runs:

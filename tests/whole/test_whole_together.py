@@ -12,21 +12,8 @@ from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 pytestmark = pytest.mark.slow
 
 #: What becomes of a trial hangs on no other one.
-APART = (
-    *SMOKE,
-    "--trials",
-    "4",
-    "--epochs",
-    "20",
-    "--sampler",
-    "random",
-    "--pruner",
-    "none",
-    "--confirm-seeds",
-    "0",
-    "--ablation-seeds",
-    "0",
-)
+APART = (*SMOKE, "--trials", "4", "--epochs", "20", "--sampler", "random", "--pruner", "none")
+APART += ("--confirm-seeds", "0", "--ablation-seeds", "0")
 TOGETHER = ("--trials-per-process", "2")
 
 

@@ -1,5 +1,6 @@
 """What an ablation says of each setting and each part: what counts, what is left out, and what is compared."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,17 @@ def test_a_diverged_run_counts_at_chance_and_a_lost_run_does_not_count(simulated
 @pytest.mark.parametrize("runs", [{}, {BEST: RUNS[BEST]}, {KNOB: RUNS[KNOB]}, {BEST: ("lost node: n",), KNOB: (0.7,)}])
 def test_without_best1_or_without_a_change_there_is_no_ablation(simulated: Simulated, runs: dict) -> None:
     assert ablations(load_study(simulated(ablation=runs, **SMALL))) == ()
+
+
+def test_of_another_best1_there_is_no_ablation_until_it_has_one(simulated: Simulated) -> None:
+    folder = simulated(ablation=RUNS, **SMALL)
+    manifest = json.loads((folder / "study.json").read_text())
+    former = manifest["confirm_entries"]["best1"]["trial"]
+    manifest["confirm_entries"]["best1"]["trial"] = next(n for n in range(SMALL["n_trials"]) if n != former)
+    (folder / "study.json").write_text(json.dumps(manifest))
+    study = load_study(folder)
+    assert set(study.ablation["trial"]) == {former}
+    assert ablations(study) == ()
 
 
 def test_each_set_of_judgement_stands_alone_and_a_former_best1_is_not_shown(simulated: Simulated) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.stats.many_to_one import LEVEL, POWER, Difference, critical_value, differences, tail
+from analysis.stats.many_to_one import POWER, Difference, critical_value, differences, tail
+from analysis.stats.paired_tests import ALPHA
 
 
 def _alike(n: int, mean: float, sd: float = 1.0) -> list[float]:
@@ -55,8 +56,8 @@ def test_the_critical_value_is_exceeded_in_one_of_twenty_studies(
     means = rng.normal(size=(100_000, n_groups)) / np.sqrt(n) - rng.normal(size=(100_000, 1)) / np.sqrt(n_control)
     drawn = np.abs(means) / np.sqrt(1 / n + 1 / n_control) / np.sqrt(rng.chisquare(free, (100_000, 1)) / free)
     value = critical_value(np.full(n_groups, n / (n + n_control)), free)
-    assert (drawn.max(axis=1) > value).mean() == pytest.approx(LEVEL, abs=0.003)
-    assert tail(value, np.full(n_groups, n / (n + n_control)), free) == pytest.approx(LEVEL, abs=1e-6)
+    assert (drawn.max(axis=1) > value).mean() == pytest.approx(ALPHA, abs=0.003)
+    assert tail(value, np.full(n_groups, n / (n + n_control)), free) == pytest.approx(ALPHA, abs=1e-6)
 
 
 @given(
@@ -78,7 +79,7 @@ def test_a_shift_of_everything_changes_nothing_and_p_agrees_with_the_interval(gr
         )
         if one.p == one.p:
             assert one.low <= one.mean <= one.high
-            assert abs(one.p - LEVEL) < 1e-6 or (one.p < LEVEL) == (one.low > 0 or one.high < 0)
+            assert abs(one.p - ALPHA) < 1e-6 or (one.p < ALPHA) == (one.low > 0 or one.high < 0)
 
 
 def test_a_group_that_scatters_more_than_the_others_has_its_own_noise_and_widens_the_others_less() -> None:
@@ -97,8 +98,8 @@ def test_a_run_that_collapsed_hides_no_difference_of_another_group() -> None:
     groups["a"][2] -= 100
     found = differences(_alike(6, 0.0), groups)
     pooled = stats.dunnett(*map(np.array, groups.values()), control=np.array(_alike(6, 0.0)))
-    assert found["g"].p < LEVEL < pooled.pvalue[-1]
-    assert found["a"].p > LEVEL, "its own noise is as large as its difference"
+    assert found["g"].p < ALPHA < pooled.pvalue[-1]
+    assert found["a"].p > ALPHA, "its own noise is as large as its difference"
     assert found["a"].detectable > 100
 
 
@@ -106,7 +107,7 @@ def test_a_run_of_the_control_that_collapsed_makes_everything_open() -> None:
     control = _alike(6, 0.0)
     control[0] -= 100
     found = differences(control, {"a": _alike(3, 0.0), "b": _alike(3, -6.0)})
-    assert min(one.p for one in found.values()) > LEVEL
+    assert min(one.p for one in found.values()) > ALPHA
     assert min(one.detectable for one in found.values()) > 50
 
 

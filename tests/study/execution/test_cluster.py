@@ -26,6 +26,7 @@ from study.phases.reruns import Rerun, RerunSearcher
 from study.planning.check import check
 from study.planning.parser import build_parser
 from study.teacher import feature_pass
+from tests.support.commands import SEARCH_ONLY
 from trainables.cckd.teacher.cache.feature_cache import part_ranges
 from trainables.checkpoint_store import CheckpointStore
 from trainables.own_method import VARIABLE, OwnSource
@@ -241,20 +242,7 @@ def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it
 
 
 def test_a_study_outlives_a_node_that_is_lost_while_its_trial_runs(nodes, tmp_path) -> None:
-    flags = (
-        "--trials",
-        "2",
-        "--epochs",
-        "40",
-        "--confirm-seeds",
-        "0",
-        "--ablation-seeds",
-        "0",
-        "--finalists",
-        "0",
-        "--pruner",
-        "none",
-    )
+    flags = ("--trials", "2", "--epochs", "40", *SEARCH_ONLY)
     where = ("--data-root", str(tmp_path / "data"), "--out", str(tmp_path), "--name", "lost")
     storage = ("--address", nodes.address, "--storage", f"file://{tmp_path}/store")
     driver = subprocess.Popen(
