@@ -111,18 +111,8 @@ def _whole_s(*flags: str) -> float:
 def _first_step(path: Path, asked: Sequence[str]) -> FirstStep:
     """The first training step of a small study, which is then killed."""
     study = WatchedStudy(path)
-    small = (
-        "--trials",
-        "2",
-        "--sampler",
-        "random",
-        "--finalists",
-        "0",
-        "--confirm-seeds",
-        "0",
-        "--ablation-seeds",
-        "0",
-    )
+    search_alone = ("--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0")
+    small = ("--trials", "2", "--sampler", "random", *search_alone)
     command = Command("study.run", *asked, *small, "--out", str(path.parent), "--name", path.name)
     while command.running and time.time() - command.started < _LIMIT_S:
         began = study.first_step()
