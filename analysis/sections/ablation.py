@@ -29,6 +29,10 @@ def _lead(ablation: Ablation, chance: float) -> str:
         f"judged on the {SETS[ablation.judged_on]} set.",
         *_findings(ablation),
     ]
+    if ablation.judged_on == "val":
+        sentences.append(
+            f"{BEST} was chosen on this set, which favours it; study.ablate --test judges on the test set."
+        )
     if not any(row.kind == "knob" for row in ablation.bought):
         sentences.append("No knob was put back: none that is shown to matter has another value than its reference.")
     if ablation.n_diverged:
@@ -87,7 +91,7 @@ def _shown(ablation: Ablation, writer: Writer) -> list[Block]:
             "buys (points)",
             "95 % interval",
             "p",
-            "could have shown",
+            "could have shown (points)",
         ),
         rows=[
             (BEST, MISSING, mean_sd(ablation.best), str(ablation.best.n), *[MISSING] * 4),

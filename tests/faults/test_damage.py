@@ -22,6 +22,7 @@ from study import schema
 from study.lock import study_lock
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
+from study.records.run_tables import AblationRun
 from study.records.store import StoreError, StudyStore
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.errors import TeacherError
@@ -428,7 +429,9 @@ def test_a_damaged_log_of_the_database_gives_what_it_held_before_and_that_is_tol
 
 def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of, epoch) -> None:
     store = StudyStore.create(tmp_path, "toy")
-    store.write_manifest({"schema": 2, "data": {"classes": ["a", "b"], "n_train": [20, 5]}})
+    ablated = {"trial": 0, "seeds": [5], "changes": []}
+    data = {"classes": ["a", "b"], "n_train": [20, 5]}
+    store.write_manifest({"schema": 2, "data": data, schema.ABLATED: ablated})
     ledger.ask(seed_of)
     ledger.record(0, [epoch(k) for k in (1, 2, 3, 4)])
     ledger.complete(0)
@@ -438,6 +441,9 @@ def test_a_damaged_table_is_written_anew(tmp_path: Path, ledger, space, seed_of,
     record = {"test": counts, "val": None, "selected_on": "reference", "separability": distances}
     ledger.runs.add_confirm_run("la", 1001, None, record)
     ledger.tune("kd", get_space("kd")).ask(seed_of)
+    run = AblationRun(0, schema.BEST, schema.BEST, 5, "val", ClassCounts((5, 6), (10, 10)))
+    ledger.runs.start_rerun(run.name)
+    ledger.runs.add_ablation_run(run)
     store.export_tables(ledger, space, GROUPS)
     names = [name for name, test in COVERED.items() if test == "test_a_damaged_table_is_written_anew"]
     expected = {name: (store.path / name).read_bytes() for name in names}

@@ -31,6 +31,7 @@ def test_it_says_what_was_trained_where_it_was_judged_and_what_is_shown(simulate
     text = _text(folder)
     assert "Each change was trained on 3 fresh seeds and best1 itself on 6" in text
     assert "judged on the validation set" in text
+    assert "best1 was chosen on this set, which favours it; study.ablate --test judges on the test set." in text
     assert "Shown to buy accuracy: feature imitation (+10.0 points)." in text
     assert "temperature (+1.0 points)" not in text
     assert re.search(r"\| feature imitation \| taken out \| 70\.0 ± 1\.0 \| 3 \| \+10\.0 \| \+\d", text)
@@ -50,6 +51,7 @@ def test_runs_that_failed_are_told(simulated: Simulated) -> None:
     runs = RUNS | {KNOB: (0.79, "non-finite loss: it", "worker killed: by the night")}
     text = _text(simulated(ablation=runs, ablated_on="test", **SMALL))
     assert "judged on the test set" in text
+    assert "was chosen on this set" not in text
     assert "1 run diverged and counts at chance level, 10.0 %." in text
     assert "1 run failed for another reason and is left out." in text
 
