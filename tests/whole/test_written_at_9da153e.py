@@ -41,6 +41,7 @@ def test_a_study_reports(tmp_path: Path, name: str, space: str) -> None:
     [
         ("finished", "study.resume", ["--trials", "6"]),
         ("finished", "study.confirm", ["--seeds", "3"]),
+        ("finished", "study.ablate", ["--seeds", "2"]),
         ("finished", "study.replay", ["0"]),
         ("interrupted", "study.resume", []),
     ],
