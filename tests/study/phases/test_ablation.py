@@ -154,6 +154,17 @@ def test_more_seeds_and_more_knobs_add_to_what_there_is(ablated: Study, ray: Pla
     assert len(_table(ablated)) == (N_SEEDS + 1) * (OF_BEST + 1 + len(PARTS)), "what was trained stays in the table"
 
 
+def test_a_knob_that_turns_out_to_have_its_reference_value_is_named_and_not_put_back(ablated, ray, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ablated.progress, "say", said.append)
+    ablated.analyses = replace(ablated.analyses, screened_knobs=lambda _: [])
+    name = next(name for name in SCREENED if name not in _knobs(ablated))
+    _plan(ablated, ablation_knobs=(name,))
+    ablate(ablated, OWN, WORKERS)
+    assert said[0] == f"NOTE     {name} has its reference value in best1: it is not put back"
+    assert not [entry for entry in _trained(ray) if "-knob-" in entry]
+
+
 def test_on_test_every_run_is_trained_anew_and_has_rows_of_its_own(ablated: Study, ray: PlayedRay) -> None:
     ablate(ablated, OWN, WORKERS)
     n_runs = len(ray.configs)
