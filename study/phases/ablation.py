@@ -18,7 +18,8 @@ from study.phases.selection import ranked
 from study.phases.study_state import Study
 from study.planning.plan import MOST_PUT_BACK, OF_BEST, StudyPlan
 from study.records.ledger import Ledger
-from study.records.run_tables import AblationRun, ablation_entry, counts_of
+from study.records.rerun_names import ablation_entry
+from study.records.run_tables import AblationRun, counts_of
 from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 from trainables.cckd.errors import UsageError

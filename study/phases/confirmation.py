@@ -18,7 +18,7 @@ from study.phases.selection import ranked
 from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
-from study.records.run_tables import rerun_name
+from study.records.rerun_names import rerun_name
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.confidence import ConfidenceBins
 

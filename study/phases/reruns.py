@@ -15,7 +15,7 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.study_state import Study, Ticker
 from study.records.ledger import Ledger
-from study.records.run_tables import rerun_name
+from study.records.rerun_names import rerun_name
 from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.checkpoint_store import CheckpointStore

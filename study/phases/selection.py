@@ -14,7 +14,8 @@ from study.phases.search import SearchTarget
 from study.phases.study_state import Study
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
-from study.records.run_tables import counts_of, rerun_name
+from study.records.rerun_names import rerun_name
+from study.records.run_tables import counts_of
 from study.records.trial_rows import Finalist
 from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from study.records.connection import Database
+from study.records.rerun_names import ablation_name
 from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.terminal.faults import one_line
+from trainables.cckd.errors import NON_FINITE_LOSS
 from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: The tables that each search has for itself.
@@ -124,6 +126,11 @@ class RerunAttempts:
     failures: int = 0
     cause: str | None = None
     failed: bool = False
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run is given up because its loss became NaN or infinite: the configuration is at fault."""
+        return self.failed and (self.cause or "").partition(":")[0] == NON_FINITE_LOSS
 
 
 class RunTables:
@@ -268,24 +275,6 @@ class RunTables:
     def confirm_keys(self) -> list[tuple[str, int | None, int | None, int, int]]:
         """Return (entry, seed, trial, data_seed, epochs_factor) of every confirmation run; reads no record."""
         return self._connection.execute(f"SELECT {_CONFIRM_KEY} FROM confirm_runs ORDER BY rowid").fetchall()
-
-
-def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int = 0, epochs_factor: int = 1) -> str:
-    """Return the name of a rerun. It holds the trial, because an extended study may have another best trial."""
-    of_trial = "" if trial is None else f"-trial{trial}"
-    of_cut = f"-cut{data_seed}" if data_seed else ""
-    of_length = f"-x{epochs_factor}" if epochs_factor > 1 else ""
-    return f"{entry}{of_trial}-seed{seed}{of_cut}{of_length}"
-
-
-def ablation_entry(kind: str, change: str, judged_on: str) -> str:
-    """Return the entry of a run of the ablation; that of no other phase begins like it."""
-    return f"ablation-{judged_on}-{kind}-{change}"
-
-
-def ablation_name(trial: int, kind: str, change: str, seed: int, judged_on: str) -> str:
-    """Return the name of a run of the ablation."""
-    return rerun_name(ablation_entry(kind, change, judged_on), seed, trial)
 
 
 def counts_of(plain: Mapping[str, Any]) -> ClassCounts:

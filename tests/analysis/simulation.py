@@ -18,7 +18,8 @@ from search_spaces.acckd import ACCKD_CORE
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 from study.records.ledger import Ledger
-from study.records.run_tables import AblationRun, ablation_name
+from study.records.rerun_names import ablation_name
+from study.records.run_tables import AblationRun
 from study.records.store import StudyStore
 from study.schema import ABLATED, TUNED_SUFFIX
 from study.strategy.search_settings import SearchSettings
