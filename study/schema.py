@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 #: Layout version written into study.json. It rises where a column or a knob changes its meaning.
 SCHEMA_VERSION = 2
@@ -66,6 +67,16 @@ OWN_METHOD = "own_method"
 
 #: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
 NOT_TRAINED_OUT = "not_trained_out"
+
+#: Key of study.json: the looks at the test set, a list with one row per confirmation that came to its end with other
+#: seeds, subsets or another best1 than before: {"seeds": S, "subsets": R, "trial": number of best1}.
+LOOKS = "looks"
+
+
+def look_of(plan: Mapping[str, Any], trial: int | None) -> dict[str, Any]:
+    """Return the row of LOOKS for a confirmation by this plan of study.json, with this trial as best1."""
+    return {"seeds": plan.get("confirm_seeds"), "subsets": plan.get("data_seeds", 1), "trial": trial}
+
 
 #: Groups of classes by training count (trainables/cckd/long_tail.py forms them), in study.json and in column names.
 GROUPS = ("many", "medium", "few")

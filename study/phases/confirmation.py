@@ -19,6 +19,7 @@ from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name
+from study.schema import LOOKS, look_of
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.confidence import ConfidenceBins
 
@@ -65,9 +66,28 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         if n_left or _teacher_run(data_seed) not in recorded_runs(study):
             _confirm_cut(study, data_seed, queue, prepared, workers)
         n_run += n_left
+    _note_look(study, cuts[0])
     if n_run:
         n_failed = len(names & given_up(ledger, plan.max_retries))
         study.progress.say(f"confirm  {len(names & recorded_runs(study))} runs on test, {n_failed} failed")
+
+
+def _note_look(study: Study, runs: Sequence[Rerun]) -> None:
+    """Add this confirmation to the looks at the test set, unless a former one had its seeds, cuts and best trial.
+
+    A study that an earlier version began has no list of looks, and gets none: it would lack the former ones.
+    """
+    looks = study.store.manifest().get(LOOKS)
+    best = next(run.trial for run in runs if run.trial is not None)
+    look = look_of(study.checked.plan.to_json(), best)
+    if looks is None or look in looks:
+        return
+    study.store.update_manifest(**{LOOKS: [*looks, look]})
+    if looks:
+        study.progress.say(
+            f"NOTE     this is look {len(looks) + 1} at the test set; each further look lowers the level at which the "
+            "report may claim a gain"
+        )
 
 
 def queue_on_test(study: Study, title: str, runs: Sequence[Rerun]) -> RerunQueue:

@@ -74,6 +74,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         "counts": {"complete": 0, "pruned": 0, "fail": 0, "running": 0},
         "warm_start": checked.warm.described() if checked.warm else None,
         "confirm_entries": {},
+        schema.LOOKS: [],
         "tuned_baselines": {},
         "failures": [],
         "starts": [{"started": now(), "command": command}],
