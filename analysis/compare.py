@@ -131,12 +131,10 @@ def _reached_sentence(label: str, ran: pd.DataFrame, check: LengthCheck) -> str:
 
 def _fate_clause(baseline: str, check: LengthCheck) -> str:
     """Say what becomes of best1's gain over a baseline, in the words of the first screen of each report."""
-    gain = next((gain for gain in check.gains if gain.baseline == baseline), None)
-    if gain is None or not gain.at_length.mean > 0:
-        return ""
     if climbing := check.climbing(BEST, baseline):
         return f" (no claim: {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'})"
-    return f" (the gain {fate_text(gain, check)})"
+    gain = next((gain for gain in check.gains if gain.baseline == baseline), None)
+    return f" (the gain {fate_text(gain, check)})" if gain and check.claims(baseline) else " (no claim)"
 
 
 def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
@@ -229,12 +227,11 @@ def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
     rows = []
     for row in table.to_dict("records"):
         before, after = ([row[f"{at}_{part}"] for part in ("mean", "low", "high")] for at in ("at_length", "longer"))
-        is_gain = row["at_length_mean"] > 0
         rows.append(
             (
                 row["study"],
                 f"{row['entry']} − {row['baseline']}",
-                row["fate"] if is_gain else "no gain",
+                row["fate"] if row["claimed"] and not row["climbing"] else "not claimed",
                 row["climbing"] or MISSING,
                 f"{gain_text(*before)} at {row['epochs']} epochs",
                 f"{gain_text(*after)} at {row['longer_epochs']} epochs" if row["longer_n"] else MISSING,
@@ -248,7 +245,8 @@ def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
         caption=(
             "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals; the words are those "
             "of each study's report. A gain holds, shrinks, vanishes or is open at the longer training, or is "
-            "unchecked without it. No claim rests on an entry that still climbs."
+            "unchecked without it. Differences that passed no test of their study have no claim, nor have entries that "
+            "still climb."
         ),
     )
 

@@ -39,7 +39,7 @@ def longer_gains(checks: Mapping[str, LengthCheck]) -> pd.DataFrame:
     """Return one row per (study, comparison that a longer training was to check), of `check_length` of each study.
 
     Columns: study, entry, baseline, epochs, longer_epochs, `at_length_<part>` and `longer_<part>` with the parts n,
-    mean, low, high (the gain of All, fractions), climbing (entries that still climb, joined by ', '), fate.
+    mean, low, high (the gain of All, fractions), climbing (entries that still climb, joined by ', '), fate, claimed.
     """
     parts = ("n", "mean", "low", "high")
     rows = [
@@ -53,6 +53,7 @@ def longer_gains(checks: Mapping[str, LengthCheck]) -> pd.DataFrame:
             **{f"longer_{part}": getattr(gain.longer, part) for part in parts},
             "climbing": ", ".join(check.climbing(gain.entry, gain.baseline)),
             "fate": gain.fate,
+            "claimed": gain.claimed,
         }
         for label, check in checks.items()
         for gain in check.gains

@@ -58,7 +58,9 @@ def about(study: StudyData) -> dict[str, str]:
         "stamp": stamp(study.manifest),
         "still_climbs": ", ".join(check.climbing()),
         **{
-            f"gain_over_{gain.baseline}": fate_text(gain, check) if gain.at_length.mean > 0 else "no gain"
+            f"gain_over_{gain.baseline}": fate_text(gain, check)
+            if check.claims(gain.baseline)
+            else "no gain is claimed"
             for gain in check.gains
         },
     }

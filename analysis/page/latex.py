@@ -95,7 +95,7 @@ def _caption(study: StudyData) -> str:
     if climbing := check.climbing():
         verbs = ("climbs", "carries") if len(climbing) == 1 else ("climb", "carry")
         said.append(f"{listing(climbing)} still {verbs[0]} at {check.epochs} epochs and {verbs[1]} no claim.")
-    fates = [f"over {gain.baseline} {fate_text(gain, check)}" for gain in check.gains if gain.at_length.mean > 0]
+    fates = [f"over {gain.baseline} {fate_text(gain, check)}" for gain in check.gains if check.claims(gain.baseline)]
     if fates:
         said.append(f"The gain of {BEST} {listing(fates)}.")
     return " ".join(text for text in said if text)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.reading.failed_runs import FailedRun
 from analysis.stats.paired_tests import Spread, spread
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
@@ -57,6 +58,10 @@ class StudyData:
             Both are empty where no run has them.
         ablation: the runs of the ablation, all of the best1 that was ablated last, with the columns of ABLATION; empty
             without any.
+        failed: the runs of the confirmation that failed for good, at every length and subset. No table above has them.
+        diverged: what stands for the diverged runs on the study's own subset, with the columns of CONFIRM: every
+            recall is that of chance. `diverged_all` has those of every subset, `diverged_longer` those at a longer
+            training.
     """
 
     folder: Path
@@ -76,6 +81,10 @@ class StudyData:
     confusion: pd.DataFrame
     separability: pd.DataFrame
     ablation: pd.DataFrame
+    failed: tuple[FailedRun, ...]
+    diverged: pd.DataFrame
+    diverged_all: pd.DataFrame
+    diverged_longer: pd.DataFrame
 
     @property
     def n_subsets(self) -> int:
@@ -84,8 +93,8 @@ class StudyData:
 
     @property
     def every_subset(self) -> "StudyData":
-        """The study with the rows of every subset in `confirm` and `classes`."""
-        return replace(self, confirm=self.confirm_all, classes=self.classes_all)
+        """The study with the rows of every subset in `confirm`, `classes` and `diverged`."""
+        return replace(self, confirm=self.confirm_all, classes=self.classes_all, diverged=self.diverged_all)
 
     @property
     def knobs(self) -> tuple[Knob, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from optuna.trial import FrozenTrial
 
+from analysis.reading.failed_runs import at_chance, failed_runs
 from analysis.reading.study_data import StudyData
 from search_spaces.space import SearchSpace
 from study.records.csv_tables import (
@@ -26,7 +27,7 @@ from study.records.csv_tables import (
 from study.records.ledger import Ledger
 from study.records.run_tables import ConfirmRun, counts_of
 from study.records.trial_rows import TrialRow
-from study.schema import ABLATED, DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
+from study.schema import ABLATED, COMPARED, DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.files.sealed import unsealed
 
@@ -94,7 +95,10 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
     # All that a report says of the confirmation is on the study's own length; the runs at a longer one stand apart.
     runs = [run for run in recorded if run.epochs_factor == 1]
     longer = [run for run in recorded if run.epochs_factor > 1]
+    failed = failed_runs(ledger.runs.rerun_attempts(), _trials_of_entries(manifest, recorded), recorded)
+    chance = at_chance(failed, recorded, selected_on=str(data.get("selected_on")))
     confirm = _frame(confirm_table(runs, groups))
+    diverged = _frame(confirm_table([run for run in chance if run.epochs_factor == 1], groups))
     classes = _frame(classes_table(runs, data["classes"], data["n_train"]))
     confusion, separability = _frame(confusion_table(runs)), _frame(separability_table(runs))
     return StudyData(
@@ -117,7 +121,21 @@ def _read(folder: Path, manifest: Mapping[str, Any], space: SearchSpace, ledger:
         ablation=_frame(
             ablation_table(ledger.runs.ablation_runs(), ledger.runs.rerun_attempts(), manifest.get(ABLATED), groups)
         ),
+        failed=failed,
+        diverged=diverged[diverged["data_seed"] == 0],
+        diverged_all=diverged,
+        diverged_longer=_frame(confirm_table([run for run in chance if run.epochs_factor > 1], groups)),
     )
+
+
+def _trials_of_entries(manifest: Mapping[str, Any], recorded: Sequence[ConfirmRun]) -> dict[str, int | None]:
+    """Return the entries of the confirmation with the trial of each; None for a rung of the ladder."""
+    planned = manifest.get("confirm_entries") or {}
+    return {
+        **dict.fromkeys(COMPARED),
+        **{run.entry: run.trial for run in recorded},
+        **{str(entry): about.get("trial") for entry, about in planned.items()},
+    }
 
 
 def _check_counts(

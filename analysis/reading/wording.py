@@ -101,6 +101,6 @@ def time_unit(longest_s: float) -> tuple[float, str]:
     return (1.0, "seconds") if longest_s < 120 else (60.0, "minutes")
 
 
-def plural(n: int, noun: str) -> str:
-    """Return '1 seed', '6 seeds'."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def plural(n: int, noun: str, nouns: str | None = None) -> str:
+    """Return '1 seed', '6 seeds'; `nouns` is the plural of a noun that does not end in s."""
+    return f"{n} {noun}" if n == 1 else f"{n} {nouns or f'{noun}s'}"

@@ -31,7 +31,7 @@ def claims_by_subset(study: StudyData) -> bool:
 
     With fewer subsets the claims stay conditional on the study's own subset, and the others are descriptive.
     """
-    table = study.confirm_all
+    table = counted_runs(study.every_subset)
     present = set(table["entry"])
     family = [name for name in (BEST, *compared_entries(present)) if name in present]
     shared = [set(table.loc[table["entry"] == name, "data_seed"]) for name in family]
@@ -44,28 +44,60 @@ def claim_basis(study: StudyData) -> StudyData:
 
 
 def scores(study: StudyData) -> pd.DataFrame:
-    """Return the test accuracies that claims rest on (fractions): entry, seed, data_seed, the columns of COLUMNS."""
+    """Return the test accuracies that claims rest on (fractions): entry, seed, data_seed, COLUMNS, rounding."""
     return scores_of(claim_basis(study))
 
 
+def counted_runs(study: StudyData) -> pd.DataFrame:
+    """Return the runs that means, gains and tests count: `study.confirm`, then its diverged runs at chance."""
+    return joined(study.confirm, study.diverged)
+
+
+def joined(finished: pd.DataFrame, diverged: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `finished`, then those of `diverged`, which has the same columns and may be empty."""
+    return pd.concat([finished, diverged], ignore_index=True) if len(diverged) else finished
+
+
 def scores_of(study: StudyData) -> pd.DataFrame:
-    """Return test accuracies (fractions), one row per run in `study.confirm`, with the columns of `scores`."""
+    """Return test accuracies (fractions), one row per counted run of `study`, with the columns of `scores`.
+
+    `rounding` is the sd that rounding to whole images gives the column 'all'.
+    """
     renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in (*GROUP_HEADINGS, *_OTHERS)}
-    table = study.confirm.rename(columns=renamed)[[*_RUN, *renamed.values()]]
+    table = counted_runs(study).rename(columns=renamed)[[*_RUN, *renamed.values()]]
     recalls = class_recalls(study)
+    rounding = recalls.groupby(_RUN, dropna=False)["rounding"].agg(mean_rounding).reset_index()
+    table = table.merge(rounding, on=_RUN, how="left")
     for group in _TERCILES:
         inside = recalls[recalls["class_id"].isin(study.groups.get(group, ()))]
         means = inside.groupby(_RUN, dropna=False)["recall"].mean().rename(group)
         table = table.merge(means.reset_index(), on=_RUN, how="left")
-    return table[[*_RUN, *COLUMNS]]
+    return table[[*_RUN, *COLUMNS, "rounding"]]
 
 
 def class_recalls(study: StudyData) -> pd.DataFrame:
-    """Return `study.classes` with `recall` = n_correct / n_test, NaN where a class has no test image."""
-    table = study.classes.copy()
+    """Return `study.classes`, then the diverged runs at chance, with two columns more (fractions).
+
+    `recall` is n_correct / n_test, NaN where a class has no test image. `rounding` is the sd of a uniform error of one
+    image in it: counts are whole, so recalls that differ by less cannot be told apart.
+    """
+    table = joined(study.classes, _classes_at_chance(study))
     seen = table["n_test"].where(table["n_test"] > 0).astype(float)
-    table["recall"] = table["n_correct"].astype(float) / seen
-    return table
+    return table.assign(recall=table["n_correct"].astype(float) / seen, rounding=12**-0.5 / seen)
+
+
+def mean_rounding(rounding: pd.Series) -> float:
+    """Return the sd of rounding of the mean of recalls that have these sds of rounding, each rounded by itself."""
+    known = rounding.dropna()
+    return float((known**2).sum() ** 0.5 / max(1, len(known)))
+
+
+def _classes_at_chance(study: StudyData) -> pd.DataFrame:
+    """Return one row per (diverged run, class), with the columns of `study.classes`."""
+    columns = ["class_id", "class_name", "n_train", "n_test"]
+    classes = study.classes.drop_duplicates("class_id")[columns]
+    runs = study.diverged[[*_RUN, "epochs_factor"]].merge(classes, how="cross")
+    return runs.assign(n_correct=runs["n_test"] / max(1, len(classes)))[list(study.classes.columns)]
 
 
 def training_noise(study: StudyData) -> float:

@@ -9,33 +9,34 @@ from analysis.reading.wording import bounds, listing, p_value, percent, plural, 
 from analysis.results.accuracies import claims_by_subset
 from analysis.results.comparisons import Comparison, paired_gain, unit_values
 from analysis.results.entries import BASELINES, BEST, baseline_text, compared_entry
+from analysis.results.head_tail_exchange import price_sentences
 from analysis.results.training_length import LengthCheck, LongerGain
 from analysis.results.tuned_baselines import tuning_sentences
-from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, Verdict, spread
+from analysis.stats.paired_tests import ALPHA, MIN_PAIRS, PairedInterval, spread
 
 
 def claim_sentences(
     study: StudyData, table: pd.DataFrame, family: tuple[Comparison, ...], check: LengthCheck
 ) -> list[str]:
-    """Return the sentences on best1: its gains over the baselines, their certainty, their origin, and its choice."""
+    """Return the sentences on best1: its gains over the baselines, their certainty, their origin, and its choice.
+
+    Words such as "beats" and "gain" stand for claims that passed the family. Any other difference is described with its
+    size and its interval, and called not tested.
+    """
     mean = spread(unit_values(table, BEST))
     name = f"The tuned {study.space.method} ({BEST})"
     over = plural(mean.n, "subset") + " of the long tail" if claims_by_subset(study) else plural(mean.n, "seed")
     reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
-    outcomes = [
-        _claim(baseline_text(item.baseline), item.baseline, item.interval, item.verdict, check) for item in family
-    ]
+    outcomes = [_claim(item, check) for item in family]
     said = [f"{reached}; it {listing(outcomes)}.", *tuning_sentences(study, table, family, check)]
-    said += [*length_sentences(family, check), _certainty(family)]
+    said += [*length_sentences(family, check), *_certainty(family)]
     present = set(table["entry"])
     if (base := compared_entry("la", present)) in present:
-        few, many = (paired_gain(table, BEST, base, column=column) for column in ("few", "many"))
-        said.append(_price(few, many, base))
+        said += price_sentences(study, base)
     reference = study.space.method
     if reference in set(table["entry"]) and reference not in BASELINES:
         tuned = paired_gain(table, BEST, reference)
-        outcome = _claim(f"{reference} at its reference point", reference, tuned, tuned.verdict, check)
-        said.append(f"The gain from tuning itself: {BEST} {outcome}.")
+        said.append(f"From tuning itself: {BEST} {_described(tuned, f'{reference} at its reference point')}.")
     return [*said, *_shrinkage(study, mean.mean)]
 
 
@@ -58,30 +59,50 @@ def conditions(study: StudyData) -> str:
     return f"Every interval {said}."
 
 
-def _claim(other: str, baseline: str, interval: PairedInterval, verdict: Verdict, check: LengthCheck) -> str:
-    """Return the outcome of best1 against a baseline, with what a longer training leaves of a gain in its parentheses.
-
-    Args:
-        other: the baseline in words.
-        baseline: its entry.
-        interval, verdict: of best1 minus the baseline.
-        check: of the training length.
-    """
-    if verdict != "gain":
-        return _outcome(interval, other, verdict=verdict)
-    if climbing := check.climbing(BEST, baseline):
-        no_claim = f"no claim, because {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'}"
-        return f"{_outcome(interval, other, verdict='too few').removesuffix(')')}; {no_claim})"
-    beats, then = _outcome(interval, other, verdict="gain"), f"at {check.longer_epochs} epochs"
-    match check.fate(baseline):
+def _claim(item: Comparison, check: LengthCheck) -> str:
+    """Return the outcome of one comparison, with what a longer training leaves of a gain in its parentheses."""
+    interval, other = item.interval, baseline_text(item.baseline)
+    size = f"{_size(interval)} {bounds(interval)}"
+    match item.verdict:
+        case "incomplete":
+            return _incomplete(item)
+        case "loss":
+            return f"falls behind {other} by {size}"
+        case "unclear":
+            apart = interval.verdict == "unclear"
+            several = "" if apart else ", not significant after correction for all comparisons"
+            return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
+        case "too few":
+            return _described(interval, other)
+    if climbing := check.climbing(BEST, item.baseline):
+        why = f"no claim, because {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'}"
+        return _described(interval, other, why=why)
+    beats, then = f"beats {other} by {size}", f"at {check.longer_epochs} epochs"
+    match check.fate(item.baseline):
         case "shrinks":
-            return f"{beats.removesuffix(')')}; shrinks to {_size(check.gain(baseline).longer)} {then})"
+            return f"{beats.removesuffix(')')}; shrinks to {_size(check.gain(item.baseline).longer)} {then})"
         case "vanishes":
             return f"{beats.removesuffix(')')}; vanishes {then})"
         case "open":
             return f"{beats.removesuffix(')')}; open {then})"
         case _:
             return beats
+
+
+def _incomplete(item: Comparison) -> str:
+    other, planned = baseline_text(item.baseline), item.terms.n_runs
+    if not item.interval.n:
+        return f"cannot be compared with {other}: of {planned} planned pairs of runs none is there"
+    missing = f"{planned - item.n_runs} of {planned} pairs of runs"
+    return _described(item.interval, other, why=f"no claim, because {missing} are missing")
+
+
+def _described(interval: PairedInterval, other: str, *, why: str = "not tested") -> str:
+    """Return e.g. 'is 1.2 points above kd in this study (95 % interval -0.3 to +2.7; not tested)'."""
+    if isnan(interval.mean):
+        return f"cannot be compared with {other}: they share no seed"
+    side = "above" if interval.mean >= 0 else "below"
+    return f"is {_size(interval)} {side} {other} in this study {bounds(interval).removesuffix(')')}; {why})"
 
 
 def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list[str]:
@@ -120,6 +141,8 @@ def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
     figures = f"{before}, {after} {span(gain.longer)})"
     if gain.at_length.mean <= 0:
         return f"Over {gain.baseline} there is no gain that a longer training could take: {figures}."
+    if not check.claims(gain.baseline):
+        return f"{gain.entry} minus {gain.baseline} is {figures}; no gain is claimed."
     return f"The gain over {gain.baseline} {fate_text(gain, check)}: {figures}."
 
 
@@ -139,59 +162,45 @@ def _size(interval: PairedInterval) -> str:
     return f"{abs(100 * interval.mean):.1f} points"
 
 
-def _outcome(interval: PairedInterval, other: str, *, verdict: Verdict) -> str:
-    """Return e.g. 'beats la by 4.1 points (95 % interval +3.0 to +5.2)'."""
-    if isnan(interval.mean):
-        return f"cannot be compared with {other}: they share no seed"
-    size = _size(interval)
-    match verdict:
-        case "gain":
-            return f"beats {other} by {size} {bounds(interval)}"
-        case "loss":
-            return f"falls behind {other} by {size} {bounds(interval)}"
-        case "unclear":
-            apart = interval.verdict == "unclear"
-            several = "" if apart else ", not significant after correction for both comparisons"
-            return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
-        case "too few":
-            return f"is {size} {'above' if interval.mean >= 0 else 'below'} {other} {bounds(interval)}"
-
-
-def _certainty(family: tuple[Comparison, ...]) -> str:
-    n = min(comparison.interval.n for comparison in family)
-    if n < MIN_PAIRS:
-        return f"With {plural(n, 'paired seed')} nothing is claimed; a claim needs {MIN_PAIRS}."
-    tests = [
-        f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm)}, sign-flip p {_p(item.flip.p)}"
-        for item in family
-    ]
-    first = family[0]
-    smallest = p_value(first.flip.smallest_p)
-    mute = (
-        "" if first.flip_can_reject
-        else f", {p_value(first.smallest_flip_holm)} after Holm: it can confirm nothing, and the t test decides"
-    )  # fmt: skip
-    return f"Certainty: {'; '.join(tests)} ({n} pairs cannot give a sign-flip p below {smallest}{mute})."
+def _certainty(family: tuple[Comparison, ...]) -> list[str]:
+    """Say on which tests the claims rest, what is missing of them, and at which look they stand."""
+    terms, said = family[0].terms, []
+    n = max((item.interval.n for item in family), default=0)
+    if max(n, terms.n_pairs) < MIN_PAIRS:
+        return [f"With {plural(n, 'paired seed')} nothing is claimed; a claim needs {MIN_PAIRS}."]
+    tested = [item for item in family if item.verdict != "incomplete"]
+    if tested:
+        tests = [
+            f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm)}, sign-flip p {_p(item.flip.p)}"
+            for item in tested
+        ]
+        first = tested[0]
+        smallest = p_value(first.flip.smallest_p)
+        mute = (
+            "" if first.flip_can_reject
+            else f", {p_value(first.smallest_flip_holm)} after Holm: it can confirm nothing, and the t test decides"
+        )  # fmt: skip
+        said.append(
+            f"Certainty: {'; '.join(tests)} ({first.interval.n} pairs cannot give a sign-flip p below "
+            f"{smallest}{mute})."
+        )
+    if missing := [item for item in family if item.verdict == "incomplete"]:
+        shares = listing([f"{item.baseline} ({item.n_runs} of {terms.n_runs} pairs of runs)" for item in missing])
+        said.append(
+            f"Incomplete: {shares}. Nothing is claimed over {'it' if len(missing) == 1 else 'them'}, and Holm's "
+            f"correction counts all {len(family)} planned comparisons."
+        )
+    if terms.look > 1:
+        said.append(
+            f"This is look {terms.look} at the test set: seeds, subsets or {BEST} changed after the report was known. "
+            f"So a claim needs an adjusted p of at most {terms.level:g} in place of {ALPHA:g}."
+        )
+    return said
 
 
 def _p(p: float) -> str:
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _price(few: PairedInterval, many: PairedInterval, baseline: str) -> str:
-    sides = [(name, gain) for name, gain in (("Few", few), ("Many", many)) if gain.n]
-    if not sides:
-        return "The price for the head is not known: the groups Many and Few are empty."
-    gains = [f"{name} {points(gain.mean)} points {bounds(gain)}" for name, gain in sides]
-    sentence = f"The gain by groups, against {baseline}: {listing(gains)}."
-    if len(sides) < 2 or "too few" in (few.verdict, many.verdict):
-        return sentence
-    if many.verdict == "loss" and few.mean > 0:
-        cost = -many.mean / few.mean
-        return f"{sentence} Each point gained on Few costs {cost:.2f} points on Many."
-    verdicts = {"gain": "The head gains too.", "unclear": "No price for the head is shown.", "loss": "The head loses."}
-    return f"{sentence} {verdicts[many.verdict]}"
 
 
 def _shrinkage(study: StudyData, test_mean: float) -> list[str]:

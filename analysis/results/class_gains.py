@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.results.accuracies import COLUMNS, claim_basis, class_recalls, scores
+from analysis.results.accuracies import COLUMNS, claim_basis, class_recalls, mean_rounding, scores
 from analysis.results.comparisons import paired_gain, unit_values
 from analysis.results.entries import TEACHER, both_forms, entries_in_order
 from analysis.stats.paired_tests import adjusted_verdict, holm
@@ -137,7 +137,8 @@ def _by_bin(
     rows = []
     for one in count_bins(counts, [group_of(study, class_id) for class_id in range(len(counts))]):
         inside = recalls[recalls["class_id"].isin(one.class_ids)]
-        means = inside.groupby(run, dropna=False)["recall"].mean().reset_index()
+        by_run = inside.groupby(run, dropna=False)
+        means = by_run.agg(recall=("recall", "mean"), rounding=("rounding", mean_rounding)).reset_index()
         rows += [
             (entry, one.group, one.n_from, one.n_to, len(one.class_ids), *measured(means, entry)) for entry in entries
         ]

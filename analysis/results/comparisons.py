@@ -1,20 +1,56 @@
 """Gains of one entry over another, paired by run, and the primary comparisons that carry the report's claim."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from analysis.results.entries import BEST, compared_entries
+from analysis.reading.study_data import StudyData
+from analysis.results.accuracies import claims_by_subset
+from analysis.results.entries import BEST, both_forms, planned_entries
 from analysis.stats.paired_tests import (
-    ALPHA,
     PairedInterval,
     SignFlip,
     Verdict,
     adjusted_verdict,
     holm,
+    look_level,
     paired_interval,
     sign_flip,
 )
+from study.schema import LOOKS, look_of
+
+#: The columns whose values `rounding` is about.
+_ROUNDED = ("all", "recall")
+
+#: A study that was begun without a confirmation, and the seeds or subsets that a later command asked for.
+_WITHOUT = re.compile(r"--confirm-seeds[ =]0\b")
+_MORE = re.compile(r"study[. ]confirm\b.*--(?:seeds|data-seeds)[ =]\d+")
+
+
+@dataclass(frozen=True)
+class ClaimTerms:
+    """What the plan of a study says of its claim, before any run of the confirmation.
+
+    Attributes:
+        baselines: entries that best1 is compared with. They are the family, whichever of them have runs.
+        n_pairs: pairs that each comparison is to have: seeds, or subsets where claims rest on subsets.
+        n_runs: runs of each entry on these seeds and subsets.
+        look: number of looks at the test set, this one included. More seeds, more subsets or another best1 are
+            another look.
+    """
+
+    baselines: tuple[str, ...]
+    n_pairs: int
+    n_runs: int
+    look: int = 1
+
+    @property
+    def level(self) -> float:
+        """The level of the family at this look."""
+        return look_level(self.look)
 
 
 @dataclass(frozen=True)
@@ -23,11 +59,13 @@ class Comparison:
 
     Attributes:
         entry, baseline: what is compared.
-        interval: paired t interval, not adjusted.
+        interval: paired t interval, not adjusted; its n is 0 where the baseline has no runs.
         p_holm: p of the t test, Holm-adjusted within the family; the verdict rests on it.
         flip: sign-flip test, not adjusted.
         flip_holm: p of the sign-flip test, Holm-adjusted.
         smallest_flip_holm: the smallest adjusted p that the sign-flip test can give for this family and these pairs.
+        n_runs: pairs of runs behind the pairs.
+        terms: of the study.
     """
 
     entry: str
@@ -37,39 +75,98 @@ class Comparison:
     flip: SignFlip
     flip_holm: float
     smallest_flip_holm: float
+    n_runs: int
+    terms: ClaimTerms
 
     @property
     def verdict(self) -> Verdict:
-        """What the adjusted p says, by the rule of `adjusted_verdict`."""
-        return adjusted_verdict(self.interval.n, self.interval.mean, self.p_holm)
+        """What may be claimed, by the rule of `adjusted_verdict`."""
+        return adjusted_verdict(
+            self.interval.n,
+            self.interval.mean,
+            self.p_holm,
+            planned=self.terms.n_pairs,
+            missing=max(0, self.terms.n_runs - self.n_runs),
+            level=self.terms.level,
+        )
 
     @property
     def flip_can_reject(self) -> bool:
         """Whether this number of pairs lets the sign-flip test reject anything."""
-        return self.smallest_flip_holm <= ALPHA
+        return self.smallest_flip_holm <= self.terms.level
 
 
-def primary_family(table: pd.DataFrame) -> tuple[Comparison, ...]:
+def claim_terms(study: StudyData) -> ClaimTerms:
+    """Return what the plan of a study says of its claim; a stranger's study.json may hold anything."""
+    plan = study.manifest["plan"]
+    seeds, subsets = (n if type(n) is int else 0 for n in (plan.get("confirm_seeds"), plan.get("data_seeds")))
+    look = n_looks(study.manifest)
+    if claims_by_subset(study):
+        return ClaimTerms(planned_entries(plan), subsets, seeds * subsets, look)
+    return ClaimTerms(planned_entries(plan), seeds, seeds, look)
+
+
+def n_looks(manifest: Mapping[str, Any]) -> int:
+    """Return how often a study looked at the test set, its present confirmation included; at least 1.
+
+    study.json lists the looks. A study that an earlier version began has no list: each of its commands that asked for
+    other seeds or subsets counts as a look.
+    """
+    looks, starts = manifest.get(LOOKS), manifest.get("starts")
+    if isinstance(looks, list):
+        plan, best = manifest["plan"], (manifest.get("confirm_entries") or {}).get(BEST) or {}
+        return max(1, len(looks) + (look_of(plan, best.get("trial")) not in looks))
+    known = (
+        [str(start.get("command")) for start in starts if isinstance(start, dict)] if isinstance(starts, list) else []
+    )
+    asked = {found.group() for command in known[1:] if (found := _MORE.search(command))}
+    return max(1, len(asked) + (not known or _WITHOUT.search(known[0]) is None))
+
+
+def primary_family(table: pd.DataFrame, terms: ClaimTerms) -> tuple[Comparison, ...]:
     """Return the comparisons that carry the report's claim, Holm-adjusted among themselves.
 
-    A baseline that was tuned at the same budget is compared as tuned. Its reference point is then descriptive.
+    A baseline that is tuned at the same budget is compared as tuned. Its reference point is then descriptive.
+    The family is what the plan asked for: a comparison whose pairs are not all there counts in it with p = 1, so that
+    none is left out in silence. There is no family before the searched entry and any form of a baseline have runs.
+
+    Args:
+        table: of `accuracies.scores`.
+        terms: of the study.
     """
     present = set(table["entry"])
-    bases = compared_entries(present) if BEST in present else ()
-    differences = [paired_differences(table, BEST, base) for base in bases]
-    intervals = [paired_interval(values) for values in differences]
-    flips = [sign_flip(values) for values in differences]
-    adjusted = holm([interval.p for interval in intervals])
-    flips_adjusted = holm([flip.p for flip in flips])
+    if BEST not in present or not both_forms(present):
+        return ()
+    bases = terms.baselines
+    n_runs = [len(paired_runs(table, BEST, base)) for base in bases]
+    intervals = [paired_gain(table, BEST, base) for base in bases]
+    flips = [sign_flip(paired_differences(table, BEST, base)) for base in bases]
+    adjusted, flips_adjusted = (
+        holm([p if n >= max(terms.n_runs, 2) else 1.0 for p, n in zip(p_values, n_runs, strict=True)])
+        for p_values in ([interval.p for interval in intervals], [flip.p for flip in flips])
+    )
     return tuple(
-        Comparison(BEST, *found, min(1.0, len(bases) * found[3].smallest_p))
-        for found in zip(bases, intervals, adjusted, flips, flips_adjusted, strict=True)
+        Comparison(BEST, base, interval, p, flip, flip_p, min(1.0, len(bases) * flip.smallest_p), n, terms)
+        for base, interval, p, flip, flip_p, n in zip(
+            bases, intervals, adjusted, flips, flips_adjusted, n_runs, strict=True
+        )
     )
 
 
 def paired_gain(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> PairedInterval:
-    """Return the interval of `entry` minus `baseline` over the pairs of `paired_differences`."""
-    return paired_interval(paired_differences(table, entry, baseline, column=column))
+    """Return the interval of `entry` minus `baseline` over the pairs of `paired_differences`.
+
+    Its resolution is that of the test counts, where `table` has `rounding` for this column.
+    """
+    differences = paired_differences(table, entry, baseline, column=column)
+    known = column in _ROUNDED and "rounding" in table
+    return paired_interval(differences, resolution=_resolution(table, entry, baseline) if known else 0.0)
+
+
+def _resolution(table: pd.DataFrame, entry: str, baseline: str) -> float:
+    """Return the sd of the rounding error in the difference of two runs."""
+    squares = [float((table.loc[table["entry"] == name, "rounding"] ** 2).mean()) for name in (entry, baseline)]
+    return sum(square for square in squares if square == square) ** 0.5
 
 
 def paired_differences(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> pd.Series:

@@ -1,7 +1,8 @@
 """The entries of a confirmation: their names, their order, and which baselines the claim is about."""
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 from study.schema import BEST as BEST
 from study.schema import COMPARED, TUNED_SUFFIX
@@ -39,6 +40,16 @@ def compared_entry(baseline: str, present: Container[str]) -> str:
 def compared_entries(present: Container[str]) -> tuple[str, ...]:
     """Return the present entries that the claim compares with: at most one for each of BASELINES."""
     return tuple(name for name in (compared_entry(baseline, present) for baseline in BASELINES) if name in present)
+
+
+def planned_entries(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the entries that the claim is to compare with by the plan of study.json, whether they have runs or not.
+
+    A baseline that is to be tuned is compared as tuned. A plan of an earlier version may leave a baseline out.
+    """
+    tuned, ladder = plan.get("tuned_baselines") or (), plan.get("ladder")
+    named = BASELINES if not isinstance(ladder, list) else [name for name in BASELINES if name in (*ladder, *tuned)]
+    return tuple(name + TUNED_SUFFIX if name in tuned else name for name in named)
 
 
 def both_forms(present: Container[str]) -> list[str]:

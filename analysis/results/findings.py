@@ -1,15 +1,17 @@
 """The first screen of the report: a headline, the sentences that support it, and warnings."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from analysis.reading.failed_runs import FailedRun
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, not_trained_out, percent, plural
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import claim_sentences, conditions
-from analysis.results.comparisons import Comparison, primary_family, unit_values
+from analysis.results.comparisons import Comparison, claim_terms, primary_family, unit_values
 from analysis.results.entries import BEST, TEACHER
 from analysis.results.subset_gains import subset_sentences
 from analysis.results.training_length import LengthCheck, check_length
@@ -33,7 +35,7 @@ class Findings:
 def find(study: StudyData, importances: Importances) -> Findings:
     """Return the findings of a study. Every claim rests on a paired t test, Holm-adjusted."""
     table = scores(study)
-    family = primary_family(table)
+    family = primary_family(table, claim_terms(study))
     check = check_length(study)
     said = claim_sentences(study, table, family, check) if family else _unconfirmed(study, table)
     rest = [*front_sentences(study), *_guard_sentences(study), *(subset_sentences(study) if family else [])]
@@ -49,23 +51,28 @@ def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthChe
     if not family:
         return "A best configuration, not yet confirmed on the test set"
     verdicts = {comparison.baseline: comparison.verdict for comparison in family}
-    gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
-    lost = [name for name, verdict in verdicts.items() if verdict == "loss"]
+    gained, lost, incomplete = (
+        [name for name, verdict in verdicts.items() if verdict == wanted] for wanted in ("gain", "loss", "incomplete")
+    )
     if "too few" in verdicts.values():
         return f"An indication only: fewer than {MIN_PAIRS} seeds"
+    if len(incomplete) == len(verdicts):
+        return f"No claim: runs of {BEST} or of {listing(incomplete)} are missing"
+    missing = [f"none claimed over {listing(incomplete)}, whose runs are incomplete"] if incomplete else []
     if lost:
-        return f"No gain: worse than {listing(lost)}"
+        return ", ".join([f"No gain: worse than {listing(lost)}", *missing])
     if not gained:
-        return f"No gain shown over {listing(list(verdicts))}"
+        unclear = [name for name in verdicts if name not in incomplete]
+        return ", ".join([f"No gain shown over {listing(unclear)}", *missing])
     climbing = {name: check.climbing(BEST, name) for name in gained}
     claimed = [name for name in gained if not climbing[name]]
     if not claimed:
         names = list(dict.fromkeys(name for found in climbing.values() for name in found))
         return f"No claim: {listing(names)} still {'climbs' if len(names) == 1 else 'climb'} at {check.epochs} epochs"
-    unclear = [name for name in verdicts if name not in gained]
+    unclear = [name for name in verdicts if name not in (*gained, *incomplete)]
     rest = [f"none shown over {listing(unclear)}"] if unclear else []
     rest += [f"none claimed over {name}, which still climbs" for name, found in climbing.items() if found]
-    return ", ".join([_gains(claimed, check), *rest])
+    return ", ".join([_gains(claimed, check), *rest, *missing])
 
 
 def _gains(baselines: list[str], check: LengthCheck) -> str:
@@ -88,7 +95,7 @@ def _unconfirmed(study: StudyData, table: pd.DataFrame) -> list[str]:
     said = [
         f"Trial {study.best.number} is the best of {plural(counts['COMPLETE'], 'complete trial')} "
         f"with {percent(study.best.value)} % balanced accuracy on validation ({states}).",
-        "The best of many noisy trials looks better than it is; no gain is claimed before the confirmation, "
+        "The highest of many noisy values lies above its own mean; no gain is claimed before the confirmation, "
         "which trains it again with fresh seeds beside the ladder and opens the test set.",
     ]
     reference = next((item for item in study.complete if item.user_attrs.get("kind") == "reference"), None)
@@ -106,7 +113,7 @@ def _warnings(study: StudyData, table: pd.DataFrame, check: LengthCheck) -> tupl
     # The first warning above says it in the report's words.
     said = [text for reason, text in _cautions(study) if reason != CautionReason.SELECTED_ON_TEST]
     warnings += [f"{text[:1].upper()}{text[1:]}." for text in said]
-    warnings += _training_warnings(study, check)
+    warnings += [*_failure_warnings(study), *_training_warnings(study, check)]
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
     on_val = _worse_on_val(study)
@@ -122,6 +129,34 @@ def _warnings(study: StudyData, table: pd.DataFrame, check: LengthCheck) -> tupl
     elif study.manifest["status"] in ("interrupted", "failed"):
         warnings.append(f"The study is marked {study.manifest['status']}: it holds less than was planned.")
     return tuple(warnings)
+
+
+def _failure_warnings(study: StudyData) -> list[str]:
+    """Say which runs of the confirmation diverged, and so count at chance, and which ones the machine lost."""
+    warnings = []
+    if diverged := [run for run in study.failed if run.diverged]:
+        chance = percent(1 / len(study.manifest["data"]["classes"]))
+        warnings.append(
+            f"Diverged (the loss became NaN or infinite): {_per_entry(diverged)}. Such a run counts in every mean, "
+            f"gain and test with an accuracy of {chance} %, which is chance."
+        )
+    if lost := [run for run in study.failed if not run.diverged]:
+        causes = listing(sorted({run.cause.partition(":")[0] for run in lost}))
+        warnings.append(
+            f"Lost ({causes}): {_per_entry(lost)}. Nothing stands for such a run, so comparisons that need it are "
+            "incomplete. study.resume with a higher --max-retries trains it again."
+        )
+    return warnings
+
+
+def _per_entry(runs: list[FailedRun]) -> str:
+    counts = Counter((run.key.entry, run.key.epochs_factor) for run in runs)
+    return listing(
+        [
+            f"{plural(n, 'run')} of {entry}{f' at {factor} times the epochs' if factor > 1 else ''}"
+            for (entry, factor), n in counts.items()
+        ]
+    )
 
 
 def _cautions(study: StudyData) -> list[tuple[object, str]]:

@@ -6,12 +6,20 @@ from itertools import product
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.results.accuracies import scores
-from analysis.results.class_gains import group_of
+from analysis.reading.wording import bounds, listing, plural, points
+from analysis.results.accuracies import claims_by_subset, scores
+from analysis.results.class_gains import class_gains, group_of
 from analysis.results.comparisons import paired_gain
-from analysis.results.entries import TEACHER, entries_in_order
+from analysis.results.entries import BEST, TEACHER, entries_in_order
+from analysis.results.subset_gains import class_gains_over_subsets
 from analysis.stats.paired_tests import spread
 from study.schema import GROUPS
+
+#: Classes below a baseline that a sentence names.
+_MOST_NAMED = 5
+
+#: From so many classes on, one interval or more lies below 0 by chance alone.
+_MANY_CLASSES = 40
 
 
 def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.DataFrame:
@@ -36,6 +44,56 @@ def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.Data
             rows.append((entry, baseline, few.n, *gains, price))
     columns = ["entry", "baseline", "n", "few", "few_low", "few_high", "many", "many_low", "many_high", "price"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def price_sentences(study: StudyData, baseline: str) -> list[str]:
+    """Say what best1 differs from a baseline in Few and Many, and which classes lie below the baseline.
+
+    These are descriptions: no sentence here passed the family of the report's claims.
+    """
+    table = scores(study)
+    few, many = (paired_gain(table, BEST, baseline, column=column) for column in ("few", "many"))
+    sides = [(name, gain) for name, gain in (("Few", few), ("Many", many)) if gain.n]
+    if not sides:
+        return ["The price for the head is not known: the groups Many and Few are empty."]
+    figures = listing([f"{name} {points(gain.mean)} points {bounds(gain)}" for name, gain in sides])
+    said = f"By groups, {BEST} minus {baseline}, not tested: {figures}."
+    if len(sides) < 2 or "too few" in (few.verdict, many.verdict):
+        return [said, *_losing_classes(study, baseline)]
+    if many.verdict == "loss" and few.mean > 0:
+        price = f"Per point more on Few there are {-many.mean / few.mean:.2f} points less on Many."
+    elif many.verdict == "loss":
+        price = f"The head lies below {baseline}."
+    else:
+        price = "No price for the head is shown."
+    return [f"{said} {price}", *_losing_classes(study, baseline)]
+
+
+def _losing_classes(study: StudyData, baseline: str) -> list[str]:
+    """Name the classes whose interval lies below 0, the largest loss first, and say what Holm's correction leaves."""
+    by_class = class_gains_over_subsets if claims_by_subset(study) else class_gains
+    gains = by_class(study, entries=(BEST,), baseline=baseline)
+    below = gains[gains["high"] < 0].sort_values("gain", kind="stable")
+    if gains["low"].isna().all():
+        return []
+    if below.empty:
+        return [f"No class has an interval below {baseline}."]
+    named = [
+        f"{name} ({group.capitalize() or 'in no group'}) {points(gain)} points ({points(low)} to {points(high)})"
+        for name, group, gain, low, high in below[["class_name", "group", "gain", "low", "high"]]
+        .head(_MOST_NAMED)
+        .itertuples(index=False)
+    ]
+    more = [f"{len(below) - _MOST_NAMED} more"] if len(below) > _MOST_NAMED else []
+    apart = below.loc[below["verdict"] == "loss", "class_name"].astype(str).tolist()
+    kept = listing(apart[:_MOST_NAMED]) + (f" and {len(apart) - _MOST_NAMED} more" if len(apart) > _MOST_NAMED else "")
+    n = len(gains)
+    by_chance = f"; {0.025 * n:.0f} would lie there by chance" if n >= _MANY_CLASSES else ""
+    return [
+        f"{len(below)} of {plural(n, 'class', 'classes')} {'lies' if len(below) == 1 else 'lie'} below {baseline} with "
+        f"{'its' if len(below) == 1 else 'their'} 95 % interval: {listing([*named, *more])}. Holm's correction for all "
+        f"classes leaves {kept or 'none of them'}{by_chance}."
+    ]
 
 
 def confusion_flow(study: StudyData, *, entries: Sequence[str]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.reading.study_data import StudyData
-from analysis.results.accuracies import COLUMNS, scores
+from analysis.results.accuracies import COLUMNS, claim_basis, counted_runs, scores
 from analysis.results.comparisons import paired_gain, unit_values
 from analysis.results.entries import OVER, TEACHER, entries_in_order
 from analysis.stats.paired_tests import PairedInterval, Spread, spread
@@ -16,7 +16,9 @@ class LadderRow:
 
     Attributes:
         n_subsets: subsets of the long tail with a run of this entry.
-        n_seeds: seeds of the subset that has most of them.
+        n_seeds: seeds of the subset that has most of them, diverged runs included.
+        n_diverged: runs among them all that diverged and count at chance.
+        n_missing: planned runs on the study's own subset that are not there; 0 for the teacher.
         cells: column of COLUMNS -> its spread.
         gains: name of another present entry of OVER -> All minus its All; empty for the teacher.
         selected_on: the set on which the configuration was chosen.
@@ -25,6 +27,8 @@ class LadderRow:
     entry: str
     n_subsets: int
     n_seeds: int
+    n_diverged: int
+    n_missing: int
     cells: Mapping[str, Spread]
     gains: Mapping[str, PairedInterval]
     selected_on: str
@@ -32,14 +36,18 @@ class LadderRow:
 
 def ladder(study: StudyData) -> tuple[LadderRow, ...]:
     """Return one row per entry: the teacher, the ladder's rungs from the lowest, then the searched entries."""
-    table = scores(study)
-    selected = study.confirm.groupby("entry")["selected_on"].first()
+    table, diverged = scores(study), claim_basis(study).diverged
+    planned = study.manifest["plan"].get("confirm_seeds")
+    own = table.loc[table["data_seed"] == 0, "entry"].value_counts()
+    selected = counted_runs(study).groupby("entry")["selected_on"].first()
     present = entries_in_order(table["entry"])
     return tuple(
         LadderRow(
             entry=entry,
             n_subsets=rows["data_seed"].nunique(),
             n_seeds=int(rows["data_seed"].value_counts().max()),
+            n_diverged=int((diverged["entry"] == entry).sum()),
+            n_missing=max(0, planned - int(own.get(entry, 0))) if type(planned) is int and entry != TEACHER else 0,
             cells={column: spread(unit_values(table, entry, column)) for column in COLUMNS},
             gains={
                 name: paired_gain(table, entry, name)

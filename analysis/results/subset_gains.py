@@ -8,7 +8,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import points, span
 from analysis.results.accuracies import claims_by_subset, class_recalls, scores_of
 from analysis.results.class_gains import by_class, comparable, with_verdicts
-from analysis.results.comparisons import by_subset, paired_gain, paired_runs, primary_family
+from analysis.results.comparisons import by_subset, claim_terms, paired_gain, paired_runs
 from analysis.results.entries import BEST, TEACHER, both_forms, entries_in_order
 from analysis.stats.nested_interval import NestedInterval, nested_interval
 from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, Spread, paired_interval, spread
@@ -88,17 +88,18 @@ def teacher_over_subsets(study: StudyData) -> Spread:
 
 def subset_sentences(study: StudyData) -> list[str]:
     """Say what a few subsets show of the primary comparisons; nothing where claims rest on them."""
-    family = [comparison.baseline for comparison in primary_family(scores_of(study))]
+    family = claim_terms(study).baselines
     gains = [gain for gain in subset_gains(study) if gain.entry == BEST and gain.baseline in family]
     if not gains or claims_by_subset(study):
         return []
     gains_text = [
-        f"{points(gain.subsets.over_subsets.mean)} points over {gain.baseline} (95 % interval over subsets "
+        f"{points(gain.subsets.over_subsets.mean)} points to {gain.baseline} (95 % interval over subsets "
         f"{span(gain.subsets.over_subsets)}; by subset {points(gain.subsets.lowest)} to {points(gain.subsets.highest)})"
         for gain in gains
     ]
     n_subsets = min(gain.subsets.over_subsets.n for gain in gains)
     return [
-        f"Trained on {n_subsets} subsets of the long tail, {BEST} gains {' and '.join(gains_text)} on average. This is "
-        f"descriptive: the claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} subsets."
+        f"Trained on {n_subsets} subsets of the long tail, {BEST} differs by {' and '.join(gains_text)} on average. "
+        f"This is not tested: the claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} "
+        "subsets."
     ]

@@ -12,8 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.results.accuracies import scores_of
-from analysis.results.comparisons import paired_differences
+from analysis.results.accuracies import joined, scores, scores_of
+from analysis.results.comparisons import claim_terms, paired_differences, primary_family
 from analysis.results.entries import BEST, compared_entries, entries_in_order
 from analysis.stats.paired_tests import PairedInterval, paired_interval
 from analysis.stats.pooled_interval import pooled_intervals
@@ -52,6 +52,8 @@ class LongerGain:
         at_length: the gain at the study's length, paired by seed.
         longer: the gain at the longer training, paired by seed.
         fate: by the rule of `fate_of`.
+        claimed: whether the gain at the study's length passed the family of the report's claims. Only then do words
+            tell its fate.
     """
 
     entry: str
@@ -59,6 +61,7 @@ class LongerGain:
     at_length: PairedInterval
     longer: PairedInterval
     fate: Fate
+    claimed: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ class LengthCheck:
     def gain(self, baseline: str) -> LongerGain:
         """Return what a longer training leaves of best1's gain over `baseline`, one of `gains`."""
         return next(gain for gain in self.gains if gain.baseline == baseline)
+
+    def claims(self, baseline: str) -> bool:
+        """Return whether a gain of best1 over `baseline` is claimed, by its family and by the training lengths."""
+        return not self.climbing(BEST, baseline) and any(
+            gain.claimed for gain in self.gains if gain.baseline == baseline
+        )
 
     def fate(self, baseline: str) -> Fate:
         """Return what becomes of best1's gain over `baseline`."""
@@ -157,15 +166,23 @@ def check_length(study: StudyData) -> LengthCheck:
     bases = compared_entries(present) if BEST in present else ()
     factor = _factor(study, (BEST, *bases))
     longer = study.longer[study.longer["epochs_factor"] == factor]
-    tests = longer.rename(columns={"test_balanced_accuracy": "all"})
+    # A diverged run has no training length: it counts in the gains, and says nothing of who is trained out.
+    counted = joined(longer, study.diverged_longer[study.diverged_longer["epochs_factor"] == factor])
+    tests = counted.rename(columns={"test_balanced_accuracy": "all"})
     rises = _rises(study)
     if bases and study.space.method in set(longer["entry"]) - set(bases):
         bases = (*bases, study.space.method)
     names = entries_in_order([*rises, *longer["entry"]])
     changes = {name: _change(study, longer, name) for name in names if name in set(longer["entry"])}
     states = training_states(changes, {name: rises[name] for name in names if name in rises})
+    claimed = {item.baseline for item in primary_family(scores(study), claim_terms(study)) if item.verdict == "gain"}
     gains = [
-        LongerGain(BEST, base, *fate_of(paired_differences(table, BEST, base), paired_differences(tests, BEST, base)))
+        LongerGain(
+            BEST,
+            base,
+            *fate_of(paired_differences(table, BEST, base), paired_differences(tests, BEST, base)),
+            claimed=base in claimed,
+        )
         for base in bases
     ]
     return LengthCheck(

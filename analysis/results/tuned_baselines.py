@@ -80,9 +80,9 @@ def tuning_sentences(
             f"{study.space.method} was searched. study.confirm with --tuned-baselines gives them the same budget."
         ]
     untuned = untuned_gains(table, family)
-    beside = listing([f"{points(gain.mean)} points over {name} ({span(gain)})" for name, gain in untuned.items()])
+    beside = listing([f"{points(gain.mean)} points to {name} ({span(gain)})" for name, gain in untuned.items()])
     point = "their reference points" if len(untuned) > 1 else "its reference point"
-    rest = f" Over {point} the gain is {beside}; this is descriptive." if beside else ""
+    rest = f" At {point} the difference is {beside}; this is not tested." if beside else ""
     others = [item.baseline for item in family if item.baseline in BASELINES]
     at_reference = f" {listing(others)} has reference values." if others else ""
     budget = plural(int(study.manifest["plan"]["trials"]), "trial")
@@ -101,8 +101,8 @@ def tuning_warnings(study: StudyData, table: pd.DataFrame) -> list[str]:
     if not absent:
         return []
     return [
-        f"{listing(absent)} should be tuned too, but no tuned entry is confirmed: the statements on them here are on "
-        "their reference points."
+        f"{listing(absent)} should be tuned too, but no tuned entry is confirmed: no gain over "
+        f"{listing([name + TUNED_SUFFIX for name in absent])} is claimed."
     ]
 
 
@@ -110,15 +110,17 @@ def _survives(tuned: list[Comparison], check: LengthCheck) -> str:
     verdicts = {item.baseline: item.verdict for item in tuned}
     gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
     if "too few" in verdicts.values():
-        return "Whether the gain survives against tuned baselines cannot be said from so few seeds."
+        return "Whether a gain stands against tuned baselines cannot be said from so few seeds."
+    if unknown := [name for name, verdict in verdicts.items() if verdict == "incomplete"]:
+        return f"Whether a gain stands against tuned baselines cannot be said: runs of {listing(unknown)} are missing."
     if fallen := [name for name in gained if check.climbing(BEST, name) or check.fate(name) == "vanishes"]:
-        return f"At a longer training the gain over {listing(fallen)} does not survive against tuned baselines."
+        return f"At a longer training the gain over {listing(fallen)}, tuned, does not stand."
     if len(gained) == len(tuned):
         return "The gain survives against tuned baselines."
     if gained:
         lost = [name for name in verdicts if name not in gained]
         return f"The gain survives against {listing(gained)}; against {listing(lost)} no gain is shown."
-    return "No gain survives against tuned baselines."
+    return "No gain is shown against tuned baselines."
 
 
 def _chosen(study: StudyData, name: str) -> int | None:

@@ -12,9 +12,9 @@ from analysis.page.document import Block, Code, Paragraph, Section
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError
-from analysis.reading.wording import mean_sd, percent
+from analysis.reading.wording import mean_sd, percent, points
 from analysis.results.accuracies import scores
-from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.comparisons import claim_terms, paired_gain, primary_family
 from analysis.results.entries import BEST
 from study.schema import MODELS
 
@@ -73,18 +73,21 @@ def _chosen(study: StudyData) -> tuple[int, dict[str, Any]]:
 
 def _trust(study: StudyData) -> str:
     table = scores(study)
-    family = primary_family(table)
+    family = primary_family(table, claim_terms(study))
     if not family:
         return "The best complete trial on validation. It is not confirmed: treat it as a candidate."
     lost = [item.baseline for item in family if item.verdict == "loss"]
     if lost:
         return f"The best of the search, but worse than {lost[0]} on test: prefer {lost[0]}."
     method = study.space.method
-    if paired_gain(table, BEST, method).verdict == "loss":
-        return f"The best of the search, but worse than {method} at its reference point on test: prefer that."
+    if (tuned := paired_gain(table, BEST, method)).high < 0:
+        return (
+            f"The best of the search, but {method} at its reference point stands {points(-tuned.mean)} points above it "
+            f"on test (95 % interval {points(-tuned.high)} to {points(-tuned.low)}; not tested): consider that."
+        )
     if all(item.verdict == "gain" for item in family):
         return "Chosen on validation, confirmed on test with fresh seeds."
-    return "Chosen on validation; on test it is not shown to be better than every baseline (see the first screen)."
+    return "Chosen on validation; on test no gain over every baseline is claimed (see the first screen)."
 
 
 def _shown(folder: Path) -> str:

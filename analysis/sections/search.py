@@ -138,9 +138,9 @@ def front_section(study: StudyData, writer: Writer) -> Section | None:
         f"{len(members)} on the front.",
         caption=(
             f"Both objectives of every complete trial on validation ({front.second}: {better}). No "
-            f"trial{within_guards} beats one on the line in both. The knee is the point nearest to the best of both, "
-            "in units of the front's extent. Every point is a single run, and the best of many runs owe a part to "
-            "chance: the confirmation measures what remains on test."
+            f"trial{within_guards} lies above a trial on the line in both. The knee is the point nearest to the best "
+            "of both, in units of the front's extent. Every point is a single run, and the best of many runs owe a "
+            "part to chance: the confirmation measures what remains on test."
         ),
     )
     rows = [
@@ -188,7 +188,8 @@ def _failed_run_blocks(study: StudyData, writer: Writer) -> list[Block]:
     return [
         Note(
             f"After the search {plural(n_failed, 'run')} of the selection or the confirmation failed for good: a "
-            "candidate with a failed run cannot be best1, and an entry with one has fewer seeds than the others."
+            "candidate with a failed run cannot be best1. A diverged run of an entry counts at chance, a lost one is "
+            "missing."
         ),
         _cause_table("failed_runs", causes, ("runs", "named"), caption, writer),
     ]

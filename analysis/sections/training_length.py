@@ -117,7 +117,9 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
     raw, cells = [], []
     for gain in check.gains:
         numbers = _numbers("at_length", gain.at_length) | _numbers("longer", gain.longer)
-        raw.append({"comparison": f"{gain.entry} - {gain.baseline}", **numbers, "fate": gain.fate})
+        raw.append(
+            {"comparison": f"{gain.entry} - {gain.baseline}", **numbers, "fate": gain.fate, "claimed": gain.claimed}
+        )
         cells.append(
             (
                 f"{gain.entry} − {gain.baseline}",
@@ -125,7 +127,7 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
                 str(gain.at_length.n),
                 f"{points(gain.longer.mean)} ({span(gain.longer)})" if gain.longer.n else MISSING,
                 str(gain.longer.n),
-                gain.fate if gain.at_length.mean > 0 else "no gain",
+                gain.fate if check.claims(gain.baseline) else "not claimed",
             )
         )
     return writer.table(
@@ -145,7 +147,7 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
             "longer training has one standard deviation pooled over both lengths. A gain holds where it lies above "
             "0 and reaches the former gain; it shrinks where it lies above 0 and ends below the former gain; it "
             "vanishes where it does not lie above 0 and ends below the former gain, or has a middle of at most 0. "
-            "Otherwise it is open."
+            "Otherwise it is open. Differences that are no claim have no such word."
         ),
     )
 

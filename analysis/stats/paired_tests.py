@@ -13,13 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-Verdict = Literal["gain", "loss", "unclear", "too few"]
+Verdict = Literal["gain", "loss", "unclear", "too few", "incomplete"]
 
 #: Pairs below which an interval is shown but nothing is claimed from it.
 MIN_PAIRS = 6
 
 #: Level of the claims: a family of comparisons makes a false claim in at most this share of studies.
 ALPHA = 0.05
+
+#: Level of the second look at one study; each further look has half the level of the look before it.
+_SECOND_LOOK = 0.005
+
+#: Spreads of differences below this are errors of floating point (fractions).
+NO_SPREAD = 1e-9
 
 #: Pairs up to which every sign pattern of the sign-flip test is enumerated (2^16 patterns).
 _MAX_EXACT = 16
@@ -73,17 +79,27 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(finite.size, mean, sd)
 
 
-def paired_interval(differences: Iterable[float]) -> PairedInterval:
-    """Return the 95 % paired t interval of the mean difference (Student 1908); NaN differences drop their pair."""
-    summary = spread(differences)
+def paired_interval(differences: Iterable[float], *, resolution: float = 0.0) -> PairedInterval:
+    """Return the 95 % paired t interval of the mean difference (Student 1908); NaN differences drop their pair.
+
+    Counts of a finite test set are whole, so a few differences may be equal by rounding alone. The t statistic would
+    then be infinite. So the spread is taken to be at least the resolution, and where it had to be raised, p is at least
+    that of the sign-flip test. This test needs no spread: six equal differences have p = 1/32.
+
+    Args:
+        differences: of pairs.
+        resolution: sd of the rounding error in one difference. `sd` of the result is the observed one.
+    """
+    finite = _finite(differences)
+    summary = spread(finite)
     n, mean, sd = summary.n, summary.mean, summary.sd
     if n < 2:
         return PairedInterval(n, mean, sd, nan, nan, nan)
-    error = sd / np.sqrt(n)
+    error = max(sd, resolution) / np.sqrt(n)
     half = float(stats.t.ppf(0.975, n - 1) * error)
-    # Without any spread the statistic is 0/0 for a mean of 0, and infinite for any other mean.
-    statistic = abs(mean) / error if error else (np.inf if mean else 0.0)
-    p = float(2 * stats.t.sf(statistic, n - 1))
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else 0.0
+    if sd <= max(resolution, NO_SPREAD):
+        p = max(p, sign_flip(finite).p)
     return PairedInterval(n, mean, sd, mean - half, mean + half, p)
 
 
@@ -98,17 +114,39 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(p) for p in adjusted)
 
 
-def adjusted_verdict(n: int, mean: float, p: float) -> Verdict:
-    """Return 'gain' or 'loss' where the adjusted p is at most ALPHA, 'too few' below MIN_PAIRS pairs, else 'unclear'.
+def look_level(look: int) -> float:
+    """Return the level at which a study may claim at its `look`-th look at the test set, from 1.
+
+    Whoever adds seeds until a gain appears tests again and again, and each test may be false. The first look has ALPHA;
+    the others share 0.01 more: 0.005, 0.0025 and so on. By Bonferroni's inequality all looks together make a false
+    claim in at most 6 % of studies, 3 % on the side of a gain, for any number of looks and any seeds added.
+    """
+    return ALPHA if look < 2 else _SECOND_LOOK / 2 ** (look - 2)
+
+
+def adjusted_verdict(
+    n: int, mean: float, p: float, *, planned: int = 0, missing: int = 0, level: float = ALPHA
+) -> Verdict:
+    """Return what a comparison may claim. This is the one rule, for headlines, sentences and tables alike.
+
+    - too few: fewer than MIN_PAIRS pairs are there, and no more are planned. Nothing is claimed.
+    - incomplete: planned runs are missing. Nothing is claimed: who may stop at any seed may stop at a lucky one.
+    - gain, loss: the adjusted p is at most `level`.
+    - unclear: neither.
 
     Args:
         n: pairs.
         mean: of their differences.
         p: of the paired t test, adjusted for its family.
+        planned: pairs that the study was to have; 0 where this is not known.
+        missing: planned runs that are not there.
+        level: of the family, see `look_level`.
     """
-    if n < MIN_PAIRS:
+    if max(n, planned) < MIN_PAIRS:
         return "too few"
-    if not p <= ALPHA:  # a p of NaN tells nothing apart
+    if missing or n < planned:
+        return "incomplete"
+    if not p <= level:  # a p of NaN tells nothing apart
         return "unclear"
     return "gain" if mean > 0 else "loss"
 

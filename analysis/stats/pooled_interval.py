@@ -5,7 +5,7 @@ from math import nan
 
 from scipy import stats
 
-from analysis.stats.paired_tests import PairedInterval, spread
+from analysis.stats.paired_tests import NO_SPREAD, PairedInterval, spread
 
 
 def pooled_intervals(samples: Sequence[Iterable[float]]) -> tuple[PairedInterval, ...]:
@@ -29,7 +29,7 @@ def _interval(n: int, mean: float, sd: float, free: int, reach: float) -> Paired
     if not n:
         return PairedInterval(0, nan, sd, nan, nan, nan)
     error = sd / n**0.5
-    # Without any spread the statistic is 0/0 for a mean of 0, and infinite for any other mean.
-    statistic = abs(mean) / error if error else (float("inf") if mean else 0.0)
-    p = float(2 * stats.t.sf(statistic, free))
+    # Without any spread the statistic is infinite, or 0/0. Then p is that of the sign-flip test of n equal differences.
+    spreads = sd > NO_SPREAD
+    p = float(2 * stats.t.sf(abs(mean) / error, free)) if spreads else 2.0 ** (1 - n) if mean else 1.0
     return PairedInterval(n, mean, sd, mean - reach * error, mean + reach * error, p)

@@ -18,7 +18,7 @@ from search_spaces.acckd import ACCKD_CORE
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 from study.records.ledger import Ledger
-from study.records.rerun_names import ablation_name
+from study.records.rerun_names import ablation_name, rerun_name
 from study.records.run_tables import AblationRun
 from study.records.store import StudyStore
 from study.schema import ABLATED, TUNED_SUFFIX
@@ -123,6 +123,20 @@ def drop_runs(folder: Path, where: str) -> None:
     """Take the runs of the confirmation for which the SQL condition `where` holds out of study.db and the exports."""
     with rewriting(folder) as ledger:
         assert ledger._database.connection.execute(f"DELETE FROM confirm_runs WHERE {where}").rowcount
+
+
+def fail_run(
+    folder: Path, entry: str, seed: int, cause: str | None, *, data_seed: int = 0, epochs_factor: int = 1
+) -> None:
+    """Let a recorded run of the confirmation have failed for good because of `cause`."""
+    key = (entry, seed, data_seed, epochs_factor)
+    with rewriting(folder) as ledger:
+        (run,) = (
+            run for run in ledger.runs.confirm_runs() if (run.entry, run.seed, run.data_seed, run.epochs_factor) == key
+        )
+        where = "entry = ? AND seed = ? AND data_seed = ? AND epochs_factor = ?"
+        ledger._database.connection.execute(f"DELETE FROM confirm_runs WHERE {where}", key)
+        ledger.runs.fail_rerun(rerun_name(entry, seed, run.trial, data_seed, epochs_factor), str(cause))
 
 
 def set_last_counts(ledger: Ledger, number: int, counts: ClassCounts) -> None:

@@ -12,7 +12,7 @@ import pytest
 from analysis.compare import build_comparison
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
-from analysis.results.comparisons import primary_family
+from analysis.results.comparisons import claim_terms, primary_family
 from study import schema
 from study.records.ledger import Ledger
 from tests.support.commands import Command
@@ -107,7 +107,7 @@ def test_a_baselines_trial_replays_equal_to_the_last_bit(tuned: tuple[Path, list
 def test_report_comparison_and_exports_know_the_tuned_entries(tuned: tuple[Path, list[Any], list[Any]]) -> None:
     folder = tuned[0]
     study = load_study(folder)
-    assert [item.baseline for item in primary_family(scores(study))] == ["la_tuned", "kd_tuned"]
+    assert [item.baseline for item in primary_family(scores(study), claim_terms(study))] == ["la_tuned", "kd_tuned"]
     told = (folder / "report" / "report.md").read_text()
     assert "best1 − kd\\_tuned" in told
     for kind in ("parquet", "dashboard"):

@@ -26,7 +26,9 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
     for name, gain in gains.items():
         item = claims.get(name)
         images_sd = image_part(recalls, BEST, name).sd
-        verdict: str = item.verdict if item else "descriptive"
+        verdict: str = item.verdict if item else "not tested"
+        if item and verdict == "incomplete":
+            verdict = f"incomplete: {item.n_runs} of {item.terms.n_runs} runs"
         if verdict == "gain" and (climbing := check.climbing(BEST, name)):
             verdict = f"no claim: {listing(climbing)} not trained out"
         numbers = {"n": gain.n, "mean": gain.mean, "sd": gain.sd, "low": gain.low, "high": gain.high, "p_t": gain.p}
@@ -42,8 +44,8 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
                 "sd": percent(gain.sd),
                 "95 % interval": span(gain),
                 "p (t)": p_value(gain.p),
-                "p (Holm)": p_value(item.p_holm) if item else MISSING,
-                "p (sign-flip, Holm)": _flip_text(item) if item else MISSING,
+                "p (Holm)": p_value(item.p_holm) if item and gain.n else MISSING,
+                "p (sign-flip, Holm)": _flip_text(item) if item and gain.n else MISSING,
                 "sd, test images": percent(images_sd),
                 "verdict": verdict,
             }
@@ -56,14 +58,20 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
         rows=[tuple(row.values()) for row in cells],
         caption=(
             "The comparisons that carry the claim: differences of test balanced accuracy in points, "
-            f"{pairing_text(study)}. The paired t test decides, at p (Holm) of at most {ALPHA}. Beside it stands the "
-            "sign-flip test with the smallest adjusted p that its number of pairs can give; where that is larger, it "
-            "can confirm nothing. The last sd is an upper bound on how far another sample of test images would move "
-            "the difference. It does not shrink with the number of seeds, and no interval here covers it. Against "
-            f"{names}. Everything else in this report is descriptive"
+            f"{pairing_text(study)}. The paired t test decides, at p (Holm) of at most {_level_text(family)}. Beside "
+            "it stands the sign-flip test with the smallest adjusted p that its number of pairs can give; where that "
+            "is larger, it can confirm nothing. The last sd is an upper bound on how far another sample of test images "
+            "would move the difference. It does not shrink with the number of seeds, and no interval here covers it. "
+            f"Against {names}. A planned comparison with missing runs is incomplete: it claims nothing, and Holm's "
+            "correction counts it. Everything else in this report is descriptive"
             f"{', comparisons with untuned baselines included' if len(gains) > len(family) else ''}."
         ),
     )
+
+
+def _level_text(family: tuple[Comparison, ...]) -> str:
+    terms = family[0].terms
+    return f"{ALPHA}" if terms.look == 1 else f"{terms.level:g} at look {terms.look}"
 
 
 def _test_numbers(item: Comparison) -> dict[str, float]:

@@ -14,6 +14,8 @@ from analysis.results.ladder import LadderRow
 from analysis.stats.paired_tests import PairedInterval, paired_interval
 from study.schema import GROUPS
 
+_DIVERGED = " A diverged run counts with an accuracy by chance."
+
 
 def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> Block:
     """Return the ladder: one row per entry, its accuracy by class group and its gains over la and la_tuned."""
@@ -25,6 +27,7 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
     on_subsets = claims_by_subset(study)
     tuned = any(row.entry == LA_TUNED for row in rows)
     over = ("la", LA_TUNED) if tuned else ("la",)
+    any_diverged = any(row.n_diverged for row in rows)
     cells = [
         (
             row.entry,
@@ -53,15 +56,17 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
             "training count (Many over 100, Medium 20 to 100, Few under 20; thirds by rank). "
             f"{OTHERS_TEXT}. The gain is in points of All, {pairing_text(study)}, with a paired t interval. Rungs have "
             f"their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. "
-            f"The teacher is trained once{' per subset' * on_subsets}.{missing}"
+            f"The teacher is trained once{' per subset' * on_subsets}.{missing}{_DIVERGED * any_diverged}"
         ),
     )
 
 
 def _runs(row: LadderRow) -> str:
-    if row.n_subsets > 1:
-        return f"{row.n_subsets} × {row.n_seeds}"
-    return MISSING if row.entry == TEACHER else str(row.n_seeds)
+    if row.entry == TEACHER and row.n_subsets < 2:
+        return MISSING
+    seeds = f"{row.n_subsets} × {row.n_seeds}" if row.n_subsets > 1 else str(row.n_seeds)
+    notes = [f"{n} {what}" for n, what in ((row.n_diverged, "diverged"), (row.n_missing, "missing")) if n]
+    return f"{seeds} ({', '.join(notes)})" if notes else seeds
 
 
 def _units(study: StudyData) -> str:
@@ -82,6 +87,7 @@ def _gain(gain: PairedInterval | None) -> tuple[str, str]:
 def _raw(row: LadderRow, over: Sequence[str]) -> dict[str, object]:
     flat: dict[str, object] = {"entry": row.entry, "selected_on": row.selected_on}
     flat |= {"n_cuts": row.n_subsets, "n_seeds": row.n_seeds}
+    flat |= {"n_diverged": row.n_diverged, "n_missing": row.n_missing}
     for name, cell in row.cells.items():
         flat |= {f"{name}_mean": cell.mean, f"{name}_sd": cell.sd, f"{name}_n": cell.n}
     for name, prefix in zip(over, ("gain", "gain_tuned"), strict=False):

@@ -5,7 +5,7 @@ from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import conditions
-from analysis.results.comparisons import primary_family
+from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.ladder import ladder
 from analysis.sections.confirmation.comparisons import comparison_table
 from analysis.sections.confirmation.ladder import ladder_table
@@ -24,10 +24,10 @@ def confirmation_section(study: StudyData, writer: Writer) -> Section:
         why = "was switched off (--confirm-seeds 0)" if planned == 0 else "has not run yet"
         return Section("confirmation", title, (Paragraph(f"The confirmation {why}; the test set is still unopened."),))
     blocks: list[Block] = [ladder_table(study, rows, writer)]
-    family = primary_family(scores(study))
+    family = primary_family(scores(study), claim_terms(study))
     if family:
         blocks.append(comparison_table(study, family, writer))
-    if min((item.interval.n for item in family), default=MIN_PAIRS) < MIN_PAIRS:
+    if any(item.verdict == "too few" for item in family):
         blocks.append(Note(f"Fewer than {MIN_PAIRS} paired seeds: intervals are shown, nothing is claimed from them."))
     blocks += [*subset_blocks(study, writer), Paragraph(conditions(study))]
     blocks += [*tuned_baseline_blocks(study, writer), *winners_curse_blocks(study, writer)]

@@ -56,7 +56,7 @@ def test_a_gain_over_one_baseline_only_names_the_other(simulated: Simulated) -> 
 
 def test_the_price_for_the_head_is_told(simulated: Simulated) -> None:
     sentences = " ".join(_find(simulated(recalls=_recalls((0.80, 0.64)), **SMALL)).sentences)
-    assert "Each point gained on Few costs" in sentences
+    assert "Per point more on Few there are" in sentences
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2, 5])

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import class_recalls, scores, training_noise
-from analysis.results.comparisons import paired_gain, primary_family
+from analysis.results.comparisons import claim_terms, paired_gain, primary_family
 from analysis.results.ladder import ladder
 from tests.analysis.simulation import rewriting
 
@@ -97,9 +97,10 @@ def test_an_empty_group_is_nan_with_n_0(simulated: Simulated) -> None:
 
 
 def test_the_primary_family_needs_the_searched_entry(simulated: Simulated) -> None:
-    table = scores(load_study(simulated(**SMALL)))
-    assert [item.baseline for item in primary_family(table)] == ["la", "kd"]
-    assert primary_family(table[table["entry"] != "best1"]) == ()
+    study = load_study(simulated(**SMALL))
+    table, terms = scores(study), claim_terms(study)
+    assert [item.baseline for item in primary_family(table, terms)] == ["la", "kd"]
+    assert primary_family(table[table["entry"] != "best1"], terms) == ()
 
 
 def test_training_noise_is_the_root_of_the_mean_variance_over_seeds(simulated: Simulated) -> None:

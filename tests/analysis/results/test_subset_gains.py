@@ -15,7 +15,7 @@ from analysis.reading.study_folder import load_study
 from analysis.report import build_report
 from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import class_gains, mean_recalls
-from analysis.results.comparisons import primary_family
+from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.findings import Findings, find
 from analysis.results.ladder import ladder
 from analysis.results.subset_gains import class_gains_over_subsets, subset_gains, subset_means, teacher_over_subsets
@@ -53,7 +53,7 @@ def test_few_subsets_leave_the_claims_to_the_studys_own(simulated: Simulated, n_
     folder = simulated(**FEW | {"n_cuts": n_cuts})
     study = load_study(folder)
     assert not claims_by_subset(study)
-    interval = primary_family(scores(study))[0].interval
+    interval = primary_family(scores(study), claim_terms(study))[0].interval
     assert interval == paired_interval(_reference_differences(folder, "best1", "la")["0"])
     assert interval.n == 6
 
@@ -63,7 +63,7 @@ def test_six_subsets_carry_the_claims_each_counting_once(simulated: Simulated) -
     study = load_study(folder)
     assert claims_by_subset(study)
     means = [mean(values) for values in _reference_differences(folder, "best1", "kd").values()]
-    comparison = next(item for item in primary_family(scores(study)) if item.baseline == "kd")
+    comparison = next(item for item in primary_family(scores(study), claim_terms(study)) if item.baseline == "kd")
     assert comparison.interval.n == 6
     assert (comparison.interval.mean, comparison.interval.sd) == pytest.approx((mean(means), stdev(means)))
 
@@ -79,7 +79,8 @@ def test_a_run_that_one_side_misses_drops_its_pair_not_its_subset(simulated: Sim
     expected = _reference_differences(folder, "best1", "la")
     expected["4"] = expected["4"][1:]
     drop_runs(folder, f"entry = 'la' AND seed = {4 * 10**13 + 1001}")
-    found = primary_family(scores(load_study(folder)))[0].interval
+    study = load_study(folder)
+    found = primary_family(scores(study), claim_terms(study))[0].interval
     assert found.mean == pytest.approx(mean(mean(values) for values in expected.values()))
     assert found.n == 6
 
@@ -147,8 +148,8 @@ def test_the_teacher_has_a_result_a_subset(simulated: Simulated) -> None:
 def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
     (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
-    assert over.startswith("Trained on 3 subsets of the long tail, best1 gains +")
-    assert "This is descriptive" in over
+    assert over.startswith("Trained on 3 subsets of the long tail, best1 differs by +")
+    assert "This is not tested" in over
     assert "A claim beyond it needs 6 subsets" in over
     assert "(mean of 6 seeds)" in said[0]
     assert said[-1].startswith("Every interval over seeds is conditional on one training subset")

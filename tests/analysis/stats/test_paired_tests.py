@@ -60,9 +60,10 @@ def test_five_pairs_claim_nothing_however_clear_and_six_do() -> None:
     assert paired_interval([-0.1, 0.1, -0.2, 0.2, -0.1, 0.1]).verdict == "unclear"
 
 
-def test_differences_without_spread_are_no_evidence_at_zero_and_certain_elsewhere() -> None:
+def test_differences_without_spread_have_the_p_of_the_sign_flip_test() -> None:
     assert paired_interval([0.0, 0.0, 0.0]).p == 1.0
-    assert paired_interval([0.5, 0.5, 0.5]).p == 0.0
+    assert paired_interval([0.5, 0.5, 0.5]).p == 0.25
+    assert paired_interval([0.01] * 6).p == paired_interval([0.1 + 0.2 - 0.3 + 0.01] * 6).p == 1 / 32
 
 
 def test_the_t_interval_on_six_pairs_covers_what_it_says() -> None:
