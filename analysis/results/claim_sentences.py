@@ -93,8 +93,9 @@ def _incomplete(item: Comparison) -> str:
     other, planned = baseline_text(item.baseline), item.terms.n_runs
     if not item.interval.n:
         return f"cannot be compared with {other}: of {planned} planned pairs of runs none is there"
-    missing = f"{planned - item.n_runs} of {planned} pairs of runs"
-    return _described(item.interval, other, why=f"no claim, because {missing} are missing")
+    n_missing = planned - item.n_runs
+    missing = f"{n_missing} of {planned} pairs of runs {'is' if n_missing == 1 else 'are'} missing"
+    return _described(item.interval, other, why=f"no claim, because {missing}")
 
 
 def _described(interval: PairedInterval, other: str, *, why: str = "not tested") -> str:
@@ -187,8 +188,8 @@ def _certainty(family: tuple[Comparison, ...]) -> list[str]:
     if missing := [item for item in family if item.verdict == "incomplete"]:
         shares = listing([f"{item.baseline} ({item.n_runs} of {terms.n_runs} pairs of runs)" for item in missing])
         said.append(
-            f"Incomplete: {shares}. Nothing is claimed over {'it' if len(missing) == 1 else 'them'}, and Holm's "
-            f"correction counts all {len(family)} planned comparisons."
+            f"Incomplete: {shares}. Nothing is claimed over {'it' if len(missing) == 1 else 'them'}. Holm's correction "
+            f"still counts each of the {plural(len(family), 'planned comparison')}."
         )
     if terms.look > 1:
         said.append(

@@ -57,7 +57,7 @@ def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthChe
     if "too few" in verdicts.values():
         return f"An indication only: fewer than {MIN_PAIRS} seeds"
     if len(incomplete) == len(verdicts):
-        return f"No claim: runs of {BEST} or of {listing(incomplete)} are missing"
+        return "No claim: runs of the confirmation are missing"
     missing = [f"none claimed over {listing(incomplete)}, whose runs are incomplete"] if incomplete else []
     if lost:
         return ", ".join([f"No gain: worse than {listing(lost)}", *missing])

@@ -77,7 +77,7 @@ def _losing_classes(study: StudyData, baseline: str) -> list[str]:
     if gains["low"].isna().all():
         return []
     if below.empty:
-        return [f"No class has an interval below {baseline}."]
+        return [f"No class lies below {baseline} with its whole 95 % interval."]
     named = [
         f"{name} ({group.capitalize() or 'in no group'}) {points(gain)} points ({points(low)} to {points(high)})"
         for name, group, gain, low, high in below[["class_name", "group", "gain", "low", "high"]]
@@ -85,14 +85,12 @@ def _losing_classes(study: StudyData, baseline: str) -> list[str]:
         .itertuples(index=False)
     ]
     more = [f"{len(below) - _MOST_NAMED} more"] if len(below) > _MOST_NAMED else []
-    apart = below.loc[below["verdict"] == "loss", "class_name"].astype(str).tolist()
-    kept = listing(apart[:_MOST_NAMED]) + (f" and {len(apart) - _MOST_NAMED} more" if len(apart) > _MOST_NAMED else "")
-    n = len(gains)
-    by_chance = f"; {0.025 * n:.0f} would lie there by chance" if n >= _MANY_CLASSES else ""
+    n, n_apart = len(gains), int((below["verdict"] == "loss").sum())
+    lie, their = ("lies", "its") if len(below) == 1 else ("lie", "their")
+    by_chance = f" Of {n} classes {0.025 * n:.0f} would lie there by chance." if n >= _MANY_CLASSES else ""
     return [
-        f"{len(below)} of {plural(n, 'class', 'classes')} {'lies' if len(below) == 1 else 'lie'} below {baseline} with "
-        f"{'its' if len(below) == 1 else 'their'} 95 % interval: {listing([*named, *more])}. Holm's correction for all "
-        f"classes leaves {kept or 'none of them'}{by_chance}."
+        f"{len(below)} of {plural(n, 'class', 'classes')} {lie} below {baseline} with {their} whole 95 % interval: "
+        f"{listing([*named, *more])}. Holm's correction for all classes leaves {n_apart or 'none'} of them.{by_chance}"
     ]
 
 

@@ -10,11 +10,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.findings import Findings, find
 from analysis.search.importance import Importances
+from analysis.sections.confirmation.comparisons import comparison_table
 from study.strategy.guards import Guard
-from tests.analysis.simulation import SETTINGS, rewriting, set_last_counts
+from tests.analysis.simulation import SETTINGS, fail_run, rewriting, set_last_counts
 from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
@@ -64,6 +68,63 @@ def test_fewer_than_six_seeds_claim_nothing(simulated: Simulated, n_seeds: int) 
     found = _find(simulated(n_seeds=n_seeds, **SMALL))
     assert found.headline == "An indication only: fewer than 6 seeds"
     assert "beats" not in " ".join(found.sentences)
+
+
+def test_a_diverged_run_counts_at_chance_and_is_told(simulated: Simulated) -> None:
+    folder = simulated(recalls=_recalls((0.83, 0.64)), **SMALL)
+    before = _find(folder).sentences[0]
+    fail_run(folder, "best1", 1003, "non-finite loss: 'cckd' became inf at epoch 3, step 7")
+    found = _find(folder)
+    assert "beats logit adjustment (la)" in before
+    assert found.headline == "No gain shown over la and kd"
+    mean = (5 * float(before.split("reaches ")[1][:4]) + 10) / 6
+    assert float(found.sentences[0].split("reaches ")[1][:4]) == pytest.approx(mean, abs=0.6)
+    assert "(mean of 6 seeds)" in found.sentences[0]
+    (told,) = (text for text in found.warnings if text.startswith("Diverged"))
+    assert "1 run of best1. Such a run counts in every mean, gain and test with an accuracy of 10.0 %" in told
+
+
+def test_a_baselines_diverged_run_counts_too(simulated: Simulated) -> None:
+    folder = simulated(recalls=_recalls((0.83, 0.64)), **SMALL)
+    fail_run(folder, "la", 1003, "non-finite loss: it became nan")
+    found = _find(folder)
+    assert found.headline == "A gain over kd at 20 epochs, not checked at more, none shown over la"
+    assert any("1 run of la." in text for text in found.warnings)
+
+
+@pytest.mark.parametrize("n_seeds", [6, 9])
+@pytest.mark.parametrize("entry", ["best1", "la"])
+def test_headline_sentences_and_table_say_the_same_of_a_missing_run(
+    simulated: Simulated, tmp_path: Path, entry: str, n_seeds: int
+) -> None:
+    folder = simulated(recalls=_recalls((0.83, 0.64)), n_seeds=n_seeds, **SMALL)
+    fail_run(folder, entry, 1003, "out of memory: Ray killed the worker")
+    found, n = _find(folder), n_seeds - 1
+    missing = ["la", "kd"] if entry == "best1" else ["la"]
+    assert found.headline == (
+        "No claim: runs of the confirmation are missing"
+        if entry == "best1"
+        else "A gain over kd at 20 epochs, not checked at more, none claimed over la, whose runs are incomplete"
+    )
+    assert found.sentences[0].count("beats") == 2 - len(missing)
+    assert found.sentences[0].count(f"no claim, because 1 of {n_seeds} pairs of runs is missing") == len(missing)
+    (told,) = (text for text in found.sentences if text.startswith("Incomplete"))
+    assert all(f"{name} ({n} of {n_seeds} pairs of runs)" in told for name in missing)
+    assert any(text.startswith(f"Lost (out of memory): 1 run of {entry}.") for text in found.warnings)
+    study = load_study(folder)
+    writer = Writer(tmp_path)
+    comparison_table(study, primary_family(scores(study), claim_terms(study)), writer)
+    verdicts = pd.read_csv(tmp_path / "tables" / "comparisons.csv").set_index("comparison")["verdict"]
+    assert [verdicts[f"best1 - {name}"] for name in missing] == [f"incomplete: {n} of {n_seeds} runs"] * len(missing)
+
+
+def test_a_second_look_is_told_with_its_level(simulated: Simulated) -> None:
+    folder = simulated(recalls=_recalls((0.83, 0.64)), **SMALL)
+    manifest = json.loads((folder / "study.json").read_text())
+    manifest["looks"] = [{"seeds": 4, "subsets": 1, "trial": manifest["confirm_entries"]["best1"]["trial"]}]
+    (folder / "study.json").write_text(json.dumps(manifest))
+    (told,) = (text for text in _find(folder).sentences if text.startswith("This is look 2 at the test set"))
+    assert "So a claim needs an adjusted p of at most 0.005 in place of 0.05." in told
 
 
 def _ranked(*named: str) -> Importances:

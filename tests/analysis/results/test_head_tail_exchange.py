@@ -9,8 +9,15 @@ import pytest
 
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
+from analysis.results.class_gains import class_gains
 from analysis.results.comparisons import paired_gain
-from analysis.results.head_tail_exchange import confusion_flow, exchange, group_separability, leading_confusions
+from analysis.results.head_tail_exchange import (
+    confusion_flow,
+    exchange,
+    group_separability,
+    leading_confusions,
+    price_sentences,
+)
 from tests.analysis.simulation import rewriting
 
 Simulated = Callable[..., Path]
@@ -46,6 +53,43 @@ def test_every_baseline_has_its_own_exchange(simulated: Simulated) -> None:
 def test_nothing_is_priced_from_few_seeds(simulated: Simulated) -> None:
     study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=3))
     assert exchange(study)["price"].isna().all()
+
+
+def _lowered(folder: Path, entry: str, class_id: int, n: int) -> None:
+    """Take `n` right test images of a class from every run of an entry."""
+    path = f"$.test.correct[{class_id}]"
+    with rewriting(folder) as ledger:
+        ledger._database.connection.execute(
+            "UPDATE confirm_runs SET record = json_set(record, ?, json_extract(record, ?) - ?) WHERE entry = ?",
+            (path, path, n, entry),
+        )
+
+
+def test_classes_that_lie_below_the_baseline_are_named_beside_the_price(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, recalls={"la": (0.8, 0.5), "best1": (0.8, 0.6)})
+    before = price_sentences(load_study(folder), "la")
+    assert before[0].startswith("By groups, best1 minus la, not tested: Few +")
+    assert before[0].endswith("No price for the head is shown.")
+    assert before[1:] == ["No class lies below la with its whole 95 % interval."]
+    _lowered(folder, "best1", 8, 60)
+    study = load_study(folder)
+    gains = class_gains(study, entries=("best1",), baseline="la").set_index("class_id")
+    gain, low, high = (100 * gains.loc[8, name] for name in ("gain", "low", "high"))
+    told, named = price_sentences(study, "la")
+    assert told.endswith("No price for the head is shown.")
+    assert named == (
+        f"1 of 10 classes lies below la with its whole 95 % interval: Bag (Few) −{-gain:.1f} points "
+        f"(−{-low:.1f} to −{-high:.1f}). Holm's correction for all classes leaves 1 of them."
+    )
+
+
+def test_many_losing_classes_are_counted_and_the_largest_losses_named(simulated: Simulated) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, recalls={"la": (0.8, 0.5), "best1": (0.75, 0.44)})
+    (named,) = price_sentences(load_study(folder), "la")[1:]
+    assert " of 10 classes lie below la with their whole 95 % interval: " in named
+    n = int(named.split()[0])
+    assert n > 5
+    assert f", and {n - 5} more." in named or f" and {n - 5} more." in named
 
 
 def test_flow_is_the_shares_of_each_groups_images(simulated: Simulated) -> None:

@@ -13,7 +13,7 @@ from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import class_recalls, scores, training_noise
 from analysis.results.comparisons import claim_terms, paired_gain, primary_family
 from analysis.results.ladder import ladder
-from tests.analysis.simulation import rewriting
+from tests.analysis.simulation import drop_runs, fail_run, rewriting
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0}
@@ -121,3 +121,23 @@ def test_a_class_without_test_images_has_no_recall(simulated: Simulated) -> None
         del record["test"]["bins"]  # they hold the images of this class too
         ledger._database.connection.execute("UPDATE confirm_runs SET record = ? WHERE rowid = 1", (json.dumps(record),))
     assert class_recalls(load_study(folder))["recall"].isna().sum() == 1
+
+
+def test_a_diverged_run_counts_at_chance_in_its_row_and_a_lost_one_is_missing(simulated: Simulated) -> None:
+    folder = simulated(**SMALL)
+    finished = [float(row["test_few"]) for row in _rows(folder / "confirm.csv") if row["entry"] == "kd"]
+    kept = [value for value, seed in zip(finished, range(1001, 1007), strict=True) if seed != 1002]
+    fail_run(folder, "kd", 1002, "non-finite loss: it became nan")
+    fail_run(folder, "best1", 1004, "hung: no report in 1800 s")
+    drop_runs(folder, "entry = 'ce' AND seed > 1004")
+    rows = {row.entry: row for row in ladder(load_study(folder))}
+    noted = {name: (row.n_seeds, row.n_diverged, row.n_missing) for name, row in rows.items()}
+    assert noted["kd"] == (6, 1, 0)
+    assert noted["best1"] == (5, 0, 1)
+    assert noted["ce"] == (4, 0, 2)
+    assert {noted[name] for name in ("la", "cckd", "acckd")} == {(6, 0, 0)}
+    assert noted["teacher"] == (1, 0, 0)
+    assert rows["kd"].cells["few"].mean == pytest.approx(mean([*kept, 0.1]))
+    assert rows["kd"].cells["tercile_low"].sd > 0.1
+    assert rows["kd"].gains["la"].n == 6
+    assert rows["kd"].cells["ece"].n == 5, "chance has no confidence"

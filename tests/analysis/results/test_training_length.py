@@ -13,7 +13,7 @@ from analysis.reading.study_folder import load_study
 from analysis.results.findings import Findings, find
 from analysis.results.training_length import TOLERANCE, check_length, curve_bands, fate_of, training_states
 from analysis.search.importance import Importances
-from tests.analysis.simulation import RECALLS, rewriting
+from tests.analysis.simulation import RECALLS, fail_run, rewriting
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0}
@@ -118,6 +118,17 @@ def test_gains_that_hold_are_said_to_hold_with_both_figures(simulated: Simulated
     assert "points at 20 epochs (6 seeds), +5." in found.sentences[3]
     assert "at 40 (3 seeds, 95 % interval +" in found.sentences[3]
     assert found.sentences[4].startswith("The gain over kd holds at 40 epochs")
+
+
+def test_a_diverged_longer_run_counts_in_the_gain_and_says_nothing_of_who_climbs(simulated: Simulated) -> None:
+    folder = _studied(simulated)
+    before = check_length(load_study(folder))
+    fail_run(folder, "best1", 1002, "non-finite loss: it became inf", epochs_factor=2)
+    after = check_length(load_study(folder))
+    assert after.gain("la").at_length == before.gain("la").at_length
+    assert (after.gain("la").longer.n, after.fate("la")) == (3, "vanishes")
+    assert after.gain("la").longer.mean < -0.1
+    assert (after.states["best1"].state, after.states["best1"].change.n) == ("trained out", 2)
 
 
 def test_a_rung_that_still_climbs_is_named_and_carries_no_claim(simulated: Simulated) -> None:

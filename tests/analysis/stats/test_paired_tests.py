@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.stats.paired_tests import holm, paired_interval, sign_flip, spread
+from analysis.stats.paired_tests import (
+    ALPHA,
+    Verdict,
+    adjusted_verdict,
+    holm,
+    look_level,
+    paired_interval,
+    sign_flip,
+    spread,
+)
 
 DIFFERENCES = st.lists(st.floats(-1, 1).map(lambda x: round(x, 4)), min_size=2, max_size=9)
 
@@ -64,6 +73,53 @@ def test_differences_without_spread_have_the_p_of_the_sign_flip_test() -> None:
     assert paired_interval([0.0, 0.0, 0.0]).p == 1.0
     assert paired_interval([0.5, 0.5, 0.5]).p == 0.25
     assert paired_interval([0.01] * 6).p == paired_interval([0.1 + 0.2 - 0.3 + 0.01] * 6).p == 1 / 32
+
+
+def test_a_spread_below_the_resolution_counts_as_the_resolution() -> None:
+    differences, resolution = [0.010, 0.011, 0.010, 0.010, 0.011, 0.010], 0.004
+    ours = paired_interval(differences, resolution=resolution)
+    half = stats.t.ppf(0.975, 5) * resolution / 6**0.5
+    assert (ours.low, ours.high) == pytest.approx((np.mean(differences) - half, np.mean(differences) + half))
+    assert ours.sd == pytest.approx(np.std(differences, ddof=1))
+    assert ours.p == 1 / 32
+    assert paired_interval(differences).p < 0.001
+
+
+@given(DIFFERENCES, st.floats(0, 1))
+def test_a_resolution_never_makes_a_gain_clearer(differences: list[float], resolution: float) -> None:
+    plain, ours = paired_interval(differences), paired_interval(differences, resolution=resolution)
+    assert (ours.mean, ours.sd) == (plain.mean, plain.sd)
+    assert ours.low <= plain.low <= plain.high <= ours.high
+    assert ours.p >= plain.p
+
+
+@pytest.mark.parametrize(
+    ("n", "planned", "missing", "p", "verdict"),
+    [
+        (5, 5, 0, 0.001, "too few"),
+        (5, 0, 0, 0.001, "too few"),
+        (5, 6, 1, 0.001, "incomplete"),
+        (0, 6, 6, nan, "incomplete"),
+        (19, 20, 1, 0.001, "incomplete"),
+        (6, 6, 1, 0.001, "incomplete"),  # six subsets, one of which lacks a run
+        (6, 6, 0, 0.05, "gain"),
+        (6, 0, 0, 0.05, "gain"),
+        (7, 6, 0, 0.05, "gain"),
+        (6, 6, 0, 0.051, "unclear"),
+        (6, 6, 0, nan, "unclear"),
+    ],
+)
+def test_a_claim_needs_every_planned_run(n: int, planned: int, missing: int, p: float, verdict: Verdict) -> None:
+    assert adjusted_verdict(n, 0.02, p, planned=planned, missing=missing) == verdict
+
+
+def test_a_further_look_needs_a_smaller_p_and_all_looks_share_a_hundredth_more() -> None:
+    levels = [look_level(look) for look in range(1, 40)]
+    assert levels[0] == ALPHA
+    assert levels == sorted(levels, reverse=True)
+    assert sum(levels) <= ALPHA + 0.01
+    assert adjusted_verdict(8, 0.02, 0.02, level=look_level(1)) == "gain"
+    assert adjusted_verdict(8, 0.02, 0.02, level=look_level(2)) == "unclear"
 
 
 def test_the_t_interval_on_six_pairs_covers_what_it_says() -> None:

@@ -73,6 +73,30 @@ def test_more_seeds_only_add_runs(searched: Study, ray: PlayedRay, checked: Chec
     assert searched.ledger.runs.confirm_runs()[: len(before)] == before
 
 
+def test_a_finished_confirmation_is_a_look_and_more_seeds_are_another(
+    searched: Study, ray: PlayedRay, checked: Checked
+) -> None:
+    def looks() -> list[tuple[int, int]]:
+        return [(look["seeds"], look["trial"]) for look in searched.store.manifest()["looks"]]
+
+    searched.store.update_manifest(looks=[])
+    ray.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        confirm(searched, OWN, WORKERS)
+    assert looks() == [], "a claim needs every run, so there was nothing to see"
+    ray.stop_after = None
+    for n_seeds in (N_SEEDS, N_SEEDS, N_SEEDS + 1):
+        searched.checked = replace(checked, plan=replace(checked.plan, confirm_seeds=n_seeds))
+        confirm(searched, OWN, WORKERS)
+    assert looks() == [(N_SEEDS, N_TRIALS - 1), (N_SEEDS + 1, N_TRIALS - 1)]
+
+
+def test_a_study_of_an_earlier_version_gets_no_list_of_looks(searched: Study, ray: PlayedRay) -> None:
+    searched.store.update_manifest(looks=None)
+    confirm(searched, OWN, WORKERS)
+    assert searched.store.manifest()["looks"] is None
+
+
 def test_only_the_rungs_of_the_plan_are_trained_and_more_of_them_only_add_runs(
     searched: Study, ray: PlayedRay, checked: Checked
 ) -> None:
