@@ -24,7 +24,7 @@ def draw_gains_by_count(gains: pd.DataFrame, *, baseline: str) -> Figure:
             mean = 100 * rows["gain"]
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
             axes.errorbar(places, mean, yerr=bars, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
-        axes.set_ylabel(f"gain in mean test recall\nover {baseline} (points)")
+        axes.set_ylabel(f"mean test recall\nminus that of {baseline} (points)")
         axes.yaxis.set_major_formatter(signed_ticks())
         _finish(axes, below, gains)
     return figure

@@ -24,7 +24,7 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
             mean = 100 * rows["gain"]
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
             axes.errorbar(places, mean, yerr=bars, capsize=2.5, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
-        axes.set_ylabel(f"gain in test recall over {baseline} (points)")
+        axes.set_ylabel(f"test recall minus that of {baseline} (points)")
         axes.yaxis.set_major_formatter(signed_ticks())
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.08 * (high - low))  # room for the groups' names above all points

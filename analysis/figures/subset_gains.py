@@ -31,7 +31,7 @@ def draw_subset_gains(means: pd.DataFrame) -> Figure:
         axes.set_xticks(range(last + 1), [*names, "over subsets"])
         axes.set_xlabel("subset of the long tail")
         axes.set_xlim(-0.6, last + 0.6)
-        axes.set_ylabel("gain in test balanced accuracy (points)")
+        axes.set_ylabel("difference in test balanced accuracy (points)")
         axes.yaxis.set_major_formatter(signed_ticks())
         axes.grid(axis="y")
         place_legend(axes, columns=2)

@@ -39,7 +39,7 @@ def ladder_table(study: StudyData) -> str:
     rows = ladder(study)
     if not rows:
         return ""
-    head = ["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Gain over la (95\,\% interval)"]
+    head = ["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Minus la (95\,\% interval)"]
     return _table(_caption(study), head, [_line(row) for row in rows])
 
 
@@ -91,7 +91,10 @@ def _caption(study: StudyData) -> str:
         study.manifest["data"]["spec"],
         "subsets of the long tail" if claims_by_subset(study) else "training seeds",
     )
-    said = [stamp(study.manifest), f"Test recall on {spec} in %, mean and sd over {units}; gains in points of All."]
+    said = [
+        stamp(study.manifest),
+        f"Test recall on {spec} in %, mean and sd over {units}; differences in points of All.",
+    ]
     if climbing := check.climbing():
         verbs = ("climbs", "carries") if len(climbing) == 1 else ("climb", "carry")
         said.append(f"{listing(climbing)} still {verbs[0]} at {check.epochs} epochs and {verbs[1]} no claim.")

@@ -116,11 +116,11 @@ def _warnings(study: StudyData, table: pd.DataFrame, check: LengthCheck) -> tupl
     warnings += [*_failure_warnings(study), *_training_warnings(study, check)]
     if data.get("fallback_from"):
         warnings.append(f"{data['name']} stands in for {data['fallback_from']}: {data['fallback_reason']}.")
-    on_val = _worse_on_val(study)
+    on_val = _below_on_val(study)
     teacher, base = (spread(unit_values(table, name)) for name in (TEACHER, "la"))
     if not on_val and teacher.n and base.n and teacher.mean < base.mean:
         warnings.append(
-            f"The teacher ({percent(teacher.mean)} %) is worse on test than la ({percent(base.mean)} %): "
+            f"The teacher ({percent(teacher.mean)} %) lies below la on test ({percent(base.mean)} %): "
             "expect little from distilling it."
         )
     warnings += [*on_val, *_guard_warnings(study), *tuning_warnings(study, table)]
@@ -181,14 +181,14 @@ def _training_warnings(study: StudyData, check: LengthCheck) -> list[str]:
     return [f"Not trained out: {reason}.{measured}"]
 
 
-def _worse_on_val(study: StudyData) -> list[str]:
-    """Warn where the teacher is worse than la on validation, the set on which choices are made."""
+def _below_on_val(study: StudyData) -> list[str]:
+    """Warn where the teacher lies below la on validation, the set on which choices are made."""
     own = (study.manifest["teacher"] or {}).get("val_balanced_accuracy")
     la = spread(study.confirm.loc[study.confirm["entry"] == "la", "val_balanced_accuracy"])
     if own is None or not la.n or own >= la.mean:
         return []
     return [
-        f"The teacher ({percent(own)} %) is worse on validation than la ({percent(la.mean)} %, "
+        f"The teacher ({percent(own)} %) lies below la on validation ({percent(la.mean)} %, "
         f"mean of {plural(la.n, 'seed')}): results of distilling from it are a finding about this "
         "teacher, not about the method."
     ]

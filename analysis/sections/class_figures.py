@@ -43,9 +43,9 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
                 name,
                 figure,
                 gains,
-                alt=f"Gain in test recall over {baseline} for each class, by number of training images. {counts} "
+                alt=f"Difference in test recall to {baseline} for each class, by number of training images. {counts} "
                 f"{_ends(gains)}",
-                caption=f"Gain in test recall over {baseline} per class, {averaged}. {counts} {look}The intervals "
+                caption=f"Difference in test recall to {baseline} per class, {averaged}. {counts} {look}The intervals "
                 "themselves are not corrected.",
             )
         ]
@@ -55,10 +55,10 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
             name.replace("class_gains", "class_gains_by_count"),
             draw_gains_by_count(_in_reach(binned), baseline=baseline),
             binned,
-            alt=f"Gain in mean test recall over {baseline} of classes of similar training counts. {counts} "
+            alt=f"Difference in mean test recall to {baseline} of classes of similar training counts. {counts} "
             f"{_ends(gains)}",
-            caption=f"Gain in test recall over {baseline}, {averaged}. Each point is the mean recall of the classes "
-            f"of one group whose training counts are similar; below, their number. {counts}",
+            caption=f"Difference in test recall to {baseline}, {averaged}. Each point is the mean recall of the "
+            f"classes of one group whose training counts are similar; below, their number. {counts}",
         ),
         _extremes(gains, name, baseline, writer),
     ]
@@ -118,7 +118,7 @@ def _extremes(gains: pd.DataFrame, name: str, baseline: str, writer: Writer) -> 
     return writer.table(
         name,
         gains,
-        columns=("class", "training images", f"gain over {baseline} (95 % interval)", "after the correction"),
+        columns=("class", "training images", f"minus {baseline} (95 % interval)", "after the correction"),
         rows=[
             (
                 row["class_name"] or f"class {row['class_id']}",
@@ -129,8 +129,8 @@ def _extremes(gains: pd.DataFrame, name: str, baseline: str, writer: Writer) -> 
             for row in shown.to_dict("records")
         ],
         caption=(
-            f"The classes with the {_EXTREMES} largest and the {_EXTREMES} smallest gains of {entry}, in points of "
-            "test recall. The extremes of so many classes owe a part to chance. The file has every class."
+            f"The classes with the {_EXTREMES} largest and the {_EXTREMES} smallest differences of {entry}, in points "
+            "of test recall. The extremes of so many classes owe a part to chance. The file has every class."
         ),
     )
 
@@ -178,11 +178,11 @@ def subset_range_blocks(study: StudyData, entries: tuple[str, ...], writer: Writ
             "class_gains_cuts",
             figure,
             gains,
-            alt=f"Gain in test recall over {BASELINE} for each class, mean and range over {n_subsets} subsets.",
+            alt=f"Difference in test recall to {BASELINE} for each class, mean and range over {n_subsets} subsets.",
             caption=(
-                f"The same gains over {n_subsets} subsets of the long tail: their mean, with bars from the lowest to "
-                f"the highest subset (each the mean over its seeds). Its CSV has the 95 % t intervals over subsets "
-                "and the variance components."
+                f"The same differences over {n_subsets} subsets of the long tail: their mean, with bars from the "
+                f"lowest to the highest subset (each the mean over its seeds). Its CSV has the 95 % t intervals over "
+                "subsets and the variance components."
             ),
         )
     ]

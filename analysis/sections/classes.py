@@ -1,4 +1,4 @@
-"""Which classes gain, at what price for the head, and their recalls beside the teacher's."""
+"""The classes: their gains over a baseline, at what price for the head, and their recalls beside the teacher's."""
 
 from analysis.page.document import Block, Paragraph, Section
 from analysis.page.writer import Writer
@@ -25,7 +25,7 @@ def classes_section(study: StudyData, writer: Writer) -> Section:
     blocks += [*_exchange(study, writer), *error_blocks(study, writer), *feature_blocks(study, writer)]
     if not blocks:
         blocks.append(Paragraph("There are no per-class results before the confirmation."))
-    return Section("classes", "Which classes gain", tuple(blocks))
+    return Section("classes", "Classes", tuple(blocks))
 
 
 def _by_group(study: StudyData, writer: Writer) -> list[Block]:
@@ -47,8 +47,8 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
             rows=[(entry, baseline, *(cells[entry, baseline, name] for name in shown)) for entry, baseline in pairs],
             strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
             caption=(
-                "Every entry's gain in mean test recall, in points, by groups of classes and by thirds of them, paired "
-                f"over {averaged_over(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
+                "Every entry's mean test recall minus that of the baseline, in points, by groups of classes and by "
+                f"thirds of them, paired over {averaged_over(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
                 "A description: no correction for so many comparisons."
             ),
         )
@@ -75,14 +75,15 @@ def _exchange(study: StudyData, writer: Writer) -> list[Block]:
             "exchange",
             table,
             columns=(
-                *("entry", "over", "pairs", "Few, gain (95 % interval)", "Many, gain (95 % interval)"),
-                "Many paid per Few",
+                *("entry", "over", "pairs", "Few, difference (95 % interval)", "Many, difference (95 % interval)"),
+                "less on Many per point on Few",
             ),
             rows=rows,
             strong=[index for index, row in enumerate(rows) if row[0] == BEST],
             caption=(
-                "The exchange of head for tail, in points of test recall, paired. The last column is the points of "
-                "Many lost per point of Few gained: 0 where no loss of Many is shown, a dash without a gain of Few."
+                "The exchange of head for tail, in points of test recall, paired and not tested. The last column says "
+                "how many points less on Many stand against one point more on Few. It is 0 where the interval of Many "
+                "does not lie below 0, and a dash where the interval of Few does not lie above 0."
             ),
         )
     ]

@@ -157,7 +157,7 @@ def teacher_section(study: StudyData, writer: Writer) -> Section:
     if fit is not None and val is not None and fit - val > _MEMORISED:
         blocks.append(
             Note(
-                f"The teacher fits its training images far better than new ones ({percent(fit)} against "
+                f"The teacher recognises far more of its training images than of new ones ({percent(fit)} against "
                 f"{percent(val)} %): its targets on them are close to hard labels and carry little about the other "
                 "classes."
             )
@@ -167,7 +167,7 @@ def teacher_section(study: StudyData, writer: Writer) -> Section:
     if means[TEACHER].n and means["la"].n and means[TEACHER].mean < means["la"].mean:
         blocks.append(
             Note(
-                f"The teacher is worse than la on test ({percent(means[TEACHER].mean)} against "
+                f"The teacher lies below la on test ({percent(means[TEACHER].mean)} against "
                 f"{percent(means['la'].mean)} %)."
             )
         )

@@ -139,7 +139,7 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
             "seeds",
             f"at {check.longer_epochs} epochs",
             "seeds",
-            "the gain",
+            "what becomes of a claimed gain",
         ),
         rows=cells,
         caption=(

@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis import report
 from analysis.page.style import class_label
 from search_spaces.acckd import ACCKD_SMOKE
+from study.schema import COMPARED
+from tests.analysis.simulation import fail_run
 
 Simulated = Callable[..., Path]
 #: Two core knobs make one heatmap, where the four of acckd_core make six.
@@ -116,6 +119,41 @@ def test_a_contaminated_teacher_is_stamped_on_every_table_and_figure(simulated: 
     assert "The images are drawn by hand: none was selected on test." in text
     assert "Without a reason." in text
     assert "illusion" not in text, "the stamp and the first warning say it already"
+
+
+#: Words of a claim. A gain may be denied or defined, and "better" may say in which direction a measure points. The
+#: classes that gain are counted after a correction of their own.
+CLAIMING = re.compile(
+    r"\b(beat(s|en)?|gains?|gained|better|worse|outperform\w*|helps?|improve\w*|wins?|survives?|superior|worth)\b", re.I
+)
+HARMLESS = re.compile(
+    r"no gain\b|whether a gain stands|(less|smaller) is better|gains in \d+, loses in \d+, and is not told apart"
+    r"|a gain holds where it lies above 0|reaches the former gain"
+    r"|below the former gain|what becomes of a claimed gain|gains\\_at\\_longer|_gains",
+    re.I,
+)
+APART = {"la": (0.86, 0.50), "kd": (0.93, 0.30), "acckd": (0.84, 0.58), "best1": (0.83, 0.64), "teacher": (0.9, 0.6)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recalls": dict.fromkeys(APART, APART["la"]), "longer": dict.fromkeys(COMPARED, APART["la"])},
+        {"recalls": APART, "n_seeds": 5, "longer": {name: APART[name] for name in COMPARED}},
+        {"recalls": APART | {"la_tuned": (0.86, 0.52), "kd_tuned": (0.9, 0.4)}, "n_seeds": 5, "n_cuts": 3},
+        {"recalls": APART, "lost": True},
+    ],
+    ids=["no difference", "few seeds", "few subsets", "a lost run"],
+)
+def test_a_report_without_a_claim_never_uses_the_words_of_one(simulated: Simulated, changes: dict[str, Any]) -> None:
+    lost = changes.pop("lost", False)
+    folder = simulated(**ONE_PAIR | changes)
+    if lost:
+        fail_run(folder, "best1", 1003, "hung: no report in 1800 s")
+    report.build_report(folder)
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    said = [part for part in re.split(r"(?<=[.:;!?]) |[|\n]", text) if CLAIMING.search(part)]
+    assert [part for part in said if not HARMLESS.search(part)] == []
 
 
 def test_selected_on_test_is_stamped_on_every_table_and_figure(simulated: Simulated) -> None:

@@ -45,7 +45,7 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
             "entry",
             "subsets × seeds" if on_subsets else "seeds",
             *heads[:first],
-            *(text for name in over for text in (f"gain over {name}", "95 % interval")),
+            *(text for name in over for text in (f"minus {name}", "95 % interval")),
             *heads[first:],
         ),
         rows=cells,
@@ -54,9 +54,9 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
             f"Test accuracy in %, mean ± sd over {_units(study)}. All is balanced accuracy, the mean recall of all "
             "classes. Columns with a number of classes in parentheses are mean recalls of a group of classes by "
             "training count (Many over 100, Medium 20 to 100, Few under 20; thirds by rank). "
-            f"{OTHERS_TEXT}. The gain is in points of All, {pairing_text(study)}, with a paired t interval. Rungs have "
-            f"their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in a search. "
-            f"The teacher is trained once{' per subset' * on_subsets}.{missing}{_DIVERGED * any_diverged}"
+            f"{OTHERS_TEXT}. The difference is in points of All, {pairing_text(study)}, with a paired t interval. "
+            f"Rungs have their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in "
+            f"a search. The teacher is trained once{' per subset' * on_subsets}.{missing}{_DIVERGED * any_diverged}"
         ),
     )
 

@@ -26,11 +26,11 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
                 "cuts",
                 draw_subset_gains(means),
                 means,
-                alt=f"Gain of {BEST} on each of {study.n_subsets} subsets of the long tail; {_alt(gains)}.",
+                alt=f"Difference of {BEST} on each of {study.n_subsets} subsets of the long tail; {_alt(gains)}.",
                 caption=(
-                    "Gain on each subset, with its 95 % paired t interval over training seeds; the search ran on the "
-                    f"subset 'own'. At the right: the gain over all subsets, with the t interval on {study.n_subsets} "
-                    "subset means."
+                    "Difference on each subset, with its 95 % paired t interval over training seeds; the search ran on "
+                    "the subset 'own'. At the right: the difference over all subsets, with the t interval on "
+                    f"{study.n_subsets} subset means."
                 ),
             )
         )
@@ -43,7 +43,7 @@ def _lead(study: StudyData) -> str:
     role = (
         "The claims of this report rest on the subsets: each counts once, by the mean over its seeds."
         if claims_by_subset(study)
-        else f"The gains over subsets are descriptive and carry no claim: a claim needs {MIN_PAIRS} subsets."
+        else f"The differences over subsets are not tested: a claim needs {MIN_PAIRS} subsets."
     )
     fitted = (
         f" The {TEACHER}, fitted anew on each subset, reaches {mean_sd(teacher)} % on test." if teacher.n > 1 else ""
@@ -92,10 +92,10 @@ def _table(gains: tuple[SubsetGain, ...], writer: Writer) -> Block:
         rows=[tuple(row.values()) for row in cells],
         strong=[index for index, gain in enumerate(gains) if gain.entry == BEST],
         caption=(
-            "Gains in points of test balanced accuracy, paired by seed within a subset. The interval over seeds holds "
-            "for the training images of the own subset. The interval over subsets is the t interval on the subset "
-            "means; it covers the choice of images and the chance of training. The last two columns are variance "
-            "components as standard deviations: the effect of another choice of images beyond training (0 where the "
+            "Differences in points of test balanced accuracy, paired by seed within a subset. The interval over seeds "
+            "holds for the training images of the own subset. The interval over subsets is the t interval on the "
+            "subset means; it covers the choice of images and the chance of training. The last two columns are "
+            "variance components as standard deviations: the effect of another choice of images beyond training (0 where the "
             "subsets differ by no more than their seeds explain), and of another training seed on the same images."
         ),
     )

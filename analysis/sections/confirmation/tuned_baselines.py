@@ -44,7 +44,7 @@ def tuned_baseline_blocks(study: StudyData, writer: Writer) -> list[Block]:
                 "its knobs": ", ".join(knobs) or MISSING,
                 "val, in the search (%)": percent(item.searched),
                 "val, fresh runs (%)": fresh,
-                "gain from tuning on test (points, 95 % interval)": gained,
+                "tuned minus reference on test (points, 95 % interval)": gained,
             }
         )
     return [

@@ -186,7 +186,7 @@ def test_selection_on_test_and_a_weak_teacher_are_warned_of(simulated: Simulated
     recalls = _recalls((0.83, 0.64), teacher=(0.5, 0.3))
     warnings = _find(simulated(selected_on="test", recalls=recalls, **SMALL)).warnings
     assert warnings[0].startswith("Selected on test")
-    assert "is worse on test than la" in warnings[1]
+    assert "lies below la on test" in warnings[1]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: 
     for own, n_warned in ((la - 0.01, 1), (la + 0.01, 0)):
         study.manifest["teacher"]["val_balanced_accuracy"] = own
         warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
-        assert sum("is worse on validation than la" in warning for warning in warnings) == n_warned
+        assert sum("lies below la on validation" in warning for warning in warnings) == n_warned
 
 
 def _amend(folder: Path, guards: Any, judged: Any) -> Path:
