@@ -1,7 +1,7 @@
 """Gains of one entry over another, paired by run, and the primary comparisons that carry the report's claim."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,18 +137,36 @@ def primary_family(table: pd.DataFrame, terms: ClaimTerms) -> tuple[Comparison, 
     present = set(table["entry"])
     if BEST not in present or not both_forms(present):
         return ()
-    bases = terms.baselines
-    n_runs = [len(paired_runs(table, BEST, base)) for base in bases]
-    intervals = [paired_gain(table, BEST, base) for base in bases]
-    flips = [sign_flip(paired_differences(table, BEST, base)) for base in bases]
+    return family_of(
+        [paired_differences(table, BEST, base) for base in terms.baselines],
+        terms,
+        n_runs=[len(paired_runs(table, BEST, base)) for base in terms.baselines],
+        resolutions=[_resolution(table, BEST, base) for base in terms.baselines],
+    )
+
+
+def family_of(
+    differences: Sequence[Iterable[float]], terms: ClaimTerms, *, n_runs: Sequence[int], resolutions: Sequence[float]
+) -> tuple[Comparison, ...]:
+    """Return the comparisons of best1 with `terms.baselines`, by its paired differences to each of them.
+
+    Args:
+        differences: of All (fractions), one sequence per baseline; empty where it has no runs.
+        terms: of the study.
+        n_runs: pairs of runs behind the differences.
+        resolutions: sd of the rounding error in one difference, see `paired_interval`.
+    """
+    values = [list(pairs) for pairs in differences]
+    intervals = [paired_interval(pairs, resolution=one) for pairs, one in zip(values, resolutions, strict=True)]
+    flips = [sign_flip(pairs) for pairs in values]
     adjusted, flips_adjusted = (
         holm([p if n >= max(terms.n_runs, 2) else 1.0 for p, n in zip(p_values, n_runs, strict=True)])
         for p_values in ([interval.p for interval in intervals], [flip.p for flip in flips])
     )
     return tuple(
-        Comparison(BEST, base, interval, p, flip, flip_p, min(1.0, len(bases) * flip.smallest_p), n, terms)
+        Comparison(BEST, base, interval, p, flip, flip_p, min(1.0, len(values) * flip.smallest_p), n, terms)
         for base, interval, p, flip, flip_p, n in zip(
-            bases, intervals, adjusted, flips, flips_adjusted, n_runs, strict=True
+            terms.baselines, intervals, adjusted, flips, flips_adjusted, n_runs, strict=True
         )
     )
 
@@ -159,12 +177,13 @@ def paired_gain(table: pd.DataFrame, entry: str, baseline: str, *, column: str =
     Its resolution is that of the test counts, where `table` has `rounding` for this column.
     """
     differences = paired_differences(table, entry, baseline, column=column)
-    known = column in _ROUNDED and "rounding" in table
-    return paired_interval(differences, resolution=_resolution(table, entry, baseline) if known else 0.0)
+    return paired_interval(differences, resolution=_resolution(table, entry, baseline, column=column))
 
 
-def _resolution(table: pd.DataFrame, entry: str, baseline: str) -> float:
-    """Return the sd of the rounding error in the difference of two runs."""
+def _resolution(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> float:
+    """Return the sd of the rounding error in the difference of two runs; 0 where `table` does not know it."""
+    if column not in _ROUNDED or "rounding" not in table:
+        return 0.0
     squares = [float((table.loc[table["entry"] == name, "rounding"] ** 2).mean()) for name in (entry, baseline)]
     return sum(square for square in squares if square == square) ** 0.5
 

@@ -5,6 +5,7 @@ On six pairs the percentile bootstrap covers 87 % at a nominal 95 %. The paired 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from math import nan
 from typing import Literal
@@ -161,7 +162,7 @@ def sign_flip(differences: Iterable[float]) -> SignFlip:
     if n == 0:
         return SignFlip(0, nan, nan)
     if n <= _MAX_EXACT:
-        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+        signs = _all_signs(n)
         smallest = 2.0 ** (1 - n)
     else:
         drawn = np.random.default_rng(0).choice((1.0, -1.0), size=(_N_RANDOM, n))
@@ -171,6 +172,12 @@ def sign_flip(differences: Iterable[float]) -> SignFlip:
     # Sums of the same numbers in another order differ by rounding, but equal patterns must count as equal.
     at_least = sums >= abs(finite.sum()) - 1e-12 * np.abs(finite).sum()
     return SignFlip(n, float(at_least.mean()), smallest)
+
+
+@cache
+def _all_signs(n: int) -> npt.NDArray[np.float64]:
+    """Return all sign patterns of n pairs, of shape (2^n, n)."""
+    return np.array(list(product((1.0, -1.0), repeat=n)))
 
 
 def _finite(values: Iterable[float]) -> npt.NDArray[np.float64]:

@@ -43,7 +43,7 @@ def _lead(study: StudyData) -> str:
     role = (
         "The claims of this report rest on the subsets: each counts once, by the mean over its seeds."
         if claims_by_subset(study)
-        else f"The differences over subsets are not tested: a claim needs {MIN_PAIRS} subsets."
+        else f"The differences over subsets are descriptive and carry no claim: a claim needs {MIN_PAIRS} subsets."
     )
     fitted = (
         f" The {TEACHER}, fitted anew on each subset, reaches {mean_sd(teacher)} % on test." if teacher.n > 1 else ""
@@ -93,9 +93,9 @@ def _table(gains: tuple[SubsetGain, ...], writer: Writer) -> Block:
         strong=[index for index, gain in enumerate(gains) if gain.entry == BEST],
         caption=(
             "Differences in points of test balanced accuracy, paired by seed within a subset. The interval over seeds "
-            "holds for the training images of the own subset. The interval over subsets is the t interval on the "
-            "subset means; it covers the choice of images and the chance of training. The last two columns are "
-            "variance components as standard deviations: the effect of another choice of images beyond training (0 where the "
-            "subsets differ by no more than their seeds explain), and of another training seed on the same images."
+            "holds for the training images of the own subset. The interval over subsets is the t interval on "
+            "the subset means; it covers the choice of images and the chance of training. The last two columns are "
+            "variance components as standard deviations: the effect of another choice of images beyond training (0 "
+            "where the subsets differ by no more than their seeds explain), and of another training seed on the same images."
         ),
     )
