@@ -24,16 +24,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 from optuna.distributions import FloatDistribution
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from scipy import stats
 
 from analysis.results.comparisons import ClaimTerms, family_of, paired_gain
 from analysis.search.interactions import interactions
 from analysis.search.screen import screen
 from analysis.search.trial_matrix import TrialMatrix, stages, trial_matrix, value_of
-from analysis.stats.best_subset import critical_distance
+from analysis.stats.best_subset import best_subset
 from analysis.stats.effect_curve import effect_curve
 from analysis.stats.nested_interval import nested_interval
+from analysis.stats.paired_tests import spread
 from benchmarks.ablations import NOISES, shown
 from benchmarks.searches import KNOBS, TRUTHS, Truth, search
 from search_spaces.knob import Knob
@@ -115,21 +116,18 @@ def confirmations(n_studies: int, *, seed: int) -> list[Measured]:
     """Judge intervals where there is a gain, and claims where there is none."""
     rng = np.random.default_rng([seed, 1])
     covers = {"all": 0, "few": 0, "cuts": 0}
-    kept = 0
-    reach = critical_distance(46, 7 * (N_SEEDS - 1))
     for _ in range(n_studies):
         table = _scores(rng)
         for column, truth in (("all", ALL), ("few", FEW)):
             interval = paired_gain(table, "best1", "la", column=column)
             covers[column] += interval.low <= (truth["best1"][0] - truth["la"][0]) / 100 <= interval.high
         covers["cuts"] += _covers_over_cuts(rng)
-        kept += _keeps_the_best(rng, reach)
     nominal = (0.93, 0.97)
     return [
         Measured("95 % interval of the gain over la, All, covers it", *nominal, covers["all"], n_studies),
         Measured("95 % interval of the gain over la, Few, covers it", *nominal, covers["few"], n_studies),
         Measured("95 % interval over six cuts of the tail covers the gain", *nominal, covers["cuts"], n_studies),
-        Measured("the set not told from the best holds the truly best", 0.93, 1.0, kept, n_studies),
+        *sets_of_the_best(n_studies, seed=seed),
         *false_claims(n_studies, seed=seed),
     ]
 
@@ -426,13 +424,35 @@ CURVES: dict[str, CurveCase] = {
 }
 
 
-def _keeps_the_best(rng: np.random.Generator, reach: float) -> bool:
-    """46 single runs of configurations an sd of 2 points apart; the noise is estimated from 7 entries of 6 seeds."""
-    noise, free = 1.2, 7 * (N_SEEDS - 1)
-    true = rng.normal(70, 2, 46)
-    seen = true + rng.normal(0, noise, 46)
-    estimated = noise * np.sqrt(rng.chisquare(free) / free)
-    return bool(seen[true.argmax()] >= seen.max() - reach * estimated)
+def sets_of_the_best(n_studies: int, *, seed: int) -> list[Measured]:
+    """Judge the set not told from the best: 44 single runs, then three fresh runs of the five highest and of one more.
+
+    Configurations lie an sd of 2 points apart, or on a parabola where noise differs by region; seeds move a run by 1.2.
+    """
+    found: list[Measured] = []
+    for name in _NOISES:
+        rng = np.random.default_rng([seed, 5, len(found)])
+        kept = sum(_keeps_the_best(rng, name) for _ in range(n_studies))
+        found.append(Measured(f"the set not told from the best holds the best: {name}", 0.93, 1.0, kept, n_studies))
+    return found
+
+
+_NOISES = ("equal noise", "half of the trials 1.5 times as noisy", "heavy tails (t3)", "twice the noise in one region")
+
+
+def _keeps_the_best(rng: np.random.Generator, noise: str) -> bool:
+    place = rng.random(44)
+    true = 72 - 20 * (place - 0.55) ** 2 if noise == _NOISES[3] else rng.normal(70, 2, 44)
+    sd = 1.2 * np.where(place > 0.5, {_NOISES[1]: 1.5, _NOISES[3]: 2.0}.get(noise, 1.0), 1.0)
+    drawn = rng.standard_t(3, (4, 44)) / 3**0.5 if noise == _NOISES[2] else rng.normal(size=(4, 44))
+    values, *again = (true + sd * drawn) / 100
+    finalists = {0, *np.argsort(-values)[:5].tolist()}
+    trials = [create_trial(value=value) for value in values.tolist()]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    fresh = {number: spread(run[number] for run in again) for number in finalists}
+    found = best_subset(trials, (), fresh=fresh)
+    return found is not None and int(true.argmax()) in found.trials
 
 
 #: What spoils the values of a search without an interaction.

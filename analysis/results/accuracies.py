@@ -105,10 +105,3 @@ def training_noise(study: StudyData) -> float:
     trained = study.confirm[study.confirm["entry"] != TEACHER]
     variances = trained.groupby("entry")["val_balanced_accuracy"].var(ddof=1)
     return float(variances.mean() ** 0.5)
-
-
-def noise_degrees(study: StudyData) -> int:
-    """Return the degrees of freedom of `training_noise`: its runs, less one per entry with two or more runs."""
-    trained = study.confirm[study.confirm["entry"] != TEACHER]
-    runs = trained.groupby("entry")["val_balanced_accuracy"].count()
-    return int((runs[runs > 1] - 1).sum())

@@ -7,5 +7,5 @@ test_set_bootstrap  the part of the test images in a gain
 many_to_one         groups compared with one control, together
 mixed_model         a linear model with random effects
 effect_curve        the effect of one variable, with a band, its best places and what others cost
-best_subset         Gupta's subset of configurations that may still be the best
+best_subset         the configurations that fresh runs of the finalists do not rule out as the best
 """

@@ -19,7 +19,7 @@ from benchmarks.calibration import (
 
 def test_intervals_cover_and_claims_are_rarely_false() -> None:
     found = confirmations(N_CONFIRMATIONS // 10, seed=0)
-    assert len(found) == 4 + len(NO_GAIN)
+    assert len(found) == 3 + 4 + len(NO_GAIN)
     assert [item.what for item in found if not item.met] == []
 
 

@@ -96,6 +96,7 @@ def _table(gains: tuple[SubsetGain, ...], writer: Writer) -> Block:
             "holds for the training images of the own subset. The interval over subsets is the t interval on "
             "the subset means; it covers the choice of images and the chance of training. The last two columns are "
             "variance components as standard deviations: the effect of another choice of images beyond training (0 "
-            "where the subsets differ by no more than their seeds explain), and of another training seed on the same images."
+            "where the subsets differ by no more than their seeds explain), and of another training seed on the same "
+            "images."
         ),
     )

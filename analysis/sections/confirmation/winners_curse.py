@@ -8,18 +8,18 @@ from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, percent, plural, points
-from analysis.results.accuracies import noise_degrees, scores_of, training_noise
+from analysis.results.accuracies import scores_of, training_noise
 from analysis.search.trial_matrix import scored
-from analysis.stats.best_subset import BestSubset, best_subset, critical_distance
+from analysis.stats.best_subset import BestSubset, best_subset
 from analysis.stats.paired_tests import spread
 
 
 def winners_curse_blocks(study: StudyData, writer: Writer) -> list[Block]:
     """Return the shrinkage of the searched entries, and the trials that may still be the best, where each exists."""
-    noise, free = training_noise(study), noise_degrees(study)
-    blocks = _shrinkage(study, noise, writer)
-    kept = best_subset(scored(study), study.knobs, noise=noise, free=free)
-    return [*blocks, _best_subset_table(study, kept, noise, free, writer)] if kept else blocks
+    blocks = _shrinkage(study, training_noise(study), writer)
+    fresh = {finalist.trial: finalist.fresh for finalist in study.ranked_finalists}
+    kept = best_subset(scored(study), study.knobs, fresh=fresh)
+    return [*blocks, _best_subset_table(study, kept, writer)] if kept else blocks
 
 
 def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
@@ -69,7 +69,7 @@ def _expected_maximum(n: int) -> float:
     return float(stats.norm.ppf((n - 0.375) / (n + 0.25)))
 
 
-def _best_subset_table(study: StudyData, kept: BestSubset, noise: float, free: int, writer: Writer) -> Block:
+def _best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> Block:
     searched = {knob.name: knob for knob in study.knobs}
     rows = []
     for row in kept.ranges.to_dict("records"):
@@ -80,15 +80,16 @@ def _best_subset_table(study: StudyData, kept: BestSubset, noise: float, free: i
     n = len(scored(study))
     return writer.table(
         "not_worse",
-        kept.ranges.assign(n_kept=len(kept.trials), margin=kept.margin),
+        kept.ranges.assign(n_kept=len(kept.trials), least=kept.least, reach=kept.reach),
         columns=("knob", "searched", "in the set", "trials that have it"),
         rows=rows,
         caption=(
-            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be distinguished from the best of the search "
-            f"(trials {numbers}{more}): one run each, they lie within {percent(kept.margin)} points of the highest, "
-            f"which is {critical_distance(n, free):.1f} times the sd over training seeds ({percent(noise)} points). "
-            "With 95 % probability the truly best of the trials is among them (Gupta's subset selection). The table "
-            "shows the ranges of their knobs. A knob with its whole searched range in the set is left open by this "
+            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best on this D_val (trials "
+            f"{numbers}{more}). By the fresh runs of the finalists the best trial reaches at least "
+            f"{percent(kept.least)} % there. A trial is in the set if its value and {percent(kept.reach)} points more "
+            "reach that; a finalist is judged by the mean of its fresh runs. Training seeds move one run by an sd of "
+            f"{percent(kept.noise)} points, pooled over the finalists. In at least 93 % of studies the set holds the "
+            "trial that is best on this D_val. A knob with its whole searched range in the set is left open by this "
             "study."
         ),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.reading.study_folder import load_study
-from analysis.results.accuracies import noise_degrees, scores
+from analysis.results.accuracies import scores
 from analysis.results.comparisons import ClaimTerms, Comparison, claim_terms, n_looks, primary_family
 from analysis.results.entries import planned_entries
 from analysis.stats.paired_tests import PairedInterval, SignFlip, paired_interval
@@ -39,7 +39,6 @@ def test_six_pairs_leave_the_sign_flip_test_mute_after_holm_and_seven_do_not(
     family = primary_family(scores(study), claim_terms(study))
     assert [item.smallest_flip_holm for item in family] == [2 * 2.0 ** (1 - n_seeds)] * 2
     assert all(item.flip_can_reject == can and item.flip_holm >= item.flip.p for item in family)
-    assert noise_degrees(study) == 7 * (n_seeds - 1)
 
 
 def test_a_planned_baseline_without_runs_stays_in_the_family(simulated: Simulated) -> None:

@@ -1,19 +1,44 @@
 """The tables of the winner's curse in a report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from analysis.page.writer import Writer
+from analysis.reading.study_folder import load_study
+from analysis.sections.confirmation.winners_curse import winners_curse_blocks
 
-def test_the_report_shows_shrinkage_and_the_set(reported: Path) -> None:
+
+def test_the_report_shows_shrinkage(reported: Path) -> None:
     tables = reported / "report" / "tables"
     shrinkage, confirm = pd.read_csv(tables / "shrinkage.csv"), pd.read_csv(reported / "confirm.csv")
     runs = confirm[confirm["entry"] == "best1"]
     assert shrinkage["entry"].tolist() == ["best1"]
     assert shrinkage.loc[0, "val_again"] == pytest.approx(runs["val_balanced_accuracy"].mean())
     assert shrinkage.loc[0, "test"] == pytest.approx(runs["test_balanced_accuracy"].mean())
-    kept = pd.read_csv(tables / "not_worse.csv")
-    assert 1 <= kept["n_kept"].iloc[0] <= 16
     comparisons = pd.read_csv(tables / "comparisons.csv")
     assert {"p_holm", "smallest_p_sign_flip_holm", "sd_test_images", "verdict"} <= set(comparisons)
+
+
+def test_the_set_rests_on_the_fresh_runs_of_the_finalists(simulated: Callable[..., Path], tmp_path: Path) -> None:
+    finalists = {0: (0.66, 0.67, 0.68), 2: (0.70, 0.71, 0.69)}
+    study = load_study(simulated(finalists=finalists, n_trials=8, n_pruned=0, n_failed=0))
+    table = winners_curse_blocks(study, Writer(tmp_path))[-1]
+    kept = pd.read_csv(tmp_path / "tables" / "not_worse.csv")
+    assert 1 <= kept["n_kept"].iloc[0] <= 8
+    # Four degrees of freedom, an sd of a point, two finalists: 3.495 and 2.776 times the error.
+    assert kept["least"].iloc[0] == pytest.approx(0.70 - 0.01 * 3.495 / 3**0.5, abs=1e-4)
+    assert kept["reach"].iloc[0] == pytest.approx(0.02776, abs=1e-4)
+    assert "cannot be told from the best on this D_val" in table.caption
+
+
+@pytest.mark.parametrize("finalists", [{}, {0: (0.66, 0.67)}, {0: (0.66,), 2: (0.7,)}])
+def test_without_fresh_runs_of_two_finalists_no_set_is_shown(
+    simulated: Callable[..., Path], tmp_path: Path, finalists: dict[int, tuple[float, ...]]
+) -> None:
+    winners_curse_blocks(
+        load_study(simulated(finalists=finalists, n_trials=8, n_pruned=0, n_failed=0)), Writer(tmp_path)
+    )
+    assert not (tmp_path / "tables" / "not_worse.csv").exists()
