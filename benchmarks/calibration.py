@@ -2,6 +2,7 @@
 
     python -m benchmarks.calibration                 # 2,000, 1,000 and 200 studies
     python -m benchmarks.calibration --share 0.1     # a tenth, as the tests run it
+    python -m benchmarks.calibration --part confirmations   # one part only, which writes no JSON
 
 Confirmations are drawn at the means and seed spreads of former studies of fashion_mnist_lt at 20 epochs, with their
 gains (6 seeds; la 66.0 ± 0.8, kd 64.5 ± 3.5, best1 74.5 ± 0.8; Few 46.8 ± 2.1, 39.4 ± 5.6, 62.1 ± 2.0).
@@ -41,6 +42,7 @@ from search_spaces.knob import Knob
 from study.schema import COMPARED
 
 N_CONFIRMATIONS, N_ABLATIONS, N_SEARCHES = 2000, 1000, 200
+_PARTS = ("confirmations", "ablations", "screens", "slices", "pairs")
 
 #: entry -> mean and sd over seeds, in points: former studies of fashion_mnist_lt at 20 epochs.
 ALL = {"la": (66.0, 0.8), "kd": (64.5, 3.5), "best1": (74.5, 0.8)}
@@ -90,25 +92,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the studies (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--part", choices=_PARTS, help="one part only; the JSON is not written (default: all)")
     args = parser.parse_args(argv)
     load_before = os.getloadavg()[0]
     sizes = (N_CONFIRMATIONS, N_ABLATIONS, N_SEARCHES)
     n_confirmations, n_ablations, n_searches = (max(1, round(args.share * n)) for n in sizes)
-    found = [
-        *confirmations(n_confirmations, seed=args.seed),
-        *ablations(n_ablations, seed=args.seed),
-        *screens(n_searches, seed=args.seed, workers=os.cpu_count() or 1),
-        *slices(n_searches, seed=args.seed),
-        *pairs(n_searches, seed=args.seed),
-    ]
+    found: list[Measured] = []
+    for part in (args.part,) if args.part else _PARTS:
+        match part:
+            case "confirmations":
+                found += confirmations(n_confirmations, seed=args.seed)
+            case "ablations":
+                found += ablations(n_ablations, seed=args.seed)
+            case "screens":
+                found += screens(n_searches, seed=args.seed, workers=os.cpu_count() or 1)
+            case "slices":
+                found += slices(n_searches, seed=args.seed)
+            case "pairs":
+                found += pairs(n_searches, seed=args.seed)
     print("| simulated studies | bound | measured (95 % interval) | n | |\n|---|---|---|---|---|")
     for item in found:
         low, high = item.interval
         bound = f"{100 * item.least:.0f} to {100 * item.most:.1f} %"
         told = f"{100 * item.share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
         print(f"| {item.what} | {bound} | {told} | {item.n:,} | {'met' if item.met else 'not met'} |")
-    raw = {"seed": args.seed, "measured": [asdict(item) | {"share": item.share, "met": item.met} for item in found]}
-    print(f"results: {write_results(RESULTS, [], raw, load_before=load_before, what='calibration')}")
+    if args.part is None:
+        raw = {"seed": args.seed, "measured": [asdict(item) | {"share": item.share, "met": item.met} for item in found]}
+        print(f"results: {write_results(RESULTS, [], raw, load_before=load_before, what='calibration')}")
     return 0 if all(item.met for item in found) else 1
 
 
