@@ -80,16 +80,16 @@ def _best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> Bl
     n = len(scored(study))
     return writer.table(
         "not_worse",
-        kept.ranges.assign(n_kept=len(kept.trials), least=kept.least, reach=kept.reach),
+        kept.ranges.assign(n_kept=len(kept.trials), highest=kept.highest, margin=kept.margin),
         columns=("knob", "searched", "in the set", "trials that have it"),
         rows=rows,
         caption=(
             f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best on this D_val (trials "
-            f"{numbers}{more}). By the fresh runs of the finalists the best trial reaches at least "
-            f"{percent(kept.least)} % there. A trial is in the set if its value and {percent(kept.reach)} points more "
-            "reach that; a finalist is judged by the mean of its fresh runs. Training seeds move one run by an sd of "
-            f"{percent(kept.noise)} points, pooled over the finalists. In at least 93 % of studies the set holds the "
-            "trial that is best on this D_val. A knob with its whole searched range in the set is left open by this "
-            "study."
+            f"{numbers}{more}). The highest mean of a finalist's fresh runs is {percent(kept.highest)} % there. A "
+            f"trial is in the set if its value lies at most {percent(kept.margin)} points below. A finalist is judged "
+            "by the mean of its fresh runs, with a smaller margin. Training seeds move one run by an sd of "
+            f"{percent(kept.noise)} points, pooled over the finalists. In at least 95 % of simulated studies the set "
+            "holds the trial that is best on this D_val. A knob with its whole searched range in the set is left open "
+            "by this study."
         ),
     )

@@ -26,15 +26,14 @@ def _trials(values: list[float]) -> list[FrozenTrial]:
     return trials
 
 
-def test_the_set_holds_what_reaches_the_best_lower_bound_and_the_ranges_of_its_knobs() -> None:
+def test_the_set_holds_what_lies_within_the_margin_and_the_ranges_of_its_knobs() -> None:
     fresh = {0: Spread(3, 0.700, 0.010), 4: Spread(3, 0.690, 0.014)}
     noise = ((0.010**2 + 0.014**2) / 2) ** 0.5
-    least = 0.700 - stats.t.ppf(1 - 0.0125, 4) * noise / 3**0.5
-    reach = stats.t.ppf(0.975, 4) * noise
+    margin = stats.t.ppf(1 - 0.025, 4) * noise * (1 + 1 / 3) ** 0.5
     # Trial 0 was a lucky 0.75 in the search, which does not count.
-    found = best_subset(_trials([0.75, least - 0.9 * reach, 0.5, least - 1.1 * reach, 0.72]), KNOBS, fresh=fresh)
+    found = best_subset(_trials([0.75, 0.7 - 0.9 * margin, 0.5, 0.7 - 1.1 * margin, 0.72]), KNOBS, fresh=fresh)
     assert found is not None
-    assert (found.least, found.reach, found.noise) == pytest.approx((least, reach, noise))
+    assert (found.highest, found.margin, found.noise) == pytest.approx((0.7, margin, noise))
     assert found.trials == (0, 4, 1)
     ranges = found.ranges.set_index("knob")
     assert ranges.loc["w", ["low", "high", "n"]].tolist() == [0.0, 0.8, 3]
@@ -64,7 +63,7 @@ def test_the_truly_best_is_kept_though_noise_is_uneven(kind: str) -> None:
         finalists = {0, *np.argsort(-values)[:5].tolist()}
         found = best_subset(_trials(values.tolist()), (), fresh={i: spread(again[:, i]) for i in finalists})
         kept += found is not None and int(true.argmax()) in found.trials
-    assert kept / 400 >= 0.96
+    assert kept / 400 >= 0.93
 
 
 @pytest.mark.parametrize("fresh", [{}, {0: Spread(3, 0.7, 0.01)}, {0: Spread(1, 0.7, float("nan"))}])
