@@ -48,7 +48,8 @@ def best_subset(
 
     Where one of the finalists is truly best, its fresh runs decide; otherwise the single run of the best does. In
     either case it lies below no finalist by more than the margin in 95 % of studies. This is by Bonferroni's inequality
-    over the finalists, for equal normal noise. `benchmarks.calibration` measures what uneven noise and heavy tails leave.
+    over the finalists, for equal normal noise. `benchmarks.calibration` measures what uneven noise and heavy tails
+    leave.
 
     Args:
         trials: complete ones, each a single run.
