@@ -10,14 +10,8 @@ from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
-from study.records.run_tables import (
-    AblationRun,
-    ConfirmRun,
-    RerunAttempts,
-    SelectionRun,
-    ablation_name,
-    counts_of,
-)
+from study.records.rerun_names import ablation_name
+from study.records.run_tables import AblationRun, ConfirmRun, RerunAttempts, SelectionRun, counts_of
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import TrialRow
 from trainables.cckd.confidence import ConfidenceBins, expected_calibration_error
