@@ -30,6 +30,7 @@ start                seconds from command to first step
 streaming            streaming against the bare decoder
 students             students trained side by side, for other benchmarks
 study_wall           a study against the searches a user would write
+surface_truth        what those trainings say of knobs, and what forty of them show
 targets              out-of-fold against in-fold teacher targets
 timing               contenders that take turns
 training_length      when a rung is trained out

@@ -66,7 +66,7 @@ class Surrogate:
 
     Attributes:
         matrix: the N complete trials.
-        residuals: (N,) their accuracies, drawn in, less the surrogate's (fractions).
+        values: (N,) their accuracies (fractions), drawn in.
         r2: share of the variance of complete trials that it explains where it has not seen them (five-fold
             cross-validation, the shape chosen anew in each fold). At 0 or less the mean does as well.
         n_pruned: pruned trials that entered too.
@@ -74,13 +74,23 @@ class Surrogate:
     """
 
     matrix: TrialMatrix
-    residuals: Floats
+    values: Floats
     r2: float
     n_pruned: int
     n_fresh: int
     _shape: Shape
     _model: MixedModel
     _stage: Floats
+
+    @property
+    def residuals(self) -> Floats:
+        """The trials' values less the surrogate's, (N,)."""
+        return self.values - _rows(self.matrix, self._stage, self._shape) @ self._model.effects
+
+    def predict(self, matrix: TrialMatrix) -> Floats:
+        """Return the accuracy (fraction) at M places, with the same knobs and a stage as in the trials' mean, (M,)."""
+        stage = np.tile(self._stage.mean(axis=0), (len(matrix.x), 1))
+        return np.asarray(_rows(matrix, stage, self._shape) @ self._model.effects)
 
     def pair(self, x_knob: str, y_knob: str, at: tuple[Floats, Floats]) -> EffectCurve:
         """Return the accuracy with two knobs set and the others as in the trials that have both.
@@ -147,10 +157,9 @@ def fit_surrogate(
         chosen = _chosen(known.rows(~unseen))
         model = _fitted(known.rows(~unseen), more.rows(~np.isin(of_trial, fold)), chosen)
         predicted[unseen] = _rows(matrix.rows(unseen), known.stage[unseen], chosen) @ model.effects
-    values, model = drawn_in(known.y)[0], _fitted(known, more, shape)
+    values = drawn_in(known.y)[0]
     r2 = 1 - float(np.square(values - predicted).sum() / np.square(values - values.mean()).sum())
-    residuals = values - _rows(matrix, known.stage, shape) @ model.effects
-    return Surrogate(matrix, residuals, r2, len(pruned), len(runs), shape, model, known.stage)
+    return Surrogate(matrix, values, r2, len(pruned), len(runs), shape, _fitted(known, more, shape), known.stage)
 
 
 def _values(found: Sequence[tuple[FrozenTrial, float, float]], like: TrialMatrix) -> _Values:
