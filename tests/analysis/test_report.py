@@ -49,7 +49,8 @@ def test_the_page_is_one_offline_file_and_every_picture_has_alternative_text(rep
     sources = [str(value) for _, attrs in page.tags for key, value in attrs.items() if key in ("src", "href")]
     assert all(source.startswith(("data:", "#")) for source in sources)
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
-    assert len(pictures) == 3 + 4 + 3 + 4 + 2 * 6 + 2 + 1
+    n_pairs = 6
+    assert len(pictures) == 3 + 4 + 3 + 4 + n_pairs + 2 + 1
     assert all(len(attrs["alt"] or "") > 20 for attrs in pictures)
     assert {attrs.get("type", "run") for tag, attrs in page.tags if tag == "script"} == {"run", *DATA}
 

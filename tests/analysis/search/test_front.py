@@ -90,7 +90,7 @@ def test_the_report_shows_the_front_and_the_first_screen_tells_of_it(two: Path) 
     text = (page.parent / "report.md").read_text(encoding="utf-8")
     for words in (
         "| 3 | best all | 70.0 | 30.0 % |",
-        "No trial that keeps the guards beats one on the line in both",
+        "No trial that keeps the guards lies above a trial on the line in both",
         "objectives all and few, guard all=1.0",
         "the sampler knew 24 trials of before; no table or figure here counts them",
     ):
