@@ -1,6 +1,8 @@
-"""Searched knobs in words: scale, range, axis label; and the leading knobs, which a report shows in pairs."""
+"""Searched knobs in words: scale, range, axis label, flags; and the leading knobs, which a report shows in pairs."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -52,3 +54,14 @@ def axis_label(knob: Knob) -> str:
     """Return the axis label, e.g. 'temperature (pure number, log scale)'."""
     notes = [unit_text(knob), *(["log scale"] if is_log(knob) else [])]
     return f"{knob.name} ({', '.join(dict.fromkeys(notes))})"
+
+
+def set_flags(values: Mapping[str, Any]) -> str:
+    """Return the flags that fix knobs at these values, for a shell: '--set tau=1.0 --set use_kd=true'."""
+    return " ".join(f"--set {name}={_flag(value)}" for name, value in values.items())
+
+
+def _flag(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return shlex.quote(repr(value) if isinstance(value, float) else str(value))

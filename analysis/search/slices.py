@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from analysis.search.columns import columns_of, is_choice, stage_columns
@@ -48,6 +48,14 @@ class Effect:
         if not self.values[0] <= value <= self.values[-1]:
             return None
         return int(np.abs(np.array(self.values) - value).argmin())
+
+    def best_value(self, knob: Knob) -> Any:
+        """Return the best value: a number with two significant digits, within the searched range."""
+        value, spec = self.values[self.curve.best], knob.distribution
+        if not isinstance(spec, FloatDistribution | IntDistribution):
+            return value
+        rounded = round(value) if isinstance(spec, IntDistribution) else float(f"{value:.2g}")
+        return min(max(rounded, spec.low), spec.high)
 
 
 @dataclass(frozen=True)

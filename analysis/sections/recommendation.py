@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph, Section
 from analysis.page.writer import Writer
+from analysis.reading.knob_text import set_flags
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError
 from analysis.reading.wording import mean_sd, percent, points
@@ -34,7 +35,7 @@ def recommendation_section(study: StudyData, writer: Writer) -> Section:
         Code("The whole configuration", json.dumps(config, indent=2)),
         Code(
             "Its searched values as fixed knobs, for a space that does not search them",
-            " ".join(f"--set {name}={_flag(value)}" for name, value in searched.items()),
+            set_flags(searched),
         ),
     ]
     if study.ranked_finalists:
@@ -94,12 +95,6 @@ def _shown(folder: Path) -> str:
     """The folder as a user in the current directory would type it; above that, the full path."""
     relative = os.path.relpath(folder.resolve())
     return str(folder.resolve()) if relative.startswith(os.pardir) else relative
-
-
-def _flag(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return shlex.quote(repr(value) if isinstance(value, float) else str(value))
 
 
 def loading_lines(folder: Path, entry: str) -> tuple[Code, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.page.document import Code, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
@@ -30,7 +31,8 @@ def study(simulated: Callable[..., Path]) -> StudyData:
 def table(study: StudyData, folder: Path) -> pd.DataFrame:
     judged = importances(study, n_samples=4)
     writer = Writer(folder, draw=lambda *_: None)
-    standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    blocks = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    assert [type(block) for block in blocks] == [ReportTable, Code]
     return pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
 
 
@@ -39,7 +41,7 @@ def test_a_knob_that_decides_has_a_range_around_its_best_value(study: StudyData,
     assert found.index[0] == "tau"
     tau = found.loc["tau"]
     assert bool(tau["matters"])
-    low, high = float(tau["from"]), float(tau["to"])
+    low, high = float(str(tau["from"])), float(str(tau["to"]))
     assert 0.7 < low < 1 < high < 1.3
     assert tau["costs_at_most"] < 0.04
     assert tau["reference_costs"] < 0.01
@@ -51,9 +53,30 @@ def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: Stud
     temperature = found.loc["temperature"]
     assert not bool(temperature["matters"])
     tried = [trial.params["temperature"] for trial in study.complete]
-    assert [float(temperature["from"]), float(temperature["to"])] == pytest.approx([min(tried), max(tried)])
+    assert [float(str(temperature[end])) for end in ("from", "to")] == pytest.approx([min(tried), max(tried)])
     assert 0 < temperature["costs_at_most"] < 0.05
     assert (found["low"].dropna() <= found["high"].dropna()).all()
+
+
+def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(study: StudyData, tmp_path: Path) -> None:
+    assert table(study, tmp_path)["value"]["tau"] == "1.0"  # the reference is the best
+    for trial in study.complete:
+        trial.values = [trial.values[0] + 0.4 * (trial.params["tau"] - 1) ** 2 + 0.3 * trial.params["tau"]]
+    found = table(study, tmp_path)
+    assert float(str(found["value"]["tau"])) > 1.3
+    references = {knob.name: knob.reference for knob in study.knobs}
+    assert float(str(found["value"]["temperature"])) == references["temperature"]
+    assert found["value"]["mix_op"] == references["mix_op"]
+
+
+def test_the_flags_hold_the_values_of_active_knobs(study: StudyData, tmp_path: Path) -> None:
+    writer = Writer(tmp_path, draw=lambda *_: None)
+    judged = importances(study, n_samples=4)
+    *_, flags = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    assert isinstance(flags, Code)
+    assert flags.text.startswith("--set temperature=")
+    named = [part.partition("=")[0] for part in flags.text.split("--set ")[1:]]
+    assert named == list(study.space.active({knob.name: knob.reference for knob in study.knobs}))
 
 
 def test_a_study_without_a_known_effect_has_no_table(study: StudyData, tmp_path: Path) -> None:
