@@ -21,7 +21,7 @@ report_time          seconds and memory of a report
 response_surface     real trainings of points spread over a space
 run                  the whole bench
 same_numbers         two commits, compared to the last bit
-searches             searches whose truth is known, for calibration
+searches             searches whose truth is known, for calibration and surfaces
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
@@ -30,6 +30,7 @@ start                seconds from command to first step
 streaming            streaming against the bare decoder
 students             students trained side by side, for other benchmarks
 study_wall           a study against the searches a user would write
+surfaces             the surrogate against other models, and against the brightest cell
 surface_truth        what those trainings say of knobs, and what forty of them show
 targets              out-of-fold against in-fold teacher targets
 timing               contenders that take turns

@@ -1,4 +1,4 @@
-"""Searches by the product's own sampler and pruner whose truth is known, without a training: for `calibration`.
+"""Searches by the product's own sampler and pruner whose truth is known, without a training.
 
 A truth is a function of the knobs' positions. Around it lies noise that may have heavy tails, and some trials diverge.
 Values at the rungs before the last rise to it and scatter more, so that the pruner sometimes errs.
@@ -52,6 +52,13 @@ class Truth:
     shapes: Mapping[str, Callable[[float], float]]
     heavy: bool = False
     diverged: float = 0.0
+
+    def effect(self, name: str, at: float) -> float:
+        """Return a knob's effect at a position, in sd of evenly spread trials; 0 where it has none."""
+        if name not in self.shares:
+            return 0.0
+        mean, spread = _moments(self.shapes[name], name)
+        return float(np.sqrt(self.shares[name]) * (self.shapes[name](at) - mean) / spread)
 
 
 def _peak(at: float) -> float:
@@ -109,10 +116,7 @@ def search(truth: Truth, seed: int, *, n_trials: int = 64) -> list[FrozenTrial]:
 
 def _values(truth: Truth, params: dict[str, Any], rng: np.random.Generator) -> list[float]:
     """Values at the rungs: an sd of 2 points between evenly spread trials, of which the truth's shares are no noise."""
-    effect = sum(
-        np.sqrt(share) * _standardised(truth.shapes[name], position(_BY_NAME[name], params[name]), name)
-        for name, share in truth.shares.items()
-    )
+    effect = sum(truth.effect(name, position(_BY_NAME[name], params[name])) for name in truth.shares)
     noise = rng.standard_t(2) / 2 if truth.heavy else rng.normal()
     last = 0.70 + 0.02 * (effect + np.sqrt(1 - sum(truth.shares.values())) * noise)
     if rng.random() < truth.diverged:
@@ -121,11 +125,6 @@ def _values(truth: Truth, params: dict[str, Any], rng: np.random.Generator) -> l
 
 
 _BY_NAME = {knob.name: knob for knob in KNOBS}
-
-
-def _standardised(shape: Callable[[float], float], at: float, name: str) -> float:
-    mean, spread = _moments(shape, name)
-    return (shape(at) - mean) / spread
 
 
 @cache

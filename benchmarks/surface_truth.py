@@ -14,7 +14,6 @@ the points that were not drawn; so do extremely randomised trees and a Gaussian 
 import argparse
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -26,9 +25,6 @@ import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from scipy import stats
-from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from analysis.search.interactions import interactions
 from analysis.search.screen import LEVEL, Screen, screen
@@ -36,6 +32,7 @@ from analysis.search.slices import slices_of
 from analysis.search.surrogate import Shape, fit_surrogate
 from analysis.search.trial_matrix import Floats, TrialMatrix, trial_matrix
 from benchmarks.response_surface import path_of, read_rows
+from benchmarks.surfaces import rivals
 from search_spaces.knob import Knob
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
@@ -214,15 +211,9 @@ def _predictions(drawn: Sequence[FrozenTrial], others: Sequence[FrozenTrial], sp
     whole = trial_matrix([*drawn, *others], matrix.knobs)
     x = np.column_stack([whole.x, whole.present[:, ~whole.present.all(axis=0)]])
     true = np.array([trial.value for trial in others], dtype=float)
-    trees = ExtraTreesRegressor(100, min_samples_leaf=3, random_state=0).fit(x[: len(y)], y)
-    kernel = ConstantKernel(1.0) * RBF(np.ones(x.shape[1]), (0.1, 30.0)) + WhiteKernel(0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # length scales at their bounds
-        process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(x[: len(y)], y)
     found = {
         "the surrogate": surrogate.predict(replace(whole, x=whole.x[len(y) :], present=whole.present[len(y) :])),
-        "extremely randomised trees": trees.predict(x[len(y) :]),
-        "Gaussian process": process.predict(x[len(y) :]),
+        **rivals(x[: len(y)], y, x[len(y) :]),
     }
     total = float(np.square(true - true.mean()).sum())
     return {name: 1 - float(np.square(true - values).sum()) / total for name, values in found.items()}

@@ -6,8 +6,8 @@ is not taken for shape. A pair that interacts adds its products; the stage of th
 all others contradict is drawn in first.
 
 A pruned trial enters with the final value that its last rung leads to expect, and with the error of that expectation.
-Fresh runs of a trial enter as values of their own. `benchmarks.calibration` compares this model with extremely
-randomised trees and with a Gaussian process that has a length scale per knob.
+Fresh runs of a trial enter as values of their own. `benchmarks.surfaces` compares this model with extremely randomised
+trees and with a Gaussian process that has a length scale per knob.
 """
 
 from collections.abc import Mapping, Sequence
