@@ -4,6 +4,7 @@ ablations            ablations whose truth is known, for calibration
 bare                 the bound of an epoch: the student's own forward, backward and step
 calibration          whether the report's statistics keep their promises
 driver               what the driver does per trial
+emulator             a response surface as a function, with its noise and its curves
 epoch                an epoch against that bound
 goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
@@ -22,6 +23,7 @@ response_surface     real trainings of points spread over a space
 run                  the whole bench
 same_numbers         two commits, compared to the last bit
 searches             searches whose truth is known, for calibration and surfaces
+search_quality       which design of a search finds what matters
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU

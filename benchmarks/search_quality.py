@@ -1,0 +1,190 @@
+"""Which design of a search finds the knobs that matter, and where they should stand? At equal epochs.
+
+    python -m benchmarks.search_quality
+    python -m benchmarks.search_quality --designs "default,all sobol" --studies 20
+
+Designs differ from the default in one factor: the sampler, the share of Sobol trials, the pruner. Each is played on the
+emulator of real trainings (`benchmarks.emulator`) until it has used the epochs of the default. Five finalists then run
+on three fresh seeds, as a study does. The table says how often the screen names each knob that truly matters, what the
+value costs that the table of standing would take for it, and how far best1 lies below the best of 4,096 points.
+"""
+
+import argparse
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.search.screen import screen
+from analysis.search.slices import slices_of
+from analysis.search.trial_matrix import stages, trial_matrix, value_of
+from benchmarks.emulator import Emulator
+from benchmarks.response_surface import path_of, read_rows
+from search_spaces.registry import get_space
+from study.strategy.pruners import PROTECTED
+from study.strategy.search_settings import SearchSettings, kind_of, make_pruner, make_sampler
+from study.strategy.space_filling import sobol_point
+from trainables.cckd.records import rungs
+
+#: Studies per design, and epochs of a search as the default of 64 trials uses them.
+N_STUDIES, N_EPOCHS = 100, 3000
+
+_EPOCHS, _MOST_TRIALS = 60, 400
+_N_FINALISTS, _N_FRESH = 5, 3
+_LOG_POINTS = 12
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a search chooses its trials.
+
+    Attributes:
+        sampler, pruner: names that `study.run` knows.
+        sobol: share of the planned 64 trials that open the search as Sobol points.
+    """
+
+    sampler: str = "sobol+tpe"
+    sobol: float = 0.5
+    pruner: str = "median"
+
+
+DESIGNS: Mapping[str, Design] = {
+    "default": Design(),
+    "a quarter sobol": Design(sobol=0.25),
+    "three quarters sobol": Design(sobol=0.75),
+    "all sobol": Design(sampler="qmc"),
+    "tpe alone": Design(sampler="tpe"),
+    "random": Design(sampler="random"),
+    "gp": Design(sampler="gp"),
+    "no pruner": Design(pruner="none"),
+    "asha": Design(pruner="asha"),
+    "all sobol, no pruner": Design(sampler="qmc", pruner="none"),
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    """What one search finds: trials, complete ones, knobs named, costs of values taken, best1's regret (fractions)."""
+
+    n: int
+    n_complete: int
+    named: tuple[str, ...]
+    costs: Mapping[str, float]
+    regret: float
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play the designs and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.search_quality", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--data", default="fashion_mnist_lt", help="name of a data set (default: %(default)s)")
+    parser.add_argument("--space", default="acckd_full", help="default: %(default)s")
+    parser.add_argument("--designs", default=",".join(DESIGNS), help="names of designs (default: all)")
+    parser.add_argument("--studies", type=int, default=N_STUDIES, help="per design (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    args = parser.parse_args(argv)
+    named = _emulator(args.data, args.space).named
+    heads = ("design", "trials (complete)", *named, "others", "cost of the values (points)", "regret of best1 (points)")
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    with ProcessPoolExecutor(args.workers) as pool:
+        for name in args.designs.split(","):
+            seeds = range(args.studies)
+            print(
+                row_of(name, named, list(pool.map(partial(play, args.data, args.space, DESIGNS[name]), seeds))),
+                flush=True,
+            )
+    return 0
+
+
+def play(data: str, space: str, design: Design, seed: int) -> Played:
+    """Return what one search by `design` finds on the emulator of a data set's trainings."""
+    surface, rng = _emulator(data, space), np.random.default_rng([seed, 13])
+    trials = _search(surface, design, seed, rng)
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    matrix, y = trial_matrix(complete, surface.space.tunable), np.array([value_of(trial) for trial in complete])
+    named = tuple(screen(matrix, y, stages(complete)).named)
+    slices = {found.knob.name: found for found in slices_of(complete, surface.space.tunable)}
+    costs = {}
+    for name in surface.named:
+        effect, knob = slices[name].effect, slices[name].knob
+        taken = effect.best_value(knob) if name in named and effect is not None else knob.reference
+        costs[name] = _best_effect(data, space, name) - surface.effect(name, taken)
+    return Played(len(trials), len(complete), named, costs, _best(data, space) - _of_best1(surface, complete, rng))
+
+
+def _search(surface: Emulator, design: Design, seed: int, rng: np.random.Generator) -> list[FrozenTrial]:
+    """Return the trials of a search that ends when its epochs are used."""
+    optuna.logging.set_verbosity(logging.ERROR)
+    at, n_sobol = rungs(_EPOCHS), round(64 * design.sobol)
+    settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, n_sobol, seed, at[-1], at)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings), study_name="played")
+    used = 0
+    for number in range(_MOST_TRIALS):
+        if used >= N_EPOCHS:
+            break
+        study.sampler = make_sampler(surface.space, settings, number)
+        trial, kind = study.ask(), kind_of(settings, number)
+        trial.set_user_attr("kind", kind)
+        curve = surface.curve(surface.space.suggest(trial), rng)
+        for rung in at:
+            trial.report(curve[rung], rung)
+            if rung < at[-1] and kind not in PROTECTED and trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, curve[at[-1]])
+        used += rung
+    return study.get_trials(deepcopy=False)
+
+
+def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random.Generator) -> float:
+    """Return the true mean of the finalist with the best mean over fresh runs."""
+    finalists = sorted(complete, key=lambda trial: -value_of(trial))[:_N_FINALISTS]
+    last = surface.epochs[-1]
+    fresh = [np.mean([surface.curve(trial.params, rng)[last] for _ in range(_N_FRESH)]) for trial in finalists]
+    return float(surface.mean([finalists[int(np.argmax(fresh))].params])[0])
+
+
+@cache
+def _emulator(data: str, space: str) -> Emulator:
+    return Emulator.of(read_rows(path_of(data)), get_space(space))
+
+
+@cache
+def _best(data: str, space: str) -> float:
+    surface = _emulator(data, space)
+    points = [surface.space.active(sobol_point(surface.space, 1, k)) for k in range(2**_LOG_POINTS)]
+    return float(surface.mean(points).max())
+
+
+@cache
+def _best_effect(data: str, space: str, name: str) -> float:
+    surface = _emulator(data, space)
+    values: set[Any] = {sobol_point(surface.space, 1, k)[name] for k in range(256)}
+    return max(surface.effect(name, value) for value in values)
+
+
+def row_of(name: str, named: Sequence[str], played: Sequence[Played]) -> str:
+    n = len(played)
+    shares = [f"{100 * sum(knob in one.named for one in played) / n:.0f} %" for knob in named]
+    others = sum(bool(set(one.named) - set(named)) for one in played) / n
+    cost = np.mean([sum(one.costs.values()) for one in played])
+    regret = np.array([one.regret for one in played])
+    size = f"{np.mean([one.n for one in played]):.0f} ({np.mean([one.n_complete for one in played]):.0f})"
+    return (
+        f"| {name} | {size} | {' | '.join(shares)} | {100 * others:.0f} % | {100 * cost:.2f} "
+        f"| {100 * regret.mean():.2f} ± {100 * regret.std() / n**0.5:.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
