@@ -13,7 +13,7 @@ from analysis.page.whole_folder import whole_folder
 from analysis.page.writer import Draw, Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
-from analysis.reading.wording import mean_sd, stamp
+from analysis.reading.wording import isolated, mean_sd, stamp
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import unit_values
 from analysis.results.entries import BEST, compared_entry
@@ -22,6 +22,7 @@ from analysis.search.history import state_counts
 from analysis.search.importance import importances
 from analysis.sections.ablation import ablation_section
 from analysis.sections.classes import classes_section
+from analysis.sections.confirmation.comparisons import claim_picture
 from analysis.sections.confirmation.section import confirmation_section
 from analysis.sections.health import health_section
 from analysis.sections.knobs.section import knob_sections
@@ -86,10 +87,10 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     standing, knobs = knob_sections(study, ranked, writer)
     sections = (  # the order of the sections on the page
         standing,
+        classes_section(study, writer),
         confirmation_section(study, writer),
         training_section(study, writer),
         front_section(study, writer),
-        classes_section(study, writer),
         knobs,
         ablation_section(study, writer),
         recommendation_section(study, writer),
@@ -100,12 +101,13 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     )
     return Report(
         title=str(study.manifest["name"]),
-        subtitle=f"{study.space.purpose} {study.space.method} on {data['spec']}, space {study.space.name}.",
+        subtitle=f"{study.space.purpose} {study.space.method} on {isolated(data['spec'])}, space {study.space.name}.",
         headline=found.headline,
         lead=found.sentences,
         warnings=found.warnings,
         facts=_facts(study),
         sections=tuple(section for section in sections if section),
+        picture=claim_picture(study, writer),
     )
 
 

@@ -8,7 +8,7 @@ pairs           heatmaps of pairs, the matrix of interactions
 classes         gains and recalls of a few classes by name
 ranked_classes  gains and recalls of a hundred classes by rank
 class_counts    gains and recalls of very many classes by training count
-subset_gains    gains on each subset of the long tail
+paired_gains    gains of best1 over each baseline, pair by pair and on each subset
 ablation        what each setting and each part buys
 learning_curves D_val along the runs of the confirmation
 plotly_figures  interactive figures: parallel coordinates, history

@@ -3,10 +3,24 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.page.style import BLACK, BLUE, GREY, ORANGE, PALE, POINTS, PURPLE, VERMILION, canvas, place_legend
+from analysis.page.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    POINTS,
+    PURPLE,
+    VERMILION,
+    canvas,
+    limit_values,
+    place_legend,
+    robust_limits,
+)
 from analysis.reading.wording import time_unit
 
 _MARKS = {
@@ -19,7 +33,10 @@ _LOOK = POINTS | {"s": 38}
 
 
 def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None) -> Figure:
-    """Draw `history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line."""
+    """Draw `history.history`; trials 1 to `n_sobol` are shaded, `reference` (fraction) is a dashed line.
+
+    An arrow at the end of the axis stands for a value beyond it.
+    """
     with canvas(5.2, 3.9) as (figure, axes):
         if n_sobol:
             axes.axvspan(0.5, n_sobol + 0.5, color=PALE, zorder=0, label="Sobol trials")
@@ -47,10 +64,16 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
             )
         axes.set(xlabel="trial number", ylabel="validation balanced accuracy (%)")
         axes.set_xlim(-0.5, max(history["number"].max(), 1) + 0.5)
+        _limit(axes, history["number"], history["value"])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure
+
+
+def _limit(axes: Axes, places: pd.Series, values: pd.Series) -> None:
+    low, high = robust_limits(values)
+    limit_values(axes, places.tolist(), (100 * values).tolist(), (100 * low, 100 * high))
 
 
 def draw_convergence(table: pd.DataFrame) -> Figure:
@@ -80,6 +103,7 @@ def draw_spending(history: pd.DataFrame) -> Figure:
                     spent[rows], 100 * history["value"][rows], label=label, color=colour, marker=marker, **_LOOK
                 )
         axes.set(xlabel=f"{unit} of training, all trials together", ylabel="validation balanced accuracy (%)")
+        _limit(axes, spent, history["value"].where(history["state"] != "RUNNING"))
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure

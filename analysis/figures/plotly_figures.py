@@ -29,9 +29,10 @@ _DARKEST, _LIGHTEST = 0.0, 0.88  # viridis' last yellow is too pale for a line o
 
 
 def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> dict[str, Any]:
-    """Return one line per complete trial over one axis per knob and one for the value; colour follows the value.
+    """Return one line per complete trial over an axis for the value and one per knob; colour follows the value.
 
-    Every axis runs from 0 to 1 on the knob's own scale. A trial without a knob has a gap there.
+    The value comes first, so that it is in view on a narrow screen too. Every other axis runs from 0 to 1 on the knob's
+    own scale. A trial without a knob has a gap there.
     """
     ranked = sorted(trials, key=value_of)[-MOST_LINES:]
     values = [value_of(trial) for trial in ranked]
@@ -45,7 +46,7 @@ def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -
             "type": "scatter",
             "mode": "lines+markers",
             "x": axes,
-            "y": [*(_place(knob, trial) for knob in knobs), (value - low) / (high - low) if high > low else 0.5],
+            "y": [(value - low) / (high - low) if high > low else 0.5, *(_place(knob, trial) for knob in knobs)],
             "line": {"color": colour, "width": 1.5},
             "marker": {"color": colour, "size": 5},
             "text": _hover_text(trial),
@@ -54,14 +55,15 @@ def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -
         }
         for trial, value, colour in zip(ranked, values, colours, strict=True)
     ]
-    notes = [note for axis, knob in enumerate(knobs) for note in _ends(axis, *_range(knob))]
-    notes += _ends(axes[-1], percent(low), percent(high))
-    names = [*(knob.name for knob in knobs), "validation (%)"]
+    notes = _ends(0, percent(low), percent(high))
+    notes += [note for axis, knob in enumerate(knobs, start=1) for note in _ends(axis, *_range(knob))]
+    names = ["validation (%)", *(knob.name for knob in knobs)]
     layout = _layout() | {
         "xaxis": {
             "tickvals": axes,
             "ticktext": [_text(name) for name in names],
             "side": "top",
+            "tickangle": -25,
             "tickfont": {"size": 10},
             "range": [-0.4, len(knobs) + 0.4],
             "showgrid": True,
@@ -71,7 +73,7 @@ def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -
         },
         "yaxis": {"visible": False, "range": [-0.12, 1.12], "fixedrange": True},
         "annotations": notes,
-        "margin": {"l": 10, "r": 10, "t": 40, "b": 10},
+        "margin": {"l": 10, "r": 30, "t": 80, "b": 10},
         "dragmode": "select",
     }
     return {"data": data, "layout": layout}

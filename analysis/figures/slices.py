@@ -6,13 +6,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from optuna.distributions import CategoricalDistribution
 
-from analysis.page.style import BLACK, BLUE, GREY, canvas, place_legend
+from analysis.page.style import BLACK, BLUE, GREY, canvas, limit_values, place_legend
 from analysis.reading.knob_text import axis_label, is_log
 from analysis.search.slices import Slice
 
 
 def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
-    """Draw one slice; `limits` (fractions) are the same for all slices, so that heights can be compared."""
+    """Draw one slice; `limits` (fractions) are the same for all slices, so that heights can be compared.
+
+    An arrow at the end of the axis stands for a trial beyond it.
+    """
     with canvas(4.2, 3.2) as (figure, axes):
         choices = (
             found.knob.distribution.choices if isinstance(found.knob.distribution, CategoricalDistribution) else ()
@@ -20,8 +23,8 @@ def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
         values = [choices.index(value) for value in found.points["value"]] if choices else found.points["value"]
         # Trials of one choice stand side by side, in order of their numbers.
         aside = 0.25 * (np.arange(len(found.points)) % 5 - 2) / 2 if choices else 0.0
-        axes.plot(np.asarray(values, dtype=float) + aside, 100 * found.points["score"], "o", color=GREY, ms=3.5,
-                  alpha=0.6, mew=0, label="trials")  # fmt: skip
+        places, scores = np.asarray(values, dtype=float) + aside, 100 * found.points["score"].to_numpy(dtype=float)
+        axes.plot(places, scores, "o", color=GREY, ms=3.5, alpha=0.6, mew=0, label="trials")
         if len(found.curve):
             _curve(axes, found, choices)
         if is_log(found.knob):
@@ -35,7 +38,7 @@ def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
             axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
             axes.set_xlim(-0.6, len(choices) - 0.4)
         axes.set(xlabel=axis_label(found.knob), ylabel="val balanced accuracy (%)")
-        axes.set_ylim(100 * limits[0], 100 * limits[1])
+        limit_values(axes, places, scores, (100 * limits[0], 100 * limits[1]))
         axes.grid(axis="y")
         place_legend(axes, columns=2, fontsize="small")
     return figure

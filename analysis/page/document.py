@@ -1,6 +1,6 @@
-"""A report as plain data: sections of paragraphs, notes, tables, pictures and code."""
+"""A report as plain data: sections of paragraphs, notes, tables, pictures and code, some of them folded away."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, side by side where the page is wide enough; with a title they are folded away under it."""
+    """Pictures of one kind, side by side where the page is wide enough."""
 
     pictures: tuple[Picture, ...]
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,30 @@ class Interactive:
     brush: bool = False
 
 
-Block = Paragraph | Note | Code | ReportTable | Picture | Gallery | Interactive
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that a reader opens by their title: what supports the page, and what few readers look up."""
+
+    title: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Paragraph | Note | Code | ReportTable | Picture | Gallery | Interactive | Folded
+
+
+def fold(title: str, blocks: "Iterable[Block]") -> "tuple[Folded, ...]":
+    """Return the blocks folded away under a title; nothing where there are none."""
+    held = tuple(blocks)
+    return (Folded(title, held),) if held else ()
+
+
+def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield every block in its order, the blocks of a Folded in its place."""
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield from unfolded(block.blocks)
+        else:
+            yield block
 
 
 @dataclass(frozen=True)
@@ -87,7 +109,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report: `lead` sentences and `warnings` make the first screen, `facts` (name, value) stand under it."""
+    """The whole report.
+
+    `warnings`, `lead` sentences, the `picture` of the claim and `facts` (name, value) make the first screen.
+    """
 
     title: str
     subtitle: str
@@ -96,3 +121,4 @@ class Report:
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+    picture: Picture | None = None

@@ -6,8 +6,20 @@ from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from analysis.page.document import Code, Gallery, Interactive, Note, Paragraph, Picture, Report, ReportTable
+from analysis.page.document import (
+    Code,
+    Folded,
+    Gallery,
+    Interactive,
+    Note,
+    Paragraph,
+    Picture,
+    Report,
+    ReportTable,
+    unfolded,
+)
 from analysis.page.page_scripts import packed_library, page_script, plain_json, policy
 from study.terminal.faults import printable
 
@@ -19,7 +31,11 @@ _KINDS = {
     Picture: "picture",
     Gallery: "gallery",
     Interactive: "interactive",
+    Folded: "folded",
 }
+
+#: A name from the data between the marks of `wording.isolated`.
+_NAME = re.compile("\u2068([^\u2068\u2069]*)\u2069")
 
 #: Characters with a meaning in Markdown or in the HTML inside it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
@@ -30,7 +46,7 @@ def to_html(report: Report, folder: Path) -> str:
     environment = _environment(autoescape=True)
     environment.filters["data_uri"] = partial(_data_uri, folder)
     environment.filters["plain_json"] = plain_json
-    drawn = any(isinstance(block, Interactive) for section in report.sections for block in section.blocks)
+    drawn = any(isinstance(block, Interactive) for section in report.sections for block in unfolded(section.blocks))
     return environment.get_template("report.html.j2").render(
         report=report,
         policy=policy(with_library=drawn),
@@ -56,6 +72,7 @@ def _environment(*, autoescape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["names"] = _names
     environment.tests["kind"] = lambda block, kind: _KINDS[type(block)] == kind
     return environment
 
@@ -64,9 +81,14 @@ def _data_uri(folder: Path, file: str) -> str:
     return f"data:image/png;base64,{base64.b64encode((folder / file).read_bytes()).decode('ascii')}"
 
 
+def _names(text: str) -> Markup:
+    """Return a text as HTML, its names isolated: letters that run from right to left do not turn what follows them."""
+    return Markup(_NAME.sub(r"<bdi>\1</bdi>", str(escape(text))))
+
+
 def escape_markdown(text: str) -> str:
-    """Return a text on one line that Markdown shows unchanged."""
-    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
+    """Return a text on one line that Markdown shows unchanged, its names without marks."""
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(_NAME.sub(r"\1", text).split())))
 
 
 def _fence(text: str) -> str:

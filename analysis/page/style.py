@@ -1,6 +1,6 @@
-"""The style that all figures share: opaque white, Okabe-Ito colours with a marker each, viridis, text never parsed."""
+"""The style that all figures share: white, Okabe-Ito colours with a marker each, viridis, robust axes, plain text."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,6 +36,9 @@ ENTRIES: Mapping[str, tuple[str, str]] = {
 
 #: Look of the points of a scatter plot.
 POINTS: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "zorder": 3}
+
+#: Interquartile ranges beyond the quartiles from which on a value does not stretch an axis.
+_FAR = 3.0
 
 _DPI = 200
 _LONGEST_NAME = 20
@@ -83,6 +87,29 @@ def class_label(name: str, class_id: int) -> str:
 def place_legend(axes: Axes, *, columns: int, **options: Any) -> None:
     """Put the legend above the axes, where it cannot cover a point."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, borderaxespad=0, **options)
+
+
+def robust_limits(values: Iterable[float]) -> tuple[float, float]:
+    """Return the ends of an axis: they hold all finite values but those far from the others, with some room.
+
+    A value is far if it lies more than three interquartile ranges beyond the quartiles (Tukey 1977).
+    """
+    found = np.array([value for value in values if np.isfinite(value)])
+    if not len(found):
+        return 0.0, 1.0
+    low, high = np.quantile(found, [0.25, 0.75])
+    near = found[(found >= low - _FAR * (high - low)) & (found <= high + _FAR * (high - low))] if high > low else found
+    room = 0.06 * float(np.ptp(near)) or 0.01
+    return float(near.min()) - room, float(near.max()) + room
+
+
+def limit_values(axes: Axes, places: Sequence[float], values: Sequence[float], limits: tuple[float, float]) -> None:
+    """Set the ends of the vertical axis; an arrow at its end marks each of `values` that lies beyond."""
+    axes.set_ylim(limits)
+    at, beyond = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
+    for end, arrow, outside in ((0.0, "v", beyond < limits[0]), (1.0, "^", beyond > limits[1])):
+        axes.plot(at[outside], np.full(outside.sum(), end), arrow, color=BLACK, ms=6, clip_on=False, zorder=5,
+                  transform=axes.get_xaxis_transform())  # fmt: skip
 
 
 def signed_ticks() -> FuncFormatter:

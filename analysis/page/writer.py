@@ -43,7 +43,7 @@ class Writer:
     def picture(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, caption: str) -> Picture:
         """Save a figure and its numbers under one name."""
         self.draw(figure, [self._path("figures", f"{name}.{kind}") for kind in ("png", "svg")])
-        return Picture(f"figures/{name}.png", alt, self._stamped(caption), self._csv(name, numbers))
+        return Picture(f"figures/{name}.png", alt, self.stamped(caption), self._csv(name, numbers))
 
     def interactive(
         self,
@@ -59,7 +59,7 @@ class Writer:
     ) -> Interactive:
         """Save the numbers of a figure that the page draws in the browser."""
         csv = self._csv(name, numbers)
-        return Interactive(figure, alt, self._stamped(caption), csv, height_px, width_px, brush)
+        return Interactive(figure, alt, self.stamped(caption), csv, height_px, width_px, brush)
 
     def table(
         self,
@@ -75,13 +75,14 @@ class Writer:
         """Save the raw numbers and return the readable table; rows in `strong` are emphasised."""
         cells = tuple(tuple(row) for row in rows)
         csv = self._csv(name, numbers)
-        return ReportTable(self._stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
+        return ReportTable(self.stamped(caption), tuple(columns), cells, csv, wordy, tuple(strong))
 
     def _csv(self, name: str, numbers: pd.DataFrame) -> str:
         numbers.map(_no_formula).rename(columns=_no_formula).to_csv(self._path("tables", f"{name}.csv"), index=False)
         return f"tables/{name}.csv"
 
-    def _stamped(self, caption: str) -> str:
+    def stamped(self, caption: str) -> str:
+        """Return the caption of a result behind the study's stamp."""
         return f"{self.stamp} {caption}" if self.stamp else caption
 
     def _path(self, kind: str, name: str) -> Path:

@@ -14,6 +14,8 @@ GROUP_HEADINGS = {name: name.capitalize() for name in GROUPS}
 
 _TINY = 0.001
 
+_NO_MARKS = dict.fromkeys((0x2068, 0x2069))
+
 
 def stamp(manifest: Mapping[str, Any]) -> str:
     """Return what stands before the caption of every result: why its numbers are not what they seem; or ''."""
@@ -87,6 +89,14 @@ def p_value(p: float) -> str:
 def listing(parts: list[str]) -> str:
     """Join with commas and a last 'and'."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def isolated(name: str) -> str:
+    """Return a name that a data set or a user chose, marked so that its direction of writing ends with it.
+
+    The marks are Unicode's isolates; the page shows them as `<bdi>`, and Markdown leaves them out.
+    """
+    return f"\u2068{name.translate(_NO_MARKS)}\u2069"
 
 
 def value_text(value: object, *, digits: int = 4) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -169,6 +170,21 @@ def family_of(
             terms.baselines, intervals, adjusted, flips, flips_adjusted, n_runs, strict=True
         )
     )
+
+
+def pair_gains(table: pd.DataFrame, baselines: Sequence[str]) -> pd.DataFrame:
+    """Return best1's gain over each of `baselines`, pair by pair; a baseline without pairs has one row without a gain.
+
+    Columns: baseline, pair (seed, in a table of several subsets the subset), gain, then n, mean, low and high of the
+    paired t interval of its baseline (fractions of All).
+    """
+    rows = []
+    for baseline in baselines:
+        interval = paired_gain(table, BEST, baseline)
+        common = {part: getattr(interval, part) for part in ("n", "mean", "low", "high")}
+        pairs = paired_differences(table, BEST, baseline).items() if interval.n else [(None, nan)]
+        rows += [{"baseline": baseline, "pair": pair, "gain": gain} | common for pair, gain in pairs]
+    return pd.DataFrame(rows).astype({"pair": "Int64"})
 
 
 def paired_gain(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> PairedInterval:

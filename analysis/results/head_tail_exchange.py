@@ -6,7 +6,7 @@ from itertools import product
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import bounds, listing, plural, points
+from analysis.reading.wording import bounds, isolated, listing, plural, points
 from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import class_gains, group_of
 from analysis.results.comparisons import paired_gain
@@ -79,7 +79,8 @@ def _losing_classes(study: StudyData, baseline: str) -> list[str]:
     if below.empty:
         return [f"No class lies below {baseline} with its whole 95 % interval."]
     named = [
-        f"{name} ({group.capitalize() or 'in no group'}) {points(gain)} points ({points(low)} to {points(high)})"
+        f"{isolated(name)} ({group.capitalize() or 'in no group'}) {points(gain)} points "
+        f"({points(low)} to {points(high)})"
         for name, group, gain, low, high in below[["class_name", "group", "gain", "low", "high"]]
         .head(_MOST_NAMED)
         .itertuples(index=False)

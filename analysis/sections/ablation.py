@@ -1,7 +1,7 @@
 """What each setting and each part of best1 buys: a sentence, a figure and a table for each set of judgement."""
 
 from analysis.figures.ablation import draw_bought
-from analysis.page.document import Block, Paragraph, Section
+from analysis.page.document import Block, Paragraph, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, mean_sd, p_value, percent, plural, points, value_text
@@ -104,7 +104,7 @@ def _shown(ablation: Ablation, writer: Writer) -> list[Block]:
             "smallest difference that is shown in 80 % of studies at this noise and number of seeds."
         ),
     )
-    return [picture, table]
+    return [picture, *fold(f"Every change on the {judged} set", [table])]
 
 
 def _row(row: Bought) -> tuple[str, ...]:

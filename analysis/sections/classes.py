@@ -1,6 +1,6 @@
 """The classes: their gains over a baseline, at what price for the head, and their recalls beside the teacher's."""
 
-from analysis.page.document import Block, Paragraph, Section
+from analysis.page.document import Block, Gallery, Paragraph, Picture, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, gain_text, points
@@ -14,15 +14,18 @@ from analysis.sections.class_figures import averaged_over, gain_blocks, recall_b
 
 def classes_section(study: StudyData, writer: Writer) -> Section:
     """Return the figures and tables of gains, recalls and errors by class, once the confirmation has runs."""
-    blocks: list[Block] = []
     entries = tuple(dict.fromkeys((BEST, study.space.method)))
-    for baseline in shown_baselines(study):
-        blocks += gain_blocks(study, entries, baseline, writer)
-    blocks += _by_group(study, writer)
+    gains = [block for baseline in shown_baselines(study) for block in gain_blocks(study, entries, baseline, writer)]
+    pictures = tuple(block for block in gains if isinstance(block, Picture))
+    blocks: list[Block] = [Gallery(pictures)] if pictures else []
+    blocks += fold("The largest and the smallest differences", [block for block in gains if block not in pictures])
+    blocks += fold("Every entry by groups of classes", _by_group(study, writer))
     if study.n_subsets > 1 and not claims_by_subset(study):
-        blocks += subset_range_blocks(study, entries, writer)
-    blocks += recall_blocks(study, writer)
-    blocks += [*_exchange(study, writer), *error_blocks(study, writer), *feature_blocks(study, writer)]
+        blocks += fold("The differences of classes over subsets", subset_range_blocks(study, entries, writer))
+    blocks += fold("Recalls of the classes, the teacher's among them", recall_blocks(study, writer))
+    blocks += fold("What the tail costs the head", _exchange(study, writer))
+    blocks += fold("Where the wrong answers go", error_blocks(study, writer))
+    blocks += fold("How far features differ between training and test", feature_blocks(study, writer))
     if not blocks:
         blocks.append(Paragraph("There are no per-class results before the confirmation."))
     return Section("classes", "Classes", tuple(blocks))

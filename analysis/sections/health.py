@@ -7,7 +7,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from analysis.figures.history import draw_convergence
-from analysis.page.document import Block, Note, Paragraph, Section
+from analysis.page.document import Block, Note, Paragraph, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import leading_knobs
 from analysis.reading.study_data import StudyData
@@ -34,20 +34,22 @@ _FEW_RANKED = 10
 
 
 def health_section(study: StudyData, writer: Writer) -> Section:
-    """Return the answers in sentences, then the tables and the figure they rest on."""
+    """Return the answers in sentences; the tables and the figure that they rest on are folded away."""
     title = "Study health"
     complete = scored(study)
     if not complete:
         lead = "Nothing can be said of a search without a complete trial."
         return Section("health", title, (Paragraph(lead), *failure_blocks(study, writer)))
-    blocks: list[Block] = [
+    found: list[Block] = [
         *_covered(study, complete, writer),
         *_on_edges(study, complete, writer),
         *_rungs(complete, writer),
         *_converged(study, complete, writer),
         *failure_blocks(study, writer),
     ]
-    return Section("health", title, tuple(blocks))
+    answers = [block for block in found if isinstance(block, Paragraph | Note)]
+    behind = [block for block in found if block not in answers]
+    return Section("health", title, (*answers, *fold("The tables and the figure behind these answers", behind)))
 
 
 def _covered(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:

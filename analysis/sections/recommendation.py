@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.page.document import Block, Code, Paragraph, Section
+from analysis.page.document import Block, Code, Paragraph, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import set_flags
 from analysis.reading.study_data import StudyData
@@ -30,16 +30,16 @@ def recommendation_section(study: StudyData, writer: Writer) -> Section:
     folder = shlex.quote(_shown(study.folder))
     blocks: list[Block] = [
         Paragraph(_trust(study)),
-        *loading_lines(study.folder, BEST),
         Code("Train it again, from the row of the study", f"python -m study.replay {folder} {number}"),
-        Code("The whole configuration", json.dumps(config, indent=2)),
         Code(
             "Its searched values as fixed knobs, for a space that does not search them",
             set_flags(searched),
         ),
+        *fold("Load its trained student", loading_lines(study.folder, BEST)),
+        *fold("The whole configuration", [Code("As JSON", json.dumps(config, indent=2))]),
     ]
     if study.ranked_finalists:
-        blocks.insert(1, _finalists(study, writer))
+        blocks += fold("The finalists", [_finalists(study, writer)])
     return Section("recommendation", title, tuple(blocks))
 
 

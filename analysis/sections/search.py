@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.figures.front import draw_front
 from analysis.figures.history import draw_history, draw_spending
 from analysis.figures.plotly_figures import MOST_LINES, history_lines, parallel_coordinates
-from analysis.page.document import Block, Note, Paragraph, Section
+from analysis.page.document import Block, Gallery, Interactive, Note, Paragraph, Picture, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, percent, plural, time_unit, value_text
@@ -21,14 +21,14 @@ _MOST_NAMED = 8
 
 def search_section(study: StudyData, writer: Writer) -> Section:
     """Return the figures of the history, the table of states and the trials that the pruner stopped."""
-    blocks: list[Block] = []
+    pictures: list[Picture] = []
     table = history(study)
     if table["value"].notna().any():
         reference = table.loc[(table["kind"] == "reference") & (table["state"] == "COMPLETE"), "value"]
         n_sobol = int(table.loc[table["kind"] == "sobol", "number"].max()) if "sobol" in set(table["kind"]) else 0
         best = study.best
         reached = f"best complete trial {best.number} at {percent(best.value)} %" if best else "no complete trial yet"
-        blocks.append(
+        pictures.append(
             writer.picture(
                 "history",
                 draw_history(table, n_sobol=n_sobol, reference=reference.iloc[0] if len(reference) else None),
@@ -36,23 +36,25 @@ def search_section(study: StudyData, writer: Writer) -> Section:
                 alt=f"Validation balanced accuracy of {plural(len(table), 'trial')} in order; {reached}.",
                 caption=(
                     "Validation balanced accuracy of every trial after its last evaluated epoch. A pruned trial's "
-                    "value is its value at the rung where it was stopped. The best so far counts complete trials only."
+                    "value is its value at the rung where it was stopped. The best so far counts complete trials only. "
+                    "An arrow stands for a value beyond the axis."
                 ),
             )
         )
     if table["best_so_far"].notna().any() and table["duration_s"].sum() > 0:
-        blocks.append(_spending(table, writer))
-    if len(study.trials) > 1 and table["value"].notna().any():
-        blocks += _interactive(study, table, writer)
-    blocks.append(_states(study, writer))
+        pictures.append(_spending(table, writer))
+    blocks: list[Block] = [Gallery(tuple(pictures))] if pictures else []
     stopped = pruned_at(study)
     if stopped:
         where = listing([f"{n} at epoch {epoch}" for epoch, n in stopped])
         blocks.append(Paragraph(f"The {study.manifest['plan'].get('pruner', '')} pruner stopped {where}."))
+    if len(study.trials) > 1 and table["value"].notna().any():
+        blocks += fold("Every trial, to point at and to filter", _interactive(study, table, writer))
+    blocks += fold("The states of the trials", [_states(study, writer)])
     return Section("search", "How the search went", tuple(blocks))
 
 
-def _spending(table: pd.DataFrame, writer: Writer) -> Block:
+def _spending(table: pd.DataFrame, writer: Writer) -> Picture:
     """The best so far against the time of training."""
     unit_s, unit = time_unit(table["spent_s"].max())
     total, soon = table["spent_s"].max() / unit_s, time_to_best(table) / unit_s
@@ -69,7 +71,7 @@ def _spending(table: pd.DataFrame, writer: Writer) -> Block:
     )
 
 
-def _interactive(study: StudyData, table: pd.DataFrame, writer: Writer) -> list[Block]:
+def _interactive(study: StudyData, table: pd.DataFrame, writer: Writer) -> list[Interactive]:
     """The interactive figures: each trial's configuration, and what the good trials have in common."""
     params = pd.DataFrame([{"number": trial.number, **trial.params} for trial in study.trials])
     numbers = table[["number", "state", "value"]].merge(params, on="number")
@@ -93,12 +95,13 @@ def _interactive(study: StudyData, table: pd.DataFrame, writer: Writer) -> list[
         numbers[numbers["state"] == "COMPLETE"],
         alt=f"Parallel coordinates of {plural(len(shown), 'complete trial')}: {', '.join(names)}.",
         caption=(
-            "Each line is a complete trial, from yellow-green (high rank) to violet (low). Every axis has the knob's "
-            "own scale and range, with one place per choice. Drag a box over an axis to keep the trials that pass "
-            f"through it. Boxes on several axes combine; double-click to start again.{left_out}"
+            "Each line is a complete trial, from yellow-green (high rank) to violet (low). The first is the value; "
+            "every other axis has the knob's own scale and range, with one place per choice. Drag a box over an axis "
+            "to keep the trials that pass through it. Boxes on several axes combine; double-click to start again."
+            f"{left_out}"
         ),
-        height_px=420,
-        width_px=max(340, 84 * (len(study.knobs) + 1)),
+        height_px=460,
+        width_px=max(340, 72 * (len(study.knobs) + 1)),
         brush=True,
     )
     return [hover, lines]
@@ -160,7 +163,7 @@ def front_section(study: StudyData, writer: Writer) -> Section | None:
         rows=rows,
         caption="The trials on the front; the knee and the ends are confirmed as best1, best2 and best3.",
     )
-    return Section("front", "Two objectives", (picture, table))
+    return Section("front", "Two objectives", (picture, *fold("The trials on the front", [table])))
 
 
 def failure_blocks(study: StudyData, writer: Writer) -> list[Block]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.page.document import Block, Code, Note, Paragraph, Section
+from analysis.page.document import Block, Code, Note, Paragraph, Section, fold
 from analysis.page.latex import latex_tables
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
@@ -42,7 +42,9 @@ def provenance_section(study: StudyData, writer: Writer) -> Section:
         "Beside this page: report.md; figures/ as PNG and SVG; tables/ as CSV, with the numbers of every figure"
         f"{f', and as LaTeX {listing(latex)}' if latex else ''}."
     )
-    return Section("provenance", "Provenance", (command, table, files))
+    return Section(
+        "provenance", "Provenance", (command, files, *fold("Data, teacher, budget, machine and versions", [table]))
+    )
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -171,7 +173,7 @@ def teacher_section(study: StudyData, writer: Writer) -> Section:
                 f"{percent(means['la'].mean)} %)."
             )
         )
-    blocks.append(_class_table(study, writer))
+    blocks += fold("The teacher and the students by class", [_class_table(study, writer)])
     return Section("teacher", "The teacher", tuple(blocks))
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.figures.learning_curves import draw_learning_curves
-from analysis.page.document import Block, Gallery, Note, Paragraph, Picture, Section
+from analysis.page.document import Block, Gallery, Note, Paragraph, Picture, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, percent, plural, points, span
@@ -11,19 +11,25 @@ from analysis.results.entries import BASELINES, BEST
 from analysis.results.training_length import CURVES, TOLERANCE, LengthCheck, check_length, curve_bands
 from analysis.stats.paired_tests import PairedInterval
 
+#: Columns whose curves stand in the open: the claim is about all classes, and the method about the tail.
+_SHOWN = ("val_balanced_accuracy", "val_few")
+
 
 def training_section(study: StudyData, writer: Writer) -> Section | None:
     """Return the section; None where no run of the confirmation has a curve or a longer training."""
     check = check_length(study)
     if study.curves.empty and study.longer.empty:
         return None
-    pictures = [picture for column in CURVES for picture in _curves(study, check, column, writer)]
-    blocks: list[Block] = [_lead(check), *pictures[:1], _entries_table(check, writer)]
+    pictures = {column: _curves(study, check, column, writer) for column in CURVES}
+    shown = [picture for column in _SHOWN for picture in pictures[column]]
+    others = [picture for column in CURVES if column not in _SHOWN for picture in pictures[column]]
+    blocks: list[Block] = [_lead(check), *([Gallery(tuple(shown))] if shown else [])]
+    blocks += fold("Learning curves of the other groups of classes", [Gallery(tuple(others))] if others else [])
+    tables = [_entries_table(check, writer)]
     if check.factor > 1 and check.gains:
-        blocks.append(_gains_table(check, writer))
-    if pictures[1:]:
-        blocks.append(Gallery(tuple(pictures[1:]), title="Learning curves by group of classes"))
-    return Section("training", "Training length", tuple(blocks))
+        tables.append(_gains_table(check, writer))
+    blocks += fold("Each entry and each gain at a longer training", tables)
+    return Section("training", "Learning curves and training length", tuple(blocks))
 
 
 def _lead(check: LengthCheck) -> Paragraph | Note:

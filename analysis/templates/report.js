@@ -92,6 +92,10 @@
       if (plot.dataset.brush) brush(plot);
       plot.classList.add("drawn");
     }
+    // A figure in a closed fold has no width yet.
+    for (const fold of document.querySelectorAll("details")) {
+      fold.addEventListener("toggle", () => { for (const plot of fold.querySelectorAll(".plot")) Plotly.Plots.resize(plot); });
+    }
   };
   draw().catch((error) => {
     for (const plot of plots) if (!plot.classList.contains("drawn")) plot.textContent = `This browser cannot draw the figure (${error.message}); its numbers are in the file named below.`;

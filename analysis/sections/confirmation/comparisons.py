@@ -1,19 +1,44 @@
-"""The table of the primary comparisons, with both tests and the part of the test images."""
+"""The primary comparisons: a figure of every pair, and a table with both tests and the part of the test images."""
 
 import pandas as pd
 
-from analysis.page.document import Block
+from analysis.figures.paired_gains import draw_pair_gains
+from analysis.page.document import Block, Picture
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, listing, p_value, percent, points, span
+from analysis.reading.wording import MISSING, gain_text, listing, p_value, percent, points, span
 from analysis.results.accuracies import claim_basis, claims_by_subset, class_recalls, scores
-from analysis.results.comparisons import Comparison
+from analysis.results.comparisons import Comparison, claim_terms, pair_gains, primary_family
 from analysis.results.entries import BEST, baseline_text
 from analysis.results.training_length import check_length
 from analysis.results.tuned_baselines import untuned_gains
 from analysis.sections.confirmation.ladder import pairing_text
 from analysis.stats.paired_tests import ALPHA
 from analysis.stats.test_set_bootstrap import image_part
+
+
+def claim_picture(study: StudyData, writer: Writer) -> Picture | None:
+    """Return best1's gain over each baseline, one dot per pair; None before the confirmation compares anything."""
+    table = scores(study)
+    family = primary_family(table, claim_terms(study))
+    if not family:
+        return None
+    names = [item.baseline for item in family] + list(untuned_gains(table, family))
+    numbers = pair_gains(table, names)
+    shown = numbers.drop_duplicates("baseline").to_dict("records")
+    found = "; ".join(f"over {row['baseline']} {gain_text(row['mean'], row['low'], row['high'])}" for row in shown)
+    unit = "subset of the long tail" if claims_by_subset(study) else "training seed"
+    untuned = " Only tuned baselines carry the claim, where a baseline is tuned." * (len(names) > len(family))
+    return writer.picture(
+        "gains",
+        draw_pair_gains(numbers, {name: f"{BEST} minus {baseline_text(name)}" for name in names}),
+        numbers,
+        alt=f"Difference of {BEST} in test balanced accuracy, in points, mean and 95 % interval: {found}.",
+        caption=(
+            f"Each dot is one {unit}: {BEST} minus the baseline on the test set. The diamond is the mean with its 95 % "
+            f"interval. An arrow stands for a dot beyond the axis.{untuned}"
+        ),
+    )
 
 
 def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: Writer) -> Block:

@@ -1,10 +1,11 @@
-"""The ladder table: the test accuracy of each entry by class group, and its gains over la."""
+"""The ladder: the test accuracy of each entry by class group with its gains over la, and its other measures."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from analysis.page.document import Block
+from analysis.page.document import ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, points, span
@@ -17,8 +18,11 @@ from study.schema import GROUPS
 _DIVERGED = " A diverged run counts with an accuracy by chance."
 
 
-def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> Block:
-    """Return the ladder: one row per entry, its accuracy by class group and its gains over la and la_tuned."""
+def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> tuple[ReportTable, ReportTable]:
+    """Return the ladder: one row per entry, its accuracy by class group and its gains over la and la_tuned.
+
+    The second table has the columns that few readers look up. Both have their numbers in one file.
+    """
     shown = [name for name in COLUMNS if name == "all" or any(row.cells[name].n for row in rows)]
     first = shown.index("all") + 1  # the gain follows All, then come the thirds and the other columns
     empty = [COLUMNS[name] for name in GROUPS if name not in shown]
@@ -28,17 +32,7 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
     tuned = any(row.entry == LA_TUNED for row in rows)
     over = ("la", LA_TUNED) if tuned else ("la",)
     any_diverged = any(row.n_diverged for row in rows)
-    cells = [
-        (
-            row.entry,
-            _runs(row),
-            *(mean_sd(row.cells[name]) for name in shown[:first]),
-            *(text for name in over for text in _gain(row.gains.get(name))),
-            *(mean_sd(row.cells[name]) for name in shown[first:]),
-        )
-        for row in rows
-    ]
-    return writer.table(
+    table = writer.table(
         "ladder",
         pd.DataFrame([_raw(row, over) for row in rows]),
         columns=(
@@ -46,18 +40,33 @@ def ladder_table(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) 
             "subsets × seeds" if on_subsets else "seeds",
             *heads[:first],
             *(text for name in over for text in (f"minus {name}", "95 % interval")),
-            *heads[first:],
         ),
-        rows=cells,
+        rows=[
+            (
+                row.entry,
+                _runs(row),
+                *(mean_sd(row.cells[name]) for name in shown[:first]),
+                *(text for name in over for text in _gain(row.gains.get(name))),
+            )
+            for row in rows
+        ],
         strong=[index for index, row in enumerate(rows) if row.entry == BEST],
         caption=(
             f"Test accuracy in %, mean ± sd over {_units(study)}. All is balanced accuracy, the mean recall of all "
             "classes. Columns with a number of classes in parentheses are mean recalls of a group of classes by "
-            "training count (Many over 100, Medium 20 to 100, Few under 20; thirds by rank). "
-            f"{OTHERS_TEXT}. The difference is in points of All, {pairing_text(study)}, with a paired t interval. "
+            "training count: Many over 100, Medium 20 to 100, Few under 20. "
+            f"The difference is in points of All, {pairing_text(study)}, with a paired t interval. "
             f"Rungs have their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in "
             f"a search. The teacher is trained once{' per subset' * on_subsets}.{missing}{_DIVERGED * any_diverged}"
         ),
+    )
+    return table, replace(
+        table,
+        caption=writer.stamped(
+            f"The same runs, in %, mean ± sd. The thirds of the classes are ranked by training count. {OTHERS_TEXT}."
+        ),
+        columns=("entry", *heads[first:]),
+        rows=tuple((row.entry, *(mean_sd(row.cells[name]) for name in shown[first:])) for row in rows),
     )
 
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from analysis.figures.subset_gains import draw_subset_gains
-from analysis.page.document import Block, Paragraph
+from analysis.figures.paired_gains import draw_subset_gains
+from analysis.page.document import Block, Paragraph, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import mean_sd, percent, points, span
@@ -34,8 +34,7 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
                 ),
             )
         )
-    blocks.append(_table(gains, writer))
-    return blocks
+    return [*blocks, *fold("The gains over subsets, and how far subsets and seeds vary", [_table(gains, writer)])]
 
 
 def _lead(study: StudyData) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.figures.importance import draw_groups, draw_screen, draw_shares
-from analysis.page.document import Block, Paragraph
+from analysis.page.document import Block, Paragraph, fold
 from analysis.page.writer import Writer
 from analysis.reading.wording import listing, p_value, percent, percent_within, plural
 from analysis.search.importance import FANOVA, PED_ANOVA, Importances
@@ -17,10 +17,14 @@ def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:
     if everyone.empty:
         needed = f"{MIN_TRIALS} complete trials that differ and two knobs that vary"
         return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
-    blocks: list[Block] = [_screen(importances, everyone, writer), _shares(importances, everyone, writer)]
-    if len(importances.noise) > 1:
-        blocks += [_groups(importances, writer), _every_measure(importances, writer)]
-    return blocks
+    several = len(importances.noise) > 1
+    by_group = [_groups(importances, writer)] if several else []
+    measures = [_shares(importances, everyone, writer), *([_every_measure(importances, writer)] if several else [])]
+    return [
+        _screen(importances, everyone, writer),
+        *fold("Main effects for each group of classes", by_group),
+        *fold("Second opinions: PED-ANOVA and fANOVA", measures),
+    ]
 
 
 def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:

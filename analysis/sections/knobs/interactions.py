@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.pairs import draw_interactions
-from analysis.page.document import Block, Paragraph
+from analysis.page.document import Block, Paragraph, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import p_value, percent, plural
@@ -17,7 +17,8 @@ _STRONGEST = 3
 
 def interaction_blocks(study: StudyData, matrix: TrialMatrix, found: Interactions, writer: Writer) -> list[Block]:
     """Return the matrix of interaction strengths, and the strongest pairs for each class group."""
-    return [*_interactions(matrix, found, writer), *_group_interactions(study, writer)]
+    by_group = _group_interactions(study, writer)
+    return [*_interactions(matrix, found, writer), *fold("Interactions for each group of classes", by_group)]
 
 
 def _interactions(matrix: TrialMatrix, found: Interactions, writer: Writer) -> list[Block]:

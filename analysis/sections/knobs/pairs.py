@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 
 from analysis.figures.pairs import PairScale, colour_limits, draw_pair
-from analysis.page.document import Block, Gallery, Paragraph, Picture
+from analysis.page.document import Block, Gallery, Paragraph, Picture, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import percent, plural, value_text
@@ -16,6 +16,9 @@ from analysis.search.surrogate import MIN_TRIALS, Surrogate
 #: R2 on unseen trials below which a surface is a hint.
 _HINT = 0.3
 
+#: Heatmaps that stand in the open.
+_MOST_SHOWN = 3
+
 
 def pair_pictures(
     study: StudyData,
@@ -25,37 +28,32 @@ def pair_pictures(
     named: Sequence[str],
     interacting: Sequence[tuple[str, str]],
     writer: Writer,
-) -> tuple[list[Picture], list[Picture]]:
-    """Return the heatmaps that stand in the report's order, the clearest pair first, and those that are folded away."""
+) -> list[Picture]:
+    """Return the heatmaps, the clearest pair first; nothing without a surrogate."""
     if surrogate is None:
-        return [], []
-    large, small = (
-        [found for pair in pairs if (found := pair_surface(surrogate, trials, *pair))]
-        for pairs in shown_pairs(study.knobs, ranking, named, interacting)
-    )
-    if not large and not small:
-        return [], []
+        return []
+    large, small = shown_pairs(study.knobs, ranking, named, interacting)
+    surfaces = [found for pair in (*large, *small) if (found := pair_surface(surrogate, trials, *pair))]
+    if not surfaces:
+        return []
     with_surface = surrogate.r2 > 0
     shared = PairScale(
-        colour_limits([*large, *small], with_surface=with_surface),
+        colour_limits(surfaces, with_surface=with_surface),
         training_noise(study),
         study.space.reference_point(),
         study.best.params if study.best else {},
         with_surface,
     )
-    pictures = [_picture(surface, shared, surrogate, writer) for surface in (*large, *small)]
-    return pictures[: len(large)], pictures[len(large) :]
+    return [_picture(surface, shared, surrogate, writer) for surface in surfaces]
 
 
-def pair_blocks(
-    study: StudyData, surrogate: Surrogate | None, shown: Sequence[Picture], folded: Sequence[Picture]
-) -> list[Block]:
-    """Return what the heatmaps show, and the heatmaps: `shown` ones in the open, others `folded` away."""
+def pair_blocks(study: StudyData, surrogate: Surrogate | None, pictures: Sequence[Picture]) -> list[Block]:
+    """Return what the heatmaps show, and the heatmaps: the clearest pairs in the open, the others folded away."""
     if surrogate is None:
         return [Paragraph(f"No heatmaps: they need {MIN_TRIALS} complete trials that differ.")]
-    if not shown and not folded:
+    if not pictures:
         return [Paragraph("No pair of knobs to show: a pair needs trials that have two searched knobs.")]
-    noise = training_noise(study)
+    noise, others = training_noise(study), tuple(pictures[_MOST_SHOWN:])
     seeds = (
         f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points, "
         "pooled over the confirmation's entries. A dotted line holds the cells within this distance of the best one."
@@ -69,8 +67,8 @@ def pair_blocks(
             f"that are not told from the best one.{seeds}"
         ),
         Paragraph(_judged(surrogate)),
-        *([Gallery(tuple(shown))] if shown else []),
-        *([Gallery(tuple(folded), title=f"Heatmaps of {plural(len(folded), 'further pair')}")] if folded else []),
+        Gallery(tuple(pictures[:_MOST_SHOWN])),
+        *fold(f"Heatmaps of {plural(len(others), 'further pair')}", [Gallery(others)] if others else []),
     ]
 
 

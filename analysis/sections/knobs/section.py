@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.page.document import Block, Section
+from analysis.page.document import Block, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text, scale_text, unit_text
 from analysis.reading.study_data import StudyData
@@ -33,17 +33,18 @@ def knob_sections(study: StudyData, importances: Importances, writer: Writer) ->
     runs = study.finalists.dropna(subset="val_balanced_accuracy").groupby("trial")["val_balanced_accuracy"]
     fresh = {int(str(trial)): list(values) for trial, values in runs}
     surrogate = fit_surrogate(study.trials, study.knobs, Shape(tuple(named), found.clear), fresh)
-    shown, folded = pair_pictures(study, trials, surrogate, ranking, named, found.clear, writer)
+    heatmaps = pair_pictures(study, trials, surrogate, ranking, named, found.clear, writer)
     standing = standing_blocks(study, slices, importances, writer)
+    first = heatmaps[:1] if standing else []
     blocks = (
         *importance_blocks(importances, writer),
-        *slice_blocks(slices, trials, writer),
-        *pair_blocks(study, surrogate, shown[1:] if standing else shown, folded),
+        *slice_blocks(slices, trials, ranking, len(named), writer),
+        *pair_blocks(study, surrogate, heatmaps[len(first) :]),
         *interaction_blocks(study, matrix, found, writer),
-        _space_table(study, writer),
+        *fold("The searched space: every knob with its range and the reason", [_space_table(study, writer)]),
     )
-    first = Section("standing", "Where each knob should stand", (*standing, *shown[:1])) if standing else None
-    return first, Section("knobs", "Which knobs matter", blocks)
+    stand = Section("standing", "Where each knob should stand", (*standing, *first)) if standing else None
+    return stand, Section("knobs", "Which knobs matter", blocks)
 
 
 def _space_table(study: StudyData, writer: Writer) -> Block:

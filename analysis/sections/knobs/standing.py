@@ -1,12 +1,13 @@
 """Where each knob should stand: the range not told from its best place, what the rest costs, and a value to take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.page.document import Block, Code
+from analysis.page.document import Block, Code, Paragraph
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text, set_flags
 from analysis.reading.study_data import StudyData
@@ -17,9 +18,9 @@ from analysis.search.slices import Effect, Slice
 
 
 def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Importances, writer: Writer) -> list[Block]:
-    """Return a table with one row per knob whose effect is known, the clearest first, and its values as flags.
+    """Return what to set first, one row per knob whose effect is known, the clearest first, and its values as flags.
 
-    Nothing without such a knob.
+    Nothing where no knob's effect is known.
     """
     known = {found.knob.name: (found.knob, found.effect) for found in slices if found.effect is not None}
     reference = study.space.reference_point()
@@ -42,31 +43,33 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         rows.append(
             (
                 name,
-                range_text(knob),
-                told if matters else f"open: {told}",
                 value_text(taken[name], digits=2),
-                percent(cost),
+                told if matters else f"open: {told}",
+                f"{'yes' if matters else 'no'}, p {p_value(judged['p_family'])}",
                 percent_within(*of_reference),
-                f"{'matters' if matters else 'not shown to matter'}, p {p_value(judged['p_family'])}",
+                percent(cost),
+                range_text(knob),
             )
         )
     if not rows:
         return []
     names = ["knob", "matters", "p_family", "from", "to", "value", "costs_at_most", "reference_costs", "low", "high"]
     return [
+        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows})),
         writer.table(
             "standing",
             pd.DataFrame(raw, columns=names),
-            columns=("knob", "searched", "stand in", "value", "costs there at most", "the reference costs", "evidence"),
+            columns=(
+                *("knob", "value", "stand in", "shown to matter", "the reference costs", "costs there at most"),
+                "searched",
+            ),
             rows=rows,
             caption=(
-                "Where each knob should stand, the clearest knob first. A knob that matters has a range around its "
-                "best value: the values that are not told from it (95 %). The other knobs are open: what stands there "
-                "is the range that was tried. The value is the reference, unless it is told to be worse. Costs are "
-                "points of validation balanced accuracy behind the best value of the knob, with the other knobs as in "
-                "the trials' mean. A cost at most is a 95 % bound, which may "
-                "be too small on a narrow peak; in parentheses stand one-sided 95 % bounds. A large bound says that "
-                "the trials know little."
+                "The clearest knob first. The value is the reference, unless it is told to be worse. A knob that "
+                "matters stands in the values not told from its best one (95 %), an open knob in the range that was "
+                "tried. Costs are points of validation balanced accuracy behind the knob's best value, with the other "
+                "knobs as in the trials' mean. A cost at most is a 95 % bound, which may be too small on a narrow "
+                "peak. Parentheses hold one-sided 95 % bounds."
             ),
         ),
         Code(
@@ -74,6 +77,34 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
             set_flags(study.space.active(taken)),
         ),
     ]
+
+
+def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) -> str:
+    """Say which knob to set first, to what, how sure that is, and what it costs to leave a knob at its reference.
+
+    Args:
+        raw: rows of the table's numbers.
+        stand: knob -> its value and its range, as the table says them.
+    """
+    named = [row for row in raw if row[1]]
+    if not named:
+        costs = {row[0]: float(row[-1]) for row in raw if row[-1] == row[-1]}
+        dearest = max(costs, key=lambda name: costs[name], default=None)
+        none = "No knob is shown to matter, so there is none to set first."
+        if dearest is None:
+            return none
+        bound = f"costs at most {percent(costs[dearest])} points ({dearest})"
+        return f"{none} Leaving one knob at its reference value {bound}; the table has the bound of each."
+    said = []
+    for place, (name, _, p, *_, cost, low, high) in enumerate(named):
+        value, told = stand[name]
+        order = "Set first" if place == 0 else "Then"
+        said.append(f"{order} {name} to {value}, or elsewhere in {told} (p {p_value(p)}).")
+        if cost == cost:
+            said.append(f"Left at its reference it costs {percent_within(cost, low, high)} points.")
+    if len(named) < len(raw):
+        said.append("The other knobs are open; the table bounds what each may cost.")
+    return " ".join(said)
 
 
 def _stand(effect: Effect, *, matters: bool, ordered: bool) -> npt.NDArray[np.int64]:

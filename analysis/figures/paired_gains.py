@@ -1,0 +1,92 @@
+"""The gains of best1: one dot per pair of runs over each baseline, and the gain on each subset of the long tail."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.page.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    PALE,
+    PURPLE,
+    VERMILION,
+    canvas,
+    place_legend,
+    robust_limits,
+    signed_ticks,
+)
+from analysis.reading.wording import gain_text, points
+
+_LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
+#: Colour and marker of each comparison: over two baselines, tuned and at their reference points.
+_MARKS = ((VERMILION, "o"), (BLUE, "s"), (GREEN, "^"), (PURPLE, "D"))
+
+#: Heights within a row of one comparison: of its name, its dots, and its mean.
+_NAME_AT, _DOTS_AT, _MEAN_AT = 0.34, 0.04, -0.2
+
+
+def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw `comparisons.pair_gains`: one row per baseline with a dot per pair, the mean and its 95 % interval.
+
+    A dot beyond the axis stands as an arrow at its end, with its number.
+
+    Args:
+        gains: of at least one baseline.
+        names: baseline -> the name of its row.
+    """
+    ends = [gains[column].to_numpy(dtype=float) for column in ("gain", "mean", "low", "high")]
+    lower, upper = (100 * limit for limit in robust_limits([0.0, *np.concatenate(ends)]))
+    rows = list(gains.groupby("baseline", sort=False))
+    with canvas(5.6, 1.0 + 0.62 * len(rows)) as (figure, axes):
+        axes.axvline(0, color=BLACK, lw=1)
+        for height, (baseline, pairs) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+            mean, low, high = (float(pairs[column].iloc[0]) for column in ("mean", "low", "high"))
+            said = gain_text(mean, low, high) if mean == mean else "no pair of runs"
+            axes.text(0.01, height + _NAME_AT, f"{names[str(baseline)]}: {said}", fontsize=9, va="center",
+                      transform=axes.get_yaxis_transform())  # fmt: skip
+            values = 100 * pairs["gain"].dropna().to_numpy(dtype=float)
+            inside = (values >= lower) & (values <= upper)
+            axes.plot(values[inside], np.full(inside.sum(), height + _DOTS_AT), "o", color=BLUE, ms=6, alpha=0.6, mew=0)
+            for value in values[~inside]:
+                end, arrow, side = (upper, ">", "right") if value > upper else (lower, "<", "left")
+                axes.plot(end, height + _DOTS_AT, arrow, color=BLUE, ms=7, clip_on=False, zorder=4)
+                axes.text(end, height + _DOTS_AT - 0.12, points(value / 100), color=BLUE, fontsize=8, ha=side, va="top")
+            if mean == mean:
+                bars = np.nan_to_num([[100 * (mean - low)], [100 * (high - mean)]])
+                axes.errorbar([100 * mean], [height + _MEAN_AT], xerr=bars, fmt="D", color=VERMILION, ms=5, lw=1.8,
+                              capsize=3, zorder=3)  # fmt: skip
+        axes.set(xlim=(lower, upper), ylim=(-0.45, len(rows) - 0.45), yticks=[])
+        axes.set_xlabel("difference in test balanced accuracy (points)")
+        axes.xaxis.set_major_formatter(signed_ticks())
+        axes.grid(axis="x")
+    return figure
+
+
+def draw_subset_gains(means: pd.DataFrame) -> Figure:
+    """Draw `subset_gains.subset_means`: one point per subset with its interval over seeds, at the right the mean."""
+    subsets = sorted(means["data_seed"].dropna().unique())
+    last = len(subsets)
+    with canvas(5.2, 3.9) as (figure, axes):
+        axes.axhline(0, color=BLACK, lw=1)
+        axes.axvspan(last - 0.5, last + 0.5, color=PALE, zorder=0)
+        groups = list(means.groupby(["entry", "baseline"], sort=False))
+        marks = _MARKS[: len(groups)]
+        for index, (((entry, baseline), rows), (colour, marker)) in enumerate(zip(groups, marks, strict=True)):
+            shift = (index - (len(groups) - 1) / 2) * min(0.24, 0.6 / len(groups))
+            places = [shift + (last if subset is pd.NA else subsets.index(subset)) for subset in rows["data_seed"]]
+            bars = 100 * (rows["high"] - rows["gain"])  # a t interval is as wide to either side
+            look = _LOOK | {"color": colour, "marker": marker}
+            axes.errorbar(places, 100 * rows["gain"], yerr=bars, label=f"{entry} − {baseline}", **look)
+        names = ["own" if subset == 0 else str(subset) for subset in subsets]
+        axes.set_xticks(range(last + 1), [*names, "over subsets"])
+        axes.set_xlabel("subset of the long tail")
+        axes.set_xlim(-0.6, last + 0.6)
+        axes.set_ylabel("difference in test balanced accuracy (points)")
+        axes.yaxis.set_major_formatter(signed_ticks())
+        axes.grid(axis="y")
+        place_legend(axes, columns=2)
+    return figure
