@@ -80,7 +80,7 @@ def build_report(folder: Path) -> Path:
 
 
 def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
-    data = study.manifest["data"]
+    data = isolated(str(study.manifest["data"]["spec"]))
     writer = Writer(folder, stamp(study.manifest), draw)
     ranked = importances(study)
     found = find(study, ranked)
@@ -101,7 +101,7 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     )
     return Report(
         title=str(study.manifest["name"]),
-        subtitle=f"{study.space.purpose} {study.space.method} on {isolated(data['spec'])}, space {study.space.name}.",
+        subtitle=f"{study.space.purpose} {study.space.method} on {data}, space {study.space.name}.",
         headline=found.headline,
         lead=found.sentences,
         warnings=found.warnings,

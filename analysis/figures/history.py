@@ -17,7 +17,7 @@ from analysis.page.style import (
     PURPLE,
     VERMILION,
     canvas,
-    limit_values,
+    mark_beyond,
     place_legend,
     robust_limits,
 )
@@ -64,16 +64,20 @@ def draw_history(history: pd.DataFrame, *, n_sobol: int, reference: float | None
             )
         axes.set(xlabel="trial number", ylabel="validation balanced accuracy (%)")
         axes.set_xlim(-0.5, max(history["number"].max(), 1) + 0.5)
-        _limit(axes, history["number"], history["value"])
+        _limit(axes, history["number"], history)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure
 
 
-def _limit(axes: Axes, places: pd.Series, values: pd.Series) -> None:
-    low, high = robust_limits(values)
-    limit_values(axes, places.tolist(), (100 * values).tolist(), (100 * low, 100 * high))
+def _limit(axes: Axes, places: pd.Series, history: pd.DataFrame) -> None:
+    """Set the ends of the axis of values, and mark the trials beyond them in the colours of their states."""
+    low, high = (100 * limit for limit in robust_limits(history["value"]))
+    axes.set_ylim(low, high)
+    for state, (_, colour, _) in _MARKS.items():
+        rows = history[history["state"] == state]
+        mark_beyond(axes, places[rows.index].tolist(), (100 * rows["value"]).tolist(), (low, high), colour=colour)
 
 
 def draw_convergence(table: pd.DataFrame) -> Figure:
@@ -103,7 +107,7 @@ def draw_spending(history: pd.DataFrame) -> Figure:
                     spent[rows], 100 * history["value"][rows], label=label, color=colour, marker=marker, **_LOOK
                 )
         axes.set(xlabel=f"{unit} of training, all trials together", ylabel="validation balanced accuracy (%)")
-        _limit(axes, spent, history["value"].where(history["state"] != "RUNNING"))
+        _limit(axes, spent, history[history["state"] != "RUNNING"])
         axes.grid(axis="y")
         place_legend(axes, columns=3)
     return figure

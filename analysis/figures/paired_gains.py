@@ -24,6 +24,7 @@ from analysis.reading.wording import gain_text, points
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
 #: Colour and marker of each comparison: over two baselines, tuned and at their reference points.
 _MARKS = ((VERMILION, "o"), (BLUE, "s"), (GREEN, "^"), (PURPLE, "D"))
+_PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 #: Heights within a row of one comparison: of its name, its dots, and its mean.
 _NAME_AT, _DOTS_AT, _MEAN_AT = 0.34, 0.04, -0.2
@@ -38,8 +39,7 @@ def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         gains: of at least one baseline.
         names: baseline -> the name of its row.
     """
-    ends = [gains[column].to_numpy(dtype=float) for column in ("gain", "mean", "low", "high")]
-    lower, upper = (100 * limit for limit in robust_limits([0.0, *np.concatenate(ends)]))
+    lower, upper = _limits(gains)
     rows = list(gains.groupby("baseline", sort=False))
     with canvas(5.6, 1.0 + 0.62 * len(rows)) as (figure, axes):
         axes.axvline(0, color=BLACK, lw=1)
@@ -47,7 +47,7 @@ def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             mean, low, high = (float(pairs[column].iloc[0]) for column in ("mean", "low", "high"))
             said = gain_text(mean, low, high) if mean == mean else "no pair of runs"
             axes.text(0.01, height + _NAME_AT, f"{names[str(baseline)]}: {said}", fontsize=9, va="center",
-                      transform=axes.get_yaxis_transform())  # fmt: skip
+                      bbox=_PAPER, transform=axes.get_yaxis_transform())  # fmt: skip
             values = 100 * pairs["gain"].dropna().to_numpy(dtype=float)
             inside = (values >= lower) & (values <= upper)
             axes.plot(values[inside], np.full(inside.sum(), height + _DOTS_AT), "o", color=BLUE, ms=6, alpha=0.6, mew=0)
@@ -63,7 +63,18 @@ def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         axes.set_xlabel("difference in test balanced accuracy (points)")
         axes.xaxis.set_major_formatter(signed_ticks())
         axes.grid(axis="x")
+        axes.spines["left"].set_visible(False)
     return figure
+
+
+def _limits(gains: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the axis in points: it holds 0, the means, all dots but far ones, most of each interval."""
+    known = gains.fillna({"mean": 0.0, "low": 0.0, "high": 0.0})
+    low, high = robust_limits([0.0, *gains["gain"]])
+    wide = high - low
+    low = min(low, max(known["low"].min(), low - wide), known["mean"].min())
+    high = max(high, min(known["high"].max(), high + wide), known["mean"].max())
+    return 100 * low - 0.1, 100 * high + 0.1
 
 
 def draw_subset_gains(means: pd.DataFrame) -> Figure:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from optuna.distributions import CategoricalDistribution
 
-from analysis.page.style import BLACK, BLUE, GREY, canvas, limit_values, place_legend
+from analysis.page.style import BLACK, BLUE, GREY, canvas, mark_beyond, place_legend
 from analysis.reading.knob_text import axis_label, is_log
 from analysis.search.slices import Slice
 
@@ -38,7 +38,9 @@ def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
             axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
             axes.set_xlim(-0.6, len(choices) - 0.4)
         axes.set(xlabel=axis_label(found.knob), ylabel="val balanced accuracy (%)")
-        limit_values(axes, places, scores, (100 * limits[0], 100 * limits[1]))
+        shown = 100 * limits[0], 100 * limits[1]
+        axes.set_ylim(shown)
+        mark_beyond(axes, places.tolist(), scores.tolist(), shown, colour=GREY)
         axes.grid(axis="y")
         place_legend(axes, columns=2, fontsize="small")
     return figure

@@ -103,12 +103,13 @@ def robust_limits(values: Iterable[float]) -> tuple[float, float]:
     return float(near.min()) - room, float(near.max()) + room
 
 
-def limit_values(axes: Axes, places: Sequence[float], values: Sequence[float], limits: tuple[float, float]) -> None:
-    """Set the ends of the vertical axis; an arrow at its end marks each of `values` that lies beyond."""
-    axes.set_ylim(limits)
-    at, beyond = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
-    for end, arrow, outside in ((0.0, "v", beyond < limits[0]), (1.0, "^", beyond > limits[1])):
-        axes.plot(at[outside], np.full(outside.sum(), end), arrow, color=BLACK, ms=6, clip_on=False, zorder=5,
+def mark_beyond(
+    axes: Axes, places: Sequence[float], values: Sequence[float], limits: tuple[float, float], *, colour: str
+) -> None:
+    """Draw an arrow at the end of the vertical axis for each of `values` beyond its `limits`."""
+    at, found = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
+    for end, arrow, outside in ((0.0, "v", found < limits[0]), (1.0, "^", found > limits[1])):
+        axes.plot(at[outside], np.full(outside.sum(), end), arrow, color=colour, ms=6, clip_on=False, zorder=5,
                   transform=axes.get_xaxis_transform())  # fmt: skip
 
 

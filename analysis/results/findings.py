@@ -12,7 +12,7 @@ from analysis.reading.wording import listing, not_trained_out, percent, plural
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import claim_sentences, conditions
 from analysis.results.comparisons import Comparison, claim_terms, primary_family, unit_values
-from analysis.results.entries import BEST, TEACHER
+from analysis.results.entries import BEST, TEACHER, baseline_text
 from analysis.results.subset_gains import subset_sentences
 from analysis.results.training_length import LengthCheck, check_length
 from analysis.results.tuned_baselines import tuning_warnings
@@ -58,20 +58,20 @@ def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthChe
         return f"An indication only: fewer than {MIN_PAIRS} seeds"
     if len(incomplete) == len(verdicts):
         return "No claim: runs of the confirmation are missing"
-    missing = [f"none claimed over {listing(incomplete)}, whose runs are incomplete"] if incomplete else []
+    missing = [f"none claimed over {_named(incomplete)}, whose runs are incomplete"] if incomplete else []
     if lost:
-        return ", ".join([f"No gain: worse than {listing(lost)}", *missing])
+        return ", ".join([f"No gain: worse than {_named(lost)}", *missing])
     if not gained:
         unclear = [name for name in verdicts if name not in incomplete]
-        return ", ".join([f"No gain shown over {listing(unclear)}", *missing])
+        return ", ".join([f"No gain shown over {_named(unclear)}", *missing])
     climbing = {name: check.climbing(BEST, name) for name in gained}
     claimed = [name for name in gained if not climbing[name]]
     if not claimed:
         names = list(dict.fromkeys(name for found in climbing.values() for name in found))
         return f"No claim: {listing(names)} still {'climbs' if len(names) == 1 else 'climb'} at {check.epochs} epochs"
     unclear = [name for name in verdicts if name not in (*gained, *incomplete)]
-    rest = [f"none shown over {listing(unclear)}"] if unclear else []
-    rest += [f"none claimed over {name}, which still climbs" for name, found in climbing.items() if found]
+    rest = [f"none shown over {_named(unclear)}"] if unclear else []
+    rest += [f"none claimed over {_named([name])}, which still climbs" for name, found in climbing.items() if found]
     return ", ".join([_gains(claimed, check), *rest, *missing])
 
 
@@ -83,8 +83,12 @@ def _gains(baselines: list[str], check: LengthCheck) -> str:
     longer = f"at {check.longer_epochs} epochs"
     words = {fate: f"that {fate} {longer}" for fate in ("holds", "shrinks", "vanishes")}
     words |= {"open": f"that is open {longer}", "unchecked": f"at {check.epochs} epochs, not checked at more"}
-    said = [f"gain over {listing(names)} {words[fate]}" for fate, names in by_fate.items()]
+    said = [f"gain over {_named(names)} {words[fate]}" for fate, names in by_fate.items()]
     return f"A {', a '.join(said)}"
+
+
+def _named(baselines: list[str]) -> str:
+    return listing([baseline_text(name) for name in baselines])
 
 
 def _unconfirmed(study: StudyData, table: pd.DataFrame) -> list[str]:

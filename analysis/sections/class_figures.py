@@ -9,10 +9,10 @@ from analysis.figures.ranked_classes import APART, draw_ranked_gains, draw_ranke
 from analysis.page.document import Block
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import gain_text, listing, points
+from analysis.reading.wording import gain_text, isolated, listing, points
 from analysis.results.accuracies import claims_by_subset
 from analysis.results.class_gains import class_gains, gains_by_count, mean_recalls, recalls_by_count
-from analysis.results.entries import BEST, TEACHER
+from analysis.results.entries import BEST, TEACHER, baseline_text
 from analysis.results.subset_gains import class_gains_over_subsets
 from analysis.sections.class_errors import BASELINE
 from analysis.stats.paired_tests import MIN_PAIRS
@@ -45,8 +45,8 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
                 gains,
                 alt=f"Difference in test recall to {baseline} for each class, by number of training images. {counts} "
                 f"{_ends(gains)}",
-                caption=f"Difference in test recall to {baseline} per class, {averaged}. {counts} {look}The intervals "
-                "themselves are not corrected.",
+                caption=f"Difference in test recall to {baseline_text(baseline)} per class, {averaged}. {counts} {look}"
+                "The intervals themselves are not corrected.",
             )
         ]
     binned = gains_by_count(study, entries=entries, baseline=baseline)
@@ -57,8 +57,8 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
             binned,
             alt=f"Difference in mean test recall to {baseline} of classes of similar training counts. {counts} "
             f"{_ends(gains)}",
-            caption=f"Difference in test recall to {baseline}, {averaged}. Each point is the mean recall of the "
-            f"classes of one group whose training counts are similar; below, their number. {counts}",
+            caption=f"Difference in test recall to {baseline_text(baseline)}, {averaged}. Each point is the mean "
+            f"recall of the classes of one group whose training counts are similar; below, their number. {counts}",
         ),
         _extremes(gains, name, baseline, writer),
     ]
@@ -105,7 +105,7 @@ def _ends(gains: pd.DataFrame) -> str:
     lead = gains[gains["entry"] == entry].dropna(subset="gain").sort_values("gain")
     if lead.empty:
         return ""
-    ends = [f"{row.class_name} {points(row.gain)}" for row in (lead.iloc[-1], lead.iloc[0])]
+    ends = [f"{isolated(row.class_name)} {points(row.gain)}" for row in (lead.iloc[-1], lead.iloc[0])]
     return f"{entry}: largest {ends[0]} points, smallest {ends[1]} points."
 
 

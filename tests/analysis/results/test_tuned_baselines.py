@@ -21,6 +21,10 @@ from analysis.stats.paired_tests import holm
 from analysis.study_comparison import ladders
 from tests.analysis.simulation import drop_runs
 
+#: The baselines in the words of a headline.
+LA_TUNED = "tuned logit adjustment (la_tuned)"
+KD_TUNED = "tuned logit adjustment with classic distillation (kd_tuned)"
+
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
 UNTUNED = {"la": (0.86, 0.50), "kd": (0.93, 0.30), "acckd": (0.84, 0.58), "best1": (0.83, 0.64), "teacher": (0.8, 0.7)}
@@ -58,7 +62,7 @@ def test_the_family_is_that_of_the_tuned_rivals_with_holm_over_two(simulated: Si
 
 def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive(simulated: Simulated) -> None:
     found = _find(simulated(recalls=TUNED, **SMALL))
-    assert found.headline == "A gain over la_tuned at 20 epochs, not checked at more, none shown over kd_tuned"
+    assert found.headline == f"A gain over {LA_TUNED} at 20 epochs, not checked at more, none shown over {KD_TUNED}"
     assert "beats tuned logit adjustment (la_tuned) by" in found.sentences[0]
     said = found.sentences[1]
     assert said.startswith("The gain survives against la_tuned; against kd_tuned no gain is shown. The claim rests on")
@@ -97,7 +101,8 @@ def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: S
     found = _find(folder)
     assert any(line.startswith("kd should be tuned too, but no tuned entry is confirmed") for line in found.warnings)
     told = (
-        "A gain over la_tuned at 20 epochs, not checked at more, none claimed over kd_tuned, whose runs are incomplete"
+        f"A gain over {LA_TUNED} at 20 epochs, not checked at more, "
+        f"none claimed over {KD_TUNED}, whose runs are incomplete"
     )
     assert found.headline == told
     assert "beats logit adjustment with classic distillation" not in " ".join(found.sentences)

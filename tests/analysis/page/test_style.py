@@ -1,0 +1,38 @@
+"""Robust axes: no value far from the others stretches them, and each such value has a mark."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.page.style import BLUE, canvas, mark_beyond, robust_limits
+
+CALM = [0.70, 0.71, 0.72, 0.73, 0.74, 0.75]
+VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize("far", [0.1, -5.0, 3.0])
+def test_a_value_far_from_the_others_does_not_stretch_the_axis(far: float) -> None:
+    low, high = robust_limits(CALM)
+    assert low < min(CALM) < max(CALM) < high
+    assert robust_limits([*CALM, far]) == (low, high)
+    assert robust_limits([*CALM, 0.76])[1] > high
+
+
+@given(VALUES)
+def test_an_axis_holds_the_middle_half_and_has_a_length(values: list[float]) -> None:
+    low, high = robust_limits([*values, float("nan"), float("inf")])
+    assert low < high
+    assert low <= np.quantile(values, 0.25)
+    assert high >= np.quantile(values, 0.75)
+
+
+def test_an_axis_without_values_is_an_axis() -> None:
+    assert robust_limits([]) == robust_limits([float("nan")]) == (0.0, 1.0)
+
+
+def test_every_value_beyond_the_axis_has_an_arrow_at_its_place() -> None:
+    with canvas(3, 3) as (_, axes):
+        mark_beyond(axes, [1, 2, 3, 4], [0.5, -2.0, 9.0, float("nan")], (0.0, 1.0), colour=BLUE)
+        marks = {line.get_marker(): line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata())}
+    assert marks == {"v": [[2.0, 0.0]], "^": [[3.0, 1.0]]}
