@@ -15,6 +15,7 @@ from analysis import report
 from analysis.page.style import class_label
 from search_spaces.acckd import ACCKD_SMOKE
 from study.schema import COMPARED
+from tests.analysis.results.test_ablation import RUNS as ABLATION
 from tests.analysis.simulation import fail_run
 
 Simulated = Callable[..., Path]
@@ -50,7 +51,7 @@ def test_the_page_is_one_offline_file_and_every_picture_has_alternative_text(rep
     assert all(source.startswith(("data:", "#")) for source in sources)
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
     n_pairs = 6
-    assert len(pictures) == 3 + 4 + 3 + 4 + n_pairs + 2 + 1
+    assert len(pictures) == 1 + 3 + 4 + 3 + 4 + n_pairs + 2 + 1
     assert all(len(attrs["alt"] or "") > 20 for attrs in pictures)
     assert {attrs.get("type", "run") for tag, attrs in page.tags if tag == "script"} == {"run", *DATA}
 
@@ -65,6 +66,36 @@ def test_every_figure_has_its_numbers_beside_it(reported: Path) -> None:
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     linked = set(re.findall(r"\]\(([^)]+)\)", markdown))
     assert linked == {f"figures/{name}.png" for name in figures} | {f"tables/{name}.csv" for name in tables}
+
+
+SECTIONS = [
+    "standing",
+    "classes",
+    "confirmation",
+    "training",
+    "knobs",
+    "ablation",
+    "recommendation",
+    "search",
+    "health",
+    "teacher",
+    "provenance",
+]
+
+
+def test_no_section_and_no_table_is_lost_and_the_sections_stand_in_order(simulated: Simulated) -> None:
+    folder = simulated(**ONE_PAIR | {"n_trials": 24}, ablation=ABLATION, longer=dict.fromkeys(COMPARED, (0.8, 0.5)))
+    page = _build(folder)
+    assert [attrs["id"] for tag, attrs in page.tags if tag == "section"] == SECTIONS
+    links = [str(attrs["href"]) for tag, attrs in page.tags if tag == "a"]
+    assert links == [f"#{name}" for name in SECTIONS]
+    markdown = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert sum(line.startswith("## ") for line in markdown.splitlines()) == len(SECTIONS)
+    written = {f"tables/{path.name}" for path in (folder / "report" / "tables").glob("*.csv")}
+    shown = " ".join(page.words)
+    assert {name for name in written if name not in shown} == set()
+    opened, closed = markdown.count("<details>"), markdown.count("</details>")
+    assert opened == closed == sum(tag == "details" for tag, _ in page.tags) > 10
 
 
 @pytest.mark.usefixtures("drawn")
