@@ -28,7 +28,7 @@ def training_section(study: StudyData, writer: Writer) -> Section | None:
     tables = [_entries_table(check, writer)]
     if check.factor > 1 and check.gains:
         tables.append(_gains_table(check, writer))
-    blocks += fold("Each entry and each gain at a longer training", tables)
+    blocks += fold("Each entry and each difference at a longer training", tables)
     return Section("training", "Learning curves and training length", tuple(blocks))
 
 

@@ -30,7 +30,7 @@ def claim_picture(study: StudyData, writer: Writer) -> Picture | None:
     unit = "subset of the long tail" if claims_by_subset(study) else "training seed"
     untuned = " Only tuned baselines carry the claim, where a baseline is tuned." * (len(names) > len(family))
     return writer.picture(
-        "gains",
+        "claim",
         draw_pair_gains(numbers, {name: f"{BEST} minus {baseline_text(name)}" for name in names}),
         numbers,
         alt=f"Difference of {BEST} in test balanced accuracy, in points, mean and 95 % interval: {found}.",

@@ -34,7 +34,7 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
                 ),
             )
         )
-    return [*blocks, *fold("The gains over subsets, and how far subsets and seeds vary", [_table(gains, writer)])]
+    return [*blocks, *fold("The differences over subsets, and how far subsets and seeds vary", [_table(gains, writer)])]
 
 
 def _lead(study: StudyData) -> str:

@@ -24,10 +24,10 @@ def test_parallel_coordinates_have_a_line_a_complete_trial_on_every_knobs_own_sc
     assert all(len(line["y"]) == len(study.knobs) + 1 for line in lines)
     assert all(place is None or 0 <= place <= 1 for line in lines for place in line["y"])
     best = lines[-1]
-    assert best["y"][-1] == 1.0
+    assert best["y"][0] == 1.0, "the value has the first axis"
     assert f"trial {study.highest_scoring.number}:" in best["text"]
     names = [knob.name for knob in study.knobs]
-    without = [line for line in lines if line["y"][names.index("kd_weight")] is None]
+    without = [line for line in lines if line["y"][1 + names.index("kd_weight")] is None]
     assert len(without) == sum("kd_weight" not in trial.params for trial in study.complete) > 0
 
 

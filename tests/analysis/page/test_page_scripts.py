@@ -52,7 +52,7 @@ def test_data_of_a_chart_cannot_end_its_element() -> None:
 _CHECK = """
 const answers = [];
 const sorted = (table, column) => [...table.tBodies[0].rows].map((row) => row.cells[column].textContent);
-const table = [...document.querySelectorAll("table")].find((found) => found.tBodies[0].rows.length > 4);
+const table = document.querySelector("#confirmation table");
 const before = sorted(table, 5);
 table.tHead.rows[0].cells[5].querySelector("button").click();
 answers.push(["sorted", sorted(table, 5)]);
@@ -65,8 +65,7 @@ const waiting = setInterval(() => {
   const plot = document.querySelector('.plot.drawn[data-brush]');
   if (!plot) return;
   clearInterval(waiting);
-  const last = plot.data[0].x.length - 1;
-  plot.emit("plotly_selected", { range: { x: [last - 0.2, last + 0.2], y: [0.999, 1.1] } });
+  plot.emit("plotly_selected", { range: { x: [-0.2, 0.2], y: [0.999, 1.1] } });
   answers.push(["brushed", plot.closest("figure").querySelector(".brushed").textContent]);
   answers.push(["wide", document.documentElement.scrollWidth - innerWidth]);
   document.title = JSON.stringify(answers);

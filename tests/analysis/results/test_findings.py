@@ -22,8 +22,8 @@ from tests.analysis.simulation import SETTINGS, fail_run, rewriting, set_last_co
 from trainables.cckd.records import ClassCounts
 
 #: The baselines in the words of a headline.
-LA = "logit adjustment (la)"
-KD = "logit adjustment with classic distillation (kd)"
+OF_LA = "logit adjustment (la)"
+OF_KD = "logit adjustment with classic distillation (kd)"
 
 Simulated = Callable[..., Path]
 LA = (0.86, 0.50)
@@ -40,26 +40,26 @@ def _recalls(best: tuple[float, float], **others: tuple[float, float]) -> dict[s
 
 def test_a_gain_over_both_baselines_is_told_with_its_size_and_interval(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls((0.83, 0.64)), **SMALL))
-    assert found.headline == f"A gain over {LA} and {KD} at 20 epochs, not checked at more"
+    assert found.headline == f"A gain over {OF_LA} and {OF_KD} at 20 epochs, not checked at more"
     assert "beats logit adjustment (la) by 5." in found.sentences[0]
     assert "95 % interval +" in found.sentences[0]
 
 
 def test_no_difference_is_reported_as_no_gain(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls(LA, kd=LA), **SMALL))
-    assert found.headline == f"No gain shown over {LA} and {KD}"
+    assert found.headline == f"No gain shown over {OF_LA} and {OF_KD}"
     assert "cannot be distinguished" in found.sentences[0]
 
 
 def test_a_loss_is_called_one(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls((0.82, 0.46)), **SMALL))
-    assert found.headline == f"No gain: worse than {LA}"
+    assert found.headline == f"No gain: worse than {OF_LA}"
     assert "falls behind logit adjustment (la)" in found.sentences[0]
 
 
 def test_a_gain_over_one_baseline_only_names_the_other(simulated: Simulated) -> None:
     found = _find(simulated(recalls=_recalls(LA), **SMALL))
-    assert found.headline == f"A gain over {KD} at 20 epochs, not checked at more, none shown over {LA}"
+    assert found.headline == f"A gain over {OF_KD} at 20 epochs, not checked at more, none shown over {OF_LA}"
 
 
 def test_the_price_for_the_head_is_told(simulated: Simulated) -> None:
@@ -80,7 +80,7 @@ def test_a_diverged_run_counts_at_chance_and_is_told(simulated: Simulated) -> No
     fail_run(folder, "best1", 1003, "non-finite loss: 'cckd' became inf at epoch 3, step 7")
     found = _find(folder)
     assert "beats logit adjustment (la)" in before
-    assert found.headline == f"No gain shown over {LA} and {KD}"
+    assert found.headline == f"No gain shown over {OF_LA} and {OF_KD}"
     mean = (5 * float(before.split("reaches ")[1][:4]) + 10) / 6
     assert float(found.sentences[0].split("reaches ")[1][:4]) == pytest.approx(mean, abs=0.6)
     assert "(mean of 6 seeds)" in found.sentences[0]
@@ -92,7 +92,7 @@ def test_a_baselines_diverged_run_counts_too(simulated: Simulated) -> None:
     folder = simulated(recalls=_recalls((0.83, 0.64)), **SMALL)
     fail_run(folder, "la", 1003, "non-finite loss: it became nan")
     found = _find(folder)
-    assert found.headline == f"A gain over {KD} at 20 epochs, not checked at more, none shown over {LA}"
+    assert found.headline == f"A gain over {OF_KD} at 20 epochs, not checked at more, none shown over {OF_LA}"
     assert any("1 run of la." in text for text in found.warnings)
 
 
@@ -108,7 +108,7 @@ def test_headline_sentences_and_table_say_the_same_of_a_missing_run(
     assert found.headline == (
         "No claim: runs of the confirmation are missing"
         if entry == "best1"
-        else f"A gain over {KD} at 20 epochs, not checked at more, none claimed over {LA}, whose runs are incomplete"
+        else f"A gain over {OF_KD} at 20 epochs, not checked at more, none claimed over {OF_LA}, whose runs are incomplete"
     )
     assert found.sentences[0].count("beats") == 2 - len(missing)
     assert found.sentences[0].count(f"no claim, because 1 of {n_seeds} pairs of runs is missing") == len(missing)

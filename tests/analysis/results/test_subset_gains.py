@@ -25,8 +25,8 @@ from search_spaces.acckd import ACCKD_SMOKE
 from tests.analysis.simulation import drop_runs
 
 #: The baselines in the words of a headline.
-LA = "logit adjustment (la)"
-KD = "logit adjustment with classic distillation (kd)"
+OF_LA = "logit adjustment (la)"
+OF_KD = "logit adjustment with classic distillation (kd)"
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0, "seed_sd": 0.004, "cut_sd": 0.01}
@@ -162,7 +162,7 @@ def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simul
 def test_enough_subsets_change_what_the_intervals_cover(simulated: Simulated) -> None:
     study = load_study(simulated(**ENOUGH))
     found = _find(study)
-    assert found.headline == f"A gain over {LA} and {KD} at 20 epochs, not checked at more"
+    assert found.headline == f"A gain over {OF_LA} and {OF_KD} at 20 epochs, not checked at more"
     assert "(mean of 6 subsets of the long tail)" in found.sentences[0]
     assert "conditional on one training subset" not in " ".join(found.sentences)
     assert "covers both the chance of training" in found.sentences[-1]
@@ -174,7 +174,7 @@ def test_subsets_that_disagree_take_the_claim_back(simulated: Simulated) -> None
     """Six seeds of one subset would claim this gain; six subsets show that it hangs on the images."""
     wide = {"cut_sd": 0.15, "n_seeds": 6}
     study = load_study(simulated(**ENOUGH | wide))
-    assert _find(study).headline == f"No gain shown over {LA} and {KD}"
+    assert _find(study).headline == f"No gain shown over {OF_LA} and {OF_KD}"
 
 
 @pytest.mark.parametrize("kind", [FEW, ENOUGH])

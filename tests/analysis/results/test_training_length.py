@@ -16,8 +16,8 @@ from analysis.search.importance import Importances
 from tests.analysis.simulation import RECALLS, fail_run, rewriting
 
 #: The baselines in the words of a headline.
-LA = "logit adjustment (la)"
-KD = "logit adjustment with classic distillation (kd)"
+OF_LA = "logit adjustment (la)"
+OF_KD = "logit adjustment with classic distillation (kd)"
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0}
@@ -115,7 +115,7 @@ def test_gains_that_hold_are_said_to_hold_with_both_figures(simulated: Simulated
     assert (check.epochs, check.factor, check.longer_epochs) == (20, 2, 40)
     assert {name: check.states[name].state for name in COMPARED} == dict.fromkeys(COMPARED, "trained out")
     assert check.states["ce"].state == "unchecked"
-    assert found.headline == f"A gain over {LA} and {KD} that holds at 40 epochs"
+    assert found.headline == f"A gain over {OF_LA} and {OF_KD} that holds at 40 epochs"
     assert "beats logit adjustment (la) by 5." in found.sentences[0]
     assert found.sentences[2].startswith("Trained out at 20 epochs: on validation la (")
     assert found.sentences[3].startswith("The gain over la holds at 40 epochs: +5.")
@@ -139,7 +139,9 @@ def test_a_rung_that_still_climbs_is_named_and_carries_no_claim(simulated: Simul
     folder = _studied(simulated, kd=(0.95, 0.60))
     found = _find(folder)
     assert check_length(load_study(folder)).climbing() == ["kd"]
-    assert found.headline == f"A gain over {LA} that holds at 40 epochs, none claimed over {KD}, which still climbs"
+    assert (
+        found.headline == f"A gain over {OF_LA} that holds at 40 epochs, none claimed over {OF_KD}, which still climbs"
+    )
     assert "; no claim, because kd still climbs)." in found.sentences[0]
     assert "beats logit adjustment (la)" in found.sentences[0]
     assert "beats logit adjustment with" not in found.sentences[0]
@@ -157,7 +159,10 @@ def test_nothing_is_claimed_where_best1_still_climbs(simulated: Simulated) -> No
 def test_a_gain_that_does_not_hold_says_so_in_the_sentence_that_claims_it(simulated: Simulated) -> None:
     """best1 gets worse at twice the length, and the baselines stay."""
     found = _find(_studied(simulated, best1=(0.84, 0.52)))
-    assert found.headline == f"A gain over {LA} that vanishes at 40 epochs, a gain over {KD} that shrinks at 40 epochs"
+    assert (
+        found.headline
+        == f"A gain over {OF_LA} that vanishes at 40 epochs, a gain over {OF_KD} that shrinks at 40 epochs"
+    )
     first, *others = found.sentences
     assert "; vanishes at 40 epochs) and beats logit adjustment with classic distillation (kd) by 12." in first
     assert first.endswith("at 40 epochs).")

@@ -22,8 +22,8 @@ from analysis.study_comparison import ladders
 from tests.analysis.simulation import drop_runs
 
 #: The baselines in the words of a headline.
-LA_TUNED = "tuned logit adjustment (la_tuned)"
-KD_TUNED = "tuned logit adjustment with classic distillation (kd_tuned)"
+OF_LA_TUNED = "tuned logit adjustment (la_tuned)"
+OF_KD_TUNED = "tuned logit adjustment with classic distillation (kd_tuned)"
 
 Simulated = Callable[..., Path]
 SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
@@ -62,7 +62,9 @@ def test_the_family_is_that_of_the_tuned_rivals_with_holm_over_two(simulated: Si
 
 def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive(simulated: Simulated) -> None:
     found = _find(simulated(recalls=TUNED, **SMALL))
-    assert found.headline == f"A gain over {LA_TUNED} at 20 epochs, not checked at more, none shown over {KD_TUNED}"
+    assert (
+        found.headline == f"A gain over {OF_LA_TUNED} at 20 epochs, not checked at more, none shown over {OF_KD_TUNED}"
+    )
     assert "beats tuned logit adjustment (la_tuned) by" in found.sentences[0]
     said = found.sentences[1]
     assert said.startswith("The gain survives against la_tuned; against kd_tuned no gain is shown. The claim rests on")
@@ -101,8 +103,8 @@ def test_a_rival_that_was_to_be_tuned_and_is_not_there_is_a_warning(simulated: S
     found = _find(folder)
     assert any(line.startswith("kd should be tuned too, but no tuned entry is confirmed") for line in found.warnings)
     told = (
-        f"A gain over {LA_TUNED} at 20 epochs, not checked at more, "
-        f"none claimed over {KD_TUNED}, whose runs are incomplete"
+        f"A gain over {OF_LA_TUNED} at 20 epochs, not checked at more, "
+        f"none claimed over {OF_KD_TUNED}, whose runs are incomplete"
     )
     assert found.headline == told
     assert "beats logit adjustment with classic distillation" not in " ".join(found.sentences)

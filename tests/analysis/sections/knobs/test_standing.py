@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.page.document import Code, ReportTable
+from analysis.page.document import Code, Paragraph, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
@@ -32,7 +32,7 @@ def table(study: StudyData, folder: Path) -> pd.DataFrame:
     judged = importances(study, n_samples=4)
     writer = Writer(folder, draw=lambda *_: None)
     blocks = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
-    assert [type(block) for block in blocks] == [ReportTable, Code]
+    assert [type(block) for block in blocks] == [Paragraph, ReportTable, Code]
     return pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
 
 
@@ -67,6 +67,36 @@ def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(study: StudyDa
     references = {knob.name: knob.reference for knob in study.knobs}
     assert float(str(found["value"]["temperature"])) == references["temperature"]
     assert found["value"]["mix_op"] == references["mix_op"]
+
+
+def test_the_first_sentence_says_what_to_set_first_how_sure_that_is_and_what_leaving_it_costs(
+    study: StudyData, tmp_path: Path
+) -> None:
+    writer = Writer(tmp_path, draw=lambda *_: None)
+    slices, judged = slices_of(study.complete, study.knobs), importances(study, n_samples=4)
+    lead, shown, _ = standing_blocks(study, slices, judged, writer)
+    assert isinstance(lead, Paragraph)
+    assert isinstance(shown, ReportTable)
+    knob, value, stand, matters, reference, *_ = shown.rows[0]
+    assert (knob, matters) == ("tau", "yes, p < 0.001")
+    assert lead.text.startswith(f"Set first tau to {value}, or elsewhere in {stand} (p < 0.001). ")
+    assert f"Left at its reference it costs {reference} points." in lead.text
+    assert lead.text.endswith("The other knobs are open; the table bounds what each may cost.")
+
+
+def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_references(
+    study: StudyData, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(1)
+    for trial in study.complete:
+        trial.values = [0.75 + rng.normal(0, 0.004)]
+    slices, judged = slices_of(study.complete, study.knobs), importances(study, n_samples=4)
+    assert judged.named("all") == []
+    lead, *_ = standing_blocks(study, slices, judged, Writer(tmp_path, draw=lambda *_: None))
+    assert isinstance(lead, Paragraph)
+    numbers = pd.read_csv(tmp_path / "tables" / "standing.csv").set_index("knob")["high"].dropna()
+    assert lead.text.startswith("No knob is shown to matter, so there is none to set first. ")
+    assert f"costs at most {100 * numbers.max():.1f} points ({numbers.idxmax()})" in lead.text
 
 
 def test_the_flags_hold_the_values_of_active_knobs(study: StudyData, tmp_path: Path) -> None:
