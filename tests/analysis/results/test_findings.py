@@ -108,7 +108,8 @@ def test_headline_sentences_and_table_say_the_same_of_a_missing_run(
     assert found.headline == (
         "No claim: runs of the confirmation are missing"
         if entry == "best1"
-        else f"A gain over {OF_KD} at 20 epochs, not checked at more, none claimed over {OF_LA}, whose runs are incomplete"
+        else f"A gain over {OF_KD} at 20 epochs, not checked at more, "
+        f"none claimed over {OF_LA}, whose runs are incomplete"
     )
     assert found.sentences[0].count("beats") == 2 - len(missing)
     assert found.sentences[0].count(f"no claim, because 1 of {n_seeds} pairs of runs is missing") == len(missing)
