@@ -20,8 +20,9 @@ from analysis.search.trial_matrix import Floats, TrialMatrix, position, trial_ma
 from benchmarks.surface_truth import accuracies, noise_of, trials_of
 from search_spaces.space import SearchSpace
 
-#: Waves of the random function, and how far it reaches, in ranges of one knob.
-_N_WAVES, _REACH = 256, 0.7
+#: Waves of the random function, and how far it reaches, in ranges of one knob: so short that no knob has an effect of
+#: its own in it.
+_N_WAVES, _REACH = 256, 0.3
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,7 @@ def _best_effect(data: str, space: str, name: str) -> float:
 
 
 def row_of(name: str, named: Sequence[str], played: Sequence[Played]) -> str:
+    """Return a design's row of the table."""
     n = len(played)
     shares = [f"{100 * sum(knob in one.named for one in played) / n:.0f} %" for knob in named]
     others = sum(bool(set(one.named) - set(named)) for one in played) / n

@@ -92,7 +92,7 @@ def screen(
             if near[there].all():
                 break
     whole = MixedModel.fit(values, fixed, others)
-    parts = whole.variances * [np.square(columns).sum(axis=1).mean() for columns in others]
+    parts = whole.variances * [columns.var(axis=0).sum() for columns in others]
     alone = (1 + (evidence[:, 1:] >= evidence[:, :1]).sum(axis=1)) / (1 + n_permutations)
     frame = pd.DataFrame(
         {

@@ -1,6 +1,6 @@
 """A design is played to the end of its epochs, and judged by the truth of the emulator."""
 
-from benchmarks.search_quality import DESIGNS, N_EPOCHS, Played, row_of, play
+from benchmarks.search_quality import DESIGNS, N_EPOCHS, Played, play, row_of
 
 
 def test_a_search_uses_its_epochs_and_its_regret_is_that_of_best1() -> None:

@@ -64,6 +64,13 @@ def test_an_unordered_choice_is_found() -> None:
     assert found.named == ["eight"]
 
 
+def test_the_share_of_a_choice_of_two_is_that_of_the_variance() -> None:
+    matrix = drawn(400, 3)
+    on = matrix.x[:, KNOBS.index(CHOICES[0])]
+    frame = judged(matrix, on + np.random.default_rng(3).normal(0, 0.5, 400)).frame.set_index("knob")
+    assert frame["share"]["two"] == pytest.approx(0.5, abs=0.1)  # 1/4 of 1/4 + 1/4; the others take a little
+
+
 def test_a_trial_that_fell_to_chance_decides_nothing() -> None:
     matrix, rng = drawn(40, 4), np.random.default_rng(4)
     y = 0.70 + 0.03 * matrix.x[:, 1] + 0.004 * rng.normal(size=40)
