@@ -78,7 +78,7 @@ def test_classes_that_lie_below_the_baseline_are_named_beside_the_price(simulate
     told, named = price_sentences(study, "la")
     assert told.endswith("No price for the head is shown.")
     assert named == (
-        f"1 of 10 classes lies below la with its whole 95 % interval: Bag (Few) −{-gain:.1f} points "
+        f"1 of 10 classes lies below la with its whole 95 % interval: \u2068Bag\u2069 (Few) −{-gain:.1f} points "
         f"(−{-low:.1f} to −{-high:.1f}). Holm's correction for all classes leaves 1 of them."
     )
 
