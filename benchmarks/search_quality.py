@@ -63,9 +63,9 @@ DESIGNS: Mapping[str, Design] = {
     "tpe alone": Design(sampler="tpe"),
     "random": Design(sampler="random"),
     "gp": Design(sampler="gp"),
-    "no pruner": Design(pruner="none"),
+    "without pruner": Design(pruner="none"),
     "asha": Design(pruner="asha"),
-    "all sobol, no pruner": Design(sampler="qmc", pruner="none"),
+    "all sobol without pruner": Design(sampler="qmc", pruner="none"),
 }
 
 

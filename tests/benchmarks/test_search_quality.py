@@ -4,7 +4,7 @@ from benchmarks.search_quality import DESIGNS, N_EPOCHS, Played, play, row_of
 
 
 def test_a_search_uses_its_epochs_and_its_regret_is_that_of_best1() -> None:
-    played = play("fashion_mnist_lt", "acckd_full", DESIGNS["no pruner"], 0)
+    played = play("fashion_mnist_lt", "acckd_full", DESIGNS["without pruner"], 0)
     assert played.n == played.n_complete == N_EPOCHS / 60
     assert 0 <= played.regret < 0.1
     assert set(played.costs) >= {"tau", "use_kd", "cckd_weight"}
