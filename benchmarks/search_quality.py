@@ -91,12 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=N_STUDIES, help="per design (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
     args = parser.parse_args(argv)
+    designs = args.designs.split(",")
+    if unknown := [name for name in designs if name not in DESIGNS]:
+        parser.error(f"--designs must be of {', '.join(DESIGNS)}; got {', '.join(unknown)}")
     named = _emulator(args.data, args.space).named
     heads = ("design", "trials (complete)", *named, "others", "cost of the values (points)", "regret of best1 (points)")
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     with ProcessPoolExecutor(args.workers) as pool:
-        for name in args.designs.split(","):
+        for name in designs:
             seeds = range(args.studies)
             print(
                 row_of(name, named, list(pool.map(partial(play, args.data, args.space, DESIGNS[name]), seeds))),

@@ -1,6 +1,8 @@
 """A design is played to the end of its epochs, and judged by the truth of the emulator."""
 
-from benchmarks.search_quality import DESIGNS, N_EPOCHS, Played, play, row_of
+import pytest
+
+from benchmarks.search_quality import DESIGNS, N_EPOCHS, Played, main, play, row_of
 
 
 def test_a_search_uses_its_epochs_and_its_regret_is_that_of_best1() -> None:
@@ -22,3 +24,10 @@ def test_arow_of_counts_names_and_adds_up_costs() -> None:
         Played(64, 50, ("x",), {"tau": 0.02, "lr": 0.01}, 0.04),
     ]
     assert row_of("d", ("tau", "lr"), found) == "| d | 62 (45) | 50 % | 0 % | 50 % | 2.00 | 3.00 ± 0.71 |"
+
+
+@pytest.mark.parametrize("asked", ["no such design", "default,all sobol,"])
+def test_an_unknown_design_is_refused_with_the_choices(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--designs", asked])
+    assert "--designs must be of default, a quarter sobol," in capsys.readouterr().err
