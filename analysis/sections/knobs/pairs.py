@@ -54,6 +54,12 @@ def pair_blocks(study: StudyData, surrogate: Surrogate | None, pictures: Sequenc
     if not pictures:
         return [Paragraph("No pair of knobs to show: a pair needs trials that have two searched knobs.")]
     noise, others = training_noise(study), tuple(pictures[_MOST_SHOWN:])
+    surface = (
+        " Cells with fewer trials near them are paler. The black line holds the cells that are not told from the best "
+        "one."
+        if surrogate.r2 > 0
+        else ""
+    )
     seeds = (
         f" Training one configuration again with another seed moves this number by an sd of {percent(noise)} points, "
         "pooled over the confirmation's entries. A dotted line holds the cells within this distance of the best one."
@@ -63,8 +69,7 @@ def pair_blocks(study: StudyData, surrogate: Surrogate | None, pictures: Sequenc
     return [
         Paragraph(
             "Pairs of knobs: the colours are validation balanced accuracy, the effects of all other knobs taken out. "
-            "Each dot is a complete trial. Cells with fewer trials near them are paler. The black line holds the cells "
-            f"that are not told from the best one.{seeds}"
+            f"Each dot is a complete trial.{surface}{seeds}"
         ),
         Paragraph(_judged(surrogate)),
         Gallery(tuple(pictures[:_MOST_SHOWN])),
@@ -83,10 +88,11 @@ def _judged(surrogate: Surrogate) -> str:
         plural(n, noun) for n, noun in ((surrogate.n_pruned, "pruned trial"), (surrogate.n_fresh, "fresh run")) if n
     ]
     more = f" and {' and '.join(beside)}" if beside else ""
+    r2 = f"{surrogate.r2:z.2f}".replace("-", "−")
     return (
         f"The surface is one model of all knobs, fitted to {plural(len(surrogate.residuals), 'complete trial')}{more}. "
         "It adds up the knobs' effects and the products of pairs that interact. On trials that it has not seen it "
-        f"explains R² = {surrogate.r2:.2f} of the variance, {verdict}"
+        f"explains R² = {r2} of the variance, {verdict}"
     )
 
 
