@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from optuna.distributions import CategoricalDistribution
 
-from analysis.search.screen import screen
 from analysis.search.surrogate import Shape, Surrogate, fit_surrogate
-from analysis.search.trial_matrix import Floats, TrialMatrix, position, trial_matrix
+from analysis.search.trial_matrix import Floats, matrix_like, position
 from benchmarks.surface_truth import accuracies, noise_of, trials_of
+from benchmarks.surfaces import screened
 from search_spaces.space import SearchSpace
 
 #: Waves of the random function, and how far it reaches, in ranges of one knob: so short that no knob has an effect of
@@ -53,8 +53,8 @@ class Emulator:
         """Fit an emulator to `benchmarks.response_surface.read_rows`; runs that diverged have no curve."""
         known = accuracies(rows)
         trials, noise = trials_of(known, space), noise_of(known)
-        matrix, y = trial_matrix(trials, space.tunable), np.array([trial.value for trial in trials], dtype=float)
-        named = screen(matrix, y, np.zeros(len(y), dtype=np.int64)).named
+        matrix, y, judged = screened(trials, space.tunable)
+        named = judged.named
         first = known["seed"] == known["seed"].min()
         fresh = known[~first].groupby("point")["value"].apply(list).to_dict()
         surrogate = fit_surrogate(
@@ -92,7 +92,7 @@ class Emulator:
 
     def mean(self, points: Sequence[Mapping[str, Any]]) -> Floats:
         """Return the accuracy (fraction) over seeds at M points, (M,); an inactive knob is absent from its point."""
-        matrix = self._matrix(points)
+        matrix = matrix_like(self._surrogate.matrix, points)
         places = np.array([_place(self.space, point) for point in points])
         rough = np.cos(places @ self._waves + self._phases).sum(axis=1) * np.sqrt(2 / _N_WAVES)
         return np.asarray(self._surrogate.predict(matrix) + self._rough * rough)
@@ -107,17 +107,11 @@ class Emulator:
     def effect(self, name: str, value: Any) -> float:
         """Return the additive effect of a knob at a value, beside the other knobs at their references."""
         point = self.space.active({knob.name: knob.reference for knob in self.space.tunable} | {name: value})
-        return float(self._surrogate.predict(self._matrix([point]))[0])
+        return float(self._surrogate.predict(matrix_like(self._surrogate.matrix, [point]))[0])
 
     def _noise(self, mean: Floats) -> Floats:
         level, slope = self._sd
         return np.asarray(np.exp(level + slope * (mean - self._middle)).clip(0.002, 0.04))
-
-    def _matrix(self, points: Sequence[Mapping[str, Any]]) -> TrialMatrix:
-        matrix = self._surrogate.matrix
-        raw = np.array([[position(k, p[k.name]) if k.name in p else np.nan for k in matrix.knobs] for p in points])
-        present = np.isfinite(raw)
-        return replace(matrix, x=np.where(present, raw, 0.5), present=present)
 
 
 def _place(space: SearchSpace, point: Mapping[str, Any]) -> Floats:

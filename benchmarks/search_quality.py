@@ -10,7 +10,6 @@ value costs that the table of standing would take for it, and how far best1 lies
 """
 
 import argparse
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,17 +18,16 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.search.screen import screen
 from analysis.search.slices import slices_of
-from analysis.search.trial_matrix import stages, trial_matrix, value_of
+from analysis.search.trial_matrix import value_of
 from benchmarks.emulator import Emulator
 from benchmarks.response_surface import path_of, read_rows
+from benchmarks.searches import played
+from benchmarks.surfaces import screened
 from search_spaces.registry import get_space
-from study.strategy.pruners import PROTECTED
-from study.strategy.search_settings import SearchSettings, kind_of, make_pruner, make_sampler
+from study.strategy.search_settings import SearchSettings
 from study.strategy.space_filling import sobol_point
 from trainables.cckd.records import rungs
 
@@ -113,8 +111,7 @@ def play(data: str, space: str, design: Design, seed: int) -> Played:
     surface, rng = _emulator(data, space), np.random.default_rng([seed, 13])
     trials = _search(surface, design, seed, rng)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    matrix, y = trial_matrix(complete, surface.space.tunable), np.array([value_of(trial) for trial in complete])
-    named = tuple(screen(matrix, y, stages(complete)).named)
+    named = tuple(screened(complete, surface.space.tunable)[2].named)
     slices = {found.knob.name: found for found in slices_of(complete, surface.space.tunable)}
     costs = {}
     for name in surface.named:
@@ -126,27 +123,9 @@ def play(data: str, space: str, design: Design, seed: int) -> Played:
 
 def _search(surface: Emulator, design: Design, seed: int, rng: np.random.Generator) -> list[FrozenTrial]:
     """Return the trials of a search that ends when its epochs are used."""
-    optuna.logging.set_verbosity(logging.ERROR)
     at, n_sobol = rungs(_EPOCHS), round(64 * design.sobol)
     settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, n_sobol, seed, at[-1], at)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings), study_name="played")
-    used = 0
-    for number in range(_MOST_TRIALS):
-        if used >= N_EPOCHS:
-            break
-        study.sampler = make_sampler(surface.space, settings, number)
-        trial, kind = study.ask(), kind_of(settings, number)
-        trial.set_user_attr("kind", kind)
-        curve = surface.curve(surface.space.suggest(trial), rng)
-        for rung in at:
-            trial.report(curve[rung], rung)
-            if rung < at[-1] and kind not in PROTECTED and trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, curve[at[-1]])
-        used += rung
-    return study.get_trials(deepcopy=False)
+    return played(surface.space, settings, lambda point: surface.curve(point, rng), most_epochs=N_EPOCHS)
 
 
 def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random.Generator) -> float:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.search.trial_matrix import position
-from search_spaces.knob import Knob
+from search_spaces.knob import Knob, KnobValue
 from search_spaces.space import SearchSpace
 from study.strategy.pruners import PROTECTED
 from study.strategy.search_settings import SearchSettings, kind_of, make_pruner, make_sampler
@@ -95,22 +96,43 @@ TRUTHS = (
 
 def search(truth: Truth, seed: int, *, n_trials: int = 64) -> list[FrozenTrial]:
     """Return all trials of one search by the default sampler and pruner."""
-    optuna.logging.set_verbosity(logging.ERROR)
     rng = np.random.default_rng([seed, 7])
     settings = SearchSettings("sobol+tpe", "median", n_trials, n_trials // 2 - 1, seed, _RUNGS[-1], _RUNGS)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(settings))
-    for number in range(n_trials):
-        study.sampler = make_sampler(SPACE, settings, number)
+    return played(SPACE, settings, lambda params: dict(zip(_RUNGS, _values(truth, params, rng), strict=True)))
+
+
+def played(
+    space: SearchSpace,
+    settings: SearchSettings,
+    run: Callable[[dict[str, KnobValue]], Mapping[int, float]],
+    *,
+    most_epochs: float = inf,
+) -> list[FrozenTrial]:
+    """Return all trials of a search by the product's own sampler and pruner, without a training.
+
+    Args:
+        space: that is searched.
+        settings: of the search, whose number of trials is the most.
+        run: searched values -> value at each rung.
+        most_epochs: the search begins no trial once it has used so many.
+    """
+    optuna.logging.set_verbosity(logging.ERROR)
+    study, used = optuna.create_study(direction="maximize", pruner=make_pruner(settings), study_name="played"), 0
+    for number in range(settings.trials):
+        if used >= most_epochs:
+            break
+        study.sampler = make_sampler(space, settings, number)
         trial, kind = study.ask(), kind_of(settings, number)
         trial.set_user_attr("kind", kind)
-        values = _values(truth, SPACE.suggest(trial), rng)
-        for rung, value in zip(_RUNGS, values, strict=True):
-            trial.report(value, rung)
-            if rung < _RUNGS[-1] and kind not in PROTECTED and trial.should_prune():
+        values = run(space.suggest(trial))
+        for rung in settings.rungs:
+            trial.report(values[rung], rung)
+            if rung < settings.epochs and kind not in PROTECTED and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break
         else:
-            study.tell(trial, values[-1])
+            study.tell(trial, values[settings.epochs])
+        used += rung
     return study.get_trials(deepcopy=False)
 
 

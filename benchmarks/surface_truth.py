@@ -26,13 +26,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from scipy import stats
 
-from analysis.search.interactions import interactions
-from analysis.search.screen import LEVEL, Screen, screen
+from analysis.search.screen import LEVEL
 from analysis.search.slices import slices_of
-from analysis.search.surrogate import Shape, fit_surrogate
-from analysis.search.trial_matrix import Floats, TrialMatrix, trial_matrix
+from analysis.search.trial_matrix import Floats, trial_matrix
 from benchmarks.response_surface import path_of, read_rows
-from benchmarks.surfaces import rivals
+from benchmarks.surfaces import fitted, rivals, screened
 from search_spaces.knob import Knob
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
@@ -134,15 +132,9 @@ def _sd_interval(noise: pd.DataFrame) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _screened(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> tuple[TrialMatrix, Floats, Screen]:
-    matrix = trial_matrix(trials, knobs)
-    y = np.array([trial.value for trial in trials], dtype=float)
-    return matrix, y, screen(matrix, y, np.zeros(len(y), dtype=np.int64))
-
-
 def print_effects(trials: Sequence[FrozenTrial], space: SearchSpace) -> None:
     """Print each knob's effect in all trainings: share, p, the range not told from its best, what the worst costs."""
-    _, _, judged = _screened(trials, space.tunable)
+    _, _, judged = screened(trials, space.tunable)
     effects = {found.knob.name: found.effect for found in slices_of(trials, space.tunable)}
     print("| knob | share of the variance | p | best value | not told from it | its worst value costs (points) |")
     print("|---|---|---|---|---|---|")
@@ -173,7 +165,7 @@ def study_of(
     drawn, others = ([trials[k] for k in part] for part in (order[:N_POINTS], order[N_POINTS:]))
     knobs = (*space.tunable, *NULLS)
     with_nulls = [_with_nulls(trial, knobs, rng) for trial in drawn]
-    _, _, judged = _screened(with_nulls, knobs)
+    _, _, judged = screened(with_nulls, knobs)
     y = np.array([trial.value for trial in drawn], dtype=float)
     told = [name for name, shape in shapes.items() if _f_test(shape[order[:N_POINTS]], y) <= LEVEL / len(knobs)]
     return {"named": judged.named, "told": told, "r2": _predictions(drawn, others, space)}
@@ -205,10 +197,8 @@ def _f_test(shape: Floats, y: Floats) -> float:
 
 def _predictions(drawn: Sequence[FrozenTrial], others: Sequence[FrozenTrial], space: SearchSpace) -> dict[str, float]:
     """Return model -> R2 on the points that were not drawn."""
-    matrix, y, judged = _screened(drawn, space.tunable)
-    surrogate = fit_surrogate(drawn, space.tunable, Shape(tuple(judged.named), interactions(matrix, y).clear), {})
-    assert surrogate is not None
-    whole = trial_matrix([*drawn, *others], matrix.knobs)
+    surrogate, y = fitted(drawn, space.tunable), np.array([trial.value for trial in drawn], dtype=float)
+    whole = trial_matrix([*drawn, *others], surrogate.matrix.knobs)
     x = np.column_stack([whole.x, whole.present[:, ~whole.present.all(axis=0)]])
     true = np.array([trial.value for trial in others], dtype=float)
     found = {

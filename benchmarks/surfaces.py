@@ -27,7 +27,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from analysis.search.interactions import interactions
 from analysis.search.pair_surfaces import pair_surface
-from analysis.search.screen import screen
+from analysis.search.screen import Screen, screen
 from analysis.search.surrogate import Shape, Surrogate, fit_surrogate
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in, position, stages, trial_matrix
 from benchmarks.searches import KNOBS, TRUTHS, Truth, search
@@ -82,10 +82,8 @@ def judge(truth: Truth, seed: int) -> Found:
     """Return what one search leaves."""
     trials = search(truth, seed)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    matrix, y = trial_matrix(complete, KNOBS), np.array([trial.value for trial in complete], dtype=float)
-    named = screen(matrix, y, stages(complete)).named
-    surrogate = fit_surrogate(trials, KNOBS, Shape(tuple(named), interactions(matrix, y).clear), {})
-    assert surrogate is not None
+    surrogate = fitted(trials, KNOBS)
+    matrix, y = surrogate.matrix, np.array([trial.value for trial in complete], dtype=float)
     places = _places(matrix)
     true = np.array(
         [sum(truth.effect(name, at) for name, at in zip(matrix.names, row, strict=True)) for row in places.x]
@@ -99,6 +97,21 @@ def judge(truth: Truth, seed: int) -> Found:
     }
     pairs = combinations([*truth.shares, *([_IDLE] if len(truth.shares) == 1 else [])], 2)
     return Found(r2, [_setting_costs(truth, pair, surrogate, complete) for pair in pairs])
+
+
+def screened(complete: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> tuple[TrialMatrix, Floats, Screen]:
+    """Return complete trials as a matrix, their values (N,), and what the report's screen says of their knobs."""
+    matrix, y = trial_matrix(complete, knobs), np.array([trial.value for trial in complete], dtype=float)
+    return matrix, y, screen(matrix, y, stages(complete))
+
+
+def fitted(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> Surrogate:
+    """Return the surrogate that a report fits to the trials of a search."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    matrix, y, judged = screened(complete, knobs)
+    surrogate = fit_surrogate(trials, knobs, Shape(tuple(judged.named), interactions(matrix, y).clear), {})
+    assert surrogate is not None
+    return surrogate
 
 
 def rivals(x: Floats, y: Floats, at: Floats) -> dict[str, Floats]:

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.page.style import BLACK, BLUE, VERMILION, canvas, place_legend, signed_ticks
-from analysis.reading.wording import points
+from analysis.page.style import BLACK, BLUE, VERMILION, canvas, mark_beyond_across, place_legend, signed_ticks
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,9 +39,7 @@ def draw_bought(table: pd.DataFrame, names: Sequence[str], *, judged_on: str) ->
                 axes.errorbar(shown, places[rows], xerr=np.nan_to_num(bars[rows]), label=label, **look)
             beyond = rows & ~inside & np.isfinite(gains)
             for place, gain in zip(places[beyond], gains[beyond], strict=True):
-                end, arrow, side = (upper, ">", "right") if gain > upper else (lower, "<", "left")
-                axes.plot(end, place, arrow, color=colour, ms=8, clip_on=False, zorder=4)
-                axes.text(end, place + 0.18, points(gain / 100), color=colour, ha=side)
+                mark_beyond_across(axes, gain / 100, place, (lower, upper), colour=colour, text_at=place + 0.18)
         axes.set_yticks(places, names)
         axes.set(xlim=(lower, upper), ylim=(-0.6, len(table) - 0.4), xlabel=f"what it buys on {judged_on} (points)")
         axes.xaxis.set_major_formatter(signed_ticks())

@@ -15,11 +15,12 @@ from analysis.page.style import (
     PURPLE,
     VERMILION,
     canvas,
+    mark_beyond_across,
     place_legend,
     robust_limits,
     signed_ticks,
 )
-from analysis.reading.wording import gain_text, points
+from analysis.reading.wording import gain_text
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 6, "elinewidth": 1.5, "capsize": 2.5, "zorder": 3}
 #: Colour and marker of each comparison: over two baselines, tuned and at their reference points.
@@ -52,9 +53,8 @@ def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             inside = (values >= lower) & (values <= upper)
             axes.plot(values[inside], np.full(inside.sum(), height + _DOTS_AT), "o", color=BLUE, ms=6, alpha=0.6, mew=0)
             for value in values[~inside]:
-                end, arrow, side = (upper, ">", "right") if value > upper else (lower, "<", "left")
-                axes.plot(end, height + _DOTS_AT, arrow, color=BLUE, ms=7, clip_on=False, zorder=4)
-                axes.text(end, height + _DOTS_AT - 0.12, points(value / 100), color=BLUE, fontsize=8, ha=side, va="top")
+                at = height + _DOTS_AT
+                mark_beyond_across(axes, value / 100, at, (lower, upper), colour=BLUE, text_at=at - 0.12)
             if mean == mean:
                 bars = np.nan_to_num([[100 * (mean - low)], [100 * (high - mean)]])
                 axes.errorbar([100 * mean], [height + _MEAN_AT], xerr=bars, fmt="D", color=VERMILION, ms=5, lw=1.8,

@@ -17,6 +17,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
+from analysis.reading.wording import points
+
 # Okabe & Ito's palette, distinguishable under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -111,6 +113,18 @@ def mark_beyond(
     for end, arrow, outside in ((0.0, "v", found < limits[0]), (1.0, "^", found > limits[1])):
         axes.plot(at[outside], np.full(outside.sum(), end), arrow, color=colour, ms=6, clip_on=False, zorder=5,
                   transform=axes.get_xaxis_transform())  # fmt: skip
+
+
+def mark_beyond_across(
+    axes: Axes, gain: float, height: float, limits: tuple[float, float], *, colour: str, text_at: float
+) -> None:
+    """Draw an arrow at the end of the horizontal axis for a gain (fraction) beyond its `limits` (points).
+
+    Its number stands at the height `text_at`.
+    """
+    end, arrow, side = (limits[1], ">", "right") if 100 * gain > limits[1] else (limits[0], "<", "left")
+    axes.plot(end, height, arrow, color=colour, ms=7, clip_on=False, zorder=4)
+    axes.text(end, text_at, points(gain), color=colour, fontsize=8, ha=side, va="top" if text_at < height else "bottom")
 
 
 def signed_ticks() -> FuncFormatter:

@@ -8,7 +8,7 @@ from analysis.reading.study_data import StudyData
 from analysis.results.entries import BEST
 from analysis.stats.many_to_one import Difference, differences
 from analysis.stats.paired_tests import Spread, spread
-from trainables.cckd.errors import NON_FINITE_LOSS
+from trainables.cckd.errors import is_divergence
 from trainables.cckd.methods import PARTS
 
 #: Set on which runs are judged -> its name in a report.
@@ -93,7 +93,7 @@ def bought_table(ablation: Ablation) -> pd.DataFrame:
 
 
 def _ablation(judged_on: str, runs: pd.DataFrame, chance: float) -> Ablation:
-    diverged = runs["cause"].map(lambda cause: str(cause).startswith(NON_FINITE_LOSS)).astype(bool)
+    diverged = runs["cause"].map(str).map(is_divergence).astype(bool)
     counted = runs.assign(balanced_accuracy=runs["balanced_accuracy"].mask(diverged, chance))
     lost = counted["balanced_accuracy"].isna()
     groups = {

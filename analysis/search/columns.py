@@ -1,4 +1,4 @@
-"""Knobs as columns of a linear model: polynomials, a column per choice; and the stages of the search."""
+"""Knobs as columns of a linear model: polynomials, a column per choice, products; and the stages of the search."""
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,11 @@ def columns_of(matrix: TrialMatrix, degree: int) -> list[Floats]:
     """Return `knob_columns` of every knob."""
     parts = zip(matrix.knobs, matrix.x.T, matrix.present.T, strict=True)
     return [knob_columns(knob, column, there, degree) for knob, column, there in parts]
+
+
+def products(x: Floats, y: Floats) -> Floats:
+    """Return (N, k * l) products of the columns x (N, k) and y (N, l) of two knobs."""
+    return np.asarray((x[:, :, None] * y[:, None, :]).reshape(len(x), -1))
 
 
 def stage_columns(stage: npt.NDArray[np.int64]) -> Floats:

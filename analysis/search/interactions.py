@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.search.columns import columns_of
+from analysis.search.columns import columns_of, products
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
 
@@ -89,8 +89,7 @@ def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Intera
     spread = float((scores**2).sum())
     strengths, evidence, largest = [], [], np.full(n_draws, -np.inf)
     for i, j in pairs:
-        products = (bases[i][:, :, None] * bases[j][:, None, :]).reshape(len(y), -1)
-        axes = _orthonormal(_cleaned(white @ products, mains))
+        axes = _orthonormal(_cleaned(white @ products(bases[i], bases[j]), mains))
         strengths.append(float(_strength(axes, rest, free, total)[0]))
         evidence.append(float(_strength(axes, scores, free, spread)[0]))
         largest = np.maximum(largest, _strength(axes, chance, free, spread))

@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from analysis.reading.knob_text import leading_knobs
+from analysis.search.columns import is_choice
 from analysis.search.surrogate import Surrogate
 from analysis.search.trial_matrix import Bools, Floats, at_position
 from search_spaces.knob import Knob
@@ -57,7 +58,7 @@ class Axis:
     @property
     def is_choice(self) -> bool:
         """Whether the cells are choices."""
-        return isinstance(self.knob.distribution, CategoricalDistribution)
+        return is_choice(self.knob)
 
     def near(self, positions: Floats) -> Floats:
         """Return how near each of N positions lies to each cell, (K, N): 0 to 1; a choice is near itself alone."""

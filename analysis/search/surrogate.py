@@ -17,6 +17,7 @@ import numpy as np
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.search.columns import products
 from analysis.search.interactions import interactions
 from analysis.search.screen import screen
 from analysis.search.trial_matrix import (
@@ -165,7 +166,9 @@ def fit_surrogate(
 def _values(found: Sequence[tuple[FrozenTrial, float, float]], like: TrialMatrix) -> _Values:
     trials = [trial for trial, *_ in found]
     y, variance = (np.array([entry[k] for entry in found], dtype=float) for k in (1, 2))
-    return _Values(matrix_like(like, trials), np.eye(_N_STAGES)[stages(trials)], y, variance)
+    return _Values(
+        matrix_like(like, [trial.params for trial in trials]), np.eye(_N_STAGES)[stages(trials)], y, variance
+    )
 
 
 def _chosen(seen: _Values) -> Shape:
@@ -203,9 +206,9 @@ def _groups(matrix: TrialMatrix, stage: Floats, shape: Shape) -> list[Floats]:
     """Return the random effects: the stage, each named knob, all other knobs together, each pair's products."""
     own = {name: _columns(matrix, name, bends=False) for name in matrix.names}
     others = [columns for name, columns in own.items() if name not in shape.named]
-    products = [(own[x][:, :, None] * own[y][:, None, :]).reshape(len(stage), -1) for x, y in shape.pairs]
+    joint = [products(own[x], own[y]) for x, y in shape.pairs]
     named = [_columns(matrix, name, bends=True) for name in shape.named]
-    return [stage, *named, *([np.column_stack(others)] if others else []), *products]
+    return [stage, *named, *([np.column_stack(others)] if others else []), *joint]
 
 
 def _columns(matrix: TrialMatrix, name: str, *, bends: bool) -> Floats:

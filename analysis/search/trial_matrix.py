@@ -1,6 +1,6 @@
 """Complete trials as numbers: one row per trial, one column per knob, on the knob's searched scale from 0 to 1."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -57,7 +57,7 @@ class TrialMatrix:
 
 def trial_matrix(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> TrialMatrix:
     """Return the matrix of `trials`, which must be complete ones."""
-    columns = [_column(trials, knob) for knob in knobs]
+    columns = [_column([trial.params for trial in trials], knob) for knob in knobs]
     varied = [len(set(column[np.isfinite(column)])) > 1 for column in columns]
     kept = [column for column, varies in zip(columns, varied, strict=True) if varies]
     raw = np.column_stack(kept) if kept else np.empty((len(trials), 0))
@@ -71,9 +71,9 @@ def trial_matrix(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> TrialM
     )
 
 
-def matrix_like(matrix: TrialMatrix, trials: Sequence[FrozenTrial]) -> TrialMatrix:
-    """Return other `trials` as rows with the knobs of `matrix`; an absent knob has the median of `matrix`."""
-    raw = np.array([_column(trials, knob) for knob in matrix.knobs]).reshape(len(matrix.knobs), len(trials)).T
+def matrix_like(matrix: TrialMatrix, points: Sequence[Mapping[str, Any]]) -> TrialMatrix:
+    """Return `points`, values by knob, as rows of the knobs of `matrix`; an absent knob has the median of `matrix`."""
+    raw = np.array([_column(points, knob) for knob in matrix.knobs]).reshape(len(matrix.knobs), len(points)).T
     present = np.isfinite(raw)
     median = [np.median(x[there]) for x, there in zip(matrix.x.T, matrix.present.T, strict=True)]
     return replace(matrix, x=np.where(present, raw, np.array(median)), present=present)
@@ -144,7 +144,6 @@ def targets(study: StudyData) -> dict[str, Floats]:
     return found
 
 
-def _column(trials: Sequence[FrozenTrial], knob: Knob) -> Floats:
-    there = (knob.name in trial.params for trial in trials)
-    pairs = zip(trials, there, strict=True)
-    return np.array([position(knob, trial.params[knob.name]) if has else np.nan for trial, has in pairs], dtype=float)
+def _column(points: Sequence[Mapping[str, Any]], knob: Knob) -> Floats:
+    found = [position(knob, point[knob.name]) if knob.name in point else np.nan for point in points]
+    return np.array(found, dtype=float)

@@ -9,7 +9,7 @@ from study.records.connection import Database
 from study.records.rerun_names import ablation_name
 from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.terminal.faults import one_line
-from trainables.cckd.errors import NON_FINITE_LOSS
+from trainables.cckd.errors import is_divergence
 from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: The tables that each search has for itself.
@@ -130,7 +130,7 @@ class RerunAttempts:
     @property
     def diverged(self) -> bool:
         """Whether the run is given up because its loss became NaN or infinite: the configuration is at fault."""
-        return self.failed and (self.cause or "").partition(":")[0] == NON_FINITE_LOSS
+        return self.failed and is_divergence(self.cause)
 
 
 class RunTables:

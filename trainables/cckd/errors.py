@@ -7,6 +7,11 @@ from itertools import islice
 NON_FINITE_LOSS, BAD_CONFIGURATION = "non-finite loss", "bad configuration"
 
 
+def is_divergence(cause: str | None) -> bool:
+    """Return whether the cause of a failure, `<kind>: <what>`, is a loss that became NaN or infinite."""
+    return (cause or "").partition(":")[0] == NON_FINITE_LOSS
+
+
 #: Items that a message names; of a longer list it names the first ones and counts the rest.
 N_NAMED = 10
 
