@@ -3,6 +3,7 @@
 ablations            ablations whose truth is known, for calibration
 bare                 the bound of an epoch: the student's own forward, backward and step
 calibration          whether the report's statistics keep their promises
+claims               confirmations without a gain, for calibration
 driver               what the driver does per trial
 emulator             a response surface as a function, with its noise and its curves
 epoch                an epoch against that bound

@@ -6,13 +6,11 @@
 
 Confirmations are drawn at the means and seed spreads of former studies of fashion_mnist_lt at 20 epochs, with their
 gains (6 seeds; la 66.0 ± 0.8, kd 64.5 ± 3.5, best1 74.5 ± 0.8; Few 46.8 ± 2.1, 39.4 ± 5.6, 62.1 ± 2.0).
-Where no gain exists, every entry has the mean of la: with heavy tails, unequal noise, ties on a small test set,
-diverged runs, and with seeds that are added until a gain is claimed.
 The screen of knobs judges searches of 64 trials of 14 knobs by the default sampler and pruner (`benchmarks.searches`):
 peaks, cliffs, saturating curves and unordered choices, with heavy tails or diverged trials in turns.
 For interactions, searches have 100 complete trials of eight knobs: main effects of three, an interaction of two others
 that makes 30 % of the variance (in turns a smooth product and a corner: both knobs high), and 30 % noise.
-For ablations see `benchmarks.ablations`.
+For claims without a gain see `benchmarks.claims`, for ablations `benchmarks.ablations`.
 """
 
 import argparse
@@ -28,7 +26,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from scipy import stats
 
-from analysis.results.comparisons import ClaimTerms, family_of, paired_gain
+from analysis.results.comparisons import paired_gain
 from analysis.search.interactions import interactions
 from analysis.search.screen import screen
 from analysis.search.trial_matrix import TrialMatrix, stages, trial_matrix, value_of
@@ -37,17 +35,15 @@ from analysis.stats.effect_curve import effect_curve
 from analysis.stats.nested_interval import nested_interval
 from analysis.stats.paired_tests import spread
 from benchmarks.ablations import NOISES, shown
+from benchmarks.claims import ALL, N_SEEDS, NO_GAIN, claims_a_gain
 from benchmarks.searches import KNOBS, TRUTHS, Truth, search
 from search_spaces.knob import Knob
-from study.schema import COMPARED
 
 N_CONFIRMATIONS, N_ABLATIONS, N_SEARCHES = 2000, 1000, 200
 _PARTS = ("confirmations", "ablations", "screens", "slices", "pairs")
 
-#: entry -> mean and sd over seeds, in points: former studies of fashion_mnist_lt at 20 epochs.
-ALL = {"la": (66.0, 0.8), "kd": (64.5, 3.5), "best1": (74.5, 0.8)}
+#: The same for Few as `claims.ALL` for all classes.
 FEW = {"la": (46.8, 2.1), "kd": (39.4, 5.6), "best1": (62.1, 2.0)}
-N_SEEDS = 6
 
 N_TRIALS, N_KNOBS = 100, 8
 PAIR = (1, 2)
@@ -165,7 +161,7 @@ def false_claims(n_studies: int, *, seed: int) -> list[Measured]:
     found: list[Measured] = []
     for name, case in NO_GAIN.items():
         rng = np.random.default_rng([seed, 4, len(found)])
-        hits = sum(_claims_a_gain(rng, case) for _ in range(n_studies))
+        hits = sum(claims_a_gain(rng, case) for _ in range(n_studies))
         found.append(Measured(f"a gain is claimed where there is none: {name}", 0.0, case.most, hits, n_studies))
     return found
 
@@ -223,118 +219,6 @@ def _scores(rng: np.random.Generator) -> pd.DataFrame:
             part[column] = rng.normal(*truth[entry], N_SEEDS) / 100
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def _claims_a_gain(rng: np.random.Generator, case: "NoGain") -> bool:
-    """Whether the report claims a gain at any look; with `case.added` seeds are added until it does."""
-    n_most = case.n_seeds + sum(case.added)
-    drawn = {entry: case.draw(rng, entry, n_most) / 100 for entry in ALL}
-    for look in range(1 + len(case.added)):
-        n = case.n_seeds + sum(case.added[:look])
-        differences = [(drawn["best1"] - drawn[base])[:n] for base in COMPARED]
-        resolutions = [2**0.5 * case.rounding] * len(differences)
-        terms = ClaimTerms(COMPARED, n, n, look + 1)
-        family = family_of(differences, terms, n_runs=[n] * len(differences), resolutions=resolutions)
-        if any(item.verdict == "gain" for item in family):
-            return True
-    return False
-
-
-def _like(entry: str, values: np.ndarray) -> np.ndarray:
-    """Turn values with an sd of 1 into accuracies with la's mean and the entry's own sd."""
-    return np.asarray(ALL["la"][0] + ALL[entry][1] * values)
-
-
-def _normal(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    return _like(entry, rng.normal(size=n))
-
-
-def _t3(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    return _like(entry, rng.standard_t(3, n))
-
-
-def _t2(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    return _like(entry, rng.standard_t(2, n))
-
-
-def _twice(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    """best1 has twice the sd of la."""
-    return _like(entry, rng.normal(size=n) * (2 if entry == "best1" else 1))
-
-
-def _tied(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    """Whole counts on 10 classes of 20 test images; seeds move a recall by 0.5 points, so most counts are equal."""
-    recall = np.linspace(0.9, 0.42, 10)[:, None] + rng.normal(0, 0.005, (10, n))
-    return np.asarray(100 * np.rint(20 * recall).mean(axis=0) / 20)
-
-
-def _diverging(rng: np.random.Generator, entry: str, n: int, *, who: Sequence[str]) -> np.ndarray:
-    """One run in ten of some entries is at chance (10 %); the others lie so much higher that the mean stays la's."""
-    values = _normal(rng, entry, n)
-    if entry in who:
-        values += 0.1 * (values.mean() - 10) / 0.9
-        values[rng.random(n) < 0.1] = 10
-    return values
-
-
-def _all_diverging(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    return _diverging(rng, entry, n, who=tuple(ALL))
-
-
-def _best_diverging(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    return _diverging(rng, entry, n, who=("best1",))
-
-
-def _best_diverged(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    """As `_best_diverging`, in the studies that see it: those with a diverged run of best1."""
-    values = _best_diverging(rng, entry, n)
-    while entry == "best1" and values.min() > 10:
-        values = _best_diverging(rng, entry, n)
-    return values
-
-
-def _collapsing(rng: np.random.Generator, entry: str, n: int) -> np.ndarray:
-    """One run in twenty of best1 lies 10 points lower; the others lie higher by as much as this costs the mean."""
-    values = _normal(rng, entry, n)
-    return values + 0.5 - 10 * (rng.random(n) < 0.05) if entry == "best1" else values
-
-
-@dataclass(frozen=True)
-class NoGain:
-    """A kind of noise around equal means.
-
-    Attributes:
-        draw: (generator, entry, number of seeds) -> balanced accuracies in points.
-        most: the bound on false claims; 1 where it is only told.
-        added: seeds that are added at each further look until a gain is claimed.
-        rounding: sd of the error of whole counts (fraction).
-        n_seeds: seeds at the first look.
-    """
-
-    draw: Callable[[np.random.Generator, str, int], np.ndarray]
-    most: float = 0.03
-    added: tuple[int, ...] = ()
-    rounding: float = 0.0
-    n_seeds: int = N_SEEDS
-
-
-#: sd of the error of whole counts in the mean of 10 recalls, each of 20 test images.
-_ROUNDING = 12**-0.5 / 20 / 10**0.5
-
-#: A tenth of runs that diverge cannot be seen in six runs without one, which is half of all studies.
-NO_GAIN: dict[str, NoGain] = {
-    "normal noise": NoGain(_normal),
-    "heavy tails (t3)": NoGain(_t3),
-    "heavy tails (t2)": NoGain(_t2),
-    "best1 twice as noisy as la": NoGain(_twice),
-    "ties on 200 test images": NoGain(_tied, rounding=_ROUNDING),
-    "ties on 200 test images, 12 seeds": NoGain(_tied, rounding=_ROUNDING, n_seeds=12),
-    "a tenth of all runs diverges": NoGain(_all_diverging),
-    "two seeds added up to four times": NoGain(_normal, added=(2, 2, 2, 2)),
-    "a tenth of best1's runs diverges, one of the six at least": NoGain(_best_diverged),
-    "a tenth of best1's runs diverges": NoGain(_best_diverging, most=1.0),
-    "a twentieth of best1's runs collapses": NoGain(_collapsing, most=1.0),
-}
 
 
 def _covers_over_cuts(rng: np.random.Generator) -> bool:

@@ -7,7 +7,6 @@ from benchmarks.calibration import (
     N_ABLATIONS,
     N_CONFIRMATIONS,
     N_SEARCHES,
-    NO_GAIN,
     Measured,
     ablations,
     confirmations,
@@ -15,6 +14,7 @@ from benchmarks.calibration import (
     screens,
     slices,
 )
+from benchmarks.claims import NO_GAIN
 
 
 def test_intervals_cover_and_claims_are_rarely_false() -> None:
