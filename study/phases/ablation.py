@@ -125,7 +125,7 @@ def _queue(study: Study, trial: int, config: dict[str, Any], changes: Sequence[C
         title="ablate",
         runs=runs,
         counted={run.name for run in runs},
-        recorded=lambda: {run.name for run in table.ablation_runs()},
+        recorded=table.recorded_reruns,
         record=record,
         checkpoints=study.checkpoints,
         forwards_teacher=studied_method(study).forwards_teacher,

@@ -63,7 +63,6 @@ def _tuned_baseline(study: Study, name: str) -> SearchTarget:
         fixed=plan.training_in(ledger.space),  # without the knobs of `--set`, which belong to the studied method
         title=f"tune {name}",
         entry=name + schema.TUNED_SUFFIX,
-        candidate=f"candidate-{name}",
         n_later=plan.n_selection_runs + n_later * plan.n_tuning_runs + plan.closing_cost(study.checked.space),
         keep=keep,
     )

@@ -63,13 +63,14 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
             note=f", then the {follows}" if follows else "",
         )
         n_left = len(queue.missing(study))
-        if n_left or _teacher_run(data_seed) not in recorded_runs(study):
+        if n_left or _teacher_run(data_seed) not in study.ledger.runs.recorded_reruns():
             _confirm_cut(study, data_seed, queue, prepared, workers)
         n_run += n_left
     _note_look(study, cuts[0])
     if n_run:
         n_failed = len(names & given_up(ledger, plan.max_retries))
-        study.progress.say(f"confirm  {len(names & recorded_runs(study))} runs on test, {n_failed} failed")
+        n_recorded = len(names & ledger.runs.recorded_reruns())
+        study.progress.say(f"confirm  {n_recorded} runs on test, {n_failed} failed")
 
 
 def _note_look(study: Study, runs: Sequence[Rerun]) -> None:
@@ -96,7 +97,7 @@ def queue_on_test(study: Study, title: str, runs: Sequence[Rerun]) -> RerunQueue
         title=title,
         runs=runs,
         counted={run.name for run in runs},
-        recorded=partial(recorded_runs, study),
+        recorded=study.ledger.runs.recorded_reruns,
         record=partial(record_run, study),
         checkpoints=study.checkpoints,
         forwards_teacher=studied_method(study).forwards_teacher,
@@ -166,7 +167,7 @@ def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prep
     checked = study.checked
     if data_seed:
         checked, prepared = _prepare_cut(study, data_seed, workers)
-    if _teacher_run(data_seed) not in recorded_runs(study):
+    if _teacher_run(data_seed) not in study.ledger.runs.recorded_reruns():
         counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
         test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
         record = {"test": test, "selected_on": "val"}
@@ -211,8 +212,3 @@ def _count_passes(study: Study, passes: int) -> None:
 
 def _teacher_run(data_seed: int) -> str:
     return rerun_name(_TEACHER, None, None, data_seed)
-
-
-def recorded_runs(study: Study) -> set[str]:
-    """Return the names of all recorded runs of the confirmation."""
-    return {rerun_name(*key) for key in study.ledger.runs.confirm_keys()}

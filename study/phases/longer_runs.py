@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from study.execution.workers import Workers
-from study.phases.confirmation import queue_on_test, recorded_runs, runs_of_cut
+from study.phases.confirmation import queue_on_test, runs_of_cut
 from study.phases.reruns import Rerun, given_up, run_reruns
 from study.phases.study_state import Study
 from study.planning.plan import CHECK_FACTOR, StudyPlan
@@ -39,7 +39,8 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
     if n_run:
         names = {run.name for run in runs}
         n_failed = len(names & given_up(study.ledger, plan.max_retries))
-        study.progress.say(f"longer   {len(names & recorded_runs(study))} runs at a longer training, {n_failed} failed")
+        n_recorded = len(names & study.ledger.runs.recorded_reruns())
+        study.progress.say(f"longer   {n_recorded} runs at a longer training, {n_failed} failed")
 
 
 def longer_reruns(runs: Sequence[Rerun], plan: StudyPlan) -> list[Rerun]:

@@ -28,7 +28,6 @@ class SearchTarget:
         fixed: values that all its trials share: training settings, and knobs fixed by `--set`.
         title: names the search to the user.
         entry: the confirmation entry of its winner.
-        candidate: the name of its selection runs, whose attempts all stand in one table.
         n_later: cost of the phases after its search, in trials.
         keep: writes what search and selection have found to the manifest.
     """
@@ -38,7 +37,6 @@ class SearchTarget:
     fixed: Mapping[str, Any]
     title: str
     entry: str
-    candidate: str
     n_later: int
     keep: Callable[..., object]
 
@@ -63,7 +61,6 @@ def studied_method(study: Study) -> SearchTarget:
         fixed={**plan.training_in(study.ledger.space), **plan.fixed_knobs},
         title="search",
         entry=BEST,
-        candidate="candidate",
         n_later=plan.n_selection_runs
         + len(plan.tuned_baselines) * plan.n_tuning_runs
         + plan.closing_cost(study.ledger.space),

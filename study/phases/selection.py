@@ -14,7 +14,6 @@ from study.phases.search import SearchTarget
 from study.phases.study_state import Study
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
-from study.records.rerun_names import rerun_name
 from study.records.run_tables import counts_of
 from study.records.trial_rows import Finalist
 from study.strategy.guards import REFERENCE, kept, told
@@ -46,7 +45,7 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     candidates = [(candidate.number, target.config(candidate.params)) for candidate in found]
     seeds = selection_seeds(plan.seed, plan.finalist_seeds)
     # Seed by seed, so that an early stop leaves whole seeds.
-    entry = target.candidate
+    entry = target.ledger.runs.candidate
     runs = [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
     queue = _queue(target, runs)
     if queue.missing(study):
@@ -66,9 +65,6 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
 def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
     table = target.ledger.runs
 
-    def recorded() -> set[str]:
-        return {rerun_name(target.candidate, run.seed, run.trial) for run in table.selection_runs()}
-
     def record(run: Rerun, result: dict[str, Any]) -> None:
         assert run.trial is not None, "a candidate is a trial"
         table.add_selection_run(run.trial, run.seed, counts_of(result["records"][-1]["val"]))
@@ -77,7 +73,7 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
         title="select",
         runs=runs,
         counted={run.name for run in runs},
-        recorded=recorded,
+        recorded=table.recorded_reruns,
         record=record,
         checkpoints=target.checkpoints,
         forwards_teacher=target.forwards_teacher,

@@ -142,14 +142,18 @@ class Study:
         self.student = None
 
     def export(self) -> None:
-        """Write the tables and counts from study.db, and remove the checkpoints of finished trials."""
+        """Write the tables and counts from study.db, and remove the checkpoints of finished runs.
+
+        A driver may have died after it recorded a run and before it removed the checkpoints.
+        """
         self.store.export_tables(self.ledger, self.checked.space, self.checked.data.groups.to_dict())
         self.record_student()
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
         baselines = self.ledger.baselines.items()
         for kept, ledger in ((self.checkpoints, self.ledger), *((self.checkpoints_of(b), own) for b, own in baselines)):
-            for run in set(map(str, ledger.finished)).intersection(kept.runs()):
+            finished = {*map(str, ledger.finished), *ledger.runs.recorded_reruns()}
+            for run in finished.intersection(kept.runs()):
                 kept.remove(run)
 
     def check_failures(self) -> None:

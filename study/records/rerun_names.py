@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from study.schema import STUDY_NAME
+
 _NAME = re.compile(
     r"(?P<entry>.+?)(?:-trial(?P<trial>\d+))?-seed(?P<seed>\d+)(?:-cut(?P<data_seed>\d+))?(?:-x(?P<epochs_factor>\d+))?"
 )
@@ -24,6 +26,11 @@ def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int =
     of_cut = f"-cut{data_seed}" if data_seed else ""
     of_length = f"-x{epochs_factor}" if epochs_factor > 1 else ""
     return f"{entry}{of_trial}-seed{seed}{of_cut}{of_length}"
+
+
+def candidate_entry(search: str) -> str:
+    """Return the entry of the selection runs of a search: the study's own, or that of a tuned baseline."""
+    return search.replace(STUDY_NAME, "candidate", 1)
 
 
 def ablation_entry(kind: str, change: str, judged_on: str) -> str:

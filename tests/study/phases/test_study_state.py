@@ -1,12 +1,17 @@
 """What a study in progress writes besides its phases' results."""
 
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from search_spaces.registry import get_space
 from study.execution.tasks import TaskError
 from study.phases.study_state import Study, StudyFailed
+from study.records.run_tables import AblationRun
+from study.schema import BASELINE_PREFIX
+from trainables.cckd.records import ClassCounts
 
 COUNTED = {"name": "cifar_resnet20", "n_parameters": 77_850}
 
@@ -30,3 +35,25 @@ def test_a_student_that_cannot_be_built_ends_the_study(study: Study) -> None:
     study.student = SimpleNamespace(is_ready=True, result=_raise)  # type: ignore[assignment]
     with pytest.raises(StudyFailed, match=r"^student 'x' cannot be built; begin another study with another --student$"):
         study.record_student()
+
+
+def test_a_recorded_run_leaves_no_checkpoint_though_its_driver_died_before_it_was_removed(study: Study) -> None:
+    table, counts = study.ledger.runs, ClassCounts((1,) * 10, (2,) * 10)
+    tuned = study.ledger.tune("la", get_space("la"))
+    table.add_selection_run(3, 5, counts)
+    table.add_ablation_run(AblationRun(3, "part", "mixing", 5, "val", counts))
+    table.add_confirm_run("la", 5, None, {"test": asdict(counts), "selected_on": "val"}, data_seed=1, epochs_factor=2)
+    tuned.runs.add_selection_run(4, 6, counts)
+    recorded = ["candidate-trial3-seed5", "ablation-val-part-mixing-trial3-seed5", "la-seed5-cut1-x2"]
+    under_way = ["candidate-trial4-seed5", "ablation-test-part-mixing-trial3-seed5", "la-seed5"]
+    of_la = study.checkpoints_of("la")
+    stored = [
+        (study.checkpoints, recorded + under_way),
+        (of_la, ["candidate-la-trial4-seed6", "candidate-la-trial3-seed6"]),
+    ]
+    for store, runs in stored:
+        for run in runs:
+            store.workplace(run, "1").mkdir(parents=True)
+    study.export()
+    assert set(study.checkpoints.runs()) == {*under_way, f"{BASELINE_PREFIX}la"}
+    assert of_la.runs() == ["candidate-la-trial3-seed6"]
