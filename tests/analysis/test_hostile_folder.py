@@ -252,7 +252,9 @@ def _ends_well_or_in_one_message(folder: Path, capsys: pytest.CaptureFixture[str
 def test_a_browser_runs_nothing_of_it(attacked: Attacked, tmp_path: Path) -> None:
     page = attacked.folder / "report" / "index.html"
     browse = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    run = subprocess.run([*browse, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run(
+        [*browse, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=300, check=True
+    )
     title = re.search(r"<title>(.*?)</title>", run.stdout, re.DOTALL)
     assert title is not None
     assert title[1] != "x"
@@ -261,4 +263,4 @@ def test_a_browser_runs_nothing_of_it(attacked: Attacked, tmp_path: Path) -> Non
     # The check can fail: the same browser does run a script.
     (tmp_path / "own.html").write_text(f"<title>before</title>{SCRIPT}")
     own = [*browse, "--dump-dom", (tmp_path / "own.html").as_uri()]
-    assert "<title>x</title>" in subprocess.run(own, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "<title>x</title>" in subprocess.run(own, capture_output=True, text=True, timeout=300, check=True).stdout

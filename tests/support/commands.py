@@ -92,7 +92,7 @@ class Command:
         """What Ctrl-C does: SIGINT to the whole foreground group."""
         os.killpg(self._process.pid, signal.SIGINT)
 
-    def kill(self, patience_s: float = 60.0) -> int:
+    def kill(self, patience_s: float = 120.0) -> int:
         """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.
 
         A worker that is just importing torch hears of its driver's death when it has done so.
@@ -118,7 +118,7 @@ class Command:
         out, err = self._process.communicate(timeout=timeout_s)
         return Ended(self._process.returncode, out, err)
 
-    def left_behind(self, patience_s: float = 60.0, *, but: tuple[bytes, ...] = ()) -> list[int]:
+    def left_behind(self, patience_s: float = 120.0, *, but: tuple[bytes, ...] = ()) -> list[int]:
         """Its other live processes that `patience_s` do not see ending; `but` as for `others`."""
         limit = time.monotonic() + patience_s
         while (found := self.others(but=but)) and time.monotonic() < limit:

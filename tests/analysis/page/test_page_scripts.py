@@ -79,7 +79,7 @@ def _browse(page: Path, profile: Path, *, width: int, dark: bool) -> tuple[str, 
     command += [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=8000"]
     command += [f"--window-size={width},1500", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
     run = subprocess.run(
-        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=90, check=True
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=300, check=True
     )
     return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 

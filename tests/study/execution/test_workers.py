@@ -134,7 +134,7 @@ def _addresses(code: str) -> tuple[str, list[ipaddress.IPv4Address | ipaddress.I
         time.sleep(3)  # for the agents that Ray starts in the background
         found = _listening(f"{_MARK}={mark}".encode())
     finally:
-        _, error = driver.communicate("", timeout=60)
+        _, error = driver.communicate("", timeout=200)
     assert driver.returncode == 0, error
     return address, found
 
