@@ -90,11 +90,12 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) 
     if not named:
         costs = {row[0]: float(row[-1]) for row in raw if row[-1] == row[-1]}
         dearest = max(costs, key=lambda name: costs[name], default=None)
-        none = "No knob is shown to matter, so there is none to set first."
+        surest = p_value(min(row[2] for row in raw))
+        none = f"No knob is shown to matter (p {surest} or more), so there is none to set first."
         if dearest is None:
             return none
         bound = f"costs at most {percent(costs[dearest])} points ({dearest})"
-        return f"{none} Leaving one knob at its reference value {bound}; the table has the bound of each."
+        return f"{none} Keep the reference values: one knob left there {bound}; the table has the bound of each."
     said = []
     for place, (name, _, p, *_, cost, low, high) in enumerate(named):
         value, told = stand[name]

@@ -97,8 +97,12 @@ def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_r
     assert judged.named("all") == []
     lead, *_ = standing_blocks(study, slices, judged, Writer(tmp_path, draw=lambda *_: None))
     assert isinstance(lead, Paragraph)
-    numbers = pd.read_csv(tmp_path / "tables" / "standing.csv").set_index("knob")["high"].dropna()
-    assert lead.text.startswith("No knob is shown to matter, so there is none to set first. ")
+    written = pd.read_csv(tmp_path / "tables" / "standing.csv").set_index("knob")
+    numbers = written["high"].dropna()
+    surest = f"(p {written['p_family'].min():.3f} or more)"
+    assert lead.text.startswith(
+        f"No knob is shown to matter {surest}, so there is none to set first. Keep the reference"
+    )
     assert f"costs at most {100 * numbers.max():.1f} points ({numbers.idxmax()})" in lead.text
 
 
