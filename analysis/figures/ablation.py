@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.page.style import BLACK, BLUE, VERMILION, canvas, mark_beyond_across, place_legend, signed_ticks
+from analysis.page.style import BLACK, BLUE, VERMILION, SignedTicks, canvas, mark_beyond_across, place_legend
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def draw_bought(table: pd.DataFrame, names: Sequence[str], *, judged_on: str) ->
                 mark_beyond_across(axes, gain / 100, place, (lower, upper), colour=colour, text_at=place + 0.18)
         axes.set_yticks(places, names)
         axes.set(xlim=(lower, upper), ylim=(-0.6, len(table) - 0.4), xlabel=f"what it buys on {judged_on} (points)")
-        axes.xaxis.set_major_formatter(signed_ticks())
+        axes.xaxis.set_major_formatter(SignedTicks())
         axes.grid(axis="x")
         place_legend(axes, columns=2)
     return figure

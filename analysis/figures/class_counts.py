@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from analysis.figures.classes import sd_bars
-from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, panels, place_legend, signed_ticks
+from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, SignedTicks, panels, place_legend
 
 _LOOK: dict[str, Any] = {"ls": "", "ms": 5, "elinewidth": 1.2, "capsize": 2, "zorder": 3}
 _SIZE: tuple[float, list[float]] = (5.2, [3.4, 1.1])
@@ -25,7 +25,7 @@ def draw_gains_by_count(gains: pd.DataFrame, *, baseline: str) -> Figure:
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
             axes.errorbar(places, mean, yerr=bars, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
         axes.set_ylabel(f"mean test recall\nminus that of {baseline} (points)")
-        axes.yaxis.set_major_formatter(signed_ticks())
+        axes.yaxis.set_major_formatter(SignedTicks())
         _finish(axes, below, gains)
     return figure
 

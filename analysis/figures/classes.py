@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, canvas, class_label, place_legend, signed_ticks
+from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, SignedTicks, canvas, class_label, place_legend
 
 #: Width and height in inches.
 _SIZE = 5.2, 4.7
@@ -25,7 +25,7 @@ def draw_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
             bars = np.abs(np.vstack([100 * rows["low"] - mean, 100 * rows["high"] - mean]))
             axes.errorbar(places, mean, yerr=bars, capsize=2.5, label=f"{rows['entry'].iloc[0]} − {baseline}", **look)
         axes.set_ylabel(f"test recall minus that of {baseline} (points)")
-        axes.yaxis.set_major_formatter(signed_ticks())
+        axes.yaxis.set_major_formatter(SignedTicks())
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.08 * (high - low))  # room for the groups' names above all points
         place_legend(axes, columns=3)

@@ -14,11 +14,11 @@ from analysis.page.style import (
     PALE,
     PURPLE,
     VERMILION,
+    SignedTicks,
     canvas,
     mark_beyond_across,
     place_legend,
     robust_limits,
-    signed_ticks,
 )
 from analysis.reading.wording import gain_text
 
@@ -61,7 +61,7 @@ def draw_pair_gains(gains: pd.DataFrame, names: Mapping[str, str]) -> Figure:
                               capsize=3, zorder=3)  # fmt: skip
         axes.set(xlim=(lower, upper), ylim=(-0.45, len(rows) - 0.45), yticks=[])
         axes.set_xlabel("difference in test balanced accuracy (points)")
-        axes.xaxis.set_major_formatter(signed_ticks())
+        axes.xaxis.set_major_formatter(SignedTicks())
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
     return figure
@@ -97,7 +97,7 @@ def draw_subset_gains(means: pd.DataFrame) -> Figure:
         axes.set_xlabel("subset of the long tail")
         axes.set_xlim(-0.6, last + 0.6)
         axes.set_ylabel("difference in test balanced accuracy (points)")
-        axes.yaxis.set_major_formatter(signed_ticks())
+        axes.yaxis.set_major_formatter(SignedTicks())
         axes.grid(axis="y")
         place_legend(axes, columns=2)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, StrMethodFormatter
 
 from analysis.figures.classes import sd_bars
 from analysis.figures.learning_curves import apart
-from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, class_label, panels, place_legend, signed_ticks
+from analysis.page.style import BLACK, ENTRIES, GREY, PALE, PURPLE, SignedTicks, class_label, panels, place_legend
 
 #: The most classes that are named above the gains of one entry, and the most below.
 MOST_LABELS = 20
@@ -48,7 +48,7 @@ def draw_ranked_gains(gains: pd.DataFrame, *, baseline: str) -> Figure:
                 _name(axes, labelled(rows, verdict), level, per_inch, len(rows))
             axes.set_ylim(*limits)
             axes.yaxis.set_major_locator(FixedLocator(_ticks(low, high)))
-            axes.yaxis.set_major_formatter(signed_ticks())
+            axes.yaxis.set_major_formatter(SignedTicks())
             axes.set_ylabel(f"{entry} − {baseline}\n(points of recall)")
         if not (gains["verdict"] == "too few").all():
             place_legend(shown[0], columns=2, fontsize=9)

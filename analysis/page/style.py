@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from analysis.reading.wording import points
@@ -127,13 +127,13 @@ def mark_beyond_across(
     axes.text(end, text_at, points(gain), color=colour, fontsize=8, ha=side, va="top" if text_at < height else "bottom")
 
 
-def signed_ticks() -> FuncFormatter:
-    """Return the formatter of ticks on an axis of gains: +2, 0, −2."""
-    return FuncFormatter(_signed)
+class SignedTicks(ScalarFormatter):
+    """Ticks on an axis of gains, all with as many decimals: +2, 0, −2, or +2.5, 0.0, −2.5."""
 
-
-def _signed(value: float, _: int | None) -> str:
-    return f"{value:+g}".replace("-", "−") if value else "0"
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the text of the tick at `x`."""
+        text = str(super().__call__(x, pos))
+        return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
 
 
 @cache

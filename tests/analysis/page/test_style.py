@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.page.style import BLUE, canvas, mark_beyond, robust_limits
+from analysis.page.style import BLUE, SignedTicks, canvas, mark_beyond, robust_limits
 
 CALM = [0.70, 0.71, 0.72, 0.73, 0.74, 0.75]
 VALUES = st.lists(st.floats(-1, 1), min_size=1, max_size=40)
@@ -36,3 +36,18 @@ def test_every_value_beyond_the_axis_has_an_arrow_at_its_place() -> None:
         mark_beyond(axes, [1, 2, 3, 4], [0.5, -2.0, 9.0, float("nan")], (0.0, 1.0), colour=BLUE)
         marks = {line.get_marker(): line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata())}
     assert marks == {"v": [[2.0, 0.0]], "^": [[3.0, 1.0]]}
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([-7.5, -5, -2.5, 0, 2.5, 10], ["−7.5", "−5.0", "−2.5", "0.0", "+2.5", "+10.0"]),
+        ([-20, 0, 20], ["−20", "0", "+20"]),
+        ([-0.25, 1e-17, 0.5], ["−0.25", "0.00", "+0.50"]),
+    ],
+)
+def test_ticks_of_gains_have_their_signs_and_as_many_decimals_each(ticks: list[float], texts: list[str]) -> None:
+    with canvas(3, 3) as (_, axes):
+        axes.set_ylim(min(ticks), max(ticks))
+        axes.yaxis.set_major_formatter(SignedTicks())
+        assert axes.yaxis.get_major_formatter().format_ticks(ticks) == texts
