@@ -1,5 +1,8 @@
 """The classes: their gains over a baseline, at what price for the head, and their recalls beside the teacher's."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from analysis.page.document import Block, Gallery, Paragraph, Picture, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
@@ -32,7 +35,10 @@ def classes_section(study: StudyData, writer: Writer) -> Section:
 
 
 def _by_group(study: StudyData, writer: Writer) -> list[Block]:
-    """Return every entry's gains by groups of classes and thirds, over each baseline."""
+    """Return every entry's gains over each baseline: by groups of classes, then by thirds and the other columns.
+
+    Both tables have their numbers in one file.
+    """
     table = group_gains(study)
     if table.empty:
         return []
@@ -42,20 +48,31 @@ def _by_group(study: StudyData, writer: Writer) -> list[Block]:
         for row in table.to_dict("records")
     }
     pairs = list(dict.fromkeys((entry, baseline) for entry, baseline, _ in cells))
-    return [
-        writer.table(
-            "group_gains",
-            table,
-            columns=("entry", "over", *(COLUMNS[name] for name in shown)),
-            rows=[(entry, baseline, *(cells[entry, baseline, name] for name in shown)) for entry, baseline in pairs],
-            strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
-            caption=(
-                "Every entry's mean test recall minus that of the baseline, in points, by groups of classes and by "
-                f"thirds of them, paired over {averaged_over(study)}, with 95 % t intervals. {OTHERS_TEXT}. "
-                "A description: no correction for so many comparisons."
-            ),
-        )
-    ]
+
+    def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
+        return [(entry, baseline, *(cells[entry, baseline, name] for name in names)) for entry, baseline in pairs]
+
+    first = shown.index("all") + 1  # as in the ladder: the groups and All, then the thirds and the other columns
+    by_group = writer.table(
+        "group_gains",
+        table,
+        columns=("entry", "over", *(COLUMNS[name] for name in shown[:first])),
+        rows=rows(shown[:first]),
+        strong=[index for index, (entry, _) in enumerate(pairs) if entry == BEST],
+        caption=(
+            "Every entry's mean test recall minus that of the baseline, in points, by groups of classes, paired over "
+            f"{averaged_over(study)}, with 95 % t intervals. A description: no correction for so many comparisons."
+        ),
+    )
+    by_third = replace(
+        by_group,
+        columns=("entry", "over", *(COLUMNS[name] for name in shown[first:])),
+        rows=tuple(rows(shown[first:])),
+        caption=writer.stamped(
+            f"The same by thirds of the classes, which are ranked by training count. {OTHERS_TEXT}."
+        ),
+    )
+    return [by_group, by_third]
 
 
 def _exchange(study: StudyData, writer: Writer) -> list[Block]:
