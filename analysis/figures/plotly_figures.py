@@ -122,8 +122,8 @@ def history_lines(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
 def _layout() -> dict[str, Any]:
     return {
         "font": _FONT,
-        "paper_bgcolor": "#fff",
-        "plot_bgcolor": "#fff",
+        "paper_bgcolor": "rgba(0,0,0,0)",  # the box behind it is white, and shows where it scrolls
+        "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "bgcolor": "#fff", "font": {"color": "#222"}},
         "autosize": True,

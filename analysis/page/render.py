@@ -37,6 +37,12 @@ _KINDS = {
 #: A name from the data between the marks of `wording.isolated`.
 _NAME = re.compile("\u2068([^\u2068\u2069]*)\u2069")
 
+#: A space within '70.6 ± 1.2', '+3.0 to +5.2' or 'p < 0.001', where no line of a cell may end.
+_WITHIN_NUMBERS = re.compile(r"(?<=\d) (?=(?:±|to) [\d+−])|(?<=[±<]) (?=\d)|(?<=\bp) (?=[\d<])|(?<=\bto) (?=[\d+−])")
+
+#: The name of a flag, as HTML: browsers would end a line behind its hyphens.
+_FLAG = re.compile(r"(?<!\S)(--[a-z][a-z-]*)")
+
 #: Characters with a meaning in Markdown or in the HTML inside it.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
@@ -73,6 +79,8 @@ def _environment(*, autoescape: bool) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["names"] = _names
+    environment.filters["flags"] = _flags
+    environment.filters["unbroken"] = _unbroken
     environment.tests["kind"] = lambda block, kind: _KINDS[type(block)] == kind
     return environment
 
@@ -84,6 +92,16 @@ def _data_uri(folder: Path, file: str) -> str:
 def _names(text: str) -> Markup:
     """Return a text as HTML, its names isolated: letters that run from right to left do not turn what follows them."""
     return Markup(_NAME.sub(r"<bdi>\1</bdi>", str(escape(text))))
+
+
+def _flags(text: str) -> Markup:
+    """Return a command as HTML whose lines end beside the names of flags, never within one."""
+    return Markup(_FLAG.sub(r'<span class="flag">\1</span>', str(escape(text))))
+
+
+def _unbroken(cell: str) -> str:
+    """Return the text of a cell, a narrow column of which wraps before a number or a parenthesis, never within one."""
+    return _WITHIN_NUMBERS.sub("\N{NO-BREAK SPACE}", cell)
 
 
 def escape_markdown(text: str) -> str:

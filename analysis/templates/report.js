@@ -83,6 +83,16 @@
     plot.on("plotly_deselect", () => { kept.clear(); show(); });
   };
 
+  // On paper a picture of the figure stands in: it fits the sheet, also where the figure scrolls or its fold is closed.
+  const addPaper = async (plot) => {
+    const picture = new Image();
+    picture.className = "onpaper";
+    picture.alt = plot.getAttribute("aria-label");
+    const [width, height] = [Math.max(800, 0.7 * parseInt(plot.style.minWidth)), parseInt(plot.style.height)];
+    picture.src = await Plotly.toImage(plot, { format: "svg", width, height });
+    plot.after(picture);
+  };
+
   const draw = async () => {
     await unpack();
     for (const plot of plots) {
@@ -96,6 +106,7 @@
     for (const fold of document.querySelectorAll("details")) {
       fold.addEventListener("toggle", () => { for (const plot of fold.querySelectorAll(".plot")) Plotly.Plots.resize(plot); });
     }
+    for (const plot of plots) await addPaper(plot);
   };
   draw().catch((error) => {
     for (const plot of plots) if (!plot.classList.contains("drawn")) plot.textContent = `This browser cannot draw the figure (${error.message}); its numbers are in the file named below.`;

@@ -84,9 +84,12 @@ def _browse(page: Path, profile: Path, *, width: int, dark: bool) -> tuple[str, 
     return run.stdout, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
 
 
+NEEDS_CHROMIUM = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("drawn")
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")
+@NEEDS_CHROMIUM
 def test_a_browser_draws_the_page_offline_without_a_word_on_its_console(simulated: Simulated, tmp_path: Path) -> None:
     page = report.build_report(simulated(**SMALL))
     for width, dark in ((1280, False), (500, True)):
@@ -100,7 +103,7 @@ def test_a_browser_draws_the_page_offline_without_a_word_on_its_console(simulate
     shown, console = _browse(tried, tmp_path / "profile", width=500, dark=False)
     assert console == []
     answers = dict(json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1])))
-    numbers = [float(cell.split(" ")[0]) for cell in answers["sorted"] if cell != "–"]
+    numbers = [float(cell.split()[0]) for cell in answers["sorted"] if cell != "–"]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) > 4
     assert answers["restored"] is True
@@ -110,3 +113,83 @@ def test_a_browser_draws_the_page_offline_without_a_word_on_its_console(simulate
     # The check can fail: the same browser does report a script that stumbles.
     tried.write_text("<script>null.x</script>")
     assert _browse(tried, tmp_path / "profile", width=500, dark=False)[1]
+
+
+#: A browser's window has 500 pixels or more, so narrower pages stand in a frame, which says what it measured.
+_FRAME = """
+<body style="margin: 0"><iframe src="framed.html" scrolling="no" style="border: 0; width: {width}px; height: 1500px">
+</iframe><script>addEventListener("message", (event) => {{ document.title = event.data; }});</script></body>
+"""
+
+_MEASURE = """
+const waiting = setInterval(() => {
+  if (document.querySelectorAll(".onpaper").length < 2) return;
+  clearInterval(waiting);
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const shown = (element) => element.checkVisibility({ contentVisibilityAuto: true }) && element.offsetHeight > 0;
+  const width = document.documentElement.clientWidth;
+  const edges = all(".scroll").filter(shown).filter((box) => box.scrollWidth > box.clientWidth).map((box) => {
+    box.scrollLeft = 1000;
+    const first = box.querySelector("tbody th").getBoundingClientRect().left - box.getBoundingClientRect().left;
+    return [box.scrollLeft, Math.round(first), getComputedStyle(box).backgroundImage.includes("gradient")];
+  });
+  parent.postMessage(JSON.stringify({
+    wide: document.documentElement.scrollWidth - width,
+    cut: all("main table, main img, main pre").filter((part) => part.getBoundingClientRect().right > width + 1).length,
+    edges,
+    plots: all(".plot").map(shown),
+    onpaper: all(".onpaper").map((picture) => shown(picture) && picture.complete && picture.naturalWidth > 0),
+    closed: all("details").filter((fold) => !shown(fold.lastElementChild)).length,
+    ground: getComputedStyle(document.body).backgroundColor,
+    repeated: all("thead").map((head) => getComputedStyle(head).breakInside),
+    buttons: all("thead button").map((button) => getComputedStyle(button).display),
+  }), "*");
+}, 50);
+"""
+
+
+def _framed(page: str, folder: Path, *, width: int) -> dict[str, Any]:
+    """Return what a page `width` pixels wide measures of itself; its policy is out of the way."""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", page)
+    (folder / "framed.html").write_text(text.replace("</body>", f"<script>{_MEASURE}</script></body>"), "utf-8")
+    (folder / "frame.html").write_text(_FRAME.format(width=width), encoding="utf-8")
+    shown, console = _browse(folder / "frame.html", folder / "profile", width=1280, dark=True)
+    assert console == []
+    measured: dict[str, Any] = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]))
+    return measured
+
+
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+def test_on_a_phone_only_tables_and_figures_scroll_and_the_first_column_stays(reported: Path, tmp_path: Path) -> None:
+    page = (reported / "report" / "index.html").read_text(encoding="utf-8")
+    found = _framed(page, tmp_path, width=400)
+    assert found["wide"] <= 0
+    assert len(found["edges"]) > 1
+    for scrolled, first, shaded in found["edges"]:
+        assert scrolled > 20
+        assert 0 <= first <= 1, "the first column stays in view"
+        assert shaded, "a shadow says that there is more to the side"
+    assert not any(found["onpaper"])
+
+
+@pytest.mark.slow
+@NEEDS_CHROMIUM
+def test_on_paper_nothing_is_cut_and_every_fold_is_open_on_a_white_ground(reported: Path, tmp_path: Path) -> None:
+    page = (reported / "report" / "index.html").read_text(encoding="utf-8")
+    # The browser has no switch for the medium, so the rules of paper hold on the screen: A4 between its margins.
+    assert page.count("@media print {") == page.count("@media screen and (min-width: 64rem) {") == 1
+    page = page.replace("@media print {", "@media all {").replace(
+        "@media screen and (min-width", "@media print and (min"
+    )
+    # A front of two objectives has one column per knob.
+    heads, cells = 18 * "<th>cckd_mix_weight</th>", f"<th>10</th>{17 * '<td>0.0234</td>'}"
+    front = f"<table><thead><tr>{heads}</tr></thead><tbody><tr>{cells}</tr></tbody></table>"
+    page = page.replace("</main>", f'<div class="scroll">{front}</div></main>')
+    found = _framed(page, tmp_path, width=703)
+    assert (found["wide"], found["cut"], found["edges"], found["closed"]) == (0, 0, [], 0)
+    assert found["plots"] == [False, False]
+    assert found["onpaper"] == [True, True]
+    assert found["ground"] == "rgb(255, 255, 255)", "the system's theme is dark"
+    assert set(found["repeated"]) == {"avoid"}
+    assert set(found["buttons"]) == {"contents"}, "Chromium repeats no headings that hold a button"

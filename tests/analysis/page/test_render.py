@@ -1,12 +1,14 @@
 """A document as HTML and as Markdown: folds, names that are isolated, and the picture of the claim."""
 
+import html
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from analysis.page.document import Block, Folded, Interactive, Paragraph, Picture, Report, ReportTable, Section
+from analysis.page.document import Block, Code, Folded, Interactive, Paragraph, Picture, Report, ReportTable, Section
 from analysis.page.page_scripts import packed_library
 from analysis.page.render import to_html, to_markdown
 from analysis.reading.wording import isolated
@@ -96,3 +98,20 @@ def test_the_picture_of_the_claim_stands_on_the_first_screen(tmp_path: Path) -> 
     for page in (to_html(report, tmp_path), to_markdown(report)):
         assert 0 < page.index("lead") < page.index("the dots") < page.index("later")
         assert "the alt" in page
+
+
+def test_a_cell_wraps_before_a_number_or_a_parenthesis_and_never_within(tmp_path: Path) -> None:
+    cells = ("a b", "70.6 ± 1.2", "+4.1 (−3.0 to +5.2)", "no, p 0.031", "p < 0.001", "open: 0.1 to 3", "goes to 3")
+    table = ReportTable("the caption", ("a",) * len(cells), (cells,), "tables/cells.csv")
+    page = to_html(report_of(table), tmp_path).replace("\N{NO-BREAK SPACE}", "~")
+    shown = [html.unescape(cell) for cell in re.findall("<bdi>([^<]*)</bdi></t", page)]
+    assert shown == [
+        *("a b", "70.6~±~1.2", "+4.1 (−3.0~to~+5.2)", "no, p~0.031", "p~<~0.001", "open: 0.1~to~3", "goes to~3")
+    ]
+
+
+def test_a_line_of_a_command_ends_beside_a_flag_and_never_within(tmp_path: Path) -> None:
+    text = "python --set a=--b --n-max 3 <b> x--y"
+    (code,) = re.findall("<code>(.*?)</code>", to_html(report_of(Code("title", text)), tmp_path))
+    assert re.findall('<span class="flag">(.*?)</span>', code) == ["--set", "--n-max"]
+    assert html.unescape(re.sub("<[^>]*>", "", code)) == text
