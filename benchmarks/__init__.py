@@ -15,6 +15,7 @@ occupancy            a search against its students' own compute
 page                 writes the tables of docs/performance.md
 peer_script          the same search in the style of Ray Tune's documentation
 plain_optuna         the same search by study.optimize alone
+planted              how often a knob is named that makes up so much of the variance
 precision            bfloat16 against float32
 profile              where a second of training goes
 published_baselines  published figures of CE and LA, reproduced

@@ -90,6 +90,12 @@ class Emulator:
         deviations = (repeated["value"].to_numpy() - means) * np.sqrt(counts / (counts - 1)) / found._noise(means)
         return replace(found, _deviations=deviations / deviations.std())
 
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """The knobs that every point has."""
+        matrix = self._surrogate.matrix
+        return tuple(name for name, there in zip(matrix.names, matrix.present.T, strict=True) if there.all())
+
     def mean(self, points: Sequence[Mapping[str, Any]]) -> Floats:
         """Return the accuracy (fraction) over seeds at M points, (M,); an inactive knob is absent from its point."""
         matrix = matrix_like(self._surrogate.matrix, points)

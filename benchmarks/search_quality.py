@@ -11,7 +11,7 @@ value costs that the table of standing would take for it, and how far best1 lies
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,7 +26,9 @@ from benchmarks.emulator import Emulator
 from benchmarks.response_surface import path_of, read_rows
 from benchmarks.searches import played
 from benchmarks.surfaces import screened
+from search_spaces.knob import KnobValue
 from search_spaces.registry import get_space
+from search_spaces.space import SearchSpace
 from study.strategy.search_settings import SearchSettings
 from study.strategy.space_filling import sobol_point
 from trainables.cckd.records import rungs
@@ -109,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def play(data: str, space: str, design: Design, seed: int) -> Played:
     """Return what one search by `design` finds on the emulator of a data set's trainings."""
     surface, rng = _emulator(data, space), np.random.default_rng([seed, 13])
-    trials = _search(surface, design, seed, rng)
+    trials = search_by(surface.space, design, seed, lambda point: surface.curve(point, rng))
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     named = tuple(screened(complete, surface.space.tunable)[2].named)
     slices = {found.knob.name: found for found in slices_of(complete, surface.space.tunable)}
@@ -121,11 +123,13 @@ def play(data: str, space: str, design: Design, seed: int) -> Played:
     return Played(len(trials), len(complete), named, costs, _best(data, space) - _of_best1(surface, complete, rng))
 
 
-def _search(surface: Emulator, design: Design, seed: int, rng: np.random.Generator) -> list[FrozenTrial]:
-    """Return the trials of a search that ends when its epochs are used."""
+def search_by(
+    space: SearchSpace, design: Design, seed: int, run: Callable[[dict[str, KnobValue]], Mapping[int, float]]
+) -> list[FrozenTrial]:
+    """Return the trials of a search that ends when its epochs are used; `run` gives each point its curve."""
     at, n_sobol = rungs(_EPOCHS), round(64 * design.sobol)
     settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, n_sobol, seed, at[-1], at)
-    return played(surface.space, settings, lambda point: surface.curve(point, rng), most_epochs=N_EPOCHS)
+    return played(space, settings, run, most_epochs=N_EPOCHS)
 
 
 def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random.Generator) -> float:

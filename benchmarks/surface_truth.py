@@ -21,14 +21,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from scipy import stats
 
+from analysis.search.columns import stage_columns
 from analysis.search.screen import LEVEL
 from analysis.search.slices import slices_of
-from analysis.search.trial_matrix import Floats, trial_matrix
+from analysis.search.trial_matrix import Floats, stages, trial_matrix
 from benchmarks.response_surface import path_of, read_rows
 from benchmarks.surfaces import fitted, rivals, screened
 from search_spaces.knob import Knob
@@ -164,18 +166,22 @@ def study_of(
     order = rng.permutation(len(trials))
     drawn, others = ([trials[k] for k in part] for part in (order[:N_POINTS], order[N_POINTS:]))
     knobs = (*space.tunable, *NULLS)
-    with_nulls = [_with_nulls(trial, knobs, rng) for trial in drawn]
-    _, _, judged = screened(with_nulls, knobs)
+    _, _, judged = screened([with_nulls(trial, 0.0, knobs, rng) for trial in drawn], knobs)
     y = np.array([trial.value for trial in drawn], dtype=float)
-    told = [name for name, shape in shapes.items() if _f_test(shape[order[:N_POINTS]], y) <= LEVEL / len(knobs)]
+    told = [
+        name
+        for name, shape in shapes.items()
+        if f_test(shape[order[:N_POINTS]], y, stages(drawn)) <= LEVEL / len(knobs)
+    ]
     return {"named": judged.named, "told": told, "r2": _predictions(drawn, others, space)}
 
 
-def _with_nulls(trial: FrozenTrial, knobs: Sequence[Knob], rng: np.random.Generator) -> FrozenTrial:
+def with_nulls(trial: FrozenTrial, added: float, knobs: Sequence[Knob], rng: np.random.Generator) -> FrozenTrial:
+    """Return a trial whose value is higher by `added`, and which has random values of the knobs without effect."""
     a, b = (float(value) for value in rng.uniform(size=2))
     params = {**trial.params, "null_a": a, "null_b": b, "null_choice": str(rng.choice(["a", "b", "c"]))}
     assert trial.value is not None
-    return _trial(params, trial.value, knobs, trial.number)
+    return _trial(params, trial.value + float(added), knobs, trial.number)
 
 
 def true_shapes(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[str, Floats]:
@@ -190,9 +196,15 @@ def true_shapes(trials: Sequence[FrozenTrial], space: SearchSpace) -> dict[str, 
     return shapes
 
 
-def _f_test(shape: Floats, y: Floats) -> float:
-    """p of a regression on one known shape."""
-    return float(stats.linregress(shape, y).pvalue) if np.ptp(shape) else 1.0
+def f_test(shape: Floats, y: Floats, stage: npt.NDArray[np.int64]) -> float:
+    """Return the p of a regression of values on one known shape and the stages of the search, all (N,)."""
+    beside = stage_columns(stage)
+    shape, y = (values - beside @ np.linalg.lstsq(beside, values)[0] for values in (shape, y))
+    if not np.ptp(shape):
+        return 1.0
+    free = len(y) - beside.shape[1] - 1
+    explained = float(shape @ y) ** 2 / float(shape @ shape)
+    return float(stats.f.sf(explained / ((float(y @ y) - explained) / free), 1, free))
 
 
 def _predictions(drawn: Sequence[FrozenTrial], others: Sequence[FrozenTrial], space: SearchSpace) -> dict[str, float]:
@@ -217,9 +229,9 @@ def print_studies(found: Sequence[Mapping[str, Any]], space: SearchSpace, ceilin
     for name in space.distributions:
         shares = [sum(name in study[key] for study in found) for key in ("named", "told")]
         if max(shares) > n // 50:
-            print(f"| `{name}` | {_share(shares[0], n)} | {_share(shares[1], n)} |")
+            print(f"| `{name}` | {share_text(shares[0], n)} | {share_text(shares[1], n)} |")
     vain = sum(bool(nulls & set(study["named"])) for study in found)
-    print(f"| any of {len(nulls)} knobs without effect | {_share(vain, n)} | |\n")
+    print(f"| any of {len(nulls)} knobs without effect | {share_text(vain, n)} | |\n")
     print(
         f"| model | R2 on the points that were not drawn (at most {ceiling:.2f}): median, central 80 % of the studies |"
     )
@@ -230,7 +242,8 @@ def print_studies(found: Sequence[Mapping[str, Any]], space: SearchSpace, ceilin
     return int(stats.binomtest(vain, n).proportion_ci(method="wilson").low > LEVEL)
 
 
-def _share(hits: int, n: int) -> str:
+def share_text(hits: int, n: int) -> str:
+    """Return a share of studies with its 95 % interval (Wilson)."""
     interval = stats.binomtest(hits, n).proportion_ci(method="wilson")
     return f"{100 * hits / n:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
