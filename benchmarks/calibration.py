@@ -255,7 +255,7 @@ def slices(n_studies: int, *, seed: int) -> list[Measured]:
             Measured(f"the band of {name} covers it at {case.best:g}", case.at_best, 1.0, at_best, n_studies),
             Measured(f"the range told from {name} holds its best place", 0.95, 1.0, within, n_studies),
             Measured(f"the bound of what {name} costs anywhere holds", 0.95, 1.0, anywhere, n_studies),
-            Measured(f"the bound of what {name} costs in that range holds", 0.95, 1.0, in_range, n_studies),
+            Measured(f"the bound of what {name} costs in that range holds", case.in_range, 1.0, in_range, n_studies),
         ]
     return found
 
@@ -276,6 +276,10 @@ def _one_diverged(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
     return noise
 
 
+def _heavy_tails(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    return 0.015 * rng.standard_t(2, len(x))
+
+
 @dataclass(frozen=True)
 class CurveCase:
     """A curve of some points of accuracy over the range 0 to 1.
@@ -284,7 +288,8 @@ class CurveCase:
         curve: the truth.
         best: the best place, at which the band is judged; the middle of a flat line, where no place is better.
         n_trials: trials at random places.
-        at_best: the least share of studies whose band covers the curve there.
+        at_best: the least share of studies whose band covers the curve there; 0 where it is only told.
+        in_range: the least share of studies whose bound of the cost in the range holds; 0 where it is only told.
         noise: of the trials.
         cliff: where the curve falls; a twentieth of the range on either side is not judged.
     """
@@ -293,6 +298,7 @@ class CurveCase:
     best: float
     n_trials: int = 46
     at_best: float = 0.90
+    in_range: float = 0.95
     noise: Callable[[np.random.Generator, np.ndarray], np.ndarray] = _even_noise
     cliff: float | None = None
 
@@ -305,6 +311,14 @@ def _parabola(x: np.ndarray) -> np.ndarray:
     return np.asarray(-0.36 * (x - 0.5) ** 2)
 
 
+def _narrow(x: np.ndarray, centre: float, sd: float, height: float = 0.06) -> np.ndarray:
+    return np.asarray(height * np.exp(-(((x - centre) / sd) ** 2) / 2))
+
+
+def _two_peaks(x: np.ndarray) -> np.ndarray:
+    return _narrow(x, 0.25, 1 / 12) + _narrow(x, 0.7, 1 / 12, 0.05)
+
+
 CURVES: dict[str, CurveCase] = {
     "a line": CurveCase(lambda x: 0.04 * x, 1.0),
     "a half-sine": CurveCase(_half_sine, 0.5),
@@ -312,9 +326,12 @@ CURVES: dict[str, CurveCase] = {
     "a parabola": CurveCase(_parabola, 0.5),
     "a parabola with one diverged trial": CurveCase(_parabola, 0.5, noise=_one_diverged),
     "a saturating curve": CurveCase(lambda x: 0.04 * (1 - np.exp(-5 * x)), 1.0),
-    "a narrow peak": CurveCase(lambda x: 0.06 * np.exp(-0.5 * (12 * (x - 0.5)) ** 2), 0.5, 60, at_best=0.85),
+    "a narrow peak": CurveCase(lambda x: _narrow(x, 0.5, 1 / 12), 0.5, 60, at_best=0.85),
+    "a narrower peak": CurveCase(lambda x: _narrow(x, 0.475, 1 / 18), 0.475, 60, at_best=0.0, in_range=0.0),
+    "a pair of narrow peaks": CurveCase(_two_peaks, 0.25, 60, at_best=0.0, in_range=0.0),
     "a cliff": CurveCase(lambda x: 0.02 * x - 0.10 * (x > 0.85), 0.75, cliff=0.85),
     "a flat line": CurveCase(lambda x: 0.0 * x, 0.5),
+    "a flat line with heavy tails": CurveCase(lambda x: 0.0 * x, 0.5, noise=_heavy_tails),
 }
 
 

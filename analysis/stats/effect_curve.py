@@ -1,14 +1,15 @@
 """The effect of one variable as a curve: its band, its best places, and what it costs at most to stand elsewhere.
 
-The effect is a parabola and a smooth function beside it (a Gaussian process on cosines; Rasmussen & Williams 2006). The
-width of its bends and its size are not chosen: models with many widths and sizes are weighed by their restricted
-likelihood. No such model knows a curve that is flat here and has a narrow peak there, and a likelihood that rules out
-what it should doubt makes bands too narrow. So the weights are a root of the likelihood (Grünwald & van Ommen 2017).
-The band is that of the prediction's error: it holds the chance that the curve bends where no value shows it. A value
-that all others contradict is drawn in first.
+The effect is a parabola and, beside it, a smooth function (a Gaussian process on cosines; Rasmussen & Williams 2006) or
+one narrow peak or valley. A smooth function bends alike everywhere, so it takes the top off a peak on a flat curve
+(Ruppert & Carroll 2000). The widths, the sizes and the peak's place are not chosen: models with many of them are
+averaged, weighed by their restricted likelihood (Hoeting, Madigan, Raftery & Volinsky 1999). The true curve is none of
+them, and a likelihood that rules out what it should doubt makes bands too narrow. So the weights are a root of the
+likelihood (Grünwald & van Ommen 2017). The band is that of the prediction's error: it holds the chance that the curve
+bends where no value shows it. A value that all others contradict is drawn in first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,11 +27,16 @@ Bools = npt.NDArray[np.bool_]
 _WIDTHS = (0.03, 0.06, 0.12, 0.25, 0.5)
 _RATIOS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 
+#: Standard deviations of a narrow peak or valley, in shares of the range, and the variance of its height, in variances
+#: of the noise. Its centres lie a standard deviation apart.
+_PEAK_WIDTHS = (0.035, 0.07)
+_PEAK_RATIO = 16.0
+
 #: The width at which the effects of the other variables are estimated.
 _MIDDLE = _WIDTHS[2]
 
 #: The power of the likelihood.
-_POWER = 1 / 3
+_POWER = 1 / 2
 
 #: The most cosines, and the size below which one is of no account beside the first.
 _N_COSINES, _LEAST_SIZE = 40, 1e-3
@@ -119,14 +125,11 @@ def effect_curve(
     rough = MixedModel.fit(y, fixed, groups)
     known = rough.variances[1:] / rough.noise
     parts, logs = [], []
-    for width in _WIDTHS:
-        smooth = cosines(x, width)
-        size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
-        rows = _mean_rows(beside, others, polynomials(grid, degree), cosines(grid, width) / size)
-        for ratio in _RATIOS:
-            model = MixedModel.given(y, fixed, [smooth / size, *others], np.array([ratio, *known]))
-            parts.append((*model.predict(rows), model.free))
-            logs.append(_POWER * model.log_likelihood)
+    for columns, on_grid, ratio, prior in _shapes(x, grid):
+        model = MixedModel.given(y, fixed, [columns, *others], np.array([ratio, *known]))
+        rows = _mean_rows(beside, others, polynomials(grid, degree), on_grid)
+        parts.append((*model.predict(rows), model.free))
+        logs.append(np.log(prior) + _POWER * model.log_likelihood)
     means, covariances, free = (np.array(part) for part in zip(*parts, strict=True))
     weights = np.exp(np.array(logs) - max(logs))
     weights /= weights.sum()
@@ -162,6 +165,24 @@ def cosines(x: Floats, width: float) -> Floats:
     waves = np.pi * np.arange(1, _N_COSINES + 1)
     sizes = np.exp(-((waves * width) ** 2) / 4)
     return np.asarray(np.cos(np.outer(x, waves)) * sizes)[:, sizes > _LEAST_SIZE]
+
+
+def _shapes(x: Floats, grid: Floats) -> Iterator[tuple[Floats, Floats, float, float]]:
+    """Yield what may stand beside the parabola: smooth functions, then peaks, with half of the prior weight each.
+
+    A shape is its columns at `x` (N, k) and on `grid` (G, k), the variance of its effects in variances of the noise,
+    and its prior weight.
+    """
+    for width in _WIDTHS:
+        smooth = cosines(x, width)
+        size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
+        for ratio in _RATIOS:
+            yield smooth / size, cosines(grid, width) / size, ratio, 1 / len(_WIDTHS) / len(_RATIOS)
+    for width in _PEAK_WIDTHS:
+        centres = np.linspace(0, 1, round(1 / width) + 1)
+        for centre in centres:
+            at_x, on_grid = (np.exp(-np.square((at - centre) / width) / 2)[:, None] for at in (x, grid))
+            yield at_x, on_grid, _PEAK_RATIO, 1 / len(_PEAK_WIDTHS) / len(centres)
 
 
 def _mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:
