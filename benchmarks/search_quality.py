@@ -1,13 +1,12 @@
 """Which design of a search finds the knobs that matter, and where they should stand? At equal epochs.
 
     python -m benchmarks.search_quality
-    python -m benchmarks.search_quality --designs "default,all spread" --studies 20
+    python -m benchmarks.search_quality --designs "default,all sobol" --studies 20
 
-Designs differ from the default in one factor: the sampler, how its evenly spread trials are chosen and how many they
-are, the pruner. Each is played on the emulator of real trainings (`benchmarks.emulator`) until it has used the epochs
-of the default. Five finalists then run on three fresh seeds, as a study does. The table says how often the screen names
-each knob that truly matters, what the value costs that the table of standing would take for it, and how far best1 lies
-below the best of 4,096 points.
+Designs differ from the default in one factor: the sampler, the share of Sobol trials, the pruner. Each is played on the
+emulator of real trainings (`benchmarks.emulator`) until it has used the epochs of the default. Five finalists then run
+on three fresh seeds, as a study does. The table says how often the screen names each knob that truly matters, what the
+value costs that the table of standing would take for it, and how far best1 lies below the best of 4,096 points.
 """
 
 import argparse
@@ -48,20 +47,18 @@ class Design:
 
     Attributes:
         sampler, pruner: names that `study.run` knows.
-        spread: share of the planned 64 trials that open the search, spread evenly.
+        sobol: share of the planned 64 trials that open the search as Sobol points.
     """
 
-    sampler: str = "lhs+tpe"
-    spread: float = 0.5
+    sampler: str = "sobol+tpe"
+    sobol: float = 0.5
     pruner: str = "median"
 
 
 DESIGNS: Mapping[str, Design] = {
     "default": Design(),
-    "sobol": Design(sampler="sobol+tpe"),
-    "a quarter spread": Design(spread=0.25),
-    "three quarters spread": Design(spread=0.75),
-    "all spread": Design(spread=1.0),
+    "a quarter sobol": Design(sobol=0.25),
+    "three quarters sobol": Design(sobol=0.75),
     "all sobol": Design(sampler="qmc"),
     "tpe alone": Design(sampler="tpe"),
     "random": Design(sampler="random"),
@@ -130,7 +127,7 @@ def search_by(
     space: SearchSpace, design: Design, seed: int, run: Callable[[dict[str, KnobValue]], Mapping[int, float]]
 ) -> list[FrozenTrial]:
     """Return the trials of a search that ends when its epochs are used; `run` gives each point its curve."""
-    at, n_sobol = rungs(_EPOCHS), round(64 * design.spread)
+    at, n_sobol = rungs(_EPOCHS), round(64 * design.sobol)
     settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, n_sobol, seed, at[-1], at)
     return played(space, settings, run, most_epochs=N_EPOCHS)
 

@@ -97,7 +97,7 @@ TRUTHS = (
 def search(truth: Truth, seed: int, *, n_trials: int = 64) -> list[FrozenTrial]:
     """Return all trials of one search by the default sampler and pruner."""
     rng = np.random.default_rng([seed, 7])
-    settings = SearchSettings("lhs+tpe", "median", n_trials, n_trials // 2 - 1, seed, _RUNGS[-1], _RUNGS)
+    settings = SearchSettings("sobol+tpe", "median", n_trials, n_trials // 2 - 1, seed, _RUNGS[-1], _RUNGS)
     return played(SPACE, settings, lambda params: dict(zip(_RUNGS, _values(truth, params, rng), strict=True)))
 
 

@@ -170,7 +170,7 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
         "trials": trials,
         "recipe": recipe.name,
         "recipe_settings": settings,
-        "n_sobol": trials // 2 if SAMPLERS[asked["sampler"]].opens_with else 0,
+        "n_sobol": trials // 2 if SAMPLERS[asked["sampler"]].opens_with_sobol else 0,
         "pruner": asked["pruner"] or PRUNER[two],
         "finalists": FINALISTS[two] if asked["finalists"] is None else asked["finalists"],
         "confirm_top": asked["confirm_top"] or CONFIRM_TOP[two],

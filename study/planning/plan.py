@@ -94,7 +94,7 @@ class StudyPlan:
     trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
         default="the space's budget", group="how it is searched")]
     epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the recipe's")]
-    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "lhs+tpe"
+    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "sobol+tpe"
     n_sobol: Annotated[int, Field(ge=0)]
     second_objective: Annotated[str | None, Flag("O", "all, or all and a second one: "
         f"{' '.join(f'all,{name}' for name in SECOND)}; the knee and the ends of their front are confirmed",

@@ -31,7 +31,7 @@ class Draw:
         space: the search space.
         seed: seed of the study.
         number: the trial's number, counted on from the trials of the study that this one starts warm from.
-        n_sobol: trials after the reference point that are spread evenly, by a Sobol sequence or a Latin hypercube.
+        n_sobol: trials after the reference point that a Sobol sequence chooses.
         grid_levels: values that a numeric knob takes on a grid.
     """
 
@@ -56,14 +56,14 @@ class SamplerKind:
         make: returns the sampler that chooses one trial.
         learns: whether it reads finished trials; only then `--warm-start` means anything.
         tries_reference: whether trial 0 is the space's reference point, which guards compare with.
-        opens_with: the kind of OPENINGS that chooses the first half of the trials; None for no such half.
+        opens_with_sobol: whether a Sobol sequence chooses the first half of the trials.
         most_trials: the most trials that it can give, as a function of (space, grid levels); None where all it can.
     """
 
     make: Callable[[Draw], BaseSampler]
     learns: bool = False
     tries_reference: bool = True
-    opens_with: str | None = None
+    opens_with_sobol: bool = False
     most_trials: Callable[[SearchSpace, int], int] | None = None
 
 
@@ -72,13 +72,6 @@ def sobol(draw: Draw) -> BaseSampler:
     from study.strategy.space_filling import PointSampler, sobol_point
 
     return PointSampler(sobol_point(draw.space, draw.seed_of(), draw.number - 1))
-
-
-def latin(draw: Draw) -> BaseSampler:
-    """Consecutive points of Latin hypercubes; trial 1 is the first point of the first one."""
-    from study.strategy.space_filling import PointSampler, latin_point
-
-    return PointSampler(latin_point(draw.space, draw.seed_of(), draw.n_sobol, draw.number - 1))
 
 
 def reference(draw: Draw) -> BaseSampler:
@@ -94,7 +87,7 @@ def _tpe(draw: Draw, n_startup: int = _N_STARTUP) -> BaseSampler:
     return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=n_startup)
 
 
-def _tpe_after_opening(draw: Draw) -> BaseSampler:
+def _tpe_after_sobol(draw: Draw) -> BaseSampler:
     return _tpe(draw, min(_N_STARTUP, 1 + draw.n_sobol))
 
 
@@ -123,13 +116,9 @@ def _grid_size(space: SearchSpace, n_levels: int) -> int:
     return len(grid_points(space, n_levels))
 
 
-#: Kind of the trials that open a search -> what chooses them. No other trial influences them.
-OPENINGS: dict[str, Callable[[Draw], BaseSampler]] = {"reference": reference, "lhs": latin, "sobol": sobol}
-
 #: Name on the command line -> sampler, in the order that `--help` prints.
 SAMPLERS = {
-    "lhs+tpe": SamplerKind(_tpe_after_opening, learns=True, opens_with="lhs"),
-    "sobol+tpe": SamplerKind(_tpe_after_opening, learns=True, opens_with="sobol"),
+    "sobol+tpe": SamplerKind(_tpe_after_sobol, learns=True, opens_with_sobol=True),
     "tpe": SamplerKind(_tpe, learns=True),
     "random": SamplerKind(_random),
     "qmc": SamplerKind(sobol),

@@ -26,8 +26,8 @@ def test_arow_of_counts_names_and_adds_up_costs() -> None:
     assert row_of("d", ("tau", "lr"), found) == "| d | 62 (45) | 50 % | 0 % | 50 % | 2.00 | 3.00 ± 0.71 |"
 
 
-@pytest.mark.parametrize("asked", ["no such design", "default,all spread,"])
+@pytest.mark.parametrize("asked", ["no such design", "default,all sobol,"])
 def test_an_unknown_design_is_refused_with_the_choices(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--designs", asked])
-    assert "--designs must be of default, sobol, a quarter spread," in capsys.readouterr().err
+    assert "--designs must be of default, a quarter sobol," in capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_defaults_come_from_the_space_and_the_data_set(checked) -> None:
     plan = checked().plan
     assert (plan.trials, plan.epochs) == (get_space("acckd_smoke").default_trials, 120)
     assert plan.n_sobol == plan.trials // 2
-    assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("lhs+tpe", "median", 1, 6)
+    assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("sobol+tpe", "median", 1, 6)
     assert (plan.device, plan.gpus_per_trial, plan.cpus_per_trial) == ("cpu", 0.0, 1.0)
     assert plan.fallback_from is None
 
