@@ -165,7 +165,7 @@ def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str,
     checked = SimpleNamespace(plan=plan, space=ledger.space)
     study: Any = SimpleNamespace(checked=checked, ledger=ledger, progress=progress)
     nowhere: Any = None
-    target = SearchTarget(ledger, nowhere, {}, "search", "best1", "candidate", 0, keep=manifest.update)
+    target = SearchTarget(ledger, nowhere, {}, "search", "best1", 0, keep=manifest.update)
     selection.select(study, target, None, None)  # type: ignore[arg-type]
     return manifest["chosen_trial"], manifest, progress.said
 
