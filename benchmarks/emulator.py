@@ -110,10 +110,11 @@ class Emulator:
         nearest = int(np.square(self._places - _place(self.space, point)).sum(axis=1).argmin())
         return {epoch: last + float(gap) for epoch, gap in zip(self.epochs, self._shapes[nearest], strict=True)}
 
-    def effect(self, name: str, value: Any) -> float:
-        """Return the additive effect of a knob at a value, beside the other knobs at their references."""
-        point = self.space.active({knob.name: knob.reference for knob in self.space.tunable} | {name: value})
-        return float(self._surrogate.predict(matrix_like(self._surrogate.matrix, [point]))[0])
+    def effects(self, name: str, values: Sequence[Any]) -> Floats:
+        """Return the additive effect of a knob at its values, (N,), beside the other knobs at their references."""
+        references = {knob.name: knob.reference for knob in self.space.tunable}
+        points = [self.space.active(references | {name: value}) for value in values]
+        return self._surrogate.predict(matrix_like(self._surrogate.matrix, points))
 
     def _noise(self, mean: Floats) -> Floats:
         level, slope = self._sd

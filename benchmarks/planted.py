@@ -24,9 +24,8 @@ from scipy import stats
 
 from analysis.search.screen import LEVEL
 from analysis.search.trial_matrix import Floats, stages, value_of
-from benchmarks.emulator import Emulator
 from benchmarks.response_surface import path_of, read_rows
-from benchmarks.search_quality import DESIGNS, Design, search_by
+from benchmarks.search_quality import Design, designs_in, emulator, search_by
 from benchmarks.surface_truth import N_POINTS, N_STUDIES, NULLS, accuracies, f_test, share_text, trials_of, with_nulls
 from benchmarks.surfaces import screened
 from search_spaces.registry import get_space
@@ -66,13 +65,12 @@ class Plant:
 
     def added(self, values: Sequence[Any]) -> Floats:
         """Return what is added to the accuracy (fraction) of trials at these values of the knob, (N,)."""
-        _, factor, middle = _resized(self)
+        factor, middle = _resized(self)
         return (factor - 1) * (self.shape(values) - middle)
 
     def shape(self, values: Sequence[Any]) -> Floats:
         """Return the knob's effect at these values in the recorded trainings, up to a constant, (N,)."""
-        surface = emulator(self.data, self.space)
-        return np.array([surface.effect(self.knob, value) for value in values])
+        return emulator(self.data, self.space).effects(self.knob, values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,14 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=N_STUDIES, help="per row (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
     args = parser.parse_args(argv)
-    designs = args.designs.split(",")
-    if unknown := [name for name in designs if name not in DESIGNS]:
-        parser.error(f"--designs must be of {', '.join(DESIGNS)}; got {', '.join(unknown)}")
+    designs = designs_in(args.designs, parser)
     everywhere = emulator(args.data, args.space).everywhere
     if args.knob not in everywhere:
         parser.error(f"--knob must be one that all points have ({', '.join(everywhere)}); got {args.knob}")
     kinds: dict[str, Callable[[Plant, int], Named]] = {_POINTS: of_points}
-    kinds |= {name: partial(of_search, DESIGNS[name]) for name in args.designs.split(",")}
+    kinds |= {name: partial(of_search, design) for name, design in designs.items()}
     print("| study | complete trials | share | the screen names it | a told F test does | it stands first | vain |")
     print("|---|---|---|---|---|---|---|")
     kept = True
@@ -133,18 +129,11 @@ def of_search(design: Design, plant: Plant, study: int) -> Named:
 def _judged(plant: Plant, complete: Sequence[FrozenTrial]) -> Named:
     knobs, nulls = (*get_space(plant.space).tunable, *NULLS), {knob.name for knob in NULLS}
     _, y, judged = screened(complete, knobs)
-    told = f_test(plant.shape([trial.params[plant.knob] for trial in complete]), y, stages(complete)) <= LEVEL / len(
-        knobs
+    told = f_test(plant.shape([trial.params[plant.knob] for trial in complete]), y, stages(complete))
+    first, named = str(judged.frame["knob"].iloc[0]), set(judged.named)
+    return Named(
+        plant.knob in named, told <= LEVEL / len(knobs), first == plant.knob, bool(named & nulls), len(complete)
     )
-    first = str(judged.frame["knob"].iloc[0])
-    named = set(judged.named)
-    return Named(plant.knob in named, told, first == plant.knob, bool(named & nulls), len(complete))
-
-
-@cache
-def emulator(data: str, space: str) -> Emulator:
-    """Return the emulator of a data set's recorded trainings."""
-    return Emulator.of(read_rows(path_of(data)), get_space(space))
 
 
 @cache
@@ -153,13 +142,13 @@ def _recorded(data: str, space: str) -> list[FrozenTrial]:
 
 
 @cache
-def _resized(plant: Plant) -> tuple[Floats, float, float]:
-    """The effect at all recorded points, the factor that gives it its share, and its mean."""
+def _resized(plant: Plant) -> tuple[float, float]:
+    """The factor that gives the effect its share at the recorded points, and its mean there."""
     trials = _recorded(plant.data, plant.space)
     effect = plant.shape([trial.params[plant.knob] for trial in trials])
     rest = np.array([value_of(trial) for trial in trials]) - effect
     factor = np.sqrt(plant.share / (1 - plant.share) * rest.var() / effect.var())
-    return effect, float(factor), float(effect.mean())
+    return float(factor), float(effect.mean())
 
 
 def keeps(found: Sequence[Named], asked: float | None) -> bool:

@@ -91,26 +91,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=N_STUDIES, help="per design (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
     args = parser.parse_args(argv)
-    designs = args.designs.split(",")
-    if unknown := [name for name in designs if name not in DESIGNS]:
-        parser.error(f"--designs must be of {', '.join(DESIGNS)}; got {', '.join(unknown)}")
-    named = _emulator(args.data, args.space).named
+    designs = designs_in(args.designs, parser)
+    named = emulator(args.data, args.space).named
     heads = ("design", "trials (complete)", *named, "others", "cost of the values (points)", "regret of best1 (points)")
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     with ProcessPoolExecutor(args.workers) as pool:
-        for name in designs:
+        for name, design in designs.items():
             seeds = range(args.studies)
-            print(
-                row_of(name, named, list(pool.map(partial(play, args.data, args.space, DESIGNS[name]), seeds))),
-                flush=True,
-            )
+            print(row_of(name, named, list(pool.map(partial(play, args.data, args.space, design), seeds))), flush=True)
     return 0
+
+
+def designs_in(names: str, parser: argparse.ArgumentParser) -> dict[str, Design]:
+    """Return the designs whose names, with commas between them, are given; an unknown one is the parser's error."""
+    asked = names.split(",")
+    if unknown := [name for name in asked if name not in DESIGNS]:
+        parser.error(f"--designs must be of {', '.join(DESIGNS)}; got {', '.join(unknown)}")
+    return {name: DESIGNS[name] for name in asked}
 
 
 def play(data: str, space: str, design: Design, seed: int) -> Played:
     """Return what one search by `design` finds on the emulator of a data set's trainings."""
-    surface, rng = _emulator(data, space), np.random.default_rng([seed, 13])
+    surface, rng = emulator(data, space), np.random.default_rng([seed, 13])
     trials = search_by(surface.space, design, seed, lambda point: surface.curve(point, rng))
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     named = tuple(screened(complete, surface.space.tunable)[2].named)
@@ -119,7 +122,7 @@ def play(data: str, space: str, design: Design, seed: int) -> Played:
     for name in surface.named:
         effect, knob = slices[name].effect, slices[name].knob
         taken = effect.best_value(knob) if name in named and effect is not None else knob.reference
-        costs[name] = _best_effect(data, space, name) - surface.effect(name, taken)
+        costs[name] = _best_effect(data, space, name) - float(surface.effects(name, [taken])[0])
     return Played(len(trials), len(complete), named, costs, _best(data, space) - _of_best1(surface, complete, rng))
 
 
@@ -141,22 +144,23 @@ def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random
 
 
 @cache
-def _emulator(data: str, space: str) -> Emulator:
+def emulator(data: str, space: str) -> Emulator:
+    """Return the emulator of a data set's recorded trainings."""
     return Emulator.of(read_rows(path_of(data)), get_space(space))
 
 
 @cache
 def _best(data: str, space: str) -> float:
-    surface = _emulator(data, space)
+    surface = emulator(data, space)
     points = [surface.space.active(sobol_point(surface.space, 1, k)) for k in range(2**_LOG_POINTS)]
     return float(surface.mean(points).max())
 
 
 @cache
 def _best_effect(data: str, space: str, name: str) -> float:
-    surface = _emulator(data, space)
+    surface = emulator(data, space)
     values: set[Any] = {sobol_point(surface.space, 1, k)[name] for k in range(256)}
-    return max(surface.effect(name, value) for value in values)
+    return float(surface.effects(name, list(values)).max())
 
 
 def row_of(name: str, named: Sequence[str], played: Sequence[Played]) -> str:

@@ -31,7 +31,7 @@ def surface() -> Emulator:
 def test_the_mean_follows_the_knob_that_matters_alone(surface: Emulator) -> None:
     name = surface.space.tunable[0].name
     assert surface.named == (name,)
-    ends = [surface.effect(name, value) for value in (1.0, 8.0)]
+    ends = surface.effects(name, (1.0, 8.0))
     assert ends[1] - ends[0] == pytest.approx(0.05, abs=0.01)
     points = [active_point(surface.space, k) for k in range(100, 200)]
     true = [0.7 + 0.05 * position(surface.space.tunable[0], point[name]) for point in points]

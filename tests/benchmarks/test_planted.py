@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.planted import ASKED, Named, Plant, emulator, keeps, main, of_points, of_search, row_of
+from benchmarks.planted import ASKED, Named, Plant, keeps, main, of_points, of_search, row_of
 from benchmarks.response_surface import path_of, read_rows
-from benchmarks.search_quality import DESIGNS, N_EPOCHS
+from benchmarks.search_quality import DESIGNS, N_EPOCHS, emulator
 from benchmarks.surface_truth import accuracies, trials_of
 from search_spaces.registry import get_space
 
@@ -21,8 +21,7 @@ def test_the_resized_effect_has_its_share_of_the_variance(share: float) -> None:
     plant, trials = _plant(share), trials_of(accuracies(read_rows(path_of(DATA))), get_space(SPACE))
     values = np.array([trial.value for trial in trials])
     taus = [trial.params["tau"] for trial in trials]
-    effect = emulator(DATA, SPACE).effect
-    known = np.array([effect("tau", tau) for tau in taus])
+    known = emulator(DATA, SPACE).effects("tau", taus)
     rest = values - known
     resized = known + plant.added(taus)
     assert resized.var() / (resized.var() + rest.var()) == pytest.approx(share)
