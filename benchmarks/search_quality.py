@@ -1,12 +1,13 @@
 """Which design of a search finds the knobs that matter, and where they should stand? At equal epochs.
 
     python -m benchmarks.search_quality
-    python -m benchmarks.search_quality --designs "default,all sobol" --studies 20
+    python -m benchmarks.search_quality --designs "default,half spread" --studies 20
 
-Designs differ from the default in one factor: the sampler, the share of Sobol trials, the pruner. Each is played on the
-emulator of real trainings (`benchmarks.emulator`) until it has used the epochs of the default. Five finalists then run
-on three fresh seeds, as a study does. The table says how often the screen names each knob that truly matters, what the
-value costs that the table of standing would take for it, and how far best1 lies below the best of 4,096 points.
+Designs differ in the sampler, in how its evenly spread trials are chosen and how many they are, and in the pruner. Each
+is played on the emulator of real trainings (`benchmarks.emulator`) until it has used the epochs of the default. Five
+finalists then run on three fresh seeds, as a study does. The table says how often the screen names each knob that truly
+matters, what the value costs that the table of standing would take for it, and how far best1 lies below the best of
+4,096 points.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from study.strategy.search_settings import SearchSettings
 from study.strategy.space_filling import sobol_point
 from trainables.cckd.records import rungs
 
-#: Studies per design, and epochs of a search as the default of 64 trials uses them.
+#: Studies per design, and epochs of a search: 50 complete trials.
 N_STUDIES, N_EPOCHS = 100, 3000
 
 _EPOCHS, _MOST_TRIALS = 60, 400
@@ -47,25 +48,26 @@ class Design:
 
     Attributes:
         sampler, pruner: names that `study.run` knows.
-        sobol: share of the planned 64 trials that open the search as Sobol points.
+        spread: trials after the reference point that open the search, spread evenly.
     """
 
-    sampler: str = "sobol+tpe"
-    sobol: float = 0.5
-    pruner: str = "median"
+    sampler: str = "lhs"
+    pruner: str = "none"
+    spread: int = 49
 
 
 DESIGNS: Mapping[str, Design] = {
     "default": Design(),
-    "a quarter sobol": Design(sobol=0.25),
-    "three quarters sobol": Design(sobol=0.75),
-    "all sobol": Design(sampler="qmc"),
-    "tpe alone": Design(sampler="tpe"),
-    "random": Design(sampler="random"),
-    "gp": Design(sampler="gp"),
-    "without pruner": Design(pruner="none"),
-    "asha": Design(pruner="asha"),
-    "all sobol without pruner": Design(sampler="qmc", pruner="none"),
+    "three quarters spread": Design("lhs+tpe", "median", 38),
+    "half spread": Design("lhs+tpe", "median", 31),
+    "a quarter spread": Design("lhs+tpe", "median", 15),
+    "half spread without pruner": Design("lhs+tpe", "none", 24),
+    "half spread with asha": Design("lhs+tpe", "asha", 31),
+    "half sobol": Design("sobol+tpe", "median", 31),
+    "all sobol": Design("qmc", "none", 0),
+    "random": Design("random", "none", 0),
+    "tpe alone": Design("tpe", "median", 0),
+    "gp alone": Design("gp", "median", 0),
 }
 
 
@@ -130,8 +132,8 @@ def search_by(
     space: SearchSpace, design: Design, seed: int, run: Callable[[dict[str, KnobValue]], Mapping[int, float]]
 ) -> list[FrozenTrial]:
     """Return the trials of a search that ends when its epochs are used; `run` gives each point its curve."""
-    at, n_sobol = rungs(_EPOCHS), round(64 * design.sobol)
-    settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, n_sobol, seed, at[-1], at)
+    at = rungs(_EPOCHS)
+    settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, design.spread, seed, at[-1], at)
     return played(space, settings, run, most_epochs=N_EPOCHS)
 
 

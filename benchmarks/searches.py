@@ -20,6 +20,7 @@ from analysis.search.trial_matrix import position
 from search_spaces.knob import Knob, KnobValue
 from search_spaces.space import SearchSpace
 from study.strategy.pruners import PROTECTED
+from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import SearchSettings, kind_of, make_pruner, make_sampler
 
 _RUNGS = (1, 2, 3, 4)
@@ -33,7 +34,7 @@ KNOBS = (
     Knob("three", CategoricalDistribution(tuple("abc")), "choice", "a reason", "a"),
     Knob("eight", CategoricalDistribution(tuple("abcdefgh")), "choice", "a reason", "a"),
 )
-SPACE = SearchSpace("simulated", "Is a known truth found?", "acckd", KNOBS, default_trials=64)
+SPACE = SearchSpace("simulated", "Is a known truth found?", "acckd", KNOBS, default_trials=50)
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,12 @@ TRUTHS = (
 )
 
 
-def search(truth: Truth, seed: int, *, n_trials: int = 64) -> list[FrozenTrial]:
-    """Return all trials of one search by the default sampler and pruner."""
-    rng = np.random.default_rng([seed, 7])
-    settings = SearchSettings("sobol+tpe", "median", n_trials, n_trials // 2 - 1, seed, _RUNGS[-1], _RUNGS)
+def search(
+    truth: Truth, seed: int, *, sampler: str = "lhs", pruner: str = "none", n_trials: int = 50
+) -> list[FrozenTrial]:
+    """Return all trials of one search, by the default sampler where no other one is named."""
+    rng, n_spread = np.random.default_rng([seed, 7]), SAMPLERS[sampler].n_spread(n_trials)
+    settings = SearchSettings(sampler, pruner, n_trials, n_spread, seed, _RUNGS[-1], _RUNGS)
     return played(SPACE, settings, lambda params: dict(zip(_RUNGS, _values(truth, params, rng), strict=True)))
 
 

@@ -14,7 +14,7 @@ ACCKD_CORE = SearchSpace(
     purpose="Where do ACCKD's four main knobs stand best, and how do pairs of them interact?",
     method="acckd",
     tunable=knobs.CORE,
-    default_trials=48,
+    default_trials=40,
 )
 
 ACCKD_FULL = SearchSpace(
@@ -23,7 +23,7 @@ ACCKD_FULL = SearchSpace(
     method="acckd",
     tunable=knobs.ACCKD,
     conditions=(knobs.KD_WEIGHT_NEEDS_KD,),
-    default_trials=64,
+    default_trials=50,
 )
 
 ACCKD_SMOKE = SearchSpace(

@@ -46,7 +46,7 @@ trainables.cckd.teacher.fit: trainables.cckd.files trainables.cckd trainables.cc
 analysis.reading: study.schema trainables.cckd.files search_spaces analysis.stats study.strategy study.records
 trainables.cckd.bundle: trainables.cckd trainables.cckd.data.images trainables.cckd.teacher trainables.cckd.data
     trainables.cckd.teacher.fit
-analysis.search: search_spaces analysis.stats analysis.reading
+analysis.search: search_spaces analysis.stats study.strategy analysis.reading
 trainables.cckd.batches: trainables.cckd trainables.cckd.config trainables.cckd.data.images trainables.cckd.losses
     trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle
 trainables.cckd.students: trainables.cckd.files trainables.cckd trainables.cckd.bundle

@@ -7,10 +7,14 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.reading.study_data import StudyData
+from study.strategy.samplers import OPENINGS
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING")
 
 _UNKNOWN = "no cause recorded"
+
+#: Kinds of trial that are spread evenly over the space.
+SPREAD = frozenset(OPENINGS) - {"reference"}
 
 
 def history(study: StudyData) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, plural
 from analysis.search.fanova import fanova_shares
 from analysis.search.screen import MIN_TRIALS, Screen, screen
-from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, stages, targets, trial_matrix
+from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, n_learned, stages, targets, trial_matrix
 
 #: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
 TOP_SHARE = 0.25
@@ -41,6 +41,7 @@ class Importances:
         n_samples: half-samples behind the intervals.
         unranked: knobs left out, which never vary.
         noise: target -> share of the variance that no knob's main effect explains.
+        n_learned: complete trials that were chosen by a sampler that learns.
     """
 
     frame: pd.DataFrame
@@ -48,6 +49,7 @@ class Importances:
     n_samples: int
     unranked: tuple[str, ...]
     noise: Mapping[str, float] = field(default_factory=dict)
+    n_learned: int = 0
 
     def of(self, target: str) -> pd.DataFrame:
         """The rows of one target, the clearest knob first."""
@@ -69,7 +71,9 @@ def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
         noise[target] = screened.noise
         parts.append(_measured(kept, rows, values, screened, n_samples=n_samples).assign(target=target))
     frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
-    return Importances(frame, len(trials), n_samples, trial_matrix(trials, study.knobs).unvaried, noise)
+    return Importances(
+        frame, len(trials), n_samples, trial_matrix(trials, study.knobs).unvaried, noise, n_learned(trials)
+    )
 
 
 def screened_knobs(study: StudyData) -> list[str]:
@@ -115,9 +119,11 @@ def importance_sentences(importances: Importances) -> list[str]:
         if knob != named["knob"].iloc[0]
     ]
     second = f" {listing(dissent)}." if dissent else ""
+    learned = ", but too small where a sampler learned" * bool(importances.n_learned)
     return [
         f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
-        f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together.{second}"
+        f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together{learned}."
+        f"{second}"
     ]
 
 

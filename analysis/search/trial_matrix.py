@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import GROUP_HEADINGS
 from search_spaces.knob import Knob
+from study.strategy.samplers import OPENINGS, SAMPLERS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -19,9 +20,6 @@ Bools = npt.NDArray[np.bool_]
 #: Target of an importance -> its heading: the objective, and the mean recall of each group of classes on D_val.
 TARGETS = {"all": "All", **GROUP_HEADINGS}
 
-
-#: Kinds of trial that open a search, whose knobs no other trial influenced.
-_OPENING = frozenset({"reference", "sobol"})
 
 #: Interquartile ranges from the nearer quartile beyond which a value is drawn in, and beyond which it is far off.
 _FENCE, _FAR = 1.5, 3.0
@@ -128,7 +126,13 @@ def drawn_in(y: Floats) -> tuple[Floats, Bools]:
 def stages(trials: Sequence[FrozenTrial]) -> npt.NDArray[np.int64]:
     """Return the stage of each trial (N,): 0 where it opened the search, 1 where its sampler may have learned."""
     kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
-    return np.array([0 if kind in _OPENING else 1 for kind in kinds], dtype=np.int64)
+    return np.array([0 if kind in OPENINGS else 1 for kind in kinds], dtype=np.int64)
+
+
+def n_learned(trials: Sequence[FrozenTrial]) -> int:
+    """Return how many of the trials were chosen by a sampler that learns."""
+    kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
+    return sum(kind in SAMPLERS and SAMPLERS[kind].learns for kind in kinds)
 
 
 def targets(study: StudyData) -> dict[str, Floats]:

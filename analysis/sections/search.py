@@ -12,7 +12,7 @@ from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, percent, plural, time_unit, value_text
 from analysis.search.front import read_front
-from analysis.search.history import failed_runs, failure_causes, history, pruned_at, state_counts, time_to_best
+from analysis.search.history import SPREAD, failed_runs, failure_causes, history, pruned_at, state_counts, time_to_best
 from analysis.search.trial_matrix import scored
 
 _FEWEST_LINES = 3
@@ -25,13 +25,14 @@ def search_section(study: StudyData, writer: Writer) -> Section:
     table = history(study)
     if table["value"].notna().any():
         reference = table.loc[(table["kind"] == "reference") & (table["state"] == "COMPLETE"), "value"]
-        n_sobol = int(table.loc[table["kind"] == "sobol", "number"].max()) if "sobol" in set(table["kind"]) else 0
+        spread = table.loc[table["kind"].isin(SPREAD), "number"]
+        n_spread = int(spread.max()) if len(spread) else 0
         best = study.best
         reached = f"best complete trial {best.number} at {percent(best.value)} %" if best else "no complete trial yet"
         pictures.append(
             writer.picture(
                 "history",
-                draw_history(table, n_sobol=n_sobol, reference=reference.iloc[0] if len(reference) else None),
+                draw_history(table, n_spread=n_spread, reference=reference.iloc[0] if len(reference) else None),
                 table,
                 alt=f"Validation balanced accuracy of {plural(len(table), 'trial')} in order; {reached}.",
                 caption=(

@@ -119,7 +119,7 @@ def _search(plan: Mapping[str, Any]) -> str:
     guards_text = "".join(f", guard {group}={points}" for group, points in wanted)
     return (
         f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
-        f"({plan.get('n_sobol')} Sobol trials), pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
+        f"({plan.get('n_sobol')} evenly spread trials), pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
     )
 
 

@@ -98,7 +98,7 @@ def paired_interval(differences: Iterable[float], *, resolution: float = 0.0) ->
         return PairedInterval(n, mean, sd, nan, nan, nan)
     error = max(sd, resolution) / np.sqrt(n)
     half = float(stats.t.ppf(0.975, n - 1) * error)
-    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else 0.0
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > NO_SPREAD else 0.0
     if sd <= max(resolution, NO_SPREAD):
         p = max(p, sign_flip(finite).p)
     return PairedInterval(n, mean, sd, mean - half, mean + half, p)

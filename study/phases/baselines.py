@@ -1,8 +1,8 @@
 """Tuned baselines: search and selection once more for each of them, by the rules of the studied method.
 
-A baseline has its own search in study.db with the settings of the study: as many trials, epochs, and Sobol points, the
-same sampler, pruner, and seeds, and the same selection by fresh runs on D_val. Its winner is confirmed as
-`<baseline>_tuned` on the seeds of all other entries.
+A baseline has its own search in study.db with the settings of the study: as many trials and epochs, the same sampler,
+pruner, and seeds, and the same selection by fresh runs on D_val. Its winner is confirmed as `<baseline>_tuned` on the
+seeds of all other entries.
 """
 
 from typing import Any

@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
-from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, PRUNER, StudyPlan, address_fault, longer_fault
+from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault, longer_fault
 from study.planning.readers import (
     absolute,
     check_device,
@@ -134,9 +134,18 @@ def _teacher(asked: Mapping[str, Any]) -> TeacherSpec:
     return TeacherSpec(**given | paths)
 
 
+def _sampler(asked: Mapping[str, Any]) -> str:
+    """Return the sampler that was asked for, or the one that the other flags call for."""
+    stops = asked["pruner"] not in (None, "none")
+    learns = stops or asked["second_objective"] or asked["guards"] or asked["warm_start"]
+    return str(asked["sampler"] or SAMPLER[bool(learns)])
+
+
 def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
     """Judge flags that do not go together."""
-    sampler, second = asked["sampler"], asked["second_objective"]
+    sampler, second = _sampler(asked), asked["second_objective"]
+    if SAMPLERS[sampler].always_spread and asked["pruner"] not in (None, "none"):
+        faults.add(f"--pruner must be none with --sampler {sampler}, whose trials all run; got {asked['pruner']!r}")
     if second and asked["pruner"] not in (None, "none"):
         faults.add(f"--pruner must be none with two objectives, which no early value tells; got {asked['pruner']!r}")
     if second and asked["finalists"]:
@@ -162,7 +171,7 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
     asked = {**asked, **by_recipe, **{key: given[key] for key in by_recipe if key in given}}
     two = asked["second_objective"] is not None
     trials, gpus = asked["trials"] or space.default_trials, read_gpus(asked)
-    device = "cuda" if gpus else "cpu"
+    device, sampler = "cuda" if gpus else "cpu", SAMPLERS[_sampler(asked)]
     resolved = {
         "space": space.name,
         "data": str(spec),
@@ -170,8 +179,9 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
         "trials": trials,
         "recipe": recipe.name,
         "recipe_settings": settings,
-        "n_sobol": trials // 2 if SAMPLERS[asked["sampler"]].opens_with_sobol else 0,
-        "pruner": asked["pruner"] or PRUNER[two],
+        "sampler": _sampler(asked),
+        "n_sobol": sampler.n_spread(trials),
+        "pruner": asked["pruner"] or ("none" if two or sampler.always_spread else "median"),
         "finalists": FINALISTS[two] if asked["finalists"] is None else asked["finalists"],
         "confirm_top": asked["confirm_top"] or CONFIRM_TOP[two],
         "device": device,

@@ -39,8 +39,10 @@ CHECK_FACTOR = 2
 #: times the seeds of each change.
 MOST_PUT_BACK, OF_BEST = 4, 2
 
+#: Samplers where none is asked for: one that spreads all trials evenly, and one that learns, where that is the point.
+SAMPLER = ("lhs", "lhs+tpe")
+
 #: Defaults that depend on whether there is a second objective: with one of them, and with two.
-PRUNER = ("median", "none")
 FINALISTS = (5, 0)
 CONFIRM_TOP = (1, N_CONFIRMED)
 
@@ -94,13 +96,14 @@ class StudyPlan:
     trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
         default="the space's budget", group="how it is searched")]
     epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the recipe's")]
-    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS))] = "sobol+tpe"
+    sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS),
+        default="{}; {} with two objectives, a guard, a pruner or a warm start".format(*SAMPLER))]
     n_sobol: Annotated[int, Field(ge=0)]
     second_objective: Annotated[str | None, Flag("O", "all, or all and a second one: "
         f"{' '.join(f'all,{name}' for name in SECOND)}; the knee and the ends of their front are confirmed",
         default="all", name="objectives")] = None
     pruner: Annotated[str, Flag("P", "what stops a trial early", choices=tuple(PRUNERS),
-        default=_BY_OBJECTIVES(*PRUNER))]
+        default="none where all trials are spread evenly and with two objectives, else median")]
     finalists: Annotated[int, Flag("F", "best trials that are trained again to choose best1", ge=0,
         default=_BY_OBJECTIVES(*FINALISTS))]
     finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3

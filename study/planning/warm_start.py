@@ -1,8 +1,8 @@
 """`--warm-start DIR`: the sampler of this study learns from the complete trials of another study.
 
 study.db keeps them in an attribute of the search and not among its trials. So `--trials`, the numbering, the tables and
-the report count the trials of this study alone. Only a sampler that learns can start warm. Its Sobol points continue
-after those of the other study, which would come a second time under the same seed.
+the report count the trials of this study alone. Only a sampler that learns can start warm. Its evenly spread points
+continue after those of the other study, which would come a second time under the same seed.
 
 The other folder is only read: nothing in it is run, unpickled or written, and a manifest that was altered or a
 database that is damaged is refused.

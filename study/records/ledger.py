@@ -201,8 +201,8 @@ class Ledger(SearchReader):
     def should_prune(self, number: int, epoch: int) -> bool:
         """Return whether trial `number` should stop after `epoch`; never at the last epoch or between rungs.
 
-        The reference point and the Sobol trials are never stopped. The pruner judges them all the same: a halving
-        pruner records what a trial has reached when it is asked, and later trials compete with that.
+        The reference point and the evenly spread trials are never stopped. The pruner judges them all the same: a
+        halving pruner records what a trial has reached when it is asked, and later trials compete with that.
         """
         trial = self._trial(number)
         if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second_objective:

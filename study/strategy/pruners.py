@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from study.strategy.samplers import OPENINGS
+
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 #: Kinds of trial that always run to the end, so that sensitivities rest on covered space.
-PROTECTED = frozenset({"reference", "sobol"})
+PROTECTED = frozenset(OPENINGS)
 
 #: Complete trials before the median means something.
 _N_STARTUP = 5

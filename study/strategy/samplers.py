@@ -31,7 +31,7 @@ class Draw:
         space: the search space.
         seed: seed of the study.
         number: the trial's number, counted on from the trials of the study that this one starts warm from.
-        n_sobol: trials after the reference point that a Sobol sequence chooses.
+        n_sobol: trials after the reference point that are spread evenly, by a Sobol sequence or a Latin hypercube.
         grid_levels: values that a numeric knob takes on a grid.
     """
 
@@ -56,15 +56,26 @@ class SamplerKind:
         make: returns the sampler that chooses one trial.
         learns: whether it reads finished trials; only then `--warm-start` means anything.
         tries_reference: whether trial 0 is the space's reference point, which guards compare with.
-        opens_with_sobol: whether a Sobol sequence chooses the first half of the trials.
+        opens_with: the kind of OPENINGS that chooses the evenly spread trials; None for no such trials.
+        spread: the share of the trials that it chooses; the reference point is one of them.
         most_trials: the most trials that it can give, as a function of (space, grid levels); None where all it can.
     """
 
     make: Callable[[Draw], BaseSampler]
     learns: bool = False
     tries_reference: bool = True
-    opens_with_sobol: bool = False
+    opens_with: str | None = None
+    spread: float = 0.5
     most_trials: Callable[[SearchSpace, int], int] | None = None
+
+    @property
+    def always_spread(self) -> bool:
+        """Whether all of its trials are spread evenly: they all run to the end, whatever the pruner."""
+        return self.opens_with is not None and self.spread == 1
+
+    def n_spread(self, trials: int) -> int:
+        """Return how many of so many trials, after the reference point, are spread evenly."""
+        return min(int(self.spread * trials), trials - 1) if self.opens_with else 0
 
 
 def sobol(draw: Draw) -> BaseSampler:
@@ -72,6 +83,13 @@ def sobol(draw: Draw) -> BaseSampler:
     from study.strategy.space_filling import PointSampler, sobol_point
 
     return PointSampler(sobol_point(draw.space, draw.seed_of(), draw.number - 1))
+
+
+def latin(draw: Draw) -> BaseSampler:
+    """Consecutive points of Latin hypercubes; trial 1 is the first point of the first one."""
+    from study.strategy.space_filling import PointSampler, latin_point
+
+    return PointSampler(latin_point(draw.space, draw.seed_of(), max(1, draw.n_sobol), draw.number - 1))
 
 
 def reference(draw: Draw) -> BaseSampler:
@@ -87,7 +105,7 @@ def _tpe(draw: Draw, n_startup: int = _N_STARTUP) -> BaseSampler:
     return TPESampler(seed=draw.seed_of(draw.number), n_startup_trials=n_startup)
 
 
-def _tpe_after_sobol(draw: Draw) -> BaseSampler:
+def _tpe_after_opening(draw: Draw) -> BaseSampler:
     return _tpe(draw, min(_N_STARTUP, 1 + draw.n_sobol))
 
 
@@ -116,9 +134,14 @@ def _grid_size(space: SearchSpace, n_levels: int) -> int:
     return len(grid_points(space, n_levels))
 
 
+#: Kind of the trials that open a search -> what chooses them. No other trial influences them.
+OPENINGS: dict[str, Callable[[Draw], BaseSampler]] = {"reference": reference, "lhs": latin, "sobol": sobol}
+
 #: Name on the command line -> sampler, in the order that `--help` prints.
 SAMPLERS = {
-    "sobol+tpe": SamplerKind(_tpe_after_sobol, learns=True, opens_with_sobol=True),
+    "lhs": SamplerKind(latin, opens_with="lhs", spread=1.0),
+    "lhs+tpe": SamplerKind(_tpe_after_opening, learns=True, opens_with="lhs"),
+    "sobol+tpe": SamplerKind(_tpe_after_opening, learns=True, opens_with="sobol"),
     "tpe": SamplerKind(_tpe, learns=True),
     "random": SamplerKind(_random),
     "qmc": SamplerKind(sobol),

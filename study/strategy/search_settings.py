@@ -11,7 +11,7 @@ from search_spaces.space import SearchSpace
 from study.strategy.guards import Guard
 from study.strategy.objectives import SecondObjective
 from study.strategy.pruners import PRUNERS
-from study.strategy.samplers import SAMPLERS, Draw, reference, sobol
+from study.strategy.samplers import OPENINGS, SAMPLERS, Draw
 from trainables.cckd.errors import UsageError
 
 #: Values that a numeric knob takes on a grid.
@@ -33,7 +33,7 @@ class SearchSettings:
         sampler: one of SAMPLERS.
         pruner: one of PRUNERS.
         trials: total number of trials, finished ones included.
-        n_sobol: Sobol trials after the reference point ('sobol+tpe' only).
+        n_sobol: evenly spread trials after the reference point ('lhs', 'lhs+tpe' and 'sobol+tpe' only).
         seed: seed of every sampler.
         epochs: epochs of a complete trial.
         rungs: evaluated epochs, ascending, the last one `epochs`; nothing is pruned before the first.
@@ -94,13 +94,13 @@ class SearchSettings:
 
 
 def kind_of(settings: SearchSettings, number: int) -> str:
-    """Return what chooses trial `number`: 'reference', 'sobol', or the sampler that learns or draws."""
+    """Return what chooses trial `number`: one of OPENINGS, or the sampler that learns or draws."""
     sampler = SAMPLERS[settings.sampler]
     if number == 0 and sampler.tries_reference:
         return "reference"
-    if sampler.opens_with_sobol and number <= settings.n_sobol:
-        return "sobol"
-    return settings.sampler.removeprefix("sobol+")
+    if sampler.opens_with and number <= settings.n_sobol:
+        return sampler.opens_with
+    return settings.sampler.rpartition("+")[2]
 
 
 def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behind: int = 0) -> BaseSampler:
@@ -113,7 +113,7 @@ def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behi
         behind: trials of the study that this one starts warm from; its random numbers are not used again.
     """
     draw = Draw(space, settings.seed, number + behind, settings.n_sobol, settings.grid_levels)
-    make = {"reference": reference, "sobol": sobol}.get(kind_of(settings, number), SAMPLERS[settings.sampler].make)
+    make = OPENINGS.get(kind_of(settings, number), SAMPLERS[settings.sampler].make)
     return make(draw)
 
 

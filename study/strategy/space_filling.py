@@ -1,12 +1,14 @@
-"""Samplers whose points do not depend on other trials: one given point, a Sobol sequence, a grid.
+"""Samplers whose points do not depend on other trials: a given point, a Latin hypercube, a Sobol sequence, a grid.
 
 All of them map a fraction of a knob's range to a value of the knob.
 """
 
+from functools import cache
 from math import exp, floor, log
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -19,6 +21,9 @@ from optuna.trial import FrozenTrial
 
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
+
+#: Exchanges that are tried per dimension of a Latin hypercube.
+_N_EXCHANGES = 200
 
 
 class PointSampler(BaseSampler):
@@ -55,7 +60,54 @@ def sobol_point(space: SearchSpace, seed: int, index: int) -> dict[str, KnobValu
     sequence = qmc.Sobol(d=len(space.tunable), scramble=True, seed=seed)
     if index:  # scipy cannot forward by 0
         sequence.fast_forward(index)
-    fractions = sequence.random(1)[0]
+    return _point(space, sequence.random(1)[0])
+
+
+def latin_point(space: SearchSpace, seed: int, n: int, index: int) -> dict[str, KnobValue]:
+    """Return point `index` of Latin hypercubes of `n` points each, one dimension per knob; conditional knobs as above.
+
+    Where a search goes on behind the first hypercube, another one of as many points follows.
+    """
+    block, place = divmod(index, n)
+    return _point(space, latin_hypercube(n, len(space.tunable), seed, block)[place])
+
+
+@cache
+def latin_hypercube(n: int, d: int, seed: int, block: int) -> npt.NDArray[np.float64]:
+    """Return n points in the unit cube, (n, d), in which hardly two dimensions go together.
+
+    Each dimension has one point in each of n equal parts (McKay, Beckman & Conover 1979). Two points exchange their
+    values in a dimension wherever that lowers the squared correlations of its slope and its parabola with those of the
+    others (nearly orthogonal hypercubes: Cioppa & Lucas 2007). 32 points of a scrambled Sobol sequence in 17 dimensions
+    have such correlations up to 0.9: the effect of one knob then looks like that of another.
+    """
+    rng = np.random.default_rng([seed, block])
+    x = (rng.permuted(np.tile(np.arange(n), (d, 1)), axis=1).T + rng.random((n, d))) / n
+    if n < 3:
+        return x
+    bends = np.stack([x - 0.5, np.square(x - 0.5)])
+    bends -= bends.mean(axis=1, keepdims=True)
+    bends /= np.sqrt(np.square(bends).sum(axis=1, keepdims=True))
+
+    def correlated(dimension: int) -> float:
+        found = np.tensordot(bends[:, :, dimension], bends, axes=(1, 1))  # (2, 2, d)
+        found[:, :, dimension] = 0.0
+        return float(np.square(found).sum())
+
+    def exchange(pair: npt.NDArray[np.int64], dimension: int) -> None:
+        x[pair, dimension] = x[pair[::-1], dimension]
+        bends[:, pair, dimension] = bends[:, pair[::-1], dimension]
+
+    for _ in range(_N_EXCHANGES * d):
+        dimension, pair = int(rng.integers(d)), rng.integers(n, size=2)
+        before = correlated(dimension)
+        exchange(pair, dimension)
+        if correlated(dimension) > before:
+            exchange(pair, dimension)
+    return x
+
+
+def _point(space: SearchSpace, fractions: npt.NDArray[np.float64]) -> dict[str, KnobValue]:
     return {
         knob.name: at_fraction(knob.distribution, float(x)) for knob, x in zip(space.tunable, fractions, strict=True)
     }

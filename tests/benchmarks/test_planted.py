@@ -30,7 +30,7 @@ def test_the_resized_effect_has_its_share_of_the_variance(share: float) -> None:
 
 def test_forty_points_and_a_search_are_judged_with_knobs_that_have_no_effect() -> None:
     assert of_points(_plant(0.3), 0).n == 40
-    searched = of_search(DESIGNS["all sobol without pruner"], _plant(0.3), 0)
+    searched = of_search(DESIGNS["default"], _plant(0.3), 0)
     assert searched.n == N_EPOCHS / 60
 
 

@@ -43,7 +43,7 @@ def test_both_ends_of_every_range_are_legal(space: SearchSpace) -> None:
 
 def test_budgets_are_as_documented() -> None:
     budgets = {space.name: space.default_trials for space in SPACES}
-    assert budgets == {"acckd_full": 64, "acckd_core": 48, "acckd_smoke": 8} | dict.fromkeys(
+    assert budgets == {"acckd_full": 50, "acckd_core": 40, "acckd_smoke": 8} | dict.fromkeys(
         METHODS.keys() - {"acckd"}, 24
     )
 

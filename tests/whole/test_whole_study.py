@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 N_TRIALS, N_SEEDS = 5, 2
-#: The reference point and the Sobol trials, which do not hang on the trials before them.
+#: The reference point and the evenly spread trials, which do not hang on the trials before them.
 N_SETTLED = 3
 
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
@@ -83,7 +83,7 @@ def test_study_db_has_exactly_the_trials_asked_for_and_none_running(smoke: Study
     assert len(smoke.states()) == N_TRIALS
     assert set(smoke.states()) <= {"COMPLETE", "PRUNED", "FAIL"}
     assert smoke.states()[:N_SETTLED] == ["COMPLETE"] * N_SETTLED, (
-        "the reference point and the Sobol trials run to the end"
+        "the reference point and the evenly spread trials run to the end"
     )
     counts = smoke.manifest["counts"]
     assert counts == {state: smoke.states().count(state.upper()) for state in counts}

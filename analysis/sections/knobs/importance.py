@@ -30,6 +30,10 @@ def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:
 def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:
     named = importances.named("all")
     summary = f"shown to matter: {listing(named)}" if named else "none is shown to matter"
+    learned = (
+        f" A sampler that learns chose {importances.n_learned} of the trials. It tries what looked good by chance "
+        "again and again, so that a knob without effect is named more often than that."
+    ) * bool(importances.n_learned)
     left_out = f" Not judged, as they never vary: {listing(list(importances.unranked))}." * bool(importances.unranked)
     return writer.picture(
         "importance",
@@ -40,10 +44,11 @@ def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
             f"The main effect of each knob on validation balanced accuracy, from {importances.n_complete} complete "
             "trials: its share of the variance between trials, and a p value. The test sees slopes, peaks, curves, "
             "cliffs near the ends and differences between choices. Values far from the others are drawn in, so that "
-            "no diverged trial decides. What the other knobs explain is taken out first. A knob is shown to matter "
-            f"where p is at most {LEVEL:g}. That holds for all knobs together: in at most "
-            f"{percent(LEVEL, decimals=0)} % of studies a knob without effect is named. A knob that is not shown to "
-            f"matter may still matter a little. A conditional knob is judged among the trials that have it.{left_out}"
+            "no diverged trial decides. What the knobs above explain is taken out first. A knob is shown to matter "
+            f"where p is at most {LEVEL:g}. That holds for all knobs together: in about "
+            f"{percent(LEVEL, decimals=0)} % of studies a knob without effect is named.{learned} A knob that is not "
+            "shown to matter may still matter a little. A conditional knob is judged among the trials that have it."
+            f"{left_out}"
         ),
     )
 

@@ -183,3 +183,11 @@ def test_few_trials_are_not_judged(n: int) -> None:
 
 def test_equal_values_are_not_judged() -> None:
     assert judged(drawn(40, 0), np.full(40, 0.7)).frame.empty
+
+
+@pytest.mark.parametrize("n", [MIN_TRIALS, 20])
+def test_knobs_that_explain_every_value_leave_nothing_to_judge(n: int) -> None:
+    matrix = drawn(n, 9)
+    found = judged(matrix, matrix.x[:, 0] + matrix.x[:, 1] + matrix.x[:, 2])
+    assert sorted(found.frame["knob"]) == sorted(matrix.names)
+    assert found.frame["p_family"].is_monotonic_increasing

@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
-from analysis.search.trial_matrix import drawn_in, numeric_position, position, stages
+from analysis.search.trial_matrix import drawn_in, n_learned, numeric_position, position, stages
 from search_spaces.knob import Knob
 
 LOG = Knob("weight", FloatDistribution(0.1, 10.0, log=True), "1", "a factor", 1.0)
@@ -36,8 +36,10 @@ def test_a_value_beyond_its_range_is_kept_within_0_and_1() -> None:
 
 
 def test_stages_tell_the_trials_that_open_a_search_from_the_others() -> None:
-    trials = [create_trial(value=1.0, user_attrs={"kind": kind}) for kind in ("reference", "sobol", "tpe", "gp", "")]
-    assert stages(trials).tolist() == [0, 0, 1, 1, 1]
+    kinds = ("reference", "sobol", "lhs", "tpe", "gp", "")
+    trials = [create_trial(value=1.0, user_attrs={"kind": kind}) for kind in kinds]
+    assert stages(trials).tolist() == [0, 0, 0, 1, 1, 1]
+    assert n_learned(trials) == 2
 
 
 def test_values_beyond_the_fences_are_drawn_in_and_the_far_ones_are_told() -> None:

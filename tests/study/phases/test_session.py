@@ -190,7 +190,7 @@ def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path)
     assert (plan.address, plan.device, plan.gpus_per_trial, plan.max_concurrent) == ("auto", "cuda", 1.0, 3)
     assert plan.trials_per_process == 1, "a trial that takes a whole GPU shares it with none"
     assert plan.storage == str(Path("~/x").expanduser())
-    assert settings.n_sobol == 2, "an extended study keeps its Sobol points"
+    assert settings.n_sobol == 3, "an extended study keeps its evenly spread points"
 
 
 @pytest.mark.parametrize("flags", [("--address", "ray://head:10001"), ("--storage", "ftp://x"), ("--trials", "0")])

@@ -32,8 +32,8 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_defaults_come_from_the_space_and_the_data_set(checked) -> None:
     plan = checked().plan
     assert (plan.trials, plan.epochs) == (get_space("acckd_smoke").default_trials, 120)
-    assert plan.n_sobol == plan.trials // 2
-    assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("sobol+tpe", "median", 1, 6)
+    assert plan.n_sobol == plan.trials - 1
+    assert (plan.sampler, plan.pruner, plan.confirm_top, plan.confirm_seeds) == ("lhs", "none", 1, 6)
     assert (plan.device, plan.gpus_per_trial, plan.cpus_per_trial) == ("cpu", 0.0, 1.0)
     assert plan.fallback_from is None
 
@@ -50,6 +50,31 @@ def test_every_flag_reaches_the_plan(checked, tmp_path: Path) -> None:
     assert (plan.trials, plan.epochs, plan.sampler, plan.n_sobol, plan.pruner) == (7, 9, "random", 0, "none")
     assert (plan.confirm_top, plan.confirm_seeds, plan.seed) == (2, 4, 11)
     assert (plan.address, plan.cpus_per_trial, plan.max_concurrent, plan.verbose) == ("auto", 0.5, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sampler", "pruner", "n_spread"),
+    [
+        ((), "lhs", "none", 7),
+        (("--trials", "1"), "lhs", "none", 0),
+        (("--guard", "few=2"), "lhs+tpe", "median", 4),
+        (("--pruner", "asha"), "lhs+tpe", "asha", 4),
+        (("--pruner", "none"), "lhs", "none", 7),
+        (("--objectives", "all,few"), "lhs+tpe", "none", 4),
+        (("--sampler", "qmc"), "qmc", "median", 0),
+    ],
+)
+def test_the_sampler_spreads_all_trials_unless_the_study_asks_for_one_that_learns(
+    checked, flags: tuple[str, ...], sampler: str, pruner: str, n_spread: int
+) -> None:
+    plan = checked(*flags).plan
+    assert (plan.sampler, plan.pruner, plan.n_sobol) == (sampler, pruner, n_spread)
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_pruner_is_refused_where_no_trial_may_be_stopped(checked, pruner: str) -> None:
+    with pytest.raises(UsageError, match=f"--pruner must be none with --sampler lhs, .*; got '{pruner}'"):
+        checked("--sampler", "lhs", "--pruner", pruner)
 
 
 @pytest.mark.parametrize("address", ["local", "auto", "head:6379", "10.0.0.1:6379", "[fd00::1]:6379"])

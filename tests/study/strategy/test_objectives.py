@@ -179,9 +179,9 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ch
 
 def test_two_objectives_change_the_defaults(checked) -> None:
     one, two = checked().plan, checked("--objectives", "all,few").plan
-    assert (one.second_objective, one.pruner, one.finalists, one.confirm_top) == (None, "median", 5, 1)
-    assert (two.second_objective, two.pruner, two.finalists, two.confirm_top) == ("few", "none", 0, 3)
-    assert two.n_selection_runs == 0
+    assert (one.second_objective, one.sampler, one.finalists, one.confirm_top) == (None, "lhs", 5, 1)
+    assert (two.second_objective, two.sampler, two.finalists, two.confirm_top) == ("few", "lhs+tpe", 0, 3)
+    assert (two.pruner, two.n_selection_runs) == ("none", 0)
     assert checked("--objectives", "all,seconds", "--confirm-top", "1").plan.confirm_top == 1
 
 

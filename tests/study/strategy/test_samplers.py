@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 import pytest
 from hypothesis import given
+from hypothesis import settings as budget
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy.stats import qmc
@@ -23,7 +24,7 @@ from study.strategy.search_settings import (
     make_sampler,
     most_trials,
 )
-from study.strategy.space_filling import at_fraction, grid_points, levels
+from study.strategy.space_filling import at_fraction, grid_points, latin_hypercube, levels
 
 
 def _run(space: SearchSpace, settings, n_trials: int) -> list[dict]:
@@ -64,9 +65,10 @@ def test_trial_0_is_the_reference_point_except_on_a_grid(space, settings) -> Non
             assert _run(space, chosen, 1) == [space.reference_point()]
 
 
-def test_the_sobol_trials_are_numbers_1_to_n_sobol_and_then_comes_tpe(settings) -> None:
-    kinds = [kind_of(settings(n_sobol=3), number) for number in range(6)]
-    assert kinds == ["reference", "sobol", "sobol", "sobol", "tpe", "tpe"]
+@pytest.mark.parametrize("kind", ["lhs", "sobol"])
+def test_the_spread_trials_are_numbers_1_to_n_sobol_and_then_comes_tpe(kind, settings) -> None:
+    kinds = [kind_of(settings(sampler=f"{kind}+tpe", n_sobol=3), number) for number in range(6)]
+    assert kinds == ["reference", kind, kind, kind, "tpe", "tpe"]
     assert kind_of(settings(sampler="qmc", n_sobol=3), 5) == "qmc"
 
 
@@ -80,6 +82,41 @@ def test_the_sobol_trials_are_consecutive_points_of_one_scrambled_sequence(space
     # A power of two of Sobol points puts equally many into each half of an axis, and each quarter.
     assert [sum(point["depth"] == depth for point in points) for depth in (1, 2, 3, 4)] == [8, 8, 8, 8]
     assert sum(point["switch"] for point in points) == 16
+
+
+def test_the_trials_of_a_latin_hypercube_fill_each_part_of_a_knob_and_go_on_in_another_one(space, settings) -> None:
+    points = _run(space, settings(sampler="lhs+tpe", trials=40, n_sobol=40), 41)[1:]
+    parts = sorted(int(40 * (point["tau"] - 0.5)) for point in points)
+    assert parts == list(range(40))
+    chosen = settings(sampler="lhs+tpe", trials=48, n_sobol=24)
+    behind = [make_sampler(space, chosen, number, behind=24) for number in range(1, 25)]
+    more = [sampler.sample_independent(None, None, "tau", None) for sampler in behind]  # type: ignore[attr-defined]
+    assert sorted(int(24 * (tau - 0.5)) for tau in more) == list(range(24))
+    assert not set(more) & {point["tau"] for point in _run(space, chosen, 25)}
+
+
+@given(n=st.integers(1, 40), d=st.integers(1, 17), seed=st.integers(0, 2**32 - 1))
+@budget(max_examples=15, deadline=None)
+def test_a_latin_hypercube_has_one_point_in_each_part_of_every_dimension(n: int, d: int, seed: int) -> None:
+    x = latin_hypercube(n, d, seed, 0)
+    assert x.shape == (n, d)
+    np.testing.assert_array_equal(np.sort(np.floor(n * x), axis=0), np.tile(np.arange(n)[:, None], (1, d)))
+    np.testing.assert_array_equal(x, latin_hypercube.__wrapped__(n, d, seed, 0))
+
+
+def test_no_knob_looks_like_another_one_in_a_latin_hypercube() -> None:
+    """Slopes and parabolas of 14 knobs in 31 trials; those of a Sobol sequence are far from apart."""
+
+    def most_alike(x: np.ndarray) -> float:
+        both = np.hstack([x, np.square(x - 0.5)])
+        alike = np.abs(np.corrcoef(both, rowvar=False))
+        alike[np.arange(28)[:, None] % 14 == np.arange(28) % 14] = 0
+        return float(alike.max())
+
+    latin = [most_alike(latin_hypercube(31, 14, seed, 0)) for seed in range(5)]
+    sobol = [most_alike(qmc.Sobol(d=14, scramble=True, seed=seed).random(32)[:31]) for seed in range(5)]
+    assert max(latin) < 0.45
+    assert min(sobol) > 0.6
 
 
 def test_a_sobol_trial_does_not_depend_on_the_trials_before_it(space, settings) -> None:
@@ -125,7 +162,7 @@ def test_a_float_at_a_fraction_never_leaves_its_range(low, factor, fraction, log
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sampler": "tpee"}, "sampler must be one of sobol.*; got 'tpee'"),
+        ({"sampler": "tpee"}, "sampler must be one of lhs.*; got 'tpee'"),
         ({"pruner": "no"}, "pruner must be one of none.*; got 'no'"),
         ({"trials": 0}, "trials must be at least 1; got 0"),
         ({"seed": -1}, "seed must be at least 0"),
