@@ -204,7 +204,7 @@ def _next(found: Outlook, noise: float) -> str:
         f"What would the next {found.n} trials most likely bring? {percent(found.mean, decimals=2)} points on average "
         f"over the best single value, at most {percent(found.high, decimals=2)} in 95 of 100 cases, and nothing in "
         f"{percent(1 - found.chance, decimals=0)} of 100. This holds if they resemble the last {found.n_seen} trials "
-        f"(smoothed bootstrap); a sampler that goes on learning may find more.{noise_text}"
+        f"(smoothed bootstrap); a sampler that learns may find more.{noise_text}"
     )
 
 

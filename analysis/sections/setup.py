@@ -15,6 +15,7 @@ from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import group_of, mean_recalls
 from analysis.results.comparisons import unit_values
 from analysis.results.entries import BEST, TEACHER
+from analysis.search.history import SPREAD
 from analysis.stats.paired_tests import spread
 from study.schema import OWN_METHOD
 
@@ -117,9 +118,11 @@ def _search(plan: Mapping[str, Any]) -> str:
     guards = plan.get("guards")
     wanted = guards.items() if isinstance(guards, dict) else ()
     guards_text = "".join(f", guard {group}={points}" for group, points in wanted)
+    opening = f" ({plan.get('n_sobol')} evenly spread trials first)" if plan.get("n_sobol") else ""
+    spread = " (all spread evenly)" if plan.get("sampler") in SPREAD else opening
     return (
-        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')} "
-        f"({plan.get('n_sobol')} evenly spread trials), pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
+        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')}{spread}, "
+        f"pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
     )
 
 

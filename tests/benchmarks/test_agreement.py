@@ -1,5 +1,7 @@
 """Two studies are compared knob by knob, within the errors that they state."""
 
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from benchmarks.agreement import agreement, halves, main
+from benchmarks import agreement as module
+from benchmarks.agreement import agreement, halves
 from search_spaces.knob import Knob
 
 X = Knob("x", FloatDistribution(0.1, 10.0, log=True), "1", "a reason", 1.0)
@@ -50,7 +53,16 @@ def test_sets_of_recorded_trainings_have_no_point_in_common() -> None:
     assert not points[0] & points[1]
 
 
-def test_the_table_has_a_row_per_pair_and_one_for_all(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--pairs", "1", "--workers", "1"]) in (0, 1)
-    rows = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:]]
-    assert rows == ["| searches, 1", "| searches, all", "| recorded trainings, 1", "| recorded trainings, all"]
+def test_the_table_has_a_row_per_pair_and_one_for_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(module, "get_space", lambda name: SimpleNamespace(tunable=(X, CHOICE)))
+    monkeypatch.setattr(module, "searches", lambda data, space, pair: (study(0, 0.05), study(1, 0.05)))
+    monkeypatch.setattr(module, "halves", lambda data, space, pair: (study(0, 0.05), study(1, -0.05)))
+    assert module.main(["--pairs", "2", "--workers", "1"]) == 1
+    rows = capsys.readouterr().out.splitlines()[2:]
+    kinds = [f"{kind}, {which}" for kind in ("searches", "recorded trainings") for which in ("1", "2", "all")]
+    assert [row.split(" | ")[0] for row in rows] == [f"| {kind}" for kind in kinds]
+    assert rows[0].endswith("| x | - |")
+    assert rows[2].endswith("| 1.0 | 0.0 |")
