@@ -23,9 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.search.columns import is_choice
 from analysis.search.slices import Effect, slices_of
 from analysis.search.trial_matrix import Floats, position
-from benchmarks.response_surface import path_of, read_rows
 from benchmarks.search_quality import DESIGNS, emulator, search_by
-from benchmarks.surface_truth import accuracies, share_text, trials_of
+from benchmarks.surface_truth import recorded, share_text
 from benchmarks.surfaces import screened
 from search_spaces.knob import Knob
 from search_spaces.registry import get_space
@@ -93,7 +92,7 @@ def searches(data: str, space: str, pair: int) -> tuple[list[FrozenTrial], list[
 
 def halves(data: str, space: str, pair: int) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """Return two sets of recorded trainings without a point in common."""
-    trials = trials_of(accuracies(read_rows(path_of(data))), get_space(space))
+    trials = recorded(data, space)
     drawn = np.random.default_rng([pair, 29]).permutation(len(trials))[: 2 * _N_POINTS]
     return [trials[k] for k in drawn[:_N_POINTS]], [trials[k] for k in drawn[_N_POINTS:]]
 
@@ -107,7 +106,7 @@ def agreement(first: Sequence[FrozenTrial], second: Sequence[FrozenTrial], knobs
         one, other = (found.get(knob) for found in effects)
         if one is None or other is None:
             continue
-        places += list(_agree(knob, one, other))
+        places += _agree(knob, one, other)
         values += [*_inside(knob, one, other), *_inside(knob, other, one)]
     both, either = named[0] & named[1], named[0] | named[1]
     return Agreement(

@@ -24,9 +24,8 @@ from scipy import stats
 
 from analysis.search.screen import LEVEL
 from analysis.search.trial_matrix import Floats, stages, value_of
-from benchmarks.response_surface import path_of, read_rows
 from benchmarks.search_quality import Design, designs_in, emulator, search_by
-from benchmarks.surface_truth import N_POINTS, N_STUDIES, NULLS, accuracies, f_test, share_text, trials_of, with_nulls
+from benchmarks.surface_truth import N_POINTS, N_STUDIES, NULLS, f_test, recorded, share_text, with_nulls
 from benchmarks.surfaces import screened
 from search_spaces.registry import get_space
 
@@ -105,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def of_points(plant: Plant, study: int) -> Named:
     """Judge forty of the recorded points."""
     rng = np.random.default_rng([study, 17])
-    known = _recorded(plant.data, plant.space)
+    known = recorded(plant.data, plant.space)
     drawn = [known[k] for k in rng.permutation(len(known))[:N_POINTS]]
     added = plant.added([trial.params[plant.knob] for trial in drawn])
     knobs = (*get_space(plant.space).tunable, *NULLS)
@@ -137,14 +136,9 @@ def _judged(plant: Plant, complete: Sequence[FrozenTrial]) -> Named:
 
 
 @cache
-def _recorded(data: str, space: str) -> list[FrozenTrial]:
-    return trials_of(accuracies(read_rows(path_of(data))), get_space(space))
-
-
-@cache
 def _resized(plant: Plant) -> tuple[float, float]:
     """The factor that gives the effect its share at the recorded points, and its mean there."""
-    trials = _recorded(plant.data, plant.space)
+    trials = recorded(plant.data, plant.space)
     effect = plant.shape([trial.params[plant.knob] for trial in trials])
     rest = np.array([value_of(trial) for trial in trials]) - effect
     factor = np.sqrt(plant.share / (1 - plant.share) * rest.var() / effect.var())

@@ -53,7 +53,7 @@ class Design:
 
     sampler: str = "lhs"
     pruner: str = "none"
-    spread: int = 49
+    spread: int = N_EPOCHS // _EPOCHS - 1
 
 
 DESIGNS: Mapping[str, Design] = {

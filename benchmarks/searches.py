@@ -96,7 +96,7 @@ TRUTHS = (
 
 
 def search(
-    truth: Truth, seed: int, *, sampler: str = "lhs", pruner: str = "none", n_trials: int = 50
+    truth: Truth, seed: int, *, sampler: str = "lhs", pruner: str = "none", n_trials: int = SPACE.default_trials
 ) -> list[FrozenTrial]:
     """Return all trials of one search, by the default sampler where no other one is named."""
     rng, n_spread = np.random.default_rng([seed, 7]), SAMPLERS[sampler].n_spread(n_trials)

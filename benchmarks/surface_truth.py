@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ProcessPoolExecutor(args.workers) as pool:
         found = list(pool.map(partial(study_of, trials, space, shapes), range(args.studies)))
     return print_studies(found, space, ceiling)
+
+
+@cache
+def recorded(data: str, space: str) -> list[FrozenTrial]:
+    """Return the recorded trainings of a data set as complete trials of a space."""
+    return trials_of(accuracies(read_rows(path_of(data))), get_space(space))
 
 
 def accuracies(rows: pd.DataFrame) -> pd.DataFrame:

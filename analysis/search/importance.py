@@ -119,7 +119,7 @@ def importance_sentences(importances: Importances) -> list[str]:
         if knob != named["knob"].iloc[0]
     ]
     second = f" {listing(dissent)}." if dissent else ""
-    learned = ", but too small where a sampler learned" * bool(importances.n_learned)
+    learned = ", but is too small where a sampler learned" * bool(importances.n_learned)
     return [
         f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
         f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together{learned}."

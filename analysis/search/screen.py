@@ -129,13 +129,14 @@ class _Trials:
     stage: npt.NDArray[np.int64]
     keys: Floats
 
-    def evidence(self, k: int, named: Sequence[Floats], others: Sequence[Floats]) -> list[Floats]:
-        """Return the -log p of each shape of knob `k`, (1 + R,) each: for the values, and for each order of them.
+    def evidence(
+        self, there: Bools, shapes: Sequence[_Shape], named: Sequence[Floats], others: Sequence[Floats]
+    ) -> list[Floats]:
+        """Return the -log p of each shape of a knob, (1 + R,) each: for the values, and for each order of them.
 
-        `named` are columns (N, ...) of the named knobs, which are taken out, and `others` those of the knobs beside.
+        The knob is `there` (N,) in some trials. `named` are columns (N, ...) of the named knobs, which are taken out,
+        and `others` those of the knobs beside.
         """
-        there = self.matrix.present[:, k]
-        shapes = _shapes(self.matrix.knobs[k], self.matrix.x[:, k])
         found = [np.zeros(1 + self.keys.shape[1]) for _ in shapes]
         for rows in (there, there & self.near):
             values = self.values[rows]
@@ -150,8 +151,12 @@ class _Trials:
             sizes = np.array([columns.var(axis=0).sum() for columns in beside])
             share = _SHARE_OF_OTHERS / (1 - _SHARE_OF_OTHERS) / max(1, len(beside))
             model = MixedModel.given(values, fixed, beside, share / sizes)
+            residuals = model.cleaned(drawn)
+            total = np.einsum("nr,nr->r", drawn, residuals)
+            if total[0] <= _LEAST_REST * float(np.square(values).sum()) / model.noise:
+                continue  # the other knobs explain every value: a few trials with many knobs
             for place, shape in enumerate(shapes):
-                found[place] = np.maximum(found[place], _log_p(shape, rows, model, drawn))
+                found[place] = np.maximum(found[place], _log_p(shape, rows, model, residuals, total))
             if self.near[there].all():
                 break
         return found
@@ -160,14 +165,18 @@ class _Trials:
 def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
     """Return the knobs, the clearest first, and the p values of each knob (D,), alone and for all together."""
     n_knobs, n_draws = len(trials.matrix.knobs), 1 + trials.keys.shape[1]
-    columns = columns_of(trials.matrix, _DEGREE_OF_OTHERS)
+    matrix, columns = trials.matrix, columns_of(trials.matrix, _DEGREE_OF_OTHERS)
+    shapes = [_shapes(knob, places) for knob, places in zip(matrix.knobs, matrix.x.T, strict=True)]
     alone, family, running = np.ones(n_knobs), np.ones(n_knobs), 0.0
     order: list[int] = []
     taken: list[Floats] = []
     left = list(range(n_knobs))
     while left:
-        shapes = {k: trials.evidence(k, taken, [columns[j] for j in left if j != k]) for k in left}
-        strength = {k: np.max(found, axis=0) for k, found in shapes.items()}
+        evidence = {
+            k: trials.evidence(matrix.present[:, k], shapes[k], taken, [columns[j] for j in left if j != k])
+            for k in left
+        }
+        strength = {k: np.max(found, axis=0) for k, found in evidence.items()}
         largest = np.max([found[1:] for found in strength.values()], axis=0)
         ranked = sorted(left, key=lambda k: -strength[k][0])
         for k in ranked:
@@ -177,9 +186,8 @@ def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
             order.append(k)
             left.remove(k)
             if running <= LEVEL:  # the rest is judged again without what this knob explains
-                telling = int(np.argmax([found[0] for found in shapes[k]]))
-                knob, places = trials.matrix.knobs[k], trials.matrix.x[:, k]
-                taken += [columns[k], _shapes(knob, places)[telling].columns * trials.matrix.present[:, [k]]]
+                telling = int(np.argmax([found[0] for found in evidence[k]]))
+                taken += [columns[k], shapes[k][telling].columns * matrix.present[:, [k]]]
                 break
     return order, alone, family
 
@@ -191,6 +199,7 @@ def _basis(columns: Floats) -> Floats:
 
 
 def _shapes(knob: Knob, column: Floats) -> list[_Shape]:
+    """Return what a knob with the positions `column` (N,) is tested for."""
     if is_choice(knob):
         choices = knob_columns(knob, column, np.ones(len(column), dtype=bool), 1)
         return [_Shape(choices, np.ones(choices.shape[1]))]
@@ -210,17 +219,17 @@ def _orders(stage: npt.NDArray[np.int64], keys: Floats) -> npt.NDArray[np.int64]
     return orders
 
 
-def _log_p(shape: _Shape, rows: Bools, model: MixedModel, values: Floats) -> Floats:
-    """Return (R,) the -log p of a shape at `rows`, n of them, beside the model, for each column of `values` (n, R).
+def _log_p(shape: _Shape, rows: Bools, model: MixedModel, residuals: Floats, total: Floats) -> Floats:
+    """Return (R,) the -log p of a shape at `rows`, n of them, beside the model.
 
-    The sum of squares of the columns in turn, times their weights, is held against F by Satterthwaite's degrees of
-    freedom (1946).
+    `residuals` (n, R) are what the model leaves of R sets of values, and `total` (R,) their sums of squares. The sum of
+    squares of the columns in turn, times their weights, is held against F by Satterthwaite's degrees of freedom (1946).
     """
-    columns, residuals = shape.columns[rows], model.cleaned(values)
-    (n, width), total = columns.shape, np.einsum("nr,nr->r", values, residuals)
+    columns = shape.columns[rows]
+    n, width = columns.shape
     free = n - model.n_fixed - width
-    if free <= 0 or total[0] <= _LEAST_REST * float(np.square(values[:, 0]).sum()) / model.noise:
-        return np.zeros(len(total))  # the other knobs explain every value: a few trials with many knobs
+    if free <= 0:
+        return np.zeros(len(total))
     inner = columns.T @ model.cleaned(columns)
     inner += (1e-9 * np.trace(inner) + 1e-12) * np.eye(width)
     squares = np.square(np.linalg.solve(np.linalg.cholesky(inner), columns.T @ residuals))  # (k, R)

@@ -125,14 +125,12 @@ def drawn_in(y: Floats) -> tuple[Floats, Bools]:
 
 def stages(trials: Sequence[FrozenTrial]) -> npt.NDArray[np.int64]:
     """Return the stage of each trial (N,): 0 where it opened the search, 1 where its sampler may have learned."""
-    kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
-    return np.array([0 if kind in OPENINGS else 1 for kind in kinds], dtype=np.int64)
+    return np.array([0 if kind in OPENINGS else 1 for kind in _kinds(trials)], dtype=np.int64)
 
 
 def n_learned(trials: Sequence[FrozenTrial]) -> int:
     """Return how many of the trials were chosen by a sampler that learns."""
-    kinds = (str(trial.user_attrs.get("kind", "")) for trial in trials)
-    return sum(kind in SAMPLERS and SAMPLERS[kind].learns for kind in kinds)
+    return sum(kind in SAMPLERS and SAMPLERS[kind].learns for kind in _kinds(trials))
 
 
 def targets(study: StudyData) -> dict[str, Floats]:
@@ -146,6 +144,10 @@ def targets(study: StudyData) -> dict[str, Floats]:
             if np.isfinite(values).any():
                 found[name] = values
     return found
+
+
+def _kinds(trials: Sequence[FrozenTrial]) -> list[str]:
+    return [str(trial.user_attrs.get("kind", "")) for trial in trials]
 
 
 def _column(points: Sequence[Mapping[str, Any]], knob: Knob) -> Floats:

@@ -119,9 +119,9 @@ def _search(plan: Mapping[str, Any]) -> str:
     wanted = guards.items() if isinstance(guards, dict) else ()
     guards_text = "".join(f", guard {group}={points}" for group, points in wanted)
     opening = f" ({plan.get('n_sobol')} evenly spread trials first)" if plan.get("n_sobol") else ""
-    spread = " (all spread evenly)" if plan.get("sampler") in SPREAD else opening
+    which = " (all spread evenly)" if plan.get("sampler") in SPREAD else opening
     return (
-        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')}{spread}, "
+        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')}{which}, "
         f"pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
     )
 

@@ -143,10 +143,10 @@ def _sampler(asked: Mapping[str, Any]) -> str:
 
 def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
     """Judge flags that do not go together."""
-    sampler, second = _sampler(asked), asked["second_objective"]
-    if SAMPLERS[sampler].always_spread and asked["pruner"] not in (None, "none"):
+    sampler, second, stops = _sampler(asked), asked["second_objective"], asked["pruner"] not in (None, "none")
+    if SAMPLERS[sampler].always_spread and stops:
         faults.add(f"--pruner must be none with --sampler {sampler}, whose trials all run; got {asked['pruner']!r}")
-    if second and asked["pruner"] not in (None, "none"):
+    if second and stops:
         faults.add(f"--pruner must be none with two objectives, which no early value tells; got {asked['pruner']!r}")
     if second and asked["finalists"]:
         faults.add(f"--finalists must be 0 with two objectives: the front's knee is best1; got {asked['finalists']}")
@@ -171,7 +171,8 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
     asked = {**asked, **by_recipe, **{key: given[key] for key in by_recipe if key in given}}
     two = asked["second_objective"] is not None
     trials, gpus = asked["trials"] or space.default_trials, read_gpus(asked)
-    device, sampler = "cuda" if gpus else "cpu", SAMPLERS[_sampler(asked)]
+    device, sampler = "cuda" if gpus else "cpu", _sampler(asked)
+    kind = SAMPLERS[sampler]
     resolved = {
         "space": space.name,
         "data": str(spec),
@@ -179,9 +180,9 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
         "trials": trials,
         "recipe": recipe.name,
         "recipe_settings": settings,
-        "sampler": _sampler(asked),
-        "n_sobol": sampler.n_spread(trials),
-        "pruner": asked["pruner"] or ("none" if two or sampler.always_spread else "median"),
+        "sampler": sampler,
+        "n_sobol": kind.n_spread(trials),
+        "pruner": asked["pruner"] or ("none" if two or kind.always_spread else "median"),
         "finalists": FINALISTS[two] if asked["finalists"] is None else asked["finalists"],
         "confirm_top": asked["confirm_top"] or CONFIRM_TOP[two],
         "device": device,

@@ -86,7 +86,10 @@ def sobol(draw: Draw) -> BaseSampler:
 
 
 def latin(draw: Draw) -> BaseSampler:
-    """Consecutive points of Latin hypercubes; trial 1 is the first point of the first one."""
+    """Consecutive points of Latin hypercubes; trial 1 is the first point of the first one.
+
+    A study of the reference point alone that is extended goes on with hypercubes of one point.
+    """
     from study.strategy.space_filling import PointSampler, latin_point
 
     return PointSampler(latin_point(draw.space, draw.seed_of(), max(1, draw.n_sobol), draw.number - 1))

@@ -44,7 +44,7 @@ def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
             f"The main effect of each knob on validation balanced accuracy, from {importances.n_complete} complete "
             "trials: its share of the variance between trials, and a p value. The test sees slopes, peaks, curves, "
             "cliffs near the ends and differences between choices. Values far from the others are drawn in, so that "
-            "no diverged trial decides. What the knobs above explain is taken out first. A knob is shown to matter "
+            "no diverged trial decides. What the knobs named before it explain is taken out. A knob is shown to matter "
             f"where p is at most {LEVEL:g}. That holds for all knobs together: in about "
             f"{percent(LEVEL, decimals=0)} % of studies a knob without effect is named.{learned} A knob that is not "
             "shown to matter may still matter a little. A conditional knob is judged among the trials that have it."

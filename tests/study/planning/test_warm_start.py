@@ -169,7 +169,7 @@ def test_trials_outside_the_new_ranges_are_left_out_and_counted(other: Path, her
         (("--space", "cckd"), "its space must search method cckd; got acckd"),
         (
             ("--sampler", "random"),
-            "--warm-start needs a sampler that learns, one of lhs.tpe, .*, gp; got 'random'",
+            r"--warm-start needs a sampler that learns, one of lhs\+tpe, sobol\+tpe, tpe, gp; got 'random'",
         ),
     ],
 )
