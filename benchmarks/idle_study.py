@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from study.continuation import analyses
+from study.entry.continuation import analyses
 from study.phases.study_state import Study
 from study.planning.check import check
 from study.planning.manifest import first_manifest

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from study.continuation import continue_study
+from study.entry.continuation import continue_study
 from study.planning.flags import Flag, Option
 
 #: Seeds per change where the study planned none.

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.continuation import report_faults
-from study.installation import refuse_shadows
-from study.method_choice import enter_recorded
+from study.entry.continuation import report_faults
+from study.entry.installation import refuse_shadows
+from study.entry.method_choice import enter_recorded
 from study.terminal.command_line import command_line
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError

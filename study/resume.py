@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from study.continuation import continue_study
+from study.entry.continuation import continue_study
 from study.planning.flags import Option
 
 

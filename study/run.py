@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.continuation import analyses, interrupted_early, report_faults
-from study.installation import refuse_shadows
-from study.method_choice import asked_in, enter_asked
+from study.entry.continuation import analyses, interrupted_early, report_faults
+from study.entry.installation import refuse_shadows
+from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec

@@ -5,6 +5,7 @@ to 1. A missing value is an empty field.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -46,6 +47,44 @@ COMPARED = ("la", "kd")
 #: `<baseline>_tuned`.
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
+
+_SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
+
+
+def is_search(name: str) -> bool:
+    """Return whether an Optuna study of this name is a search of ours: of the studied method, or of a baseline."""
+    return _SEARCH.fullmatch(name) is not None
+
+
+def search_table(kind: str, search: str) -> str:
+    """Return the name of the table of `kind` (epoch_records, selection_runs) of one search in study.db.
+
+    The tables of the studied method keep the names from before baselines could be tuned.
+    """
+    return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"
+
+
+class PhaseName(StrEnum):
+    """The phases of a study, as study.json's `phase` names them; `tuning_phase` names the others."""
+
+    TEACHER = "teacher"
+    SEARCH = "search"
+    SELECTION = "selection"
+    CONFIRMATION = "confirm"
+    LONGER = "longer"
+    ABLATION = "ablation"
+
+
+def tuning_phase(baseline: str) -> str:
+    """Return the name of the phase in which a baseline is searched and selected."""
+    return f"tune {baseline}"
+
+
+#: Key of study.json: phase -> the most runs that it will have, in the order of the phases; the teacher has none.
+PLANNED = "planned"
+
+#: Key of study.json: the driver's last word on the time left for all phases, {"seconds": S, "at": ISO 8601 in UTC}.
+LEFT = "left"
 
 #: Keys of study.json: the labels of the data set's own images that its teacher has learned, in words, or null; and what
 #: a reader must know of data and teacher, a list of {"reason": one of CautionReason, "text": one sentence}.

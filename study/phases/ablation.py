@@ -42,7 +42,7 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
     queue = _queue(study, best.number, config, changes)
     if not queue.missing(study):
         return
-    study.store.update_manifest(phase="ablation")
+    study.store.update_manifest(phase=schema.PhaseName.ABLATION)
     what = ", ".join(change.name for change in changes) or "nothing"
     study.progress.say(f"ablate   best1 is trial {best.number}; put back or taken out: {what}")
     run_reruns(study, ledger, queue, prepared, workers)

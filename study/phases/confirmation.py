@@ -19,7 +19,7 @@ from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name
-from study.schema import LOOKS, look_of
+from study.schema import LOOKS, PhaseName, look_of
 from study.teacher.bundle import Prepared, decode_images
 from trainables.cckd.confidence import ConfidenceBins
 
@@ -47,7 +47,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         return
     cuts = [runs_of_cut(study, data_seed) for data_seed in range(plan.data_seeds)]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
-    study.store.update_manifest(phase="confirm", confirm_entries=entries)
+    study.store.update_manifest(phase=PhaseName.CONFIRMATION, confirm_entries=entries)
     for run in cuts[0]:
         if run.trial is not None:
             ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)

@@ -23,6 +23,7 @@ from study.phases.study_state import Study
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.records.run_tables import ConfirmRun
+from study.schema import PhaseName
 from study.teacher.bundle import decode_images
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.signals import undisturbed
@@ -39,7 +40,8 @@ def drive(study: Study) -> None:
     """
     try:
         with ray_session(study.checked.plan) as workers:
-            study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
+            begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
+            study.store.update_manifest(**begun)
             _check_nodes(study)
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)

@@ -13,6 +13,7 @@ from study.phases.confirmation import queue_on_test, runs_of_cut
 from study.phases.reruns import Rerun, given_up, run_reruns
 from study.phases.study_state import Study
 from study.planning.plan import CHECK_FACTOR, StudyPlan
+from study.schema import PhaseName
 from study.teacher.bundle import Prepared
 
 
@@ -33,7 +34,7 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
         queue = replace(queue_on_test(study, "longer", of_length), cost=factor, note=note)
         n_left = len(queue.missing(study))
         if n_left:
-            study.store.update_manifest(phase="longer")
+            study.store.update_manifest(phase=PhaseName.LONGER)
             run_reruns(study, study.ledger, queue, prepared, workers)
         n_run += n_left
     if n_run:

@@ -78,7 +78,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     """
     plan, ledger = study.checked.plan, target.ledger
     if ledger.finished_total < plan.trials:
-        study.store.update_manifest(phase="search")
+        study.store.update_manifest(phase=target.title)
         study.progress.begin(target.title, plan.trials)
         attempts = study.new_attempts(prepared)
         searcher = LedgerSearcher(

@@ -16,6 +16,7 @@ from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
 from study.records.run_tables import counts_of
 from study.records.trial_rows import Finalist
+from study.schema import BEST, PhaseName
 from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED
 from study.teacher.bundle import Prepared
@@ -49,7 +50,7 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     runs = [Rerun(entry, seed, number, config, export=False) for seed in seeds for number, config in candidates]
     queue = _queue(target, runs)
     if queue.missing(study):
-        study.store.update_manifest(phase="selection")
+        study.store.update_manifest(phase=PhaseName.SELECTION if target.entry == BEST else target.title)
         run_reruns(study, ledger, queue, prepared, workers)
         study.export()
     chosen, fresh = ranked(ledger, plan)[0], fresh_runs(ledger, seeds)

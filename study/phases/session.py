@@ -26,6 +26,7 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
+from study.schema import PLANNED
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
@@ -97,7 +98,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             say_lost(manifest["counts"], ledger.counts())
             try:
                 check_knobs(asked_knobs, checked.plan, checked.space, ledger)
-                store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data)
+                planned = {PLANNED: checked.plan.planned_runs(checked.space)}
+                store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned)
             except BaseException:
                 ledger.close()
                 raise

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from study.planning.flags import Flag, Option, options_of
-from study.schema import BEST, COMPARED, TUNED_SUFFIX
+from study.schema import BEST, COMPARED, TUNED_SUFFIX, PhaseName, tuning_phase
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
@@ -231,6 +231,18 @@ class StudyPlan:
         """Return the most runs of the ablation; how many knobs are put back is known after the search."""
         n_knobs = min(MOST_PUT_BACK, len(space.tunable)) + len(self.ablation_knobs)
         return self.ablation_seeds * (OF_BEST + n_knobs + len(parts_of(space.method)))
+
+    def planned_runs(self, space: "SearchSpace") -> dict[str, int]:
+        """Return phase -> its most runs, in the order of the phases, for those that have any."""
+        found: dict[str, int] = {
+            PhaseName.SEARCH: self.trials,
+            PhaseName.SELECTION: self.n_selection_runs,
+            **{tuning_phase(baseline): self.n_tuning_runs for baseline in self.tuned_baselines},
+            PhaseName.CONFIRMATION: self.n_confirm_runs,
+            PhaseName.LONGER: sum(self.n_longer_runs.values()),
+            PhaseName.ABLATION: self.most_ablation_runs(space),
+        }
+        return {phase: n for phase, n in found.items() if n}
 
     def closing_cost(self, space: "SearchSpace") -> int:
         """Return the most cost of all that follows the searches and their selections, in trials."""

@@ -1,6 +1,5 @@
 """Making a study.db with an empty search, and refusing one that cannot be used."""
 
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -11,20 +10,17 @@ from optuna.storages import BaseStorage
 
 from search_spaces.space import SearchSpace
 from study.records.connection import Database, disk_fault
-from study.schema import BASELINE_PREFIX, METRIC, STUDY_NAME
+from study.schema import METRIC, STUDY_NAME, is_search
 from study.strategy.evidence import Evidence
 from study.strategy.optuna_private import study_id
 from study.strategy.search_settings import SearchSettings, SettingsError
 from trainables.cckd.files.atomic import replacing
 
-#: Names of searches: of the studied method, and of tuned baselines.
-_SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
-
 
 def search_names(storage: BaseStorage) -> list[str]:
     """Return the names of the searches in a study.db in the order of their creation; ignore other Optuna studies."""
     studies = sorted(storage.get_all_studies(), key=study_id)
-    return [study.study_name for study in studies if _SEARCH.fullmatch(study.study_name)]
+    return [study.study_name for study in studies if is_search(study.study_name)]
 
 
 def make_search(

@@ -7,7 +7,7 @@ from typing import Any
 
 from study.records.connection import Database
 from study.records.rerun_names import ablation_name, candidate_entry, rerun_name
-from study.schema import BASELINE_PREFIX, STUDY_NAME
+from study.schema import STUDY_NAME, search_table
 from study.terminal.faults import one_line
 from trainables.cckd.errors import is_divergence
 from trainables.cckd.records import ClassCounts, EpochRecord
@@ -144,7 +144,7 @@ class RunTables:
     def __init__(self, database: Database, search: str = STUDY_NAME) -> None:
         self._database, self._search = database, search
         self._connection = database.connection
-        tables = {kind: _table(kind, search) for kind in ("epoch_records", "selection_runs")}
+        tables = {kind: search_table(kind, search) for kind in ("epoch_records", "selection_runs")}
         self._epoch_records, self._selection_runs = tables.values()
         with database.together():
             for statement in (*(text.format(**tables) for text in _OF_A_SEARCH), *_LAYOUT):
@@ -296,11 +296,3 @@ class RunTables:
 def counts_of(plain: Mapping[str, Any]) -> ClassCounts:
     """Return the counts that a record holds as {correct, seen}."""
     return ClassCounts(tuple(plain["correct"]), tuple(plain["seen"]))
-
-
-def _table(kind: str, search: str) -> str:
-    """Return the name of the table of `kind` (epoch_records, selection_runs) of one search.
-
-    The tables of the studied method keep the names from before baselines could be tuned.
-    """
-    return kind if search == STUDY_NAME else f"{kind}_{search.removeprefix(BASELINE_PREFIX)}"

@@ -11,7 +11,7 @@ import pytest
 
 from analysis import report
 from study import resume
-from study.continuation import analyses
+from study.entry.continuation import analyses
 from study.phases import session
 from study.phases.study_state import Study
 from study.planning.check import check

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from study import confirm, resume
-from study.continuation import analyses
+from study.entry.continuation import analyses
 from study.phases import session
 from study.planning.check import check
 from study.planning.parser import build_parser

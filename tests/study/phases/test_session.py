@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from study import ablate, confirm, replay, resume
-from study.continuation import analyses
+from study.entry.continuation import analyses
 from study.execution.cluster import ClusterError
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from study.method_choice import asked_in, enter_asked, enter_recorded, folder_in
+from study.entry.method_choice import asked_in, enter_asked, enter_recorded, folder_in
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import sealed
 from trainables.own_method import VARIABLE, OwnSource

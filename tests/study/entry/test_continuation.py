@@ -7,7 +7,7 @@ import pytest
 from analysis.reading.study_folder import load_study
 from analysis.search.importance import importances
 from search_spaces.acckd import ACCKD_CORE
-from study.continuation import analyses
+from study.entry.continuation import analyses
 from tests.analysis.simulation import Simulation, write_study
 
 

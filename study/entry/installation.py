@@ -7,7 +7,7 @@ from pathlib import Path
 from trainables.cckd.errors import UsageError
 
 #: Folder that holds our packages: a checkout, or site-packages.
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 #: What the driver imports, and what Ray's workers import: they look into the driver's current folder first.
 _OF_DRIVER = ("study", "trainables", "search_spaces", "analysis")

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from study.installation import refuse_shadows
-from study.method_choice import enter_recorded, folder_in
+from study.entry.installation import refuse_shadows
+from study.entry.method_choice import enter_recorded, folder_in
 from study.planning.flags import Option
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command
