@@ -5,11 +5,10 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   resume        continue a study after any end, or extend it
   confirm       confirm more trials, on more seeds or more cuts, or at a longer training
   ablate        train best1 without each setting and each part, to see what they buy
+  status        say how a study stands, or every study in a folder
   replay        train one trial again and compare it with its record
   cache         look after the teacher's cached features
   main          the console script `cckd-study`, which starts all of them
-  continuation  what resume, confirm and ablate share
-  installation  refuses to start where a user's module would be imported in place of ours
 
 Packages, the later ones built on the earlier ones:
   terminal      what the user sees and presses: faults, progress, Ctrl-C, how commands are spelled
@@ -19,9 +18,10 @@ Packages, the later ones built on the earlier ones:
   execution     Ray: the only package of study that imports it
   teacher       the teacher's pass on the workers
   phases        search, selection, baselines, confirmation, longer runs, ablation
+  overview      how studies stand, read from their folders
+  entry         what a command does before its own work
 
-Modules: `schema` (every published column), `lock` (one driver per study), `method_choice` (which own method of the
-user's a command enters).
+Modules: `schema` (every published column), `lock` (one driver per study).
 
 In a notebook, `study.run_study` starts a study; `study.__version__` is the installed version.
 """

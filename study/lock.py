@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from trainables.cckd.errors import UsageError
 
 #: The lock file of a study folder.
 LOCK = ".lock"
+
+#: Tries to take the lock, and seconds between two of them.
+_TRIES, _BETWEEN_S = 5, 0.05
 
 
 class LockedError(UsageError):
@@ -41,10 +45,8 @@ def study_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"a study folder must be one that can be written; {error}") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_holder(path)}") from None
+        if not _taken(handle):
+            raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_holder(path)}")
         with suppress(OSError):  # on a full disk the lock holds all the same, but it does not name its holder
             os.ftruncate(handle, 0)
             since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -65,6 +67,18 @@ def check_free(folder: Path) -> None:
     if path.exists():
         with study_lock(path):
             pass
+
+
+def _taken(handle: int) -> bool:
+    """Take the lock; return False if it stays held. `study.status` holds it for an instant to see whether it is free."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_BETWEEN_S)
+        else:
+            return True
+    return False
 
 
 def _holder(path: Path) -> str:

@@ -12,6 +12,7 @@ COMMANDS = {
     "resume": ("study.resume", "continue a study after any end, or extend it"),
     "confirm": ("study.confirm", "confirm more trials, on more seeds or more cuts, or longer"),
     "ablate": ("study.ablate", "train best1 without each setting and each part, to see what they buy"),
+    "status": ("study.status", "say how a study stands, or every study in a folder"),
     "replay": ("study.replay", "train one trial again and compare it with its record"),
     "cache": ("study.cache", "look after the teacher's cached features"),
     "report": ("analysis.report", "build the report of a study again"),

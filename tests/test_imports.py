@@ -62,6 +62,7 @@ trainables: trainables.cckd trainables.cckd.config trainables.cckd.teacher train
     trainables.cckd.students trainables.cckd.training trainables.cckd.concurrent
 analysis.sections: study.schema analysis.stats analysis.reading analysis.search analysis.results analysis.page
     analysis.figures
+study.overview: study.schema trainables.cckd.files trainables.cckd study.lock study.terminal study.records
 study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config
     trainables.cckd.losses search_spaces
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
@@ -75,11 +76,11 @@ study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
     study.planning study.execution
 study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
     study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
-study: study.schema trainables.own_method trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
-    trainables.cckd.teacher.cache study.terminal
-    trainables.cckd.teacher study.records trainables.cckd.training study.planning analysis.search analysis
-    study.execution
-    study.teacher study.phases
+study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
+    study.planning analysis.search analysis study.phases
+study: study.schema trainables.cckd trainables.cckd.config study.lock trainables.cckd.teacher.cache study.terminal
+    trainables.cckd.teacher study.records study.overview trainables.cckd.training study.planning study.execution
+    study.teacher study.phases study.entry
 """
 
 #: Package -> third-party packages that it must not import, and the modules or packages in it that may.

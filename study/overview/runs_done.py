@@ -79,7 +79,7 @@ def _read(file: sqlite3.Connection, chosen: int | None) -> RunsDone:
         if selection in tables:
             keys = file.execute(f"SELECT seed, trial FROM {selection}").fetchall()
             recorded |= {rerun_name(candidate_entry(search), *key) for key in keys}
-            found.done[_tuning(search) or PhaseName.SELECTION] += len(keys)
+            found.done += Counter({_tuning(search) or PhaseName.SELECTION: len(keys)})
     if "confirm_runs" in tables:
         for entry, seed, trial, cut, factor in file.execute(
             "SELECT entry, seed, trial, data_seed, epochs_factor FROM confirm_runs WHERE seed IS NOT NULL"
@@ -89,7 +89,7 @@ def _read(file: sqlite3.Connection, chosen: int | None) -> RunsDone:
     if "ablation_runs" in tables:
         keys = file.execute("SELECT trial, kind, change, seed, judged_on FROM ablation_runs").fetchall()
         recorded |= {ablation_name(*key) for key in keys}
-        found.done[PhaseName.ABLATION] += sum(trial == chosen for trial, *_ in keys)
+        found.done += Counter({PhaseName.ABLATION: sum(trial == chosen for trial, *_ in keys)})
     if "rerun_attempts" in tables:
         for name, failed in file.execute("SELECT name, failed FROM rerun_attempts"):
             if failed:
