@@ -70,7 +70,7 @@ def check_free(folder: Path) -> None:
 
 
 def _taken(handle: int) -> bool:
-    """Take the lock; return False if it stays held. `study.status` holds it for an instant to see whether it is free."""
+    """Take the lock; return False if it stays held. Who only looks whether it is free holds it for an instant."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,82 @@
+"""`study.status`: one study, a folder of studies, programs that read it, and how fast it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study import status
+from study.lock import LOCK, study_lock
+from tests.study.overview.test_study_state import MANIFEST
+from trainables.cckd.files.sealed import sealed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for name, started in (("b", "2026-01-01T00:00:00+00:00"), ("a", "2026-02-01T00:00:00+00:00")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "study.json").write_text(json.dumps(sealed(MANIFEST | {"started": started})))
+    return tmp_path
+
+
+def test_a_folder_of_studies_is_a_table_in_the_order_of_their_starts(runs: Path, capsys: Any) -> None:
+    assert status.main([str(runs)]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["study", "b", "a"]
+
+
+def test_one_study_is_told_in_full(runs: Path, capsys: Any) -> None:
+    assert status.main([str(runs / "a")]) == 0
+    assert "resume   python -m study.resume" in capsys.readouterr().out
+
+
+def test_programs_get_one_line_of_json(runs: Path, capsys: Any) -> None:
+    assert status.main([str(runs), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert found["schema"] == 1
+    assert [study["state"] for study in found["studies"]] == ["stopped", "stopped"]
+
+
+def test_watching_ends_with_the_last_driver(runs: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = study_lock(runs / "a" / LOCK)
+    lock.__enter__()
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(status.time, "sleep", wait)
+    assert status.main([str(runs / "a"), "--watch"]) == 0
+    assert len(waits) == 2
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("state")]
+    assert [line.split()[1] for line in told] == ["running", "running", "stopped"]
+
+
+def test_a_folder_without_studies_says_so_and_a_missing_one_is_refused(tmp_path: Path, capsys: Any) -> None:
+    assert status.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "there is no study here\n"
+    assert status.main([str(tmp_path / "gone")]) == 2
+    assert "gone does not exist" in capsys.readouterr().err
+
+
+def test_a_strangers_texts_reach_the_terminal_without_control_characters(runs: Path, capsys: Any) -> None:
+    manifest = MANIFEST | {"data": MANIFEST["data"] | {"spec": "x\x1b[2J\u202ey"}}
+    (runs / "a" / "study.json").write_text(json.dumps(sealed(manifest)))
+    assert status.main([str(runs / "a")]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+def test_it_loads_none_of_the_slow_packages() -> None:
+    heavy = ("optuna", "torch", "ray", "pandas", "numpy", "sqlalchemy", "pydantic", "rich")
+    code = f"import sys, study.status; print(*[name for name in {heavy!r} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
