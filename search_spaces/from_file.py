@@ -140,6 +140,8 @@ def read_draft(path: Path) -> SpaceDraft:
         SpaceError: the file cannot be read or is not YAML.
     """
     plain = read_yaml(path)
+    if isinstance(plain, dict) and isinstance(plain.get("space"), dict):
+        plain = plain["space"]  # the file is a whole study's
     if not isinstance(plain, dict):
         raise SpaceError(f"{path}: a space file holds keys and values (name, method, knobs, ...)")
     faults = _schema_faults(_File, plain, "")
@@ -177,6 +179,32 @@ def read_draft(path: Path) -> SpaceDraft:
             if "default_trials" not in fault or "trials" not in known
         ]
     return SpaceDraft(**{**vars(draft), "faults": tuple(faults)})
+
+
+def file_content(space: SearchSpace) -> dict[str, Any]:
+    """Return what a file of this space holds, plain types only; `read_draft` of it gives the same space."""
+    knobs = {}
+    for knob in space.tunable:
+        entry: dict[str, Any] = {}
+        match knob.distribution:
+            case CategoricalDistribution(choices=choices):
+                entry["choices"] = list(choices)
+            case FloatDistribution(low=low, high=high, log=log, step=step):
+                entry |= {"range": [low, high]} | ({"scale": "log"} if log else {}) | ({"step": step} if step else {})
+            case IntDistribution(low=low, high=high, log=log, step=step):
+                entry |= {"range": [low, high], "type": "int"}
+                entry |= {"scale": "log"} if log else {"step": step}
+        only_where = {rule.parent: list(rule.values) for rule in space.conditions if rule.knob == knob.name}
+        entry |= {"unit": knob.unit, "reason": knob.reason, "reference": knob.reference}
+        knobs[knob.name] = entry | ({"only_where": only_where} if only_where else {})
+    return {
+        "name": space.name,
+        "purpose": space.purpose,
+        "method": space.method,
+        "trials": space.default_trials,
+        "knobs": knobs,
+        "fixed": dict(space.fixed),
+    }
 
 
 def _schema_faults(model: type[_Strict], plain: Any, prefix: str) -> list[str]:

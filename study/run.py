@@ -1,8 +1,7 @@
 """`python -m study.run`: start a study and see it through to its report. `run_study` does the same from Python."""
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,37 +15,36 @@ from trainables.cckd.teacher.spec import TeacherSpec
 if TYPE_CHECKING:
     from study.planning.plan import StudyPlan  # imported when the own method is entered, on which it depends
 
-#: The recipe decides these where they are not chosen, so a choice that equals the general default is still a choice.
-_BY_RECIPE = ("teacher_views",)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         enter_asked(asked_in(argv))
-        from study.planning.parser import build_parser
+        from study.planning.parser import parse
         from study.planning.plan import LOCAL
+
+        args, unknown = parse(argv)
     except UsageError as error:
         return report_faults(error.faults)
-    args, unknown = build_parser().parse_known_args(argv)
-    stops = args.dry_run or args.list_spaces or args.list_data
+    stops = args.dry_run or args.write_config or args.list_spaces or args.list_data
     folder = None
     try:
         refuse_shadows(workers=not stops and args.address in (None, LOCAL))
         # These cost a second of imports, which `--help` need not pay.
         from study.planning.check import check
-        from study.planning.dry_run import dry_run, list_data_sets, list_search_spaces
+        from study.planning.config_file import config_text
+        from study.planning.preview.dry_run import dry_run, list_data_sets, list_search_spaces
 
         if (args.list_spaces or args.list_data) and not unknown:
             print(list_search_spaces() if args.list_spaces else list_data_sets())
             return 0
         checked = check(args, unknown)
-        if args.dry_run:
-            print(dry_run(checked))
+        if args.dry_run or args.write_config:
+            print(dry_run(checked) if args.dry_run else config_text(checked.plan, checked.space))
             return 0
         from study.phases.session import begin
-        from study.planning.estimate import refuse_long
+        from study.planning.preview.estimate import refuse_long
 
         if not args.yes_long:
             refuse_long(checked)
@@ -88,9 +86,10 @@ def run_study(
     from study.phases.session import begin
     from study.phases.study_state import StudyFailed
     from study.planning.check import check
-    from study.planning.estimate import refuse_long
+    from study.planning.config_file import chosen_flags
     from study.planning.parser import build_parser
     from study.planning.plan import OPTIONS
+    from study.planning.preview.estimate import refuse_long
 
     fields = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
     faults = [f"there is no choice {key!r}; choices: {', '.join(fields)}" for key in choices if key not in fields]
@@ -99,7 +98,7 @@ def run_study(
     if isinstance(choices.get("teacher"), Mapping):
         TeacherSpec(**choices["teacher"])  # what it does not name is left to the recipe
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in fields}) | choices
-    argv = [f"--out={out}", *([f"--name={name}"] if name else []), *_flags(chosen)]
+    argv = [f"--out={out}", *([f"--name={name}"] if name else []), *chosen_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
     if not yes_long:
         refuse_long(checked)
@@ -109,26 +108,6 @@ def run_study(
     if code:
         raise StudyFailed(f"the study in {checked.folder} failed; {checked.folder / 'run.log'} says why")
     return checked.folder
-
-
-def _flags(choices: Mapping[str, Any]) -> Iterator[str]:
-    """The flags that ask for these fields of a plan; a value that is the flag's default needs none."""
-    from study.planning.plan import OPTIONS
-
-    for option in OPTIONS.values():
-        value: Any = choices
-        for key in option.path:
-            value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
-        if value is None or (value == option.default and option.key not in _BY_RECIPE):
-            continue
-        if isinstance(value, Mapping):
-            yield from (f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items())
-        elif isinstance(value, bool):
-            yield option.spelled
-        elif isinstance(value, tuple | list):
-            yield f"{option.spelled}={','.join(value)}"
-        else:
-            yield f"{option.spelled}={'all,' * (option.key == 'second_objective')}{value}"
 
 
 if __name__ == "__main__":

@@ -267,6 +267,7 @@ ABLATED = "ablation"
 #: Files of a study folder, relative to it.
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
+CONFIG = "study.yaml"
 DATABASE = "study.db"
 TRIALS = "trials.csv"
 EPOCHS = "epochs.parquet"

@@ -1,15 +1,18 @@
 """Which own method of the user's a command enters, before anything of ours builds its tables of methods.
 
-`study.run` reads the flag `--method`; a command that continues a study reads study.json. Neither may import the plan
-first, for its tables hold the own method from the moment that they are imported.
+`study.run` reads the flag `--method`, or the file of `--config`; a command that continues a study reads study.json.
+Neither may import the plan first, for its tables hold the own method from the moment that they are imported.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from study.schema import MANIFEST, MANIFEST_BEFORE, OWN_METHOD
 from trainables.cckd.errors import UsageError
@@ -32,12 +35,16 @@ def enter_asked(method: str | None) -> None:
 
 
 def asked_in(argv: Sequence[str]) -> str | None:
-    """Return the value of `--method` among the arguments; the parser refuses wrong ones later."""
-    for place, word in enumerate(argv):
-        flag, equals, value = word.partition("=")
-        if flag == "--method":
-            return value if equals else "".join(argv[place + 1 : place + 2])
-    return None
+    """Return the value of `--method` among the arguments, or of `method` in the file of `--config`.
+
+    The parser, and the reader of that file, refuse wrong ones later.
+    """
+    asked = _value_of("--method", argv)
+    if asked is None and (path := _value_of("--config", argv)) is not None:
+        with suppress(OSError, ValueError, yaml.YAMLError, AttributeError):
+            method = yaml.safe_load(Path(path).read_text(encoding="utf-8")).get("method")
+            return method if isinstance(method, str) else None
+    return asked
 
 
 def enter_recorded(folder: Path | None) -> None:
@@ -64,6 +71,15 @@ def enter_recorded(folder: Path | None) -> None:
 def folder_in(argv: Sequence[str]) -> Path | None:
     """Return the first of the arguments that is a study folder, None where there is none."""
     return next((Path(word) for word in argv if Path(word, MANIFEST).is_file()), None)
+
+
+def _value_of(name: str, argv: Sequence[str]) -> str | None:
+    found = None
+    for place, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if flag == name:  # the last one counts, as for the parser
+            found = value if equals else "".join(argv[place + 1 : place + 2])
+    return found
 
 
 def _enter(source: OwnSource | None) -> None:

@@ -4,8 +4,8 @@ import logging
 
 from study.phases.study_state import Study
 from study.planning.checked import Checked
-from study.planning.estimate import expected
 from study.planning.plan import AUTO, LOCAL
+from study.planning.preview.estimate import expected
 from study.records.store import StudyStore
 from study.terminal.command_line import resume_command
 from study.terminal.progress import Progress

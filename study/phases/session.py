@@ -17,6 +17,7 @@ from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
 from study.phases.study_state import Analyses, Study, StudyFailed
 from study.planning.checked import Checked
+from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL, longer_fault
 from study.planning.spaces import check_baselines, check_ladder
@@ -54,6 +55,7 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
     with store.lock(), logging_to(store.log):
         with _writing(store):
             store.write_manifest(manifest)
+            store.write_config(config_text(checked.plan, checked.space))
             ledger = _create_ledger(checked, store)
         return _run_to_report(checked, store, ledger, analyses)
 
@@ -100,6 +102,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
                 check_knobs(asked_knobs, checked.plan, checked.space, ledger)
                 planned = {PLANNED: checked.plan.planned_runs(checked.space)}
                 store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned)
+                store.write_config(config_text(checked.plan, checked.space))
             except BaseException:
                 ledger.close()
                 raise

@@ -9,7 +9,7 @@ tail_subsets  other cuts of the long tail (--data-seeds)
 warm_start    trials of another study, for the sampler of this one (--warm-start)
 checked       Checked: a study that can start
 check         from parsed arguments to a Checked study, or to all faults at once
-estimate      how long a study takes
+config_file   the flags of a study as one YAML file, which --config reads
 manifest      study.json: its first content, and a Checked study from it again
-dry_run       what --dry-run, --list-spaces and --list-data print
+preview       what is told of a study before it starts
 """

@@ -74,7 +74,7 @@ class Option:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words that the flag takes; none where it takes any text or a number."""
-        listed = self.flag.choices or (get_args(self.kind) if self._is(Literal) else ())
+        listed = self.flag.choices or (get_args(self.kind) if self.is_kind(Literal) else ())
         return ("auto", *listed) if self.flag.auto else listed
 
     def continued(self, **changes: Any) -> Self:
@@ -84,7 +84,7 @@ class Option:
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Add the flag to a parser."""
         text = self.flag.help
-        if self._is(bool):
+        if self.is_kind(bool):
             parser.add_argument(self.spelled, dest=self.key, action="store_true", default=None, help=text)
             return
         if self.choices:
@@ -93,7 +93,7 @@ class Option:
             text = f"{text.partition(' (default: ')[0]} (default: {self.flag.default or self._shown_default()})"
         metavar = self.flag.metavar or self.path[-1].rpartition("_")[2].upper()
         more: dict[str, Any] = {"metavar": metavar, "help": text.replace("%", "%%")}
-        if self._is(Mapping):
+        if self.is_kind(Mapping):
             more |= {"action": "append"}
         elif self.flag.alone:
             more |= {"nargs": "?", "const": self.flag.alone}
@@ -106,9 +106,9 @@ class Option:
         if self.choices and text not in self.choices:
             faults.add(f"{self.spelled} must be one of {', '.join(self.choices)}; got {text!r}")
             return None
-        if self._is(tuple):
+        if self.is_kind(tuple):
             return tuple(dict.fromkeys(text.split(",")))
-        kind = next((kind for kind in (int, float) if self._is(kind)), None)
+        kind = next((kind for kind in (int, float) if self.is_kind(kind)), None)
         return text if kind is None else self._number(kind, text, faults)
 
     def _number(self, kind: Callable[[str], float], text: str, faults: Faults) -> float | None:
@@ -122,13 +122,13 @@ class Option:
         faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}; got {text!r}")
         return None
 
-    def _is(self, kind: Any) -> bool:
+    def is_kind(self, kind: Any) -> bool:
         """Whether the field is of this type, or of this type or None."""
         parts = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
         return any(kind in (part, get_origin(part)) for part in parts)
 
     def _shown_default(self) -> str:
-        if self._is(float):
+        if self.is_kind(float):
             return f"{self.default:g}"
         if self.default in (None, (), {}):
             return "none"

@@ -1,7 +1,8 @@
 """The parsers of the commands. Their flags derive from the plan; a text is judged later, with all others at once."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from study.planning.flags import Option
@@ -39,11 +40,31 @@ def build_parser() -> argparse.ArgumentParser:
             group.add_argument("--out", default="runs", metavar="DIR", help="folder of study folders (default: runs)")
             group.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
     group.add_argument("--yes-long", action="store_true", help="start although the study takes more than 24 hours")
+    group.add_argument(
+        "--config", metavar="FILE", help="a study as a YAML file, flags by their names; flags override it"
+    )
+    group.add_argument("--write-config", action="store_true", help="print the study as such a file, resolved; stop")
     group.add_argument("--dry-run", action="store_true", help="show space, budget, data counts and an estimate; stop")
     group.add_argument("--list-spaces", action="store_true", help="list the search spaces; stop")
     group.add_argument("--list-data", action="store_true", help="list the data sets; stop")
     parser.add_argument("--version", action="version", version=f"{SCRIPT} {version()}")
     return parser
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the arguments of `study.run`, those of the file that `--config` names included, and the unknown ones.
+
+    Raises:
+        UsageError: the file cannot be read, or has keys or values that no flag takes.
+    """
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(argv)
+    if args.config is None:
+        return args, unknown
+    from study.planning.config_file import config_flags, read_config  # loads Optuna, which `--help` need not do
+
+    path = Path(args.config)
+    return parser.parse_known_args([*config_flags(read_config(path), path, args), *argv])
 
 
 def read_flags(args: argparse.Namespace, options: Mapping[str, Option], faults: Faults) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from study.records import csv_tables
 from study.records.ledger import Ledger
 from study.terminal.command_line import resume_command
 from trainables.cckd.errors import UsageError
-from trainables.cckd.files.atomic import write_json
+from trainables.cckd.files.atomic import write_bytes, write_json
 from trainables.cckd.files.sealed import read_sealed, sealed
 
 log = logging.getLogger("study")
@@ -100,6 +100,10 @@ class StudyStore:
     def write_manifest(self, content: Mapping[str, Any]) -> None:
         """Replace study.json."""
         write_json(self.manifest_path, sealed(content))
+
+    def write_config(self, text: str) -> None:
+        """Replace study.yaml, which starts the same study again."""
+        write_bytes(self.path / schema.CONFIG, text.encode())
 
     def update_manifest(self, **changes: Any) -> dict[str, Any]:
         """Replace top-level entries of study.json and return all of it; keep the former file beside it."""

@@ -212,8 +212,8 @@ COVERED = {
     "teacher-cache/*/fits/*.safetensors": "cache fit",
     "teacher-cache/*.lock": "cache lock",
 }
-#: Written whole again by every report, and read by no program of ours; Ray's own tree, which nobody reads.
-NOT_READ = (f"{schema.REPORT}/*", f"{schema.RAY}/*")
+#: Written anew by every report or start, and read by no command on its own; Ray's tree, which nobody reads.
+NOT_READ = (f"{schema.REPORT}/*", schema.CONFIG, f"{schema.RAY}/*")
 
 
 def uncovered(folder: Path) -> list[str]:

@@ -19,9 +19,8 @@ from tests.whole.whole import SMOKE, Start, Study, interrupted, query, table_row
 pytestmark = pytest.mark.slow
 
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
+#: All trials are spread evenly, so that none hangs on the trials before it.
 N_TRIALS, N_SEEDS = 5, 2
-#: The reference point and the evenly spread trials, which do not hang on the trials before them.
-N_SETTLED = 3
 
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
 BUDGET += ("--long-seeds", "1", "--ablation-seeds", "1")
@@ -54,7 +53,16 @@ def test_every_file_that_it_left_is_one_that_the_damage_tests_spoil(smoke: Study
 
 
 def test_the_folder_holds_what_the_contract_names(smoke: Study) -> None:
-    names = {"study.json", "study.db", "trials.csv", "epochs.parquet", "confirm.csv", "classes.csv", "run.log"}
+    names = {
+        "study.json",
+        "study.yaml",
+        "study.db",
+        "trials.csv",
+        "epochs.parquet",
+        "confirm.csv",
+        "classes.csv",
+        "run.log",
+    }
     names |= {"confusion.csv", "separability.csv", "ablation.csv"}
     names |= {"models/best1.safetensors", "models/best1.json", "report/index.html", "report/report.md"}
     assert {name for name in names if not (smoke.path / name).is_file()} == set()
@@ -80,11 +88,7 @@ def test_tables_have_exactly_the_published_columns(smoke: Study) -> None:
 
 
 def test_study_db_has_exactly_the_trials_asked_for_and_none_running(smoke: Study) -> None:
-    assert len(smoke.states()) == N_TRIALS
-    assert set(smoke.states()) <= {"COMPLETE", "PRUNED", "FAIL"}
-    assert smoke.states()[:N_SETTLED] == ["COMPLETE"] * N_SETTLED, (
-        "the reference point and the evenly spread trials run to the end"
-    )
+    assert smoke.states() == ["COMPLETE"] * N_TRIALS
     counts = smoke.manifest["counts"]
     assert counts == {state: smoke.states().count(state.upper()) for state in counts}
 
@@ -255,10 +259,11 @@ def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> N
     assert ((smoke.path / "study.json").read_bytes(), table_rows(smoke.path, "study_user_attributes")) == before
 
 
-def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
+def test_its_own_file_starts_it_again_and_ctrl_c_in_every_phase_loses_nothing_nor_does_one_worker_for_two(
     run: Start, smoke: Study, tmp_path: Path
 ) -> None:
-    path, command = run("phases", *SMOKE, *BUDGET, "--max-concurrent", "1", "--data-root", str(tmp_path))
+    started_again = ("--config", str(smoke.path / schema.CONFIG), "--cpus-per-trial", "1", "--max-concurrent", "1")
+    path, command = run("phases", *started_again, "--data-root", str(tmp_path))
     begun = {
         "teacher": lambda: any(tmp_path.glob("teacher-cache/*/parts/*.safetensors")),
         "search": lambda: len(table_rows(path, "epoch_records")) >= 3,
@@ -281,7 +286,6 @@ def test_ctrl_c_in_every_phase_loses_nothing_and_one_worker_gives_what_two_gave(
     assert (study.ended.code, study.manifest["status"], len(study.manifest["starts"])) == (0, "done", 1 + len(begun))
     assert study.states().count("RUNNING") == 0
     assert len(study.states()) == N_TRIALS
-    assert study.results()[:N_SETTLED] == smoke.results()[:N_SETTLED]
-    settled = [[row for row in one.csv("confirm.csv") if row["entry"] != "best1"] for one in (study, smoke)]
-    assert sorted(settled[0], key=str) == sorted(settled[1], key=str)
-    assert len(study.csv("confirm.csv")) == len(smoke.csv("confirm.csv"))
+    assert study.results() == smoke.results()
+    again, first = (sorted(one.csv("confirm.csv"), key=str) for one in (study, smoke))
+    assert again == first

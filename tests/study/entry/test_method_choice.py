@@ -49,6 +49,18 @@ def test_the_flag_is_read_in_both_forms(argv: tuple[str, ...], method: str | Non
     assert asked_in(argv) == method
 
 
+@pytest.mark.parametrize(
+    ("content", "method"),
+    [("method: a:B\ntrials: 3", "a:B"), ("trials: 3", None), ("method: 5", None), ("[1]", None), ("a: [", None)],
+)
+def test_a_studys_file_names_its_method_unless_the_flag_does(tmp_path: Path, content: str, method: str | None) -> None:
+    (tmp_path / "study.yaml").write_text(content)
+    argv = ("--config", str(tmp_path / "study.yaml"))
+    assert asked_in(argv) == method
+    assert asked_in((*argv, "--method=c:D")) == "c:D"
+    assert asked_in(("--config", str(tmp_path / "nowhere.yaml"))) is None
+
+
 def test_a_method_that_was_asked_for_is_entered(fresh: Path) -> None:
     enter_asked("my_loss:METHOD")
     assert OwnSource.entered() == OwnSource.find("my_loss:METHOD")

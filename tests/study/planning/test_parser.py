@@ -88,7 +88,7 @@ def test_every_choice_of_the_plan_has_a_flag_with_help_and_bounds() -> None:
     assert set(OPTIONS) == asked
     for option in OPTIONS.values():
         assert option.flag.help
-        assert (option.flag.ge is not None) == (option._is(int) or option._is(float)), option.key
+        assert (option.flag.ge is not None) == (option.is_kind(int) or option.is_kind(float)), option.key
 
 
 @pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
@@ -98,7 +98,7 @@ def test_a_text_is_read_or_refused_by_its_flag(option: Option) -> None:
         assert [option.read(word, faults) for word in option.choices] == list(option.choices)
         assert option.read("frobnicate", faults) is None
         assert faults.found == [f"{option.spelled} must be one of {', '.join(option.choices)}; got 'frobnicate'"]
-    elif option._is(int) or option._is(float):
+    elif option.is_kind(int) or option.is_kind(float):
         assert option.read("40", faults) == 40
         for text in ("-1", "nan", "x", str(2**32)):
             assert option.read(text, faults) is None

@@ -12,9 +12,9 @@ import pytest
 from search_spaces.acckd import ACCKD_SMOKE
 from study.planning.check import check
 from study.planning.checked import Checked
-from study.planning.dry_run import dry_run
 from study.planning.manifest import first_manifest
 from study.planning.parser import build_parser
+from study.planning.preview.dry_run import dry_run
 from study.planning.warm_start import WarmStart, read_warm_start
 from study.records.ledger import Ledger
 from study.records.store import StudyStore

@@ -8,8 +8,8 @@ import pytest
 from search_spaces import list_spaces
 from study.planning.check import check
 from study.planning.checked import Checked
-from study.planning.dry_run import dry_run, recipe_lines, teacher_lines
 from study.planning.parser import build_parser
+from study.planning.preview.dry_run import dry_run, recipe_lines, teacher_lines
 from study.run import main
 from trainables.cckd.data.registry import list_data
 

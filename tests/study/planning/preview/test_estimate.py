@@ -6,8 +6,8 @@ import pytest
 
 from study.planning.check import check
 from study.planning.checked import Checked
-from study.planning.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
 from study.planning.parser import build_parser
+from study.planning.preview.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
 from study.run import main
 from trainables.cckd.errors import UsageError
 
@@ -17,7 +17,7 @@ DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"]
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("study.planning.estimate.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("study.planning.preview.estimate.os.cpu_count", lambda: 4)
 
     def build(*flags: str) -> Checked:
         return check(build_parser().parse_args([*DIGITS, "--out", str(tmp_path), *flags]))
@@ -32,7 +32,7 @@ def test_further_cuts_cost_their_training_views_only(asked) -> None:
 
 def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
     shown: list[float] = []
-    monkeypatch.setattr("study.planning.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: shown.append(seconds) or "x")
     for flags in ((), ("--data-seeds", "2")):
         assert len(estimate_lines(asked("--confirm-seeds", "2", "--trials", "8", *flags))) == 2
     (whole, student, teacher), (_, more_student, more_teacher) = shown[:3], shown[3:]
@@ -44,7 +44,7 @@ def test_the_estimate_grows_with_the_cuts(asked, monkeypatch) -> None:
 
 def test_a_deeper_student_and_more_epochs_take_longer(asked, monkeypatch) -> None:
     shown: list[float] = []
-    monkeypatch.setattr("study.planning.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: shown.append(seconds) or "x")
     for flags in ((), ("--epochs", "80"), ("--student", "resnet32_cifar")):
         estimate_lines(asked(*flags))
     once, twice, deep = shown[1::3]

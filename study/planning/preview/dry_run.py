@@ -8,8 +8,8 @@ from search_spaces.from_file import EXAMPLE
 from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
-from study.planning.estimate import estimate_lines, n_passes
 from study.planning.plan import OF_BEST, StudyPlan
+from study.planning.preview.estimate import estimate_lines, n_passes
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN

@@ -1,0 +1,161 @@
+"""A study as a YAML file: what is written starts the same study, what is read is what the flags would ask for."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search_spaces import list_spaces
+from search_spaces.from_file import file_content, read_draft
+from study.planning.check import check
+from study.planning.checked import Checked
+from study.planning.config_file import config_text
+from study.planning.parser import parse
+from trainables.cckd.errors import UsageError
+
+DIGITS = ("--data", "digits_lt", "--out", "runs")
+
+
+def _checked(*argv: str) -> Checked:
+    return check(*parse(argv))
+
+
+def _written(tmp_path: Path, content: object) -> str:
+    path = tmp_path / "study.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("--space", "kd", "--trials", "9", "--seed", "3"),
+        ("--space", "acckd_core", "--set", "lr=0.1", "--set", "mix_op=cutmix", "--set", "nesterov=true"),
+        ("--guard", "few=1", "--guard", "medium=-0.5"),
+        ("--objectives", "all,few"),
+        ("--tuned-baselines",),
+        ("--tuned-baselines", "kd", "--ladder", "ce,cckd", "--data-seeds", "2"),
+        ("--teacher-form", "ncm", "--teacher-targets", "out_of_fold", "--teacher-folds", "3", "--teacher-views", "8"),
+        ("--recipe", "quick", "--precision", "float32", "--storage", "elsewhere"),
+        ("--sampler", "tpe", "--pruner", "median", "--finalists", "0", "--confirm-seeds", "0"),
+        ("--augment", "cutout", "--max-failures", "0", "--trial-timeout", "0", "--verbose"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_written_starts_the_same_study(tmp_path: Path, argv: tuple[str, ...]) -> None:
+    first = _checked(*DIGITS, *argv)
+    again = _checked("--config", _written(tmp_path, config_text(first.plan, first.space)))
+    assert again.plan == first.plan
+    assert again.space == first.space
+
+
+OWN_SPACE = """
+name: mine
+purpose: Does tau matter?
+method: la
+trials: 8
+knobs:
+  tau: {range: [0.5, 2], unit: "1", reason: around one., reference: 1}
+  lr: {range: [0.01, 1.0], scale: log, unit: "1", reason: two decades., reference: 0.1}
+  batch_size: {choices: [32, 64], unit: images, reason: two sizes., reference: 32}
+"""
+
+
+def test_a_space_of_the_users_own_is_in_the_file_and_needs_its_own_no_more(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(OWN_SPACE)
+    first = _checked(*DIGITS, "--space", str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yaml").unlink()
+    again = _checked("--config", _written(tmp_path, config_text(first.plan, first.space)))
+    assert (again.plan, again.space) == (first.plan, first.space)
+
+
+@pytest.mark.parametrize("space", list_spaces(), ids=lambda space: space.name)
+def test_the_content_of_a_spaces_file_gives_the_space(tmp_path: Path, space: object) -> None:
+    draft = read_draft(Path(_written(tmp_path, file_content(space))))
+    assert draft.faults == ()
+    assert draft.space() == space
+    assert read_draft(Path(_written(tmp_path, {"space": file_content(space), "data": "x"}))).space() == space
+
+
+def test_a_file_asks_for_what_the_flags_would(tmp_path: Path) -> None:
+    content = {
+        "space": "acckd_core",
+        "data": "digits_lt:ir=10",
+        "teacher": {"form": "ncm", "views": 4},
+        "set": {"lr": 0.1, "mix_op": "cutmix"},
+        "guard": {"few": 1},
+        "ladder": ["ce", "cckd"],
+        "tuned_baselines": True,
+        "verbose": False,
+        "augment": None,
+        "trials": 12,
+        "out": "runs",
+        "name": "mine",
+        "yes_long": True,
+    }
+    flags = ["--space=acckd_core", "--data=digits_lt:ir=10", "--teacher-form=ncm", "--teacher-views=4", "--set=lr=0.1"]
+    flags += ["--set=mix_op=cutmix", "--guard=few=1", "--ladder=ce,cckd", "--tuned-baselines", "--trials=12"]
+    by_file, unknown = parse(["--config", _written(tmp_path, content)])
+    assert not unknown
+    assert (by_file.yes_long, by_file.name) == (True, "mine")
+    assert check(by_file).plan == _checked(*flags, "--out=runs", "--name=mine").plan
+
+
+def test_a_teachers_name_may_stand_alone(tmp_path: Path) -> None:
+    args, _ = parse(["--config", _written(tmp_path, {"teacher": "resnet18"})])
+    assert args.teacher_name == "resnet18"
+
+
+def test_flags_override_the_file_item_by_item(tmp_path: Path) -> None:
+    path = _written(
+        tmp_path, {"trials": 5, "set": {"lr": 0.1, "momentum": 0.8}, "teacher": {"form": "ncm", "views": 4}}
+    )
+    args, _ = parse(["--trials", "9", "--config", path, "--set", "lr=0.2", "--teacher-views=6"])
+    assert (args.trials, args.teacher_form, args.teacher_views) == ("9", "ncm", "6")
+    assert sorted(args.overrides) == ["lr=0.2", "momentum=0.8"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"trails": 3}, "got 'trails'; did you mean trials?"),
+        ({"teacher": {"colour": 1}}, "a flag of study.run without its dashes; got 'teacher.colour'"),
+        ({1: 2}, "got '1'"),
+        ({"skip_corrupt": "yes"}, "skip_corrupt must be true or false; got 'yes'"),
+        ({"skip_corrupt": 1}, "skip_corrupt must be true or false; got 1"),
+        ({"ladder": {"ce": 1}}, "ladder must be a list"),
+        ({"set": ["lr=0.1"]}, "set must be a mapping"),
+        ({"guard": "few=1"}, "guard must be a mapping"),
+        ({"trials": True}, "trials must be one value; got True"),
+        ({"trials": [1, 2]}, "trials must be one value"),
+        ({"data": {"name": "digits_lt"}}, "data must be one value"),
+        ([1, 2], "a YAML file of keys and values"),
+        ("", "a YAML file of keys and values"),
+        ("a: [", "not YAML"),
+        ("trials: 3\ntrials: 4\n", "'trials' is given twice"),
+        ("a: &x [1]\nb: *x\n", r"aliases \(\*name\) are not taken"),
+        ("\x00", "not YAML"),
+    ],
+)
+def test_every_fault_of_a_file_is_told_with_its_name(tmp_path: Path, content: object, told: str) -> None:
+    path = _written(tmp_path, content)
+    with pytest.raises(UsageError, match=told) as fault:
+        parse(["--config", path])
+    assert all(path in line for line in fault.value.faults)
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as fault:
+        parse(["--config", _written(tmp_path, {"trails": 3, "set": 1, "skip_corrupt": 2})])
+    assert len(fault.value.faults) == 3
+
+
+def test_a_value_that_no_flag_takes_is_told_as_on_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--trials must be a whole number from 1 to \d+; got 'many'"):
+        _checked("--config", _written(tmp_path, {"data": "digits_lt", "trials": "many"}))
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: cannot be read"):
+        parse(["--config", "nowhere.yaml"])
