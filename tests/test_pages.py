@@ -45,6 +45,7 @@ FOREIGN = {"git", "kubectl", "optuna-dashboard", "pip", "pre-commit", "ray", "sb
 NOT_AT_HAND = {"--warm-start", "--teacher-weights", "--teacher-embeddings", "--data-root", "--out", "--storage"}
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_STUDY_FILE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 
@@ -212,6 +213,7 @@ def test_every_study_shown_passes_its_dry_run(
 
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "search_spaces" / "example.yaml", "my_space.yaml")
+    Path("study.yaml").write_text(_STUDY_FILE.search((ROOT / "docs" / "installing.md").read_text()).group(1))
     Path("my_module.py").write_text("from search_spaces import get_space\nSPACE = get_space('acckd_core')\n")
     args, given = [], iter(command[1:])
     for word in given:

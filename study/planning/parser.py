@@ -41,7 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
             group.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
     group.add_argument("--yes-long", action="store_true", help="start although the study takes more than 24 hours")
     group.add_argument(
-        "--config", metavar="FILE", help="a study as a YAML file, flags by their names; flags override it"
+        "--config",
+        metavar="FILE",
+        help="a study as a YAML file, flags by their names; flags override it (default: none)",
     )
     group.add_argument("--write-config", action="store_true", help="print the study as such a file, resolved; stop")
     group.add_argument("--dry-run", action="store_true", help="show space, budget, data counts and an estimate; stop")
