@@ -33,11 +33,13 @@ from analysis.study_comparison import chosen_values, facts, labels, ladders, lon
 from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
+from study.terminal.output import outliving_its_reader
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message naming every folder that cannot be compared."""
     command = command_line("compare", package="analysis")

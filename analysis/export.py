@@ -10,8 +10,10 @@ from analysis.reading.study_folder import StudyFolderError, load_study, one_erro
 from study.schema import EXPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
+from study.terminal.output import outliving_its_reader
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message where the study cannot be exported."""
     formats = ". ".join(f"{name}: {export.description}" for name, export in EXPORTS.items())

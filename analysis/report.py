@@ -34,10 +34,12 @@ from analysis.stats.paired_tests import spread
 from study.schema import REPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
+from study.terminal.output import outliving_its_reader
 
 _PAGE = "index.html"
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0, or 2 with one message where DIR is no study folder."""
     command = command_line("report", package="analysis")

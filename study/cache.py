@@ -7,9 +7,11 @@ from pathlib import Path
 
 from study.planning.plan import OPTIONS
 from study.terminal.command_line import command_line
+from study.terminal.output import outliving_its_reader
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 a cache cannot be used, 2 wrong usage)."""
     parser = argparse.ArgumentParser(prog=command_line("cache"), description=__doc__, allow_abbrev=False)

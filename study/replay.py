@@ -15,10 +15,12 @@ from study.entry.continuation import report_faults
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import enter_recorded
 from study.terminal.command_line import command_line
+from study.terminal.output import outliving_its_reader
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
     parser = argparse.ArgumentParser(

@@ -9,6 +9,8 @@ from study.entry.continuation import analyses, interrupted_early, report_faults
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
+from study.terminal.output import outliving_its_reader
+from study.terminal.signals import ended_by_signals
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from study.planning.plan import StudyPlan  # imported when the own method is entered, on which it depends
 
 
+@outliving_its_reader()
+@ended_by_signals()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
     argv = sys.argv[1:] if argv is None else argv
@@ -56,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interrupted_early(folder)
 
 
+@ended_by_signals()
 def run_study(
     plan: "StudyPlan | None" = None,
     *,

@@ -12,6 +12,7 @@ from study.overview.text import details, table
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
+from study.terminal.output import outliving_its_reader
 from trainables.cckd.errors import UsageError
 
 #: Seconds between two looks of --watch.
@@ -20,6 +21,7 @@ _EVERY_S = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
 
 
+@outliving_its_reader()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 2 wrong usage)."""
     parser = argparse.ArgumentParser(

@@ -13,12 +13,16 @@ from study.planning.flags import Option
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults, complain
+from study.terminal.output import outliving_its_reader
+from study.terminal.signals import ended_by_signals
 from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
     from study.phases.study_state import Analyses
 
 
+@outliving_its_reader()
+@ended_by_signals()
 def continue_study(
     command: str,
     argv: Sequence[str] | None,

@@ -15,6 +15,7 @@ from study.execution.schedulers import ListeningScheduler
 from study.execution.searchers import RetryingSearcher
 from study.execution.workers import Workers
 from study.planning.plan import StudyPlan
+from study.terminal.signals import heed_signals
 
 if TYPE_CHECKING:
     from trainables.trial_context import TrialContext
@@ -157,7 +158,8 @@ class StepCallback(tune.Callback):
         self._end_loop: Callable[..., Any] = signal.default_int_handler
 
     def setup(self, *args: Any, **info: Any) -> None:
-        """Install our SIGINT handler in front of Tune's, which Tune has installed before this call."""
+        """Install our handlers in front of Tune's, which Tune has installed before this call."""
+        heed_signals()
         tune_handler = signal.getsignal(signal.SIGINT)
         if callable(tune_handler):
             self._end_loop = tune_handler  # it also makes the next Ctrl-C raise KeyboardInterrupt

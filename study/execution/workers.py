@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from study.execution.cluster import ClusterError, connect
-from study.planning.plan import StudyPlan
-from study.terminal.signals import undisturbed
+from study.execution.ray_private import end_processes_at_once
+from study.planning.plan import LOCAL, StudyPlan
+from study.terminal.signals import heed_signals, undisturbed, unheard_by_children
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -59,7 +60,11 @@ def ray_session(plan: StudyPlan) -> Iterator[Workers]:
         os.environ.pop(key, None)
     import ray
 
-    connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
+    with unheard_by_children():
+        connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
+        if plan.address == LOCAL:
+            end_processes_at_once()
+    heed_signals()
     try:
         yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
     finally:

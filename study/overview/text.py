@@ -27,7 +27,8 @@ def details(state: StudyState) -> str:
     if state.data:
         lines.append(("data", f"{state.data}, space {state.space}"))
     width = max((len(phase.phase) for phase in state.phases), default=0)
-    lines += [("phase", f"{phase.phase:<{width}}  {_runs(phase)}") for phase in state.phases]
+    ended = state.state == "done"
+    lines += [("phase", f"{phase.phase:<{width}}  {_runs(phase, ended=ended)}") for phase in state.phases]
     if state.best:
         lines.append(("best", f"trial {state.best.trial}: {_told(state.best)}"))
     lines += [("now" if state.state == "running" else "waits", line) for line in _unfinished(state)]
@@ -68,8 +69,8 @@ def _standing(state: StudyState) -> str:
     return f"{state.state}{in_phase}{gone}, last sign {sign}"
 
 
-def _runs(phase: PhaseState) -> str:
-    planned = "" if phase.planned is None else f"/{phase.planned}"
+def _runs(phase: PhaseState, *, ended: bool = False) -> str:
+    planned = "" if phase.planned is None or ended else f"/{phase.planned}"
     failed = f", {phase.failed} failed" if phase.failed else ""
     return f"{phase.done}{planned}{failed}"
 

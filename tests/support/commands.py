@@ -88,9 +88,13 @@ class Command:
         """Of the command itself."""
         return self._process.pid
 
-    def interrupt(self) -> None:
-        """What Ctrl-C does: SIGINT to the whole foreground group."""
-        os.killpg(self._process.pid, signal.SIGINT)
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """What a terminal does with Ctrl-C, or with SIGHUP when it closes: a signal to the whole foreground group."""
+        os.killpg(self._process.pid, number)
+
+    def tell(self, number: int) -> None:
+        """Send a signal to the command alone."""
+        self._process.send_signal(number)
 
     def kill(self, patience_s: float = 120.0) -> int:
         """SIGKILL the driver; return how many processes it left that were still there `patience_s` later.

@@ -1,6 +1,9 @@
 """Our uses of Ray's private names: each does what it is for, and its test fails when Ray no longer needs it."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +14,50 @@ from ray.tune.tune import air_usage
 
 from study.execution.ray_private import (
     controller_behind,
+    end_processes_at_once,
     job_runtime_env,
     surviving_memory_kills,
     without_callback_count,
 )
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_private_ray_is_killed_without_being_asked_first(monkeypatch) -> None:
+    asked: list[dict[str, Any]] = []
+    node = SimpleNamespace(kill_all_processes=lambda **how: asked.append(how))
+    monkeypatch.setattr("ray._private.worker._global_node", node)
+    end_processes_at_once()
+    node.kill_all_processes(check_alive=False, allow_graceful=True)
+    assert asked == [{"check_alive": False, "allow_graceful": False}]
+    monkeypatch.setattr("ray._private.worker._global_node", None)
+    end_processes_at_once()  # there is no Ray
+
+
+_SHUTDOWN = """
+import time, ray
+from study.execution.ray_private import end_processes_at_once
+from study.terminal.signals import unheard_by_children
+with unheard_by_children():
+    ray.init(address="local", include_dashboard=False, num_cpus=1, logging_level="CRITICAL", log_to_driver=False)
+{at_once}
+start = time.monotonic()
+ray.shutdown()
+print(time.monotonic() - start)
+"""
+
+
+@pytest.mark.slow
+def test_ray_alone_would_wait_for_processes_that_hear_nothing() -> None:
+    """Where this fails, `end_processes_at_once` has become needless."""
+
+    def seconds(at_once: str) -> float:
+        code = _SHUTDOWN.format(at_once=at_once)
+        run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        return float(run.stdout)
+
+    waiting, at_once = seconds(""), seconds("end_processes_at_once()")
+    assert waiting > at_once + 2
 
 
 def _fails(error: Exception) -> list[tuple[str, Exception]]:

@@ -1,7 +1,10 @@
-"""Ctrl-C is heard, but never in the middle of what cleans up; and it is said how things stand."""
+"""Ctrl-C and its like are heard, but never in the middle of what cleans up; and it is said how things stand."""
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import pytest
 
 from study import resume, run
-from study.terminal.signals import undisturbed
+from study.terminal.signals import ended_by_signals, heed_signals, undisturbed, unheard_by_children
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +60,89 @@ def test_a_study_that_is_ending_ends_as_what_ended_it(error: BaseException) -> N
     with pytest.raises(type(error)) as raised:
         fail()
     assert raised.value is error
+
+
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_what_a_batch_system_or_a_closed_terminal_sends_is_a_ctrl_c(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_clean_up_is_not_disturbed_by_them_either(number: signal.Signals) -> None:
+    done = []
+
+    def clean_up() -> None:
+        with ended_by_signals(), undisturbed():
+            os.kill(os.getpid(), number)
+            done.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        clean_up()
+    assert done == ["cleaned up"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            heed_signals()
+            os.kill(os.getpid(), number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_study_that_is_deaf_to_ctrl_c_hears_sigterm() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what stands before an &
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_handlers_that_another_library_has_replaced_are_installed_again() -> None:
+    with ended_by_signals():
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        heed_signals()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_a_thread_without_handlers_runs_as_it_is() -> None:
+    before = [signal.getsignal(number) for number in ENDING]
+    found = []
+
+    def work() -> None:
+        with ended_by_signals():
+            heed_signals()
+            found.append([signal.getsignal(number) for number in ENDING])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_children_that_are_to_hear_nothing_outlive_a_signal_to_the_group() -> None:
+    sleeper = [sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)"]
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with unheard_by_children():
+        child = subprocess.Popen(sleeper, stdout=subprocess.PIPE)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        for number in ENDING:
+            child.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.3)
+        child.kill()
 
 
 def _pressing(*_: Any, **__: Any) -> Any:
