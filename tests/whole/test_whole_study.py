@@ -2,7 +2,9 @@
 
 import json
 import re
+import signal
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from runpy import run_path
 from shutil import copytree
@@ -24,6 +26,10 @@ N_TRIALS, N_SEEDS = 5, 2
 
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
 BUDGET += ("--long-seeds", "1", "--ablation-seeds", "1")
+
+
+#: What ends a study, by a terminal or a batch system; each goes to every process of its group.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +265,7 @@ def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> N
     assert ((smoke.path / "study.json").read_bytes(), table_rows(smoke.path, "study_user_attributes")) == before
 
 
-def test_its_own_file_starts_it_again_and_ctrl_c_in_every_phase_loses_nothing_nor_does_one_worker_for_two(
+def test_its_own_file_starts_it_again_and_a_signal_in_every_phase_loses_nothing_nor_does_one_worker_for_two(
     run: Start, smoke: Study, tmp_path: Path
 ) -> None:
     started_again = ("--config", str(smoke.path / schema.CONFIG), "--cpus-per-trial", "1", "--max-concurrent", "1")
@@ -273,9 +279,9 @@ def test_its_own_file_starts_it_again_and_ctrl_c_in_every_phase_loses_nothing_no
         "ablation": lambda: len(table_rows(path, "ablation_runs")) >= 1,
     }
     kept: list[Any] = []
-    for phase, is_under_way in begun.items():
+    for (phase, is_under_way), number in zip(begun.items(), cycle(ENDING), strict=False):
         wait(command, is_under_way)
-        command.interrupt()
+        command.interrupt(number)
         interrupted(path, command)
         assert command.left_behind() == [], phase
         tables = ("selection_runs", "confirm_runs", "ablation_runs")
