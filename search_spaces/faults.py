@@ -78,6 +78,8 @@ def _knob_faults(tunable: Sequence[Knob], fixed: Mapping[str, KnobValue]) -> Ite
             yield f"knob {knob.name!r} has no range Optuna knows; got {knob.distribution!r}"
         elif not all(isinstance(choice, bool | int | float | str) for choice in choices):
             yield f"the choices of knob {knob.name!r} must be numbers, strings or booleans; got {choices!r}"
+        elif len(set(choices)) < len(choices):  # 1, 1.0 and True are one value, which a grid would try three times
+            yield f"the choices of knob {knob.name!r} must differ in value; got {choices!r}"
         elif not contains(knob.distribution, knob.reference):
             yield (
                 f"the reference value of knob {knob.name!r} must lie in its range "

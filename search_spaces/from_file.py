@@ -61,8 +61,8 @@ class _Entry(_Strict):
                 yield f"{', '.join(given)} goes with range"
         else:
             yield from self._range_faults(*self.range)
-        if self.choices is not None and len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            yield f"choices must differ; got {self.choices}"
+        if self.choices is not None and len(set(self.choices)) < len(self.choices):
+            yield f"choices must differ in value; got {self.choices}"
 
     def _range_faults(self, low: float, high: float) -> Iterator[str]:
         step = self.step

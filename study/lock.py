@@ -37,7 +37,7 @@ def study_lock(path: Path) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it.
-        UsageError: the folder cannot be written, or the lock is a link.
+        UsageError: the folder cannot be written, its file system has no locks, or the lock is a link.
     """
     try:
         # A stranger's folder may hold a link in its place, which must not make us write to another file.
@@ -45,7 +45,7 @@ def study_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"a study folder must be one that can be written; {error}") from error
     try:
-        if not _taken(handle):
+        if not _taken(handle, path):
             raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_holder(path)}")
         with suppress(OSError):  # on a full disk the lock holds all the same, but it does not name its holder
             os.ftruncate(handle, 0)
@@ -69,13 +69,18 @@ def check_free(folder: Path) -> None:
             pass
 
 
-def _taken(handle: int) -> bool:
+def _taken(handle: int, path: Path) -> bool:
     """Take the lock; return False if it stays held. Who only looks whether it is free holds it for an instant."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_BETWEEN_S)
+        except OSError as error:
+            raise UsageError(
+                f"a study folder must lie on a file system with locks, so that it has one driver; {path.parent} gives "
+                f"{error.strerror}; choose another folder"
+            ) from error
         else:
             return True
     return False

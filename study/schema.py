@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 #: Layout version written into study.json. It rises where a column or a knob changes its meaning.
 SCHEMA_VERSION = 2
@@ -284,6 +285,12 @@ EXPORT = "export"
 CHECKPOINTS = "checkpoints"
 RAY = "ray"
 LOG = "run.log"
+
+
+def sqlite_url(path: Path) -> str:
+    """Return SQLAlchemy's URL of a SQLite file; a path with a question mark needs SQLite's own form of a URI."""
+    absolute = path.absolute()
+    return f"sqlite:///file:{quote(str(absolute))}?uri=true" if "?" in str(absolute) else f"sqlite:///{absolute}"
 
 
 def links_out(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.exports.summary import about, about_trial, epochs_of, results
 from analysis.reading.study_data import StudyData
-from study.schema import METRIC, REPORT
+from study.schema import METRIC, REPORT, sqlite_url
 
 _MOST_RUNS = 50_000  # the most that MLflow returns at once
 
@@ -18,7 +18,7 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
     from mlflow import MlflowClient
 
     database = out / "mlflow.db"
-    client = MlflowClient(tracking_uri=f"sqlite:///{database.resolve()}")
+    client = MlflowClient(tracking_uri=sqlite_url(database.resolve()))
     experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
     for name, value in results(study).items():

@@ -19,7 +19,7 @@ _MOST_PROCESSES = 4
 
 def spare_cores() -> int:
     """Return the number of cores beside the one that composes the report, at most _MOST_PROCESSES."""
-    return min((os.cpu_count() or 1) - 1, _MOST_PROCESSES)
+    return min(len(os.sched_getaffinity(0)) - 1, _MOST_PROCESSES)
 
 
 @contextmanager

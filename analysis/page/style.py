@@ -101,8 +101,10 @@ def robust_limits(values: Iterable[float]) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.quantile(found, [0.25, 0.75])
     near = found[(found >= low - _FAR * (high - low)) & (found <= high + _FAR * (high - low))] if high > low else found
-    room = 0.06 * float(np.ptp(near)) or 0.01
-    return float(near.min()) - room, float(near.max()) + room
+    # Between few values the quartiles are none of them, and may lie beyond all that are near.
+    held = np.array([*near, low, high])
+    room = 0.06 * float(np.ptp(held)) or 0.01
+    return float(held.min()) - room, float(held.max()) + room
 
 
 def mark_beyond(

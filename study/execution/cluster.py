@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from study.execution.ray_private import job_runtime_env, loopback_only, redirect_driver_output
+from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL
 from study.terminal.faults import one_line
 from trainables.cckd.errors import UsageError
@@ -52,7 +53,7 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
         with loopback_only():
             # The address is named, because without one Ray joins a Ray that an earlier run left in its temporary
             # folder. The dashboard stays off: it has had remote-code holes, and a study does not need it.
-            ray.init(address=LOCAL, include_dashboard=False, **options)
+            ray.init(address=LOCAL, include_dashboard=False, num_cpus=allotted_cores().n, **options)
         return
     _try_to_join(address)
     with _shipped(environment) as runtime_env:

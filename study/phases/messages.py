@@ -1,9 +1,11 @@
 """The messages of a session to its user, apart from the progress of its phases."""
 
 import logging
+import os
 
 from study.phases.study_state import Study
 from study.planning.checked import Checked
+from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL
 from study.planning.preview.estimate import expected
 from study.records.store import StudyStore
@@ -36,6 +38,9 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
     if checked.warm:
         progress.say(f"warm     {checked.warm}")
+    cores = allotted_cores()
+    if plan.address == LOCAL and cores.limited_by:
+        progress.say(f"cores    {cores.n} of this machine's {os.cpu_count()}: {cores.limited_by} allots no more")
     if checked.origins:  # of a new study
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
         progress.say(f"time     {expected(checked)}")

@@ -27,7 +27,7 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.schema import PLANNED
+from study.schema import PLANNED, sqlite_url
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
@@ -185,7 +185,7 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
     say_failures(study)
     progress.say(f"report   {report}")
     progress.say("browse   its trials with:")
-    progress.show_command(f"optuna-dashboard {shlex.quote(f'sqlite:///{store.database}')}")
+    progress.show_command(f"optuna-dashboard {shlex.quote(sqlite_url(store.database))}")
     return _last_line(store, 0)
 
 

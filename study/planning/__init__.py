@@ -4,6 +4,7 @@ flags         a flag derives from a field: the parser's entry, the reader of its
 plan          StudyPlan: every choice with its type, default, bounds and help
 parser        the parsers of the commands
 readers       flags that are more than one word or number: --set, --guard, --objectives, devices, precision, folders
+cores         the processor cores that this process may use
 spaces        the search space that --space names, and the spaces of tuned baselines
 tail_subsets  other cuts of the long tail (--data-seeds)
 warm_start    trials of another study, for the sampler of this one (--warm-start)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from search_spaces.space import SearchSpace
 from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
+from study.planning.cores import allotted_cores
 from study.planning.plan import StudyPlan
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.methods import OWN, OWN_SOURCE
@@ -161,11 +162,11 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """The driver's machine: processor, cores, memory in GB, and the GPU's name where trials train on a GPU."""
+    """The driver's machine: processor, cores for it, memory in GB, and the GPU's name where trials train on a GPU."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
+        "cores": allotted_cores().n,
         "memory_gb": round(pages / 2**30, 1),
         "gpu": _gpu_name() if device == "cuda" else None,
     }

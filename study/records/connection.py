@@ -20,6 +20,9 @@ from study.strategy.optuna_private import SingleWriterStorage
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 _DISK_FAULTS = ("disk is full", "readonly database", "disk I/O error", "unable to open database file")
 
+#: Seconds for which another program may hold study.db locked without a word to the user.
+_PATIENCE_S = 30.0
+
 #: Seconds that a reader waits for a study.db that another program has locked.
 _COPY_TIMEOUT_S = 5.0
 
@@ -54,7 +57,7 @@ class Database:
     def __init__(self, path: Path, *, copied: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._closed = False
-        self.connection = _Connection(":memory:" if copied else path, timeout=30.0)
+        self.connection = _Connection(":memory:" if copied else path, timeout=_PATIENCE_S)
         try:
             if copied:
                 _copy(path, self.connection)
@@ -125,9 +128,23 @@ class _Connection(sqlite3.Connection):
     _undone = False
 
     def hold(self) -> None:
-        """Begin a transaction that `commit` does not end."""
-        self.execute("BEGIN IMMEDIATE")
+        """Begin a transaction that `commit` does not end; wait as long as another program holds the file locked."""
+        told = False
+        while not self._begun():
+            if not told:
+                file = self.execute("PRAGMA database_list").fetchone()[2]
+                print(f"NOTE     {file} is held locked by another program; the study waits for it", flush=True)
+            told = True
         self.held, self._undone = True, False
+
+    def _begun(self) -> bool:
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            return False
+        return True
 
     def release(self) -> None:
         """Commit the held transaction.

@@ -35,6 +35,8 @@ CONDITIONAL = _space(SWITCH, _knob("inner"), conditions=(Condition("inner", "swi
         ((_knob("a", IntDistribution(1, 9), 1.0),), {}, "be of its type"),
         ((_knob("a", CategoricalDistribution((1, 2)), True),), {}, "be of its type"),
         ((_knob("a", FloatDistribution(0.0, 1.0, step=0.25), 0.3),), {}, "reference value of knob 'a'"),
+        ((_knob("a", CategoricalDistribution((1, 1.0, 2)), 1),), {}, "choices of knob 'a' must differ in value"),
+        ((_knob("a", CategoricalDistribution((0, False)), 0),), {}, "choices of knob 'a' must differ in value"),
         ((_knob("a"), _knob("a")), {}, "searched 2 times"),
         ((_knob("a"),), {"fixed": {"a": 0.1}}, "both searched and fixed"),
         ((_knob("a"),), {"fixed": {"method": "kd"}}, "not among the fixed values"),

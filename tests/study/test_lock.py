@@ -12,6 +12,7 @@ import pytest
 
 from study import resume
 from study.lock import LockedError, study_lock
+from trainables.cckd.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +41,21 @@ def test_the_lock_of_a_killed_driver_is_free_at_once(tmp_path: Path) -> None:
         driver.wait()
     with study_lock(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_refused_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("study.lock.fcntl.flock", refuse)
+    with (
+        pytest.raises(UsageError, match=f"a file system with locks.*gives {os.strerror(number)}"),
+        study_lock(tmp_path / ".lock"),
+    ):
+        pass
 
 
 def test_a_lock_file_that_names_nobody_still_gives_a_clear_message(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
 
-import os
-
 from study.planning.checked import Checked
+from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.progress import duration
 from trainables.cckd.config import TrialConfig
@@ -75,7 +74,7 @@ def workers_here(plan: StudyPlan) -> int | None:
 
         fitting = int(torch.cuda.device_count() / max(plan.gpus_per_trial, 1.0))
     else:
-        fitting = int((os.cpu_count() or 1) / plan.cpus_per_trial)
+        fitting = int(allotted_cores().n / plan.cpus_per_trial)
     return max(1, min(fitting, plan.max_concurrent or fitting))
 
 

@@ -1,12 +1,14 @@
 """One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 
 import optuna
 import pytest
 
+from study.records import connection
 from study.records.cached_storage import CachedStorage
 from study.records.connection import Database
 from study.records.ledger import Ledger
@@ -75,6 +77,24 @@ def test_a_driver_that_closes_leaves_one_file_and_one_that_is_read_just_now_lose
     again = Database(database)
     again.close()
     assert [path.name for path in database.parent.iterdir()] == ["study.db"]
+
+
+def test_a_write_waits_for_a_program_that_holds_the_file_and_says_so(
+    database, space, settings, seed_of, monkeypatch, capsys
+) -> None:
+    Ledger.create(database, space, settings()).close()
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.05)
+    ledger = Ledger.open(database)
+    with closing(sqlite3.connect(database, check_same_thread=False)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.5, holder.rollback)
+        release.start()
+        assert ledger.ask(seed_of).number == 0
+        release.join()
+    ledger.close()
+    told = capsys.readouterr().out.splitlines()
+    assert set(told) == {f"NOTE     {database} is held locked by another program; the study waits for it"}
+    assert len(told) == 1, "said once, however long it takes"
 
 
 def test_memory_read_again_from_the_file_is_what_it_was(database, space, settings, seed_of, epoch) -> None:

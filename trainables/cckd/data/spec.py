@@ -1,7 +1,12 @@
-"""A data set as named on the command line, `NAME[:key=value,...]`, with every option filled in."""
+"""A data set as named on the command line, `NAME[:key=value,...]`, with every option filled in.
+
+A value that holds a comma stands in double quotes, `image_folder:path="/photos/birds, small"`.
+"""
 
 import difflib
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +21,9 @@ _PATHS = ("path", "root", "lists", "train", "val", "test")
 _CHOICES = {"groups": ("counts", "ir100")}
 #: Stand-in where only the files know the classes: whether a tail can be cut does not depend on their number.
 _ANY_CLASSES = (0, 1)
+#: An option up to its comma, and a value in double quotes, which is a text of JSON.
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
+_ITEM = re.compile(rf"[^,=]*(?:=\s*(?:{_QUOTED.pattern}\s*(?=,|\Z)|[^,]*))?")
 _LIMITS = {"size": (8, 1024), "crop_scale": (0.01, 1), "holdout": (1, 1_000_000)}
 
 
@@ -91,8 +99,9 @@ def parse_data(text: str) -> DataSpec:
     info = DATA_SETS[name]
     options, faults = dict(info.options), []
     seen: set[str] = set()
-    for item in tail.split(",") if tail else []:
+    for item in _items(tail):
         key, equals, value = (part.strip() for part in item.partition("="))
+        value = _unquoted(value)
         if not equals or not key or not value:
             faults.append(f"an option of {name} must read key=value; got {item!r}")
         elif key not in info.options:
@@ -114,6 +123,25 @@ def parse_data(text: str) -> DataSpec:
     return spec
 
 
+def _items(tail: str) -> list[str]:
+    """Split options at their commas; a comma inside double quotes belongs to the value."""
+    items: list[str] = []
+    place = 0
+    while tail and place <= len(tail):
+        found = _ITEM.match(tail, place)
+        assert found is not None, "an empty text is an item too"
+        items.append(found.group())
+        place = found.end() + 1
+    return items
+
+
+def _unquoted(value: str) -> str:
+    """Return a value without the double quotes that its commas asked for."""
+    if not _QUOTED.fullmatch(value):
+        return value
+    return str(json.loads(value))
+
+
 def _domain_faults(spec: DataSpec, given: set[str]) -> list[str]:
     options = spec.options
     faults = [f"option {key} must be given" for key in spec.info.required if key not in given]
@@ -131,4 +159,6 @@ def _domain_faults(spec: DataSpec, given: set[str]) -> list[str]:
 
 
 def _text(value: OptionValue) -> str:
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    """Return the value as `parse_data` reads it back."""
+    text = str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if "," in text or text != text.strip() or text[:1] == '"' else text

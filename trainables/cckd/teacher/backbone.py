@@ -1,5 +1,6 @@
 """The teacher's frozen backbone, any timm model: from images to penultimate features."""
 
+from argparse import Namespace
 from collections.abc import Mapping
 from pickle import UnpicklingError
 from typing import Any
@@ -20,6 +21,10 @@ from trainables.cckd.tensors import resident
 
 #: Filters that torch has for tensors. Some timm models are trained with others ('random', 'lanczos').
 _FILTERS = ("bilinear", "bicubic")
+#: What wrappers put before the name of every tensor: DataParallel, torch.compile, and models that hold this one.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.")
+#: Letters of torch's own words on tensors that do not fit; it lists every tensor.
+_LONGEST_FAULT = 400
 #: Keys under which training scripts store the weights in a checkpoint.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
@@ -154,7 +159,14 @@ def _build_network(file: TeacherFile, *, size: int) -> Any:
             return _empty_network(file.name, size=size, n_outputs=n_outputs, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, AssertionError, ValueError) as error:
             faults.append("; ".join(line.strip() for line in str(error).splitlines()[:3]))
-    raise TeacherError(f"{file.path} does not fit timm's {file.name} at {size} pixels: {faults[0]}")
+    known = _empty_network(file.name, size=size, n_outputs=0).state_dict()
+    if tensors.keys().isdisjoint(known):
+        faults = [f"its tensors are called {_first_names(tensors)}, the model's {_first_names(known)}"]
+    raise TeacherError(f"{file.path} does not fit timm's {file.name} at {size} pixels: {faults[0][:_LONGEST_FAULT]}")
+
+
+def _first_names(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(list(tensors)[:2]) + (" and so on" if len(tensors) > 2 else "")
 
 
 def _zipped_network(file: TeacherFile, *, size: int) -> nn.Module:
@@ -190,7 +202,9 @@ def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
     try:
         if file.path.suffix == ".safetensors":
             return load_file(file.path)
-        content = torch.load(file.path, map_location="cpu", weights_only=True)
+        # timm's own checkpoints hold their training arguments too, as plain values in a Namespace.
+        with torch.serialization.safe_globals([Namespace]):
+            content = torch.load(file.path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         # The library's own message is not shown: it advises to load the file in a way that runs code from it.
         raise TeacherError(
@@ -203,7 +217,16 @@ def _read_tensors(file: TeacherFile) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise TeacherError(f"{file.path} must hold named tensors; got {type(content).__name__}")
-    return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    return _without_wrappers(dict(content))
+
+
+def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the names that they had before the model was wrapped, compiled or part of another."""
+    for _ in _PREFIXES:
+        for prefix in _PREFIXES:
+            if tensors and all(name.startswith(prefix) for name in tensors):
+                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _possible_outputs(name: str, tensors: Mapping[str, Tensor]) -> tuple[int, ...]:

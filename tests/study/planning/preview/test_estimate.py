@@ -6,6 +6,7 @@ import pytest
 
 from study.planning.check import check
 from study.planning.checked import Checked
+from study.planning.cores import Cores
 from study.planning.parser import build_parser
 from study.planning.preview.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
 from study.run import main
@@ -17,7 +18,7 @@ DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"]
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("study.planning.preview.estimate.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("study.planning.preview.estimate.allotted_cores", lambda: Cores(4, ""))
 
     def build(*flags: str) -> Checked:
         return check(build_parser().parse_args([*DIGITS, "--out", str(tmp_path), *flags]))

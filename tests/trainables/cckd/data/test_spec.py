@@ -1,12 +1,14 @@
 """Naming a data set on the command line."""
 
+import json
+import os
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainables.cckd.data.images.sets import DataSetInfo
@@ -32,6 +34,32 @@ def test_a_specs_text_reads_back_as_the_same_spec(name: str, n_max: int, ir: flo
     spec = parse_data(f"{name}:n_max={n_max},ir={ir!r},imb_type={imb_type}")
     assert spec.options["ir"] == ir
     assert parse_data(str(spec)) == spec
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1), st.integers(2, 9))
+@example(', "', 3)
+@example('"a', 3)
+@example('a\\",ir=9', 3)
+def test_a_path_of_any_text_reads_back(folder: str, n_max: int) -> None:
+    spec = parse_data(f"image_folder:path={json.dumps('/data/' + folder)},n_max={n_max}")
+    assert spec.options["n_max"] == n_max
+    assert spec.options["path"] == os.path.abspath("/data/" + folder)
+    assert parse_data(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("digits_lt:ir=5,,n_max=20", "must read key=value; got ''"),
+        ("digits_lt:ir=5,", "must read key=value; got ''"),
+        ('digits_lt:ir="', "option ir must be a number"),
+        ('image_folder:path="/a,b', "must read key=value; got 'b'"),
+        ('image_folder:path="/a"b,ir=x', "option ir must be a number"),
+    ],
+)
+def test_a_quote_that_does_not_close_quotes_nothing(text: str, fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        parse_data(text)
 
 
 def test_a_spec_survives_pickling() -> None:

@@ -1,5 +1,6 @@
 """Any timm model from a weight file: read safely, measured, its classifier found, its weights shared."""
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,34 @@ def test_pickles_of_weights_are_read_bare_or_wrapped(
     assert torch.equal(again(IMAGES), build_backbone(file, size=32)(IMAGES))
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "module._orig_mod.", "model.module.", "backbone."])
+def test_tensors_of_a_wrapped_model_are_read_under_their_own_names(
+    network: torch.nn.Module, file: TeacherFile, tmp_path: Path, prefix: str
+) -> None:
+    tensors = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save(tensors, tmp_path / "wrapped.pth")
+    again = build_backbone(replace(file, path=tmp_path / "wrapped.pth"), size=32)
+    assert torch.equal(again(IMAGES), build_backbone(file, size=32)(IMAGES))
+
+
+def test_timms_own_checkpoint_is_read_with_its_training_arguments(
+    network: torch.nn.Module, file: TeacherFile, tmp_path: Path
+) -> None:
+    kept = {"epoch": 3, "arch": MODEL, "args": Namespace(lr=0.1, data="x"), "metric": 0.5}
+    torch.save({**kept, "state_dict": network.state_dict(), "optimizer": {"state": {}}}, tmp_path / "last.pth.tar")
+    again = build_backbone(replace(file, path=tmp_path / "last.pth.tar"), size=32)
+    assert torch.equal(again(IMAGES), build_backbone(file, size=32)(IMAGES))
+
+
+def test_tensors_of_other_names_are_told_in_a_line(network: torch.nn.Module, file: TeacherFile, tmp_path: Path) -> None:
+    torch.save({f"net.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "other.pth")
+    with pytest.raises(
+        TeacherError, match=r"its tensors are called net\.\S+, net\.\S+ and so on, the model's "
+    ) as caught:
+        build_backbone(replace(file, path=tmp_path / "other.pth"), size=32)
+    assert len(str(caught.value)) < 600
+
+
 class _Code:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("code of the file's author",)
@@ -87,6 +116,9 @@ def test_a_file_that_is_no_weight_file_is_refused(file: TeacherFile, tmp_path: P
 def test_weights_of_another_model_are_refused(path: Path) -> None:
     with pytest.raises(TeacherError, match="does not fit timm's resnet18 at 32 pixels"):
         check_teacher(TeacherSpec(name="resnet18", form="head", weights=str(path), size=32))
+    with pytest.raises(TeacherError) as caught:
+        check_teacher(TeacherSpec(name="test_vit", form="head", weights=str(path), size=32))
+    assert len(str(caught.value)) < 600, "not the names of all its tensors"
 
 
 def test_a_transformer_is_built_for_the_size_that_is_asked_for(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ def read_lists(files: Mapping[str, Path], *, n_classes: int | None = None, apart
         n_classes = int(lists["train"].labels.max()) + 1
         if n_classes < 2:
             faults.append(f"{files['train']} must show at least 2 classes; its largest label is {n_classes - 1}")
+    least = min((int(of_part.labels.min()) for of_part in lists.values() if len(of_part.labels)), default=0)
+    if least == 1:
+        faults.append(f"labels must count from 0; those of {', '.join(map(str, files.values()))} count from 1")
     for part, of_part in lists.items():
-        if len(of_part.labels) and n_classes is not None:
+        if len(of_part.labels) and n_classes is not None and least != 1:
             faults += _label_faults(files[part], of_part, n_classes)
     if apart:
         faults += _shared(files, lists)
@@ -68,7 +71,7 @@ def class_names(train: ImageList, n_classes: int) -> tuple[str, ...]:
 
 def _read(path: Path, faults: list[str]) -> ImageList:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         faults.append(f"{path} cannot be read as a list of images ({error})")
         return ImageList((), np.empty(0, np.int64))

@@ -16,9 +16,12 @@ from trainables.cckd.recipe import quick
 
 _PARTS = ("train", "val", "test")
 
+#: How a folder of D_val may be called.
+_VAL = ("val", "valid", "validation", "dev")
+
 
 def read_image_folder(data_root: Path, download: bool, options: Mapping[str, OptionValue]) -> RawData:
-    """Read PATH/train/CLASS/..., PATH/test/CLASS/... and, where it exists, PATH/val/CLASS/...
+    """Read PATH/train/CLASS/..., PATH/test/CLASS/... and, where there is one, a folder of D_val (see _VAL).
 
     Classes are the folders of train, in the order of their names. Hidden files are ignored. Any other file counts as an
     image; the scan reports those that are none.
@@ -29,23 +32,27 @@ def read_image_folder(data_root: Path, download: bool, options: Mapping[str, Opt
     """
     root = Path(str(options["path"]))
     faults: list[str] = []
-    parts = [part for part in _PARTS if part != "val" or (root / part).is_dir()]
-    found = {part: _walk(root / part, faults) for part in parts}
+    of_val = [name for name in _VAL if (root / name).is_dir()]
+    if len(of_val) > 1:
+        faults.append(f"{root} must hold one folder of D_val ({', '.join(_VAL)}); it holds {first_few(of_val)}")
+    folders = {"train": "train", "test": "test"} | ({"val": of_val[0]} if of_val else {})
+    found = {part: _walk(root / folder, faults) for part, folder in folders.items()}
     names = tuple(found["train"])
     if found["train"] and len(names) < 2:
         faults.append(f"{root / 'train'} must hold at least 2 class folders; got {names[0]}")
     for part, classes in found.items():
+        folder = root / folders[part]
         extra, absent = [name for name in classes if name not in names], [name for name in names if name not in classes]
         if names and extra:
-            faults.append(f"{root / part} must hold the classes of train only; got also {first_few(extra)}")
+            faults.append(f"{folder} must hold the classes of train only; got also {first_few(extra)}")
         if classes and absent:
-            faults.append(f"{root / part} needs every class of train; it has no folder {first_few(absent)}")
+            faults.append(f"{folder} needs every class of train; it has no folder {first_few(absent)}")
         empty = [name for name, paths in classes.items() if not paths]
         if empty:
-            faults.append(f"{root / part}: every class folder needs an image; none in {first_few(empty)}")
+            faults.append(f"{folder}: every class folder needs an image; none in {first_few(empty)}")
     if faults:
         raise DataError(faults)
-    sets = {part: _files(root, part, names, classes) for part, classes in found.items()}
+    sets = {part: _files(root, folders[part], names, classes) for part, classes in found.items()}
     return RawData(sets["train"], sets["test"], f"image folder {root}", sets.get("val"), names)
 
 
@@ -72,6 +79,9 @@ def _walk(folder: Path, faults: list[str]) -> dict[str, list[str]]:
     except OSError as error:
         faults.append(f"{folder} must be a folder of class folders; {error.strerror}")
         return {}
+    if unnamed := [name for name in entries if not _is_text(name)]:
+        faults.append(f"{folder}: the name of a class must be UTF-8; got {first_few(unnamed)!r}")
+        return {}
     beside = [name for name in entries if not (folder / name).is_dir()]
     if beside:
         faults.append(f"{folder} must hold class folders only; beside them lie {first_few(beside)}")
@@ -79,6 +89,11 @@ def _walk(folder: Path, faults: list[str]) -> dict[str, list[str]]:
     if not classes:
         faults.append(f"{folder} must hold a folder for every class; it holds none")
     return classes
+
+
+def _is_text(name: str) -> bool:
+    """Return whether the bytes of a file name are UTF-8; Python stands for others by lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _files_below(folder: Path) -> list[str]:
@@ -90,8 +105,8 @@ def _files_below(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _files(root: Path, part: str, names: tuple[str, ...], classes: Mapping[str, list[str]]) -> ImageFiles:
-    paths = [f"{part}/{name}/{path}" for name in names for path in classes[name]]
+def _files(root: Path, folder: str, names: tuple[str, ...], classes: Mapping[str, list[str]]) -> ImageFiles:
+    paths = [f"{folder}/{name}/{path}" for name in names for path in classes[name]]
     sizes = [len(classes[name]) for name in names]
     return ImageFiles.listed(root, paths, np.repeat(np.arange(len(names)), sizes))
 
@@ -109,8 +124,9 @@ _RECIPES = (
 INFOS = (
     DataSetInfo(
         name="image_folder",
-        description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS. Without "
-        "val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is given.",
+        description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS (valid, "
+        "validation or dev). Without one, `holdout` images of each class are held out of train. A long tail is cut "
+        "only where n_max is given.",
         options={"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
         recipes=_RECIPES,
         splits=_SPLITS,

@@ -25,6 +25,14 @@ def test_paths_and_labels_come_in_the_files_order(tmp_path: Path) -> None:
     assert lists["test"].labels.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_byte_order_mark_is_no_part_of_the_first_path(tmp_path: Path, encoding: str) -> None:
+    for part, text in (("train", TRAIN), ("test", TEST)):
+        (tmp_path / f"{part}.txt").write_text(text, encoding=encoding)
+    lists = read_lists({part: tmp_path / f"{part}.txt" for part in ("train", "test")})
+    assert lists["train"].paths[0] == "train/cat/1.jpg"
+
+
 @pytest.mark.parametrize(
     ("lists", "fault"),
     [
@@ -33,6 +41,14 @@ def test_paths_and_labels_come_in_the_files_order(tmp_path: Path) -> None:
             r"every class of 0\.\.4 needs an image; none of class 2, 3$",
         ),
         ({"test": "x.jpg 1\n"}, r"test\.txt: every class of 0\.\.1 needs an image; none of class 0$"),
+        (
+            {"train": "a.jpg 1\nb.jpg 2\n", "test": "c.jpg 1\nd.jpg 2\n"},
+            "labels must count from 0; those of .* count from 1$",
+        ),
+        (
+            {"train": "a.jpg 1\nb.jpg 2\nc.jpg 4\n", "test": "d.jpg 4\n"},
+            "labels must count from 0; those of .* count from 1$",
+        ),
         ({"test": TEST + "x.jpg 2\n"}, r"test\.txt: labels must lie in 0\.\.1; got 2 \(x\.jpg\)$"),
         ({"train": TRAIN + "x.jpg -1\n"}, r"labels must lie in 0\.\.1; got -1 \(x\.jpg\)$"),
         ({"train": TRAIN + "train/cat/1.jpg 1\n"}, r"a path must be listed once; listed again: train/cat/1\.jpg$"),

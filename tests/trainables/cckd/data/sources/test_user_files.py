@@ -1,5 +1,6 @@
 """A user's own images, from folders and lists of real files to the three sets."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,38 @@ def test_three_folders_give_three_sets_and_every_image_is_kept(tmp_path: Path) -
     assert isinstance(data.train, ImageFiles)
     assert data.train.sizes.tolist() == [[7, 9]] * 16
     assert data.skipped == ()
+
+
+@pytest.mark.parametrize("name", ["valid", "validation", "dev"])
+def test_a_folder_of_d_val_may_have_its_other_names(tmp_path: Path, name: str) -> None:
+    data = _load(f"image_folder:path={_folder(tmp_path, train=5, test=3, **{name: 2})}")
+    assert (data.split, len(data.val)) == ("own", 6)
+    assert {path.split("/")[0] for path in _paths(data.val)} == {name}
+
+
+def test_two_folders_of_d_val_are_refused(tmp_path: Path) -> None:
+    _folder(tmp_path, train=5, test=3, val=2, valid=2)
+    with pytest.raises(
+        DataError, match=r"must hold one folder of D_val \(val, valid, validation, dev\); it holds val, valid"
+    ):
+        _load(f"image_folder:path={tmp_path}")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"\xff", b"a\xc3"])
+def test_a_class_whose_name_is_no_utf_8_is_refused_and_a_file_is_carried(tmp_path: Path, name: bytes) -> None:
+    _folder(tmp_path, train=5, test=3)
+    (tmp_path / "train" / "ant" / "0.jpg").rename(os.fsdecode(os.fsencode(tmp_path / "train" / "ant") + b"/" + name))
+    assert _load(f"image_folder:path={tmp_path},holdout=1").counts == (4, 4, 4)
+    (tmp_path / "train" / "bee").rename(os.fsdecode(os.fsencode(tmp_path / "train") + b"/" + name))
+    with pytest.raises(DataError, match="the name of a class must be UTF-8") as caught:
+        _load(f"image_folder:path={tmp_path}")
+    "\n".join(caught.value.faults).encode()  # it can be printed
+
+
+def test_a_path_with_a_comma_stands_in_quotes(tmp_path: Path) -> None:
+    data = _load(f'image_folder:path="{_folder(tmp_path / "birds, small", train=5, test=3)}",holdout=1')
+    assert data.counts == (4, 4, 4)
+    assert _load(str(data.spec)).sha256 == data.sha256
 
 
 def test_without_val_images_are_held_out_of_train(tmp_path: Path) -> None:
