@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,25 @@ _PATIENCE_S = 20
 
 class ClusterError(UsageError):
     """The cluster cannot be joined, or its nodes cannot run the study; `faults` holds one sentence per fault."""
+
+
+def check_process() -> None:
+    """Refuse a process in which no study can run, before anything is made.
+
+    Raises:
+        UsageError: this is not the main thread, which Ctrl-C and Ray Tune need, or the process has a Ray of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "a study must run in the main thread of its process, which alone hears Ctrl-C; got the thread "
+            f"{threading.current_thread().name!r}; start it with subprocess, or from the main thread"
+        )
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        raise UsageError(
+            "a study starts a Ray of its own or joins one with --address; this process is connected to a Ray already; "
+            "call ray.shutdown() first, or start the study in another process"
+        )
 
 
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:

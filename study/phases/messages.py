@@ -26,9 +26,9 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         progress.say(f"NOTE     using {plan.data} instead; its images are 8x8 digits and its teacher is weak")
     progress.say(f"study    {store.path}")
     progress.say(
-        f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images"
+        f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images; "
+        f"{checked.data_path}"
     )
-    progress.say(f"         images {checked.data_path}")
     for caution in checked.cautions:
         progress.say(f"NOTE     {caution.text}")
     if data.skipped:

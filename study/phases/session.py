@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.execution.cluster import ClusterError
+from study.execution.cluster import ClusterError, check_process
 from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
@@ -45,14 +45,15 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
         analyses: builds the report, and screens the knobs.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError: the folder cannot be made, or no study can run in this process.
     """
+    check_process()
     manifest = first_manifest(checked, command)
     try:
         store = StudyStore.create(checked.folder.parent, checked.folder.name)
     except OSError as error:
         raise UsageError(f"--out must be a folder that can be written; {error}") from error
-    with store.lock(), logging_to(store.log):
+    with _removed_unless_begun(store), store.lock(), logging_to(store.log):
         with _writing(store):
             store.write_manifest(manifest)
             store.write_config(config_text(checked.plan, checked.space))
@@ -73,6 +74,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
     Raises:
         UsageError: this is no study folder, another driver holds its lock, or its data or teacher have changed.
     """
+    check_process()
     store = StudyStore.open(folder)
     with store.lock(), logging_to(store.log):
         manifest = store.manifest()
@@ -110,11 +112,21 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
 
 
 @contextmanager
+def _removed_unless_begun(store: StudyStore) -> Iterator[None]:
+    """Remove a folder that has no manifest at the end of the block, because no study can continue in it."""
+    try:
+        yield
+    finally:
+        if not store.manifest_path.exists():
+            shutil.rmtree(store.path, ignore_errors=True)
+
+
+@contextmanager
 def _writing(store: StudyStore) -> Iterator[None]:
     """Turn the errors of a full or read-only disk before the first phase into one error that names the folder.
 
     Raises:
-        UsageError: the disk is at fault. A folder without a manifest is removed, because no study can continue in it.
+        UsageError: the disk is at fault.
     """
     try:
         yield
@@ -124,8 +136,6 @@ def _writing(store: StudyStore) -> Iterator[None]:
         fault = disk_fault(error)
         if fault is None:
             raise
-        if not store.manifest_path.exists():
-            shutil.rmtree(store.path, ignore_errors=True)
         raise UsageError(
             f"{store.path} must be a folder that can be written; {fault}; make room, then go on"
         ) from error

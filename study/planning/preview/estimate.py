@@ -23,7 +23,7 @@ def estimate_lines(checked: Checked) -> list[str]:
     """Say how long the students train, and how long the teacher takes where its speed is known."""
     plan, workers = checked.plan, workers_here(checked.plan)
     one = "one GPU's" if plan.device == "cuda" else "one core's"
-    here = "divided by your workers" if workers is None else f"{_hours(checked)} on {workers} workers here"
+    here = "divided by your workers" if workers is None else f"{_hours(checked)} on {_workers(workers)} here"
     lines = [f"about {duration(_student_s(checked))} of {one} student training; {here}"]
     if checked.teacher.name == EMBEDDED:
         lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
@@ -36,7 +36,7 @@ def expected(checked: Checked) -> str:
     shorter = "" if plan.recipe == QUICK else "; --recipe quick is for a first look"
     if workers is None:
         return f"about {duration(_student_s(checked))} of one worker's training, an estimate{shorter}"
-    return f"about {_hours(checked)} on {workers} workers, an estimate{shorter}"
+    return f"about {_hours(checked)} on {_workers(workers)}, an estimate{shorter}"
 
 
 def refuse_long(checked: Checked) -> None:
@@ -50,7 +50,7 @@ def refuse_long(checked: Checked) -> None:
         shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
         raise UsageError(
             f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; this one takes about {_hours(checked)} on "
-            f"{workers_here(checked.plan)} workers, an estimate; choices: --yes-long, {shorter}"
+            f"{_workers(workers_here(checked.plan) or 1)}, an estimate; choices: --yes-long, {shorter}"
         )
 
 
@@ -76,6 +76,10 @@ def workers_here(plan: StudyPlan) -> int | None:
     else:
         fitting = int(allotted_cores().n / plan.cpus_per_trial)
     return max(1, min(fitting, plan.max_concurrent or fitting))
+
+
+def _workers(n: int) -> str:
+    return "1 worker" if n == 1 else f"{n} workers"
 
 
 def _hours(checked: Checked) -> str:

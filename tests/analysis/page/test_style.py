@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.page.style import BLUE, SignedTicks, canvas, mark_beyond, robust_limits
@@ -20,6 +20,8 @@ def test_a_value_far_from_the_others_does_not_stretch_the_axis(far: float) -> No
 
 
 @given(VALUES)
+@example([0.05, -1.0, -1.0, -1.0])
+@example([0.5, 0.5, 0.5, 0.05])
 def test_an_axis_holds_the_middle_half_and_has_a_length(values: list[float]) -> None:
     low, high = robust_limits([*values, float("nan"), float("inf")])
     assert low < high

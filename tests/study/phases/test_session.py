@@ -1,9 +1,13 @@
 """From a command to an exit code: how a study that ends, fails or is interrupted says so, and how it is resumed."""
 
+import errno
 import json
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,6 +160,44 @@ def test_a_folder_that_appeared_meanwhile_is_refused(checked, folder: Path) -> N
     with pytest.raises(UsageError, match=r"study\.resume"):
         session.begin(checked, "...", analyses())
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [lambda checked: session.begin(checked, "...", analyses()), lambda checked: resume.main([str(checked.folder)])],
+)
+def test_a_thread_is_refused_before_anything_is_made(checked, play, folder, command) -> None:
+    told: list[str] = []
+
+    def work() -> None:
+        try:
+            command(checked)
+        except UsageError as error:
+            told.extend(error.faults)
+
+    play(lambda study: pytest.fail("it must not begin"))
+    thread = threading.Thread(target=work, name="of a notebook")
+    thread.start()
+    thread.join()
+    assert not folder.exists()
+    assert all("in the main thread of its process" in fault and "'of a notebook'" in fault for fault in told)
+
+
+def test_a_process_with_a_ray_of_its_own_is_refused_before_anything_is_made(checked, play, folder, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    with pytest.raises(UsageError, match=r"connected to a Ray already; call ray\.shutdown\(\) first"):
+        session.begin(checked, "...", analyses())
+    assert not folder.exists()
+
+
+def test_a_file_system_without_locks_leaves_no_folder(checked, play, folder, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("study.lock.fcntl.flock", refuse)
+    with pytest.raises(UsageError, match="a file system with locks"):
+        session.begin(checked, "...", analyses())
+    assert not folder.exists()
 
 
 def test_a_second_driver_is_refused_and_told_who_is_at_work(checked, play, folder, capsys) -> None:
