@@ -120,7 +120,6 @@ def without_teacher(data: LongTailData) -> TrialData:
     readout = Readout(weight=flat[:, None], bias=flat, feature_mean=0 * one, feature_std=one)
     fitted = FittedTeacher(
         readout=readout,
-        train_logits=np.zeros((n_train, 1, n_classes), np.float16),
         log_prior=np.full(n_classes, -np.log(n_classes)),
         prior_distance=0.0,
         train_accuracy=0.0,

@@ -72,7 +72,6 @@ def random_trial_data(shape: Shape) -> TrialData:
         val_labels=val_labels.astype(np.int64),
         views=views,
         view_rule=ViewRule(padding=shape.padding),
-        teacher_logits=rng.normal(size=(n_train, N_VIEWS, shape.n_classes)).astype(np.float16),
         teacher_features=np.resize(features, (n_train, N_VIEWS, N_FEATURES)),
         teacher_log_prior=np.full(shape.n_classes, -np.log(shape.n_classes)),
         pixel_mean=np.full(shape.n_channels, 0.5),
@@ -80,7 +79,7 @@ def random_trial_data(shape: Shape) -> TrialData:
         teacher=TeacherState(
             name="none",
             size=shape.size,
-            weight=np.zeros((shape.n_classes, N_FEATURES), np.float32),
+            weight=(rng.normal(size=(shape.n_classes, N_FEATURES)) / N_FEATURES**0.5).astype(np.float32),
             bias=np.zeros(shape.n_classes, np.float32),
             feature_mean=np.zeros(N_FEATURES, np.float32),
             feature_std=np.ones(N_FEATURES, np.float32),

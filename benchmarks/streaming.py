@@ -190,7 +190,6 @@ def _trial_data(files: ImageFiles, views: np.ndarray, size: int) -> TrialData:
         val_labels=held.labels,
         views=views,
         view_rule=ViewRule(),
-        teacher_logits=rng.standard_normal((len(files), n_views, N_CLASSES)).astype(np.float16),
         teacher_features=np.ones((len(files), n_views, N_FEATURES), np.float16),
         teacher_log_prior=np.full(N_CLASSES, -np.log(N_CLASSES)),
         pixel_mean=np.full(3, 0.5),
@@ -198,7 +197,7 @@ def _trial_data(files: ImageFiles, views: np.ndarray, size: int) -> TrialData:
         teacher=TeacherState(
             name="none",
             size=size,
-            weight=np.zeros((N_CLASSES, N_FEATURES), np.float32),
+            weight=rng.standard_normal((N_CLASSES, N_FEATURES), np.float32),
             bias=np.zeros(N_CLASSES, np.float32),
             feature_mean=np.zeros(N_FEATURES, np.float32),
             feature_std=np.ones(N_FEATURES, np.float32),

@@ -48,7 +48,7 @@ trainables.cckd.bundle: trainables.cckd trainables.cckd.data.images trainables.c
     trainables.cckd.teacher.fit
 analysis.search: search_spaces analysis.stats study.strategy analysis.reading
 trainables.cckd.batches: trainables.cckd trainables.cckd.config trainables.cckd.data.images trainables.cckd.losses
-    trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle
+    trainables.cckd.teacher trainables.cckd.bundle
 trainables.cckd.students: trainables.cckd.files trainables.cckd trainables.cckd.bundle
 analysis.results: study.schema trainables.cckd analysis.stats analysis.reading analysis.search
 trainables.cckd.training: trainables.cckd.files trainables.cckd trainables.cckd.config trainables.cckd.data.images

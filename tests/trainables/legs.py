@@ -64,7 +64,6 @@ def tiny_world() -> TrialData:
         val_labels=val_labels,
         views=views,
         view_rule=ViewRule(padding=1),
-        teacher_logits=rng.normal(size=(n_train, n_views, 3)).astype(np.float16),
         teacher_features=rng.normal(size=(n_train, n_views, n_features)).astype(np.float16),
         teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),
         pixel_mean=train_images.mean(axis=(0, 2, 3)) / 255,
@@ -72,7 +71,7 @@ def tiny_world() -> TrialData:
         teacher=TeacherState(
             name="stub",
             size=8,
-            weight=np.zeros((3, n_features), np.float32),
+            weight=np.eye(3, n_features, dtype=np.float32),
             bias=np.zeros(3, np.float32),
             feature_mean=np.zeros(n_features, np.float32),
             feature_std=np.ones(n_features, np.float32),

@@ -21,7 +21,7 @@ from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.trainer import Trainer
 
 COMMITTED = Path(__file__).with_name("first_epoch_losses.txt")
-N_VIEWS, N_FEATURES = 2, 16
+N_VIEWS, N_OTHERS = 2, 16
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,17 @@ def _committed() -> dict[str, dict[str, float]]:
 
 
 def _digits() -> TrialData:
-    """digits_lt with a teacher made of quarters: half precision holds them exactly, so no processor rounds them."""
+    """digits_lt with a teacher made of quarters: half precision holds them exactly, so no processor rounds them.
+
+    Its first features are its logits, and the others only serve imitation.
+    """
     data = load_data(parse_data("digits_lt"), data_root=Path("/nonexistent"), download=False)
     rng = np.random.default_rng(0)
     n_train, n_classes = len(data.train), len(data.class_names)
+    knows = 3 * np.eye(n_classes)[data.train.labels][:, None]
     noise = rng.integers(-6, 7, (n_train, N_VIEWS, n_classes)) / 4
+    others = rng.integers(-8, 9, (n_train, N_VIEWS, N_OTHERS)) / 4
+    n_features = n_classes + N_OTHERS
     pixels = data.train.images / 255
     return TrialData(
         name="digits_lt",
@@ -69,18 +75,17 @@ def _digits() -> TrialData:
         val_labels=data.val.labels,
         views=draw_views(n_train, N_VIEWS, padding=1, flip=False, height=8, width=8, seed=0),
         view_rule=ViewRule(padding=1, flip=False),
-        teacher_logits=(3 * np.eye(n_classes)[data.train.labels][:, None] + noise).astype(np.float16),
-        teacher_features=(rng.integers(-8, 9, (n_train, N_VIEWS, N_FEATURES)) / 4).astype(np.float16),
+        teacher_features=np.concatenate([knows + noise, others], axis=-1).astype(np.float16),
         teacher_log_prior=np.log(np.array(data.counts) / n_train),
         pixel_mean=pixels.mean(axis=(0, 2, 3)),
         pixel_std=pixels.std(axis=(0, 2, 3)),
         teacher=TeacherState(
             name="stand-in",
             size=8,
-            weight=np.zeros((n_classes, N_FEATURES), np.float32),
+            weight=np.eye(n_classes, n_features, dtype=np.float32),
             bias=np.zeros(n_classes, np.float32),
-            feature_mean=np.zeros(N_FEATURES, np.float32),
-            feature_std=np.ones(N_FEATURES, np.float32),
+            feature_mean=np.zeros(n_features, np.float32),
+            feature_std=np.ones(n_features, np.float32),
         ),
     )
 

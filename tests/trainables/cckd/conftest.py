@@ -59,11 +59,12 @@ def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
     views[..., :2] = rng.integers(-1, 2, (n_train, N_VIEWS, 2))
     views[..., 2:4] = 8
     views[..., 4] = rng.integers(0, 2, (n_train, N_VIEWS))
-    knows = 3.0 * np.eye(n_classes)[train_labels][:, None]
+    features = rng.normal(size=(n_train, N_VIEWS, N_FEATURES))
+    features[..., :n_classes] += 3.0 * np.eye(n_classes)[train_labels][:, None]
     teacher = TeacherState(
         name="stub",
         size=8,
-        weight=rng.normal(size=(n_classes, N_FEATURES)).astype(np.float32),
+        weight=np.eye(n_classes, N_FEATURES, dtype=np.float32),  # the first features are the logits
         bias=np.zeros(n_classes, np.float32),
         feature_mean=np.zeros(N_FEATURES, np.float32),
         feature_std=np.ones(N_FEATURES, np.float32),
@@ -77,8 +78,7 @@ def _make_trial_data(*, seed: int = 0, n_channels: int = 1) -> TrialData:
         val_labels=val_labels,
         views=views,
         view_rule=ViewRule(padding=2),
-        teacher_logits=(knows + rng.normal(size=(n_train, N_VIEWS, n_classes))).astype(np.float16),
-        teacher_features=rng.normal(size=(n_train, N_VIEWS, N_FEATURES)).astype(np.float16),
+        teacher_features=features.astype(np.float16),
         teacher_log_prior=np.log(np.array([0.5, 0.3, 0.2])),
         pixel_mean=train_images.mean(axis=(0, 2, 3)) / 255,
         pixel_std=train_images.std(axis=(0, 2, 3)) / 255,

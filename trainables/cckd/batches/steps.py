@@ -20,7 +20,7 @@ from trainables.cckd.batches.augmentation import augmentation
 from trainables.cckd.batches.epoch_draws import EpochDraws, draw_epoch
 from trainables.cckd.batches.mixing import mix_images, mix_rows
 from trainables.cckd.batches.streamed_images import training_images
-from trainables.cckd.batches.teacher_targets import gather, resident_features, resident_logits
+from trainables.cckd.batches.teacher_targets import FormedLogits, gather, resident_features, resident_logits
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import ConfigError
@@ -112,9 +112,6 @@ class Batches:
         self.n_steps = len(data.train_labels) // config.batch_size
         n_seen = config.batch_size + 2 * objective.n_mixed
         self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
-        n_features = data.teacher_features.shape[2] if objective.needs_features and device.type == "cuda" else 0
-        bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes + n_features)
-        self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
         self._config, self._objective, self._device = config, objective, device
         self._data = data
         self._prepared: tuple[int, EpochDraws] | None = None
@@ -128,8 +125,13 @@ class Batches:
         # Where nothing of the teacher is read, no view has to be one that the teacher has seen.
         self._fresh = not objective.needs_teacher
         needs_logits = objective.needs_logits or objective.needs_mixed_logits
-        self._logits = resident_logits(data, device) if needs_logits else None
-        self._features = resident_features(data, device) if objective.needs_features else None
+        features = resident_features(data, device) if objective.needs_teacher else None
+        self._logits = resident_logits(data, features, device) if needs_logits and features is not None else None
+        self._features = features if objective.needs_features else None
+        of_a_block = isinstance(self._logits, FormedLogits) or (objective.needs_features and device.type == "cuda")
+        n_features = data.teacher_features.shape[2] if of_a_block else 0
+        bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes + n_features)
+        self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
 
     def serve(self, objective: Objective) -> None:
         """Make the batches of the epochs to come for another objective, which reads no more than the first one."""
@@ -241,12 +243,12 @@ class Batches:
 
     def _cached_logits(self, block: _Block) -> Tensor | None:
         """Return the teacher's logits on the block's views, (S, B + 2M, C); None where no term reads them."""
-        return None if self._logits is None else gather(self._logits, _cached(block.rows), self._data.n_views)
+        return None if self._logits is None else gather(self._logits, _cached(block.rows))
 
     def _mix_features(self, rows: Tensor, share: Tensor | None) -> Tensor:
         """Return the teacher's features on D and D_mix, (..., B + M, D), of one step or of several."""
         assert self._features is not None
-        features = gather(self._features, rows, self._data.n_views)
+        features = gather(self._features, rows)
         if share is None:
             return features
         _, first, second = features.split(self._sizes, dim=-2)

@@ -34,8 +34,8 @@ def assemble(
         data: the long-tailed set.
         views: int16 (N, V, 5), the views of `train_features`.
         train_features: raw teacher features, float16 (N, V, D).
-        fitted: the teacher fitted on those features, with its targets and prior.
-        state: the same teacher in the form that `forward` targets need.
+        fitted: the teacher fitted on those features, with its prior.
+        state: the same teacher with its backbone.
         one_machine: whether every trial can read the cache's file in place.
     """
     pixel_mean, pixel_std = pixel_statistics(images_of(data.train))
@@ -48,12 +48,12 @@ def assemble(
         val_labels=data.val.labels,
         views=views,
         view_rule=view_rule(data),
-        teacher_logits=fitted.train_logits,
         teacher_features=_teacher_features(fitted.readout, train_features, one_machine=one_machine),
         teacher_log_prior=fitted.log_prior,
         pixel_mean=pixel_mean,
         pixel_std=pixel_std,
         teacher=state,
+        fold_readouts=fitted.fold_readouts,
         size=student_size(data),
     )
 

@@ -4,6 +4,7 @@ It pickles without torch and may hold read-only arrays, so that Ray's object sto
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from trainables.cckd.data.images.decoded_images import Images, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.errors import DataError
-from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
+from trainables.cckd.teacher.fit.folds import FoldReadouts
 from trainables.cckd.teacher.readout import TeacherState
 
 
@@ -41,12 +42,12 @@ class TrialData:
             view is flipped left to right. Views of an array are as large as its images and may reach outside, where
             pixels are zero. Views of a source lie inside and are resized to `size`. The teacher saw these views.
         view_rule: how views are drawn. A trial that reads nothing of the teacher draws fresh ones in every epoch.
-        teacher_logits: raw logits of these views, float16 (N, V, C); only the largest where classes are many.
         teacher_features: standardised features of these views, float16 (N, V, D); raw in their file where they are too
             large to copy.
         teacher_log_prior: float64 (C,), log p^t.
         pixel_mean, pixel_std: (Ch,), of the training images as fractions 0-1.
-        teacher: the fitted teacher, for `forward` targets.
+        teacher: the fitted teacher. Its logits of the views are formed from `teacher_features`.
+        fold_readouts: what judges the training views instead, where targets are out of fold.
         size: side of the student's square input, pixels, where images come from a source; None for arrays.
 
     Raises:
@@ -61,12 +62,12 @@ class TrialData:
     val_labels: NDArray[np.int64]
     views: NDArray[np.int16]
     view_rule: ViewRule
-    teacher_logits: NDArray[np.float16] | TopKLogits
     teacher_features: NDArray[np.float16] | RawFeatures
     teacher_log_prior: NDArray[np.float64]
     pixel_mean: NDArray[np.float64]
     pixel_std: NDArray[np.float64]
     teacher: TeacherState
+    fold_readouts: FoldReadouts | None = None
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -112,13 +113,21 @@ def _shape_faults(data: TrialData) -> list[str]:
         "val_images": (n_val, *image),
         "val_labels": (n_val,),
         "views": (n_train, "V", 5),
-        "teacher_logits": (n_train, *data.views.shape[1:2], n_classes),
         "teacher_features": (n_train, *data.views.shape[1:2], "D"),
         "teacher_log_prior": (n_classes,),
         "pixel_mean": (*image[:1],),
         "pixel_std": (*image[:1],),
+        "teacher.weight": (n_classes, "K"),
+        "teacher.feature_mean": (*data.teacher_features.shape[2:],),
     }
-    found = {name: _stacked_shape(getattr(data, name), data.size) for name in wanted}
+    if data.fold_readouts is not None:
+        n_folds = len(data.fold_readouts)
+        wanted |= {
+            "fold_readouts.weight": (n_folds, *data.teacher.weight.shape),
+            "fold_readouts.bias": (n_folds, n_classes),
+            "fold_readouts.fold_of": (n_train,),
+        }
+    found = {name: _stacked_shape(attrgetter(name)(data), data.size) for name in wanted}
     return [
         f"{name} must have shape {_shape(shape)}; got {_shape(found[name])}"
         for name, shape in wanted.items()
@@ -127,9 +136,7 @@ def _shape_faults(data: TrialData) -> list[str]:
     ]
 
 
-def _stacked_shape(
-    images: Images | NDArray[np.generic] | TopKLogits | RawFeatures, size: int | None
-) -> tuple[int, ...]:
+def _stacked_shape(images: Images | NDArray[np.generic] | RawFeatures, size: int | None) -> tuple[int, ...]:
     """Return the shape of an array, or of a source's images when they are cut out: (N, 3, size, size)."""
     if not isinstance(images, ImageFiles | RaggedImages):
         return tuple(images.shape)

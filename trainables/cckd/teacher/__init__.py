@@ -10,9 +10,11 @@ stages        which intermediate maps are features, where they are asked for
 embeddings    class embeddings of a zero-shot teacher
 features      features of all images and views
 readout       features to logits
+readout_module the same in torch
 forward       backbone and readout as one module
 cache         features on disk
-fit           classifier, targets and prior
+fit           classifier and prior
 
-`spec`, `readout`, `cache` and `fit` need no torch; `backbone`, `stages`, `features` and `forward` do.
+`spec`, `readout`, `cache` and `fit` need no torch; `backbone`, `stages`, `features`,
+`readout_module` and `forward` do.
 """

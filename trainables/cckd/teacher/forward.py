@@ -7,15 +7,13 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.backbone import build_backbone
 from trainables.cckd.teacher.readout import TeacherState
+from trainables.cckd.teacher.readout_module import ReadoutModule
 from trainables.cckd.teacher.teacher_file import TeacherFile
 from trainables.cckd.teacher.weights import find_weights
-
-_BUFFERS = ("weight", "bias", "feature_mean", "feature_std", "projection", "offset")
 
 
 class ForwardTeacher(nn.Module):
@@ -30,13 +28,6 @@ class ForwardTeacher(nn.Module):
         TeacherError: the weights are missing here, or are not those that the teacher was fitted on.
     """
 
-    weight: Tensor
-    bias: Tensor
-    feature_mean: Tensor
-    feature_std: Tensor
-    projection: Tensor | None
-    offset: Tensor | None
-
     def __init__(self, state: TeacherState, shared: Mapping[str, NDArray[Any]] | None = None) -> None:
         super().__init__()
         file = (
@@ -45,21 +36,13 @@ class ForwardTeacher(nn.Module):
             else _verified_file(state)
         )
         self.backbone = build_backbone(file, size=state.size, shared=shared)
-        self.scale = state.scale
-        for name in _BUFFERS:
-            array = getattr(state, name)
-            # A copy, because the arrays may be read-only shared memory.
-            self.register_buffer(name, None if array is None else torch.tensor(array), persistent=False)
+        self.readout = ReadoutModule(state)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (N, C) and standardised features (N, D), float32, of images (N, Ch, H, W) in [0, 255]."""
-        raw = self.backbone(images)
-        features = (raw - self.feature_mean) / self.feature_std
-        if self.scale is None:
-            return features @ self.weight.T + self.bias, features
-        place = raw if self.projection is None else raw @ self.projection.T + self.offset
-        return self.scale * (normalize(place, dim=1) @ self.weight.T) + self.bias, features
+        features = self.readout.standardise(self.backbone(images))
+        return self.readout(features), features
 
 
 def _verified_file(state: TeacherState) -> TeacherFile:

@@ -30,9 +30,14 @@ def _epoch(data: TrialData, epoch: int = EPOCH, **flat: Any) -> list[StepBatch]:
     return list(_batches(data, **flat).epoch(epoch))
 
 
+def _logits(data: TrialData) -> NDArray[np.float32]:
+    # The first features of the synthetic world are its teacher's logits.
+    return data.teacher_features[..., : data.n_classes].astype(np.float32)
+
+
 def _who(data: TrialData, logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     # No two views of the synthetic world share their teacher logits: these say which (sample, view) a row is.
-    same = (data.teacher_logits.astype(np.float32)[None] == logits.numpy()[:, None, None]).all(axis=-1)
+    same = (_logits(data)[None] == logits.numpy()[:, None, None]).all(axis=-1)
     assert (same.sum(axis=(1, 2)) == 1).all()
     _, samples, views = np.nonzero(same)
     return samples, views
@@ -142,7 +147,7 @@ def test_labels_and_targets_of_a_mixture_mix_as_its_pixels(trial_data: TrialData
         assert mixed.features is not None
         for found, source in (
             (mixed.labels, np.eye(3)[trial_data.train_labels][:, None].repeat(3, axis=1)),
-            (mixed.logits, trial_data.teacher_logits.astype(np.float64)),
+            (mixed.logits, _logits(trial_data)),
             (mixed.features, trial_data.teacher_features.astype(np.float64)),
         ):
             expected = share * source[first, view_of[first]] + (1 - share) * source[second, view_of[second]]

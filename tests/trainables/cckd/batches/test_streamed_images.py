@@ -54,7 +54,6 @@ def test_streamed_pixels_equal_an_array_of_the_same_views(file_data: TrialData) 
     files = replace(
         file_data,
         views=file_data.views[:, :1],
-        teacher_logits=file_data.teacher_logits[:, :1],
         teacher_features=file_data.teacher_features[:, :1],
     )
     still = np.zeros_like(files.views)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainables.cckd.batches.teacher_targets import resident_features
+from trainables.cckd.batches.teacher_targets import gather, resident_features
 from trainables.cckd.bundle import assemble as module
 from trainables.cckd.bundle.mapped_features import FileArray, RawFeatures
 from trainables.cckd.bundle.trial_data import TrialData
@@ -60,8 +60,8 @@ def test_many_features_stay_raw_and_are_standardised_as_they_are_read(
     assert isinstance(kept, RawFeatures)
     assert isinstance(kept.values, FileArray) == one_machine
     data = pickle.loads(pickle.dumps(replace(trial_data, teacher_features=kept)))
-    images, views = torch.tensor([3, 0, 41]), torch.tensor([1, 0, 2])
-    found = resident_features(data, CPU)[images, views]
+    images, views = np.array([3, 0, 41]), np.array([1, 0, 2])
+    found = gather(resident_features(data, CPU), torch.from_numpy(3 * images + views))
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), _standard(raw)[images, views], atol=1e-5)
 

@@ -17,7 +17,7 @@ def test_counts_and_prior_describe_the_training_labels(trial_data: TrialData) ->
 
 def test_a_bundle_survives_pickling(trial_data: TrialData) -> None:
     again = pickle.loads(pickle.dumps(trial_data))
-    np.testing.assert_array_equal(again.teacher_logits, trial_data.teacher_logits)
+    np.testing.assert_array_equal(again.teacher_features, trial_data.teacher_features)
     assert again.class_names == trial_data.class_names
 
 
@@ -27,13 +27,13 @@ def test_all_misfits_are_named_at_once(make_trial_data: Callable[..., TrialData]
         replace(
             data,
             views=data.views[:, :, :4],
-            teacher_logits=data.teacher_logits[:-1],
+            teacher_features=data.teacher_features[:-1],
             val_labels=data.val_labels + 1,
         )
     text = " | ".join(caught.value.faults)
     assert len(caught.value.faults) == 3
     assert "views must have shape (42, V, 5); got (42, 3, 4)" in text
-    assert "teacher_logits must have shape (42, 3, 3); got (41, 3, 3)" in text
+    assert "teacher_features must have shape (42, 3, D); got (41, 3, 5)" in text
     assert "val_labels must lie in 0 to 2; got 1 to 3" in text
 
 

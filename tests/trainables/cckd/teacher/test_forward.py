@@ -35,7 +35,7 @@ def test_it_takes_arrays_that_are_lent_read_only(probe: ProbeFit) -> None:
     state = probe.state(name="tf_efficientnet_lite0", size=32)
     for array in (state.weight, state.bias, state.feature_mean, state.feature_std):
         array.flags.writeable = False
-    assert ForwardTeacher(state).weight.shape == (3, 1280)
+    assert ForwardTeacher(state).readout.weight.shape == (3, 1280)
 
 
 def test_an_unknown_backbone_is_refused(probe: ProbeFit) -> None:

@@ -1,9 +1,9 @@
 """The teacher fitted to its cached features.
 
-fitted_teacher  classifier, targets and prior of any form of teacher
+fitted_teacher  classifier and prior of any form of teacher
+folds           folds of the training images, and their readouts
 probe, ncm      logit-adjusted regression; nearest class mean
 prior           four ways to take the teacher's prior
 row_blocks      features a block of rows at a time
-top_k_logits    targets where classes are many
 fit_cache       fitted teachers on disk
 """

@@ -22,15 +22,15 @@ from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.digests import hash_array, json_digest
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
+from trainables.cckd.teacher.fit.folds import FoldReadouts
 from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
-from trainables.cckd.teacher.fit.top_k_logits import TopKLogits
 from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Increase it when the code computes another fit from the same ingredients, so that old fits are not found.
-FIT_RECIPE = 1
+FIT_RECIPE = 2
 
-_CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, TopKLogits)}
+_CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, FoldReadouts)}
 
 
 class FitCache:
@@ -89,7 +89,7 @@ class FitCache:
                 arrays[field.name] = value
             elif isinstance(value, float):
                 plain["numbers"][field.name] = value
-            else:
+            elif value is not None:
                 plain["parts"][field.name] = _parted(field.name, value, arrays)
         text = json.dumps(plain)
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
@@ -110,8 +110,7 @@ def _joined(name: str, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -
     """Rebuild the dataclass that `_parted` took apart."""
     of_value = {key.removeprefix(f"{name}."): one for key, one in arrays.items() if key.startswith(f"{name}.")}
     kind = _CLASSES[plain["class"]]
-    # Fits of an earlier version also hold three accuracies of the chosen strength.
-    rest = {field.name: plain[field.name] for field in fields(kind) if field.name in plain}
+    rest = {key: one for key, one in plain.items() if key != "class"}
     if "path" in rest:
         rest["path"] = tuple(StrengthRow(*row) for row in rest["path"])
     return kind(**of_value, **rest)

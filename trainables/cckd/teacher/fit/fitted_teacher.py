@@ -1,9 +1,10 @@
-"""Fit the teacher's classifier, of any form, and compute its targets for every training view.
+"""Fit the teacher's classifier, of any form, and take its prior.
 
-Targets are `in_fold` (the fit has seen the image) or `out_of_fold`. For the latter the training images, not their
-views, are dealt into K folds, class by class. The targets of each fold come from a fit on the other folds. A probe
-that memorises its training set has hard targets in fold (100 % accuracy against 72 % was seen), honest ones out of
-fold. Everywhere else the teacher is the fit on all images: on D_val, on test, for its prior and for `forward` targets.
+No logits of training views are kept: a trial forms them from the cached features with a readout. These targets are
+`in_fold` (the fit has seen the image) or `out_of_fold`. For the latter the training images, not their views, are dealt
+into K folds, class by class. The targets of each fold come from a fit on the other folds. A probe that memorises its
+training set has hard targets in fold (100 % accuracy against 72 % was seen), honest ones out of fold. Everywhere else
+the teacher is the fit on all images: on D_val, on test, for its prior and for `forward` targets.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.fit.folds import FoldReadouts, deal_folds
 from trainables.cckd.teacher.fit.ncm import class_means, fit_ncm
 from trainables.cckd.teacher.fit.prior import (
     distance_from_labels,
@@ -23,12 +25,8 @@ from trainables.cckd.teacher.fit.prior import (
 )
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
 from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
-from trainables.cckd.teacher.fit.top_k_logits import DENSE_CLASSES, TopKLogits, empty_top, keep_top
 from trainables.cckd.teacher.readout import Readout, unit
 from trainables.cckd.teacher.spec import TeacherSpec
-
-#: The fold of an image must be the same in every study of the same data.
-_FOLD_SEED = 0
 
 #: A network's own classifier: weight (O, D) and bias (O,).
 Classifier = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -39,23 +37,23 @@ Judge = tuple[NDArray[np.int64] | None, Readout]
 
 @dataclass(frozen=True, eq=False)
 class FittedTeacher:
-    """A teacher with its targets and its prior.
+    """A teacher with its prior.
 
     Attributes:
         readout: the fit on all training images.
-        train_logits: raw logits of every training view, the targets: float16 (N, V, C), or their largest.
         log_prior: log p^t, float64 (C,).
         prior_distance: total variation between p^t and D_val's true prior, 0 to 1.
         train_accuracy: accuracy of the fit on all images, on the training views that it was fitted to.
         target_accuracy: accuracy of the targets; below train_accuracy where they are out of fold.
+        fold_readouts: what computes the targets of the training views; None where `readout` does.
     """
 
     readout: Readout
-    train_logits: NDArray[np.float16] | TopKLogits
     log_prior: NDArray[np.float64]
     prior_distance: float
     train_accuracy: float
     target_accuracy: float
+    fold_readouts: FoldReadouts | None = None
 
 
 def fit_teacher(
@@ -69,7 +67,7 @@ def fit_teacher(
     classifier: Classifier | None = None,
     embeddings: ClassEmbeddings | None = None,
 ) -> FittedTeacher:
-    """Fit by `spec.form`, compute the targets by `spec.targets`, and take the prior by `spec.prior`.
+    """Fit by `spec.form`, once more per fold where `spec.targets` asks for it, and take the prior by `spec.prior`.
 
     Args:
         spec: the teacher.
@@ -90,32 +88,21 @@ def fit_teacher(
     else:
         readout = _unfitted(spec.form, train_features, classifier, embeddings)
     seen: list[Judge] = [(None, readout)]
-    judges = seen
+    judges, fold_readouts = seen, None
     if spec.targets == "out_of_fold":
-        judges = _fold_judges(spec, readout, train_features, train_labels, n_classes=n_classes)
-    logits, target_accuracy = _targets(judges, train_features, train_labels, n_classes)
-    train_accuracy = target_accuracy if judges is seen else _targets(seen, train_features, train_labels, n_classes)[1]
+        fold_readouts = _fit_folds(spec, readout, train_features, train_labels, n_classes=n_classes)
+        judges = _fold_judges(fold_readouts, readout)
+    target_accuracy = _accuracy(judges, train_features, train_labels)
+    train_accuracy = target_accuracy if judges is seen else _accuracy(seen, train_features, train_labels)
     log_prior = _log_prior(spec, judges, train_features, train_labels, readout.logits(val_features), val_labels)
     return FittedTeacher(
         readout=readout,
-        train_logits=logits,
         log_prior=log_prior,
         prior_distance=distance_from_labels(log_prior, val_labels),
         train_accuracy=train_accuracy,
         target_accuracy=target_accuracy,
+        fold_readouts=fold_readouts,
     )
-
-
-def deal_folds(labels: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
-    """Return the fold of each image, int64 (N,): every class is spread over the folds as evenly as possible."""
-    rng = np.random.default_rng(_FOLD_SEED)
-    folds = np.empty(len(labels), np.int64)
-    next_fold = 0  # a class starts in the fold after the last one of the previous class, so that folds have equal size
-    for class_id in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == class_id))
-        folds[members] = (next_fold + np.arange(len(members))) % n_folds
-        next_fold = (next_fold + len(members)) % n_folds
-    return folds
 
 
 def _unfitted(
@@ -148,20 +135,25 @@ def _unfitted(
     )
 
 
-def _fold_judges(
+def _fit_folds(
     spec: TeacherSpec, readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
-) -> list[Judge]:
-    """Return each fold with a readout fitted to all other folds; strength and scale are those chosen on D_val."""
+) -> FoldReadouts:
+    """Fit a readout to all other folds of each fold; strength and scale are those chosen on D_val."""
     folds = deal_folds(labels, spec.folds)
-    judges: list[Judge] = []
+    weights, biases = [], []
     for fold in np.unique(folds):
         others = np.flatnonzero(folds != fold)
         if isinstance(readout, ProbeFit):
             of_others = refit(readout, features, labels, others, n_classes=n_classes, tau=spec.tau)
         else:
             of_others = replace(readout, weight=class_means(features, labels, others, n_classes=n_classes))
-        judges.append((np.flatnonzero(folds == fold), of_others))
-    return judges
+        weights.append(of_others.weight)
+        biases.append(of_others.bias)
+    return FoldReadouts(np.stack(weights), np.stack(biases), folds)
+
+
+def _fold_judges(folds: FoldReadouts, readout: Readout) -> list[Judge]:
+    return [(np.flatnonzero(folds.fold_of == fold), folds.judge(fold, readout)) for fold in range(len(folds))]
 
 
 def _judged(
@@ -173,24 +165,12 @@ def _judged(
             yield rows, readout.logits(raw)
 
 
-def _targets(
-    judges: list[Judge], features: NDArray[np.float16], labels: NDArray[np.int64], n_classes: int
-) -> tuple[NDArray[np.float16] | TopKLogits, float]:
-    """Return the logits of every view in storage form, in the order of the images, and their accuracy."""
-    n_images, n_views = features.shape[:2]
-    kept: NDArray[np.float16] | TopKLogits
-    if n_classes > DENSE_CLASSES:
-        kept = empty_top(n_images, n_views, n_classes)
-    else:
-        kept = np.empty((n_images, n_views, n_classes), np.float16)
-    n_right = 0
-    for rows, logits in _judged(judges, features):
-        if isinstance(kept, TopKLogits):
-            kept[rows] = keep_top(logits)
-        else:
-            kept[rows] = logits
-        n_right += int((logits.argmax(axis=-1) == labels[rows, None]).sum())
-    return kept, n_right / (n_images * n_views)
+def _accuracy(judges: list[Judge], features: NDArray[np.float16], labels: NDArray[np.int64]) -> float:
+    """Return the share of all training views of which the judges name the right class."""
+    n_right = sum(
+        int((logits.argmax(axis=-1) == labels[rows, None]).sum()) for rows, logits in _judged(judges, features)
+    )
+    return n_right / (features.shape[0] * features.shape[1])
 
 
 def _log_prior(

@@ -13,7 +13,6 @@ from trainables.cckd.teacher.embeddings import ClassEmbeddings
 from trainables.cckd.teacher.fit import fit_cache as module
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
-from trainables.cckd.teacher.fit.top_k_logits import keep_top
 from trainables.cckd.teacher.spec import TeacherSpec
 
 N_CLASSES, N_VIEWS, N_FEATURES = 3, 2, 6
@@ -80,13 +79,6 @@ def test_every_form_comes_back_as_it_was(opened: Open, spec: TeacherSpec) -> Non
     assert opened(spec).load() is None
     opened(spec).keep(fitted)
     _assert_equal(opened(spec).load(), fitted)
-
-
-def test_so_do_the_largest_logits_of_many_classes(opened: Open) -> None:
-    logits = np.random.default_rng(1).normal(size=(4, N_VIEWS, 100))
-    fitted = replace(_fit(TeacherSpec(form="ncm")), train_logits=keep_top(logits))
-    opened().keep(fitted)
-    _assert_equal(opened().load(), fitted)
 
 
 def test_whoever_fits_something_else_does_not_find_it(opened: Open, cached, monkeypatch, tmp_path: Path) -> None:
