@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from study.entry.continuation import continue_study
-from study.planning.flags import Option
+from study.planning.flags import Flag, Option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +22,9 @@ def _may_change() -> Mapping[str, Option]:
     """What a resumed study may change."""
     from study.planning.plan import OPTIONS
 
-    return {
+    again = Flag("", "try failed trials and runs again, under their own numbers and knobs; not those that diverged")
+    retry = Option(("retry_failed",), bool, again, False)
+    return {retry.key: retry} | {
         key: OPTIONS[key].continued()
         for key in (
             "trials",

@@ -64,6 +64,12 @@ def say_lost(known: dict[str, int], found: dict[str, int]) -> None:
         print(f"NOTE     {told}")
 
 
+def say_retried(trials: int, runs: int, stay: int) -> None:
+    """Say how many failed trials and later runs are tried again, and how many stay failed."""
+    more = f"; {stay} would fail again and stay failed" if stay else ""
+    print(f"NOTE     {trials} failed trials and {runs} later runs are tried again{more}")
+
+
 def say_failures(study: Study) -> None:
     """Say which runs of the later phases failed for good; the search has already said how many trials did."""
     failed = study.store.manifest()["failures"]

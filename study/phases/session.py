@@ -14,7 +14,7 @@ from typing import Any
 from study.execution.cluster import ClusterError, check_process
 from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
-from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan
+from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan, say_retried
 from study.phases.study_state import Analyses, Study, StudyFailed
 from study.planning.checked import Checked
 from study.planning.config_file import config_text
@@ -69,7 +69,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         command: the command line, for the manifest.
         analyses: builds the report, and screens the knobs.
         unplanned: values of fields of its plan that have none there: 0, or nothing.
-        changes: new values of fields of its plan (trials, address, device, ...).
+        changes: new values of fields of its plan (trials, address, device, ...), and `retry_failed`.
 
     Raises:
         UsageError: this is no study folder, another driver holds its lock, or its data or teacher have changed.
@@ -80,7 +80,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         manifest = store.manifest()
         checked = checked_again(store.path, manifest)
         _check_address(checked.plan.address, changes)
-        asked_knobs = changes.get("ablation_knobs", ())
+        asked_knobs, retries = changes.get("ablation_knobs", ()), changes.pop("retry_failed", False)
         # A baseline that has been tuned, a rung that has been confirmed, and a knob that was put back stay in the plan.
         for field in ("tuned_baselines", "ladder", "ablation_knobs"):
             known = getattr(checked.plan, field)
@@ -105,6 +105,10 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
                 planned = {PLANNED: checked.plan.planned_runs(checked.space)}
                 store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned)
                 store.write_config(config_text(checked.plan, checked.space))
+                if retries:
+                    trials = [number for one in (ledger, *ledger.baselines.values()) for number in one.retry_failed()]
+                    runs = ledger.runs.retry_failed()
+                    say_retried(len(trials), len(runs), len(ledger.causes_of_failure()))
             except BaseException:
                 ledger.close()
                 raise

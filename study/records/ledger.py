@@ -23,10 +23,12 @@ from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX
 from study.strategy.evidence import Evidence
+from study.strategy.optuna_private import reopen_trials
 from study.strategy.pruners import PROTECTED
 from study.strategy.sampler_view import SeeingSampler
 from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
 from study.terminal.faults import one_line
+from trainables.cckd.errors import fails_again
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import EpochRecord
 
@@ -270,6 +272,17 @@ class Ledger(SearchReader):
     def fail(self, number: int, cause: str) -> TrialState:
         """End trial `number` as failed because of `cause`; return its state."""
         return self._end(number, TrialState.FAIL, cause=one_line(cause))
+
+    @_whole
+    def retry_failed(self) -> list[int]:
+        """Make failed trials RUNNING again, to be continued like those of a dead driver; return their numbers.
+
+        A trial whose configuration is at fault would fail again, and stays failed.
+        """
+        failed = [trial.number for trial in self._trials(TrialState.FAIL) if not fails_again(self.cause(trial.number))]
+        reopen_trials(self._database.connection, self._search, failed)
+        self._storage.reload()
+        return failed
 
     def _set(self, trial: FrozenTrial, **attributes: Any) -> None:
         for key, value in attributes.items():

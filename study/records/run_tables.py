@@ -9,7 +9,7 @@ from study.records.connection import Database
 from study.records.rerun_names import ablation_name, candidate_entry, rerun_name
 from study.schema import STUDY_NAME, search_table
 from study.terminal.faults import one_line
-from trainables.cckd.errors import is_divergence
+from trainables.cckd.errors import fails_again, is_divergence
 from trainables.cckd.records import ClassCounts, EpochRecord
 
 #: The tables that each search has for itself.
@@ -261,6 +261,19 @@ class RunTables:
     def fail_rerun(self, name: str, cause: str) -> None:
         """Record that run `name` is given up because of `cause`."""
         self._count_rerun(name, cause=one_line(cause), failed=True)
+
+    def retry_failed(self) -> list[str]:
+        """Make runs that were given up ones that are tried again, and return their names.
+
+        A run whose configuration is at fault would fail again, and stays given up.
+        """
+        known = self.rerun_attempts().items()
+        failed = [name for name, run in known if run.failed and not fails_again(run.cause)]
+        with self._database.together():
+            self._connection.executemany(
+                "UPDATE rerun_attempts SET failed = 0, failures = 0 WHERE name = ?", [(name,) for name in failed]
+            )
+        return failed
 
     def _count_rerun(
         self, name: str, *, attempts: int = 0, failures: int = 0, cause: str | None = None, failed: bool = False

@@ -4,8 +4,9 @@ No other module names one; tests/test_private_names.py enforces that. Each entry
 shows when it is not needed any more.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from copy import copy
+from sqlite3 import Connection
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
@@ -18,6 +19,9 @@ from sqlalchemy.orm import Session
 #: Where Optuna keeps a trial's constraints. There is no public way to set them on a copy of a trial. If Optuna renames
 #: the key, `test_the_sampler_is_told_of_the_guard_and_reopening_changes_nothing` fails.
 _CONSTRAINTS = "constraints"
+
+#: Attributes of ours that the end of a trial leaves.
+_OF_AN_END = ("cause", "duration_s", "failures", "last_error")
 
 #: Returns the trials that a sampler sees.
 Trials = Callable[[], Sequence[FrozenTrial]]
@@ -87,6 +91,26 @@ def study_id(study: Study | FrozenStudy) -> int:
 def trial_id(trial: FrozenTrial) -> int:
     """Return the trial's ID in its storage: `_trial_id`. The public look-up is one query per trial."""
     return trial._trial_id
+
+
+def reopen_trials(connection: Connection, search: str, numbers: Iterable[int]) -> None:
+    """Make finished trials RUNNING again in study.db, without what their end has left.
+
+    The tables `studies`, `trials`, `trial_values` and `trial_user_attributes`, and the states' names. Optuna never
+    changes a finished trial; its own retries are new trials with other numbers.
+    If Optuna renames one, `test_failed_trials_run_again_under_their_own_numbers` fails.
+    """
+    for number in numbers:
+        (trial,) = connection.execute(
+            "SELECT trial_id FROM trials JOIN studies USING (study_id) WHERE study_name = ? AND number = ?",
+            (search, number),
+        ).fetchone()
+        connection.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = ?", (trial,))
+        connection.execute("DELETE FROM trial_values WHERE trial_id = ?", (trial,))
+        marks = ", ".join("?" * len(_OF_AN_END))
+        connection.execute(
+            f"DELETE FROM trial_user_attributes WHERE trial_id = ? AND key IN ({marks})", (trial, *_OF_AN_END)
+        )
 
 
 def set_number(trial: FrozenTrial, number: int) -> None:

@@ -12,6 +12,11 @@ def is_divergence(cause: str | None) -> bool:
     return (cause or "").partition(":")[0] == NON_FINITE_LOSS
 
 
+def fails_again(cause: str | None) -> bool:
+    """Return whether a run that failed because of `cause` would fail again: the configuration is at fault."""
+    return (cause or "").partition(":")[0] in (NON_FINITE_LOSS, BAD_CONFIGURATION)
+
+
 #: Items that a message names; of a longer list it names the first ones and counts the rest.
 N_NAMED = 10
 

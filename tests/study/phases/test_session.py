@@ -162,6 +162,27 @@ def test_a_folder_that_appeared_meanwhile_is_refused(checked, folder: Path) -> N
     assert list(folder.iterdir()) == []
 
 
+def test_resume_tries_what_failed_again_and_says_how_much(checked, play, folder, capsys) -> None:
+    def act(study: Study) -> None:
+        for number, cause in enumerate(("hung: no report", "non-finite loss: nan")):
+            study.ledger.ask(lambda *_: 1)
+            study.ledger.fail(number, cause)
+        study.ledger.runs.start_rerun("kd-seed1")
+        study.ledger.runs.fail_rerun("kd-seed1", "hung: no report")
+
+    play(act)
+    session.begin(checked, "...", analyses())
+    play(lambda study: None)
+    assert resume.main([str(folder)]) == 0
+    assert "tried again" not in capsys.readouterr().out
+    seen: list[dict[str, int]] = []
+    play(lambda study: seen.append(study.ledger.counts()))
+    assert resume.main([str(folder), "--retry-failed"]) == 0
+    told = "NOTE     1 failed trials and 1 later runs are tried again; 1 would fail again and stay failed"
+    assert told in capsys.readouterr().out.splitlines()
+    assert (seen[0]["running"], seen[0]["fail"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "command",
     [lambda checked: session.begin(checked, "...", analyses()), lambda checked: resume.main([str(checked.folder)])],

@@ -68,6 +68,43 @@ def test_recording_twice_changes_nothing_and_only_new_evaluations_are_returned(l
     assert row.records[0].val.correct == (5, 10)
 
 
+def test_failed_trials_run_again_under_their_own_numbers(ledger, database, seed_of, epoch) -> None:
+    asked = [ledger.ask(seed_of) for _ in range(5)]
+    _finish(ledger, 0, epoch)
+    ledger.start_attempt(1)
+    ledger.record(1, [epoch(1)])
+    ledger.count_failure(1, "hung: no report")
+    causes = ("hung: no report", "non-finite loss: total became nan", "bad configuration: no", "out of memory: 1 of 2")
+    for number, cause in enumerate(causes, start=1):
+        ledger.fail(number, cause)
+    assert ledger.retry_failed() == [1, 4]
+    for again in (ledger, Ledger.open(database)):
+        assert again.counts() == {"complete": 1, "pruned": 0, "fail": 2, "running": 2}
+        assert [(one.number, one.params, one.seed) for one in again.unfinished()] == [
+            (asked[number].number, asked[number].params, asked[number].seed) for number in (1, 4)
+        ]
+        assert again.cause(1) is None
+    assert again.count_failure(1, "hung: no report") == 1, "its crashes count from nothing"
+    _finish(again, 1, epoch, right=7)
+    assert again.start_attempt(4) == 1
+    assert again.best()[0].number == 1
+    again.close()
+    assert _optuna(database).trials[1].value == pytest.approx(0.85)
+
+
+def test_later_runs_that_were_given_up_are_tried_again(ledger) -> None:
+    for name, cause in (("kd-seed1", "hung: no report"), ("la-seed1", "non-finite loss: nan"), ("ce-seed1", None)):
+        ledger.runs.start_rerun(name)
+        if cause:
+            ledger.runs.count_rerun_failure(name, cause)
+            ledger.runs.fail_rerun(name, cause)
+    assert ledger.runs.retry_failed() == ["kd-seed1"]
+    known = ledger.runs.rerun_attempts()
+    assert (known["kd-seed1"].failed, known["kd-seed1"].failures, known["kd-seed1"].attempts) == (False, 0, 1)
+    assert known["la-seed1"].failed
+    assert ledger.runs.retry_failed() == []
+
+
 @pytest.mark.parametrize("first", ["complete", "prune", "fail"])
 @pytest.mark.parametrize("second", ["complete", "prune", "fail"])
 def test_the_first_end_of_a_trial_counts(ledger, seed_of, epoch, first, second) -> None:
