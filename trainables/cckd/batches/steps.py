@@ -111,7 +111,7 @@ class Batches:
             raise ConfigError(f"batch_size must be at most the {n_train} training images; got {config.batch_size}")
         self.n_steps = len(data.train_labels) // config.batch_size
         n_seen = config.batch_size + 2 * objective.n_mixed
-        self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
+        self.images = training_images(data, device=device, workers=workers)
         n_features = data.teacher_features.shape[2] if objective.needs_features and device.type == "cuda" else 0
         bytes_a_step = 8 * n_seen * (prod(data.image_shape) + 2 * data.n_classes + n_features)
         self.steps_a_block = max(1, BLOCK_BYTES[device.type] // bytes_a_step)
