@@ -1,7 +1,7 @@
 """From a file, or from decoded bytes in memory, to the pixels of a view. One code serves both, so both agree.
 
 PNG is decoded by Pillow, because libpng under torchvision ends the process by a signal on most damaged files. JPEG and
-WebP are decoded by torchvision, which raises errors there (benchmarks/decoder_fuzz.py).
+WebP are decoded by torchvision, which raises errors there (tests/faults/test_decoder_fuzz.py).
 
 This module imports torch; no module that the driver imports at start-up may import it.
 """
