@@ -39,9 +39,9 @@ from trainables.cckd.batches.streamed_images import StreamedImages
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.crops import draw_crops
+from trainables.cckd.data.images.decoders import CHUNK
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.view_rule import ViewRule
-from trainables.cckd.data.images.view_stream import CHUNK
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.allocator import keep_freed_memory
 from trainables.cckd.training.trainer import Trainer
@@ -122,7 +122,6 @@ def _take_turns(files: ImageFiles, views: np.ndarray, size: int, workers: int, t
     images = StreamedImages(
         files,
         size=size,
-        batch_size=BATCH_SIZE,
         pixel_mean=np.full(3, 0.5),
         pixel_std=np.full(3, 0.25),
         device=torch.device("cpu"),

@@ -35,6 +35,7 @@ def _may_change() -> Mapping[str, Option]:
             "max_failures",
             "trial_timeout",
             "storage",
+            "skip_corrupt",
         )
     }
 

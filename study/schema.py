@@ -100,7 +100,11 @@ class CautionReason(StrEnum):
     CONTAMINATED_TEACHER = "contaminated_teacher"
     SELECTED_ON_TEST = "selected_on_test"
     TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"
+    FILES_LEFT_OUT = "files_left_out"
 
+
+#: Key of study.json's `data`: relative path -> what is wrong, of each image file that left the study under way.
+LEFT_OUT = "left_out"
 
 #: Key of study.json: the own method (`method`, `name`, `text`, `sha256` of the module's file), or null.
 OWN_METHOD = "own_method"
@@ -270,6 +274,7 @@ MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
 CONFIG = "study.yaml"
 DATABASE = "study.db"
+IMAGE_FILES = "files.safetensors"
 TRIALS = "trials.csv"
 EPOCHS = "epochs.parquet"
 FINALISTS_CSV = "finalists.csv"

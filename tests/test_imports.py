@@ -31,7 +31,8 @@ trainables.cckd.losses: trainables.own_method trainables.cckd
 trainables.cckd.config: trainables.cckd trainables.cckd.losses
 search_spaces: trainables.own_method trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
-trainables.cckd.data.images: trainables.cckd
+trainables.cckd.data.images.formats:
+trainables.cckd.data.images: trainables.cckd trainables.cckd.data.images.formats
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
@@ -40,7 +41,7 @@ trainables.cckd.data.sources: trainables.cckd trainables.cckd.data.images
 trainables.cckd.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
 study.records: study.schema trainables.cckd.files trainables.cckd search_spaces study.lock trainables.cckd.losses
     study.strategy study.terminal
-trainables.cckd.data: trainables.cckd trainables.cckd.data.images trainables.cckd.data.sources
+trainables.cckd.data: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.data.sources
 trainables.cckd.teacher.fit: trainables.cckd.files trainables.cckd trainables.cckd.teacher.cache
     trainables.cckd.teacher
 analysis.reading: study.schema trainables.cckd.files search_spaces analysis.stats study.strategy study.records
@@ -75,7 +76,8 @@ study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
 study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
-    study.terminal study.records trainables.cckd.bundle trainables study.planning study.execution study.teacher
+    study.terminal study.records trainables.cckd.data trainables.cckd.bundle trainables study.planning study.execution
+    study.teacher
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
     study.planning analysis.search analysis study.phases
 study: study.schema trainables.cckd trainables.cckd.config study.lock trainables.cckd.teacher.cache study.terminal

@@ -1,4 +1,4 @@
-"""When a study stops: too many runs failed for good, or attempts crash one after the other.
+"""When a study stops: too many runs failed for good, attempts crash one after the other, or an image is damaged.
 
 study.db counts the failures of each trial over all drivers. The counts here belong to one driver and start at zero with
 it, because a user who resumes a study has repaired something.
@@ -17,6 +17,9 @@ CRASHES_IN_A_ROW = 6
 class FailureBudget:
     """The failures that one driver has seen, and the limits on them.
 
+    Attributes:
+        damage: the cause of the first attempt that met a damaged image file. Every other run would meet the file too.
+
     Args:
         max_retries: how often a trial is tried again.
         max_failures: how many trials and later runs may fail for good.
@@ -32,6 +35,7 @@ class FailureBudget:
         self._in_a_row = 0
         self._for_good = Counter(cause or "no cause noted" for cause in causes)
         self._crashes: Counter[str] = Counter()
+        self.damage: str | None = None
 
     def note_progress(self) -> None:
         """A trial has reported an epoch, so there is no crash loop."""
@@ -55,6 +59,8 @@ class FailureBudget:
     @property
     def verdict(self) -> str | None:
         """Why no more trials may start, with the most frequent cause; None while trials may start."""
+        if self.damage:
+            return self.damage
         n_failed = self._for_good.total()
         if n_failed > self._max_failures:
             return (

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     EXCEPTION = "exception"
     NON_FINITE_LOSS = NON_FINITE_LOSS
     BAD_CONFIGURATION = BAD_CONFIGURATION
+    DAMAGED_IMAGE = "damaged image"
     OUT_OF_MEMORY = "out of memory"
     CUDA_OUT_OF_MEMORY = "CUDA out of memory"
     WORKER_KILLED = "worker killed"
@@ -26,7 +27,7 @@ class Kind(StrEnum):
 
 
 #: Kinds that the same seed always brings again.
-_DETERMINISTIC = {Kind.NON_FINITE_LOSS, Kind.BAD_CONFIGURATION}
+_DETERMINISTIC = {Kind.NON_FINITE_LOSS, Kind.BAD_CONFIGURATION, Kind.DAMAGED_IMAGE}
 
 _CUDA = re.compile(r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED")
 _MEMORY = re.compile(r"^MemoryError\b|can't allocate memory|Cannot allocate memory")
@@ -58,7 +59,11 @@ def cause_of(error_file: str) -> str:
         if wording.search(error):
             return cause(kind, error)
     name, _, message = error.partition(": ")
-    raised = {"NonFiniteLossError": Kind.NON_FINITE_LOSS, "ConfigError": Kind.BAD_CONFIGURATION}.get(name)
+    raised = {
+        "NonFiniteLossError": Kind.NON_FINITE_LOSS,
+        "ConfigError": Kind.BAD_CONFIGURATION,
+        "DamagedImageError": Kind.DAMAGED_IMAGE,
+    }.get(name)
     return cause(raised, message) if raised else cause(Kind.EXCEPTION, error)
 
 

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from study.execution.attempts import AttemptLog
-from study.execution.failure_causes import Kind, cause
+from study.execution.failure_causes import Kind, cause, kind_of
 from study.records.ledger import Ledger, SeedOf, Suggestion
 
 Run = TypeVar("Run")
@@ -57,7 +57,9 @@ class RetryingSearcher(Searcher, Generic[Run]):
                 return
             if error:
                 why = attempt.cause or cause(Kind.EXCEPTION, "Ray gave the trial up without a cause")
-                if self.attempts.budget.may_retry(why, self._count_failure(attempt.run, why)):
+                if kind_of(why) is Kind.DAMAGED_IMAGE:  # the run stays to be done: it is not at fault
+                    self.attempts.budget.damage = self.attempts.budget.damage or why
+                elif self.attempts.budget.may_retry(why, self._count_failure(attempt.run, why)):
                     self._crashed_runs.append(attempt.run)
                 else:
                     self._fail(attempt.run, why)

@@ -9,6 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.planning.plan import StudyPlan
+from trainables.cckd.errors import DataError
 
 #: Puts a value into Ray's object store and returns a reference to it.
 Put = Callable[[Any], Any]
@@ -47,8 +48,17 @@ def put(value: Any) -> Any:
 
 
 def get(reference: Any) -> Any:
-    """Wait for the object behind `reference` and return it; a list gives a list."""
-    return ray.get(reference)
+    """Wait for the object behind `reference` and return it; a list gives a list.
+
+    Raises:
+        DataError: the task has raised it; Ray's own error would hold the task's traceback.
+    """
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, DataError):
+            raise error.cause from None
+        raise
 
 
 def wait_for_one(references: Sequence[Any]) -> list[Any]:

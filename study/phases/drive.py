@@ -4,7 +4,8 @@ longer runs, ablation.
 Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,27 @@ import numpy as np
 from study.execution.cluster import ClusterError
 from study.execution.nodes import check_nodes, described
 from study.execution.tasks import Future, start_beside_driver
-from study.execution.workers import ray_session
+from study.execution.workers import Workers, ray_session
 from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
 from study.phases.longer_runs import train_longer
 from study.phases.search import search, studied_method
 from study.phases.selection import select
-from study.phases.study_state import Study
+from study.phases.study_state import Study, StudyFailed
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
+from study.planning.tail_subsets import left_out
 from study.records.run_tables import ConfirmRun
-from study.schema import PhaseName
-from study.teacher.bundle import decode_images
+from study.schema import CAUTIONS, LEFT_OUT, CautionReason, PhaseName
+from study.teacher.bundle import damaged_images, decode_images
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.signals import undisturbed
+from trainables.cckd.errors import DamagedImageError, DataError, first_few
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.checkpoint_store import is_uri
+
+log = logging.getLogger("study")
 
 
 def drive(study: Study) -> None:
@@ -43,6 +48,7 @@ def drive(study: Study) -> None:
             begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
             study.store.update_manifest(**begun)
             _check_nodes(study)
+            _leave_out_damaged(study, workers)
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
@@ -58,6 +64,9 @@ def drive(study: Study) -> None:
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
+    except DataError as error:
+        damage = isinstance(error, DamagedImageError)
+        raise StudyFailed(study.with_damage(str(error)) if damage else str(error)) from error
     finally:
         with undisturbed():
             study.progress.end()
@@ -74,6 +83,49 @@ def _check_nodes(study: Study) -> None:
     reports = check_nodes(study.checked, study.checkpoints)
     study.store.update_manifest(nodes=described(reports))
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
+
+
+def _leave_out_damaged(study: Study, workers: Workers) -> None:
+    """Decode every image file once; what fails leaves the study if the plan allows it. Note all files that have left.
+
+    The teacher's pass and all runs from here on are of the images that remain. Runs that were interrupted begin again.
+
+    Raises:
+        StudyFailed: files are damaged, and the plan does not leave such files out.
+        DataError: a class would have no image left, or cuts of the long tail would have unequal numbers.
+    """
+    damaged = damaged_images(study.checked, workers, study.progress)
+    if damaged and not study.checked.plan.skip_corrupt:
+        raise StudyFailed(study.with_damage(first_few(damaged.values())))
+    if damaged:
+        study.checked = left_out(study.checked, {path: error.what for path, error in damaged.items()})
+    known = study.store.manifest()["data"].get(LEFT_OUT, {})
+    lost = {path: what for path, what in study.checked.data.left_out.items() if path not in known}
+    if lost:
+        _note_lost(study, lost)
+
+
+def _note_lost(study: Study, lost: Mapping[str, str]) -> None:
+    """Write to the manifest which files have left, and remove the checkpoints of runs that were trained with them."""
+    manifest, data = study.store.manifest(), study.checked.data
+    n_ended = sum(n for state, n in study.ledger.counts().items() if state != "running")
+    when = f"after {_count(n_ended, 'trial')} had ended; {'its' if n_ended == 1 else 'their'} results stay"
+    when = when if n_ended else "before a trial had ended"
+    text = f"{_count(len(lost), 'image file')} left the data set {when}. Damaged or gone: {first_few(lost)}"
+    for kept in (study.checkpoints, *map(study.checkpoints_of, study.ledger.baselines)):
+        for run in kept.runs():
+            kept.remove(run)
+    study.store.update_manifest(
+        data=manifest["data"]
+        | {"sha256": data.sha256, LEFT_OUT: dict(data.left_out), "cuts": list(study.checked.cuts)},
+        **{CAUTIONS: [*manifest.get(CAUTIONS, []), {"reason": CautionReason.FILES_LEFT_OUT, "text": text}]},
+    )
+    log.warning("image files that left the study:\n%s", "\n".join(f"{path} {what}" for path, what in lost.items()))
+    study.progress.say(f"NOTE     {text}; {study.store.log} says why")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def count_parameters(study: Study) -> Future | None:

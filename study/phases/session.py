@@ -27,10 +27,11 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.schema import PLANNED, sqlite_url
+from study.schema import IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
+from trainables.cckd.data.file_record import write_record
 from trainables.cckd.errors import UsageError
 
 log = logging.getLogger("study")
@@ -57,6 +58,7 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
         with _writing(store):
             store.write_manifest(manifest)
             store.write_config(config_text(checked.plan, checked.space))
+            write_record(store.path / IMAGE_FILES, checked.data)
             ledger = _create_ledger(checked, store)
         return _run_to_report(checked, store, ledger, analyses)
 
@@ -78,7 +80,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
     store = StudyStore.open(folder)
     with store.lock(), logging_to(store.log):
         manifest = store.manifest()
-        checked = checked_again(store.path, manifest)
+        checked = checked_again(store.path, manifest, skip_corrupt=changes.get("skip_corrupt", False))
         _check_address(checked.plan.address, changes)
         asked_knobs, retries = changes.get("ablation_knobs", ()), changes.pop("retry_failed", False)
         # A baseline that has been tuned, a rung that has been confirmed, and a knob that was put back stay in the plan.
@@ -94,7 +96,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             faults.add(wrong)
         faults.raise_any()
         cuts = manifest["data"].get("cuts", [])
-        checked = with_cuts(checked, cuts)
+        lost = checked.data.left_out.keys() - manifest["data"].get(LEFT_OUT, {}).keys()
+        checked = with_cuts(checked, [] if lost else cuts)  # no cut has all the images that it had
         starts = [*manifest["starts"], {"started": now(), "command": command}]
         data = manifest["data"] | {"cuts": [*checked.cuts, *cuts[len(checked.cuts) :]]}
         with _writing(store):

@@ -17,6 +17,7 @@ from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
+from study.terminal.command_line import resume_command
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
@@ -162,9 +163,16 @@ class Study:
         Raises:
             StudyFailed: with the most frequent cause.
         """
+        if self.budget.damage:
+            self.export()
+            raise StudyFailed(self.with_damage(self.budget.damage.partition(": ")[2]))
         if self.budget.verdict:
             self.export()
             raise StudyFailed(self.budget.verdict)
+
+    def with_damage(self, what: str) -> str:
+        """Return what is said of damaged image files that end the study: what is wrong, and how to go on."""
+        return f"{what}; restore what is damaged, or leave it out: {resume_command(self.store.path, '--skip-corrupt')}"
 
     def new_attempts(self, prepared: Prepared) -> AttemptLog:
         """Return a new attempt log for one phase; features from the teacher's cache are verified before its results.

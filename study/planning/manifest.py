@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,8 @@ from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.cores import allotted_cores
 from study.planning.plan import StudyPlan
+from trainables.cckd.data.file_record import files_lost
+from trainables.cckd.data.load import LongTailData, without
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.methods import OWN, OWN_SOURCE
 from trainables.cckd.recipe import QUICK
@@ -83,27 +86,32 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
     }
 
 
-def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
+def checked_again(folder: Path, manifest: dict[str, Any], *, skip_corrupt: bool = False) -> Checked:
     """Rebuild what a resumed study needs from its manifest; data and teacher must still be the same.
+
+    Args:
+        folder: of the study.
+        manifest: its study.json.
+        skip_corrupt: whether image files that are damaged or gone by now may leave the study; the plan may say so too.
 
     Raises:
         UsageError: the manifest is not as it was written, data or teacher are missing, or their content has changed.
     """
     try:
         plan = StudyPlan.from_json(manifest["plan"])
+        plan = replace(plan, skip_corrupt=plan.skip_corrupt or skip_corrupt)
         space = SearchSpace.from_json(manifest["space"])
-        sha256 = str(manifest["data"]["sha256"])
+        known = dict(manifest["data"].get(schema.LEFT_OUT, {}))
+        str(manifest["data"]["sha256"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
             f"{folder / schema.MANIFEST} must be as the study wrote it; it is altered or of another version: "
             f"{type(error).__name__}: {error}"
         ) from error
     data = watched_load(plan)
-    if data.sha256 != sha256:
-        raise DataError(
-            f"the study in {folder} was begun on other images: data set {data.spec} had SHA-256 "
-            f"{sha256[:12]}, {data.source} gives {data.sha256[:12]}"
-        )
+    if known:
+        data = without(data, known)
+    data = _as_begun(folder, manifest["data"], data, may_lose=plan.skip_corrupt)
     teacher, before = plan.teacher, manifest.get("teacher") or {}
     file = check_teacher(teacher)
     embeddings = check_teacher_fit(teacher, file, data)
@@ -114,6 +122,25 @@ def checked_again(folder: Path, manifest: dict[str, Any]) -> Checked:
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
     return Checked(plan, space, data, file, folder, embeddings)
+
+
+def _as_begun(folder: Path, begun: dict[str, Any], data: LongTailData, *, may_lose: bool) -> LongTailData:
+    """Return the data of a resumed study; image files that it has lost by now are noted in it.
+
+    Raises:
+        DataError: the data are others than when the study was begun, and not only by such files.
+    """
+    lost: dict[str, str] = {}
+    if data.sha256 != begun["sha256"]:
+        record = folder / schema.IMAGE_FILES
+        if not (may_lose and record.exists()):
+            raise DataError(
+                f"the study in {folder} was begun on other images: data set {data.spec} had SHA-256 "
+                f"{begun['sha256'][:12]}, {data.source} gives {data.sha256[:12]}"
+            )
+        lost = dict.fromkeys(files_lost(record, data), "is damaged or gone")
+    left = {**lost, **data.left_out}
+    return replace(data, left_out=left, grouped_by=tuple(begun["n_train"])) if left else data
 
 
 def _own_method() -> dict[str, str] | None:

@@ -3,6 +3,7 @@
 The study searches and selects on its own cut, cut 0. Only the confirmation uses cuts 1, 2, ...
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from study.planning.plan import StudyPlan
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import LabelledImages, hash_sets
-from trainables.cckd.data.load import LongTailData, load_data
+from trainables.cckd.data.load import LongTailData, load_data, without
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.errors import DataError, first_few
 
@@ -65,6 +66,16 @@ def recut(checked: Checked, data_seed: int) -> Checked:
     return replace(checked, data=replace(found, val=data.val, test=data.test))
 
 
+def left_out(checked: Checked, files: Mapping[str, str]) -> Checked:
+    """Return the study without some image files: relative path -> what is wrong. Its cuts are those of what remains.
+
+    Raises:
+        DataError: a class would have no image left, or as `cut_hashes`.
+    """
+    data = without(checked.data, files)
+    return replace(checked, data=data, cuts=cut_hashes(checked.plan, data))
+
+
 def with_cuts(checked: Checked, known: list[str]) -> Checked:
     """Add the cuts that the plan of a resumed study asks for; the cuts in `known`, from its manifest, must be the same.
 
@@ -86,7 +97,7 @@ def with_cuts(checked: Checked, known: list[str]) -> Checked:
 
 
 def _load(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:
-    return load_data(
+    found = load_data(
         data.spec,
         data_root=Path(plan.data_root),
         split=plan.split,
@@ -94,6 +105,7 @@ def _load(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:
         download=False,  # the study's own cut has found the files
         skip_corrupt=plan.skip_corrupt,
     )
+    return without(found, data.left_out) if data.left_out else found
 
 
 def _checked_cut(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:

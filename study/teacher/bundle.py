@@ -14,12 +14,13 @@ from study.planning.checked import Checked
 from study.planning.plan import LOCAL
 from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
-from study.teacher.worker_tasks import hold, read_classifier, share
+from study.teacher.worker_tasks import damaged_files, hold, read_classifier, share
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble, judge_teacher, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.confidence import ConfidenceBins
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.errors import DamagedImageError
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
@@ -51,13 +52,30 @@ class Prepared:
     verification: Verification
 
 
+def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> dict[str, DamagedImageError]:
+    """Decode every image file of the study once; return relative path -> what is wrong with it. Needs Ray.
+
+    The scan does not see every damage: most of it in the pixels of a JPEG or WebP file shows in decoding, if anywhere.
+    A process that ends over a file is replaced, and the file is named.
+    """
+    sets = (checked.data.train, checked.data.val, checked.data.test)
+    files = {id(images): images for images in sets if isinstance(images, ImageFiles)}.values()
+    if files:
+        progress.say(f"data     decoding {sum(map(len, files))} images once")
+    damaged: dict[str, DamagedImageError] = {}
+    for images in files:
+        relative = {str(images.root / path): path for path in images.paths}
+        found: dict[str, str] = get(start_beside_driver(damaged_files, images, workers.n_workers))
+        damaged |= {relative[path]: DamagedImageError(path, what) for path, what in found.items()}
+    return damaged
+
+
 def decode_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
     """Return the study with its image files decoded in Ray's object store, if its data path says so. Needs Ray."""
     sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
     files = {name: images for name, images in sets.items() if isinstance(images, ImageFiles)}
     if not files or checked.data_path.name == "streamed":
         return checked
-    progress.say(f"data     decoding {sum(map(len, files.values()))} images")
     # One task per set, which may use every core, because no trial runs yet. The driver's node is the only one that must
     # have the files: trials read the decoded images.
     started = {name: start_beside_driver(hold, images, workers.n_workers) for name, images in files.items()}

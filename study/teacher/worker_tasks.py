@@ -100,8 +100,19 @@ def n_parameters(student: str, n_classes: int, channels: int, size: int) -> int:
     return build_student(student, n_classes, channels, size).n_parameters
 
 
+def damaged_files(files: "ImageFiles", workers: int) -> dict[str, str]:
+    """Decode every image file of a set once in `workers` processes; return path -> what is wrong with it."""
+    from trainables.cckd.data.images.decoders import decoders
+    from trainables.cckd.data.images.view_stream import damaged_files
+
+    try:
+        return damaged_files(files, workers=workers)
+    finally:
+        decoders().close()
+
+
 def hold(files: "ImageFiles", workers: int) -> Any:
-    """Decode the image files of a set in `workers` processes."""
+    """Decode the image files of a set in `workers` threads and return them in memory."""
     from trainables.cckd.data.images.view_stream import hold
 
     return hold(files, workers=workers)

@@ -41,6 +41,17 @@ class DataError(UsageError):
     """A data set that is not available, or options that it does not take."""
 
 
+class DamagedImageError(DataError):
+    """An image file that cannot be decoded, or is another one than when it was scanned: `path`, and `what` is wrong."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(f"{path} {what}")
+
+    def __reduce__(self) -> tuple[type["DamagedImageError"], tuple[str, str]]:  # type: ignore[override]
+        return type(self), (self.path, self.what)
+
+
 class TeacherError(UsageError):
     """A teacher that cannot be built: a missing or altered file, an unknown name or form."""
 

@@ -39,3 +39,10 @@ def test_many_nodes_lost_at_once_are_no_crash_loop() -> None:
     for _ in range(10 * CRASHES_IN_A_ROW):
         budget.note_crash(LOST)
     assert budget.verdict is None
+
+
+def test_a_damaged_image_comes_before_every_other_reason() -> None:
+    budget = _budget(max_failures=0)
+    budget.note_failure("non-finite loss: it")
+    budget.damage = "damaged image: 3.png is torn"
+    assert budget.verdict == "damaged image: 3.png is torn"

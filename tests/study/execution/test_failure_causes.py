@@ -49,6 +49,7 @@ INIT = "The actor died because of an error raised in its creation task, "
         (DIED + WORKER + "Worker exits unexpectedly. Worker exits with an exit code 3.", Kind.WORKER_KILLED, "code 3"),
         (DIED + "The actor is dead because it was killed by `ray.kill`.", Kind.WORKER_KILLED, "its process died"),
         (MONITOR, Kind.OUT_OF_MEMORY, "Ray killed the worker, its node used 5.63GB of 23.54GB"),
+        (FRAME + "trainables.cckd.errors.DamagedImageError: /a/3.png is torn", Kind.DAMAGED_IMAGE, "/a/3.png is torn"),
         (FRAME + "MemoryError: Unable to allocate 9 GiB", Kind.OUT_OF_MEMORY, "Unable to allocate 9 GiB"),
         (FRAME + NO_MEMORY, Kind.OUT_OF_MEMORY, "DefaultCPUAllocator"),
         (FRAME + CUDA, Kind.CUDA_OUT_OF_MEMORY, "Tried to allocate 20.00 GiB"),
@@ -90,6 +91,7 @@ def test_a_trial_is_tried_again_within_its_limit_unless_it_would_fail_the_same_w
     expected = {
         Kind.NON_FINITE_LOSS: [False, False, False],
         Kind.BAD_CONFIGURATION: [False, False, False],
+        Kind.DAMAGED_IMAGE: [False, False, False],
         Kind.CUDA_OUT_OF_MEMORY: [True, False, False],
     }
     assert retries == expected.get(kind, [True, True, False])

@@ -174,3 +174,15 @@ def test_a_trial_ray_takes_back_before_it_began_stays_running(adapters, ledger) 
 def test_the_adapters_are_pickled_without_their_handles(adapters) -> None:
     for adapter in adapters:
         assert vars(pickle.loads(pickle.dumps(adapter))) == {}
+
+
+def test_a_run_that_met_a_damaged_image_stays_to_be_done_and_no_other_begins(adapters, ledger) -> None:
+    searcher, _ = adapters
+    searcher.suggest("a")
+    searcher.suggest("b")
+    searcher.attempts.crash("a", "damaged image: 3.png is torn")
+    searcher.on_trial_complete("a", error=True)
+    assert searcher.attempts.budget.verdict == "damaged image: 3.png is torn"
+    assert searcher.suggest("c") == Searcher.FINISHED
+    assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 2}
+    assert [left.number for left in ledger.unfinished()] == [0, 1]

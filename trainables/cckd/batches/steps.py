@@ -111,7 +111,7 @@ class Batches:
             raise ConfigError(f"batch_size must be at most the {n_train} training images; got {config.batch_size}")
         self.n_steps = len(data.train_labels) // config.batch_size
         n_seen = config.batch_size + 2 * objective.n_mixed
-        self.images = training_images(data, batch_size=n_seen, device=device, workers=workers)
+        self.images = training_images(data, device=device, workers=workers)
         self._config, self._objective, self._device = config, objective, device
         self._data = data
         self._prepared: tuple[int, EpochDraws] | None = None

@@ -29,33 +29,31 @@ class StreamedImages(TrainingImages):
         source: ImageSource,
         *,
         size: int,
-        batch_size: int,
         pixel_mean: NDArray[np.float64],
         pixel_std: NDArray[np.float64],
         device: torch.device,
         workers: int,
     ) -> None:
-        """Prepare to stream `source` as views of `size` x `size` pixels; other arguments as for `ViewStream`."""
+        """Prepare to stream `source` as views of `size` x `size` pixels; `workers` as for `ViewStream`."""
         super().__init__(pixel_mean=pixel_mean, pixel_std=pixel_std, device=device)
-        self._stream = ViewStream(source, size=size, batch_size=batch_size, workers=workers)
+        self._stream = ViewStream(source, size, workers)
         self._device = device
 
     def blocks(self, members: NDArray[np.int64], views: NDArray[np.int16], most: int) -> Iterator[Tensor]:
         """As in `TrainingImages`, in blocks of one step: larger blocks would only delay the first step.
 
         Raises:
-            DataError: a file that has become unreadable.
+            DamagedImageError: a file that has become unreadable.
         """
         for pixels in self._stream.batches(members, views, pinned=self._device.type == "cuda"):
             yield pixels.to(self._device, non_blocking=True).float()[None]
 
 
-def training_images(data: TrialData, *, batch_size: int, device: torch.device, workers: int) -> TrainingImages:
+def training_images(data: TrialData, *, device: torch.device, workers: int) -> TrainingImages:
     """Return the training images of a study: kept on the device where they are an array, else streamed.
 
     Args:
         data: the study's data.
-        batch_size: images of a step.
         device: where batches are made.
         workers: processes that decode ahead.
     """
@@ -72,7 +70,6 @@ def training_images(data: TrialData, *, batch_size: int, device: torch.device, w
     return StreamedImages(
         images,
         size=data.image_shape[1],
-        batch_size=batch_size,
         pixel_mean=data.pixel_mean,
         pixel_std=data.pixel_std,
         device=device,

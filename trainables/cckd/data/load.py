@@ -1,7 +1,7 @@
 """From a data set's name to its three sets: find the files, split, cut the long tail, scan the files that remain."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class LongTailData:
         padding: largest shift of a training view, pixels.
         flip: whether a training view may be mirrored left to right.
         skipped: 'path: reason' for each image file that was left out.
+        left_out: relative path -> what is wrong, of each file that left the sets of a study under way.
+        grouped_by: the counts that decide the groups, where files have left since then; empty for `counts`.
     """
 
     spec: DataSpec
@@ -47,11 +49,13 @@ class LongTailData:
     padding: int
     flip: bool
     skipped: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    grouped_by: tuple[int, ...] = ()
 
     @property
     def groups(self) -> Groups:
         """Class ids by training count, or by the counts that the option `groups` selects."""
-        return groups_of(self.spec.group_counts or self.counts)
+        return groups_of(self.spec.group_counts or self.grouped_by or self.counts)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,6 +65,34 @@ class LongTailData:
             return 3, size, size
         channels, height, width = self.train.images.shape[1:]
         return channels, height, width
+
+
+def without(data: LongTailData, files: Mapping[str, str]) -> LongTailData:
+    """Return the data without some image files; the order of the others and the groups of the classes stay.
+
+    Args:
+        data: its files not decoded.
+        files: relative path -> what is wrong; a path that no set has does no harm.
+
+    Raises:
+        DataError: a class would have no image left.
+    """
+    kept: dict[int, LabelledImages] = {}
+    for of_set in _sets_of(data).values():  # under split 'paper' two of them are one object, and stay one
+        if isinstance(of_set, ImageFiles) and not files.keys().isdisjoint(of_set.paths):
+            kept[id(of_set)] = of_set.take(np.flatnonzero([path not in files for path in of_set.paths]))
+    sets = {name: kept.get(id(of_set), of_set) for name, of_set in _sets_of(data).items()}
+    _require_every_class(sets, data.class_names, [f"{path}: {what}" for path, what in files.items()])
+    return replace(
+        data,
+        train=sets["train"],
+        val=sets["val"],
+        test=sets["test"],
+        counts=tuple(np.bincount(sets["train"].labels, minlength=len(data.class_names)).tolist()),
+        sha256=hash_sets(sets),
+        left_out={**data.left_out, **files},
+        grouped_by=data.grouped_by or data.counts,
+    )
 
 
 def load_data(
@@ -103,7 +135,9 @@ def load_data(
     return LongTailData(
         spec=spec,
         class_names=class_names,
-        **sets,
+        train=sets["train"],
+        val=sets["val"],
+        test=sets["test"],
         counts=tuple(np.bincount(sets["train"].labels, minlength=len(class_names)).tolist()),
         split=mode,
         selected_on="test" if mode == "paper" else "val",
@@ -123,14 +157,26 @@ def _scanned(
     if not files:
         return sets, ()
     found = scan(files, skip_corrupt=skip_corrupt, on_progress=on_scan)
+    _require_every_class(found.sets, class_names, found.skipped)
+    return found.sets, found.skipped
+
+
+def _sets_of(data: LongTailData) -> dict[str, LabelledImages]:
+    sets = {"train": data.train, "val": data.val, "test": data.test}
+    assert not any(isinstance(of_set, RaggedImages) for of_set in sets.values()), "files leave before they are decoded"
+    return sets  # type: ignore[return-value]
+
+
+def _require_every_class(
+    sets: Mapping[str, LabelledImages], class_names: Collection[str], unusable: Collection[str]
+) -> None:
     faults = []
-    for name, of_set in found.sets.items():
+    for name, of_set in sets.items():
         present = set(of_set.labels.tolist())
         lost = [f"{c} ({class_name})" for c, class_name in enumerate(class_names) if c not in present]
         if lost:
             faults.append(
-                f"the {name} set has no usable image of class {first_few(lost)}; unusable: {found.skipped[0]}"
+                f"the {name} set has no usable image of class {first_few(lost)}; unusable: {next(iter(unusable), None)}"
             )
     if faults:
         raise DataError(faults)
-    return found.sets, found.skipped

@@ -1,7 +1,13 @@
 """From a file, or from decoded bytes in memory, to the pixels of a view. One code serves both, so both agree.
 
+PNG is decoded by Pillow, because libpng under torchvision ends the process by a signal on most damaged files. JPEG and
+WebP are decoded by torchvision, which raises errors there (tests/faults/test_decoder_fuzz.py).
+
 This module imports torch; no module that the driver imports at start-up may import it.
 """
+
+from importlib import import_module
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -9,7 +15,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
-from trainables.cckd.errors import DataError
+from trainables.cckd.data.images.formats import png
+from trainables.cckd.data.images.formats.header import PNG, format_of, read_content
+from trainables.cckd.data.images.formats.limits import UnusableImageError
+from trainables.cckd.errors import DamagedImageError
 
 
 def read_views(
@@ -37,7 +46,7 @@ def read_views(
         uint8 (n, 3, size, size), in memory channels last.
 
     Raises:
-        DataError: a file that cannot be decoded, or that has another size than when it was scanned.
+        DamagedImageError: a file that cannot be decoded, or that has another size than when it was scanned.
     """
     pixels = np.empty((len(indices), size, size, 3), np.uint8) if out is None else out
     held: int | None = None
@@ -58,22 +67,51 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     """Return one whole image in colour, uint8 (H, W, 3); EXIF rotation is not applied.
 
     Raises:
-        DataError: a file that cannot be decoded, or that has another size than when it was scanned.
+        DamagedImageError: a file that cannot be decoded, or that has another size than when it was scanned.
     """
     if isinstance(source, RaggedImages):
         return source.image(index)
-    from torchvision.io import ImageReadMode, decode_image  # takes seconds; only image files need it
-
-    path = source.root / source.paths[index]
+    path = str(source.root / source.paths[index])
+    height, width = source.sizes[index].tolist()
     try:
-        decoded = decode_image(torch.from_numpy(np.fromfile(path, np.uint8)), ImageReadMode.RGB)
-    except (OSError, RuntimeError, ValueError) as error:
+        content = read_content(source.root / source.paths[index])
+        kind = format_of(content)
+        # Before any decoder takes memory for it. The decoder itself checks the compressed pixels of a PNG.
+        found = kind.size(content) if kind is PNG else kind.check(content)
+        if found == (height, width):
+            pixels = _png(content) if kind is PNG else _other(content)
+            found = pixels.shape[:2]
+    except MemoryError:
+        raise
+    except UnusableImageError as error:
+        raise DamagedImageError(path, f"cannot be read as an image: {error}") from error
+    except Exception as error:  # whatever a decoder says of damaged bytes: of ten kinds, some of them undocumented
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} cannot be read as an image: {reason}") from error
-    pixels = decoded.permute(1, 2, 0).numpy()
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    if pixels.shape[:2] != tuple(source.sizes[index].tolist()):
-        (height, width), (found_height, found_width) = source.sizes[index].tolist(), pixels.shape[:2]
-        raise DataError(f"{path} was {height} x {width} pixels when it was scanned; now {found_height} x {found_width}")
+        raise DamagedImageError(path, f"cannot be read as an image: {reason}") from error
+    if found != (height, width):
+        raise DamagedImageError(path, f"was {height} x {width} pixels when it was scanned; now {found[0]} x {found[1]}")
     return pixels
+
+
+def _png(content: bytes) -> NDArray[np.uint8]:
+    """Return a PNG in colour: of 16 bits the upper eight, without transparency, grey and palettes as colours."""
+    from PIL import Image  # only image files need it
+
+    with Image.open(BytesIO(png.essential(content)), formats=["PNG"]) as image:
+        if image.mode.startswith("I"):  # grey of 16 bits, which Pillow would clip
+            return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _other(content: bytes) -> NDArray[np.uint8]:
+    """Return a JPEG or WebP image in colour."""
+    from torchvision.io import ImageReadMode, decode_image  # takes seconds; only such files need it
+
+    pixels = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+    return pixels.permute(1, 2, 0).numpy()
+
+
+def load_decoders() -> None:
+    """Import what decodes images, so that processes forked later need not: torchvision takes seconds."""
+    for module in ("PIL.Image", "torchvision.io"):
+        import_module(module)

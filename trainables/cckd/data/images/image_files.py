@@ -18,7 +18,7 @@ class ImageFiles:
         paths: N relative paths, with forward slashes.
         labels: int64 (N,).
         sizes: int32 (N, 2), height and width in source pixels (no EXIF rotation applied); 0 before the scan.
-        marks: uint64 (N,), a fingerprint of each file (see headers.read_header); 0 before the scan.
+        marks: uint64 (N,), a fingerprint of each file (see formats/header.py); 0 before the scan.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Read the header of every image file before a study: an unusable file is reported now, not in epoch 3."""
+"""Check every image file before a study, without decoding: an unusable file is reported now, not in epoch 3."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.cckd.data.images.headers import Header, UnusableImageError, read_header
+from trainables.cckd.data.images.formats.header import Header, read_header
+from trainables.cckd.data.images.formats.limits import UnusableImageError
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import N_NAMED, DataError
 
-#: Reading headers waits for the disk or the network, so more threads than cores help.
+#: Reading files waits for the disk or the network, so more threads than cores help.
 _N_THREADS = 16
 _CHUNK = 256
 
@@ -34,7 +35,7 @@ class Scan:
 
 
 def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progress: OnScan | None = None) -> Scan:
-    """Read the header of every file of every set.
+    """Read and check every file of every set.
 
     Args:
         sets: name -> files; the same object under two names is read once.

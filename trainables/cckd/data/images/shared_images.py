@@ -1,6 +1,7 @@
 """Images that two sets of a data set share: the same decoded pixels, whatever their labels and file names."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import combinations
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
+from trainables.cckd.errors import DamagedImageError
 
 _Set = ImageSet | ImageFiles | RaggedImages
 
@@ -26,8 +28,7 @@ def shared_images(sets: Mapping[str, _Set]) -> dict[tuple[str, str], int]:
     Returns:
         (first set, second set) -> images of the second set whose pixels are in the first; pairs without any are absent.
 
-    Raises:
-        DataError: a file that cannot be decoded, or that has changed since the scan.
+    A file that cannot be decoded is like no other one; the study finds it before the first trial.
     """
     last = {id(of_set): name for name, of_set in sets.items()}
     found = {}
@@ -61,7 +62,8 @@ def _file_hashes(files: ImageFiles) -> Iterator[bytes]:
     from trainables.cckd.data.images.decode import read_image  # imports torch, which few sets need here
 
     for index in range(len(files)):
-        yield _hash(read_image(files, index))
+        with suppress(DamagedImageError):
+            yield _hash(read_image(files, index))
 
 
 def _hash(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,68 +1,60 @@
-"""Views that worker processes decode ahead of their use, in the order of the requests.
+"""Views that are decoded ahead of their use, in the order of the requests.
 
-Memory is bounded: two batches are in preparation, in chunks, whatever the size of the set. The result does not depend
-on the number of workers. Workers are processes, because on small files threads wait for the interpreter lock.
+Memory is bounded by pixels: at most two batches are in preparation, and no more than the decoders have slots for. The
+result does not depend on the number of processes that decode; processes, because on small files threads wait for the
+interpreter lock.
 """
 
-import mmap
-import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil, prod
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from trainables.cckd.data.images.crops import centre_views
 from trainables.cckd.data.images.decode import read_image, read_views
 from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages, decoded_bytes
-from trainables.cckd.errors import DataError
+from trainables.cckd.data.images.decoders import SLOTS, Chunk, chunk_size, decoders
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.errors import DamagedImageError
 
-#: Images that a worker decodes at a time: few enough to spread a batch over workers, enough to hide the transfer.
-CHUNK = 32
 _BATCHES_AHEAD = 2
 
 #: Images that `pixel_moments` reads. The error of a mean over so many images is too small to matter.
 _MOMENTS_SAMPLE = 2048
 _MOMENTS_SIZE = 64
 
+#: Side of the views by which `damaged_files` decodes whole files, pixels.
+_THUMBNAIL = 8
+#: Files that it has decoded at a time.
+_CHECKED = 32
 
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """A batch in preparation: its memory, and the chunks that fill it."""
+
+    pixels: Tensor
+    chunks: list[Chunk]
+
+
+@dataclass(frozen=True)
 class ViewStream:
-    """Decodes the views of one source, batch after batch; its workers live as long as the object."""
+    """Decodes the views of one source, batch after batch, in the decoders that all streams of this process share.
 
-    def __init__(self, source: ImageSource, *, size: int, batch_size: int, workers: int) -> None:
-        """Prepare to decode; the workers start with the first batch.
+    Attributes:
+        source: the images.
+        size: side of the views, pixels.
+        workers: processes that decode; 0 decodes in this process, on demand.
+    """
 
-        Args:
-            source: the images.
-            size: side of the views, pixels.
-            batch_size: images of a batch; it decides how far ahead the workers decode.
-            workers: processes that decode; 0 decodes in this process, on demand.
-        """
-        self._size = size
-        # What the loader passes to its workers, one request per chunk: a slot and (index, view) rows.
-        self._requests: list[tuple[int, NDArray[np.int64]]] = []
-        in_flight = max(2, ceil(_BATCHES_AHEAD * ceil(batch_size / CHUNK) / max(workers, 1)))
-        # One slot more than chunks in flight: the loader requests another chunk before it returns the oldest.
-        self._pixels = _shared_bytes(in_flight * workers + 1, CHUNK, size, size, 3)
-        ahead: dict[str, Any] = {
-            # Forked processes share the memory of the source; torch limits each worker to one thread.
-            "multiprocessing_context": "fork",
-            "persistent_workers": True,
-            "prefetch_factor": in_flight,
-        }
-        self._loader: DataLoader[_Slot | DataError] = DataLoader(
-            _Views(source, self._pixels),
-            batch_size=None,
-            sampler=self._requests,
-            num_workers=workers,
-            generator=torch.Generator(),  # its own: a trial's random streams do not depend on it
-            **(ahead if workers else {}),
-        )
+    source: ImageSource
+    size: int
+    workers: int
 
     def batches(
         self,
@@ -79,32 +71,44 @@ class ViewStream:
             pinned: whether to use page-locked memory, which a GPU can read by itself.
 
         Raises:
-            DataError: a file that has become unreadable.
+            DamagedImageError: a file that has become unreadable.
+            DataError: a process that decodes was ended from outside.
         """
-        chunks_of_rows = (
-            np.column_stack([indices[start : start + CHUNK], boxes[start : start + CHUNK]])
-            for indices, boxes in zip(members, views, strict=True)
-            for start in range(0, len(indices), CHUNK)
-        )
-        self._requests[:] = [(number % len(self._pixels), rows) for number, rows in enumerate(chunks_of_rows)]
-        chunks = self._decoded()
-        for indices in members:
-            batch = torch.empty(len(indices), self._size, self._size, 3, dtype=torch.uint8, pin_memory=pinned)
-            for start in range(0, len(indices), CHUNK):
-                batch[start : start + CHUNK] = next(chunks)
-            yield batch.permute(0, 3, 1, 2)
+        if not self.workers:
+            for indices, boxes in zip(members, views, strict=True):
+                batch = self._memory(len(indices), pinned=pinned)
+                read_views(self.source, indices, boxes, self.size, out=batch.numpy())
+                yield batch.permute(0, 3, 1, 2)
+            return
+        ahead: deque[_Batch] = deque()
+        requests = zip(members, views, strict=True)
+        try:
+            while True:
+                while len(ahead) <= _BATCHES_AHEAD and self._has_room(ahead) and (request := next(requests, None)):
+                    ahead.append(self._asked(*request, pinned=pinned))
+                if not ahead:
+                    return
+                for chunk in ahead[0].chunks:
+                    decoders().wait_for(chunk)
+                yield ahead.popleft().pixels.permute(0, 3, 1, 2)
+        finally:
+            decoders().forget([chunk for batch in ahead for chunk in batch.chunks])
 
-    def _decoded(self) -> Iterator[Tensor]:
-        with warnings.catch_warnings():
-            # Newer Pythons warn about a fork beside threads. The workers only decode and take none of our locks.
-            warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
-            chunks = iter(self._loader)
+    def _has_room(self, ahead: "deque[_Batch]") -> bool:
+        """Whether another batch may be asked for: always while one is asked for, then while slots are free."""
+        return len(ahead) < 2 or sum(len(batch.chunks) for batch in ahead) < SLOTS * self.workers
+
+    def _asked(self, indices: NDArray[np.int64], boxes: NDArray[np.int16], *, pinned: bool) -> _Batch:
+        batch = self._memory(len(indices), pinned=pinned)
+        n, out = chunk_size(self.size), batch.numpy()
+        parts = (slice(start, start + n) for start in range(0, len(indices), n))
+        chunks = [Chunk(self.source, indices[part], boxes[part], out[part]) for part in parts]
         for chunk in chunks:
-            if isinstance(chunk, DataError):
-                # A new error: one that lies in a frame of its own traceback is freed late, and the workers with it.
-                raise DataError(chunk.faults)
-            slot, n_images = chunk
-            yield torch.from_numpy(self._pixels[slot, :n_images])
+            decoders().ask(chunk, workers=self.workers)
+        return _Batch(batch, chunks)
+
+    def _memory(self, n_images: int, *, pinned: bool) -> Tensor:
+        return torch.empty(n_images, self.size, self.size, 3, dtype=torch.uint8, pin_memory=pinned)
 
 
 def stream_views(
@@ -116,14 +120,15 @@ def stream_views(
         source: N images.
         views: int16 (N, 5), or (N, V, 5) for all V views of the first image, then of the second, and so on; None for
             the evaluation views.
-        size, batch_size, workers: as for `ViewStream`.
+        size, workers: as for `ViewStream`.
+        batch_size: images of a batch.
     """
     boxes = centre_views(source.sizes) if views is None else views
     n_views = 1 if boxes.ndim == 2 else boxes.shape[1]
     boxes = boxes.reshape(-1, boxes.shape[-1])
     members = np.arange(len(boxes)) // n_views
     cuts = range(batch_size, len(boxes), batch_size)
-    stream = ViewStream(source, size=size, batch_size=batch_size, workers=workers)
+    stream = ViewStream(source, size, workers)
     yield from stream.batches(np.split(members, cuts), np.split(boxes, cuts))
 
 
@@ -131,7 +136,7 @@ def hold(source: ImageSource, *, workers: int) -> RaggedImages:
     """Decode every image once, in `workers` threads, and return all of them in memory.
 
     Raises:
-        DataError: a file that cannot be decoded.
+        DamagedImageError: a file that cannot be decoded.
     """
     if isinstance(source, RaggedImages):
         return source
@@ -148,6 +153,30 @@ def hold(source: ImageSource, *, workers: int) -> RaggedImages:
     return held
 
 
+def damaged_files(files: ImageFiles, *, workers: int) -> dict[str, str]:
+    """Decode every file once, in `workers` processes; return path -> what is wrong for each file that fails.
+
+    A file that ends the process that decodes it is one of them.
+    """
+    boxes = np.zeros((len(files), 5), np.int16)
+    boxes[:, 2:4] = 1
+    found: dict[str, str] = {}
+    left = np.arange(len(files))
+    while len(left):
+        cuts = range(_CHECKED, len(left), _CHECKED)
+        stream = ViewStream(files, _THUMBNAIL, workers)
+        n_read = 0
+        try:
+            for batch in stream.batches(np.split(left, cuts), np.split(boxes[left], cuts)):
+                n_read += len(batch)
+            return found
+        except DamagedImageError as error:
+            found[error.path] = error.what
+            at = next(k for k in left[n_read:].tolist() if str(files.root / files.paths[k]) == error.path)
+            left = left[n_read:][left[n_read:] != at]
+    return found
+
+
 def pixel_moments(source: ImageSource, *, workers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and deviation of each colour, (3,), as fractions 0-1, over the evaluation views of a sample."""
     spread = np.unique(np.linspace(0, len(source) - 1, _MOMENTS_SAMPLE).astype(np.int64))
@@ -159,30 +188,3 @@ def pixel_moments(source: ImageSource, *, workers: int) -> tuple[NDArray[np.floa
         n_pixels += len(batch) * _MOMENTS_SIZE**2
     mean = total / n_pixels
     return mean, np.sqrt(squares / n_pixels - mean**2)
-
-
-#: A chunk in the shared memory: its slot and its number of images.
-_Slot = tuple[int, int]
-
-
-def _shared_bytes(*shape: int) -> NDArray[np.uint8]:
-    """Return memory that this process shares with processes forked later; no file backs it.
-
-    Workers write their pixels where the trainer reads them. Passing tensors through torch opens a connection between
-    the two processes each time: on small images streaming then had 0.87 of the speed of a bare decoder, now 1.06.
-    """
-    return np.frombuffer(mmap.mmap(-1, prod(shape)), np.uint8).reshape(shape)
-
-
-class _Views(Dataset[_Slot | DataError]):
-    def __init__(self, source: ImageSource, pixels: NDArray[np.uint8]) -> None:
-        self._source, self._pixels = source, pixels
-
-    def __getitem__(self, request: tuple[int, NDArray[np.int64]]) -> _Slot | DataError:
-        slot, rows = request
-        out = self._pixels[slot, : len(rows)]
-        try:
-            read_views(self._source, rows[:, 0], rows[:, 1:].astype(np.int16), out.shape[1], out=out)
-        except DataError as error:
-            return error  # raised in a worker, it would arrive wrapped in a traceback
-        return slot, len(rows)

@@ -1,11 +1,15 @@
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
 
+from tests.support.damaged_images import KINDS, encoded, png_chunk, png_of
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.decode import read_image, read_views
 from trainables.cckd.data.images.image_files import ImageFiles
@@ -43,6 +47,38 @@ def test_sixteen_bit_images_are_read_by_their_upper_eight(tmp_path) -> None:
     Image.fromarray(deep).save(tmp_path / "deep.png")
     files = replace(ImageFiles.listed(tmp_path, ["deep.png"], [0]), sizes=np.array([[8, 8]], np.int32))
     np.testing.assert_array_equal(read_image(files, 0), np.repeat((deep >> 8)[..., None], 3, axis=2))
+
+
+LEGAL_PNG = [(0, bits) for bits in (1, 2, 4, 8, 16)] + [(3, bits) for bits in (1, 2, 4, 8)]
+LEGAL_PNG += [(colour, bits) for colour in (2, 4, 6) for bits in (8, 16)]
+
+
+@pytest.mark.parametrize(("colour", "bits"), LEGAL_PNG)
+def test_png_of_every_kind_has_the_pixels_that_torchvision_gives_it(tmp_path: Path, colour: int, bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    height, width, n_channels = 13, 9, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    rows = rng.integers(0, 256, (height, 1 + (width * bits * n_channels + 7) // 8), dtype=np.uint8)
+    rows[:, 0] = 0
+    palette = png_chunk(b"PLTE", rng.bytes(3 * 2**bits)) if colour == 3 else b""
+    transparent = png_chunk(b"tRNS", bytes(2 * n_channels) if colour < 3 else b"\0") if colour < 4 else b""
+    content = png_of(
+        height, width, zlib.compress(rows.tobytes()), bits=bits, colour=colour, between=palette + transparent
+    )
+    (tmp_path / "image.png").write_bytes(content)
+    expected = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB).numpy()
+    if expected.dtype == np.uint16:
+        expected = (expected >> 8).astype(np.uint8)
+    files = replace(ImageFiles.listed(tmp_path, ["image.png"], [0]), sizes=np.array([[height, width]], np.int32))
+    np.testing.assert_array_equal(read_image(files, 0), expected.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "png" not in kind])
+def test_jpeg_and_webp_are_torchvisions(tmp_path: Path, kind: str) -> None:
+    content = encoded(kind)
+    (tmp_path / "image").write_bytes(content)
+    expected = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
+    files = replace(ImageFiles.listed(tmp_path, ["image"], [0]), sizes=np.array([[53, 71]], np.int32))
+    np.testing.assert_array_equal(read_image(files, 0), expected.permute(1, 2, 0).numpy())
 
 
 def test_held_images_are_those_in_the_files(image_files: ImageFiles) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.cckd.data.images.headers import read_header
+from trainables.cckd.data.images.formats.header import read_header
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.images.sets import hash_sets

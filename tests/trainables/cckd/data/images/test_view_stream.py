@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.cckd.data.images import view_stream
+from trainables.cckd.data.images import decoders
 from trainables.cckd.data.images.crops import centre_views, draw_crops
 from trainables.cckd.data.images.decode import read_image, read_views
 from trainables.cckd.data.images.image_files import ImageFiles
@@ -14,7 +14,7 @@ from trainables.cckd.errors import DataError
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view_stream, "CHUNK", 4)  # so that a batch takes several, the last one short
+    monkeypatch.setattr(decoders, "CHUNK", 4)  # so that a batch takes several, the last one short
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -23,7 +23,7 @@ def test_batches_are_the_views_asked_for_in_their_order(image_files: ImageFiles,
     source = hold(image_files, workers=1) if resident else image_files
     crops = draw_crops(image_files.sizes, 3, flip=True, seed=0)
     rng = np.random.default_rng(0)
-    loader = ViewStream(source, size=12, batch_size=10, workers=workers)
+    loader = ViewStream(source, 12, workers)
     for _ in range(2):  # two epochs, the workers stay
         members, which = rng.integers(0, 42, (5, 10)), rng.integers(0, 3, (5, 10))
         found = [batch.numpy() for batch in loader.batches(members, crops[members, which])]
@@ -34,7 +34,7 @@ def test_batches_are_the_views_asked_for_in_their_order(image_files: ImageFiles,
 
 def test_an_epoch_left_early_does_not_leak_into_the_next(image_files: ImageFiles) -> None:
     views = centre_views(image_files.sizes)
-    loader = ViewStream(image_files, size=8, batch_size=8, workers=2)
+    loader = ViewStream(image_files, 8, 2)
     forth, back = np.arange(40).reshape(5, 8), np.arange(40)[::-1].reshape(5, 8).copy()
     next(loader.batches(forth, views[forth]))
     for batch, indices in zip(loader.batches(back, views[back]), back, strict=True):
@@ -67,8 +67,7 @@ def test_a_file_that_is_gone_is_named_from_every_worker(image_files: ImageFiles,
     except DataError as error:
         faults = error.faults
     (fault,) = faults
-    assert "gone.jpg cannot be read as an image: " in fault
-    assert "No such file" in fault
+    assert fault.endswith("gone.jpg cannot be read as an image: missing")
 
 
 def test_moments_are_those_of_the_evaluation_views(image_files: ImageFiles) -> None:
