@@ -118,7 +118,7 @@ def _fit() -> FittedTeacher:
 
 def _read_fit(folder: Path) -> Any:
     fitted = _fit_cache(folder).load() or _fit()
-    return fitted.train_logits.tolist(), fitted.readout.weight.tolist(), fitted.log_prior.tolist()
+    return fitted.readout.weight.tolist(), fitted.readout.bias.tolist(), fitted.log_prior.tolist()
 
 
 def _make_cache_lock(folder: Path) -> Path:

@@ -88,7 +88,7 @@ def test_the_code_that_is_shipped_is_ours_alone_and_small(monkeypatch) -> None:
         assert sorted(path.name for path in root.iterdir()) == sorted(PACKAGES)
         files = [path for path in root.rglob("*") if path.is_file()]
         assert {path.name for path in files if path.suffix != ".py"} == {"example.yaml", "py.typed"}
-        assert sum(path.stat().st_size for path in files) < 2**20
+        assert sum(path.stat().st_size for path in files) < 2**21
         assert (root / "trainables" / "trial.py").read_bytes() == Path("trainables/trial.py").read_bytes()
         assert runtime_env["env_vars"] == {"A": "1"}
     assert not root.exists()

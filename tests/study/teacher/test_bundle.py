@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 
 from study.cache import main as prune_cache
 from study.execution import tasks
@@ -60,6 +61,7 @@ class _Teacher:
             put=lambda value: value,
             wait=wait,
             get=get,
+            exceptions=ray.exceptions,
             get_runtime_context=lambda: SimpleNamespace(get_node_id=lambda: "this one"),
         )
 
