@@ -10,6 +10,7 @@ emulator             a response surface as a function, with its noise and its cu
 epoch                an epoch against that bound
 goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
+image_scan           what the scan of an image file costs
 length_tables        the tables of training_length
 memory               what four trials at once take more than one
 occupancy            a search against its students' own compute

@@ -6,12 +6,14 @@ WebP are decoded by torchvision, which raises errors there (tests/faults/test_de
 This module imports torch; no module that the driver imports at start-up may import it.
 """
 
-from importlib import import_module
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
@@ -79,7 +81,7 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
         # Before any decoder takes memory for it. The decoder itself checks the compressed pixels of a PNG.
         found = kind.size(content) if kind is PNG else kind.check(content)
         if found == (height, width):
-            pixels = _png(content) if kind is PNG else _other(content)
+            pixels = decoded(content)
             found = pixels.shape[:2]
     except MemoryError:
         raise
@@ -91,6 +93,11 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     if found != (height, width):
         raise DamagedImageError(path, f"was {height} x {width} pixels when it was scanned; now {found[0]} x {found[1]}")
     return pixels
+
+
+def decoded(content: bytes) -> NDArray[np.uint8]:
+    """Return the image in a file's bytes in colour, uint8 (H, W, 3); raises whatever its decoder raises."""
+    return _png(content) if format_of(content) is PNG else _other(content)
 
 
 def _png(content: bytes) -> NDArray[np.uint8]:
@@ -105,13 +112,15 @@ def _png(content: bytes) -> NDArray[np.uint8]:
 
 def _other(content: bytes) -> NDArray[np.uint8]:
     """Return a JPEG or WebP image in colour."""
-    from torchvision.io import ImageReadMode, decode_image  # takes seconds; only such files need it
-
-    pixels = decode_image(torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB)
-    return pixels.permute(1, 2, 0).numpy()
+    pixels: NDArray[np.uint8] = torchvision_decoder()(torch.frombuffer(bytearray(content), dtype=torch.uint8)).numpy()
+    return pixels.transpose(1, 2, 0)
 
 
-def load_decoders() -> None:
-    """Import what decodes images, so that processes forked later need not: torchvision takes seconds."""
-    for module in ("PIL.Image", "torchvision.io"):
-        import_module(module)
+def torchvision_decoder() -> Callable[[Tensor], Tensor]:
+    """Return torchvision's decoder to colours, of bytes (n,) to uint8 (3, H, W).
+
+    Its import takes seconds; who forks processes that decode asks for it first, so that they share it.
+    """
+    from torchvision.io import ImageReadMode, decode_image
+
+    return partial(decode_image, mode=ImageReadMode.RGB)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.cckd.data.images.decode import load_decoders, read_views
+from trainables.cckd.data.images.decode import read_views, torchvision_decoder
 from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import DamagedImageError, DataError
@@ -162,7 +162,7 @@ class Decoders:
                 self._memories.append(source.pixels)  # kept, so that its place is not given to other images
         while len(self._processes) < workers:
             if isinstance(source, ImageFiles):
-                load_decoders()
+                torchvision_decoder()
             self._processes.append(self._start())
 
     def _take_back(self, processes: list[_Process]) -> None:
