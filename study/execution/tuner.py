@@ -32,7 +32,7 @@ class Phase:
     Attributes:
         searcher: hands out the trials and records how they end.
         scheduler: sees every result and answers stop or continue; its `attempts` are shared with the searcher.
-        folder: parent (a path or URI) and name of a new folder for Ray's own files. It must not exist, because Ray
+        folder: parent and name of a new folder for Ray's own files. It must not exist, because Ray
             overwrites what it finds.
         on_step: called on every turn of Ray's loop.
         on_interrupt: called before Ctrl-C ends Ray's loop.

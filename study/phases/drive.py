@@ -67,8 +67,6 @@ def _check_nodes(study: Study) -> None:
     plan = study.checked.plan
     if plan.address == LOCAL and not is_uri(plan.storage or ""):
         return
-    if study.checkpoints.runs() and not study.ledger.n_asked:
-        raise ClusterError(f"--storage must hold no study of this name; one lies in {study.checkpoints.root}")
     reports = check_nodes(study.checked, study.checkpoints)
     study.store.update_manifest(nodes=described(reports))
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")

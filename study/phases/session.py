@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from study import schema
 from study.execution.cluster import ClusterError
 from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
@@ -30,6 +31,8 @@ from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
 from trainables.cckd.errors import UsageError
+from trainables.checkpoint_store import CheckpointStore, is_uri
+from trainables.object_store import StorageError, probe
 
 log = logging.getLogger("study")
 
@@ -43,9 +46,10 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
         analyses: builds the report, and screens the knobs.
 
     Raises:
-        UsageError: the folder cannot be made.
+        UsageError: the folder cannot be made, or the object store cannot be used.
     """
     manifest = first_manifest(checked, command)
+    _check_object_store(checked, is_new=True)
     try:
         store = StudyStore.create(checked.folder.parent, checked.folder.name)
     except OSError as error:
@@ -68,7 +72,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         changes: new values of fields of its plan (trials, address, device, ...).
 
     Raises:
-        UsageError: this is no study folder, another driver holds its lock, or its data or teacher have changed.
+        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, or its
+            object store cannot be used.
     """
     store = StudyStore.open(folder)
     with store.lock(), logging_to(store.log):
@@ -88,6 +93,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         if wrong := longer_fault(checked.plan.epochs_factor, checked.plan.confirm_seeds):
             faults.add(wrong)
         faults.raise_any()
+        _check_object_store(checked)
         cuts = manifest["data"].get("cuts", [])
         checked = with_cuts(checked, cuts)
         starts = [*manifest["starts"], {"started": now(), "command": command}]
@@ -124,6 +130,22 @@ def _writing(store: StudyStore) -> Iterator[None]:
         raise UsageError(
             f"{store.path} must be a folder that can be written; {fault}; make room, then go on"
         ) from error
+
+
+def _check_object_store(checked: Checked, *, is_new: bool = False) -> None:
+    """Ask the object store of the checkpoints, if they lie in one; it must hold no study of the name of a new one.
+
+    Raises:
+        UsageError: the store cannot be used; says why within half a minute.
+    """
+    storage = checked.plan.storage
+    if storage is None or not is_uri(storage):
+        return
+    if fault := probe(storage):
+        raise UsageError(f"--storage must be a place that can be written; {storage}: {fault}")
+    root = f"{storage}/{checked.folder.name}/{schema.CHECKPOINTS}"
+    if is_new and CheckpointStore(root).runs():
+        raise UsageError(f"--storage must hold no study of this name; one lies in {root}")
 
 
 def _check_address(planned: str, changes: dict[str, Any]) -> None:
@@ -163,10 +185,10 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
         progress.say("interrupted; nothing is lost. Continue with:")
         progress.show_command(command_to_resume(study))
         return _last_line(store, 130)
-    except (StudyFailed, ClusterError) as error:
+    except (StudyFailed, ClusterError, StorageError) as error:
         _record_end(study, "failed")
         complain(str(error).splitlines())
-        if isinstance(error, StudyFailed):
+        if not isinstance(error, ClusterError):
             print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:

@@ -1,5 +1,6 @@
 """A study in progress, and what its phases share: running a phase on Ray, the progress line, the limits on failures."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,14 @@ from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
+from study.terminal.faults import one_line
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
 from trainables.trial_context import TrialContext
+
+log = logging.getLogger("study")
 
 #: Seconds between two reads of the ledger for the progress line.
 _TICK_S = 1.0
@@ -114,8 +118,11 @@ class Study:
         return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
     def ray_folder(self, phase: str) -> tuple[str, str]:
-        """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one."""
-        parent = self._stored(schema.RAY)
+        """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one.
+
+        It lies in the study folder: only the driver writes these files, and nothing reads them again.
+        """
+        parent = str(self.store.path / schema.RAY)
         taken = set(CheckpointStore(parent).runs())
         return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
 
@@ -150,6 +157,12 @@ class Study:
         self.record_student()
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
+        try:
+            self._sweep()
+        except OSError as error:  # an object store is out of order; the next export sweeps again
+            log.warning("checkpoints of finished runs are not removed: %s", one_line(str(error)))
+
+    def _sweep(self) -> None:
         baselines = self.ledger.baselines.items()
         for kept, ledger in ((self.checkpoints, self.ledger), *((self.checkpoints_of(b), own) for b, own in baselines)):
             finished = {*map(str, ledger.finished), *ledger.runs.recorded_reruns()}

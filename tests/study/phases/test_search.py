@@ -103,10 +103,10 @@ def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
     assert not Path(*study.ray_folder("search")).exists()
 
 
-def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(
+def test_shared_storage_holds_checkpoints_by_study_and_rays_files_stay_on_the_drivers_disk(
     study: Study, checked: Checked, tmp_path: Path
 ) -> None:
     for storage in (str(tmp_path / "shared"), f"file://{tmp_path}/store"):
         study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
         assert study.checkpoints.root == f"{storage}/toy/checkpoints"
-        assert study.ray_folder("search") == (f"{storage}/toy/ray", "search-1")
+        assert study.ray_folder("search") == (str(study.store.path / "ray"), "search-1")
