@@ -44,9 +44,9 @@ class AttemptLog:
         self._running: dict[str, Attempt] = {}
 
     @property
-    def any_running(self) -> bool:
-        """Whether an attempt has begun and not ended."""
-        return bool(self._running)
+    def n_running(self) -> int:
+        """Attempts that have begun and not ended."""
+        return len(self._running)
 
     def begin(self, trial_id: str, run: Any) -> None:
         """Begin an attempt at `run` as Ray trial `trial_id`."""

@@ -4,13 +4,14 @@ longer runs, ablation.
 Starting and resuming are the same: every phase asks study.db what is left to do, and does that.
 """
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from study.execution.cluster import ClusterError
-from study.execution.nodes import check_nodes, described
+from study.execution.nodes import NodeReport, Roster, check_nodes, described
 from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import ray_session
 from study.phases.ablation import ablate
@@ -29,6 +30,8 @@ from study.terminal.signals import undisturbed
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.checkpoint_store import is_uri
 
+log = logging.getLogger("study")
+
 
 def drive(study: Study) -> None:
     """Run every phase that is not finished.
@@ -40,7 +43,7 @@ def drive(study: Study) -> None:
     try:
         with ray_session(study.checked.plan) as workers:
             study.store.update_manifest(status="running", phase="teacher", ended=None, workers=workers.n_workers)
-            _check_nodes(study)
+            workers = replace(workers, roster=_check_nodes(study))
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
@@ -62,14 +65,22 @@ def drive(study: Study) -> None:
             study.export()
 
 
-def _check_nodes(study: Study) -> None:
-    """Check the nodes of a cluster; a private Ray has only one node, this machine."""
+def _check_nodes(study: Study) -> Roster | None:
+    """Check the nodes of a cluster and return them; None for a private Ray, whose only node is this machine."""
     plan = study.checked.plan
     if plan.address == LOCAL and not is_uri(plan.storage or ""):
-        return
-    reports = check_nodes(study.checked, study.checkpoints)
+        return None
+
+    def tell(line: str, reports: Sequence[NodeReport]) -> None:
+        log.info("%s", line)
+        study.progress.say(f"NOTE     {line}")
+        study.store.update_manifest(nodes=described(reports))
+
+    roster = check_nodes(study.checked, study.checkpoints, tell)
+    reports = roster.reports
     study.store.update_manifest(nodes=described(reports))
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
+    return None if plan.address == LOCAL else roster
 
 
 def count_parameters(study: Study) -> Future | None:

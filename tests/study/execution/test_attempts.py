@@ -23,7 +23,7 @@ def test_a_crash_carries_its_cause_to_the_end_of_the_attempt(attempts: AttemptLo
     assert (ended.run, ended.cause) == ("run a", KILLED)
     assert other is not None
     assert (other.run, other.cause) == ("run b", None)
-    assert not attempts.any_running
+    assert attempts.n_running == 0
 
 
 def test_a_worker_that_was_killed_for_its_silence_has_hung(attempts: AttemptLog) -> None:
