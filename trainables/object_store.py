@@ -22,9 +22,12 @@ _PROBE_S = 25.0
 #: Writes, lists and removes one small object. A process of its own can be ended: pyarrow cannot be interrupted.
 _PROBE = """
 import sys
-from pyarrow.fs import FileSelector, FileSystem
+from pyarrow.fs import FileSelector, FileSystem, FileType
 try:
     store, base = FileSystem.from_uri(sys.argv[1])
+    bucket = base.partition("/")[0]
+    if bucket and store.get_file_info(bucket).type == FileType.NotFound:  # Google's would be made
+        sys.exit(f"Bucket '{bucket}' not found")
     store.create_dir(base, recursive=True)
     with store.open_output_stream(f"{base}/seen") as stream:
         stream.write(b"seen")
@@ -34,27 +37,26 @@ except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
 
-#: Error of a store -> what it means. The first that matches counts. `final`: asking again does not help.
-_MEANINGS = [
-    (re.compile(pattern), meaning, final)
-    for pattern, meaning, final in (
-        (r"Bucket '.*' not found|NO_SUCH_BUCKET|[Bb]ucket does not exist|notFound", "its bucket does not exist", True),
-        (
-            r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN|EXPIRED_TOKEN|HTTP status 40[13]"
-            r"|UNAUTHENTICATED|PERMISSION_DENIED",
-            "it refuses the keys in the environment (for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile)",
-            True,
-        ),
-        (r"PERMANENT_REDIRECT|HTTP status 301", "its bucket lies in another region; set AWS_REGION", True),
-        (
-            r"curlCode: [67]\b|[Cc]ould not resolve|[Cc]onnection refused",
-            "nothing answers at its address (for s3://, AWS_ENDPOINT_URL names one that is not Amazon's)",
-            False,
-        ),
-        (r"curlCode: 28\b|[Tt]imeout|timed out", "it answers too slowly", False),
-        (r"HTTP status 5\d\d|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE", "it is out of order", False),
-    )
-]  # fmt: skip
+_KEYS = "s3://: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; gs://: GOOGLE_APPLICATION_CREDENTIALS"
+_ADDRESS = "AWS_ENDPOINT_URL names one that is not Amazon's"
+#: What is found in an error of a store, what that means, and whether asking again is vain. The first that fits counts.
+_MEANINGS = (
+    (r"Bucket '.*' not found|NO_SUCH_BUCKET|[Bb]ucket does not exist", "its bucket does not exist", True),
+    (
+        r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN|EXPIRED_TOKEN"
+        r"|UNAUTHENTICATED|PERMISSION_DENIED|OAuth2 access token|HTTP status 40[13]",
+        f"it refuses the keys in the environment ({_KEYS})",
+        True,
+    ),
+    (r"PERMANENT_REDIRECT|HTTP status 301", "its bucket lies in another region; set AWS_REGION", True),
+    (
+        r"curlCode: [67]\b|CURL error \[[67]\]|[Cc]ould not resolve|[Cc]onnection refused",
+        f"nothing answers at its address ({_ADDRESS})",
+        False,
+    ),
+    (r"curlCode: 28\b|[Tt]imeout|timed out", "it answers too slowly", False),
+    (r"HTTP status 5\d\d|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE", "it is out of order", False),
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,15 +70,20 @@ def open_store(uri: str) -> tuple[Any, str]:
     """Return pyarrow's file system of a store, and the path within it."""
     from pyarrow.fs import FileSystem
 
-    store, base = FileSystem.from_uri(uri)
+    store, base = FileSystem.from_uri(_bounded(uri))
     return store, base
+
+
+def _bounded(uri: str) -> str:
+    """Return the URI with a limit for Google's client, which would ask for a quarter of an hour without a word."""
+    return f"{uri}?retry_limit_seconds=5" if uri.startswith("gs://") else uri
 
 
 def meaning(error: str) -> tuple[str, bool]:
     """Return in words what the text of an error of a store means, and whether asking again is vain."""
     plain = " ".join(error.split())
     for pattern, words, final in _MEANINGS:
-        if pattern.search(plain):
+        if re.search(pattern, plain):
             return f"{words}: {plain[-200:]}", final
     return plain[-200:], False
 
@@ -106,7 +113,7 @@ def probe(uri: str) -> str | None:
     """Write, list and remove an object under `uri`; return in words why that fails, None where it does not."""
     try:
         asked = subprocess.run(
-            [sys.executable, "-c", _PROBE, f"{uri}/.probe-{token_hex(8)}"],
+            [sys.executable, "-c", _PROBE, _bounded(f"{uri}/.probe-{token_hex(8)}")],
             capture_output=True, text=True, timeout=_PROBE_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

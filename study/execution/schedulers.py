@@ -41,7 +41,7 @@ class ListeningScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Note that the trial makes progress."""
-        self.attempts.report()
+        self.attempts.report(self.attempts.running(trial.trial_id), len(result.get("records", ())))
         return TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

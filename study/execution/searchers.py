@@ -42,15 +42,16 @@ class RetryingSearcher(Searcher, Generic[Run]):
         self._again: list[Run] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash, or none fits."""
+        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash or none fits."""
         if self.attempts.budget.verdict:
             return Searcher.FINISHED
         if self.attempts.n_running >= self.at_once():
             return None
         run = self._again.pop(0) if self._again else self._next()
         if run is not None:
-            self.attempts.begin(trial_id, run)
-            return self._started(run)
+            config = self._started(run)
+            self.attempts.begin(trial_id, run, continues=config["attempt"] > 1)
+            return config
         return None if self.attempts.n_running else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -69,7 +70,7 @@ class RetryingSearcher(Searcher, Generic[Run]):
                 else:
                     self._fail(attempt.run, why)
             elif result is not None:
-                self.attempts.report()
+                self.attempts.report(attempt, len(result.get("records", ())))
                 if result["cause"]:
                     self._fail(attempt.run, result["cause"], result)
                 else:

@@ -22,8 +22,8 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise Ray 2.60 warns of a coming change
 }
 
-#: How Ray lowers the priority of its workers; read when a Ray starts, so only a private Ray follows it. Ray's own choice
-#: is 15: beside two busy programs on two cores a teacher's pass made no progress for six minutes.
+#: The niceness that Ray gives to its workers. It is read when a Ray starts, so only a private Ray follows it. Ray's own
+#: choice is 15: beside two busy programs on two cores a teacher's pass made no progress for six minutes.
 _NICENESS, _PRIVATE_NICENESS = "RAY_worker_niceness", "0"
 
 #: Old settings that make Ray raise an error now. A study takes its folders from its plan, never from these.
@@ -62,6 +62,13 @@ class Workers:
 def niceness() -> int:
     """Return the niceness of the workers of a private Ray that this process starts."""
     return os.getpriority(os.PRIO_PROCESS, 0) + int(os.environ.get(_NICENESS, _PRIVATE_NICENESS))
+
+
+def load(plan: StudyPlan) -> str:
+    """Say how busy this machine is and how the workers of a private Ray stand beside other programs."""
+    if plan.address != LOCAL:
+        return "the nodes may be busy with other work"
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, workers at niceness {niceness()}"
 
 
 def threads_of(plan: StudyPlan) -> int:

@@ -13,12 +13,13 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskError, object_store
 from study.execution.tuner import Phase, run_trials, trainable_for
-from study.execution.workers import Workers, threads_of
+from study.execution.workers import Workers, load, threads_of
 from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 from study.terminal.faults import one_line
+from study.terminal.pace import Pace, Silence
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
@@ -87,6 +88,7 @@ class Study:
         analyses: what the commands give of the analysis.
         engine: runs phases on Ray.
         student: the number of the student's parameters while a worker counts it; None if the manifest has it.
+        pace: epochs of all phases since the start.
     """
 
     checked: Checked
@@ -96,6 +98,7 @@ class Study:
     analyses: Analyses
     engine: Engine = field(default_factory=Engine)
     student: Future | None = field(default=None, init=False)
+    pace: Pace = field(default_factory=Pace, init=False)
 
     @cached_property
     def budget(self) -> FailureBudget:
@@ -184,7 +187,7 @@ class Study:
 
         The verification runs while the first trials already train.
         """
-        return AttemptLog(self.budget, before_result=prepared.verification.wait)
+        return AttemptLog(self.budget, prepared.verification.wait, self.pace.note)
 
     def run(self, prepared: Prepared, workers: Workers, phase: Phase, is_missing: Callable[[], bool]) -> None:
         """Run a phase to its end.
@@ -226,13 +229,19 @@ class Ticker:
 
     def __init__(self, study: Study, *, n_done: Callable[[], int], note: Callable[[int], str]) -> None:
         self._study, self._n_done, self._note = study, n_done, note
-        self._n_written = n_done()
+        self._n_written, self._n_epochs = n_done(), study.pace.done
+        plan = study.checked.plan
+        self._silence = Silence(study.progress.say, "no trial has reported an epoch", lambda: load(plan))
         self._next_tick = self._next_tables = 0.0
 
     def __call__(self) -> None:
         """Refresh what is due."""
         if time.monotonic() < self._next_tick:
             return
+        if self._study.pace.done != self._n_epochs:
+            self._n_epochs = self._study.pace.done
+            self._silence.end()
+        self._silence()
         n_done = self._n_done()
         self._study.progress.update(n_done, self._note(n_done))
         if n_done != self._n_written and time.monotonic() >= self._next_tables:

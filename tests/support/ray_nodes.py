@@ -66,11 +66,15 @@ class RayNodes:
         self.address = f"127.0.0.1:{free_port()}"
         self._nodes: list[RayNode] = []
         port = self.address.partition(":")[2]
-        self.head = self._start("--head", "--node-ip-address=127.0.0.1", f"--port={port}", *head)
+        self.head = self._start("--head", f"--port={port}", *head)
 
     def add(self, *arguments: str, **environment: str) -> RayNode:
-        """Start one more node, of one CPU."""
-        return self._start(f"--address={self.address}", "--node-ip-address=127.0.0.1", *arguments, **environment)
+        """Start one more node, of one CPU.
+
+        It has a folder of its own, as on a machine of its own: a node that starts clears what it finds in its folder.
+        """
+        folder = tempfile.mkdtemp(dir=self.environment["RAY_TMPDIR"])
+        return self._start(f"--address={self.address}", f"--temp-dir={folder}", *arguments, **environment)
 
     def kill(self) -> None:
         """Kill every node, the head last."""

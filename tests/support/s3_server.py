@@ -40,11 +40,12 @@ class S3Server:
         """What a process needs to reach it, as AWS's own tools read it."""
         return environment(self.url)
 
-    def keys(self) -> list[str]:
-        """Every object in the bucket."""
+    def objects(self) -> list[str]:
+        """The names of all objects in the bucket, folders left out."""
         from moto.s3.models import s3_backends
 
-        return sorted(s3_backends["123456789012"]["aws"].buckets[BUCKET].keys)
+        stored = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
+        return sorted(name for name in stored if not name.endswith("/"))
 
     def wrapped(self, app: Any) -> Callable[[Mapping[str, Any], Any], Iterable[bytes]]:
         """The WSGI application `app` with spoilt answers."""

@@ -19,6 +19,8 @@ SAID = [
     ("AWS Error NETWORK_CONNECTION: curlCode: 7, Could not connect to server", "nothing answers", False),
     ("AWS Error NETWORK_CONNECTION: curlCode: 6, Could not resolve hostname", "nothing answers", False),
     ("AWS Error NETWORK_CONNECTION: curlCode: 28, Timeout was reached", "too slowly", False),
+    ("google::cloud::Status(UNAVAILABLE: PerformWork() - CURL error [7]=Could not connect", "nothing answers", False),
+    ("google::cloud::Status(UNAVAILABLE: Could not create a OAuth2 access token to", "refuses the keys", True),
     ("disk quota exceeded", "disk quota exceeded", False),
 ]
 
@@ -59,7 +61,7 @@ def test_a_store_that_is_out_of_order_for_a_while_is_waited_for(clock: list[floa
 
 
 def test_a_store_that_stays_out_of_order_is_given_up(clock: list[float]) -> None:
-    with pytest.raises(StorageError, match="the storage s3://b/x fails: it is out of order: .*HTTP status 503"):
+    with pytest.raises(StorageError, match=r"the storage s3://b/x fails: it is out of order: .*HTTP status 503"):
         patiently("s3://b/x", _failing(10**6, "HTTP status 503"), "done")
     assert object_store.PATIENCE_S <= sum(clock) <= object_store.PATIENCE_S + 20
 
