@@ -51,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     load_before = os.getloadavg()[0]
     found = measure(args.trials, args.classes)
     print(
-        f"{found['trials']} trials, {found['epoch_rows']} epoch rows, {found['classes']} classes: {found['wall_s']:.1f} s, {found['cpu_s']:.1f} s of processor time, "
+        f"{found['trials']} trials, {found['epoch_rows']} epoch rows, {found['classes']} classes: "
+        f"{found['wall_s']:.1f} s, {found['cpu_s']:.1f} s of processor time, "
         f"{found['peak_gb']:.2f} GB, page {found['page_mb']:.1f} MB"
     )
     judged = rows(found)
