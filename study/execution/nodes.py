@@ -124,7 +124,7 @@ class Roster:
         self._alive = _alive()
         asked = {self._ask(node, nonce): node for node in self._alive.values()}
         _, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-        faults = [f"node {_name(asked[ref])} did not answer within {_PATIENCE_S} s" for ref in silent]
+        faults = [_silent(asked[reference]) for reference in silent]
         for reference, node in asked.items():
             if reference not in silent:
                 faults += self._judge(node, reference)
@@ -159,12 +159,12 @@ class Roster:
         del self._asked[node_id]
         if node is None:
             return
-        faults = self._judge(node, reference) if answered else [f"it did not answer within {_PATIENCE_S} s"]
+        faults = self._judge(node, reference) if answered else [_silent(node)]
         if faults:
             self._refused.add(node_id)
-            self._tell(f"node {_name(node)} has joined and gets no trial: {'; '.join(faults)}", self.reports)
+            self._tell(f"a node has joined and gets no trial: {'; '.join(faults)}", self.reports)
         else:
-            self._tell(f"node has joined: {self._fit[node_id]}", self.reports)
+            self._tell(f"a node has joined: {self._fit[node_id]}", self.reports)
 
     def _judge(self, node: Mapping[str, Any], reference: Any) -> list[str]:
         """Return the faults of a node that has answered; without one it may run trials."""
@@ -251,6 +251,10 @@ def _alive() -> dict[str, Mapping[str, Any]]:
 
     nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
     return {node["NodeID"]: node for node in nodes}
+
+
+def _silent(node: Mapping[str, Any]) -> str:
+    return f"node {_name(node)} did not answer within {_PATIENCE_S} s"
 
 
 def _name(node: Mapping[str, Any]) -> str:

@@ -60,8 +60,8 @@ class Workers:
 
 
 def niceness() -> int:
-    """Return the niceness of the workers of a private Ray that this process starts."""
-    return os.getpriority(os.PRIO_PROCESS, 0) + int(os.environ.get(_NICENESS, _PRIVATE_NICENESS))
+    """Return the niceness of the workers of a private Ray that this process starts; Ray's is added to the driver's."""
+    return min(19, os.getpriority(os.PRIO_PROCESS, 0) + int(os.environ.get(_NICENESS, _PRIVATE_NICENESS)))
 
 
 def load(plan: StudyPlan) -> str:

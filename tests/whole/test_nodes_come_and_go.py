@@ -68,9 +68,9 @@ def test_a_lost_nodes_trial_goes_on_and_late_nodes_are_asked_before_their_first(
     said = " ".join(study.ended.out.split())
     assert "nodes 2: " in said
     assert "is lost; its trials go on elsewhere" in said
-    assert "has joined and gets no trial: node" in said
+    assert "NOTE a node has joined and gets no trial: node" in said
     assert "it has timm 0.0.1 (the driver has " in said
-    assert "NOTE node has joined: " in said
+    assert "NOTE a node has joined: " in said
     assert f"niceness {min(19, 15 + os.getpriority(os.PRIO_PROCESS, 0))}" in said, "which Ray chooses for a cluster"
     assert len(study.manifest["nodes"]) == 3, "the head, the lost node, and the late one"
     for node in (unfit, late):

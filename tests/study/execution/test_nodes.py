@@ -196,7 +196,7 @@ def test_a_node_that_joins_late_is_used_only_when_it_has_answered(world: Cluster
     assert world.asked == ["a", "b"], "once each"
     world.answers["b"] = replace(GOOD, name="late")
     assert world.usable(roster) == ["a", "b"]
-    assert world.told == ["node has joined: late 16 CPU, 2 GPU, 812 GB free"]
+    assert world.told == ["a node has joined: late 16 CPU, 2 GPU, 812 GB free"]
     assert [report.name for report in roster.reports] == [GOOD.name, "late"]
     assert list(Path(world.store.root).iterdir()) == [], "the question leaves nothing behind"
 
@@ -206,7 +206,7 @@ def test_a_node_that_joins_late_is_used_only_when_it_has_answered(world: Cluster
     [
         (replace(GOOD, unreadable=("/data/a.jpg",)), "it cannot read /data/a.jpg"),
         (replace(GOOD, versions={**HERE, "timm": "0.1"}), "it has timm 0.1"),
-        (None, "it did not answer within"),
+        (None, "node b (10.0.0.1, b) did not answer within"),
     ],
 )
 def test_a_late_node_that_cannot_run_the_study_gets_no_trial_and_is_named_once(world: Cluster, answer, why) -> None:
@@ -217,7 +217,7 @@ def test_a_late_node_that_cannot_run_the_study_gets_no_trial_and_is_named_once(w
     world.now += module._PATIENCE_S
     assert world.usable(roster) == world.usable(roster) == ["a"]
     (line,) = world.told
-    assert line.startswith("node b (10.0.0.1, b) has joined and gets no trial: ")
+    assert line.startswith("a node has joined and gets no trial: node ")
     assert why in line
     assert world.asked == ["a", "b"]
 
