@@ -166,7 +166,7 @@ class CheckpointStore:
 
     def _list(self, *parts: str) -> list[str]:
         if is_uri(self.root):
-            return _names(*self._store(*parts), folders=True)
+            return _folders(*self._store(*parts))
         return sorted(path.name for path in Path(self.root).joinpath(*parts).glob("*/"))
 
     def _store(self, *parts: str) -> tuple[Any, str]:
@@ -174,10 +174,21 @@ class CheckpointStore:
         return store, "/".join([base, *parts])
 
 
-def _names(store: Any, folder: str, *, folders: bool = False) -> list[str]:
-    """Return the names of the files, or of the folders, in a folder of an object store."""
+def _names(store: Any, folder: str) -> list[str]:
+    """Return the names of the files in a folder of an object store."""
     from pyarrow.fs import FileSelector, FileType
 
-    wanted = FileType.Directory if folders else FileType.File
     found = store.get_file_info(FileSelector(folder, allow_not_found=True))
-    return sorted(info.base_name for info in found if info.type == wanted)
+    return sorted(info.base_name for info in found if info.type == FileType.File)
+
+
+def _folders(store: Any, folder: str) -> list[str]:
+    """Return the names of the folders in a folder of an object store that have files.
+
+    They are taken from the names of the files: a store has no folders, and not every one lists what stands for them.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    found = store.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
+    within = (info.path.removeprefix(f"{folder}/").split("/") for info in found if info.type == FileType.File)
+    return sorted({names[0] for names in within if len(names) > 1})
