@@ -84,7 +84,7 @@ class RayNodes:
     def _start(self, *arguments: str, **environment: str) -> RayNode:
         ports = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
         own = [*(f"--{name}={free_port()}" for name in ports), "--num-cpus=1", "--object-store-memory=200000000"]
-        node = RayNode([*arguments, *own], {**self.environment, **environment})
+        node = RayNode([*own, *arguments], {**self.environment, **environment})
         self._nodes.append(node)
         return node
 

@@ -102,3 +102,20 @@ def test_a_driver_without_the_token_is_refused_in_words(nodes: RayNodes, run: St
     assert ended.code == 1
     assert ended.err.startswith(f"error: --address {nodes.address}: the cluster asks for its token; set RAY_AUTH_MODE")
     assert ended.lines[-1] == f"study: {path}"
+
+
+def test_a_study_whose_only_node_is_lost_waits_for_another(run: Start, tmp_path: Path, monkeypatch) -> None:
+    with ray_nodes("--num-cpus=0", "--include-dashboard=false") as nodes:
+        for name, value in nodes.environment.items():
+            monkeypatch.setenv(name, value)
+        only, store = nodes.add(), tmp_path / "store"
+        flags = ("--trials", "2", "--epochs", "20", *SEARCH_ONLY, "--address", nodes.address, "--storage", str(store))
+        path, command = run("waits", *SMOKE, *flags)
+        wait(command, lambda: bool(list((store / "waits" / "checkpoints").glob("*/1/checkpoint.json"))))
+        only.kill()
+        nodes.add()
+        study = Study(path, command.end())
+    assert (study.ended.code, study.ended.err) == (0, "")
+    assert [(row["state"], row["epochs"]) for row in study.csv("trials.csv")] == [("COMPLETE", "20")] * 2
+    said = " ".join(study.ended.out.split())
+    assert "is lost; waiting for another node" in said
