@@ -1,6 +1,7 @@
 """What does the driver do for a trial, beside waiting for it, and does that grow with the study?
 
     python -m benchmarks.driver
+    python -m benchmarks.driver --trials 10000
 
 A thousand trials that train nothing go through searcher, scheduler and ticker in the order Ray calls them: asked,
 started, reported at four rungs, judged at three, ended; the tables are written as a real study writes them. The
@@ -50,6 +51,7 @@ class DriverTimes:
         processor: processor seconds of all that; unlike the others they do not hang on what else the machine does.
         tpe: (trials so far, median seconds of asking TPE for one more).
         export: (trials so far, seconds of writing the tables once).
+        size: (trials so far, MB of study.db with the files beside it).
     """
 
     ask: list[float]
@@ -59,6 +61,7 @@ class DriverTimes:
     processor: list[float]
     tpe: list[tuple[int, float]]
     export: list[tuple[int, float]]
+    size: list[tuple[int, float]]
 
     @property
     def whole(self) -> list[float]:
@@ -73,7 +76,7 @@ def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> Driver
     searcher = LedgerSearcher(study.ledger, attempts, seed_of=lambda config, replicate: 1 + replicate)
     scheduler = LedgerScheduler(study.ledger, attempts)
     tick = Ticker(study, n_done=lambda: study.ledger.finished_total, note=lambda n: str(study.ledger.best()))
-    times = DriverTimes([], [], [], [], [], [], [])
+    times = DriverTimes([], [], [], [], [], [], [], [])
     for number in range(trials):
         start = time.process_time()
         _run_trial(str(number), searcher, scheduler, tick, times)
@@ -81,6 +84,8 @@ def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> Driver
         if (number + 1) in (window, trials // 2, trials):
             times.tpe.append((number + 1, _tpe_s(study, folder / "tpe")))
             times.export.append((number + 1, _timed(study.export)[1]))
+            stored = sum(file.stat().st_size for file in study.store.path.glob("study.db*"))
+            times.size.append((number + 1, stored / 1e6))
     assert study.ledger.finished_total == trials
     study.ledger.close()
     return times
@@ -124,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"asking TPE after {n} trials: {1000 * taken:.0f} ms")
     for n, taken in times.export:
         print(f"writing the tables of {n} trials: {1000 * taken:.0f} ms")
+    for n, megabytes in times.size:
+        print(f"study.db of {n} trials: {megabytes:.1f} MB, {1000 * megabytes / n:.1f} kB a trial")
     return 0
 
 

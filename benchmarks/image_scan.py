@@ -19,7 +19,7 @@ from trainables.cckd.data.images.decode import decoded
 from trainables.cckd.data.images.formats.header import format_of
 
 #: Name -> sides of the image, and how Pillow writes it.
-FILES = {
+FILES: dict[str, tuple[int, int, dict[str, object]]] = {
     "JPEG of 100 KB": (440, 640, {"format": "JPEG", "quality": 92}),
     "PNG of 5 KB": (46, 50, {"format": "PNG"}),
     "PNG of 200 KB": (262, 320, {"format": "PNG"}),

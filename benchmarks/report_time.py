@@ -1,6 +1,7 @@
 """How long does a report take, and how much memory?
 
-    python -m benchmarks.report_time                # 500 trials of acckd_full, 6 seeds
+    python -m benchmarks.report_time                # 500 trials of acckd_full, 6 seeds, 10 classes
+    python -m benchmarks.report_time --trials 1000 --classes 200
 
 A simulated study folder of the tests' making (a quarter of the trials pruned) is reported on by `python -m
 analysis.report` in a process of its own; wall time, processor time, the largest process's peak memory and the size of
@@ -14,13 +15,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pyarrow import parquet
 
 from benchmarks.goals import Goal, Row
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio
 from search_spaces.acckd import ACCKD_FULL
+from study.schema import EPOCHS
 from tests.analysis.simulation import Simulation, write_study
 
 MOST_S, MOST_GB = 60.0, 2.0
@@ -41,11 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = (__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report_time", description=what)
     parser.add_argument("--trials", type=int, default=500, help="default: %(default)s")
+    parser.add_argument("--classes", type=int, help="classes of a long tail; default: those of the simulation")
     args = parser.parse_args(argv)
     load_before = os.getloadavg()[0]
-    found = measure(args.trials)
+    found = measure(args.trials, args.classes)
     print(
-        f"{found['trials']} trials: {found['wall_s']:.1f} s, {found['cpu_s']:.1f} s of processor time, "
+        f"{found['trials']} trials, {found['epoch_rows']} epoch rows, {found['classes']} classes: "
+        f"{found['wall_s']:.1f} s, {found['cpu_s']:.1f} s of processor time, "
         f"{found['peak_gb']:.2f} GB, page {found['page_mb']:.1f} MB"
     )
     judged = rows(found)
@@ -62,15 +69,25 @@ def rows(found: dict[str, Any]) -> list[Row]:
     ]
 
 
-def measure(n_trials: int) -> dict[str, Any]:
+def simulated(n_trials: int, n_classes: int | None = None) -> Simulation:
+    """Return the study to report on; with `n_classes`, these have from 500 down to 5 training images."""
+    plan = Simulation(space=ACCKD_FULL, n_trials=n_trials, n_pruned=n_trials // 4)
+    if n_classes is None:
+        return plan
+    counts = [round(500 * 0.01 ** (k / (n_classes - 1))) for k in range(n_classes)]
+    return replace(plan, classes=[f"class {k}" for k in range(n_classes)], counts=counts)
+
+
+def measure(n_trials: int, n_classes: int | None = None) -> dict[str, Any]:
     """Write a study folder, report on it once, and return what that took."""
+    plan = simulated(n_trials, n_classes)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = write_study(
-            Path(scratch) / "study", Simulation(space=ACCKD_FULL, n_trials=n_trials, n_pruned=n_trials // 4)
-        )
+        folder = write_study(Path(scratch) / "study", plan)
+        epoch_rows = parquet.read_metadata(folder / EPOCHS).num_rows
         taken = watched([sys.executable, "-m", "analysis.report", str(folder)])
         page = (folder / "report" / "index.html").stat().st_size
-    return {"trials": n_trials, **taken, "page_mb": page / 1e6}
+    shape = {"trials": n_trials, "epoch_rows": epoch_rows, "classes": len(plan.classes)}
+    return {**shape, **taken, "page_mb": page / 1e6}
 
 
 def watched(command: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 In both cases a trial writes into a folder of its own machine. With an object store, its files are uploaded after every
 save. An object is replaced whole, and the completion mark is uploaded last: a reader finds a whole checkpoint or none.
+A store that does not answer is asked again (`object_store.patiently`).
 """
 
 import os
@@ -15,9 +16,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-#: Object stores, and local files through the same interface. Region, endpoint and keys come from the environment, as
-#: for the store's own tools, because the URI is written into the manifest.
-SCHEMES = ("s3", "gs", "file")
+from trainables.object_store import open_store, patiently
 
 #: The part of a run that holds the model it exports; the other parts are its attempts.
 MODEL = "model"
@@ -33,7 +32,7 @@ class CheckpointStore:
     """All runs of a study under one root, as `<run>/<part>/<files>`; a part is an attempt or MODEL.
 
     Attributes:
-        root: absolute path, or a URI with one of SCHEMES.
+        root: absolute path, or a URI with one of `object_store.SCHEMES`.
     """
 
     root: str
@@ -43,9 +42,15 @@ class CheckpointStore:
         return self._here(run) / part
 
     def publish(self, run: str, part: str) -> None:
-        """Copy the part from its workplace to the object store; a shared folder needs no copy."""
-        if not is_uri(self.root):
-            return
+        """Copy the part from its workplace to the object store; a shared folder needs no copy.
+
+        Raises:
+            StorageError: the store refuses, or is out of order for minutes.
+        """
+        if is_uri(self.root):
+            patiently(self.root, self._publish, run, part)
+
+    def _publish(self, run: str, part: str) -> None:
         store, base = self._store(run, part)
         store.create_dir(base, recursive=True)
         there = set(_names(store, base))
@@ -59,24 +64,35 @@ class CheckpointStore:
             store.delete_file(f"{base}/{name}")
 
     def fetch(self, run: str, part: str) -> Path:
-        """Return a folder of this machine with the published part; it is empty or absent where the part has no file."""
-        folder = self.workplace(run, part)
+        """Return a folder of this machine with the published part; it is empty or absent where the part has no file.
+
+        Raises:
+            StorageError: the store refuses, or is out of order for minutes.
+        """
         if is_uri(self.root):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            store, base = self._store(run, part)
-            for name in _names(store, base):
-                with suppress(FileNotFoundError), store.open_input_stream(f"{base}/{name}") as stream:
-                    (folder / name).write_bytes(stream.read())
-        return folder
+            patiently(self.root, self._fetch, run, part)
+        return self.workplace(run, part)
+
+    def _fetch(self, run: str, part: str) -> None:
+        folder = self.workplace(run, part)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        store, base = self._store(run, part)
+        for name in _names(store, base):
+            with suppress(FileNotFoundError), store.open_input_stream(f"{base}/{name}") as stream:
+                (folder / name).write_bytes(stream.read())
 
     def furthest(self, run: str) -> Path | None:
-        """Return a local folder with the whole checkpoint of the highest epoch over all attempts of a run, or None."""
+        """Return a local folder with the whole checkpoint of the highest epoch over all attempts of a run, or None.
+
+        Raises:
+            StorageError: the store refuses, or is out of order for minutes.
+        """
         # A driver only lists and removes; it does not wait for torch.
         from trainables.cckd.training.checkpoint import CheckpointError, read_checkpoint
 
         epochs: dict[Path, int] = {}
-        for part in self._list(run):
+        for part in patiently(self.root, self._list, run):
             if part == MODEL:
                 continue
             folder = self.fetch(run, part)
@@ -93,15 +109,19 @@ class CheckpointStore:
             self._clear(run)
 
     def runs(self) -> list[str]:
-        """Return the names of all runs with files in the store."""
+        """Return the names of all runs with files in the store.
+
+        Raises:
+            OSError: an object store is out of order.
+        """
         return self._list()
 
     def remove(self, run: str) -> None:
-        """Remove a run with all of its parts."""
+        """Remove a run with all of its parts; what a store that is out of order keeps is removed another time."""
         self._clear(run)
         if is_uri(self.root):
-            store, base = self._store(run)
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
+                store, base = self._store(run)
                 store.delete_dir(base)
 
     @contextmanager
@@ -146,20 +166,29 @@ class CheckpointStore:
 
     def _list(self, *parts: str) -> list[str]:
         if is_uri(self.root):
-            return _names(*self._store(*parts), folders=True)
+            return _folders(*self._store(*parts))
         return sorted(path.name for path in Path(self.root).joinpath(*parts).glob("*/"))
 
     def _store(self, *parts: str) -> tuple[Any, str]:
-        from pyarrow.fs import FileSystem
-
-        store, base = FileSystem.from_uri(self.root)
+        store, base = open_store(self.root)
         return store, "/".join([base, *parts])
 
 
-def _names(store: Any, folder: str, *, folders: bool = False) -> list[str]:
-    """Return the names of the files, or of the folders, in a folder of an object store."""
+def _names(store: Any, folder: str) -> list[str]:
+    """Return the names of the files in a folder of an object store."""
     from pyarrow.fs import FileSelector, FileType
 
-    wanted = FileType.Directory if folders else FileType.File
     found = store.get_file_info(FileSelector(folder, allow_not_found=True))
-    return sorted(info.base_name for info in found if info.type == wanted)
+    return sorted(info.base_name for info in found if info.type == FileType.File)
+
+
+def _folders(store: Any, folder: str) -> list[str]:
+    """Return the names of the folders in a folder of an object store that have files.
+
+    They are taken from the names of the files: a store has no folders, and not every one lists what stands for them.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    found = store.get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
+    within = (info.path.removeprefix(f"{folder}/").split("/") for info in found if info.type == FileType.File)
+    return sorted({names[0] for names in within if len(names) > 1})

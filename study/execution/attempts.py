@@ -19,10 +19,12 @@ class Attempt:
 
     Attributes:
         run: what is trained: a trial of the search, or a rerun.
+        continues: whether its first report repeats epochs of an earlier attempt.
         cause: why the attempt crashed; None for an attempt that has not crashed.
     """
 
     run: Any
+    continues: bool = False
     cause: str | None = None
 
 
@@ -32,32 +34,42 @@ class AttemptLog:
     Args:
         budget: counts crashes and failures of the whole study.
         before_result: called before a result is recorded. It raises an error if no result of this phase can be used.
+        on_epochs: called with the number of epochs that a report adds.
 
     Attributes:
         fault: the first error of our own code in one of Ray's callbacks. It is not the failure of a trial.
     """
 
-    def __init__(self, budget: FailureBudget, before_result: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        budget: FailureBudget,
+        before_result: Callable[[], None] = lambda: None,
+        on_epochs: Callable[[int], None] = lambda n: None,
+    ) -> None:
         self.budget = budget
         self.fault: Exception | None = None
-        self._before_result = before_result
+        self._before_result, self._on_epochs = before_result, on_epochs
         self._running: dict[str, Attempt] = {}
 
     @property
-    def any_running(self) -> bool:
-        """Whether an attempt has begun and not ended."""
-        return bool(self._running)
+    def n_running(self) -> int:
+        """Attempts that have begun and not ended."""
+        return len(self._running)
 
-    def begin(self, trial_id: str, run: Any) -> None:
+    def begin(self, trial_id: str, run: Any, *, continues: bool = False) -> None:
         """Begin an attempt at `run` as Ray trial `trial_id`."""
-        self._running[trial_id] = Attempt(run)
+        self._running[trial_id] = Attempt(run, continues)
 
     def end(self, trial_id: str) -> Attempt | None:
         """Return the attempt of Ray trial `trial_id` and forget it; None if there is none, or it has ended already."""
         return self._running.pop(trial_id, None)
 
-    def report(self) -> None:
-        """Note that some attempt has reported an epoch.
+    def running(self, trial_id: str) -> Attempt | None:
+        """Return the attempt of Ray trial `trial_id`; None if there is none, or it has ended."""
+        return self._running.get(trial_id)
+
+    def report(self, attempt: Attempt | None, n_epochs: int) -> None:
+        """Note that `attempt` has reported `n_epochs` epochs, or an end without one.
 
         Raises:
             Exception: the error of `before_result`.
@@ -65,6 +77,9 @@ class AttemptLog:
         with self.keeping_fault():
             self._before_result()
         self.budget.note_progress()
+        if attempt is not None and attempt.continues:
+            attempt.continues, n_epochs = False, min(1, n_epochs)
+        self._on_epochs(n_epochs)
 
     def hang(self, trial_id: str, silent_s: float) -> None:
         """Note that the worker of Ray trial `trial_id` is killed because it was silent for `silent_s` seconds."""

@@ -1,14 +1,17 @@
-"""The check of every cluster node before the first trial: same versions as the driver, and all needed files readable.
+"""The check of every cluster node before its first trial: same versions as the driver, and all needed files readable.
 
 One task per node answers. A node that cannot run the study would fail its trials one by one, hours later and in Ray's
-words. This check refuses the study at once and names the node and the reason.
+words. The check refuses the study at once and names the node and the reason. A node that joins while the study runs is
+asked too. It gets no trial before it has answered, and none at all if it cannot run the study.
 """
 
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +25,10 @@ from trainables.checkpoint_store import CheckpointStore
 
 #: Seconds after which a silent node counts as unreachable, or as unable to start a worker.
 _PATIENCE_S = 120
+#: Seconds between two looks at the nodes of the cluster while trials run.
+_LOOK_EVERY_S = 1.0
+#: The label by which Ray places work on nodes; Ray gives it to every node.
+_NODE_LABEL = "ray.io/node-id"
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class NodeReport:
         name: host name, address and the head of Ray's node id.
         cpus, gpus: how many CPUs and GPUs Ray may use on it.
         free_gb: free disk space for temporary files, Ray's included, in GB.
+        niceness: of its workers; at 15, Ray's own choice, a busy program beside them takes nearly all processor time.
         versions: package -> version, Python included; `code` is a digest of our own code.
         unreadable: the paths that every node needs and this node cannot read.
         storage: why it does not see the driver's storage; None if it does.
@@ -41,33 +49,152 @@ class NodeReport:
     cpus: float
     gpus: float
     free_gb: float
+    niceness: int
     versions: Mapping[str, str]
     unreadable: tuple[str, ...]
     storage: str | None
 
     def __str__(self) -> str:
         gpus = f", {self.gpus:g} GPU" if self.gpus else ""
-        return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free"
+        nice = f", niceness {self.niceness}" if self.niceness else ""
+        return f"{self.name} {self.cpus:g} CPU{gpus}, {self.free_gb:.0f} GB free{nice}"
 
 
-def check_nodes(checked: Checked, store: CheckpointStore) -> tuple[NodeReport, ...]:
-    """Ask every node and return their answers. Needs Ray.
+def check_nodes(
+    checked: Checked, store: CheckpointStore, tell: Callable[[str, Sequence[NodeReport]], None] = lambda *_: None
+) -> "Roster":
+    """Ask every node and return a roster of the nodes. Needs Ray.
+
+    Args:
+        checked: the study.
+        store: its checkpoints.
+        tell: called with a line about a node that joins or is lost later, and all nodes that may run trials.
 
     Raises:
         ClusterError: a node differs from the driver or lacks something; one sentence per node and fault.
     """
-    here = own_versions()
+    roster = Roster(needed_files(checked), store, tell)
     try:
         with store.nonce() as nonce:
-            reports = _ask_all(needed_files(checked), store, nonce)
+            faults = roster.ask_all(nonce)
     except OSError as error:
         raise ClusterError(
             f"--storage must be a place the driver can write; {store.root}: {one_line(str(error))}"
         ) from error
-    faults = [fault for report in reports for fault in node_faults(report, here)]
     if faults:
         raise ClusterError(faults)
-    return reports
+    return roster
+
+
+class Roster:
+    """The nodes of a cluster: those that may run trials, and those that have joined since and are being asked.
+
+    Args:
+        files: paths that every node must read.
+        store: the checkpoints.
+        tell: as for `check_nodes`.
+    """
+
+    def __init__(
+        self, files: list[str], store: CheckpointStore, tell: Callable[[str, Sequence[NodeReport]], None]
+    ) -> None:
+        self._files, self._store, self._tell, self._here = files, store, tell, own_versions()
+        self._fit: dict[str, NodeReport] = {}
+        self._refused: set[str] = set()
+        self._asked: dict[str, tuple[Any, float, ExitStack]] = {}
+        self._alive: dict[str, Mapping[str, Any]] = {}
+        self._next_look = 0.0
+
+    @property
+    def reports(self) -> tuple[NodeReport, ...]:
+        """The answers of the nodes that may run trials, lost ones included."""
+        return tuple(self._fit.values())
+
+    def usable(self) -> dict[str, Mapping[str, float]]:
+        """Return node id -> resources of the nodes that may run trials now; ask those that have just joined."""
+        if time.monotonic() >= self._next_look:
+            self._look()
+            self._next_look = time.monotonic() + _LOOK_EVERY_S
+        return {node: self._alive[node]["Resources"] for node in self._fit if node in self._alive}
+
+    def ask_all(self, nonce: str) -> list[str]:
+        """Ask every node and wait for the answers; return one sentence per node and fault."""
+        import ray
+
+        self._alive = _alive()
+        asked = {self._ask(node, nonce): node for node in self._alive.values()}
+        _, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
+        faults = [_silent(asked[reference]) for reference in silent]
+        for reference, node in asked.items():
+            if reference not in silent:
+                faults += self._judge(node, reference)
+        return faults
+
+    def _look(self) -> None:
+        before, self._alive = self._alive, _alive()
+        for lost in self._fit.keys() & before.keys() - self._alive.keys():
+            left = "its trials go on elsewhere" if self._fit.keys() & self._alive.keys() else "waiting for another node"
+            self._tell(f"node {_name(before[lost])} is lost; {left}", self.reports)
+        for joined in self._alive.keys() - self._fit.keys() - self._refused - self._asked.keys():
+            self._begin_to_ask(self._alive[joined])
+        for node in tuple(self._asked):
+            self._hear(node)
+
+    def _begin_to_ask(self, node: Mapping[str, Any]) -> None:
+        with ExitStack() as nonce:
+            try:
+                reference = self._ask(node, nonce.enter_context(self._store.nonce()))
+            except OSError:  # the store is out of order; the node is asked at a later look
+                return
+            self._asked[node["NodeID"]] = reference, time.monotonic(), nonce.pop_all()
+
+    def _hear(self, node_id: str) -> None:
+        import ray
+
+        reference, since, nonce = self._asked[node_id]
+        node, answered = self._alive.get(node_id), bool(ray.wait([reference], timeout=0)[0])
+        if node is not None and not answered and time.monotonic() - since < _PATIENCE_S:
+            return
+        nonce.close()
+        del self._asked[node_id]
+        if node is None:
+            return
+        faults = self._judge(node, reference) if answered else [_silent(node)]
+        if faults:
+            self._refused.add(node_id)
+            self._tell(f"a node has joined and gets no trial: {'; '.join(faults)}", self.reports)
+        else:
+            self._tell(f"a node has joined: {self._fit[node_id]}", self.reports)
+
+    def _judge(self, node: Mapping[str, Any], reference: Any) -> list[str]:
+        """Return the faults of a node that has answered; without one it may run trials."""
+        import ray
+
+        try:
+            report = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            return [f"node {_name(node)} cannot run our code: {' '.join(str(error).split())[-300:]}"]
+        faults = list(node_faults(report, self._here))
+        if not faults:
+            self._fit[node["NodeID"]] = report
+        return faults
+
+    def _ask(self, node: Mapping[str, Any], nonce: str) -> Any:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        # The task asks for no CPU: a head node may offer none and still run the driver.
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_report)
+        offered = node["Resources"]
+        return task.remote(
+            _name(node), offered.get("CPU", 0.0), offered.get("GPU", 0.0), self._files, self._store, nonce
+        )
+
+
+def selector(nodes: Iterable[str]) -> dict[str, str]:
+    """Return the label selector that lets Ray place work on these nodes only, by their ids."""
+    return {_NODE_LABEL: f"in({','.join(sorted(nodes))})"}
 
 
 def node_faults(report: NodeReport, here: Mapping[str, str]) -> Iterator[str]:
@@ -116,32 +243,18 @@ def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
     return [{key: value for key, value in asdict(report).items() if key in _KEPT} for report in reports]
 
 
-_KEPT = ("name", "cpus", "gpus", "free_gb")
+_KEPT = ("name", "cpus", "gpus", "free_gb", "niceness")
 
 
-def _ask_all(files: list[str], store: CheckpointStore, nonce: str) -> tuple[NodeReport, ...]:
+def _alive() -> dict[str, Mapping[str, Any]]:
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: str(node["NodeID"]))
-    # The task asks for no CPU: a head node may offer none and still run the driver.
-    task = ray.remote(num_cpus=0, max_retries=0)(_report)
-    asked = {
-        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            _name(node), node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0), files, store, nonce
-        ): _name(node)
-        for node in nodes
-    }
-    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-    reports, faults = [], [f"node {asked[ref]} did not answer within {_PATIENCE_S} s" for ref in silent]
-    for reference in answered:
-        try:
-            reports.append(ray.get(reference))
-        except ray.exceptions.RayError as error:
-            faults.append(f"node {asked[reference]} cannot run our code: {' '.join(str(error).split())[-300:]}")
-    if faults:
-        raise ClusterError(faults)
-    return tuple(reports)
+    return {node["NodeID"]: node for node in nodes}
+
+
+def _silent(node: Mapping[str, Any]) -> str:
+    return f"node {_name(node)} did not answer within {_PATIENCE_S} s"
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -156,6 +269,7 @@ def _report(name: str, cpus: float, gpus: float, files: list[str], store: Checkp
         cpus=cpus,
         gpus=gpus,
         free_gb=shutil.disk_usage(tempfile.gettempdir()).free / 1e9,
+        niceness=os.getpriority(os.PRIO_PROCESS, 0),
         versions=own_versions(),
         unreadable=tuple(file for file in files if not os.access(file, os.R_OK)),
         storage=store.answer(nonce, hashlib.sha256(name.encode()).hexdigest()[:16]),

@@ -4,6 +4,7 @@ Ray calls `on_trial_result` for every result except a trial's last one, which ha
 It calls `on_trial_error` for every crash, just before the searcher's `on_trial_complete(error=True)`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,23 @@ class ListeningScheduler(FIFOScheduler):
 
     Attributes:
         controller: Ray Tune's controller; None until Ray has added the first trial.
+        place: called with a new trial before Ray looks for its place.
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
         super().__init__()
         self.attempts = attempts
         self.controller: Any = None
+        self.place: Callable[[Trial], None] = lambda trial: None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep the controller."""
+        """Keep the controller, and say where the trial may run."""
         self.controller = controller_behind(tune_controller)
+        self.place(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Note that the trial makes progress."""
-        self.attempts.report()
+        self.attempts.report(self.attempts.running(trial.trial_id), len(result.get("records", ())))
         return TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

@@ -11,7 +11,8 @@ Ray 2.60 calls in this order (tune_controller.py): a result that is not the last
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from optuna.trial import TrialState
@@ -29,27 +30,34 @@ class RetryingSearcher(Searcher, Generic[Run]):
 
     Args:
         attempts: shared with the phase's scheduler.
+
+    Attributes:
+        at_once: returns the most runs that may be under way now.
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
         super().__init__(metric=None, mode=None)
         self.attempts = attempts
-        self._crashed_runs: list[Run] = []
+        self.at_once: Callable[[], float] = lambda: inf
+        self._again: list[Run] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash."""
+        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash or none fits."""
         if self.attempts.budget.verdict:
             return Searcher.FINISHED
-        run = self._crashed_runs.pop(0) if self._crashed_runs else self._next()
+        if self.attempts.n_running >= self.at_once():
+            return None
+        run = self._again.pop(0) if self._again else self._next()
         if run is not None:
-            self.attempts.begin(trial_id, run)
-            return self._started(run)
-        return None if self.attempts.any_running else Searcher.FINISHED
+            config = self._started(run)
+            self.attempts.begin(trial_id, run, continues=config["attempt"] > 1)
+            return config
+        return None if self.attempts.n_running else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a run ended, once.
 
-        Without a result and without an error, Ray has taken back a run that had not begun. The run stays to be done.
+        Without a result and without an error, Ray has taken back a run that had not begun. The run is handed out again.
         """
         with self.attempts.keeping_fault():
             attempt = self.attempts.end(trial_id)
@@ -60,15 +68,17 @@ class RetryingSearcher(Searcher, Generic[Run]):
                 if kind_of(why) is Kind.DAMAGED_IMAGE:  # the run stays to be done: it is not at fault
                     self.attempts.budget.damage = self.attempts.budget.damage or why
                 elif self.attempts.budget.may_retry(why, self._count_failure(attempt.run, why)):
-                    self._crashed_runs.append(attempt.run)
+                    self._again.append(attempt.run)
                 else:
                     self._fail(attempt.run, why)
             elif result is not None:
-                self.attempts.report()
+                self.attempts.report(attempt, len(result.get("records", ())))
                 if result["cause"]:
                     self._fail(attempt.run, result["cause"], result)
                 else:
                     self._finish(attempt.run, result)
+            else:
+                self._again.append(attempt.run)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: study.db holds everything."""

@@ -61,9 +61,9 @@ def get(reference: Any) -> Any:
         raise
 
 
-def wait_for_one(references: Sequence[Any]) -> list[Any]:
-    """Wait until one of `references` is ready and return those that are."""
-    return ray.wait(list(references))[0]
+def wait_for_one(references: Sequence[Any], timeout_s: float) -> list[Any]:
+    """Wait until one of `references` is ready and return those that are; none if none is within `timeout_s`."""
+    return ray.wait(list(references), timeout=timeout_s)[0]
 
 
 def start_on_worker(plan: StudyPlan, function: Callable[..., Any], *arguments: Any) -> Any:

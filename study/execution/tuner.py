@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from study.execution.hang_watchdog import HangWatchdog
+from study.execution.nodes import Roster, selector
 from study.execution.ray_private import surviving_memory_kills, without_callback_count
 from study.execution.schedulers import ListeningScheduler
 from study.execution.searchers import RetryingSearcher
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: CPUs that a trial asks for at least if another process trains it: Ray Tune refuses a trial that needs nothing.
 _LEAST_CPUS = 0.01
+#: On a cluster our searcher limits the running trials, because nodes join and leave.
+_NO_LIMIT = 10**6
 #: Ray counts GPUs in ten-thousandths.
 _GPU_DIGITS = 4
 
@@ -33,7 +36,7 @@ class Phase:
     Attributes:
         searcher: hands out the trials and records how they end.
         scheduler: sees every result and answers stop or continue; its `attempts` are shared with the searcher.
-        folder: parent (a path or URI) and name of a new folder for Ray's own files. It must not exist, because Ray
+        folder: parent and name of a new folder for Ray's own files. It must not exist, because Ray
             overwrites what it finds.
         on_step: called on every turn of Ray's loop.
         on_interrupt: called before Ctrl-C ends Ray's loop.
@@ -73,10 +76,18 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
     if workers.per_process > 1:  # the GPU belongs to the process that trains
         resources = {"cpu": max(plan.cpus_per_trial, _LEAST_CPUS)}
     attempts, watchdog = phase.scheduler.attempts, HangWatchdog(phase.scheduler, plan.trial_timeout)
+    places = None
+    if workers.roster is not None:
+        places = Places(workers.roster, {key.upper(): n for key, n in resources.items()})
+        phase.scheduler.place = places.choose
+        phase.searcher.at_once = lambda: workers.at_once(plan)
 
     def on_step(trials: Sequence[Any]) -> None:
         attempts.raise_fault()
         watchdog(trials)
+        if places is not None:
+            for trial in places.stranded(trials):
+                phase.scheduler.controller.request_stop_trial(trial)
         phase.on_step()
 
     turns = StepCallback(on_step, phase.on_interrupt)
@@ -86,7 +97,7 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
             search_alg=phase.searcher,
             scheduler=phase.scheduler,
             num_samples=-1,  # until the searcher has no more
-            max_concurrent_trials=workers.n_workers,
+            max_concurrent_trials=workers.n_workers if workers.roster is None else _NO_LIMIT,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -135,6 +146,7 @@ def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) ->
         max_restarts=-1,
         # One running leg per seat, and calls that begin or end a trial.
         max_concurrency=3 * n_seats,
+        label_selector=None if workers.roster is None else selector(workers.roster.usable()),
     )
     hosts = [host.remote(n_seats) for _ in range(math.ceil(workers.n_workers / n_seats))]
     try:
@@ -142,6 +154,34 @@ def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) ->
     finally:
         for started in hosts:
             ray.kill(started)
+
+
+class Places:
+    """Where the trials of a cluster may run: on the nodes that could run trials when Ray looked for their place.
+
+    Args:
+        roster: the nodes.
+        resources: of a trial, by Ray's names.
+    """
+
+    def __init__(self, roster: Roster, resources: Mapping[str, float]) -> None:
+        self._roster, self._resources = roster, dict(resources)
+        self._chosen: dict[str, frozenset[str]] = {}
+
+    def choose(self, trial: Any) -> None:
+        """Keep a new trial to the nodes that may run trials now."""
+        nodes = frozenset(self._roster.usable())
+        self._chosen[trial.trial_id] = nodes
+        if nodes:  # otherwise the last one was lost a moment ago, and the trial is stranded
+            wanted = tune.PlacementGroupFactory([self._resources], bundle_label_selector=[selector(nodes)])
+            trial.update_resources(wanted)
+
+    def stranded(self, trials: Sequence[Any]) -> Iterator[Any]:
+        """Yield the trials that wait for nodes that are all lost; the searcher hands their runs out again."""
+        usable = self._roster.usable().keys()
+        for trial in trials:
+            if trial.status == "PENDING" and not self._chosen[trial.trial_id] & usable:
+                yield trial
 
 
 class StepCallback(tune.Callback):

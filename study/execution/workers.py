@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from study.execution.cluster import ClusterError, connect
+from study.execution.nodes import Roster
 from study.execution.ray_private import end_processes_at_once
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.signals import heed_signals, undisturbed, unheard_by_children
@@ -22,6 +23,10 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise Ray 2.60 warns of a coming change
 }
 
+#: The niceness that Ray gives to its workers. It is read when a Ray starts, so only a private Ray follows it. Ray's own
+#: choice is 15: beside two busy programs on two cores a teacher's pass made no progress for six minutes.
+_NICENESS, _PRIVATE_NICENESS = "RAY_worker_niceness", "0"
+
 #: Old settings that make Ray raise an error now. A study takes its folders from its plan, never from these.
 _REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
 
@@ -31,15 +36,40 @@ class Workers:
     """How many trials the cluster can run.
 
     Attributes:
-        n_workers: concurrent trials.
+        n_workers: concurrent trials when the session starts.
         decoders: processes that decode image files ahead of one task of the teacher's pass. It is 0 on the CPU, where
             as many tasks as cores already decode and compute in turns.
         per_process: trials that one process trains together; 1 if each trial has its own process.
+        roster: the nodes of a cluster, which join and leave; None for a private Ray.
     """
 
     n_workers: int
     decoders: int = 0
     per_process: int = 1
+    roster: Roster | None = None
+
+    def at_once(self, plan: StudyPlan) -> int:
+        """Return how many trials the nodes can run now; 0 if every node is lost.
+
+        Processes that trials share are started once per phase, so nodes that join later add none.
+        """
+        if self.roster is None:
+            return self.n_workers
+        most = self.n_workers if self.per_process > 1 else plan.max_concurrent
+        fitting = sum(_fitting(plan, resources) for resources in self.roster.usable().values())
+        return fitting if most is None else min(fitting, most)
+
+
+def niceness() -> int:
+    """Return the niceness of the workers of a private Ray that this process starts; Ray's is added to the driver's."""
+    return min(19, os.getpriority(os.PRIO_PROCESS, 0) + int(os.environ.get(_NICENESS, _PRIVATE_NICENESS)))
+
+
+def load(plan: StudyPlan) -> str:
+    """Say how busy this machine is and how the workers of a private Ray stand beside other programs."""
+    if plan.address != LOCAL:
+        return "the nodes may be busy with other work"
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, workers at niceness {niceness()}"
 
 
 def threads_of(plan: StudyPlan) -> int:
@@ -56,6 +86,8 @@ def ray_session(plan: StudyPlan) -> Iterator[Workers]:
     """
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    if plan.address == LOCAL:
+        os.environ.setdefault(_NICENESS, _PRIVATE_NICENESS)
     for key in _REFUSED:
         os.environ.pop(key, None)
     import ray

@@ -6,12 +6,12 @@ Starting and resuming are the same: every phase asks study.db what is left to do
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from study.execution.cluster import ClusterError
-from study.execution.nodes import check_nodes, described
+from study.execution.nodes import NodeReport, Roster, check_nodes, described
 from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import Workers, ray_session
 from study.phases.ablation import ablate
@@ -47,7 +47,7 @@ def drive(study: Study) -> None:
         with ray_session(study.checked.plan) as workers:
             begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
             study.store.update_manifest(**begun)
-            _check_nodes(study)
+            workers = replace(workers, roster=_check_nodes(study))
             _leave_out_damaged(study, workers)
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
@@ -73,16 +73,22 @@ def drive(study: Study) -> None:
             study.export()
 
 
-def _check_nodes(study: Study) -> None:
-    """Check the nodes of a cluster; a private Ray has only one node, this machine."""
+def _check_nodes(study: Study) -> Roster | None:
+    """Check the nodes of a cluster and return them; None for a private Ray, whose only node is this machine."""
     plan = study.checked.plan
     if plan.address == LOCAL and not is_uri(plan.storage or ""):
-        return
-    if study.checkpoints.runs() and not study.ledger.n_asked:
-        raise ClusterError(f"--storage must hold no study of this name; one lies in {study.checkpoints.root}")
-    reports = check_nodes(study.checked, study.checkpoints)
+        return None
+
+    def tell(line: str, reports: Sequence[NodeReport]) -> None:
+        log.info("%s", line)
+        study.progress.say(f"NOTE     {line}")
+        study.store.update_manifest(nodes=described(reports))
+
+    roster = check_nodes(study.checked, study.checkpoints, tell)
+    reports = roster.reports
     study.store.update_manifest(nodes=described(reports))
     study.progress.say(f"nodes    {len(reports)}: {'; '.join(map(str, reports))}")
+    return None if plan.address == LOCAL else roster
 
 
 def _leave_out_damaged(study: Study, workers: Workers) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 
+from study.execution.workers import load
 from study.phases.study_state import Study
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
@@ -44,6 +45,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
     if checked.origins:  # of a new study
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
         progress.say(f"time     {expected(checked)}")
+    if plan.address == LOCAL:
+        progress.say(f"machine  {load(plan)}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
         + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")

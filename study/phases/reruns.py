@@ -101,7 +101,10 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
 
     def note(n_done: int) -> str:
         n_trials = queue.cost * (n_total - n_done)
-        return f"{duration(ledger.mean_duration_s() * n_trials / workers.n_workers)} left{queue.note}"
+        left_s = study.pace.seconds_for(n_trials * study.checked.plan.epochs)
+        if left_s is None:
+            left_s = ledger.mean_duration_s() * n_trials / workers.n_workers
+        return f"{duration(left_s)} left{queue.note}"
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
         queue.record(run, result)

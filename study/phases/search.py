@@ -110,12 +110,18 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
 
 
 def time_left(study: Study, target: SearchTarget, workers: Workers, n_done: int) -> str:
-    """Return the best value so far, and the time left for all phases at the mean cost of the trials so far."""
+    """Return the best value so far, and the time left for all phases at the speed that is measured.
+
+    While too little is measured, the mean cost of the finished trials stands for it.
+    """
+    plan, ledger = study.checked.plan, target.ledger
     best = target.ledger.best()
     found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
-    if not n_done:
+    n_left = plan.trials - n_done
+    left_s = study.pace.seconds_for(n_left * ledger.mean_epochs() + target.n_later * plan.epochs)
+    if left_s is None and not n_done:
         return found
-    n_left = study.checked.plan.trials - n_done + target.n_later
-    left_s = target.ledger.mean_duration_s() * n_left / workers.n_workers
+    if left_s is None:
+        left_s = ledger.mean_duration_s() * (n_left + target.n_later) / workers.n_workers
     # All 64 of 64 trials may be done while minutes are left: the time of the later phases.
     return f"{found}, {duration(left_s)} left{' in all' if target.n_later else ''}"

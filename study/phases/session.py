@@ -27,12 +27,14 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.schema import IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.schema import CHECKPOINTS, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
 from trainables.cckd.data.file_record import write_record
 from trainables.cckd.errors import UsageError
+from trainables.checkpoint_store import CheckpointStore, is_uri
+from trainables.object_store import StorageError, probe
 
 log = logging.getLogger("study")
 
@@ -46,10 +48,11 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
         analyses: builds the report, and screens the knobs.
 
     Raises:
-        UsageError: the folder cannot be made, or no study can run in this process.
+        UsageError: the folder cannot be made, the object store cannot be used, or no study can run in this process.
     """
     check_process()
     manifest = first_manifest(checked, command)
+    _check_object_store(checked, is_new=True)
     try:
         store = StudyStore.create(checked.folder.parent, checked.folder.name)
     except OSError as error:
@@ -74,7 +77,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         changes: new values of fields of its plan (trials, address, device, ...), and `retry_failed`.
 
     Raises:
-        UsageError: this is no study folder, another driver holds its lock, or its data or teacher have changed.
+        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, or its
+            object store cannot be used.
     """
     check_process()
     store = StudyStore.open(folder)
@@ -95,6 +99,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         if wrong := longer_fault(checked.plan.epochs_factor, checked.plan.confirm_seeds):
             faults.add(wrong)
         faults.raise_any()
+        _check_object_store(checked)
         cuts = manifest["data"].get("cuts", [])
         lost = checked.data.left_out.keys() - manifest["data"].get(LEFT_OUT, {}).keys()
         checked = with_cuts(checked, [] if lost else cuts)  # no cut has all the images that it had
@@ -148,6 +153,22 @@ def _writing(store: StudyStore) -> Iterator[None]:
         ) from error
 
 
+def _check_object_store(checked: Checked, *, is_new: bool = False) -> None:
+    """Ask the object store of the checkpoints, if they lie in one; it must hold no study of the name of a new one.
+
+    Raises:
+        UsageError: the store cannot be used; says why within half a minute.
+    """
+    storage = checked.plan.storage
+    if storage is None or not is_uri(storage):
+        return
+    if fault := probe(storage):
+        raise UsageError(f"--storage must be a place that can be written; {storage}: {fault}")
+    root = f"{storage}/{checked.folder.name}/{CHECKPOINTS}"
+    if is_new and CheckpointStore(root).runs():
+        raise UsageError(f"--storage must hold no study of this name; one lies in {root}")
+
+
 def _check_address(planned: str, changes: dict[str, Any]) -> None:
     """Refuse a cluster that only the folder names: it may come from a stranger, and a cluster can run any code here."""
     if "address" not in changes and planned not in (LOCAL, AUTO):
@@ -185,10 +206,10 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
         progress.say("interrupted; nothing is lost. Continue with:")
         progress.show_command(command_to_resume(study))
         return _last_line(store, 130)
-    except (StudyFailed, ClusterError) as error:
+    except (StudyFailed, ClusterError, StorageError) as error:
         _record_end(study, "failed")
         complain(str(error).splitlines())
-        if isinstance(error, StudyFailed):
+        if not isinstance(error, ClusterError):
             print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:

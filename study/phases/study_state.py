@@ -1,5 +1,6 @@
 """A study in progress, and what its phases share: running a phase on Ray, the progress line, the limits on failures."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +13,21 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskError, object_store
 from study.execution.tuner import Phase, run_trials, trainable_for
-from study.execution.workers import Workers, threads_of
+from study.execution.workers import Workers, load, threads_of
 from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 from study.terminal.command_line import resume_command
+from study.terminal.faults import one_line
+from study.terminal.pace import Pace, Silence
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
 from trainables.trial_context import TrialContext
+
+log = logging.getLogger("study")
 
 #: Seconds between two reads of the ledger for the progress line.
 _TICK_S = 1.0
@@ -84,6 +89,7 @@ class Study:
         analyses: what the commands give of the analysis.
         engine: runs phases on Ray.
         student: the number of the student's parameters while a worker counts it; None if the manifest has it.
+        pace: epochs of all phases since the start.
     """
 
     checked: Checked
@@ -93,6 +99,7 @@ class Study:
     analyses: Analyses
     engine: Engine = field(default_factory=Engine)
     student: Future | None = field(default=None, init=False)
+    pace: Pace = field(default_factory=Pace, init=False)
 
     @cached_property
     def budget(self) -> FailureBudget:
@@ -115,8 +122,11 @@ class Study:
         return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
     def ray_folder(self, phase: str) -> tuple[str, str]:
-        """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one."""
-        parent = self._stored(schema.RAY)
+        """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one.
+
+        It lies in the study folder: only the driver writes these files, and nothing reads them again.
+        """
+        parent = str(self.store.path / schema.RAY)
         taken = set(CheckpointStore(parent).runs())
         return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
 
@@ -151,6 +161,12 @@ class Study:
         self.record_student()
         failed = [f"{name}: {run.cause}" for name, run in self.ledger.runs.rerun_attempts().items() if run.failed]
         self.store.update_manifest(counts=self.ledger.counts(), failures=failed)
+        try:
+            self._sweep()
+        except OSError as error:  # an object store is out of order; the next export sweeps again
+            log.warning("checkpoints of finished runs are not removed: %s", one_line(str(error)))
+
+    def _sweep(self) -> None:
         baselines = self.ledger.baselines.items()
         for kept, ledger in ((self.checkpoints, self.ledger), *((self.checkpoints_of(b), own) for b, own in baselines)):
             finished = {*map(str, ledger.finished), *ledger.runs.recorded_reruns()}
@@ -179,7 +195,7 @@ class Study:
 
         The verification runs while the first trials already train.
         """
-        return AttemptLog(self.budget, before_result=prepared.verification.wait)
+        return AttemptLog(self.budget, prepared.verification.wait, self.pace.note)
 
     def run(self, prepared: Prepared, workers: Workers, phase: Phase, is_missing: Callable[[], bool]) -> None:
         """Run a phase to its end.
@@ -221,13 +237,19 @@ class Ticker:
 
     def __init__(self, study: Study, *, n_done: Callable[[], int], note: Callable[[int], str]) -> None:
         self._study, self._n_done, self._note = study, n_done, note
-        self._n_written = n_done()
+        self._n_written, self._n_epochs = n_done(), study.pace.done
+        plan = study.checked.plan
+        self._silence = Silence(study.progress.say, "no trial has reported an epoch", lambda: load(plan))
         self._next_tick = self._next_tables = 0.0
 
     def __call__(self) -> None:
         """Refresh what is due."""
         if time.monotonic() < self._next_tick:
             return
+        if self._study.pace.done != self._n_epochs:
+            self._n_epochs = self._study.pace.done
+            self._silence.end()
+        self._silence()
         n_done = self._n_done()
         self._study.progress.update(n_done, self._note(n_done))
         if n_done != self._n_written and time.monotonic() >= self._next_tables:

@@ -144,7 +144,7 @@ class StudyPlan:
         default="a quarter of the trials, at least 3")] = None
     trial_timeout: Annotated[float, Flag("S", "seconds without a report after which a trial is ended; 0 for never",
         ge=0)] = 1800.0
-    storage: Annotated[str | None, Flag("URI", "checkpoints and Ray's files: a folder that every node sees, or "
+    storage: Annotated[str | None, Flag("URI", "checkpoints: a folder that every node sees, or "
         "s3://..., gs://...", default="the study folder")] = None
 
     verbose: Annotated[bool, Flag("", "show Ray's own messages too", group="what is shown")] = False

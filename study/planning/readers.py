@@ -18,7 +18,8 @@ from study.strategy.objectives import FIRST, SECOND
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults
 from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
-from trainables.checkpoint_store import SCHEMES, is_uri
+from trainables.checkpoint_store import is_uri
+from trainables.object_store import SCHEMES
 
 #: Letters of the space's name in a folder's name, so that data set and time fit beside them.
 _LONGEST_SPACE = 30

@@ -105,6 +105,16 @@ class SearchReader:
         spent = [trial.user_attrs.get("duration_s", 0.0) for trial in self._trials() if trial.state.is_finished()]
         return sum(spent) / len(spent) if spent else 0.0
 
+    def mean_epochs(self) -> float:
+        """Return the mean number of epochs of a finished trial; the planned number if no trial has finished."""
+        planned = self.settings.epochs
+        ended = [
+            planned if trial.state is TrialState.COMPLETE else trial.last_step or 0
+            for trial in self._trials()
+            if trial.state.is_finished()
+        ]
+        return sum(ended) / len(ended) if ended else planned
+
     def best(self, top: int = 1) -> tuple[Finalist, ...]:
         """Return the `top` best COMPLETE trials, best first, equal ones by number.
 

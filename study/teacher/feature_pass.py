@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.execution.tasks import get, put, start_actor, start_on_worker, wait_for_one
-from study.execution.workers import Workers
+from study.execution.workers import Workers, load
 from study.planning.checked import Checked
 from study.teacher.worker_tasks import Extractor, extract
+from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
 from trainables.cckd.bundle.assemble import images_of
 from trainables.cckd.data.images.decoded_images import Images
@@ -26,6 +27,9 @@ from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey
 
 #: Folder of the cache under the data root.
 CACHE = "teacher-cache"
+
+#: Seconds between two looks at whether a pass makes progress.
+_LOOK_EVERY_S = 5.0
 
 #: Starts `extract` on (images, rows, views) in a Ray worker and returns a reference to its result.
 StartExtract = Callable[[Any, NDArray[np.int64], NDArray[np.int16] | None], Any]
@@ -74,7 +78,8 @@ def teacher_pass(
     claim.share(wait)
     while not store.complete:  # one study builds the cache; the others wait and then find it complete
         if claim.take(wait, unless=lambda: store.complete) and not store.complete:
-            features, n_passed = _build(store, extractors, subset, images, views, progress)
+            silence = Silence(progress.say, "no part of the teacher's pass is finished", partial(load, checked.plan))
+            features, n_passed = _build(store, extractors, subset, images, views, progress, silence)
         claim.share(wait)
     if features is None:
         features = store.load()
@@ -88,6 +93,7 @@ def _build(
     images: Images,
     views: NDArray[np.int16] | None,
     progress: Progress,
+    silence: Silence,
 ) -> tuple[NDArray[np.float16], int]:
     """Compute the missing parts; return the features of the set and the number of images seen for these parts."""
     n_views = 1 if views is None else views.shape[1]
@@ -97,7 +103,8 @@ def _build(
     n_passed = 0
     progress.begin("teacher", total)
     progress.update(done, f"{subset} images")
-    for part, (features, n_seen) in _parts(extractors(len(missing)), images, views, store.ranges, missing):
+    for part, (features, n_seen) in _parts(extractors(len(missing)), images, views, store.ranges, missing, silence):
+        silence.end()
         store.write_part(part, features)
         done += len(features) * n_views
         n_passed += n_seen
@@ -113,8 +120,12 @@ def _parts(
     views: NDArray[np.int16] | None,
     ranges: tuple[tuple[int, int], ...],
     missing: tuple[int, ...],
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
-    """Yield (part number, result of `extract`) as Ray finishes them; each extractor has two parts in its queue."""
+    """Yield (part number, result of `extract`) as Ray finishes them; each extractor has two parts in its queue.
+
+    `on_wait` is called every few seconds while none is finished.
+    """
     all_images = put(images)  # once per node; the worker cuts its part out of it
     waiting = list(reversed(missing))
     free = 2 * extractors
@@ -125,7 +136,9 @@ def _parts(
             rows = np.arange(*ranges[part])
             part_views = None if views is None else views[rows]
             running[start(all_images, rows, part_views)] = part, start
-        for reference in wait_for_one(list(running)):
+        while not (ready := wait_for_one(list(running), _LOOK_EVERY_S)):
+            on_wait()
+        for reference in ready:
             part, start = running.pop(reference)
             free.append(start)
             yield part, get(reference)

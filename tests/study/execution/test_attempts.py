@@ -23,7 +23,7 @@ def test_a_crash_carries_its_cause_to_the_end_of_the_attempt(attempts: AttemptLo
     assert (ended.run, ended.cause) == ("run a", KILLED)
     assert other is not None
     assert (other.run, other.cause) == ("run b", None)
-    assert not attempts.any_running
+    assert attempts.n_running == 0
 
 
 def test_a_worker_that_was_killed_for_its_silence_has_hung(attempts: AttemptLog) -> None:
@@ -62,5 +62,17 @@ def test_a_result_that_cannot_be_used_is_no_progress() -> None:
     for _ in range(6):
         attempts.crash("a", KILLED)
     with pytest.raises(ValueError, match="no result"):
-        attempts.report()
+        attempts.report(None, 1)
     assert attempts.budget.verdict is not None
+
+
+def test_epochs_that_a_continued_attempt_repeats_count_once() -> None:
+    counted: list[int] = []
+    attempts = AttemptLog(FailureBudget(max_retries=2, max_failures=3), on_epochs=counted.append)
+    attempts.begin("new", "run")
+    attempts.begin("left", "another", continues=True)
+    attempts.report(attempts.running("new"), 5)
+    attempts.report(attempts.running("left"), 40)  # all epochs since the first one
+    attempts.report(attempts.running("left"), 3)
+    attempts.report(attempts.end("left"), 0)
+    assert counted == [5, 1, 3, 0]

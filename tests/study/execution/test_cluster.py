@@ -95,7 +95,7 @@ def test_every_node_runs_the_drivers_code_and_is_asked_before_the_first_trial(jo
         found = ray.get(ray.remote(num_cpus=0, scheduling_strategy=here)(where).remote())
         assert all("/working_dir_files/" in path for path in found), found
 
-    reports = check_nodes(checked, CheckpointStore(str(tmp_path / "shared")))
+    reports = check_nodes(checked, CheckpointStore(str(tmp_path / "shared"))).reports
     assert [(report.cpus, report.unreadable, report.storage) for report in reports] == [(1, (), None)] * 2
     assert sorted(report.gpus for report in reports) == [0, 1]
 

@@ -11,19 +11,31 @@ import numpy as np
 import pytest
 
 from study.execution import cluster
+from study.execution import nodes as module
 from study.execution.cluster import PACKAGES, ClusterError
-from study.execution.nodes import NodeReport, described, needed_files, node_faults, own_versions
+from study.execution.nodes import (
+    NodeReport,
+    Roster,
+    check_nodes,
+    described,
+    needed_files,
+    node_faults,
+    own_versions,
+    selector,
+)
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.checkpoint_store import CheckpointStore
 from trainables.own_method import VARIABLE, OwnSource
 
 HERE = {"python": "3.11.9", "torch": "2.14.1", "timm": "1.0.31", "schema": "1", "code": "abc"}
-GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, HERE, (), None)
+GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, 0, HERE, (), None)
 
 
 def test_a_node_like_the_driver_has_no_fault_and_is_described_in_a_few_words() -> None:
     assert list(node_faults(GOOD, HERE)) == []
     assert str(GOOD) == "gpu7 (10.0.0.7, 1a2b3c4d) 16 CPU, 2 GPU, 812 GB free"
-    assert described([GOOD]) == [{"name": GOOD.name, "cpus": 16.0, "gpus": 2.0, "free_gb": 812.4}]
+    assert str(replace(GOOD, niceness=15)).endswith("812 GB free, niceness 15")
+    assert described([GOOD]) == [{"name": GOOD.name, "cpus": 16.0, "gpus": 2.0, "free_gb": 812.4, "niceness": 0}]
     json.dumps(described([GOOD]))
 
 
@@ -128,3 +140,132 @@ def test_a_job_must_have_brought_the_file_of_an_own_method(own: OwnSource, monke
     monkeypatch.chdir(own.folder)
     with cluster._shipped({}) as runtime_env:
         assert runtime_env == {"env_vars": {VARIABLE: own.text}}
+
+
+class Cluster:
+    """A cluster of nodes that join, answer and leave as a test says; stands for Ray."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.told: list[str] = []
+        self.now = 0.0
+        self.store = CheckpointStore(str(tmp_path / "store"))
+        monkeypatch.setattr(module, "own_versions", lambda: HERE)
+        monkeypatch.setattr(module, "_alive", lambda: dict(self.nodes))
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(Roster, "_ask", lambda roster, node, nonce: self._ask(node["NodeID"], nonce))
+        monkeypatch.setattr("ray.wait", lambda refs, **_: ([r for r in refs if r in self.answers], []))
+        monkeypatch.setattr("ray.get", lambda ref: self.answers[ref])
+
+    def _ask(self, node: str, nonce: str) -> str:
+        assert (Path(self.store.root) / nonce / "driver").is_dir(), "the node can find the nonce"
+        self.asked.append(node)
+        return node
+
+    def join(self, node: str, answer: NodeReport | None) -> None:
+        self.nodes[node] = {
+            "NodeID": node, "NodeManagerHostname": node, "NodeManagerAddress": "10.0.0.1", "Resources": {"CPU": 2.0},
+        }  # fmt: skip
+        if answer is not None:
+            self.answers[node] = answer
+
+    def usable(self, roster: Roster) -> list[str]:
+        self.now += 2.0
+        return sorted(roster.usable())
+
+    def start(self) -> Roster:
+        checked: Any = SimpleNamespace(
+            teacher_file=SimpleNamespace(path=Path("/w.pth")), data_path=SimpleNamespace(name="resident")
+        )
+        return check_nodes(checked, self.store, lambda line, reports: self.told.append(line))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
+    return Cluster(monkeypatch, tmp_path)
+
+
+def test_a_node_that_joins_late_is_used_only_when_it_has_answered(world: Cluster) -> None:
+    world.join("a", GOOD)
+    roster = world.start()
+    assert world.usable(roster) == ["a"]
+    world.join("b", None)
+    assert world.usable(roster) == world.usable(roster) == ["a"]
+    assert world.asked == ["a", "b"], "once each"
+    world.answers["b"] = replace(GOOD, name="late")
+    assert world.usable(roster) == ["a", "b"]
+    assert world.told == ["a node has joined: late 16 CPU, 2 GPU, 812 GB free"]
+    assert [report.name for report in roster.reports] == [GOOD.name, "late"]
+    assert list(Path(world.store.root).iterdir()) == [], "the question leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (replace(GOOD, unreadable=("/data/a.jpg",)), "it cannot read /data/a.jpg"),
+        (replace(GOOD, versions={**HERE, "timm": "0.1"}), "it has timm 0.1"),
+        (None, "node b (10.0.0.1, b) did not answer within"),
+    ],
+)
+def test_a_late_node_that_cannot_run_the_study_gets_no_trial_and_is_named_once(world: Cluster, answer, why) -> None:
+    world.join("a", GOOD)
+    roster = world.start()
+    world.join("b", answer)
+    world.usable(roster)
+    world.now += module._PATIENCE_S
+    assert world.usable(roster) == world.usable(roster) == ["a"]
+    (line,) = world.told
+    assert line.startswith("a node has joined and gets no trial: node ")
+    assert why in line
+    assert world.asked == ["a", "b"]
+
+
+def test_a_lost_node_is_named_and_not_used(world: Cluster) -> None:
+    world.join("a", GOOD)
+    world.join("b", GOOD)
+    roster = world.start()
+    del world.nodes["b"]
+    assert world.usable(roster) == ["a"]
+    assert world.told == ["node b (10.0.0.1, b) is lost; its trials go on elsewhere"]
+    del world.nodes["a"]
+    assert world.usable(roster) == []
+    assert world.told[1] == "node a (10.0.0.1, a) is lost; waiting for another node"
+
+
+def test_a_node_that_leaves_before_it_answers_is_forgotten(world: Cluster) -> None:
+    world.join("a", GOOD)
+    roster = world.start()
+    world.join("b", None)
+    world.usable(roster)
+    del world.nodes["b"]
+    assert world.usable(roster) == ["a"]
+    assert world.told == []
+
+
+def test_a_late_node_is_asked_again_when_the_store_answers(world: Cluster, monkeypatch) -> None:
+    world.join("a", GOOD)
+    roster = world.start()
+    world.join("b", GOOD)
+
+    def down(*_: Any) -> None:
+        raise OSError("HTTP status 503")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "_write", down)
+        assert world.usable(roster) == ["a"]
+    world.usable(roster)
+    assert world.usable(roster) == ["a", "b"]
+
+
+def test_a_study_is_refused_with_every_fault_of_every_node(world: Cluster) -> None:
+    world.join("a", replace(GOOD, name="a", storage="/s is another place there"))
+    world.join("b", replace(GOOD, name="b", unreadable=("/x",)))
+    with pytest.raises(ClusterError) as raised:
+        world.start()
+    assert [fault.split(" must")[0] for fault in raised.value.faults] == ["node a", "node b"]
+
+
+def test_ray_keeps_work_on_the_nodes_that_are_named() -> None:
+    assert selector({"b": 1, "a": 2}) == {"ray.io/node-id": "in(a,b)"}

@@ -10,7 +10,7 @@ import pytest
 
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tuner import Phase, StepCallback, run_trials
+from study.execution.tuner import Phase, Places, StepCallback, run_trials
 from study.execution.workers import Workers
 
 
@@ -105,3 +105,29 @@ def test_ctrl_c_in_the_clean_up_behind_the_last_turn_is_not_swallowed(monkeypatc
         run_trials(plan, Workers(1), object, None, phase)
     assert said == ["turn"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_trial_is_kept_to_the_nodes_of_its_moment_and_stranded_when_all_are_lost() -> None:
+    usable: dict[str, dict[str, float]] = {"a": {}, "b": {}}
+    places = Places(SimpleNamespace(usable=lambda: dict(usable)), {"CPU": 1.0, "GPU": 0.0})  # type: ignore[arg-type]
+    wanted: dict[str, Any] = {}
+
+    def trial(name: str, status: str = "PENDING") -> Any:
+        made = SimpleNamespace(trial_id=name, status=status)
+        made.update_resources = lambda factory: wanted.update({name: factory})
+        places.choose(made)
+        return made
+
+    trials = [trial("1"), trial("2", "RUNNING")]
+    assert wanted["1"].required_resources == {"CPU": 1.0}
+    assert wanted["1"] == wanted["2"], "so that one worker can take both"
+    del usable["a"]
+    trials.append(trial("3"))
+    assert wanted["3"] != wanted["1"]
+    assert list(places.stranded(trials)) == []
+    usable = {"c": {}}
+    assert list(places.stranded(trials)) == [trials[0], trials[2]], "a running trial crashes by itself"
+    usable = {}
+    trials = [trial("4")]
+    assert "4" not in wanted
+    assert list(places.stranded(trials)) == trials

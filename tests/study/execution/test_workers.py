@@ -7,12 +7,13 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
 
 from study.execution.cluster import ClusterError
-from study.execution.workers import Workers, _decoders, _workers, threads_of
+from study.execution.workers import Workers, _decoders, _workers, load, niceness, threads_of
 
 ROOT = Path(__file__).resolve().parents[3]
 _MARK = "CCKD_TEST_RAY"
@@ -28,6 +29,17 @@ with ray_session(SimpleNamespace(address="local", verbose=False, cpus_per_trial=
     ray.get(ray.remote(num_cpus=1)(lambda: 1).remote())
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()
+"""
+
+#: Prints the niceness that a worker of a private Ray has, and the one that is told.
+NICENESS = """
+import os
+from types import SimpleNamespace
+from study.execution.workers import niceness, ray_session
+with ray_session(SimpleNamespace(address="local", verbose=False, cpus_per_trial=1.0, gpus_per_trial=0.0,
+                                 max_concurrent=None, trials_per_process=1)):
+    import ray
+    print(ray.get(ray.remote(num_cpus=1)(lambda: os.getpriority(os.PRIO_PROCESS, 0)).remote()), niceness())
 """
 
 
@@ -101,6 +113,48 @@ def test_too_few_resources_for_the_trials_of_one_process_are_said() -> None:
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, 1), (1.0, 1), (4.0, 4), (2.5, 2)])
 def test_a_trial_has_a_thread_per_whole_cpu(cpus: float, threads: int) -> None:
     assert threads_of(_Plan(cpus_per_trial=cpus)) == threads  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("workers", "plan", "nodes", "expected"),
+    [
+        (Workers(2), _Plan(), None, 2),
+        (Workers(2), _Plan(), [2.0, 3.0], 5),
+        (Workers(2), _Plan(max_concurrent=4), [2.0, 3.0], 4),
+        (Workers(2), _Plan(), [], 0),
+        (Workers(4, per_process=2), _Plan(trials_per_process=2), [2.0, 2.0, 2.0], 4),
+        (Workers(4, per_process=2), _Plan(trials_per_process=2), [2.0], 2),
+    ],
+)
+def test_nodes_that_come_and_go_change_how_many_trials_run(workers, plan, nodes, expected) -> None:
+    if nodes is not None:
+        usable = {str(k): {"CPU": cpus} for k, cpus in enumerate(nodes)}
+        workers = replace(workers, roster=SimpleNamespace(usable=lambda: usable))
+    assert workers.at_once(plan) == expected
+
+
+def test_workers_have_the_niceness_of_any_program_unless_another_is_chosen(monkeypatch) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    assert niceness() == own
+    monkeypatch.setenv("RAY_worker_niceness", "7")
+    assert niceness() == min(19, own + 7)
+    assert load(SimpleNamespace(address="local")).endswith(f" cores, workers at niceness {min(19, own + 7)}")  # type: ignore[arg-type]
+    assert load(SimpleNamespace(address="auto")) == "the nodes may be busy with other work"  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [None, 5])
+def test_the_workers_of_a_private_ray_have_the_niceness_that_is_told(chosen: int | None) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_worker_niceness"}
+    if chosen is not None:
+        environment["RAY_worker_niceness"] = str(chosen)
+    ran = subprocess.run(
+        [sys.executable, "-c", NICENESS], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=200
+    )
+    assert ran.returncode == 0, ran.stderr
+    measured, told = map(int, ran.stdout.split())
+    assert measured == told == min(19, os.getpriority(os.PRIO_PROCESS, 0) + (chosen or 0))
 
 
 @pytest.mark.slow

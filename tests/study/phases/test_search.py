@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from study.phases import search
-from study.phases.study_state import Study, StudyFailed
+from study.phases.study_state import Study, StudyFailed, Ticker
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
-from study.terminal.progress import Progress
+from study.terminal.progress import Progress, duration
 from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
 
 
@@ -32,6 +32,37 @@ def test_the_time_left_says_when_it_counts_later_phases(study: Study, n_later: i
     search.search(study, search.studied_method(study), OWN, WORKERS)
     target = replace(search.studied_method(study), n_later=n_later)
     assert search.time_left(study, target, WORKERS, N_TRIALS).endswith(ending)
+
+
+def test_the_time_left_follows_the_epochs_of_the_last_minutes(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = replace(search.studied_method(study), n_later=6)
+    assert search.time_left(study, target, WORKERS, 0) == "best -", "nothing is known yet"
+    monkeypatch.setattr(study.pace, "seconds_for", lambda n_epochs: 60.0 * n_epochs)
+    n_epochs = (N_TRIALS + 6) * EPOCHS
+    assert search.time_left(study, target, WORKERS, 0) == f"best -, {duration(60.0 * n_epochs)} left in all"
+    assert search.time_left(study, target, WORKERS, 1) == f"best -, {duration(60.0 * (n_epochs - EPOCHS))} left in all"
+
+
+def test_epochs_that_trials_report_are_counted_for_the_time_left(study: Study, ray: PlayedRay) -> None:
+    search.search(study, search.studied_method(study), OWN, WORKERS)
+    assert study.pace.done == N_TRIALS, "a played trial reports its last epoch only"
+
+
+def test_a_search_that_stands_still_says_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    tick = Ticker(study, n_done=lambda: 0, note=lambda n: "")
+    stream = study.progress._stream
+    for seconds in (30, 29, 2):
+        now[0] += seconds
+        tick()
+    assert "no trial has reported an epoch for 61 s; load average" in " ".join(stream.getvalue().split())
+    study.pace.note(1)
+    said = stream.getvalue()
+    for seconds in (5, 59):
+        now[0] += seconds
+        tick()
+    assert stream.getvalue() == said
 
 
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:
@@ -103,10 +134,10 @@ def test_ray_never_gets_a_folder_that_exists(study: Study) -> None:
     assert not Path(*study.ray_folder("search")).exists()
 
 
-def test_shared_storage_holds_checkpoints_and_rays_tree_by_study(
+def test_shared_storage_holds_checkpoints_by_study_and_rays_files_stay_on_the_drivers_disk(
     study: Study, checked: Checked, tmp_path: Path
 ) -> None:
     for storage in (str(tmp_path / "shared"), f"file://{tmp_path}/store"):
         study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
         assert study.checkpoints.root == f"{storage}/toy/checkpoints"
-        assert study.ray_folder("search") == (f"{storage}/toy/ray", "search-1")
+        assert study.ray_folder("search") == (str(study.store.path / "ray"), "search-1")

@@ -37,6 +37,7 @@ class _Teacher:
         self.dies_after: int | None = None
         self.meanwhile: Callable[[], object] = lambda: None
         self.most_in_flight = 0
+        self.on_wait: Callable[[float], bool] = lambda timeout: True
         self._n_in_flight = 0
 
     def as_ray(self) -> SimpleNamespace:
@@ -52,7 +53,9 @@ class _Teacher:
             asked = {extract: self.extract, extract_all: self.extract_all}
             return asked[reference.function](*reference.args)
 
-        def wait(references: list[Any]) -> tuple[list[Any], list[Any]]:
+        def wait(references: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
+            if not self.on_wait(timeout):
+                return [], references
             self._n_in_flight -= 1
             return references[-1:], references[:-1]  # the latest first: order must not matter
 
@@ -120,6 +123,23 @@ def test_every_view_of_every_training_image_and_every_val_image_is_seen_once(che
     assert prepared.teacher["forward_passes"] == teacher.n_seen
     assert prepared.data.teacher_features.shape == (N_TRAIN, N_VIEWS, N_FEATURES)
     assert teacher.most_in_flight <= 2 * WORKERS.n_workers
+
+
+def test_a_pass_that_stands_still_says_why(checked, teacher: _Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, left = [1000.0], [20]
+    monkeypatch.setattr("study.terminal.pace.time.monotonic", lambda: now[0])
+
+    def on_wait(timeout: float) -> bool:
+        left[0] -= 1
+        now[0] += timeout
+        return left[0] < 0
+
+    teacher.on_wait = on_wait
+    told = io.StringIO()
+    _prepare(checked, told)
+    line = "NOTE no part of the teacher's pass is finished for 60 s; load average"
+    assert " ".join(told.getvalue().split()).count(line) == 1
+    assert "workers at niceness" in " ".join(told.getvalue().split())
 
 
 def test_a_finished_pass_is_looked_up_by_later_studies_of_any_seed(checked, teacher: _Teacher) -> None:
