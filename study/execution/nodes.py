@@ -133,7 +133,9 @@ class Roster:
     def _look(self) -> None:
         before, self._alive = self._alive, _alive()
         for lost in self._fit.keys() & before.keys() - self._alive.keys():
-            left = "its trials go on elsewhere" if self._fit.keys() & self._alive.keys() else "waiting for another node"
+            others = (self._alive[node]["Resources"] for node in self._fit if node in self._alive)
+            can_go_on = any(offered.get("CPU") or offered.get("GPU") for offered in others)
+            left = "its trials go on elsewhere" if can_go_on else "the study waits for another"
             self._tell(f"node {_name(before[lost])} is lost; {left}", self.reports)
         for joined in self._alive.keys() - self._fit.keys() - self._refused - self._asked.keys():
             self._begin_to_ask(self._alive[joined])

@@ -170,7 +170,7 @@ class Places:
 
     def choose(self, trial: Any) -> None:
         """Keep a new trial to the nodes that may run trials now."""
-        nodes = frozenset(self._roster.usable())
+        nodes = frozenset(self._fitting())
         self._chosen[trial.trial_id] = nodes
         if nodes:  # otherwise the last one was lost a moment ago, and the trial is stranded
             wanted = tune.PlacementGroupFactory([self._resources], bundle_label_selector=[selector(nodes)])
@@ -178,10 +178,18 @@ class Places:
 
     def stranded(self, trials: Sequence[Any]) -> Iterator[Any]:
         """Yield the trials that wait for nodes that are all lost; the searcher hands their runs out again."""
-        usable = self._roster.usable().keys()
+        fitting = self._fitting()
         for trial in trials:
-            if trial.status == "PENDING" and not self._chosen[trial.trial_id] & usable:
+            if trial.status == "PENDING" and not self._chosen[trial.trial_id] & fitting:
                 yield trial
+
+    def _fitting(self) -> set[str]:
+        """Return the nodes that could hold the trial; a head node may offer no CPU."""
+        return {
+            node
+            for node, offered in self._roster.usable().items()
+            if all(offered.get(kind, 0.0) >= n for kind, n in self._resources.items())
+        }
 
 
 class StepCallback(tune.Callback):

@@ -118,4 +118,4 @@ def test_a_study_whose_only_node_is_lost_waits_for_another(run: Start, tmp_path:
     assert (study.ended.code, study.ended.err) == (0, "")
     assert [(row["state"], row["epochs"]) for row in study.csv("trials.csv")] == [("COMPLETE", "20")] * 2
     said = " ".join(study.ended.out.split())
-    assert "is lost; waiting for another node" in said
+    assert "is lost; the study waits for another" in said

@@ -231,7 +231,7 @@ def test_a_lost_node_is_named_and_not_used(world: Cluster) -> None:
     assert world.told == ["node b (10.0.0.1, b) is lost; its trials go on elsewhere"]
     del world.nodes["a"]
     assert world.usable(roster) == []
-    assert world.told[1] == "node a (10.0.0.1, a) is lost; waiting for another node"
+    assert world.told[1] == "node a (10.0.0.1, a) is lost; the study waits for another"
 
 
 def test_a_node_that_leaves_before_it_answers_is_forgotten(world: Cluster) -> None:

@@ -108,7 +108,8 @@ def test_ctrl_c_in_the_clean_up_behind_the_last_turn_is_not_swallowed(monkeypatc
 
 
 def test_a_trial_is_kept_to_the_nodes_of_its_moment_and_stranded_when_all_are_lost() -> None:
-    usable: dict[str, dict[str, float]] = {"a": {}, "b": {}}
+    one = {"CPU": 1.0}
+    usable: dict[str, dict[str, float]] = {"a": one, "b": one, "head": {}}
     places = Places(SimpleNamespace(usable=lambda: dict(usable)), {"CPU": 1.0, "GPU": 0.0})  # type: ignore[arg-type]
     wanted: dict[str, Any] = {}
 
@@ -125,7 +126,7 @@ def test_a_trial_is_kept_to_the_nodes_of_its_moment_and_stranded_when_all_are_lo
     trials.append(trial("3"))
     assert wanted["3"] != wanted["1"]
     assert list(places.stranded(trials)) == []
-    usable = {"c": {}}
+    usable = {"c": one, "head": {}}
     assert list(places.stranded(trials)) == [trials[0], trials[2]], "a running trial crashes by itself"
     usable = {}
     trials = [trial("4")]
