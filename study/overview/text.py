@@ -99,4 +99,8 @@ def _first(lines: Sequence[str]) -> list[str]:
 def _ago(moment: str | None) -> str:
     if moment is None:
         return "never"
-    return f"{duration((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())} ago"
+    return f"{duration((_now() - datetime.fromisoformat(moment)).total_seconds())} ago"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

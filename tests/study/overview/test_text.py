@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from study.overview import text
 from study.overview.driver import Driver
 from study.overview.runs_done import Best
 from study.overview.study_state import PhaseState, StudyState
 from study.overview.text import details, table
 
-SIGN = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SIGN = (NOW - timedelta(minutes=3)).isoformat()
 RUNNING = StudyState(
     folder="/runs/first",
     state="running",
@@ -31,6 +35,11 @@ STOPPED = StudyState(
     driver=Driver("there", 18, SIGN, alive=False),
     last_sign=SIGN,
 )
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "_now", lambda: NOW)
 
 
 def test_the_table_has_one_aligned_row_per_study() -> None:
