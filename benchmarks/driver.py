@@ -75,7 +75,12 @@ def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW) -> Driver
     attempts = AttemptLog(study.budget)
     searcher = LedgerSearcher(study.ledger, attempts, seed_of=lambda config, replicate: 1 + replicate)
     scheduler = LedgerScheduler(study.ledger, attempts)
-    tick = Ticker(study, n_done=lambda: study.ledger.finished_total, note=lambda n: str(study.ledger.best()))
+    tick = Ticker(
+        study,
+        n_done=lambda: study.ledger.finished_total,
+        seconds_left=lambda n: study.ledger.mean_duration_s() * (trials - n),
+        note=lambda left_s: str(study.ledger.best()),
+    )
     times = DriverTimes([], [], [], [], [], [], [], [])
     for number in range(trials):
         start = time.process_time()

@@ -84,7 +84,7 @@ def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float =
     plan, ledger = study.checked.plan, study.ledger
     with ray_session(plan) as workers:
         assert workers.n_workers == slots, workers
-        tick = Ticker(study, n_done=lambda: ledger.finished_total, note=lambda n: "")
+        tick = Ticker(study, n_done=lambda: ledger.finished_total, seconds_left=lambda n: None, note=lambda left_s: "")
         began = time.time()
         attempts = AttemptLog(study.budget)
         phase = Phase(

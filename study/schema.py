@@ -84,7 +84,8 @@ def tuning_phase(baseline: str) -> str:
 #: Key of study.json: phase -> the most runs that it will have, in the order of the phases; the teacher has none.
 PLANNED = "planned"
 
-#: Key of study.json: the driver's last word on the time left for all phases, {"seconds": S, "at": ISO 8601 in UTC}.
+#: Key of study.json: the driver's last word on the time left, {"seconds": S, "at": ISO 8601 in UTC, "all_phases":
+#: whether it holds for all phases or for the present one}.
 LEFT = "left"
 
 #: Keys of study.json: the labels of the data set's own images that its teacher has learned, in words, or null; and what

@@ -44,6 +44,7 @@ class StudyState:
         data, space: names.
         started: ISO 8601 in UTC.
         seconds_left: by the driver's last word, less the time since then; None where it is not known.
+        left_in_all: whether that is the time of all phases, or of the present one.
         last_sign: when a driver last wrote, ISO 8601 in UTC.
         driver: None where no process ever held the study.
         phases: those with runs, in their order.
@@ -61,6 +62,7 @@ class StudyState:
     space: str | None = None
     started: str | None = None
     seconds_left: float | None = None
+    left_in_all: bool = False
     last_sign: str | None = None
     driver: Driver | None = None
     phases: tuple[PhaseState, ...] = ()
@@ -103,7 +105,7 @@ def read_state(folder: Path) -> StudyState:
 
 
 def _state(folder: Path, manifest: dict[str, Any]) -> StudyState:
-    driver, sign = driver_of(folder), last_sign(folder)
+    driver, sign, left = driver_of(folder), last_sign(folder), manifest.get(schema.LEFT)
     state = str(manifest["status"])
     if state == "running" and not (driver and driver.alive):
         state = STOPPED
@@ -119,7 +121,8 @@ def _state(folder: Path, manifest: dict[str, Any]) -> StudyState:
         data=str(manifest["data"]["spec"]),
         space=str(manifest["space"]["name"]),
         started=str(manifest["started"]),
-        seconds_left=_seconds_left(manifest.get(schema.LEFT)) if state == "running" else None,
+        seconds_left=_seconds_left(left) if state == "running" else None,
+        left_in_all=bool(left and left.get("all_phases")),
         last_sign=sign.isoformat(timespec="seconds") if sign else None,
         driver=driver,
         phases=_phases(manifest, recorded),

@@ -33,7 +33,8 @@ def details(state: StudyState) -> str:
         lines.append(("best", f"trial {state.best.trial}: {_told(state.best)}"))
     lines += [("now" if state.state == "running" else "waits", line) for line in _unfinished(state)]
     if state.seconds_left is not None:
-        lines.append(("left", f"about {duration(state.seconds_left)}"))
+        what = "in all" if state.left_in_all else "in this phase"
+        lines.append(("left", f"about {duration(state.seconds_left)} {what}"))
     lines += [("NOTE", warning) for warning in state.warnings]
     lines += [("failed", line) for line in _first(state.failures)]
     if state.fault and state.state != DAMAGED:

@@ -99,11 +99,13 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
     """
     n_total, attempts = len(queue.counted), study.new_attempts(prepared)
 
-    def note(n_done: int) -> str:
+    def seconds_left(n_done: int) -> float:
         n_trials = queue.cost * (n_total - n_done)
         left_s = study.pace.seconds_for(n_trials * study.checked.plan.epochs)
-        if left_s is None:
-            left_s = ledger.mean_duration_s() * n_trials / workers.n_workers
+        return ledger.mean_duration_s() * n_trials / workers.n_workers if left_s is None else left_s
+
+    def note(left_s: float | None) -> str:
+        assert left_s is not None, "the trials of the search say what a run costs"
         return f"{duration(left_s)} left{queue.note}"
 
     def record(run: Rerun, result: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
         ),
         scheduler=ListeningScheduler(attempts),
         folder=study.ray_folder(queue.title),
-        on_step=Ticker(study, n_done=queue.n_done, note=note),
+        on_step=Ticker(study, n_done=queue.n_done, seconds_left=seconds_left, note=note),
         on_interrupt=study.warn_of_interrupt,
         forwards_teacher=queue.forwards_teacher,
         opens_test=queue.opens_test,

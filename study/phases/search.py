@@ -93,7 +93,11 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
             scheduler=LedgerScheduler(ledger, attempts),
             folder=study.ray_folder("search"),
             on_step=Ticker(
-                study, n_done=lambda: ledger.finished_total, note=lambda n: time_left(study, target, workers, n)
+                study,
+                n_done=lambda: ledger.finished_total,
+                seconds_left=lambda n: seconds_left(study, target, workers, n),
+                note=lambda left_s: best_and_time_left(target, left_s),
+                all_phases=True,
             ),
             on_interrupt=study.warn_of_interrupt,
             forwards_teacher=target.forwards_teacher,
@@ -109,19 +113,22 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
         raise NothingComplete(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 
-def time_left(study: Study, target: SearchTarget, workers: Workers, n_done: int) -> str:
-    """Return the best value so far, and the time left for all phases at the speed that is measured.
+def seconds_left(study: Study, target: SearchTarget, workers: Workers, n_done: int) -> float | None:
+    """Return the time left for all phases at the speed that is measured; None before the first trial has ended.
 
     While too little is measured, the mean cost of the finished trials stands for it.
     """
     plan, ledger = study.checked.plan, target.ledger
-    best = target.ledger.best()
-    found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
     n_left = plan.trials - n_done
     left_s = study.pace.seconds_for(n_left * ledger.mean_epochs() + target.n_later * plan.epochs)
-    if left_s is None and not n_done:
-        return found
-    if left_s is None:
+    if left_s is None and n_done:
         left_s = ledger.mean_duration_s() * (n_left + target.n_later) / workers.n_workers
+    return left_s
+
+
+def best_and_time_left(target: SearchTarget, left_s: float | None) -> str:
+    """Say the best value so far and the time left."""
+    best = target.ledger.best()
+    found = f"best {best[0].value:.3f} (trial {best[0].number})" if best else "best -"
     # All 64 of 64 trials may be done while minutes are left: the time of the later phases.
-    return f"{found}, {duration(left_s)} left{' in all' if target.n_later else ''}"
+    return found if left_s is None else f"{found}, {duration(left_s)} left{' in all' if target.n_later else ''}"

@@ -15,6 +15,7 @@ from study.execution.tasks import Future, TaskError, object_store
 from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, load, threads_of
 from study.planning.checked import Checked
+from study.planning.manifest import now
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
@@ -232,11 +233,22 @@ class Ticker:
     Args:
         study: the study.
         n_done: returns the number of finished runs of the phase.
-        note: returns the text behind that number.
+        seconds_left: returns the time left when so many are finished; None while it is not known.
+        note: returns the text behind that number, which says the time left.
+        all_phases: whether that is the time of all phases to come too.
     """
 
-    def __init__(self, study: Study, *, n_done: Callable[[], int], note: Callable[[int], str]) -> None:
-        self._study, self._n_done, self._note = study, n_done, note
+    def __init__(
+        self,
+        study: Study,
+        *,
+        n_done: Callable[[], int],
+        seconds_left: Callable[[int], float | None],
+        note: Callable[[float | None], str],
+        all_phases: bool = False,
+    ) -> None:
+        self._study, self._n_done, self._seconds_left, self._note = study, n_done, seconds_left, note
+        self._all_phases = all_phases
         self._n_written, self._n_epochs = n_done(), study.pace.done
         plan = study.checked.plan
         self._silence = Silence(study.progress.say, "no trial has reported an epoch", lambda: load(plan))
@@ -251,10 +263,14 @@ class Ticker:
             self._silence.end()
         self._silence()
         n_done = self._n_done()
-        self._study.progress.update(n_done, self._note(n_done))
+        left_s = self._seconds_left(n_done)
+        self._study.progress.update(n_done, self._note(left_s))
         if n_done != self._n_written and time.monotonic() >= self._next_tables:
             start = time.monotonic()
             self._study.export()
+            if left_s is not None:
+                told = {"seconds": round(left_s, 1), "at": now(), "all_phases": self._all_phases}
+                self._study.store.update_manifest(**{schema.LEFT: told})
             self._n_written = n_done
             self._next_tables = time.monotonic() + max(_TABLES_EVERY_S, 20 * (time.monotonic() - start))
         self._next_tick = time.monotonic() + _TICK_S

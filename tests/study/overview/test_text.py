@@ -59,7 +59,7 @@ def test_one_study_is_told_line_by_line() -> None:
     assert "phase    tune la  0/12" in lines
     assert "best     trial 3: 0.812 ± 0.004 on D_val over 3 fresh runs (mean and standard error)" in lines
     assert "now      search trial 8: 5 epochs" in lines
-    assert "left     about 10 min" in lines
+    assert "left     about 10 min in this phase" in lines
     assert "NOTE     images are shared" in lines
     assert lines[-1] == "failed   and 2 more"
 

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
+from study.schema import LEFT
 from study.terminal.progress import Progress, duration
 from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
 
@@ -27,20 +29,24 @@ def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: S
     assert len({config["config"]["seed"] for config in ray.configs}) == N_TRIALS
 
 
+def _told(study: Study, target: search.SearchTarget, n_done: int) -> str:
+    return search.best_and_time_left(target, search.seconds_left(study, target, WORKERS, n_done))
+
+
 @pytest.mark.parametrize(("n_later", "ending"), [(6, " left in all"), (0, " left")])
 def test_the_time_left_says_when_it_counts_later_phases(study: Study, n_later: int, ending: str) -> None:
     search.search(study, search.studied_method(study), OWN, WORKERS)
     target = replace(search.studied_method(study), n_later=n_later)
-    assert search.time_left(study, target, WORKERS, N_TRIALS).endswith(ending)
+    assert _told(study, target, N_TRIALS).endswith(ending)
 
 
 def test_the_time_left_follows_the_epochs_of_the_last_minutes(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     target = replace(search.studied_method(study), n_later=6)
-    assert search.time_left(study, target, WORKERS, 0) == "best -", "nothing is known yet"
+    assert _told(study, target, 0) == "best -", "nothing is known yet"
     monkeypatch.setattr(study.pace, "seconds_for", lambda n_epochs: 60.0 * n_epochs)
     n_epochs = (N_TRIALS + 6) * EPOCHS
-    assert search.time_left(study, target, WORKERS, 0) == f"best -, {duration(60.0 * n_epochs)} left in all"
-    assert search.time_left(study, target, WORKERS, 1) == f"best -, {duration(60.0 * (n_epochs - EPOCHS))} left in all"
+    assert _told(study, target, 0) == f"best -, {duration(60.0 * n_epochs)} left in all"
+    assert _told(study, target, 1) == f"best -, {duration(60.0 * (n_epochs - EPOCHS))} left in all"
 
 
 def test_epochs_that_trials_report_are_counted_for_the_time_left(study: Study, ray: PlayedRay) -> None:
@@ -48,10 +54,24 @@ def test_epochs_that_trials_report_are_counted_for_the_time_left(study: Study, r
     assert study.pace.done == N_TRIALS, "a played trial reports its last epoch only"
 
 
+def test_the_manifest_has_the_time_left_of_the_last_tables(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_done = 0
+    tick = Ticker(
+        study, n_done=lambda: n_done, seconds_left=lambda n: 60.0 / n if n else None, note=str, all_phases=True
+    )
+    tick()
+    assert LEFT not in study.store.manifest()
+    n_done, tick._next_tick = 2, 0.0
+    tick()
+    told = study.store.manifest()[LEFT]
+    assert (told["seconds"], told["all_phases"]) == (30.0, True)
+    assert datetime.now(UTC) - datetime.fromisoformat(told["at"]) < timedelta(minutes=1)
+
+
 def test_a_search_that_stands_still_says_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    tick = Ticker(study, n_done=lambda: 0, note=lambda n: "")
+    tick = Ticker(study, n_done=lambda: 0, seconds_left=lambda n: None, note=lambda left_s: "")
     stream = study.progress._stream
     for seconds in (30, 29, 2):
         now[0] += seconds
