@@ -7,7 +7,7 @@ does. Reading it from a disk is not counted: both need that. Printed is the proc
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -19,7 +19,7 @@ from trainables.cckd.data.images.decode import decoded
 from trainables.cckd.data.images.formats.header import format_of
 
 #: Name -> sides of the image, and how Pillow writes it.
-FILES: dict[str, tuple[int, int, dict[str, object]]] = {
+FILES: Mapping[str, tuple[int, int, dict[str, object]]] = {
     "JPEG of 100 KB": (440, 640, {"format": "JPEG", "quality": 92}),
     "PNG of 5 KB": (46, 50, {"format": "PNG"}),
     "PNG of 200 KB": (262, 320, {"format": "PNG"}),
