@@ -105,7 +105,7 @@ def test_fitting_mapped_features_needs_less_memory_than_they_take(
     mapped = np.memmap(tmp_path / "features", np.float16, "r", shape=features.shape)
     n_bytes = features.nbytes
     del features
-    monkeypatch.setattr("trainables.cckd.teacher.fit.probe._MAX_ITERATIONS", 2)  # each one holds the same
+    monkeypatch.setattr("trainables.cckd.teacher.fit.softmax_regression._MAX_ITERATIONS", 2)  # each one holds the same
     _shrink(monkeypatch, block=2**17)
     bounded = _peak(lambda: _fit((mapped, labels), form=form, targets=targets, folds=2))
     assert bounded < n_bytes, "half precision; one float32 copy takes twice as much"
