@@ -4,7 +4,7 @@ It minimises mean CE(W f + b + tau log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR
 W f + b. At tau = 1 it is balanced; at tau = 0 it is plain regression, which favours the head. The strength L2 is chosen
 on D_val. The training accuracy is kept too, because a probe that memorises has hard targets.
 
-Every view is a row of its own up to MOST_PRODUCTS. Above it an image is one row, its views in expectation.
+Every view is a row of its own up to row_blocks.MOST_PRODUCTS. Above it an image is one row, its views in expectation.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
 from trainables.cckd.teacher.fit.fit_steps import FitSteps
-from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics, view_means
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics, rows_per_image, view_means
 from trainables.cckd.teacher.fit.softmax_regression import Affine, SoftmaxRegression, Solver
 from trainables.cckd.teacher.readout import Readout
 
@@ -25,19 +25,16 @@ from trainables.cckd.teacher.readout import Readout
 #: one. The curvature of the loss by the weights of a class falls with 1/C, and the strength is compared with it.
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 #: As many where an image is one row. Such sets are large, so that weak strengths are likely and strong ones are not.
-STRENGTHS_OF_MEANS = (100.0, 10.0, 1.0, 0.1, 0.03, 0.01, 0.003)
+STRENGTHS_OF_MEANS = (10.0, 1.0, 0.1, 0.03, 0.01, 0.003, 0.001)
 
 #: Steps of a fit: one per strength, and the final one.
 N_STEPS = len(STRENGTHS) + 1
-
-#: Products of a pass (rows x features x classes) up to which every view is a row. CIFAR-10-LT in 20 views has 3e9.
-MOST_PRODUCTS = 2**33
 
 #: The search ends after so many strengths in a row that are worse on D_val than the best one.
 _WORSE_IN_A_ROW = 2
 
 #: Relative decrease per iteration at which the fit of a strength stops, while it is searched and once it is chosen.
-_SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-7
+_SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-6
 
 
 class StrengthRow(NamedTuple):
@@ -167,7 +164,7 @@ def _problem(
     """Return the regression on some images (None: on all), with a row per view or per image."""
     chosen = np.arange(len(features)) if images is None else images
     n_views, n_features = features.shape[1:]
-    if len(chosen) * n_views * n_features * n_classes <= MOST_PRODUCTS or n_views == 1:
+    if rows_per_image(len(chosen), n_views, n_features, n_classes) == n_views:
         rows = StandardRows(features, mean, std, n_classes=n_classes, images=images)
         return SoftmaxRegression(rows, np.repeat(labels[chosen], n_views), n_classes, tau)
     by_class = chosen[np.argsort(labels[chosen], kind="stable")]

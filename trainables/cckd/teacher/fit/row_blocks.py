@@ -19,6 +19,15 @@ BLOCK_BYTES = 2**26
 #: Standardised rows of at most so many bytes are kept between passes; larger sets are standardised in every pass.
 KEEP_BYTES = 2**30
 
+#: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-10-LT in 20 views has
+#: 3e9.
+MOST_PRODUCTS = 2**33
+
+
+def rows_per_image(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
+    """Return how many rows of each image a probe is fitted to: one per view, or one for all views of a large set."""
+    return n_views if n_images * n_views * n_features * n_classes <= MOST_PRODUCTS else 1
+
 
 def blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
     """Cut 0..n_rows into slices of at most BLOCK_BYTES, with at least one row each.

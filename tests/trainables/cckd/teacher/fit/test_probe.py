@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from trainables.cckd.metrics import balanced_accuracy, count_classes
 from trainables.cckd.teacher.fit import probe as module
+from trainables.cckd.teacher.fit import row_blocks
 from trainables.cckd.teacher.fit.prior import teacher_log_prior
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
 
@@ -146,7 +147,7 @@ def test_views_in_expectation_judge_like_views_one_by_one(tau: float, monkeypatc
     val, val_labels = _world((200, 200, 200), seed=7)
     fits = []
     for most in (2**33, 0):
-        monkeypatch.setattr(module, "MOST_PRODUCTS", most)
+        monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", most)
         found = fit_probe(train, labels, val, val_labels, n_classes=3, tau=tau, strengths=(0.01,))
         refitted, _ = refit(found, train, labels, np.arange(0, len(labels), 2), n_classes=3, tau=tau)
         fits.append((found.logits(val), found.standardise(val) @ refitted.weight.T + refitted.bias))
