@@ -21,10 +21,10 @@ LONG_S = 24 * 3600.0
 _TEACHER_S = 0.007
 _TEACHER_PIXELS = 96 * 96
 
-#: Passes of a probe's fit over its rows, each with two products, and the float32 multiply-adds of one core per second.
-#: The passes are those of `benchmarks/probe_fit.py`; fits on other folds need half as many.
+#: Passes of a probe's fit over its rows, each with two products, and float32 multiply-adds of an AMD EPYC core per
+#: second. `benchmarks/probe_fit.py` prints the passes; a fit without one of the folds needs half as many.
 _FIT_PASSES, _FOLD_PASSES = 80, 40
-_FIT_PRODUCTS_S = 15e9
+_FIT_PRODUCTS_S = 40e9
 _SHORTEST_FIT_S = 60.0
 
 

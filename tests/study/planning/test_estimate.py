@@ -60,7 +60,7 @@ def test_a_fit_of_minutes_is_named_by_its_rows_and_folds(asked, monkeypatch) -> 
     for flags in ways:
         assert "fit of the teacher" in estimate_lines(asked(*flags))[-1]
     every_view, two_views, folds = shown[3::4]
-    assert every_view == pytest.approx(2 * 80 * 8 * N_TRAIN * 1280 * 10 / 15e9)
+    assert every_view == pytest.approx(2 * 80 * 8 * N_TRAIN * 1280 * 10 / 40e9)
     assert two_views == pytest.approx(every_view / 4)
     assert folds == pytest.approx(2 * every_view), (
         "two thirds of the images in each of three fits, with half the passes"

@@ -41,7 +41,7 @@ class SoftmaxRegression:
 
     Attributes:
         rows: n standardised rows of D features.
-        labels: their classes, int64 (n,), every class present; with a `spread` the fastest if they are sorted.
+        labels: their classes, int64 (n,), every class present; ascending where there is a `spread`.
         n_classes: C.
         tau: strength of the logit adjustment.
         spread: covariance of an image's views about the row, float32 (D, D); None where the rows are the views.
@@ -52,6 +52,9 @@ class SoftmaxRegression:
     n_classes: int
     tau: float
     spread: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.spread is None or (np.diff(self.labels) >= 0).all(), "rows are summed class by class"
 
     def loss_and_gradient(self, point: Affine) -> tuple[float, NDArray[np.float32], NDArray[np.float64]]:
         """Return the mean cross-entropy, and its gradients by weight, float32 (C, D), and by bias, float64 (C,)."""
@@ -79,7 +82,7 @@ class SoftmaxRegression:
             posterior /= total
             if posterior_of_class is not None:
                 starts = np.flatnonzero(np.diff(labels, prepend=-1))
-                np.add.at(posterior_of_class, labels[starts], np.add.reduceat(posterior, starts, axis=0))
+                posterior_of_class[labels[starts]] += np.add.reduceat(posterior, starts, axis=0)
             posterior[own] -= 1
             slope += posterior.T @ block
             bias_slope += posterior.sum(axis=0, dtype=np.float64)

@@ -48,10 +48,9 @@ def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("_blocks")
-@pytest.mark.parametrize("order", ["sorted", "mixed"])
 @pytest.mark.parametrize("spread", [None, SPREAD], ids=["views", "expected"])
-def test_loss_and_gradient_are_those_of_the_formula(spread: NDArray | None, order: str) -> None:
-    labels = LABELS if order == "sorted" else LABELS[::-1].copy()[RNG.permutation(N_ROWS)]
+def test_loss_and_gradient_are_those_of_the_formula(spread: NDArray | None) -> None:
+    labels = RNG.permutation(LABELS) if spread is None else LABELS
     problem = _problem(spread, labels)
     loss, slope, bias_slope = problem.loss_and_gradient(POINT)
     assert loss == pytest.approx(_reference_loss(POINT, ROWS, labels, spread), rel=1e-5)
@@ -76,6 +75,11 @@ def test_views_in_expectation_bound_the_loss_on_views_that_are_drawn() -> None:
     without = _problem(None).loss_and_gradient(point)[0]
     bound = _problem(SPREAD).loss_and_gradient(point)[0]
     assert without < on_views < bound
+
+
+def test_rows_in_expectation_come_class_by_class() -> None:
+    with pytest.raises(AssertionError, match="class by class"):
+        _problem(SPREAD, LABELS[::-1].copy())
 
 
 def test_logits_of_hundreds_overflow_nowhere() -> None:
