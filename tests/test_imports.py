@@ -67,7 +67,7 @@ study.overview: study.schema trainables.cckd.files trainables.cckd study.lock st
 study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config
     trainables.cckd.losses search_spaces
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
-    trainables.cckd.data trainables.cckd.students trainables
+    trainables.cckd.teacher.fit trainables.cckd.data trainables.cckd.students trainables
 analysis: study.schema analysis.stats study.terminal analysis.reading analysis.search analysis.results analysis.page
     analysis.exports analysis.sections
 study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images

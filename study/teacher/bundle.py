@@ -15,7 +15,7 @@ from study.planning.plan import LOCAL
 from study.teacher.feature_pass import TeacherPass, teacher_pass
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import damaged_files, hold, read_classifier, share
-from study.terminal.progress import Progress
+from study.terminal.progress import Progress, duration
 from trainables.cckd.bundle.assemble import assemble, judge_teacher, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.confidence import ConfidenceBins
@@ -25,7 +25,8 @@ from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit.fit_cache import FitCache
-from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.fit_steps import FitSteps, Tell
+from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
 from trainables.cckd.teacher.fit.probe import ProbeFit
 from trainables.cckd.teacher.readout import Readout
 
@@ -115,6 +116,7 @@ def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Pr
     fitted = kept.load()
     if fitted is None:
         progress.say(f"teacher  fitting its form, {spec.form}")
+        steps = FitSteps(kept.steps, _teller(progress, n_steps(spec)))
         fitted = fit_teacher(
             spec,
             train.features,
@@ -124,9 +126,31 @@ def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Pr
             n_classes=len(data.class_names),
             classifier=_classifier(checked),
             embeddings=checked.embeddings,
+            steps=steps,
         )
+        progress.end()
         kept.keep(fitted)
+        steps.remove()
     return fitted
+
+
+def _teller(progress: Progress, total: int) -> Tell:
+    """Begin a phase of `total` steps, and return what shows them.
+
+    The time left is that of the last step, times the steps left. The steps take longer and longer, and the last ones
+    may not be needed.
+    """
+    before = 0.0
+    if total:
+        progress.begin("teacher", total)
+
+    def tell(done: int, note: str) -> None:
+        nonlocal before
+        now = progress.elapsed_s
+        left, before = (total - done) * (now - before), now
+        progress.update(done, f"{note}, {duration(left)} left" if done < total else note)
+
+    return tell
 
 
 def teacher_on_test(

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -30,8 +31,10 @@ from trainables.cckd.records import ClassCounts
 from trainables.cckd.students.build import build_student
 from trainables.cckd.students.export import ExportError, export_model, load_model
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey
+from trainables.cckd.teacher.fit import fit_steps
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.softmax_regression import Affine
 from trainables.cckd.teacher.spec import TeacherSpec
 from trainables.cckd.training.checkpoint import CheckpointError, CheckpointState, read_checkpoint, write_checkpoint
 
@@ -121,6 +124,18 @@ def _read_fit(folder: Path) -> Any:
     return fitted.readout.weight.tolist(), fitted.readout.bias.tolist(), fitted.log_prior.tolist()
 
 
+def _make_step(folder: Path) -> Path:
+    with patch.object(fit_steps, "KEEP_S", 0.0):
+        _read_step(folder)
+    (kept,) = (folder / "fit.steps").iterdir()
+    return kept
+
+
+def _read_step(folder: Path) -> Any:
+    affine, n = fit_steps.FitSteps(folder / "fit.steps").run("strength 1", lambda: (Affine.zero(2, 3), 7))
+    return affine.weight.tolist(), affine.bias.tolist(), n
+
+
 def _make_cache_lock(folder: Path) -> Path:
     lock = Path(f"{FeatureCache(folder, _KEY).folder}.lock")
     lock.write_bytes(b"ours is empty; whatever it holds, it decides nothing")
@@ -179,12 +194,13 @@ STATES = {
         lambda folder: _make_cache(folder, "parts/key.json", finished=False), _build_cache_on, TeacherError, ""
     ),
     "cache fit": State(_make_fit, _read_fit, TeacherError, "never refused"),
+    "cache fit step": State(_make_step, _read_step, TeacherError, "never refused"),
     "cache lock": State(_make_cache_lock, _take_cache, OSError, "never refused"),
     "lock": State(_make_lock, _take_lock, OSError, "never refused"),
     "run.log": State(_make_log, _log_on, OSError, "never refused"),
 }
 #: Always read, whatever the damage.
-RECOVERED = {"cache part", "cache note", "cache fit", "cache lock", "lock", "run.log"}
+RECOVERED = {"cache part", "cache note", "cache fit", "cache fit step", "cache lock", "lock", "run.log"}
 
 #: Every file that we write, in a study's folder and in the teacher's cache, and the test here that damages its kind.
 COVERED = {
@@ -209,6 +225,7 @@ COVERED = {
     "teacher-cache/*/meta.json": "cache meta",
     "teacher-cache/*/parts/*.safetensors": "cache part",
     "teacher-cache/*/parts/key.json": "cache note",
+    "teacher-cache/*/fits/*.steps/*": "cache fit step",
     "teacher-cache/*/fits/*.safetensors": "cache fit",
     "teacher-cache/*.lock": "cache lock",
 }

@@ -1,5 +1,7 @@
 """How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
 
+from math import prod
+
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL, StudyPlan
@@ -8,6 +10,7 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.errors import UsageError
 from trainables.cckd.recipe import QUICK
 from trainables.cckd.students.speed import multiply_adds, step_seconds
+from trainables.cckd.teacher.fit.row_blocks import rows_per_image
 from trainables.cckd.teacher.weights import EMBEDDED
 
 #: A study that takes longer than this starts only with --yes-long.
@@ -18,6 +21,12 @@ LONG_S = 24 * 3600.0
 _TEACHER_S = 0.007
 _TEACHER_PIXELS = 96 * 96
 
+#: Passes of a probe's fit over its rows, each with two products, and float32 multiply-adds of an AMD EPYC core per
+#: second. `benchmarks/probe_fit.py` prints the passes; a fit without one of the folds needs half as many.
+_FIT_PASSES, _FOLD_PASSES = 80, 40
+_FIT_PRODUCTS_S = 40e9
+_SHORTEST_FIT_S = 60.0
+
 
 def estimate_lines(checked: Checked) -> list[str]:
     """Say how long the students train, and how long the teacher takes where its speed is known."""
@@ -27,6 +36,8 @@ def estimate_lines(checked: Checked) -> list[str]:
     lines = [f"about {duration(_student_s(checked))} of {one} student training; {here}"]
     if checked.teacher.name == EMBEDDED:
         lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
+    if checked.teacher.form == "linear_probe" and _fit_s(checked) > _SHORTEST_FIT_S:
+        lines.append(f"about {duration(_fit_s(checked))} of one core's fit of the teacher, none where it is cached")
     return lines
 
 
@@ -100,6 +111,15 @@ def _study_s(checked: Checked) -> float | None:
 def _teacher_s(checked: Checked) -> float:
     own, further = n_passes(checked)
     return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
+
+
+def _fit_s(checked: Checked) -> float:
+    """Seconds of the probe's fit on one core: passes x rows x features x classes x 2 products."""
+    data, spec = checked.data, checked.teacher
+    size = checked.teacher_file.n_features, len(data.class_names)
+    n_rows = len(data.train) * rows_per_image(len(data.train), spec.views, *size)
+    passes = _FIT_PASSES + (_FOLD_PASSES * (spec.folds - 1) if spec.targets == "out_of_fold" else 0)
+    return 2.0 * passes * n_rows * prod(size) / _FIT_PRODUCTS_S
 
 
 def _student_s(checked: Checked) -> float:

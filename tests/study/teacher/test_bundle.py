@@ -24,6 +24,7 @@ from study.teacher.bundle import prepare, teacher_on_test
 from study.teacher.worker_tasks import extract, extract_all
 from study.terminal.progress import Progress
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.fit import fit_steps
 
 N_TRAIN, N_VIEWS, N_FEATURES = 303, 2, 1280
 
@@ -191,6 +192,33 @@ def test_a_killed_pass_continues_at_the_missing_parts_and_ends_the_same(checked,
     undisturbed = _prepare(_check(tmp_path, tmp_path / "other"))
     assert np.array_equal(resumed.data.teacher_features, undisturbed.data.teacher_features)
     assert np.array_equal(resumed.readout.weight, undisturbed.readout.weight)
+
+
+class _KilledInTheFit(Progress):
+    """Ends the driver behind the second step of the fit."""
+
+    def update(self, done: int, note: str = "") -> None:
+        super().update(done, note)
+        if done == 2 and "strength" in note:
+            raise KeyboardInterrupt
+
+
+def test_a_killed_fit_goes_on_behind_its_last_step_and_ends_the_same(
+    checked, teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_steps, "KEEP_S", 0.0)
+    probe = _check(tmp_path, tmp_path / "data", "--teacher-form", "linear_probe")
+    with pytest.raises(KeyboardInterrupt):
+        prepare(probe, WORKERS, _KilledInTheFit(io.StringIO()))
+    fits = partial(Path(probe.plan.data_root).rglob, "fits/**/*.safetensors")
+    assert len(list(fits())) == 2
+    told = io.StringIO()
+    resumed = _prepare(probe, told)
+    assert "teacher     8/8  strength" in told.getvalue()
+    assert len(list(fits())) == 1, "the finished fit takes the place of its steps"
+    undisturbed = _prepare(_check(tmp_path, tmp_path / "other", "--teacher-form", "linear_probe"))
+    assert np.array_equal(resumed.readout.weight, undisturbed.readout.weight)
+    assert resumed.teacher["strength"] == undisturbed.teacher["strength"]
 
 
 def test_two_studies_that_start_together_pay_once(checked, teacher: _Teacher) -> None:

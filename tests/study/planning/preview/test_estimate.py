@@ -53,6 +53,22 @@ def test_a_deeper_student_and_more_epochs_take_longer(asked, monkeypatch) -> Non
     assert 5 < deep / once < 9
 
 
+def test_a_fit_of_minutes_is_named_by_its_rows_and_folds(asked, monkeypatch) -> None:
+    monkeypatch.setattr("study.planning.preview.estimate._SHORTEST_FIT_S", 0.0)
+    shown: list[float] = []
+    monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    ways = ((), ("--teacher-views", "2"), ("--teacher-targets", "out_of_fold", "--teacher-folds", "3"))
+    for flags in ways:
+        assert "fit of the teacher" in estimate_lines(asked(*flags))[-1]
+    every_view, two_views, folds = shown[3::4]
+    assert every_view == pytest.approx(2 * 80 * 8 * N_TRAIN * 1280 * 10 / 40e9)
+    assert two_views == pytest.approx(every_view / 4)
+    assert folds == pytest.approx(2 * every_view), (
+        "two thirds of the images in each of three fits, with half the passes"
+    )
+    assert "fit of" not in "".join(estimate_lines(asked("--teacher-form", "ncm")))
+
+
 def test_workers_are_the_trials_that_fit_this_machine(asked) -> None:
     assert workers_here(asked().plan) == 4
     assert workers_here(asked("--cpus-per-trial", "3").plan) == 1

@@ -4,6 +4,8 @@ A fit takes seconds on every core before the first trial; without this cache a r
 
     <features' folder>/fits/<key>.safetensors    one fit, written whole or not at all
 
+    <features' folder>/fits/<key>.steps/         finished steps of a long fit, until it is complete
+
 A damaged fit counts as absent, and the teacher is fitted again.
 """
 
@@ -11,6 +13,7 @@ import json
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,7 @@ from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Increase it when the code computes another fit from the same ingredients, so that old fits are not found.
-FIT_RECIPE = 2
+FIT_RECIPE = 3
 
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, FoldReadouts)}
 
@@ -60,6 +63,11 @@ class FitCache:
             "versions": {name: version(name) for name in ("numpy", "scipy")},
         }
         self.path = train.folder / "fits" / f"{json_digest(ingredients, spaced=True)}.safetensors"
+
+    @property
+    def steps(self) -> Path:
+        """The folder for the finished steps of this fit."""
+        return self.path.with_suffix(".steps")
 
     def load(self) -> FittedTeacher | None:
         """Return the fit, or None where it is absent or damaged."""

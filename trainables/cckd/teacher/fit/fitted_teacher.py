@@ -8,12 +8,14 @@ the teacher is the fit on all images: on D_val, on test, for its prior and for `
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.fit.fit_steps import FitSteps
 from trainables.cckd.teacher.fit.folds import FoldReadouts, deal_folds
 from trainables.cckd.teacher.fit.ncm import class_means, fit_ncm
 from trainables.cckd.teacher.fit.prior import (
@@ -23,8 +25,9 @@ from trainables.cckd.teacher.fit.prior import (
     smooth,
     teacher_log_prior,
 )
-from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
+from trainables.cckd.teacher.fit.probe import N_STEPS, ProbeFit, fit_probe, refit
 from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
+from trainables.cckd.teacher.fit.softmax_regression import Affine
 from trainables.cckd.teacher.readout import Readout, unit
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -66,6 +69,7 @@ def fit_teacher(
     n_classes: int,
     classifier: Classifier | None = None,
     embeddings: ClassEmbeddings | None = None,
+    steps: FitSteps | None = None,
 ) -> FittedTeacher:
     """Fit by `spec.form`, once more per fold where `spec.targets` asks for it, and take the prior by `spec.prior`.
 
@@ -78,10 +82,12 @@ def fit_teacher(
         n_classes: C.
         classifier: the network's own, for head and checkpoint, and for a zero_shot with embeddings in its outputs.
         embeddings: the class embeddings of form zero_shot.
+        steps: runs and keeps the steps of a linear probe, `n_steps` of them.
     """
+    steps = steps or FitSteps()
     if spec.form == "linear_probe":
         readout: Readout = fit_probe(
-            train_features, train_labels, val_features, val_labels, n_classes=n_classes, tau=spec.tau
+            train_features, train_labels, val_features, val_labels, n_classes=n_classes, tau=spec.tau, steps=steps
         )
     elif spec.form == "ncm":
         readout = fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
@@ -90,7 +96,7 @@ def fit_teacher(
     seen: list[Judge] = [(None, readout)]
     judges, fold_readouts = seen, None
     if spec.targets == "out_of_fold":
-        fold_readouts = _fit_folds(spec, readout, train_features, train_labels, n_classes=n_classes)
+        fold_readouts = _fit_folds(spec, readout, train_features, train_labels, steps, n_classes=n_classes)
         judges = _fold_judges(fold_readouts, readout)
     target_accuracy = _accuracy(judges, train_features, train_labels)
     train_accuracy = target_accuracy if judges is seen else _accuracy(seen, train_features, train_labels)
@@ -103,6 +109,13 @@ def fit_teacher(
         target_accuracy=target_accuracy,
         fold_readouts=fold_readouts,
     )
+
+
+def n_steps(spec: TeacherSpec) -> int:
+    """Return the number of steps that `fit_teacher` counts; 0 where it takes no time worth counting."""
+    if spec.form != "linear_probe":
+        return 0
+    return N_STEPS + (spec.folds if spec.targets == "out_of_fold" else 0)
 
 
 def _unfitted(
@@ -136,7 +149,13 @@ def _unfitted(
 
 
 def _fit_folds(
-    spec: TeacherSpec, readout: Readout, features: NDArray[np.float16], labels: NDArray[np.int64], *, n_classes: int
+    spec: TeacherSpec,
+    readout: Readout,
+    features: NDArray[np.float16],
+    labels: NDArray[np.int64],
+    steps: FitSteps,
+    *,
+    n_classes: int,
 ) -> FoldReadouts:
     """Fit a readout to all other folds of each fold; strength and scale are those chosen on D_val."""
     folds = deal_folds(labels, spec.folds)
@@ -144,9 +163,11 @@ def _fit_folds(
     for fold in np.unique(folds):
         others = np.flatnonzero(folds != fold)
         if isinstance(readout, ProbeFit):
-            of_others = refit(readout, features, labels, others, n_classes=n_classes, tau=spec.tau)
+            refitted = partial(refit, readout, features, labels, others, n_classes=n_classes, tau=spec.tau)
+            of_others, _ = steps.run(f"fold {fold}", refitted)
+            steps.count(1, f"fold {fold + 1} of {spec.folds}")
         else:
-            of_others = replace(readout, weight=class_means(features, labels, others, n_classes=n_classes))
+            of_others = Affine(class_means(features, labels, others, n_classes=n_classes), readout.bias)
         weights.append(of_others.weight)
         biases.append(of_others.bias)
     return FoldReadouts(np.stack(weights), np.stack(biases), folds)

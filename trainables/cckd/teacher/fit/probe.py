@@ -3,25 +3,38 @@
 It minimises mean CE(W f + b + tau log p_tr, y) + L2/2 |W|^2 (Menon et al., ICLR 2021, eq. 10) and predicts with raw
 W f + b. At tau = 1 it is balanced; at tau = 0 it is plain regression, which favours the head. The strength L2 is chosen
 on D_val. The training accuracy is kept too, because a probe that memorises has hard targets.
+
+Every view is a row of its own up to row_blocks.MOST_PRODUCTS. Above it an image is one row, its views in expectation.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from trainables.cckd.metrics import accuracy, balanced_accuracy, count_classes
-from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics
+from trainables.cckd.teacher.fit.fit_steps import FitSteps
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics, rows_per_image, view_means
+from trainables.cckd.teacher.fit.softmax_regression import Affine, SoftmaxRegression, Solver
 from trainables.cckd.teacher.readout import Readout
 
-#: L2 strengths to try, strongest first: each fit starts from the result of the stronger one.
-STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+#: L2 strengths to try, times the number of classes C, strongest first: each fit starts from the result of the stronger
+#: one. The curvature of the loss by the weights of a class falls with 1/C, and the strength is compared with it.
+STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+#: As many where an image is one row. Such sets are large, so that weak strengths are likely and strong ones are not.
+STRENGTHS_OF_MEANS = (10.0, 1.0, 0.1, 0.03, 0.01, 0.003, 0.001)
 
-_MAX_ITERATIONS = 200
+#: Steps of a fit: one per strength, and the final one.
+N_STEPS = len(STRENGTHS) + 1
+
+#: The search ends after so many strengths in a row that are worse on D_val than the best one.
+_WORSE_IN_A_ROW = 2
+
+#: Relative decrease per iteration at which the fit of a strength stops, while it is searched and once it is chosen.
+_SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-6
 
 
 class StrengthRow(NamedTuple):
@@ -40,7 +53,7 @@ class ProbeFit(Readout):
 
     Attributes:
         strength: the L2 strength chosen.
-        path: one row per strength, strongest first.
+        path: one row per strength that was tried, strongest first; the chosen one is fitted to the end.
     """
 
     strength: float
@@ -55,9 +68,12 @@ def fit_probe(
     *,
     n_classes: int,
     tau: float = 1.0,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] | None = None,
+    steps: FitSteps | None = None,
 ) -> ProbeFit:
     """Fit along the L2 path; keep the strength with the best balanced accuracy on D_val (ties: the largest).
+
+    The path ends early where D_val is past its best. The chosen strength is then fitted to a finer tolerance.
 
     Args:
         train_features: raw, (N, V, D); every cached view is a sample, so the teacher needs no extra pass.
@@ -66,31 +82,45 @@ def fit_probe(
         val_labels: int64 (M,).
         n_classes: C.
         tau: strength of the logit adjustment.
-        strengths: L2 strengths to try.
+        strengths: L2 strengths to try; None for the default ones.
+        steps: runs and keeps the steps.
     """
-    n_views, n_features = train_features.shape[1:]
+    steps = steps or FitSteps()
     feature_mean, feature_std = feature_statistics(train_features)
-    labels = np.repeat(train_labels, n_views)
-    samples = StandardRows(train_features, feature_mean, feature_std, n_classes=n_classes)
-    val_samples = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
-    point = np.zeros(n_classes * (n_features + 1))
-    fits: list[tuple[StrengthRow, NDArray[np.float32], NDArray[np.float32]]] = []
-    for strength in sorted(strengths, reverse=True):
-        point, iterations = _fit_one(samples, labels, n_classes, strength, tau=tau, start=point)
-        weight, bias = _unpack(point, n_classes)
-        seen = count_classes(_predict(samples, weight, bias), labels, n_classes)
-        val = count_classes(_predict(val_samples, weight, bias), val_labels, n_classes)
-        row = StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
-        fits.append((row, weight, bias))
+    problem = _problem(train_features, train_labels, feature_mean, feature_std, n_classes=n_classes, tau=tau)
+    solver = Solver(problem)
+    val_rows = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
+
+    def judged(strength: float, affine: Affine, iterations: int) -> StrengthRow:
+        seen = count_classes(problem.predict(problem.rows, affine), problem.labels, n_classes)
+        val = count_classes(problem.predict(val_rows, affine), val_labels, n_classes)
+        return StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
+
+    if strengths is None:
+        of_classes = STRENGTHS if problem.spread is None else STRENGTHS_OF_MEANS
+        strengths = [strength / n_classes for strength in of_classes]
+    left = sorted(strengths, reverse=True)
+    found: list[tuple[StrengthRow, Affine]] = []
+    affine = Affine.zero(n_classes, train_features.shape[-1])
+    while left and not _is_past_its_best([row.val_balanced_accuracy for row, _ in found]):
+        strength = left.pop(0)
+        searched = partial(solver.minimise, strength, affine, tolerance=_SEARCH_TOLERANCE)
+        affine, iterations = steps.run(f"strength {strength:g}", searched)
+        row = judged(strength, affine, iterations)
+        found.append((row, affine))
+        steps.count(1, f"strength {strength:g}: {row.val_balanced_accuracy:.1%} on D_val")
     # max takes the first of equals, the stronger one. Equal means may differ in the last bit, so they are rounded.
-    best, weight, bias = max(fits, key=lambda fit: round(fit[0].val_balanced_accuracy, 9))
+    best, start = max(found, key=lambda one: round(one[0].val_balanced_accuracy, 9))
+    affine, iterations = steps.run("chosen", partial(solver.minimise, best.strength, start, tolerance=_FINAL_TOLERANCE))
+    chosen = judged(best.strength, affine, iterations)
+    steps.count(len(left) + 1, f"strength {best.strength:g} is chosen")
     return ProbeFit(
-        weight=weight,
-        bias=bias,
+        weight=affine.weight,
+        bias=affine.bias,
         feature_mean=feature_mean,
         feature_std=feature_std,
         strength=best.strength,
-        path=tuple(row for row, _, _ in fits),
+        path=tuple(chosen if row is best else row for row, _ in found),
     )
 
 
@@ -102,8 +132,8 @@ def refit(
     *,
     n_classes: int,
     tau: float = 1.0,
-) -> Readout:
-    """Fit again on some images, at the strength and in the feature space of `fit`, starting from it.
+) -> tuple[Affine, int]:
+    """Fit again on some images, at the strength and in the feature space of `fit`, and starting from it.
 
     Args:
         fit: the fit on all training images.
@@ -112,66 +142,38 @@ def refit(
         images: indices of the images to fit to, int64; every class is among them.
         n_classes: C.
         tau: strength of the logit adjustment.
+
+    Returns:
+        The fit, and the number of its iterations.
     """
-    samples = StandardRows(features, fit.feature_mean, fit.feature_std, n_classes=n_classes, images=images)
-    start = np.concatenate([fit.weight.ravel(), fit.bias]).astype(np.float64)
-    every = np.repeat(labels[images], features.shape[1])
-    point, _ = _fit_one(samples, every, n_classes, fit.strength, tau=tau, start=start)
-    weight, bias = _unpack(point, n_classes)
-    return Readout(weight=weight, bias=bias, feature_mean=fit.feature_mean, feature_std=fit.feature_std)
+    problem = _problem(features, labels, fit.feature_mean, fit.feature_std, n_classes=n_classes, tau=tau, images=images)
+    start = Affine(fit.weight, fit.bias)
+    return Solver(problem).minimise(fit.strength, start, tolerance=_FINAL_TOLERANCE)
 
 
-def _fit_one(
-    samples: StandardRows,
+def _problem(
+    features: NDArray[np.float16],
     labels: NDArray[np.int64],
-    n_classes: int,
-    strength: float,
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
     *,
+    n_classes: int,
     tau: float,
-    start: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], int]:
-    """Run L-BFGS from `start`, with products in float32, sums and optimiser in float64."""
-    n_samples = len(samples)
-    counts = np.bincount(labels, minlength=n_classes)
-    assert (counts > 0).all(), "every class must have training images"
-    adjustment = (tau * np.log(counts / n_samples)).astype(np.float32)
-
-    def loss_and_gradient(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weight, bias = _unpack(point, n_classes)
-        flat_weight = point[:-n_classes]
-        loss = strength / 2 * float(flat_weight @ flat_weight)
-        slope, bias_slope = strength * flat_weight, np.zeros(n_classes)
-        for rows, block in samples:
-            own = np.arange(len(block)), labels[rows]
-            log_posterior = (block @ weight.T + (bias + adjustment)).astype(np.float64)
-            log_posterior -= logsumexp(log_posterior, axis=1, keepdims=True)
-            loss -= float(log_posterior[own].sum()) / n_samples
-            residual = np.exp(log_posterior, out=log_posterior)
-            residual[own] -= 1
-            residual /= n_samples
-            slope += (residual.astype(np.float32).T @ block).ravel()
-            bias_slope += residual.sum(axis=0)
-        return loss, np.concatenate([slope, bias_slope])
-
-    found = minimize(
-        loss_and_gradient,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": _MAX_ITERATIONS, "ftol": 1e-7, "gtol": 1e-5},
-    )
-    return found.x, int(found.nit)
+    images: NDArray[np.int64] | None = None,
+) -> SoftmaxRegression:
+    """Return the regression on some images (None: on all), with a row per view or per image."""
+    chosen = np.arange(len(features)) if images is None else images
+    n_views, n_features = features.shape[1:]
+    if rows_per_image(len(chosen), n_views, n_features, n_classes) == n_views:
+        rows = StandardRows(features, mean, std, n_classes=n_classes, images=images)
+        return SoftmaxRegression(rows, np.repeat(labels[chosen], n_views), n_classes, tau)
+    by_class = chosen[np.argsort(labels[chosen], kind="stable")]
+    means, spread = view_means(features, mean, std, by_class)
+    rows = StandardRows(means[:, None], np.zeros_like(mean), np.ones_like(std), n_classes=n_classes)
+    return SoftmaxRegression(rows, labels[by_class], n_classes, tau, spread)
 
 
-def _predict(samples: StandardRows, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the class of the largest logit of each sample, int64 (n,)."""
-    found = np.empty(len(samples), np.int64)
-    for rows, block in samples:
-        found[rows] = (block @ weight.T + bias).argmax(axis=1)
-    return found
-
-
-def _unpack(point: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weight (C, D) and bias (C,) from the flat point."""
-    flat = point.astype(np.float32)
-    return flat[:-n_classes].reshape(n_classes, -1), flat[-n_classes:]
+def _is_past_its_best(accuracies: list[float]) -> bool:
+    """Return whether the last values are all below the best one."""
+    last = accuracies[-_WORSE_IN_A_ROW:]
+    return len(accuracies) > _WORSE_IN_A_ROW and max(last) < max(accuracies)

@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from trainables.cckd.metrics import balanced_accuracy, count_classes
+from trainables.cckd.teacher.fit import probe as module
+from trainables.cckd.teacher.fit import row_blocks
 from trainables.cckd.teacher.fit.prior import teacher_log_prior
-from trainables.cckd.teacher.fit.probe import ProbeFit, _fit_one, fit_probe
-from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
 
 N_VIEWS, N_FEATURES = 2, 6
 COUNTS = (60, 20, 6)
@@ -74,16 +75,6 @@ def test_adding_the_prior_back_gives_plain_ridge_regressions_posterior(world: tu
     np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), plain.predict_proba(samples), atol=5e-3)
 
 
-def test_the_gradient_is_that_of_the_loss() -> None:
-    # One L-BFGS run from a far start reaches the same point as from zero: a wrong gradient would not.
-    rng = np.random.default_rng(0)
-    samples, labels = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, 80)
-    rows = StandardRows(samples[:, None], np.zeros(4, np.float32), np.ones(4, np.float32), n_classes=3)
-    ends = [_fit_one(rows, labels, 3, 0.3, tau=1.0, start=start)[0] for start in (np.zeros(15), rng.normal(size=15))]
-    weights = [end[:12] for end in ends]  # the biases may differ by a constant
-    np.testing.assert_allclose(weights[0], weights[1], atol=5e-3)
-
-
 def test_the_tail_is_predicted_as_often_as_the_balanced_set_holds_it(fit: ProbeFit, world: tuple[NDArray, ...]) -> None:
     features, labels, val, val_labels = world
     samples = _reference_standardised(features, features).reshape(-1, N_FEATURES)
@@ -131,6 +122,45 @@ def test_fitting_twice_gives_the_same_bits(fit: ProbeFit, world: tuple[NDArray, 
     again = fit_probe(*world, n_classes=3)
     np.testing.assert_array_equal(again.weight, fit.weight)
     np.testing.assert_array_equal(again.bias, fit.bias)
+
+
+def test_the_search_ends_behind_two_strengths_that_are_worse_than_the_best(
+    world: tuple[NDArray, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.5, 0.6, 0.55, 0.6, 0.58, 0.59, 0.9])
+    monkeypatch.setattr(module, "balanced_accuracy", lambda counts: next(accuracies))
+    found = fit_probe(*world, n_classes=3, strengths=(9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0))
+    assert [row.strength for row in found.path] == [9.0, 8.0, 7.0, 6.0, 5.0, 4.0], "the seventh is not tried"
+    assert found.strength == 8.0, "the stronger of equals"
+    assert found.path[1].val_balanced_accuracy == 0.9, "the chosen one is judged again, behind its last iteration"
+
+
+def test_by_default_strengths_fall_with_the_number_of_classes(fit: ProbeFit) -> None:
+    assert [row.strength for row in fit.path] == pytest.approx([s / 3 for s in module.STRENGTHS[: len(fit.path)]])
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.0])
+def test_views_in_expectation_judge_like_views_one_by_one(tau: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    images, labels = _world((150, 60, 20), seed=11)
+    train = (images[:, None] + rng.normal(size=(len(labels), 8, N_FEATURES))).astype(np.float16)
+    val, val_labels = _world((200, 200, 200), seed=7)
+    fits = []
+    for most in (2**33, 0):
+        monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", most)
+        found = fit_probe(train, labels, val, val_labels, n_classes=3, tau=tau, strengths=(0.01,))
+        refitted, _ = refit(found, train, labels, np.arange(0, len(labels), 2), n_classes=3, tau=tau)
+        fits.append((found.logits(val), found.standardise(val) @ refitted.weight.T + refitted.bias))
+    for one_by_one, expected in zip(*fits, strict=True):
+        losses = [_mean_loss(logits, val_labels) for logits in (one_by_one, expected)]
+        assert losses[1] == pytest.approx(losses[0], rel=0.03)
+        right = [np.mean(logits.argmax(1) == val_labels) for logits in (one_by_one, expected)]
+        assert right[1] == pytest.approx(right[0], abs=0.01)
+
+
+def _mean_loss(logits: NDArray, labels: NDArray) -> float:
+    odds = np.exp(logits.astype(float))
+    return float(-np.log(odds[np.arange(len(labels)), labels] / odds.sum(1)).mean())
 
 
 def test_the_prior_is_the_mean_softmax_on_a_balanced_set() -> None:

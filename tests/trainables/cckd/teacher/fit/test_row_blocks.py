@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from trainables.cckd.teacher.fit import row_blocks as module
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
-from trainables.cckd.teacher.fit.row_blocks import StandardRows, blocks, feature_statistics, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import (
+    StandardRows,
+    blocks,
+    feature_statistics,
+    image_blocks,
+    rows_per_image,
+)
 from trainables.cckd.teacher.spec import TeacherSpec
 
 N_CLASSES, N_VIEWS, N_FEATURES = 3, 4, 32
@@ -42,6 +48,13 @@ def test_blocks_cover_every_row_once_and_never_exceed_their_bytes(monkeypatch: p
     assert list(blocks(7, 30)) == [slice(0, 3), slice(3, 6), slice(6, 7)]
     assert list(blocks(2, 1000)) == [slice(0, 1), slice(1, 2)]
     assert list(blocks(0, 30)) == []
+
+
+def test_an_image_of_a_large_set_is_one_row_whatever_its_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PRODUCTS", 5 * 4 * 3 * 2)
+    assert rows_per_image(5, 4, 3, 2) == 4
+    assert rows_per_image(6, 4, 3, 2) == 1
+    assert rows_per_image(50, 1, 3, 2) == 1
 
 
 @pytest.mark.parametrize("images", [None, np.array([9, 2, 41, 7])])
@@ -105,7 +118,7 @@ def test_fitting_mapped_features_needs_less_memory_than_they_take(
     mapped = np.memmap(tmp_path / "features", np.float16, "r", shape=features.shape)
     n_bytes = features.nbytes
     del features
-    monkeypatch.setattr("trainables.cckd.teacher.fit.probe._MAX_ITERATIONS", 2)  # each one holds the same
+    monkeypatch.setattr("trainables.cckd.teacher.fit.softmax_regression._MAX_ITERATIONS", 2)  # each one holds the same
     _shrink(monkeypatch, block=2**17)
     bounded = _peak(lambda: _fit((mapped, labels), form=form, targets=targets, folds=2))
     assert bounded < n_bytes, "half precision; one float32 copy takes twice as much"

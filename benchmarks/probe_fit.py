@@ -1,0 +1,123 @@
+"""What the fit of a large probe gives up: an image as one row, against every view as a row, on simulated features.
+
+    python -m benchmarks.probe_fit --classes 200 --features 256 --largest 60
+
+Features are normal about class centres, with the spectrum of a backbone's: deviations fall with the square root of
+their rank. A view adds noise of its own. Training counts fall from --largest to 5, as in ImageNet-LT. Four fits are
+judged on a balanced D_val, and each chooses its strength there, from the same list:
+
+reference  every view is a row, and every strength is fitted to the end
+views      every view is a row, as a study fits small sets
+one_view   one view of each image is a row
+means      an image is one row, as a study fits large sets (`teacher/fit/softmax_regression.py`)
+
+ImageNet-LT is --classes 1000 --features 1280 --largest 1280. The fits of every view need hours there; --only means
+leaves them out.
+
+Expected for the line above, two cores of an AMD EPYC, busy with other work, 2026-11-29:
+
+reference  loss 0.694, balanced accuracy 81.2 %, 371 iterations
+views      loss 0.719, balanced accuracy 80.7 %, 100 iterations
+one_view   loss 1.111, balanced accuracy 72.1 %, 96 iterations over an eighth of the rows
+means      loss 0.590, balanced accuracy 84.3 %, 83 iterations over an eighth of the rows
+
+Simulated views are normal, as the fit of means assumes, and stand for more views than the eight. Real views are not.
+"""
+
+import argparse
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from trainables.cckd.long_tail import class_counts
+from trainables.cckd.teacher.fit import probe
+from trainables.cckd.teacher.fit.probe import fit_probe
+
+
+def _one_row(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
+    return 1
+
+
+def _every_view(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
+    return n_views
+
+
+_VIEWS: dict[str, Any] = {"rows_per_image": _every_view, "STRENGTHS": probe.STRENGTHS_OF_MEANS}
+
+#: Name of a fit -> the values of `probe` that make it.
+FITS: dict[str, dict[str, Any]] = {
+    "reference": _VIEWS | {"_SEARCH_TOLERANCE": 1e-8, "_FINAL_TOLERANCE": 1e-9},
+    "views": _VIEWS,
+    "one_view": _VIEWS,
+    "means": {"rows_per_image": _one_row},
+}
+
+_SMALLEST_CLASS = 5
+#: Share of an image's variance that differs from view to view.
+_VIEW_SHARE = 0.25
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fit the probes, print one line each; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--classes", type=int, default=200)
+    parser.add_argument("--features", type=int, default=256)
+    parser.add_argument("--largest", type=int, default=60, help="training images of the largest class")
+    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--apart", type=float, default=0.4, help="distance of the class centres, in deviations")
+    parser.add_argument("--only", choices=tuple(FITS), action="append", help="fits to run (default: all)")
+    args = parser.parse_args(argv)
+    world = simulate(args.classes, args.features, args.largest, args.views, apart=args.apart)
+    print(f"{len(world[1])} images in {args.views} views of {args.features} features, {args.classes} classes")
+    for name in args.only or FITS:
+        train = world[0][:, :1] if name == "one_view" else world[0]
+        with patch.multiple(probe, **FITS[name]):
+            started = perf_counter()
+            found = fit_probe(train, *world[1:], n_classes=args.classes)
+            seconds = perf_counter() - started
+        loss, right = judge(found.logits(world[2]), world[3])
+        print(
+            f"{name:<10} {seconds:7.1f} s  strength {found.strength:<8g} D_val loss {loss:.4f}, "
+            f"balanced accuracy {100 * right:.2f} %, "
+            f"{sum(row.iterations for row in found.path)} iterations for {len(found.path)} strengths",
+            flush=True,
+        )
+    return 0
+
+
+def simulate(
+    n_classes: int, n_features: int, largest: int, n_views: int, *, apart: float
+) -> tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
+    """Return training features (N, V, D), their labels (N,), and the features (M, D) and labels (M,) of D_val."""
+    rng = np.random.default_rng(0)
+    deviations = (1 + np.arange(n_features, dtype=np.float32)) ** -0.5
+    turned = rng.standard_normal((n_features, n_features), np.float32) / np.float32(n_features**0.5)
+    centres = apart * deviations * rng.standard_normal((n_classes, n_features), np.float32)
+
+    def draw(labels: NDArray[np.int64], views: int) -> NDArray[np.float16]:
+        found = np.empty((len(labels), views, n_features), np.float16)
+        for start in range(0, len(labels), 1000):
+            of_block = labels[start : start + 1000]
+            image = (1 - _VIEW_SHARE) ** 0.5 * rng.standard_normal((len(of_block), 1, n_features), np.float32)
+            view = _VIEW_SHARE**0.5 * rng.standard_normal((len(of_block), views, n_features), np.float32)
+            found[start : start + 1000] = 1 + (centres[of_block][:, None] + deviations * (image + view)) @ turned
+        return found
+
+    labels = np.repeat(np.arange(n_classes), class_counts(largest, n_classes, largest / _SMALLEST_CLASS))
+    val_labels = np.repeat(np.arange(n_classes), 20)
+    return draw(labels, n_views), labels, draw(val_labels, 1)[:, 0], val_labels
+
+
+def judge(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean cross-entropy and the accuracy of logits (M, C) on a balanced set with labels (M,)."""
+    own = log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels]
+    return float(-own.mean()), float((logits.argmax(axis=1) == labels).mean())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

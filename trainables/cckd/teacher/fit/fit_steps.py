@@ -1,0 +1,94 @@
+"""The steps of a long fit: each is kept on disk when it is done, so that a killed fit goes on behind it.
+
+A step begins where the one before it ended. So a fit that was killed ends equal to the last bit.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from trainables.cckd.files.atomic import write_bytes
+from trainables.cckd.files.digests import hash_array, json_digest
+from trainables.cckd.teacher.fit.softmax_regression import Affine
+
+#: A step that takes less seconds is not kept: to compute it again costs little more than to read it.
+KEEP_S = 5.0
+
+#: Is given the number of steps that are done, and a note about the last one.
+Tell = Callable[[int, str], None]
+
+#: The result of a step: a function, and the iterations that it took.
+Step = tuple[Affine, int]
+
+
+class FitSteps:
+    """Runs the steps of one fit.
+
+    Args:
+        folder: where finished steps are kept, of this fit alone; None where none are.
+        tell: is called after each step.
+    """
+
+    def __init__(self, folder: Path | None = None, tell: Tell | None = None) -> None:
+        self._folder, self._tell = folder, tell
+        self._n_done = 0
+
+    def run(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Return the step `name` as it was kept, or compute it."""
+        kept = self._read(name)
+        if kept is not None:
+            return kept
+        started = monotonic()
+        step = compute()
+        if monotonic() - started >= KEEP_S:
+            self._write(name, step)
+        return step
+
+    def count(self, n_steps: int, note: str) -> None:
+        """Note that `n_steps` more are done, or are not needed."""
+        self._n_done += n_steps
+        if self._tell is not None:
+            self._tell(self._n_done, note)
+
+    def remove(self) -> None:
+        """Remove what was kept; the fit is complete."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self, name: str) -> Step | None:
+        """Return a step, or None where it is absent or damaged."""
+        if self._folder is None:
+            return None
+        try:
+            with safe_open(self._path(self._folder, name), "np") as file:
+                affine = Affine(file.get_tensor("weight"), file.get_tensor("bias"))
+                noted = file.metadata() or {}
+            n_iterations = int(noted["iterations"])
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+        return (affine, n_iterations) if noted.get("sha256") == _hash(affine, n_iterations) else None
+
+    def _write(self, name: str, step: Step) -> None:
+        """Keep a step. A cache that cannot be written costs a killed fit its time only."""
+        if self._folder is None:
+            return
+        affine, n_iterations = step
+        noted = {"iterations": str(n_iterations), "sha256": _hash(affine, n_iterations)}
+        arrays = {key: np.ascontiguousarray(array) for key, array in affine._asdict().items()}
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(self._path(self._folder, name), save(arrays, noted))
+
+    @staticmethod
+    def _path(folder: Path, name: str) -> Path:
+        return folder / f"{name.replace(' ', '-')}.safetensors"
+
+
+def _hash(affine: Affine, n_iterations: int) -> str:
+    return json_digest([hash_array(affine.weight), hash_array(affine.bias), n_iterations], spaced=True)
