@@ -81,8 +81,12 @@ def _read(file: sqlite3.Connection, chosen: int | None) -> RunsDone:
             recorded |= {rerun_name(candidate_entry(search), *key) for key in keys}
             found.done += Counter({_tuning(search) or PhaseName.SELECTION: len(keys)})
     if "confirm_runs" in tables:
+        # A study of an earlier version confirmed on one cut, or at one length.
+        known = {column[1] for column in file.execute("PRAGMA table_info(confirm_runs)")}
+        of_cut = "data_seed" if "data_seed" in known else "0"
+        of_length = "epochs_factor" if "epochs_factor" in known else "1"
         for entry, seed, trial, cut, factor in file.execute(
-            "SELECT entry, seed, trial, data_seed, epochs_factor FROM confirm_runs WHERE seed IS NOT NULL"
+            f"SELECT entry, seed, trial, {of_cut}, {of_length} FROM confirm_runs WHERE seed IS NOT NULL"
         ):
             recorded.add(rerun_name(entry, seed, trial, cut, factor))
             found.done[PhaseName.LONGER if factor > 1 else PhaseName.CONFIRMATION] += 1

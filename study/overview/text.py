@@ -1,7 +1,7 @@
 """Studies, and one study, as text for a terminal or a pipe."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from study.overview.runs_done import Best
@@ -9,6 +9,9 @@ from study.overview.study_state import DAMAGED, PhaseState, StudyState
 from study.terminal.progress import duration
 
 _HEAD = ("study", "state", "phase", "runs", "best", "left", "last sign", "driver")
+
+#: What is longer ago is told by its date.
+_RECENT = timedelta(days=2)
 
 #: Runs and failures that are named; the rest are counted.
 _MOST_NAMED = 5
@@ -100,6 +103,8 @@ def _first(lines: Sequence[str]) -> list[str]:
 def _ago(moment: str | None) -> str:
     if moment is None:
         return "never"
+    if _now() - datetime.fromisoformat(moment) > _RECENT:
+        return f"on {moment[:10]}"
     return f"{duration((_now() - datetime.fromisoformat(moment)).total_seconds())} ago"
 
 

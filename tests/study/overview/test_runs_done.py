@@ -84,6 +84,17 @@ def test_every_later_run_is_counted_in_its_phase_and_only_what_has_not_ended_is_
     assert found.unfinished == {}
 
 
+@pytest.mark.parametrize("missing", [("epochs_factor",), ("epochs_factor", "data_seed")])
+def test_a_study_of_an_earlier_version_is_read(ledger, database, missing) -> None:
+    ledger.runs.add_confirm_run("kd", 1, None, {})
+    ledger.close()
+    with closing(sqlite3.connect(database)) as file, file:
+        file.execute("DROP INDEX one_confirm_run_a_length")
+        for column in missing:
+            file.execute(f"ALTER TABLE confirm_runs DROP COLUMN {column}")
+    assert runs_done(database, None).done == {"confirm": 1}
+
+
 def test_a_tuned_baseline_is_a_phase_of_its_own(ledger, database, space, seed_of, epoch) -> None:
     tuned = ledger.tune("la", space)
     for _ in range(2):

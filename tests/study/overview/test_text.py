@@ -75,6 +75,11 @@ def test_a_value_of_the_search_is_not_told_as_a_result() -> None:
     assert "the highest of all trials and so too high" in details(single)
 
 
+def test_what_is_long_ago_is_told_by_its_date() -> None:
+    old = StudyState("/runs/x", "done", last_sign="2025-12-01T10:00:00+00:00")
+    assert details(old).splitlines()[1] == "state    done, last sign on 2025-12-01"
+
+
 def test_damage_is_told_once() -> None:
     damaged = StudyState("/runs/x", "damaged", fault="study.json: it holds no JSON object")
     assert details(damaged).count("it holds no JSON object") == 1
