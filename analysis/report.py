@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from analysis.page.document import Report
@@ -31,12 +32,17 @@ from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
 from analysis.sections.training_length import training_section
 from analysis.stats.paired_tests import spread
+from study.lock import LOCK
+from study.overview.driver import is_held, last_sign
 from study.schema import REPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
 
 _PAGE = "index.html"
+
+#: Seconds from one report to the next of a study that is watched, and between two looks at it.
+_EVERY_S, _LOOK_EVERY_S = 30.0, 1.0
 
 
 @outliving_its_reader()
@@ -49,14 +55,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=f"example: {command} runs/acckd_core-digits_lt-20260101-120000",
     )
     parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
+    parser.add_argument(
+        "--watch", action="store_true", help="write it again as results come, until the study has ended"
+    )
     options = parser.parse_args(argv)
     try:
-        page = build_report(options.dir)
+        for _ in _turns(options.dir) if options.watch else (None,):
+            page = build_report(options.dir)
+            print(f"report: {printable(str(page))}", flush=True)
     except StudyFolderError as error:
         complain(error.faults)
         return 2
-    print(f"report: {printable(str(page))}")
+    except KeyboardInterrupt:
+        return 0
     return 0
+
+
+def _turns(folder: Path) -> Iterator[None]:
+    """Yield whenever a report is due: now, when a study under way has new results, and once after its end.
+
+    A quarter of the time at most is spent on reports.
+    """
+    while True:
+        running, seen, start = is_held(folder / LOCK), last_sign(folder), time.monotonic()
+        yield
+        if not running:
+            return
+        next_at = time.monotonic() + max(_EVERY_S, 3 * (time.monotonic() - start))
+        while is_held(folder / LOCK) and (time.monotonic() < next_at or last_sign(folder) == seen):
+            time.sleep(_LOOK_EVERY_S)
 
 
 def build_report(folder: Path) -> Path:

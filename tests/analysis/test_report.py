@@ -2,11 +2,13 @@
 
 import html
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from analysis import report
 from analysis.page.style import class_label
 from search_spaces.acckd import ACCKD_SMOKE
+from study.lock import LOCK, study_lock
 from study.schema import COMPARED
 from tests.analysis.results.test_ablation import RUNS as ABLATION
 from tests.analysis.simulation import fail_run
@@ -228,6 +231,45 @@ def test_the_command_answers_with_the_page_or_one_message(
     written = capsys.readouterr()
     assert written.out == ""
     assert len(written.err.splitlines()) == 1
+
+
+def test_a_watched_study_is_reported_again_with_new_results_and_once_after_its_end(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, clock, events = simulated(), [0.0], []
+    lock = study_lock(folder / LOCK)
+    lock.__enter__()
+
+    def build(path: Path) -> Path:
+        events.append(("report", clock[0]))
+        clock[0] += 20.0
+        return path / "report" / "index.html"
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        if clock[0] >= 40 and ("result", 0) not in events:
+            events.append(("result", 0))
+            os.utime(folder / "study.db", (2e9, 2e9))
+        if clock[0] >= 200 and ("end", 0) not in events:
+            events.append(("end", 0))
+            lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(report, "build_report", build)
+    monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    assert report.main([str(folder), "--watch"]) == 0
+    # The first report took 20 s, so the second begins 60 s after it; then nothing is new until the end.
+    assert [event for event, _ in events] == ["report", "result", "report", "end", "report"]
+    assert [at for event, at in events if event == "report"] == [0.0, 80.0, 200.0]
+    assert capsys.readouterr().out.count("report: ") == 3
+
+
+def test_a_study_that_has_ended_is_reported_once_though_it_is_watched(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_built: list[Path] = []
+    monkeypatch.setattr(report, "build_report", lambda path: n_built.append(path) or path)
+    assert report.main([str(simulated()), "--watch"]) == 0
+    assert len(n_built) == 1
 
 
 def test_a_name_the_font_cannot_write_becomes_a_number() -> None:
