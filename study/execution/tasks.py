@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.planning.plan import StudyPlan
@@ -55,7 +56,7 @@ def get(reference: Any) -> Any:
     """
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         if isinstance(error.cause, DataError):
             raise error.cause from None
         raise

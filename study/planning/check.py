@@ -39,7 +39,7 @@ from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
-from trainables.cckd.data.images.shared_images import shared_images
+from trainables.cckd.data.shared_images import shared_images
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError

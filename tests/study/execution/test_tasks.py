@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ray.exceptions import RayTaskError
 
 from study.execution import tasks
 from study.execution.tasks import Future, TaskError
+from trainables.cckd.errors import DamagedImageError
 
 MEGABYTES = 40
 
@@ -80,3 +82,20 @@ def _soon(holds: Callable[[], bool], limit_s: float = 10) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_a_fault_of_the_data_comes_from_a_task_as_it_was_raised_there(
+    monkeypatch: pytest.MonkeyPatch, dual: bool
+) -> None:
+    def get(reference: Any) -> None:
+        error = RayTaskError("extract", "Traceback: ...", cause)
+        raise error.as_instanceof_cause() if dual else error
+
+    monkeypatch.setattr(tasks.ray, "get", get)
+    cause: Exception = DamagedImageError("/a/3.png", "is torn")
+    with pytest.raises(DamagedImageError, match=r"^/a/3\.png is torn$"):
+        tasks.get("reference")
+    cause = KeyError("other")
+    with pytest.raises(RayTaskError):
+        tasks.get("reference")

@@ -57,3 +57,14 @@ def test_a_recorded_run_leaves_no_checkpoint_though_its_driver_died_before_it_wa
     study.export()
     assert set(study.checkpoints.runs()) == {*under_way, f"{BASELINE_PREFIX}la"}
     assert of_la.runs() == ["candidate-la-trial3-seed6"]
+
+
+def test_a_damaged_image_ends_the_study_in_one_line_that_says_how_to_go_on(study: Study) -> None:
+    study.budget.damage = "damaged image: /a/3.png cannot be read as an image: torn"
+    with pytest.raises(StudyFailed) as caught:
+        study.check_failures()
+    said = str(caught.value)
+    assert said.startswith("/a/3.png cannot be read as an image: torn; restore what is damaged, or leave it out: ")
+    assert said.endswith(f"resume {study.store.path} --skip-corrupt")
+    assert len(said.splitlines()) == 1
+    assert (study.store.path / "trials.csv").exists()

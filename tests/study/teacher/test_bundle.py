@@ -20,9 +20,11 @@ from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
-from study.teacher.bundle import prepare, teacher_on_test
+from study.teacher import bundle
+from study.teacher.bundle import damaged_images, prepare, teacher_on_test
 from study.teacher.worker_tasks import extract, extract_all
 from study.terminal.progress import Progress
+from tests.support.damaged_images import encoded
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit import fit_steps
 
@@ -283,3 +285,32 @@ def test_the_manifests_teacher_is_plain_and_says_how_good_it_is(checked, teacher
     assert (described["size"], described["views"], len(described["val_recall"])) == (96, N_VIEWS, 10)
     assert described["val_balanced_accuracy"] == pytest.approx(np.mean(described["val_recall"]))
     assert sum(described["prior"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("path", ["streamed", "resident"])
+def test_every_image_file_is_decoded_once_and_what_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for part, n in (("train", 12), ("val", 2), ("test", 2)):
+        for name in ("ant", "bee"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(n):
+                (tmp_path / part / name / f"{index}.png").write_bytes(encoded("png", 9, 8, seed=index))
+    asked = ["--data", f"image_folder:path={tmp_path},size=8", "--set", "batch_size=8", "--data-path", path]
+    checked = check(build_parser().parse_args(["--space", "acckd_smoke", "--out", str(tmp_path / "out"), *asked]))
+    monkeypatch.setattr(bundle, "start_beside_driver", lambda task, *arguments: task(*arguments))
+    monkeypatch.setattr(bundle, "get", lambda result: result)
+    workers, progress = Workers(n_workers=2), Progress(io.StringIO())
+    assert damaged_images(checked, workers, progress) == {}
+    (tmp_path / "train/bee/7.png").write_bytes(b"torn")
+    (tmp_path / "test/ant/0.png").unlink()
+    found = damaged_images(checked, workers, progress)
+    assert {relative: str(error) for relative, error in found.items()} == {
+        "train/bee/7.png": f"{tmp_path}/train/bee/7.png cannot be read as an image: not a JPEG, PNG or WebP image",
+        "test/ant/0.png": f"{tmp_path}/test/ant/0.png cannot be read as an image: missing",
+    }
+
+
+def test_a_data_set_without_image_files_decodes_nothing(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "start_beside_driver", lambda *asked: pytest.fail("there is nothing to decode"))
+    assert damaged_images(checked, Workers(n_workers=2), Progress(io.StringIO())) == {}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.damaged_images import flipped
 from trainables.cckd.batches.streamed_images import evaluation_batches
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
@@ -13,7 +14,7 @@ from trainables.cckd.data.images.crops import centre_views
 from trainables.cckd.data.images.decode import read_views
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.view_stream import hold
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DamagedImageError, DataError
 from trainables.cckd.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -124,3 +125,20 @@ def test_resnet18_trains_from_files_at_224_pixels(file_data: TrialData) -> None:
     batch = next(iter(trainer.batches.epoch(1)))
     assert batch.images.shape == (4, 3, 224, 224)
     assert torch.isfinite(trainer.learner.step(batch, 0.01)).all()
+
+
+@pytest.mark.parametrize("decoders", [0, 1])
+def test_a_file_that_is_damaged_between_two_epochs_is_named(
+    file_data: TrialData, tmp_path: Path, decoders: int
+) -> None:
+    files = file_data.train_images
+    assert isinstance(files, ImageFiles)
+    for path in files.paths:
+        (tmp_path / path).write_bytes((files.root / path).read_bytes())
+    data = replace(file_data, train_images=replace(files, root=tmp_path))
+    trainer = Trainer(_config(batch_size=6), data, threads=1, decoders=decoders)
+    trainer.run_epoch()
+    content = (tmp_path / files.paths[0]).read_bytes()
+    (tmp_path / files.paths[0]).write_bytes(flipped(content, len(content) // 2))
+    with pytest.raises(DamagedImageError, match=r"0\.png cannot be read as an image: damaged: a checksum is wrong"):
+        trainer.run_epoch()

@@ -10,24 +10,22 @@ process takes its other requests. What arrives is copied to its place at once, s
 Memory is bounded by pixels: SLOTS slots of one chunk for each process, and one image being decoded in each.
 """
 
-import mmap
 import os
 import signal
 import threading
 import warnings
 from collections import deque
 from dataclasses import dataclass, field
-from math import prod
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from trainables.cckd.data.images.decode import read_views, torchvision_decoder
+from trainables.cckd.data.images.decode import torchvision_decoder
 from trainables.cckd.data.images.decoded_images import ImageSource, RaggedImages
+from trainables.cckd.data.images.decoder_process import IDLE, serve, shared_bytes
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.errors import DamagedImageError, DataError
 
@@ -38,14 +36,10 @@ CHUNK_PIXELS = CHUNK * 224**2
 #: Chunks that a process works on or has ready.
 SLOTS = 8
 
-#: Seconds between two looks of an idle process whether its parent still lives.
-_PARENT_S = 1.0
 #: Seconds that a process has to end when its pipe is closed.
 _END_S = 5.0
 #: Deaths of processes that were at no image, after which no more are started.
 _MOST_DEATHS = 3
-#: What a process is at while it is at no image.
-_IDLE = -1
 #: Signals that come from outside: the image at hand is not at fault.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -174,10 +168,10 @@ class Decoders:
     def _start(self) -> _Process:
         context = get_context("fork")
         ours, theirs = context.Pipe()
-        slots, at_row = _shared_bytes(SLOTS, self._slot_bytes), _shared_bytes(8).view(np.int64)
-        at_row[0] = _IDLE
+        slots, at_row = shared_bytes(SLOTS, self._slot_bytes), shared_bytes(8).view(np.int64)
+        at_row[0] = IDLE
         arguments = theirs, slots, at_row, self._memories, os.getpid()
-        process = context.Process(target=_serve, args=arguments, daemon=True, name="decoder")
+        process = context.Process(target=serve, args=arguments, daemon=True, name="decoder")
         with warnings.catch_warnings():
             # Newer Pythons warn about a fork beside threads. The processes only decode and take none of our locks.
             warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
@@ -229,10 +223,10 @@ class Decoders:
         dead.pipe.close()
         dead.process.join(_END_S)
         row = int(dead.at_row[0])
-        self._n_deaths += row == _IDLE
-        if row != _IDLE or self._n_deaths > _MOST_DEATHS:
+        self._n_deaths += row == IDLE
+        if row != IDLE or self._n_deaths > _MOST_DEATHS:
             _, chunk = dead.asked.popleft()
-            chunk.fault = _fault_of_death(dead.process.exitcode or 0, None if row == _IDLE else chunk.named(row))
+            chunk.fault = _fault_of_death(dead.process.exitcode or 0, None if row == IDLE else chunk.named(row))
             chunk.done = True
         self._take_back([dead])
         self._processes[self._processes.index(dead)] = self._start()
@@ -247,56 +241,6 @@ def decoders() -> Decoders:
     if _ours is None or _ours[0] != os.getpid():
         _ours = os.getpid(), Decoders()
     return _ours[1]
-
-
-def _serve(
-    pipe: "Connection[Any, Any]",
-    slots: NDArray[np.uint8],
-    at_row: NDArray[np.int64],
-    memories: list[NDArray[np.uint8]],
-    parent: int,
-) -> None:
-    """Answer requests until the pipe is closed or the parent is gone; runs in a process of its own."""
-    _leave_alone(pipe.fileno())
-    torch.set_num_threads(1)
-    while pipe.poll(_PARENT_S) or os.getppid() == parent:
-        if not pipe.poll():
-            continue
-        try:
-            slot, at, images, rows, views, size = pipe.recv()
-        except EOFError:
-            return
-        source: ImageSource = images if at is None else RaggedImages(memories[at], *images)
-        n = len(rows)
-        out = slots[slot, : 3 * n * size**2].reshape(n, size, size, 3)
-        fault: Exception | None = None
-        try:
-            # One call for each image, which may have several views.
-            starts = np.flatnonzero(np.diff(rows, prepend=-1)).tolist()
-            for start, end in zip(starts, [*starts[1:], n], strict=True):
-                at_row[0] = start
-                read_views(source, rows[start:end], views[start:end], size, out=out[start:end])
-        except DamagedImageError as error:
-            fault = DamagedImageError(error.path, error.what)  # without its cause, which may not be picklable
-        except Exception as error:
-            fault = RuntimeError(f"{type(error).__name__}: {error}")
-        at_row[0] = _IDLE
-        pipe.send((slot, fault))
-
-
-def _leave_alone(kept: int) -> None:
-    """Take nothing of the parent but memory, the pipe and standard streams: not its signals, not its connections.
-
-    Ray notices the death of a worker by its connections, which a forked process would keep open.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
-            try:
-                os.close(int(name))
-            except OSError:  # that of the listing itself
-                continue
 
 
 def _fault_of_death(code: int, path: str | None) -> DataError:
@@ -315,8 +259,3 @@ def _fault_of_death(code: int, path: str | None) -> DataError:
 def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     """Whether two arrays are the same memory."""
     return one.nbytes == other.nbytes and one.ctypes.data == other.ctypes.data
-
-
-def _shared_bytes(*shape: int) -> NDArray[np.uint8]:
-    """Return memory that this process shares with processes forked later; no file backs it."""
-    return np.frombuffer(mmap.mmap(-1, prod(shape)), np.uint8).reshape(shape)

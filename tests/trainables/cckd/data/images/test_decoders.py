@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainables.cckd.data.images import decoder_process
 from trainables.cckd.data.images import decoders as module
 from trainables.cckd.data.images.crops import centre_views
 from trainables.cckd.data.images.decode import read_views
@@ -57,7 +58,7 @@ def _dying_at(monkeypatch: pytest.MonkeyPatch, number: int, path: str, deaths: P
             os.kill(os.getpid(), number)
         return read_views(source, indices, views, size, out=out)
 
-    monkeypatch.setattr(module, "read_views", read)
+    monkeypatch.setattr(decoder_process, "read_views", read)
 
 
 def test_a_second_stream_starts_no_process(image_files: ImageFiles) -> None:
@@ -124,7 +125,7 @@ def test_an_idle_process_that_has_died_is_replaced_and_no_file_is_blamed(image_f
 
 
 def test_processes_that_cannot_start_are_given_up(image_files: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_leave_alone", lambda kept: os._exit(3))
+    monkeypatch.setattr(decoder_process, "_leave_alone", lambda kept: os._exit(3))
     with pytest.raises(DataError, match="ended with exit code 3"):
         _streamed(image_files)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.images.sets import ImageSet
-from trainables.cckd.data.images.shared_images import shared_images
 from trainables.cckd.data.images.view_stream import hold
+from trainables.cckd.data.shared_images import shared_images
 
 
 def _set(values: list[int]) -> ImageSet:
