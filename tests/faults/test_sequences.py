@@ -58,9 +58,8 @@ class Sequences(RuleBasedStateMachine):
         self.ids = 0
         #: What a Ray trial runs, by its id: the trial, and how many epochs it has reported.
         self.slots: dict[str, tuple[SimpleNamespace, int]] = {}
-        #: Trials that are RUNNING in the ledger and in no slot: left by a dead driver, or taken back by Ray.
+        #: Trials that are RUNNING in the ledger and in no slot: left by a dead driver, crashed, or taken back by Ray.
         self.waiting: set[int] = set()
-        self.taken_back: set[int] = set()
         self.attempts: dict[int, int] = {}
         self.crashes: dict[int, int] = {}
         self.ended: dict[int, tuple[str, str | None]] = {}
@@ -92,7 +91,7 @@ class Sequences(RuleBasedStateMachine):
             return
         number, knobs = config["number"], config["config"]
         if self.waiting:
-            assert number in self.waiting, "what a dead driver left comes first"
+            assert number in self.waiting, "what was begun comes first"
             self.waiting.discard(number)
         else:
             assert number not in self.knobs, "no trial is handed out twice"
@@ -166,7 +165,7 @@ class Sequences(RuleBasedStateMachine):
         name, trial, _ = self._one(data)
         self.searcher.on_trial_complete(name)
         del self.slots[name]
-        self.taken_back.add(trial.config["number"])
+        self.waiting.add(trial.config["number"])
 
     # ---- what else happens
 
@@ -190,9 +189,8 @@ class Sequences(RuleBasedStateMachine):
         self.ledger.close()
         shutil.rmtree(self.folder)
         self.folder = after
-        self.waiting |= self.taken_back | {trial.config["number"] for trial, _ in self.slots.values()}
+        self.waiting |= {trial.config["number"] for trial, _ in self.slots.values()}
         self.slots.clear()
-        self.taken_back.clear()
         self._open()
 
     # ---- what must hold, always
@@ -204,7 +202,7 @@ class Sequences(RuleBasedStateMachine):
         rows = self.ledger.rows()
         assert [row.number for row in rows] == list(range(len(self.knobs)))
         in_slots = {trial.config["number"] for trial, _ in self.slots.values()}
-        assert {row.number for row in rows if row.state == "RUNNING"} == in_slots | self.waiting | self.taken_back
+        assert {row.number for row in rows if row.state == "RUNNING"} == in_slots | self.waiting
         assert len(in_slots) == len(self.slots) <= SLOTS
         for row in rows:
             assert (row.params["lr"], row.attempts) == (self.knobs[row.number][0]["lr"], self.attempts[row.number])
@@ -217,8 +215,6 @@ class Sequences(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Drain the queue: it ends, with every trial ended once."""
         if hasattr(self, "ledger"):
-            if self.taken_back:
-                self.kill()
             for _ in range(2 * TRIALS):
                 while self.slots:
                     self._finish(next(iter(self.slots)), right=5)
