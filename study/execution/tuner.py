@@ -87,7 +87,7 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         watchdog(trials)
         if places is not None:
             for trial in places.stranded(trials):
-                phase.scheduler.controller.request_stop_trial(trial)
+                phase.scheduler.controller.stop_trial(trial)
         phase.on_step()
 
     turns = StepCallback(on_step, phase.on_interrupt)

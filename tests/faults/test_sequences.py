@@ -58,7 +58,7 @@ class Sequences(RuleBasedStateMachine):
         self.ids = 0
         #: What a Ray trial runs, by its id: the trial, and how many epochs it has reported.
         self.slots: dict[str, tuple[SimpleNamespace, int]] = {}
-        #: Trials that are RUNNING in the ledger and in no slot: left by a dead driver, or taken back by Ray.
+        #: Trials that are RUNNING in the ledger and in no slot: left by a dead driver, crashed, or taken back by Ray.
         self.waiting: set[int] = set()
         self.attempts: dict[int, int] = {}
         self.crashes: dict[int, int] = {}
@@ -91,7 +91,7 @@ class Sequences(RuleBasedStateMachine):
             return
         number, knobs = config["number"], config["config"]
         if self.waiting:
-            assert number in self.waiting, "what a dead driver left comes first"
+            assert number in self.waiting, "what was begun comes first"
             self.waiting.discard(number)
         else:
             assert number not in self.knobs, "no trial is handed out twice"

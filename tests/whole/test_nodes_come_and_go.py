@@ -113,6 +113,7 @@ def test_a_study_whose_only_node_is_lost_waits_for_another(run: Start, tmp_path:
         path, command = run("waits", *SMOKE, *flags)
         wait(command, lambda: bool(list((store / "waits" / "checkpoints").glob("*/1/checkpoint.json"))))
         only.kill()
+        wait(command, lambda: " is lost; " in (path / "run.log").read_text())
         nodes.add()
         study = Study(path, command.end())
     assert (study.ended.code, study.ended.err) == (0, "")
