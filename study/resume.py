@@ -34,6 +34,7 @@ def _may_change() -> Mapping[str, Option]:
             "max_retries",
             "max_failures",
             "trial_timeout",
+            "max_hours",
             "storage",
             "skip_corrupt",
         )

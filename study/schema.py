@@ -102,6 +102,7 @@ class CautionReason(StrEnum):
     SELECTED_ON_TEST = "selected_on_test"
     TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"
     FILES_LEFT_OUT = "files_left_out"
+    TIME_CUT = "time_cut"
 
 
 #: Key of study.json's `data`: relative path -> what is wrong, of each image file that left the study under way.

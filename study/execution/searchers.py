@@ -124,6 +124,10 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
         seed_of: returns the seed of a new trial; called with its whole configuration, not only the searched knobs.
         settings: training settings that all trials share; each configuration contains them.
         extras: further entries of each Ray configuration, such as the folder for checkpoints.
+        may_begin: returns whether there is time for one more trial.
+
+    Attributes:
+        held_back: whether a trial was left to do and there was no time for it.
     """
 
     def __init__(
@@ -134,18 +138,23 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
         seed_of: SeedOf,
         settings: Mapping[str, Any] | None = None,
         extras: Mapping[str, Any] | None = None,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(attempts)
+        self._may_begin, self.held_back = may_begin, False
         self._ledger, self._seed_of = ledger, seed_of
         self._settings, self._extras = dict(settings or {}), dict(extras or {})
         self._left = list(reversed(ledger.unfinished()))
 
     def _next(self) -> Suggestion | None:
+        if not self._left and self._ledger.n_asked >= self._ledger.settings.trials:
+            return None
+        if not self._may_begin():
+            self.held_back = True
+            return None
         if self._left:
             return self._left.pop()
-        if self._ledger.n_asked < self._ledger.settings.trials:
-            return self._ledger.ask(lambda params, replicate: self._seed_of(self._config(params), replicate))
-        return None
+        return self._ledger.ask(lambda params, replicate: self._seed_of(self._config(params), replicate))
 
     def _started(self, run: Suggestion) -> dict[str, Any]:
         attempt = self._ledger.start_attempt(run.number)

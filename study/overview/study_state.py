@@ -152,7 +152,9 @@ def _seconds_left(told: Mapping[str, Any] | None) -> float | None:
 
 
 def _warnings(manifest: Mapping[str, Any]) -> list[str]:
-    found = [str(caution["text"]) for caution in manifest.get(schema.CAUTIONS, ())]
+    # A sentence alone is how study.json had them before each had a reason.
+    cautions = manifest.get(schema.CAUTIONS) or ()
+    found = [str(one["text"] if isinstance(one, dict) else one) for one in cautions]
     if too_short := (manifest.get("recipe") or {}).get(schema.NOT_TRAINED_OUT):
         found.append(f"the students are not trained out: {too_short}")
     if reason := manifest["data"].get("fallback_reason"):

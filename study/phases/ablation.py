@@ -40,7 +40,11 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
     config = studied_method(study).config(best.params)
     changes = [Change(**plain) for plain in _planned(study, best, config)["changes"]]
     queue = _queue(study, best.number, config, changes)
-    if not queue.missing(study):
+    n_left = len(queue.missing(study))
+    if n_left and not study.has_time_for(n_left):
+        study.leave_out(f"the ablation ({n_left} runs)")
+        return
+    if not n_left:
         return
     study.store.update_manifest(phase=schema.PhaseName.ABLATION)
     what = ", ".join(change.name for change in changes) or "nothing"

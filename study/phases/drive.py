@@ -178,5 +178,11 @@ def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> lis
 
 
 def finish(study: Study, status: str) -> None:
-    """Write to the manifest how the study ended."""
-    study.store.update_manifest(status=status, phase=None, ended=now(), counts=study.ledger.counts())
+    """Write to the manifest how the study ended, and what its time did not allow."""
+    known = study.store.manifest().get(CAUTIONS, [])
+    cautions = [one for one in known if not isinstance(one, dict) or one.get("reason") != CautionReason.TIME_CUT]
+    if study.cut:
+        text = f"--max-hours {study.checked.plan.max_hours:g} left out {'; '.join(study.cut)}"
+        cautions.append({"reason": CautionReason.TIME_CUT, "text": text})
+    ended = {"status": status, "phase": None, "ended": now(), "counts": study.ledger.counts()}
+    study.store.update_manifest(**ended, **{CAUTIONS: cautions})

@@ -33,6 +33,9 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
         of_length = [run for run in runs if run.epochs_factor == factor]
         queue = replace(queue_on_test(study, "longer", of_length), cost=factor, note=note)
         n_left = len(queue.missing(study))
+        if n_left and not study.has_time_for(n_left * factor):
+            study.leave_out(f"{n_left} runs at {factor} times the epochs")
+            continue
         if n_left:
             study.store.update_manifest(phase=PhaseName.LONGER)
             run_reruns(study, study.ledger, queue, prepared, workers)

@@ -87,6 +87,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
             seed_of=lambda config, replicate: derive_seed("trial", plan.seed, config, replicate),
             settings=target.fixed,
             extras={"checkpoints": target.checkpoints.root},
+            may_begin=lambda: study.has_time_for(attempts.n_running + 1 + target.n_later),
         )
         phase = Phase(
             searcher=searcher,
@@ -102,8 +103,14 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
             on_interrupt=study.warn_of_interrupt,
             forwards_teacher=target.forwards_teacher,
         )
-        study.run(prepared, workers, phase, is_missing=lambda: ledger.finished_total < plan.trials)
+
+        def is_missing() -> bool:
+            return ledger.finished_total < plan.trials and not searcher.held_back
+
+        study.run(prepared, workers, phase, is_missing=is_missing)
         study.export()
+        if searcher.held_back:
+            study.leave_out(f"{plan.trials - ledger.finished_total} of {plan.trials} trials ({target.title})")
     counts = ledger.counts()
     states = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed"
     study.progress.say(f"{target.title:<8} {states}")

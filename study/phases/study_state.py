@@ -21,7 +21,7 @@ from study.records.store import StudyStore
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 from study.terminal.command_line import resume_command
 from study.terminal.faults import one_line
-from study.terminal.pace import Pace, Silence
+from study.terminal.pace import Pace, Silence, TimeBudget
 from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
@@ -91,6 +91,8 @@ class Study:
         engine: runs phases on Ray.
         student: the number of the student's parameters while a worker counts it; None if the manifest has it.
         pace: epochs of all phases since the start.
+        time: what --max-hours leaves.
+        cut: what --max-hours has left out, in words.
     """
 
     checked: Checked
@@ -101,6 +103,11 @@ class Study:
     engine: Engine = field(default_factory=Engine)
     student: Future | None = field(default=None, init=False)
     pace: Pace = field(default_factory=Pace, init=False)
+    time: TimeBudget = field(init=False)
+    cut: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.time = TimeBudget(self.checked.plan.max_hours)
 
     @cached_property
     def budget(self) -> FailureBudget:
@@ -137,6 +144,15 @@ class Study:
         # Weights first: the JSON file beside them says that they are complete.
         for file in sorted(self.checkpoints.fetch(run, MODEL).iterdir(), key=lambda file: file.suffix == ".json"):
             write_bytes(self.store.models / file.name, file.read_bytes())
+
+    def has_time_for(self, n_trials: float) -> bool:
+        """Return whether the training of so many trials would end within --max-hours, at the speed that is measured."""
+        return self.time.fits(self.pace.seconds_for(n_trials * self.checked.plan.epochs))
+
+    def leave_out(self, what: str) -> None:
+        """Note and say that --max-hours leaves something out."""
+        self.cut.append(what)
+        self.progress.say(f"NOTE     {what}: left out, would not fit --max-hours {self.checked.plan.max_hours:g}")
 
     def record_student(self, *, wait: bool = False) -> None:
         """Write the student's number of parameters to the manifest if it is known; `wait` for it.

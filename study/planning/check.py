@@ -157,6 +157,8 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
     if asked["warm_start"] and not SAMPLERS[sampler].learns:
         learners = ", ".join(name for name, kind in SAMPLERS.items() if kind.learns)
         faults.add(f"--warm-start needs a sampler that learns, one of {learners}; got {sampler!r}")
+    if asked["max_hours"] == 0:
+        faults.add("--max-hours must be above 0; got 0")
     check_device(asked, faults)
     wrong = address_fault(asked["address"]), longer_fault(asked["epochs_factor"], asked["confirm_seeds"])
     faults.found += filter(None, wrong)

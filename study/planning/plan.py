@@ -127,6 +127,9 @@ class StudyPlan:
         f"({', '.join(GROUPS)}) may lose to the reference point, e.g. many=1; may be repeated",
         name="guard")] = field(default_factory=dict)
     seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
+    max_hours: Annotated[float | None, Flag("H", "hours that this command may take: trials, longer runs and an "
+        "ablation that would not fit beside selection and confirmation are left out, and told", ge=0,
+        default="no limit")] = None
 
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
     precision: Annotated[Precision, Flag("P", "number format of the students; auto takes bfloat16 where it is faster: "

@@ -1,4 +1,4 @@
-"""How fast a study goes, measured on the wall clock, and what it says when it stands still.
+"""How fast a study goes, by the wall clock; what still fits into its time; what it says when it stands still.
 
 The seconds that trials note for their epochs leave out the start of workers, and how many trials really run at once.
 What the clock shows holds on a shared machine too, and on a cluster whose nodes come and go.
@@ -44,6 +44,21 @@ class Pace:
         if elapsed < _LEAST_S or self.done == before:
             return None
         return n * elapsed / (self.done - before)
+
+
+class TimeBudget:
+    """The time that a command may take, from the moment at which this is made.
+
+    Args:
+        hours: None for no limit.
+    """
+
+    def __init__(self, hours: float | None) -> None:
+        self._end = None if hours is None else time.monotonic() + 3600 * hours
+
+    def fits(self, seconds: float | None) -> bool:
+        """Return whether work of so many seconds would end in time; True while its length is not known."""
+        return self._end is None or seconds is None or time.monotonic() + seconds <= self._end
 
 
 class Silence:

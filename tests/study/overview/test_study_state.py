@@ -92,7 +92,7 @@ def test_what_a_reader_must_know_is_a_warning(tmp_path: Path) -> None:
     found = read_state(
         _study(
             tmp_path,
-            cautions=[{"reason": "shared_images", "text": "3 images of test are in train"}],
+            cautions=[{"reason": "shared_images", "text": "3 images of test are in train"}, "as it once was"],
             recipe={"not_trained_out": "recipe quick"},
             data=MANIFEST["data"] | {"fallback_from": "fashion_mnist_lt", "fallback_reason": "no network"},
             failures=["kd-seed1: hung"],
@@ -100,6 +100,7 @@ def test_what_a_reader_must_know_is_a_warning(tmp_path: Path) -> None:
     )
     assert found.warnings == (
         "3 images of test are in train",
+        "as it once was",
         "the students are not trained out: recipe quick",
         "fashion_mnist_lt could not be had: no network",
     )

@@ -72,6 +72,19 @@ def test_best1_is_trained_on_twice_the_seeds_of_each_change(ablated: Study, ray:
     assert all(not config["curve"] and config["export"] is None for config in ray.configs)
 
 
+def test_an_ablation_that_would_not_fit_the_hours_is_left_out_and_trained_later(
+    ablated: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plan(ablated, max_hours=2.0)
+    monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: False)
+    ablate(ablated, OWN, WORKERS)
+    assert ablated.ledger.runs.ablation_runs() == []
+    (left_out,) = ablated.cut
+    monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: True)
+    ablate(ablated, OWN, WORKERS)
+    assert left_out == f"the ablation ({len(ablated.ledger.runs.ablation_runs())} runs)"
+
+
 def test_each_run_differs_from_best1_by_its_change_alone(ablated: Study, ray: PlayedRay) -> None:
     ablate(ablated, OWN, WORKERS)
     of = {config["number"].partition("-trial")[0]: config["config"] for config in ray.configs}

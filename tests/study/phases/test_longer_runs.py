@@ -40,6 +40,21 @@ def test_the_check_trains_the_claims_entries_at_twice_the_epochs_on_the_first_se
     assert len(searched.ledger.runs.confirm_runs()) == N_RUNS + 1 + N_CHECKED, "the runs at the length stay"
 
 
+def test_a_length_that_would_not_fit_the_hours_is_left_out_and_trained_later(
+    searched: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm(searched, OWN, WORKERS)
+    _longer(searched, max_hours=2.0)
+    asked: list[float] = []
+    monkeypatch.setattr(searched, "has_time_for", lambda n_trials: asked.append(n_trials))
+    train_longer(searched, OWN, WORKERS)
+    assert asked == [2 * N_CHECKED], "a run at twice the epochs costs two trials"
+    assert searched.cut == [f"{N_CHECKED} runs at 2 times the epochs"]
+    monkeypatch.setattr(searched, "has_time_for", lambda n_trials: True)
+    train_longer(searched, OWN, WORKERS)
+    assert len(ray.configs) == N_CHECKED
+
+
 def test_an_interrupted_phase_goes_on_and_a_finished_one_trains_nothing(searched: Study, ray: PlayedRay) -> None:
     confirm(searched, OWN, WORKERS)
     ray.outcome = then_ctrl_c(2)

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from study.phases import search
+from study.phases.drive import finish
 from study.phases.study_state import Study, StudyFailed, Ticker
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
-from study.schema import LEFT
+from study.schema import CAUTIONS, LEFT
 from study.terminal.progress import Progress, duration
-from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay
+from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay, then_ctrl_c
 
 
 def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: PlayedRay) -> None:
@@ -83,6 +84,38 @@ def test_a_search_that_stands_still_says_so(study: Study, monkeypatch: pytest.Mo
         now[0] += seconds
         tick()
     assert stream.getvalue() == said
+
+
+def test_trials_that_would_not_fit_the_hours_are_left_out_and_told(
+    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(study, "has_time_for", lambda n_trials: asked.append(n_trials) or len(asked) < 3)
+    target = replace(study.checked.plan, max_hours=0.5)
+    study.checked = replace(study.checked, plan=target)
+    method = search.studied_method(study)
+    search.search(study, method, OWN, WORKERS)
+    assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 0}
+    assert asked == [1 + method.n_later] * 3, "a trial and all that follows"
+    assert study.cut == [f"{N_TRIALS - 2} of {N_TRIALS} trials (search)"]
+    assert "left out, would not fit --max-hours 0.5" in study.progress._stream.getvalue()
+    finish(study, "done")
+    (caution,) = study.store.manifest()[CAUTIONS]
+    assert caution["text"] == f"--max-hours 0.5 left out {N_TRIALS - 2} of {N_TRIALS} trials (search)"
+    study.cut.clear()
+    monkeypatch.setattr(study, "has_time_for", lambda n_trials: True)
+    search.search(study, search.studied_method(study), OWN, WORKERS)
+    finish(study, "done")
+    assert study.ledger.counts()["complete"] == N_TRIALS
+    assert study.store.manifest()[CAUTIONS] == []
+
+
+def test_ctrl_c_while_trials_are_held_back_is_a_ctrl_c(study: Study, ray: PlayedRay, monkeypatch) -> None:
+    monkeypatch.setattr(study, "has_time_for", lambda n_trials: len(ray.configs) < 2)
+    ray.outcome = then_ctrl_c(1)
+    with pytest.raises(KeyboardInterrupt):
+        search.search(study, search.studied_method(study), OWN, WORKERS)
+    assert study.cut == []
 
 
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from study.terminal import pace as module
-from study.terminal.pace import Pace, Silence
+from study.terminal.pace import Pace, Silence, TimeBudget
 
 
 class Clock:
@@ -52,6 +52,17 @@ def test_a_study_that_stands_still_has_ever_more_time_left(clock: Clock) -> None
     assert before is not None
     assert after is not None
     assert after == pytest.approx(2 * before, rel=0.05)
+
+
+def test_work_fits_until_the_time_is_over(clock: Clock) -> None:
+    half = TimeBudget(0.5)
+    assert half.fits(1800)
+    assert not half.fits(1801)
+    assert half.fits(None), "work of unknown length is begun"
+    clock.now += 1000
+    assert half.fits(800)
+    assert not half.fits(801)
+    assert TimeBudget(None).fits(1e9)
 
 
 def test_silence_is_broken_after_one_two_and_four_minutes(clock: Clock) -> None:
