@@ -49,6 +49,9 @@ COMPARED = ("la", "kd")
 BASELINE_PREFIX = f"{STUDY_NAME}-"
 TUNED_SUFFIX = "_tuned"
 
+#: User attribute of each trial in study.db: how its point was chosen. Trials of other programs lack it.
+KIND = "kind"
+
 _SEARCH = re.compile(rf"{STUDY_NAME}|{BASELINE_PREFIX}[a-z0-9_]{{1,64}}")
 
 

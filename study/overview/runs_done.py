@@ -1,7 +1,7 @@
 """What study.db holds of every phase, read with SQLite alone: importing Optuna would take a second.
 
-The tables `studies`, `trials` and `trial_values` are Optuna's, in the layout that it has had since version 3.
-The others are those of `study.records.run_tables`.
+The tables `studies`, `trials`, `trial_values` and `trial_user_attributes` are Optuna's, in the layout that it has had
+since version 3. The others are those of `study.records.run_tables`.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from study.records.rerun_names import ablation_name, candidate_entry, rerun_key, rerun_name
-from study.schema import BASELINE_PREFIX, STUDY_NAME, PhaseName, is_search, search_table, tuning_phase
+from study.schema import BASELINE_PREFIX, KIND, STUDY_NAME, PhaseName, is_search, search_table, tuning_phase
 
 #: Seconds to wait for a study.db that another program has locked.
 _TIMEOUT_S = 2.0
@@ -109,9 +109,7 @@ def _read_trials(file: sqlite3.Connection, search: str, tables: set[str], found:
     epochs: Mapping[int, int] = {}
     if (records := search_table("epoch_records", search)) in tables:
         epochs = dict(file.execute(f"SELECT number, max(epoch) FROM {records} GROUP BY number"))
-    for number, state in file.execute(
-        "SELECT number, state FROM trials JOIN studies USING (study_id) WHERE study_name = ? ORDER BY number", (search,)
-    ):
+    for number, (_, state) in enumerate(_trials(file, search)):
         if state in ("COMPLETE", "PRUNED"):
             found.done[phase] += 1
         elif state == "FAIL":
@@ -127,13 +125,25 @@ def _best(file: sqlite3.Connection, chosen: int | None) -> Best | None:
         if values := [_balanced_accuracy(json.loads(record)) for (record,) in records]:
             error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
             return Best(chosen, mean(values), error, len(values))
-    row = file.execute(
-        "SELECT number, value FROM trials JOIN studies USING (study_id) JOIN trial_values USING (trial_id) "
-        "WHERE study_name = ? AND state = 'COMPLETE' AND objective = 0 AND (? IS NULL OR number = ?) "
-        "ORDER BY value DESC, number LIMIT 1",
-        (STUDY_NAME, chosen, chosen),
-    ).fetchone()
-    return None if row is None else Best(row[0], row[1], standard_error=None, runs=0)
+    values_of = dict(file.execute("SELECT trial_id, value FROM trial_values WHERE objective = 0"))
+    complete = [
+        (values_of[trial], -number)
+        for number, (trial, state) in enumerate(_trials(file, STUDY_NAME))
+        if state == "COMPLETE" and trial in values_of and chosen in (None, number)
+    ]
+    if not complete:
+        return None
+    value, number = max(complete)
+    return Best(-number, value, standard_error=None, runs=0)
+
+
+def _trials(file: sqlite3.Connection, search: str) -> list[tuple[int, str]]:
+    """Return ID and state of each trial of a search, by our number; trials of other programs lack KIND."""
+    return file.execute(
+        "SELECT trial_id, state FROM trials JOIN studies USING (study_id) JOIN trial_user_attributes USING (trial_id) "
+        "WHERE study_name = ? AND key = ? ORDER BY number",
+        (search, KIND),
+    ).fetchall()
 
 
 def _searches(file: sqlite3.Connection) -> Iterator[str]:

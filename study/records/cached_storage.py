@@ -5,14 +5,14 @@ a whole. The copy in memory can be dropped at any moment and read again from stu
 never becomes stale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from study.schema import STUDY_NAME
+from study.schema import KIND, STUDY_NAME
 from study.strategy.optuna_private import study_id, trial_id
 
 
@@ -33,7 +33,8 @@ def _written_through(name: str) -> Any:
 class CachedStorage(InMemoryStorage):
     """An in-memory Optuna storage of one search, which writes every change through to study.db.
 
-    A trial has the same number here and in study.db. Here the trial's ID equals its number.
+    Here the trial's ID equals its number. A trial that another program has added to the search is ignored: it lacks
+    KIND, which each of ours has from its beginning. The numbers of ours count on without it.
 
     Args:
         backend: study.db.
@@ -56,6 +57,8 @@ class CachedStorage(InMemoryStorage):
             super().set_study_system_attr(own_id, key, value)
         self._stored_trial_ids: list[int] = []
         for trial in self._backend.get_all_trials(self._stored_id, deepcopy=False):
+            if KIND not in trial.user_attrs:
+                continue
             self._stored_trial_ids.append(trial_id(trial))
             super().create_new_trial(own_id, trial)
         self._n_trials = len(self._stored_trial_ids)
@@ -83,6 +86,10 @@ class CachedStorage(InMemoryStorage):
         trial_id = super().create_new_trial(study_id, template_trial)
         self._n_trials = trial_id + 1
         return trial_id
+
+    def stored_ids(self, numbers: Iterable[int]) -> list[int]:
+        """Return the IDs in study.db of trials that are written."""
+        return [self._stored_trial_ids[number] for number in numbers]
 
     def write_new(self) -> None:
         """Write the new trials to study.db as they are now."""

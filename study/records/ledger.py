@@ -21,7 +21,7 @@ from study.records.connection import Database
 from study.records.creation import add_search, make_search, opening
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
-from study.schema import BASELINE_PREFIX
+from study.schema import BASELINE_PREFIX, KIND
 from study.strategy.evidence import Evidence
 from study.strategy.optuna_private import reopen_trials
 from study.strategy.pruners import PROTECTED
@@ -154,14 +154,14 @@ class Ledger(SearchReader):
         params, kind = self.space.suggest(trial), kind_of(self.settings, number)
         replicate = sum(other.params == params for other in self._trials()[:number])
         seed = seed_of(params, replicate)
-        trial.set_user_attr("kind", kind)
+        trial.set_user_attr(KIND, kind)
         trial.set_user_attr("seed", seed)
         return Suggestion(number, params, kind, seed)
 
     def unfinished(self) -> list[Suggestion]:
         """Return the trials that study.db holds as RUNNING, to be continued by a driver that has started none."""
         return [
-            Suggestion(left.number, dict(left.params), left.user_attrs["kind"], left.user_attrs["seed"])
+            Suggestion(left.number, dict(left.params), left.user_attrs[KIND], left.user_attrs["seed"])
             for left in self._trials(TrialState.RUNNING)
         ]
 
@@ -280,7 +280,7 @@ class Ledger(SearchReader):
         A trial whose configuration is at fault would fail again, and stays failed.
         """
         failed = [trial.number for trial in self._trials(TrialState.FAIL) if not fails_again(self.cause(trial.number))]
-        reopen_trials(self._database.connection, self._search, failed)
+        reopen_trials(self._database.connection, self._storage.stored_ids(failed))
         self._storage.reload()
         return failed
 

@@ -93,21 +93,17 @@ def trial_id(trial: FrozenTrial) -> int:
     return trial._trial_id
 
 
-def reopen_trials(connection: Connection, search: str, numbers: Iterable[int]) -> None:
+def reopen_trials(connection: Connection, trial_ids: Iterable[int]) -> None:
     """Make finished trials RUNNING again in study.db, without what their end has left.
 
-    The tables `studies`, `trials`, `trial_values` and `trial_user_attributes`, and the states' names. Optuna never
-    changes a finished trial; its own retries are new trials with other numbers.
+    The tables `trials`, `trial_values` and `trial_user_attributes`, and the states' names. Optuna never changes a
+    finished trial; its own retries are new trials with other numbers.
     If Optuna renames one, `test_failed_trials_run_again_under_their_own_numbers` fails.
     """
-    for number in numbers:
-        (trial,) = connection.execute(
-            "SELECT trial_id FROM trials JOIN studies USING (study_id) WHERE study_name = ? AND number = ?",
-            (search, number),
-        ).fetchone()
+    marks = ", ".join("?" * len(_OF_AN_END))
+    for trial in trial_ids:
         connection.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = ?", (trial,))
         connection.execute("DELETE FROM trial_values WHERE trial_id = ?", (trial,))
-        marks = ", ".join("?" * len(_OF_AN_END))
         connection.execute(
             f"DELETE FROM trial_user_attributes WHERE trial_id = ? AND key IN ({marks})", (trial, *_OF_AN_END)
         )

@@ -11,6 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from search_spaces.faults import contains
+from study.overview.runs_done import Best, runs_done
 from study.records.ledger import Ledger
 from study.records.run_tables import AblationRun, RerunAttempts
 from study.schema import METRIC, STUDY_NAME
@@ -90,6 +91,32 @@ def test_failed_trials_run_again_under_their_own_numbers(ledger, database, seed_
     assert again.best()[0].number == 1
     again.close()
     assert _optuna(database).trials[1].value == pytest.approx(0.85)
+
+
+def test_trials_that_another_program_adds_are_ignored(ledger, database, seed_of, epoch) -> None:
+    ledger.ask(seed_of)
+    _finish(ledger, 0, epoch, right=4)
+    stranger = _optuna(database)
+    trial = stranger.ask()
+    stranger.tell(trial, 0.99)
+    stranger.set_user_attr("note", "mine")
+    assert ledger.ask(seed_of).number == 1
+    _finish(ledger, 1, epoch, right=6)
+    stranger.ask().set_user_attr("colour", "red")
+    assert ledger.ask(seed_of).number == 2
+    ledger.fail(2, "hung: no report")
+    for again in (ledger, Ledger.open(database)):
+        assert again.n_asked == 3
+        assert again.counts() == {"complete": 2, "pruned": 0, "fail": 1, "running": 0}
+        assert (again.best()[0].number, again.best()[0].value) == (1, pytest.approx(0.8))
+        assert [row.number for row in again.rows()] == [0, 1, 2]
+    assert again.retry_failed() == [2]
+    again.record(2, [epoch(k, 7) for k in (1, 2, 3, 4)])
+    assert again.complete(2) is TrialState.COMPLETE
+    again.close()
+    found = runs_done(database, None)
+    assert (found.done, found.unfinished) == ({"search": 3}, {})
+    assert found.best == Best(2, pytest.approx(0.85), None, 0)
 
 
 def test_later_runs_that_were_given_up_are_tried_again(ledger) -> None:
