@@ -1,6 +1,7 @@
 """Which Ray a study uses: a private one of its own, or a cluster that it joins."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from study.execution.ray_private import job_runtime_env, loopback_only, redirect_driver_output
 from study.planning.cores import allotted_cores
-from study.planning.plan import LOCAL
+from study.planning.plan import AUTO, LOCAL
 from study.terminal.faults import one_line
 from trainables.cckd.errors import UsageError
 from trainables.own_method import VARIABLE, OwnSource
@@ -26,6 +27,9 @@ PACKAGES = ("search_spaces", "trainables", "study")
 #: The folder that holds them: a checkout, site-packages, or the working directory of a Ray job.
 CODE = Path(__file__).resolve().parents[2]
 
+#: Most letters of Ray's temporary folder: Linux takes 107 for a socket, and Ray adds these with the longest process id.
+_LONGEST_FOLDER = 107 - len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+
 #: Seconds after which a cluster counts as closed to us. Ray itself would go on asking for minutes.
 _PATIENCE_S = 20
 
@@ -34,11 +38,15 @@ class ClusterError(UsageError):
     """The cluster cannot be joined, or its nodes cannot run the study; `faults` holds one sentence per fault."""
 
 
-def check_process() -> None:
+def check_process(address: str) -> None:
     """Refuse a process in which no study can run, before anything is made.
 
+    Args:
+        address: of the cluster; a private Ray needs a temporary folder.
+
     Raises:
-        UsageError: this is not the main thread, which Ctrl-C and Ray Tune need, or the process has a Ray of its own.
+        UsageError: this is not the main thread, which Ctrl-C and Ray Tune need; the process has a Ray of its own; or
+            there is no temporary folder for a private Ray.
     """
     if threading.current_thread() is not threading.main_thread():
         raise UsageError(
@@ -51,6 +59,41 @@ def check_process() -> None:
             "a study starts a Ray of its own or joins one with --address; this process is connected to a Ray already; "
             "call ray.shutdown() first, or start the study in another process"
         )
+    if address == LOCAL:
+        _check_temporary_folder()
+
+
+def _check_temporary_folder() -> None:
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        folder = os.environ.get(name)
+        if not folder:
+            continue
+        if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
+            raise UsageError(f"{name} must name a folder that can be written, for Ray's files; got {folder!r}")
+        if name == "RAY_TMPDIR" and len(folder) > _LONGEST_FOLDER:
+            raise UsageError(
+                f"{name} must have at most {_LONGEST_FOLDER} letters, because Ray puts sockets there; got {len(folder)}"
+            )
+        return
+
+
+@contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+    """Let a private Ray use /tmp in place of a TMPDIR that is too long for its sockets, as on many shared machines.
+
+    Ray would take an empty variable for the current folder.
+    """
+    before = os.environ.get("RAY_TMPDIR")
+    named = before or os.environ.get("TMPDIR", "")
+    if not named or len(named) > _LONGEST_FOLDER:
+        log.info("Ray's files are in /tmp")
+        os.environ["RAY_TMPDIR"] = "/tmp"
+    try:
+        yield
+    finally:
+        os.environ.pop("RAY_TMPDIR", None)
+        if before is not None:
+            os.environ["RAY_TMPDIR"] = before
 
 
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:
@@ -70,7 +113,7 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        with loopback_only():
+        with loopback_only(), _short_temporary_folder():
             # The address is named, because without one Ray joins a Ray that an earlier run left in its temporary
             # folder. The dashboard stays off: it has had remote-code holes, and a study does not need it.
             ray.init(address=LOCAL, include_dashboard=False, num_cpus=allotted_cores().n, **options)
@@ -102,8 +145,10 @@ def _try_to_join(address: str) -> None:
         )
     if "Version mismatch" in stderr:
         raise ClusterError(f"--address {address}: {one_line(stderr[stderr.index('Version mismatch') :])}")
+    variable = os.environ.get("RAY_ADDRESS")
+    where = f" at RAY_ADDRESS={variable}" if address == AUTO and variable else ""
     raise ClusterError(
-        f"--address {address}: no Ray cluster answered within {_PATIENCE_S} s; start one with: ray start --head"
+        f"--address {address}: no Ray cluster answered within {_PATIENCE_S} s{where}; start one with: ray start --head"
     )
 
 

@@ -50,7 +50,7 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
     Raises:
         UsageError: the folder cannot be made, the object store cannot be used, or no study can run in this process.
     """
-    check_process()
+    check_process(checked.plan.address)
     manifest = first_manifest(checked, command)
     _check_object_store(checked, is_new=True)
     try:
@@ -80,7 +80,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, or its
             object store cannot be used.
     """
-    check_process()
+    check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
     with store.lock(), logging_to(store.log):
         manifest = store.manifest()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from study import ablate, confirm, replay, resume
 from study.entry.continuation import analyses
-from study.execution.cluster import ClusterError
+from study.execution.cluster import ClusterError, _short_temporary_folder
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
 from study.planning.check import check
@@ -209,6 +210,54 @@ def test_a_process_with_a_ray_of_its_own_is_refused_before_anything_is_made(chec
     with pytest.raises(UsageError, match=r"connected to a Ray already; call ray\.shutdown\(\) first"):
         session.begin(checked, "...", analyses())
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
+def test_a_temporary_folder_that_is_none_is_refused_before_anything_is_made(
+    checked, play, folder, tmp_path: Path, monkeypatch, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    for where in (tmp_path / "file", tmp_path / "gone"):
+        monkeypatch.setenv(name, str(where))
+        with pytest.raises(UsageError, match=rf"^{name} must name a folder that can be written, for Ray's files; got"):
+            session.begin(checked, "...", analyses())
+    assert not folder.exists()
+
+
+def test_a_temporary_folder_too_long_for_rays_sockets_is_refused_if_it_was_named_for_ray(
+    checked, play, folder, tmp_path: Path, monkeypatch
+) -> None:
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    with pytest.raises(UsageError, match=r"RAY_TMPDIR must have at most \d+ letters, because Ray puts sockets there"):
+        session.begin(checked, "...", analyses())
+    assert not folder.exists()
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", str(long))
+    play(lambda study: None)
+    assert session.begin(checked, "...", analyses()) == 0, "Ray gets a shorter one"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "/tmp"),
+        ({"TMPDIR": ""}, "/tmp"),
+        ({"TMPDIR": "/var/tmp"}, None),
+        ({"TMPDIR": "/" + "x" * 60}, "/tmp"),
+        ({"TMPDIR": "/" + "x" * 60, "RAY_TMPDIR": "/var/tmp"}, "/var/tmp"),
+        ({"RAY_TMPDIR": ""}, "/tmp"),
+    ],
+)
+def test_a_private_ray_gets_a_folder_short_enough_for_its_sockets(monkeypatch, variables, expected) -> None:
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with _short_temporary_folder():
+        assert os.environ.get("RAY_TMPDIR") == expected
+    assert os.environ.get("RAY_TMPDIR") == variables.get("RAY_TMPDIR")
 
 
 def test_a_file_system_without_locks_leaves_no_folder(checked, play, folder, monkeypatch) -> None:
