@@ -1,11 +1,11 @@
 """`python -m study.ablate DIR`: train best1 without each setting and each part, to see what they buy."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Flag, Option
+from study.terminal.signals import end_process
 
 #: Seeds per change where the study planned none.
 _SEEDS = 3
@@ -41,4 +41,4 @@ def _may_change() -> Mapping[str, Option]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -1,10 +1,10 @@
 """`python -m study.confirm DIR`: confirm more than the study did: more trials, seeds or cuts, or a longer training."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Option
+from study.terminal.signals import end_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,4 +34,4 @@ def _may_change() -> Mapping[str, Option]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

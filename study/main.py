@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from study.terminal.command_line import SCRIPT, version
+from study.terminal.signals import end_process
 
 #: Command -> module whose `main` runs it, and what it does.
 COMMANDS = {
@@ -39,5 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
 
 
+def script() -> NoReturn:
+    """Run one command as the console script."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -1,10 +1,10 @@
 """`python -m study.resume DIR`: continue a study after any end, or extend it with a larger --trials."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Flag, Option
+from study.terminal.signals import end_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,4 +42,4 @@ def _may_change() -> Mapping[str, Option]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -10,7 +10,7 @@ from study.entry.installation import refuse_shadows
 from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import ended_by_signals
+from study.terminal.signals import end_process, ended_by_signals
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -116,4 +116,4 @@ def run_study(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -60,6 +61,13 @@ def _press(*_: object) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what stands before an & deaf to Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process of a command. A Ctrl-C that comes now is too late: it would only print a traceback."""
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 @contextmanager

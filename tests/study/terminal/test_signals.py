@@ -62,6 +62,7 @@ def test_a_study_that_is_ending_ends_as_what_ended_it(error: BaseException) -> N
     assert raised.value is error
 
 
+ROOT = Path(__file__).resolve().parents[3]
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -143,6 +144,17 @@ def test_children_that_are_to_hear_nothing_outlive_a_signal_to_the_group() -> No
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(0.3)
         child.kill()
+
+
+def test_a_ctrl_c_after_the_end_prints_nothing() -> None:
+    code = (
+        "import os, signal, atexit\n"
+        "from study.terminal.signals import end_process\n"
+        "atexit.register(lambda: [os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])\n"
+        "end_process(130)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 def _pressing(*_: Any, **__: Any) -> Any:

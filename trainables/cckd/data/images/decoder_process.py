@@ -1,5 +1,6 @@
 """What runs in one process that decodes: it answers requests until its pipe is closed or its parent is gone."""
 
+import gc
 import mmap
 import os
 import signal
@@ -68,8 +69,10 @@ def serve(
 def _leave_alone(kept: int) -> None:
     """Take nothing of the parent but memory, the pipe and standard streams: not its signals, not its connections.
 
-    Ray notices the death of a worker by its connections, which a forked process would keep open.
+    Ray notices the death of a worker by its connections, which a forked process would keep open. The parent's objects
+    are never collected here: a reference of Ray's would be taken back over such a connection, and that ends a process.
     """
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for name in os.listdir("/proc/self/fd"):
