@@ -124,11 +124,12 @@ class Roster:
         self._alive = _alive()
         asked = {self._ask(node, nonce): node for node in self._alive.values()}
         _, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-        faults = [_silent(asked[reference]) for reference in silent]
-        for reference, node in asked.items():
-            if reference not in silent:
-                faults += self._judge(node, reference)
-        return faults
+        faults = {
+            node["NodeID"]: [_silent(node)] if reference in silent else self._judge(node, reference)
+            for reference, node in asked.items()
+        }
+        self._alive = _alive()  # a node that was lost meanwhile is no fault of the cluster's
+        return [fault for node, found in faults.items() if node in self._alive for fault in found]
 
     def _look(self) -> None:
         before, self._alive = self._alive, _alive()

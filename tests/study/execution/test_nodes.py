@@ -259,6 +259,18 @@ def test_a_late_node_is_asked_again_when_the_store_answers(world: Cluster, monke
     assert world.usable(roster) == ["a", "b"]
 
 
+def test_a_node_that_is_lost_while_it_is_asked_is_no_fault_of_the_cluster(world: Cluster, monkeypatch) -> None:
+    world.join("a", GOOD)
+    world.join("b", replace(GOOD, versions={**HERE, "timm": "0.1"}))
+
+    def get(reference: str) -> NodeReport:
+        world.nodes.pop("b", None)
+        return world.answers[reference]
+
+    monkeypatch.setattr("ray.get", get)
+    assert world.usable(world.start()) == ["a"]
+
+
 def test_a_study_is_refused_with_every_fault_of_every_node(world: Cluster) -> None:
     world.join("a", replace(GOOD, name="a", storage="/s is another place there"))
     world.join("b", replace(GOOD, name="b", unreadable=("/x",)))
