@@ -31,8 +31,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def wide_data(trial_data: TrialData) -> TrialData:
     """The synthetic world with more features of the teacher than of the student, as it is in earnest."""
-    features = np.random.default_rng(0).normal(size=(*trial_data.views.shape[:2], 96)).astype(np.float16)
-    return replace(trial_data, teacher_features=features)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(*trial_data.views.shape[:2], 96)).astype(np.float16)
+    weight = rng.normal(size=(trial_data.n_classes, 96)).astype(np.float32) / 4
+    zero, one = np.zeros(96, np.float32), np.ones(96, np.float32)
+    teacher = replace(trial_data.teacher, weight=weight, feature_mean=zero, feature_std=one)
+    return replace(trial_data, teacher_features=features, teacher=teacher)
 
 
 def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
