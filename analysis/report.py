@@ -32,8 +32,8 @@ from analysis.sections.search import front_section, search_section
 from analysis.sections.setup import provenance_section, teacher_section
 from analysis.sections.training_length import training_section
 from analysis.stats.paired_tests import spread
-from study.lock import LOCK
-from study.overview.driver import is_held, last_sign
+from study.lock import LOCK, is_held
+from study.overview.driver import last_sign
 from study.schema import REPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from trainables.cckd.errors import UsageError
 
@@ -17,6 +18,14 @@ LOCK = ".lock"
 
 #: Tries to take the lock, and seconds between two of them.
 _TRIES, _BETWEEN_S = 5, 0.05
+
+
+class Holder(NamedTuple):
+    """What a lock file says of the process that holds it: host, process id, and since when, ISO 8601 in UTC."""
+
+    host: str
+    pid: int
+    since: str
 
 
 class LockedError(UsageError):
@@ -46,12 +55,12 @@ def study_lock(path: Path) -> Iterator[None]:
         raise UsageError(f"a study folder must be one that can be written; {error}") from error
     try:
         if not _taken(handle, path):
-            raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_holder(path)}")
+            raise LockedError(f"a study takes one driver at a time; {path.parent} is held by {_told(holder_of(path))}")
         with suppress(OSError):  # on a full disk the lock holds all the same, but it does not name its holder
             os.ftruncate(handle, 0)
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
-            os.pwrite(handle, json.dumps(holder).encode(), 0)
+            holder = Holder(socket.gethostname(), os.getpid(), since)
+            os.pwrite(handle, json.dumps(holder._asdict()).encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -86,10 +95,35 @@ def _taken(handle: int, path: Path) -> bool:
     return False
 
 
-def _holder(path: Path) -> str:
+def holder_of(path: Path) -> Holder | None:
+    """Return the process that holds the lock file, or held it last; None where the file names none."""
     try:
         holder = json.loads(path.read_text())
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (ValueError, KeyError, TypeError):
-        # It has just taken the lock and not yet written its name, or another program has changed the file.
-        return "a process that has just started"
+        return Holder(str(holder["host"]), int(holder["pid"]), str(holder["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock file, on this host or on another that shares its file system."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # A shared lock is taken for an instant; a driver that starts in it tries again.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _told(holder: Holder | None) -> str:
+    # It has just taken the lock and not yet written its name, or another program has changed the file.
+    return (
+        f"process {holder.pid} on {holder.host} since {holder.since}" if holder else "a process that has just started"
+    )

@@ -9,7 +9,7 @@ again.
 import re
 from enum import StrEnum
 
-from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS
+from trainables.cckd.errors import BAD_CONFIGURATION, NON_FINITE_LOSS, fails_again
 
 
 class Kind(StrEnum):
@@ -25,9 +25,6 @@ class Kind(StrEnum):
     LOST_NODE = "lost node"
     HUNG = "hung"
 
-
-#: Kinds that the same seed always brings again.
-_DETERMINISTIC = {Kind.NON_FINITE_LOSS, Kind.BAD_CONFIGURATION, Kind.DAMAGED_IMAGE}
 
 _CUDA = re.compile(r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED")
 _MEMORY = re.compile(r"^MemoryError\b|can't allocate memory|Cannot allocate memory")
@@ -85,7 +82,7 @@ def may_retry(cause: str, *, n_failures: int, max_retries: int) -> bool:
     out of it is tried once more. If it fails again, the trial itself is taken to need too much.
     """
     kind = kind_of(cause)
-    if kind is None or kind in _DETERMINISTIC:
+    if kind is None or kind is Kind.DAMAGED_IMAGE or fails_again(cause):
         return False
     return n_failures <= (min(1, max_retries) if kind is Kind.CUDA_OUT_OF_MEMORY else max_retries)
 

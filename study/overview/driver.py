@@ -1,15 +1,12 @@
 """The driver of a study, named by the study's lock, and when it last wrote."""
 
-import fcntl
-import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from study import schema
-from study.lock import LOCK
+from study.lock import LOCK, holder_of, is_held
 
 #: Files that a driver writes while it works.
 _WRITTEN = (schema.MANIFEST, schema.DATABASE, f"{schema.DATABASE}-wal", schema.LOG)
@@ -32,34 +29,9 @@ class Driver:
 
 
 def driver_of(folder: Path) -> Driver | None:
-    """Return the driver of the study in `folder`; None where no lock names one.
-
-    A lock file that cannot be opened counts as held by nobody.
-    """
-    path = folder / LOCK
-    try:
-        holder = json.loads(path.read_text())
-        return Driver(str(holder["host"]), int(holder["pid"]), str(holder["since"]), is_held(path))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a process holds the lock file `path`, on this host or on another that shares its file system."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        # A shared lock is taken for an instant; a driver that starts in it tries again (`study.lock`).
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(handle)
-    return False
+    """Return the driver of the study in `folder`; None where no lock names one."""
+    holder = holder_of(folder / LOCK)
+    return None if holder is None else Driver(*holder, alive=is_held(folder / LOCK))
 
 
 def last_sign(folder: Path) -> datetime | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 
-from study.records.rerun_names import ablation_name, candidate_entry, rerun_key, rerun_name
+from study.records.rerun_names import ablation_name, candidate_entry, phase_of, rerun_name
 from study.schema import BASELINE_PREFIX, KIND, STUDY_NAME, PhaseName, is_search, search_table, tuning_phase
 
 #: Seconds to wait for a study.db that another program has locked.
@@ -97,7 +97,7 @@ def _read(file: sqlite3.Connection, chosen: int | None) -> RunsDone:
     if "rerun_attempts" in tables:
         for name, failed in file.execute("SELECT name, failed FROM rerun_attempts"):
             if failed:
-                found.failed[_phase_of(name)] += 1
+                found.failed[phase_of(name)] += 1
             elif name not in recorded:
                 found.unfinished[name] = None
     found.best = _best(file, chosen)
@@ -155,19 +155,6 @@ def _searches(file: sqlite3.Connection) -> Iterator[str]:
 def _tuning(search: str) -> str | None:
     """Return the phase that tunes the baseline of a search; None for the search of the studied method."""
     return None if search == STUDY_NAME else tuning_phase(search.removeprefix(BASELINE_PREFIX))
-
-
-def _phase_of(name: str) -> str:
-    """Return the phase of a run of a later phase."""
-    key = rerun_key(name)
-    if key is None:
-        return PhaseName.CONFIRMATION
-    if key.entry.startswith("ablation-"):
-        return PhaseName.ABLATION
-    if key.entry.startswith("candidate"):
-        baseline = key.entry.removeprefix("candidate").removeprefix("-")
-        return tuning_phase(baseline) if baseline else PhaseName.SELECTION
-    return PhaseName.LONGER if key.epochs_factor > 1 else PhaseName.CONFIRMATION
 
 
 def _balanced_accuracy(counts: Mapping[str, list[int]]) -> float:

@@ -3,11 +3,15 @@
 import re
 from typing import NamedTuple
 
-from study.schema import STUDY_NAME
+from study.schema import STUDY_NAME, PhaseName, tuning_phase
 
 _NAME = re.compile(
     r"(?P<entry>.+?)(?:-trial(?P<trial>\d+))?-seed(?P<seed>\d+)(?:-cut(?P<data_seed>\d+))?(?:-x(?P<epochs_factor>\d+))?"
 )
+
+
+#: How the entries of the selection and of the ablation begin; those of no other phase do.
+_CANDIDATE, _ABLATION = "candidate", "ablation-"
 
 
 class RerunKey(NamedTuple):
@@ -30,12 +34,12 @@ def rerun_name(entry: str, seed: int | None, trial: int | None, data_seed: int =
 
 def candidate_entry(search: str) -> str:
     """Return the entry of the selection runs of a search: the study's own, or that of a tuned baseline."""
-    return search.replace(STUDY_NAME, "candidate", 1)
+    return search.replace(STUDY_NAME, _CANDIDATE, 1)
 
 
 def ablation_entry(kind: str, change: str, judged_on: str) -> str:
     """Return the entry of a run of the ablation; that of no other phase begins like it."""
-    return f"ablation-{judged_on}-{kind}-{change}"
+    return f"{_ABLATION}{judged_on}-{kind}-{change}"
 
 
 def ablation_name(trial: int, kind: str, change: str, seed: int, judged_on: str) -> str:
@@ -52,3 +56,16 @@ def rerun_key(name: str) -> RerunKey | None:
     return RerunKey(
         entry, int(seed), None if trial is None else int(trial), int(data_seed or 0), int(epochs_factor or 1)
     )
+
+
+def phase_of(name: str) -> str:
+    """Return the phase of a rerun, by its name."""
+    key = rerun_key(name)
+    if key is None:
+        return PhaseName.CONFIRMATION
+    if key.entry.startswith(_ABLATION):
+        return PhaseName.ABLATION
+    if key.entry.startswith(_CANDIDATE):
+        baseline = key.entry.removeprefix(_CANDIDATE).removeprefix("-")
+        return tuning_phase(baseline) if baseline else PhaseName.SELECTION
+    return PhaseName.LONGER if key.epochs_factor > 1 else PhaseName.CONFIRMATION

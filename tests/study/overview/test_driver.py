@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from study.lock import LOCK, study_lock
-from study.overview.driver import Driver, driver_of, is_held, last_sign
+from study.lock import LOCK, is_held, study_lock
+from study.overview.driver import Driver, driver_of, last_sign
 
 ROOT = Path(__file__).resolve().parents[3]
 
