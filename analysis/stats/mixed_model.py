@@ -3,7 +3,7 @@
     y = X b + sum over k of B_k u_k + e,   u_k ~ N(0, v_k I),   e ~ N(0, v_0 I)
 
 The variances are estimated by restricted maximum likelihood (Patterson & Thompson 1971) with the MM algorithm of Zhou,
-Hu, Zhou & Lange (2019). With q random columns an iteration costs q^3, whatever the number of rows (Henderson 1950).
+Hu, Zhou & Lange (2019); the noise is kept above a tenth of the values' variance. With q random columns an iteration costs q^3, whatever the number of rows (Henderson 1950).
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,12 @@ Floats = npt.NDArray[np.float64]
 
 _N_ITERATIONS = 60
 
-#: A group's variance never falls below this share of the noise, because a variance of 0 would never rise again; nor the
-#: noise below this share of the values' variance.
+#: A group's variance never falls below this share of the noise, because a variance of 0 would never rise again.
 _LEAST = 1e-8
+
+#: The noise never falls below this share of the values' variance. With as many columns as values the likelihood
+#: grows without a bound where noise vanishes, and the mean between the values could lie anywhere.
+_LEAST_NOISE = 0.1
 
 #: The most that a group may vary, in the values' variances: columns without any trace in the trials say nothing.
 _MOST = 1e4
@@ -81,7 +84,7 @@ class MixedModel:
             rest = total - 2 * float(effects @ outer) + float(effects @ inner @ effects)
             left = len(y) - float(np.einsum("ij,ji->", solve, inner))
             variances = np.clip(variances * np.sqrt(squares / weights), _LEAST * noise, most)
-            noise = max(rest / left, _LEAST * centred)
+            noise = max(rest / left, _LEAST_NOISE * centred)
         return cls.given(y, fixed, groups, variances / noise)
 
     @classmethod
@@ -125,14 +128,15 @@ def drawn_to_model(y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Floats
     """Return `y` (N,) with each value that the others contradict drawn in to what they allow (Huber's pseudo-values).
 
     Each value is compared with the model's prediction from all others. A run that diverged by chance stands alone and
-    is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay.
+    is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay. What the others predict is kept
+    within the values' range: where hardly more values than columns are left, it can lie anywhere.
     """
     lower, upper = np.quantile(y, [0.25, 0.75])
     values = np.clip(y, lower - _START * (upper - lower), upper + _START * (upper - lower))
     for _ in range(_N_ROUNDS):
         model = MixedModel.fit(values, fixed, groups)
         left = (1 - model.leverage).clip(1e-6)
-        predicted = values - (values - model.fitted) / left  # each from all others
+        predicted = (values - (values - model.fitted) / left).clip(y.min(), y.max())  # each from all others
         unit = _SD_OF_MEDIAN * np.median(np.abs(y - predicted) * np.sqrt(left)) / np.sqrt(left)
         values = predicted + np.clip(y - predicted, -_ALLOWED * unit, _ALLOWED * unit)
     return np.asarray(values)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from analysis.stats.mixed_model import MixedModel
+from analysis.stats.mixed_model import MixedModel, drawn_to_model
 
 N = 30
 
@@ -68,3 +68,19 @@ def test_without_groups_the_noise_is_the_residual_variance() -> None:
     model = MixedModel.fit(y, fixed, [])
     residuals = y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]
     assert model.noise == pytest.approx(residuals @ residuals / (N - 2))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(8, 20), n_groups=st.integers(4, 14))
+def test_more_columns_than_values_leave_noise_and_predict_nothing_absurd(seed: int, n: int, n_groups: int) -> None:
+    """The likelihood of noise that vanishes has no bound there; a mean between the values would lie anywhere."""
+    rng = np.random.default_rng(seed)
+    y, fixed = 0.7 + 0.02 * rng.normal(size=n), np.ones((n, 1))
+    groups = [rng.normal(size=(n, 2)) for _ in range(n_groups)]
+    model = MixedModel.fit(y, fixed, groups)
+    assert model.free > 0.5
+    elsewhere = np.column_stack([np.ones(50), rng.normal(size=(50, 2 * n_groups))])
+    assert np.abs(model.predict(elsewhere)[0] - y.mean()).max() < 5 * np.ptp(y)
+    drawn = drawn_to_model(y, fixed, groups)
+    assert y.min() <= drawn.min()
+    assert drawn.max() <= y.max()
