@@ -20,7 +20,8 @@ Packages, from the lowest floor; each imports only the ones above it:
     sections  the sections of the report
     exports   the formats of analysis.export
 
-Modules: `study_comparison` (several studies side by side, for the command compare).
+Modules: `study_comparison` (several studies side by side, for the command compare), `settled` (whether a search needs
+further trials, for a study that is running).
 """
 
 from typing import TYPE_CHECKING

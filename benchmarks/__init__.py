@@ -1,6 +1,7 @@
 """Speed against what a user would write and against the student alone; `python -m benchmarks.run` runs all of it.
 
 ablations            ablations whose truth is known, for calibration
+looks                what ending a search early does to its answers
 agreement            whether two studies of one question agree within their errors
 bare                 the bound of an epoch: the student's own forward, backward and step
 calibration          whether the report's statistics keep their promises

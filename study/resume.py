@@ -28,6 +28,7 @@ def _may_change() -> Mapping[str, Option]:
         key: OPTIONS[key].continued()
         for key in (
             "trials",
+            "stop_when",
             "address",
             "device",
             "max_concurrent",

@@ -106,6 +106,7 @@ class CautionReason(StrEnum):
     TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"
     FILES_LEFT_OUT = "files_left_out"
     TIME_CUT = "time_cut"
+    SETTLED = "settled"
 
 
 #: Key of study.json's `data`: relative path -> what is wrong, of each image file that left the study under way.
@@ -126,6 +127,10 @@ def look_of(plan: Mapping[str, Any], trial: int | None) -> dict[str, Any]:
     """Return the row of LOOKS for a confirmation by this plan of study.json, with this trial as best1."""
     return {"seeds": plan.get("confirm_seeds"), "subsets": plan.get("data_seeds", 1), "trial": trial}
 
+
+#: Key of study.json: the looks at a search with `--stop-when settled`, a list of {"finished": trials that had ended,
+#: "of": the planned number, "settled": whether the search ends with that look, "text": what it found}.
+SEARCH_LOOKS = "search_looks"
 
 #: Groups of classes by training count (trainables/cckd/long_tail.py forms them), in study.json and in column names.
 GROUPS = ("many", "medium", "few")

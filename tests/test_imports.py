@@ -68,8 +68,8 @@ study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cc
     trainables.cckd.losses search_spaces
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
     trainables.cckd.teacher.fit trainables.cckd.data trainables.cckd.students trainables
-analysis: study.schema analysis.stats study.lock study.terminal study.overview analysis.reading analysis.search
-    analysis.results analysis.page analysis.exports analysis.sections
+analysis: study.schema search_spaces analysis.stats study.lock study.terminal study.overview analysis.reading
+    analysis.search analysis.results analysis.page analysis.exports analysis.sections
 study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images
     study.terminal study.records trainables study.planning
 study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.teacher.cache

@@ -3,7 +3,8 @@
     y = X b + sum over k of B_k u_k + e,   u_k ~ N(0, v_k I),   e ~ N(0, v_0 I)
 
 The variances are estimated by restricted maximum likelihood (Patterson & Thompson 1971) with the MM algorithm of Zhou,
-Hu, Zhou & Lange (2019); the noise is kept above a tenth of the values' variance. With q random columns an iteration costs q^3, whatever the number of rows (Henderson 1950).
+Hu, Zhou & Lange (2019); the noise is kept above a tenth of the values' variance. With q random columns an iteration
+costs q^3, whatever the number of rows (Henderson 1950).
 """
 
 from collections.abc import Sequence
@@ -128,8 +129,8 @@ def drawn_to_model(y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Floats
     """Return `y` (N,) with each value that the others contradict drawn in to what they allow (Huber's pseudo-values).
 
     Each value is compared with the model's prediction from all others. A run that diverged by chance stands alone and
-    is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay. What the others predict is kept
-    within the values' range: where hardly more values than columns are left, it can lie anywhere.
+    is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay. What the others predict is
+    kept within the values' range: where hardly more values than columns are left, it can lie anywhere.
     """
     lower, upper = np.quantile(y, [0.25, 0.75])
     values = np.clip(y, lower - _START * (upper - lower), upper + _START * (upper - lower))

@@ -98,7 +98,7 @@ def analyses() -> "Analyses":
     """Return what a study asks of the analysis, whose packages take a second to import: no start waits for them."""
     from study.phases.study_state import Analyses
 
-    return Analyses(_build_report, _screened_knobs)
+    return Analyses(_build_report, _screened_knobs, _look)
 
 
 def _build_report(folder: Path) -> Path:
@@ -112,6 +112,14 @@ def _screened_knobs(folder: Path) -> list[str]:
     from analysis.search.importance import screened_knobs
 
     return screened_knobs(load_study(folder))
+
+
+def _look(folder: Path, share: float) -> tuple[bool, str]:
+    from analysis import load_study
+    from analysis.settled import look
+
+    found = look(load_study(folder), share)
+    return found.settled, found.text
 
 
 def report_faults(faults: Sequence[str]) -> int:

@@ -125,6 +125,7 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
         settings: training settings that all trials share; each configuration contains them.
         extras: further entries of each Ray configuration, such as the folder for checkpoints.
         may_begin: returns whether there is time for one more trial.
+        is_settled: returns whether no further trial shall be chosen; those that were begun go on.
 
     Attributes:
         held_back: whether a trial was left to do and there was no time for it.
@@ -139,15 +140,16 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
         settings: Mapping[str, Any] | None = None,
         extras: Mapping[str, Any] | None = None,
         may_begin: Callable[[], bool] = lambda: True,
+        is_settled: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(attempts)
-        self._may_begin, self.held_back = may_begin, False
+        self._may_begin, self._is_settled, self.held_back = may_begin, is_settled, False
         self._ledger, self._seed_of = ledger, seed_of
         self._settings, self._extras = dict(settings or {}), dict(extras or {})
         self._left = list(reversed(ledger.unfinished()))
 
     def _next(self) -> Suggestion | None:
-        if not self._left and self._ledger.n_asked >= self._ledger.settings.trials:
+        if not self._left and (self._ledger.n_asked >= self._ledger.settings.trials or self._is_settled()):
             return None
         if not self._may_begin():
             self.held_back = True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from study.execution.nodes import NodeReport, Roster, check_nodes, described
-from study.execution.tasks import Future, start_beside_driver
+from study.execution.tasks import Future
 from study.execution.workers import Workers, ray_session
 from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
@@ -25,7 +25,7 @@ from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.planning.tail_subsets import left_out
 from study.records.run_tables import ConfirmRun
-from study.schema import CAUTIONS, LEFT_OUT, CautionReason, PhaseName
+from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName
 from study.teacher.bundle import damaged_images, decode_images
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.signals import undisturbed
@@ -145,7 +145,7 @@ def count_parameters(study: Study) -> Future | None:
         return None
     channels, height, _ = data.image_shape
     student = name, len(data.class_names), channels, height
-    return Future(start_beside_driver(n_parameters, *student, own_process=True))
+    return study.engine.beside(n_parameters, *student)
 
 
 def _note_teacher(study: Study, teacher: dict[str, Any]) -> None:
@@ -179,10 +179,17 @@ def teacher_warnings(teacher: dict[str, Any], runs: Sequence[ConfirmRun]) -> lis
 
 def finish(study: Study, status: str) -> None:
     """Write to the manifest how the study ended, and what its time did not allow."""
-    known = study.store.manifest().get(CAUTIONS, [])
-    cautions = [one for one in known if not isinstance(one, dict) or one.get("reason") != CautionReason.TIME_CUT]
+    manifest = study.store.manifest()
+    known = manifest.get(CAUTIONS, [])
+    again = CautionReason.TIME_CUT, CautionReason.SETTLED
+    cautions = [one for one in known if not isinstance(one, dict) or one.get("reason") not in again]
     if study.cut:
         text = f"--max-hours {study.checked.plan.max_hours:g} left out {'; '.join(study.cut)}"
         cautions.append({"reason": CautionReason.TIME_CUT, "text": text})
+    n_finished, trials = study.ledger.finished_total, study.checked.plan.trials
+    for row in manifest.get(SEARCH_LOOKS, []):
+        if row["settled"] and row["of"] == trials and n_finished < trials:
+            text = f"--stop-when settled ended the search after {n_finished} of {trials} trials: {row['text']}"
+            cautions.append({"reason": CautionReason.SETTLED, "text": text})
     ended = {"status": status, "phase": None, "ended": now(), "counts": study.ledger.counts()}
     study.store.update_manifest(**ended, **{CAUTIONS: cautions})

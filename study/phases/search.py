@@ -7,12 +7,15 @@ from typing import Any
 from search_spaces.knob import KnobValue
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
+from study.execution.tasks import Future, TaskError
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.study_state import NothingComplete, Study, Ticker
 from study.records.ledger import Ledger
-from study.schema import BEST
+from study.schema import BEST, SEARCH_LOOKS
+from study.strategy.stopping import SETTLED, SHARE_OF_LEVEL, due
 from study.teacher.bundle import Prepared
+from study.terminal.faults import one_line
 from study.terminal.progress import duration
 from trainables.cckd.random_streams import derive_seed
 from trainables.checkpoint_store import CheckpointStore
@@ -52,6 +55,52 @@ class SearchTarget:
         return fixed == "forward" or any(knob.name == "mix_targets" for knob in space.tunable)
 
 
+class Looks:
+    """The looks at the search of the studied method, which end it where one finds it settled (`--stop-when settled`).
+
+    A look is taken in a process beside the driver, and trials go on meanwhile. The manifest keeps what was found, so
+    that a resumed study takes no look twice.
+
+    Args:
+        study: the study.
+        target: whose search it is; a tuned baseline's is never looked at, so that no rival is tuned less.
+    """
+
+    def __init__(self, study: Study, target: SearchTarget) -> None:
+        self._study, self._ledger, self._trials = study, target.ledger, study.checked.plan.trials
+        self._takes_any = study.checked.plan.stop_when == SETTLED and target.entry == BEST
+        self._found: list[dict[str, Any]] = list(study.store.manifest().get(SEARCH_LOOKS, []))
+        self._pending: tuple[int, Future] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether a look at a search of so many trials has found it settled."""
+        return self._takes_any and any(row["settled"] and row["of"] == self._trials for row in self._found)
+
+    def __call__(self) -> None:
+        """Take the look that is due, or note what the last one has found; called on every turn of Ray's loop."""
+        if not self._takes_any or self.settled:
+            return
+        if self._pending is not None:
+            n_finished, answer = self._pending
+            if answer.is_ready:
+                self._pending = None
+                self._note(n_finished, answer)
+        elif due(self._trials, self._ledger.finished_total, max((row["finished"] for row in self._found), default=0)):
+            study = self._study
+            answer = study.engine.beside(study.analyses.look, study.store.path, SHARE_OF_LEVEL)
+            self._pending = self._ledger.finished_total, answer
+
+    def _note(self, n_finished: int, answer: Future) -> None:
+        try:
+            settled, text = answer.result()
+        except TaskError as error:
+            settled, text = False, f"the look failed: {one_line(str(error))}"
+        self._found.append({"finished": n_finished, "of": self._trials, "settled": settled, "text": text})
+        self._study.store.update_manifest(**{SEARCH_LOOKS: self._found})
+        self._study.progress.say(f"NOTE     {'no further trial' if settled else 'the search goes on'}: {text}")
+
+
 def studied_method(study: Study) -> SearchTarget:
     """Return the studied method as the target of the search."""
     plan = study.checked.plan
@@ -76,8 +125,8 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
         StudyFailed: failures exceed a limit.
         NothingComplete: every trial has ended and none is complete.
     """
-    plan, ledger = study.checked.plan, target.ledger
-    if ledger.finished_total < plan.trials:
+    plan, ledger, looks = study.checked.plan, target.ledger, Looks(study, target)
+    if ledger.finished_total < plan.trials and (ledger.unfinished() or not looks.settled):
         study.store.update_manifest(phase=target.title)
         study.progress.begin(target.title, plan.trials)
         attempts = study.new_attempts(prepared)
@@ -88,24 +137,32 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
             settings=target.fixed,
             extras={"checkpoints": target.checkpoints.root},
             may_begin=lambda: study.has_time_for(attempts.n_running + 1 + target.n_later),
+            is_settled=lambda: looks.settled,
         )
+        tick = Ticker(
+            study,
+            n_done=lambda: ledger.finished_total,
+            seconds_left=lambda n: seconds_left(study, target, workers, plan.trials if looks.settled else n),
+            note=lambda left_s: best_and_time_left(target, left_s),
+            all_phases=True,
+        )
+
+        def on_step() -> None:
+            tick()
+            looks()
+
         phase = Phase(
             searcher=searcher,
             scheduler=LedgerScheduler(ledger, attempts),
             folder=study.ray_folder("search"),
-            on_step=Ticker(
-                study,
-                n_done=lambda: ledger.finished_total,
-                seconds_left=lambda n: seconds_left(study, target, workers, n),
-                note=lambda left_s: best_and_time_left(target, left_s),
-                all_phases=True,
-            ),
+            on_step=on_step,
             on_interrupt=study.warn_of_interrupt,
             forwards_teacher=target.forwards_teacher,
         )
 
         def is_missing() -> bool:
-            return ledger.finished_total < plan.trials and not searcher.held_back
+            left_out = searcher.held_back or (looks.settled and not ledger.unfinished())
+            return ledger.finished_total < plan.trials and not left_out
 
         study.run(prepared, workers, phase, is_missing=is_missing)
         study.export()

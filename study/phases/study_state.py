@@ -11,7 +11,7 @@ from typing import Any
 from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tasks import Future, TaskError, object_store
+from study.execution.tasks import Future, TaskError, object_store, start_beside_driver
 from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, load, threads_of
 from study.planning.checked import Checked
@@ -34,6 +34,11 @@ log = logging.getLogger("study")
 _TICK_S = 1.0
 #: The tables are written at most once in so many seconds, and for no more than 1/20 of the time.
 _TABLES_EVERY_S = 5.0
+
+
+def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
+    """Start `function(*arguments)` in a process of its own on the driver's node."""
+    return Future(start_beside_driver(function, *arguments, own_process=True))
 
 
 def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
@@ -59,6 +64,7 @@ class Engine:
     run: Callable[[Checked, Prepared, Workers, Phase], None] = run_on_ray
     prepare: Callable[..., Prepared] = prepare
     teacher_on_test: Callable[..., Any] = teacher_on_test
+    beside: Callable[..., Future] = beside_driver
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,13 @@ class Analyses:
     Attributes:
         build_report: builds the report of the study in a folder and returns its page.
         screened_knobs: returns the knobs that the search of the study in a folder shows to matter, the clearest first.
+        look: returns whether that search is settled, and what was found in words, with knobs named at a share of the
+            level. A process beside the driver calls it.
     """
 
     build_report: Callable[[Path], Path]
     screened_knobs: Callable[[Path], Sequence[str]]
+    look: Callable[[Path, float], tuple[bool, str]]
 
 
 class StudyFailed(Exception):

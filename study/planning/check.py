@@ -36,6 +36,7 @@ from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import most_trials
+from study.strategy.stopping import SETTLED, TRIALS
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
@@ -150,6 +151,8 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
         faults.add(f"--pruner must be none with two objectives, which no early value tells; got {asked['pruner']!r}")
     if second and asked["finalists"]:
         faults.add(f"--finalists must be 0 with two objectives: the front's knee is best1; got {asked['finalists']}")
+    if second and asked["stop_when"] == SETTLED:
+        faults.add(f"--stop-when must be {TRIALS} with two objectives: a look judges one; got {SETTLED!r}")
     if second == SECONDS and asked["warm_start"]:
         faults.add("--warm-start does not go with --objectives all,seconds: seconds there are not seconds here")
     if asked["guards"] and not SAMPLERS[sampler].tries_reference:

@@ -19,6 +19,7 @@ from study.strategy.guards import GROUPS
 from study.strategy.objectives import N_CONFIRMED, SECOND
 from study.strategy.pruners import PRUNERS
 from study.strategy.samplers import SAMPLERS
+from study.strategy.stopping import STOPPINGS, TRIALS
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER, METHODS, parts_of
 from trainables.cckd.precision import Precision, default_precision
@@ -96,6 +97,8 @@ class StudyPlan:
     trials: Annotated[int, Flag("N", "total number of trials, finished ones included", ge=1,
         default="the space's budget", group="how it is searched")]
     epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the recipe's")]
+    stop_when: Annotated[str, Flag("RULE", "when the search ends: trials, with the last one; settled, at one of four "
+        "looks if each knob is shown to matter or bounded, and the best trial stands well", choices=STOPPINGS)] = TRIALS
     sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS),
         default="{}; {} with two objectives, a guard, a pruner or a warm start".format(*SAMPLER))]
     n_sobol: Annotated[int, Field(ge=0)]

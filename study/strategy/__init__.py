@@ -5,6 +5,7 @@ space_filling    samplers that do not learn: one point, a Sobol sequence, a grid
 pruners          the registry of pruners
 objectives       one objective or two, the front and its knee
 guards           what a better mean must not cost
+stopping         when a search ends before its last trial
 search_settings  SearchSettings, which study.db keeps, and the sampler and pruner that they name
 evidence         a trial of another study, as a sampler sees it
 sampler_view     the search as a sampler sees it, with guards and evidence

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +36,19 @@ OWN = of_cut(0)
 
 #: The knobs that every search of a played study shows to matter.
 SCREENED = ("temperature", "mix_ratio", "estimator")
-ANALYSES = Analyses(lambda folder: folder, lambda folder: SCREENED)
+ANALYSES = Analyses(lambda folder: folder, lambda folder: SCREENED, lambda folder, share: (False, "nothing is known"))
+
+
+class Answered:
+    """What a process beside the driver returns, at once."""
+
+    is_ready = True
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._call = partial(function, *arguments)
+
+    def result(self) -> Any:
+        return self._call()
 
 
 class PlayedRay:
@@ -56,7 +69,7 @@ class PlayedRay:
     def engine(self) -> Engine:
         """What a study asks instead of Ray."""
         counts = ClassCounts((4,) * 10, (40,) * 10)
-        return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, BINS, 400))
+        return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, BINS, 400), Answered)
 
     def run(self, checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
         searcher: Any = phase.searcher

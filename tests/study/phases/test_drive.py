@@ -3,11 +3,10 @@
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from study.phases import drive
 from study.phases.drive import teacher_warnings
 from study.records.run_tables import ConfirmRun
+from tests.study.phases.played import Answered
 
 
 def _la(*right: int) -> list[ConfirmRun]:
@@ -30,13 +29,14 @@ def test_without_la_nothing_is_claimed() -> None:
     assert teacher_warnings({"val_balanced_accuracy": 0.1}, []) == []
 
 
-def test_a_resumed_study_does_not_count_its_students_parameters_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_study_does_not_count_its_students_parameters_again() -> None:
     started: list[Any] = []
-    monkeypatch.setattr(drive, "start_beside_driver", lambda *asked, own_process: started.append(asked))
+    engine = SimpleNamespace(beside=lambda *asked: started.append(asked) or Answered(int))
     known = {"name": "resnet8_cifar", "n_parameters": 77_000}
     data = SimpleNamespace(image_shape=(1, 28, 28), class_names=("a", "b"))
     checked = SimpleNamespace(plan=SimpleNamespace(student="resnet8_cifar"), data=data)
     for manifest, is_known in (({"student": known}, True), ({"student": known | {"n_parameters": None}}, False)):
-        study: Any = SimpleNamespace(checked=checked, store=SimpleNamespace(manifest=lambda found=manifest: found))
+        store = SimpleNamespace(manifest=lambda found=manifest: found)
+        study: Any = SimpleNamespace(checked=checked, store=store, engine=engine)
         assert (drive.count_parameters(study) is None) == is_known
     assert [asked[1:] for asked in started] == [("resnet8_cifar", 2, 1, 28)]

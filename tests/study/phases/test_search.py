@@ -4,9 +4,11 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from study.execution.tasks import TaskError
 from study.phases import search
 from study.phases.drive import finish
 from study.phases.study_state import Study, StudyFailed, Ticker
@@ -14,7 +16,8 @@ from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
-from study.schema import CAUTIONS, LEFT
+from study.schema import CAUTIONS, LEFT, SEARCH_LOOKS, CautionReason
+from study.strategy import stopping
 from study.terminal.progress import Progress, duration
 from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay, then_ctrl_c
 
@@ -116,6 +119,88 @@ def test_ctrl_c_while_trials_are_held_back_is_a_ctrl_c(study: Study, ray: Played
     with pytest.raises(KeyboardInterrupt):
         search.search(study, search.studied_method(study), OWN, WORKERS)
     assert study.cut == []
+
+
+class _Looked:
+    """A study with `--stop-when settled` that is looked at after two and three of its four trials."""
+
+    def __init__(self, study: Study, monkeypatch: pytest.MonkeyPatch, *found: tuple[bool, str] | Exception) -> None:
+        monkeypatch.setattr(stopping, "_LEAST", 1)
+        self.study, self.asked, self._found = study, [], list(found)
+        study.checked = replace(study.checked, plan=replace(study.checked.plan, stop_when="settled"))
+        study.analyses = replace(study.analyses, look=self._look)
+
+    def _look(self, folder: Path, share: float) -> tuple[bool, str]:
+        self.asked.append((folder, share))
+        found = self._found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def search(self) -> list[dict[str, Any]]:
+        search.search(self.study, search.studied_method(self.study), OWN, WORKERS)
+        finish(self.study, "done")
+        return self.study.store.manifest().get(SEARCH_LOOKS, [])
+
+
+def test_a_search_ends_at_the_look_that_finds_it_settled(
+    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = _Looked(study, monkeypatch, (True, "tau matters"))
+    rows = looked.search()
+    assert looked.asked == [(study.store.path, stopping.SHARE_OF_LEVEL)]
+    assert rows == [{"finished": 2, "of": N_TRIALS, "settled": True, "text": "tau matters"}]
+    assert study.ledger.counts() == {"complete": 3, "pruned": 0, "fail": 0, "running": 0}, "trials go on meanwhile"
+    assert "no further trial: tau matters" in study.progress._stream.getvalue()
+    (caution,) = study.store.manifest()[CAUTIONS]
+    assert caution["reason"] == CautionReason.SETTLED
+    assert caution["text"] == f"--stop-when settled ended the search after 3 of {N_TRIALS} trials: tau matters"
+    ray.configs = []
+    looked.search()
+    assert (ray.configs, study.ledger.counts()["complete"]) == ([], 3), "a resumed study stays settled"
+
+
+def test_a_settled_search_goes_on_when_it_is_asked_to(
+    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = _Looked(study, monkeypatch, (True, "tau matters"))
+    looked.search()
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, stop_when="trials"))
+    looked.search()
+    assert study.ledger.counts()["complete"] == N_TRIALS
+    assert study.store.manifest()[CAUTIONS] == []
+
+
+def test_a_trial_that_was_under_way_when_a_study_was_settled_comes_to_its_end(
+    study: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = _Looked(study, monkeypatch)
+    ray.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        looked.search()
+    assert study.ledger.counts() == {"complete": 1, "pruned": 0, "fail": 0, "running": 2}
+    row = {"finished": 1, "of": N_TRIALS, "settled": True, "text": "tau matters"}
+    study.store.update_manifest(**{SEARCH_LOOKS: [row]})
+    ray.stop_after = None
+    looked.search()
+    assert study.ledger.counts() == {"complete": 3, "pruned": 0, "fail": 0, "running": 0}
+
+
+@pytest.mark.parametrize("found", [(False, "tau is open"), TaskError("study.db is not as a study writes it\nmore")])
+def test_a_search_goes_on_where_a_look_finds_it_open_or_fails(
+    study: Study, monkeypatch: pytest.MonkeyPatch, found: tuple[bool, str] | Exception
+) -> None:
+    rows = _Looked(study, monkeypatch, found).search()
+    assert study.ledger.counts()["complete"] == N_TRIALS
+    told = found[1] if isinstance(found, tuple) else "the look failed: study.db is not as a study writes it more"
+    assert rows == [{"finished": 2, "of": N_TRIALS, "settled": False, "text": told}]
+
+
+def test_a_tuned_baselines_search_is_never_looked_at(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = _Looked(study, monkeypatch)
+    target = replace(search.studied_method(study), entry="la_tuned")
+    search.search(study, target, OWN, WORKERS)
+    assert (looked.asked, study.ledger.counts()["complete"]) == ([], N_TRIALS)
 
 
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:

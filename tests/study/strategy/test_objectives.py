@@ -190,6 +190,7 @@ def test_two_objectives_change_the_defaults(checked) -> None:
     [
         (("all,few", "--pruner", "asha"), "--pruner must be none with two objectives.*got 'asha'"),
         (("all,few", "--finalists", "3"), "--finalists must be 0 with two objectives.*got 3"),
+        (("all,few", "--stop-when", "settled"), "--stop-when must be trials with two objectives.*got 'settled'"),
         (("all,many",), "--objectives all,many needs classes in that group; this data set has 0 many"),
         (("all,seconds", "--warm-start", "x"), "--warm-start does not go with --objectives all,seconds"),
         (("few,all",), "--objectives must be all or all,many"),
