@@ -36,6 +36,9 @@ COMMANDS = {
     "full": "make bench",
 }
 
+#: What `benchmarks.sharing` measures where nothing else is asked for.
+_USUAL_SHARING = {"data": "fashion_mnist_lt", "by": "processes"}
+
 #: The contender that a measured goal names is chosen anew by each run, so it is no part of the goal's name.
 _CONTENDER = re.compile(r" \(bare [^)]*\)$")
 
@@ -61,6 +64,11 @@ class _Result:
     @property
     def source(self) -> str:
         command = COMMANDS[self.kind]
+        if self.kind == "sharing":
+            raw = self.document["raw"]
+            command += "".join(
+                f" --{key} {raw[key]}" for key, usual in _USUAL_SHARING.items() if raw.get(key, usual) != usual
+            )
         if self.kind == "epoch":
             shape = self.document["raw"]["shape"]
             data = _data_of(shape)
@@ -135,13 +143,13 @@ def _row(goal: Mapping[str, Any]) -> Row:
 
 
 def _sharing(result: _Result) -> list[Row]:
-    """Epochs a second of N processes on one card against one process; without a goal."""
+    """Epochs per second of N trials on one card against one trial; without a goal."""
     if result.kind != "sharing":
         return []
     rates, data = result.document["raw"]["rates"], result.document["raw"]["data"]
-    alone = sum(rates["1"])
+    alone, way = sum(rates["1"]), result.document["raw"].get("by", "processes")
     return [
-        Row(f"{data}: {n} processes on one card / one process", _NO_GOAL, Ratio.single(sum(rates[n]) / alone))
+        Row(f"{data}: {n} trials on one card by {way} / one trial", _NO_GOAL, Ratio.single(sum(rates[n]) / alone))
         for n in rates
         if n != "1"
     ]

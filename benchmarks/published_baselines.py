@@ -2,6 +2,7 @@
 
     python -m benchmarks.published_baselines --data-root DIR --minutes 90
     python -m benchmarks.published_baselines --table
+    python -m benchmarks.published_baselines --data-root DIR --epochs 20 --device cuda
 
 ResNet-32 on cifar100_lt:ir=100 by LDAM's recipe, one seed, split `paper`: nothing is selected, and the test accuracy
 of the last epoch counts. Published: 38.5 for cross-entropy (38 to 39), 43.5 for logit adjustment (42 to 44).
@@ -9,6 +10,7 @@ of the last epoch counts. Published: 38.5 for cross-entropy (38 to 39), 43.5 for
 A run takes an hour of one core with AMX in bfloat16, several hours otherwise. So it is cut into parts: a part ends
 after --minutes and leaves a checkpoint in benchmarks/results/published_baselines/<rung>, from which the next part
 continues bitwise. Every tenth epoch is evaluated on test and appended to benchmarks/results/published_baselines.jsonl.
+Another length than the recipe's 200 epochs is no published one; its rows go to published_baselines-<epochs>.jsonl.
 """
 
 import argparse
@@ -42,10 +44,9 @@ DATA = "cifar100_lt:ir=100"
 PUBLISHED = {"ce": 38.5, "la": 43.5}
 
 #: LDAM's, which is the data set's own.
-RECIPE = {**CIFAR100.recipe("field").training, "seed": FIRST_SEED}
+RECIPE: dict[str, Any] = {**CIFAR100.recipe("field").training, "seed": FIRST_SEED}
 
 EVALUATED_EVERY = 10
-ROWS = RESULTS / "published_baselines.jsonl"
 CHECKPOINTS = RESULTS / "published_baselines"
 
 
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data-root", default="data", type=Path, help="default: %(default)s")
     parser.add_argument("--rungs", default=",".join(PUBLISHED), help="default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=RECIPE["epochs"], help="default: the recipe's %(default)s")
     parser.add_argument("--minutes", type=float, default=90.0, help="length of this part (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="default: %(default)s")
@@ -66,13 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = [(rung, data, args) for rung in args.rungs.split(",")]
         with multiprocessing.get_context("spawn").Pool(len(parts)) as pool:
             pool.starmap(_train_part, parts, chunksize=1)
-    print(table(read_rows()))
+    print(table(read_rows(args.epochs)))
     return 0
 
 
-def read_rows() -> list[dict[str, Any]]:
-    """Return every recorded evaluation: rung, epoch, accuracy and correct answers per class."""
-    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+def read_rows(epochs: int = RECIPE["epochs"]) -> list[dict[str, Any]]:
+    """Return every recorded evaluation of runs of so long: rung, epoch, accuracy and correct answers per class."""
+    path = _path(epochs)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _path(epochs: int) -> Path:
+    return RESULTS / f"published_baselines{'' if epochs == RECIPE['epochs'] else f'-{epochs}'}.jsonl"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -88,9 +95,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _train_part(rung: str, data: LongTailData, args: argparse.Namespace) -> None:
-    started, checkpoint = monotonic(), CHECKPOINTS / rung
+    started, checkpoint = monotonic(), CHECKPOINTS / f"{rung}-{args.epochs}"
     trainer = Trainer(
-        TrialConfig.build({"method": rung, **RECIPE}),
+        TrialConfig.build({"method": rung, **RECIPE, "epochs": args.epochs}),
         without_teacher(data),
         device=args.device,
         precision=args.precision,
@@ -99,14 +106,14 @@ def _train_part(rung: str, data: LongTailData, args: argparse.Namespace) -> None
     if checkpoint.exists():
         trainer.restore(checkpoint)
     where = f"{hardware_name(hardware(args.device))} {args.precision} {git_commit()}"
-    known = {row["epoch"] for row in read_rows() if row["rung"] == rung}
+    known = {row["epoch"] for row in read_rows(args.epochs) if row["rung"] == rung}
     while not trainer.done and monotonic() - started < 60 * args.minutes:
         record = trainer.run_epoch()
         if record.epoch % EVALUATED_EVERY == 0 and record.epoch not in known:
             counts = trainer.evaluate(images_of(data.test), data.test.labels)
             accuracy = sum(counts.correct) / sum(counts.seen)
             row = {"rung": rung, "epoch": record.epoch, "accuracy": accuracy, "correct": counts.correct}
-            with ROWS.open("a") as file:
+            with _path(args.epochs).open("a") as file:
                 file.write(json.dumps(row | {"where": where}, separators=(",", ":")) + "\n")
         trainer.save(checkpoint)
     if trainer.done:

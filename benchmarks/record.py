@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +12,8 @@ from typing import Any
 from benchmarks.goals import Row
 from study.planning.manifest import git_commit, hardware, versions
 
-RESULTS = Path(__file__).resolve().parent / "results"
+#: Where results are kept; CCKD_RESULTS names another folder, as a trial of a script has it.
+RESULTS = Path(os.environ.get("CCKD_RESULTS") or Path(__file__).resolve().parent / "results")
 
 
 def write_results(
