@@ -5,13 +5,17 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from analysis.page.writer import Draw, write_figure
+
+#: So many figures are drawn before a worker is started: its imports take the processor as long as that many figures.
+_DRAWN_HERE = 15
 
 #: Each worker imports the plotting libraries, which takes seconds and a quarter of a gigabyte.
 _MOST_PROCESSES = 4
@@ -33,20 +37,26 @@ def figure_pool() -> Iterator[Draw]:
     if n_processes < 1:
         yield write_figure
         return
-    # Not forked: the driver of a study has threads of Ray.
-    pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
-    waiting: list[Future[None]] = []
+    with ExitStack() as stack:
+        waiting: list[Future[None]] = []
+        figures = count(1)
+        pool: ProcessPoolExecutor | None = None
 
-    def draw(figure: Figure, paths: Sequence[Path]) -> None:
-        with _ctrl_c_ignored():
-            waiting.append(pool.submit(write_figure, figure, paths))
+        def draw(figure: Figure, paths: Sequence[Path]) -> None:
+            nonlocal pool
+            if next(figures) <= _DRAWN_HERE:
+                write_figure(figure, paths)
+                return
+            if pool is None:
+                # Not forked: the driver of a study has threads of Ray.
+                pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
+                stack.callback(pool.shutdown, cancel_futures=True)
+            with _ctrl_c_ignored():
+                waiting.append(pool.submit(write_figure, figure, paths))
 
-    try:
         yield draw
         for written in waiting:
             written.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +70,14 @@ def save(figure: Figure, path: Path) -> None:
         if path.suffix == ".svg":
             figure.savefig(path, metadata={"Date": None, "Creator": None})
         else:
-            drawn = BytesIO()
-            figure.savefig(drawn, dpi=_DPI)
+            # Drawn once; `savefig` would draw twice, and encode what has to be decoded again.
+            figure.set_dpi(_DPI)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
             # A figure has fewer than 256 colours, and a palette takes a third of the bytes of dozens of figures.
-            Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path)
-    figure.set_layout_engine("none")  # the layout is done: the next format need not repeat it
+            drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            drawn.quantize(256, dither=Image.Dither.NONE).save(path)
+        figure.set_layout_engine(None)  # the layout is done: the next format need not repeat it
 
 
 def class_label(name: str, class_id: int) -> str:

@@ -1,9 +1,10 @@
 """A study as data: manifest, search space, trials and tables."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
@@ -13,6 +14,8 @@ from analysis.stats.paired_tests import Spread, spread
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
 from study.schema import BEST, TUNED_SUFFIX
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,20 @@ class StudyData:
     diverged: pd.DataFrame
     diverged_all: pd.DataFrame
     diverged_longer: pd.DataFrame
+    _known: dict[Callable[["StudyData"], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_subsets(self) -> int:
         """Number of subsets of the long tail with a run of the confirmation."""
         return int(self.confirm_all["data_seed"].nunique())
 
-    @property
+    def once(self, compute: Callable[["StudyData"], _T]) -> _T:
+        """Return `compute(self)`, computed at the first call. Nobody may change what it returns."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        return cast(_T, self._known[compute])
+
+    @cached_property
     def every_subset(self) -> "StudyData":
         """The study with the rows of every subset in `confirm`, `classes` and `diverged`."""
         return replace(self, confirm=self.confirm_all, classes=self.classes_all, diverged=self.diverged_all)

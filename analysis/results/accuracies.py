@@ -31,6 +31,10 @@ def claims_by_subset(study: StudyData) -> bool:
 
     With fewer subsets the claims stay conditional on the study's own subset, and the others are descriptive.
     """
+    return study.once(_claims_by_subset)
+
+
+def _claims_by_subset(study: StudyData) -> bool:
     table = counted_runs(study.every_subset)
     present = set(table["entry"])
     family = [name for name in (BEST, *compared_entries(present)) if name in present]
@@ -63,6 +67,10 @@ def scores_of(study: StudyData) -> pd.DataFrame:
 
     `rounding` is the sd that rounding to whole images gives the column 'all'.
     """
+    return study.once(_scores_of)
+
+
+def _scores_of(study: StudyData) -> pd.DataFrame:
     renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in (*GROUP_HEADINGS, *_OTHERS)}
     table = counted_runs(study).rename(columns=renamed)[[*_RUN, *renamed.values()]]
     recalls = class_recalls(study)
@@ -81,6 +89,10 @@ def class_recalls(study: StudyData) -> pd.DataFrame:
     `recall` is n_correct / n_test, NaN where a class has no test image. `rounding` is the sd of a uniform error of one
     image in it: counts are whole, so recalls that differ by less cannot be told apart.
     """
+    return study.once(_class_recalls)
+
+
+def _class_recalls(study: StudyData) -> pd.DataFrame:
     table = joined(study.classes, _classes_at_chance(study))
     seen = table["n_test"].where(table["n_test"] > 0).astype(float)
     return table.assign(recall=table["n_correct"].astype(float) / seen, rounding=12**-0.5 / seen)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
@@ -25,6 +26,8 @@ from study.schema import LOOKS, look_of
 
 #: The columns whose values `rounding` is about.
 _ROUNDED = ("all", "recall")
+
+_NO_RUNS = pd.MultiIndex.from_arrays([[], []], names=["data_seed", "seed"])
 
 #: A study that was begun without a confirmation, and the seeds or subsets that a later command asked for.
 _WITHOUT = re.compile(r"--confirm-seeds[ =]0\b")
@@ -217,10 +220,12 @@ def paired_differences(table: pd.DataFrame, entry: str, baseline: str, *, column
 
 def paired_runs(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> pd.Series:
     """Return the difference of every pair of runs, indexed by (data_seed, seed)."""
-    run = ["data_seed", "seed"]
-    sides = [table[table["entry"] == name].set_index(run)[column] for name in (entry, baseline)]
-    left, right = sides[0].align(sides[1], join="inner")
-    return (left - right).astype(float)
+    names, values = table["entry"].to_numpy(), table[column].to_numpy(dtype=float)
+    runs = list(zip(table["data_seed"], table["seed"], strict=True))
+    left, right = ({runs[row]: values[row] for row in np.flatnonzero(names == name)} for name in (entry, baseline))
+    shared = [run for run in left if run in right]
+    index = pd.MultiIndex.from_tuples(shared, names=["data_seed", "seed"]) if shared else _NO_RUNS
+    return pd.Series([left[run] - right[run] for run in shared], index=index, name=column, dtype=float)
 
 
 def by_subset(differences: pd.Series) -> dict[int, list[float]]:

@@ -121,9 +121,10 @@ def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
         both = [(t.intermediate_values[step], value_of(t)) for t in trials if step in t.intermediate_values]
         early, final = np.array(both, dtype=float).T
         found = spearman(early, final)
-        draws = rng.integers(len(both), size=(_N_BOOTSTRAP, len(both))) if found == found else np.empty((0, 0), int)
-        again = [rank for draw in draws if (rank := spearman(early[draw], final[draw])) == rank]
-        low, high = np.percentile(again, [2.5, 97.5]) if again else (nan, nan)
+        low = high = nan
+        if found == found:
+            draws = rng.integers(len(both), size=(_N_BOOTSTRAP, len(both)))
+            low, high = np.percentile(_spearman_of_rows(early[draws], final[draws]), [2.5, 97.5])
         rows.append((step, len(both), found, float(low), float(high)))
     return pd.DataFrame(rows, columns=["epoch", "n", "spearman", "low", "high"])
 
@@ -134,6 +135,15 @@ def spearman(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) ->
         return nan
     ranks = [stats.rankdata(values) for values in (first, second)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _spearman_of_rows(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return Spearman's rank correlation of each row of (R, n) with the same row of the other, but of constant rows."""
+    ranks = [stats.rankdata(values, axis=1) for values in (first, second)]
+    apart = [each - each.mean(axis=1, keepdims=True) for each in ranks]
+    sizes = np.sqrt(np.square(apart[0]).sum(axis=1) * np.square(apart[1]).sum(axis=1))
+    varied = sizes > 0
+    return np.asarray((apart[0] * apart[1]).sum(axis=1)[varied] / sizes[varied])
 
 
 def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:

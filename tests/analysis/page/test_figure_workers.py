@@ -1,5 +1,7 @@
 """Figures are written beside the report, the same to the byte, and what goes wrong there is heard here."""
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ def _paths(folder: Path) -> list[Path]:
 
 def test_other_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real way of saving, whatever the other tests of this folder do
+    monkeypatch.setattr(module, "_DRAWN_HERE", 0)
     written = []
     for n_processes in (0, 1):
         monkeypatch.setattr(module, "spare_cores", lambda n=n_processes: n)
@@ -40,6 +43,36 @@ def test_a_figure_that_cannot_be_written_is_heard_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_processes: int
 ) -> None:
     monkeypatch.undo()
+    monkeypatch.setattr(module, "_DRAWN_HERE", 0)
     monkeypatch.setattr(module, "spare_cores", lambda: n_processes)
     with pytest.raises(FileNotFoundError), figure_pool() as draw:
         draw(_figure(), [tmp_path / "absent" / "one.png"])
+
+
+def test_a_small_report_starts_no_process_and_a_large_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    started: list[int] = []
+
+    class Pool:
+        def __init__(self, n: int, mp_context: object) -> None:
+            started.append(n)
+
+        def submit(self, write: Callable[..., None], *arguments: object) -> Future[None]:
+            done: Future[None] = Future()
+            done.set_result(write(*arguments))
+            return done
+
+        def shutdown(self, *, cancel_futures: bool) -> None:
+            started.append(0)
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(module, "spare_cores", lambda: 1)
+    monkeypatch.setattr(module, "_DRAWN_HERE", 2)
+    for n_figures, wanted in ((2, []), (4, [1, 0])):
+        folder = tmp_path / str(n_figures)
+        folder.mkdir()
+        with figure_pool() as draw:
+            for number in range(n_figures):
+                draw(_figure(), [folder / f"{number}.png"])
+        assert started == wanted
+        assert len(list(folder.iterdir())) == n_figures
