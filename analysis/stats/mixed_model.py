@@ -79,11 +79,11 @@ class MixedModel:
             effects = solve @ outer
             # B' P y and tr(B_k' P B_k), where P y are the residuals over the noise.
             slopes = (outer - inner @ effects)[n_fixed:] / noise
-            traces = (np.diag(inner) - np.einsum("ij,jk,ki->i", inner, solve, inner))[n_fixed:] / noise
+            traces = (np.diag(inner) - (inner @ solve * inner).sum(axis=1))[n_fixed:] / noise  # `inner` is symmetric
             squares = np.bincount(owner, slopes**2, len(sizes))
             weights = np.bincount(owner, traces, len(sizes)).clip(1e-12)
             rest = total - 2 * float(effects @ outer) + float(effects @ inner @ effects)
-            left = len(y) - float(np.einsum("ij,ji->", solve, inner))
+            left = len(y) - float((solve * inner).sum())
             variances = np.clip(variances * np.sqrt(squares / weights), _LEAST * noise, most)
             noise = max(rest / left, _LEAST_NOISE * centred)
         return cls.given(y, fixed, groups, variances / noise)
@@ -109,7 +109,7 @@ class MixedModel:
     @property
     def leverage(self) -> Floats:
         """How much each value moves the mean at its own row, (N,): 0 to 1."""
-        return np.asarray(np.einsum("ij,jk,ik->i", self.columns, self._solve, self.columns))
+        return np.asarray((self.columns @ self._solve * self.columns).sum(axis=1))
 
     @property
     def free(self) -> float:
