@@ -119,7 +119,7 @@ def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behi
 
 def make_pruner(settings: SearchSettings) -> BasePruner:
     """Return the pruner of `settings`; its first decision falls at the first rung."""
-    return PRUNERS[settings.pruner](settings.rungs)
+    return PRUNERS[settings.pruner].make(settings.rungs)
 
 
 def most_trials(sampler: str, space: SearchSpace, grid_levels: int = GRID_LEVELS) -> float:

@@ -77,6 +77,8 @@ def play(database: Path, seed_of: Callable[..., int], *, kills: random.Random | 
             continue
         rows = ledger.rows()
         ledger.close()
+        assert [row.number for row in rows if row.state == "PRUNED" and row.verdict is None] == []
+        assert all(row.verdict.value < row.verdict.threshold for row in rows if row.verdict)
         return [(row.number, row.kind, row.params, row.state, row.seed, len(row.records), row.val) for row in rows]
 
 
