@@ -13,15 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.strategy.samplers import OPENINGS
+from study.strategy.samplers import OPENINGS, POINTS
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-#: Kinds of trial that always run to the end, so that sensitivities rest on covered space.
-PROTECTED = frozenset(OPENINGS)
+#: Kinds of trial that always run to the end: sensitivities rest on covered space, and who names a point asks for its
+#: value.
+PROTECTED = frozenset(OPENINGS) | {POINTS}
 
 #: Complete trials before the median means something.
 _N_STARTUP = 5
