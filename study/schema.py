@@ -283,6 +283,8 @@ ABLATED = "ablation"
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
 CONFIG = "study.yaml"
+#: A copy of the file of study.ingest from which the study has started warm; no command reads it.
+EVIDENCE = "evidence.json"
 DATABASE = "study.db"
 IMAGE_FILES = "files.safetensors"
 TRIALS = "trials.csv"

@@ -36,7 +36,7 @@ END = "<!-- end of columns -->"
 
 #: Subcommands of the console script and the modules whose `main` they run.
 SUBCOMMANDS = {
-    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "ablate", "status", "replay", "cache")},
+    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "ablate", "status", "replay", "cache", "ingest")},
     **{name: f"analysis.{name}" for name in ("report", "compare", "export")},
 }
 #: Commands of others, which are split into words and no more.

@@ -131,7 +131,9 @@ def _search(plan: Mapping[str, Any]) -> str:
 def _warm(warm: Any) -> str:
     if not isinstance(warm, dict):
         return ""
-    return f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}; no table or figure here counts them"
+    word = ". That they were measured as the trials here is the word of who ran the study" if warm.get("source") else ""
+    known = f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}"
+    return f"{known}; no table or figure here counts them{word}"
 
 
 def _confirmation(plan: Mapping[str, Any]) -> str:

@@ -27,12 +27,13 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.schema import CHECKPOINTS, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
 from trainables.cckd.data.file_record import write_record
 from trainables.cckd.errors import UsageError
+from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import CheckpointStore, is_uri
 from trainables.object_store import StorageError, probe
 
@@ -62,6 +63,8 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
             store.write_manifest(manifest)
             store.write_config(config_text(checked.plan, checked.space))
             write_record(store.path / IMAGE_FILES, checked.data)
+            if checked.warm and checked.warm.file:
+                write_bytes(store.path / EVIDENCE, checked.warm.file.content)
             ledger = _create_ledger(checked, store)
         return _run_to_report(checked, store, ledger, analyses)
 

@@ -22,7 +22,7 @@ from study.records.creation import add_search, make_search, opening
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX, KIND
-from study.strategy.evidence import Evidence
+from study.strategy.evidence import Evidence, n_behind
 from study.strategy.optuna_private import reopen_trials
 from study.strategy.pruners import PROTECTED, verdict_on
 from study.strategy.sampler_view import SeeingSampler
@@ -145,8 +145,7 @@ class Ledger(SearchReader):
         """Choose the next trial."""
         number = self.n_asked
         # Points that depend only on a number continue after the points of the warm-start study.
-        behind = 1 + max((known.number for known in self._evidence), default=-1)
-        sampler = make_sampler(self.space, self.settings, number, behind)
+        sampler = make_sampler(self.space, self.settings, number, n_behind(self._evidence))
         sees_more = self.settings.guards or self._evidence
         self._study.sampler = SeeingSampler(sampler, self._trials_for_sampler) if sees_more else sampler
         trial = self._study.ask()

@@ -61,10 +61,10 @@ def point_of(space: SearchSpace, raw: Mapping[str, Any]) -> tuple[dict[str, Knob
             if knob.name in raw:
                 faults.append(f"{knob.name} means nothing {where_absent(space, knob.name, point)}; leave it out")
         elif knob.name not in raw:
-            faults.append(f"{knob.name} is missing; it must be {_range(knob.distribution)}")
+            faults.append(f"{knob.name} is missing; it must be {range_text(knob.distribution)}")
             undecided.add(knob.name)
         elif (value := own_value(knob.distribution, raw[knob.name])) is None:
-            faults.append(f"{knob.name} must be {_range(knob.distribution)}; got {raw[knob.name]!r}")
+            faults.append(f"{knob.name} must be {range_text(knob.distribution)}; got {raw[knob.name]!r}")
             undecided.add(knob.name)
         else:
             point[knob.name] = value
@@ -102,7 +102,8 @@ def rounded(point: Mapping[str, KnobValue]) -> tuple[tuple[str, KnobValue], ...]
     )
 
 
-def _range(distribution: BaseDistribution) -> str:
+def range_text(distribution: BaseDistribution) -> str:
+    """Return what a value of the knob must be, in words: 'a number in [1.0, 8.0], log scale'."""
     words = describe(distribution)
     return words if isinstance(distribution, CategoricalDistribution) else f"a number in {words}"
 
