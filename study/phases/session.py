@@ -179,8 +179,10 @@ def _check_address(planned: str, changes: dict[str, Any]) -> None:
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    # A driver may have died before it made study.db.
-    warm = checked.warm or read_warm_start(checked.plan, checked.space, checked.data)
+    # A driver may have died before it made study.db; the evidence of another tool then lies in the folder.
+    kept = store.path / EVIDENCE
+    plan = replace(checked.plan, warm_start=str(kept)) if kept.exists() else checked.plan
+    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
     return Ledger.create(store.database, checked.space, checked.settings, warm.evidence if warm else ())
 
 
