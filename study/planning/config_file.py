@@ -124,7 +124,7 @@ def _flags(option: Option, value: Any, *, without: set[str] | frozenset[str] = f
             return None
         return [f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items() if key not in without]
     if isinstance(value, list | tuple) and option.is_kind(tuple) and not option.is_words:
-        return [f"{option.spelled}={json.dumps([*value])}"] if value else []
+        return [f"{option.spelled}={json.dumps([*value], default=str)}"] if value else []
     if isinstance(value, list | tuple):
         return [f"{option.spelled}={','.join(map(str, value))}"] if option.is_kind(tuple) else None
     return None if isinstance(value, Mapping) else [f"{option.spelled}={value}"]

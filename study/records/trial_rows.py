@@ -19,7 +19,8 @@ class TrialRow:
 
     Attributes:
         cause: why it failed; None if it has not.
-        kind: how its knobs were chosen ('reference', 'lhs', 'sobol', a sampler); None if the driver died before that.
+        kind: how its knobs were chosen ('reference', 'points', 'lhs', 'sobol', a sampler); None if the driver died
+            before that.
         records: its epochs so far, ascending.
         attempts: number of starts.
         keeps_guards: whether it is COMPLETE and keeps the guards; None without guards, or if that cannot be known.

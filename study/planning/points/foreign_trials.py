@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.planning.points.csv_rows import read_csv
 from study.records.connection import Database
+from study.schema import MANIFEST, is_search
 from study.terminal.faults import one_line
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.digests import sha256_of
@@ -141,6 +142,8 @@ def _of_optuna(path: Path, name: str | None) -> ForeignStudy:
         if name is not None and name not in names:
             raise UsageError(f"--study must name one of {', '.join(names)} in {path}; got {name!r}")
         found = optuna.load_study(study_name=name or names[0], storage=storage)
+        if is_search(found.study_name) and (path.parent / MANIFEST).is_file():
+            raise UsageError(f"{path} is of a study of ours, whose folder --warm-start takes itself; got it as SOURCE")
         if len(found.directions) > 1:
             raise UsageError(f"a study with one objective is needed; {found.study_name!r} has {len(found.directions)}")
         trials = tuple(

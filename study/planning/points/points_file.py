@@ -80,12 +80,14 @@ def _raw_points(text: str, space: SearchSpace) -> Iterator[tuple[str, Mapping[st
     Raises:
         UsageError: the file cannot be read, or holds no list of points.
     """
-    if text.startswith("["):
-        yield from _listed("--points", json.loads(text))
-        return
     path = Path(text).expanduser()
     if path.suffix not in _SUFFIXES:
-        raise UsageError(f"--points must be a file that ends in {', '.join(_SUFFIXES)}; got {text!r}")
+        try:
+            content = json.loads(text)
+        except ValueError:
+            raise UsageError(f"--points must be a file that ends in {', '.join(_SUFFIXES)}; got {text!r}") from None
+        yield from _listed("--points", content)
+        return
     if path.suffix != ".csv":
         content = read_yaml(path)
         yield from _listed(str(path), content.get("points") if isinstance(content, dict) else content)

@@ -70,6 +70,14 @@ def test_a_storage_of_plain_optuna_is_read_with_every_state_and_stays_as_it_is(s
     assert sorted(file.name for file in storages.iterdir()) == ["front.db", "one.db", "two.db"]
 
 
+def test_a_study_of_ours_is_taken_as_it_is(tmp_path: Path) -> None:
+    optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}", study_name="search")
+    assert read_source(str(tmp_path / "study.db"), study=None, value=None).trials == ()
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"study\.db is of a study of ours, whose folder --warm-start takes itself"):
+        read_source(str(tmp_path / "study.db"), study=None, value=None)
+
+
 def test_a_csv_file_is_read_with_its_lines_and_its_states(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("tau,score,state\n1,0.5,COMPLETE\n\n2,,\n3,0.7,fail\n")
     found = read_source(str(tmp_path / "a.csv"), study=None, value="score")

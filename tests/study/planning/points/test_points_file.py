@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search_spaces import get_space
@@ -75,6 +76,8 @@ def test_from_python_points_are_a_list_or_a_file(checked: Check) -> None:
     (as_file,) = chosen_flags({"points": "mine.csv"})
     assert as_file == "--points=mine.csv"
     assert checked(as_list).plan.points == POINTS
+    (of_numpy,) = chosen_flags({"points": [dict(POINTS[0]) | {"temperature": np.int64(3)}]})
+    assert checked(of_numpy).plan.points == POINTS[:1]
     assert list(chosen_flags({"points": ()})) == []
 
 
@@ -99,9 +102,11 @@ def test_from_python_points_are_a_list_or_a_file(checked: Check) -> None:
         ("a.yaml", "points: 3", ["a.yaml: points are a list of mappings from knobs to values; got 3"]),
         ("a.yaml", "- 3\n", ["a.yaml: point 1 must be a mapping from knobs to values; got 3"]),
         ("a.csv", "temperature,mix_ratio,estimator\n", ["a.csv: one row per point is needed; got none"]),
+        ("[x", None, ["--points must be a file that ends in .yaml, .yml, .csv; got '[x'"]),
+        ("[3]", None, ["--points: point 1 must be a mapping from knobs to values; got 3"]),
         ("a.txt", YAML, ["--points must be a file that ends in .yaml, .yml, .csv; got 'a.txt'"]),
     ],
-    ids=lambda value: None if isinstance(value, list) else value[:24],
+    ids=lambda value: value[:24] if isinstance(value, str) else None,
 )  # fmt: skip
 def test_what_does_not_fit_is_named_before_anything_is_made(checked: Check, name, content, faults) -> None:
     assert _faults(checked, name=name, content=content) == faults
