@@ -102,7 +102,8 @@ def _ingest(args: argparse.Namespace, command: str) -> int:
     faults.raise_any()
     found = ingest(source.renamed(renamed, space.distributions), space, fixed, args.value_is)
     if not found.evidence:
-        why = "; ".join(f"{len(numbers)}: {reason}" for reason, numbers in found.reasons.items()) or "it has no trial"
+        reasons = [f"{len(numbers)}: {reason}" for reason, numbers in found.reasons.items()]
+        why = "; ".join([*reasons, *(f"not read: {what}" for what in found.ignored)]) or "it has no trial"
         raise UsageError(f"{source} has no trial that is a point of space {space.name} with a value ({why})")
     made = {"command": command, "version": version(), "at": now()}
     text = evidence_text(source, space, found, value_is=args.value_is, fixed=fixed, renamed=renamed, made=made)

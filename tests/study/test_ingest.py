@@ -168,6 +168,14 @@ def test_evidence_is_refused_where_it_says_nothing(theirs, here: Path, flags: tu
         _check("--warm-start", "old.evidence.json", *flags)
 
 
+def test_where_nothing_fits_the_message_says_what_was_not_read(here: Path, capsys) -> None:
+    Path("old.csv").write_text("temprature,mix_ratio,estimator,value\n2,0.2,prior,0.5\n")
+    assert main(["old.csv", "--space", "acckd_smoke"]) == 2
+    said = capsys.readouterr().err
+    assert "(1: temperature is missing; it must be a number in [1.0, 8.0], log scale; not read: temprature" in said
+    assert "--rename temprature=temperature if it is temperature)" in said
+
+
 def test_a_knob_out_of_a_later_range_is_left_out_and_counted(theirs, here: Path) -> None:
     assert main(INGEST) == 0
     checked = _check("--warm-start", "old.evidence.json")

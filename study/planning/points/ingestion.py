@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from search_spaces import SearchSpace
 from search_spaces.knob import KnobValue
 from study.planning.points.foreign_trials import ForeignStudy, ForeignTrial
-from study.planning.points.knob_values import own_value, point_of, range_text, where_absent
+from study.planning.points.knob_values import near_knob, own_value, point_of, range_text, where_absent
 from study.strategy.evidence import Evidence
 from trainables.cckd.errors import UsageError
 
@@ -73,7 +73,7 @@ def ingest(source: ForeignStudy, space: SearchSpace, fixed: Mapping[str, str], v
     evidence, left_out, ignored = [], [], Counter[str]()
     for trial in source.trials:
         known = {name: raw for name, raw in trial.fields.items() if name in space.distributions}
-        ignored.update(f"{name}, which is no knob of the space" for name in trial.fields if name not in known)
+        ignored.update(_strange(name, space) for name in trial.fields if name not in known)
         known, absent = _present(space, {**known, **fixed})
         ignored.update(reason for name, reason in absent.items() if name in trial.fields)
         value, reason = _value(trial, value_is)
@@ -83,6 +83,11 @@ def ingest(source: ForeignStudy, space: SearchSpace, fixed: Mapping[str, str], v
         else:
             left_out.append((trial.number, reason or wrong[0]))
     return Ingested(tuple(evidence), tuple(left_out), dict(ignored.most_common()))
+
+
+def _strange(name: str, space: SearchSpace) -> str:
+    near = near_knob(space, name)
+    return f"{name}, which is no knob of the space" + (f"; --rename {name}={near} if it is {near}" if near else "")
 
 
 def _set_faults(name: str, text: str, source: ForeignStudy, space: SearchSpace) -> list[str]:

@@ -78,10 +78,15 @@ def unknown_knobs(space: SearchSpace, names: Iterable[str]) -> list[str]:
     for name in names:
         if name in known:
             continue
-        near = get_close_matches(str(name), known, n=1, cutoff=0.75)
-        meant = f"; did you mean {near[0]}?" if near else ""
+        near = near_knob(space, name)
+        meant = f"; did you mean {near}?" if near else ""
         faults.append(f"space {space.name} does not search {name!r}; it searches {', '.join(known)}{meant}")
     return faults
+
+
+def near_knob(space: SearchSpace, name: str) -> str | None:
+    """Return the knob of the space that `name` may be a misspelling of."""
+    return next(iter(get_close_matches(str(name), list(space.distributions), n=1, cutoff=0.75)), None)
 
 
 def where_absent(space: SearchSpace, name: str, point: Mapping[str, KnobValue]) -> str:

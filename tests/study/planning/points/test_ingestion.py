@@ -35,7 +35,7 @@ def test_what_fits_is_evidence_and_all_else_has_its_reason(space: SearchSpace) -
         ({}, "nan"),
         ({"switch": True, "inner": "2"}, "0.7"),
         ({"switch": True}, 0.5),
-        ({"inner": 3.0, "note": "x"}, 0.25),
+        ({"inner": 3.0, "note": "x", "dpth": 1}, 0.25),
     )
     found = ingest(source, space, {}, "accuracy")
     assert [(one.number, one.params, one.value) for one in found.evidence] == [
@@ -53,7 +53,11 @@ def test_what_fits_is_evidence_and_all_else_has_its_reason(space: SearchSpace) -
         "inner is missing; it must be a number in [0.1, 10.0], log scale": [9],
     }
     assert dict(found.left_out)[2] == "tau must be a number in [0.5, 1.5]; got 7"
-    assert found.ignored == {"note, which is no knob of the space": 1, "inner where switch is False": 1}
+    assert found.ignored == {
+        "note, which is no knob of the space": 1,
+        "dpth, which is no knob of the space; --rename dpth=depth if it is depth": 1,
+        "inner where switch is False": 1,
+    }
     assert {one.number for one in found.evidence} | {number for number, _ in found.left_out} == {*range(11)}
 
 
