@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise SpaceError(f"{path}: a space file has at most {_LARGEST_BYTES} bytes; got {path.stat().st_size}")
+            raise SpaceError(f"{path}: a YAML file has at most {_LARGEST_BYTES} bytes; got {path.stat().st_size}")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: cannot be read as text: {error}") from error

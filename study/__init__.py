@@ -8,6 +8,7 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   status        say how a study stands, or every study in a folder
   replay        train one trial again and compare it with its record
   cache         look after the teacher's cached features
+  ingest        results of other tools as evidence for a warm start
   main          the console script `cckd-study`, which starts all of them
 
 Packages, the later ones built on the earlier ones:

@@ -17,6 +17,7 @@ COMMANDS = {
     "status": ("study.status", "say how a study stands, or every study in a folder"),
     "replay": ("study.replay", "train one trial again and compare it with its record"),
     "cache": ("study.cache", "look after the teacher's cached features"),
+    "ingest": ("study.ingest", "read results of other tools as evidence for a warm start"),
     "report": ("analysis.report", "build the report of a study again"),
     "compare": ("analysis.compare", "compare two or more studies"),
     "export": ("analysis.export", "export a study to other tools"),

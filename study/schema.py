@@ -156,6 +156,11 @@ TRIALS_TAIL = {
     "duration_s": "Seconds spent training and evaluating.",
     "attempts": "Times the trial was started (1 unless it was interrupted or retried).",
     "seed": "Seed from which every random stream of the trial derives.",
+    "stopped": "Why the trial trains no further: finished; pruned at epoch E by PRUNER: VALUE below THRESHOLD, from N "
+    "trials; failed: CAUSE; or interrupted after epoch E. Empty while it trains.",
+    "pruned_value": "What the pruner judged: the best value so far (median), or the value at the rung (asha, "
+    "hyperband); empty where nothing was pruned, or by a version before 0.3.0.",
+    "pruned_threshold": "The smallest value that would have gone on at that moment; empty as above.",
 }
 
 #: trials.csv of a study with guards has one more column.
@@ -283,6 +288,8 @@ ABLATED = "ablation"
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
 CONFIG = "study.yaml"
+#: A copy of the file of study.ingest from which the study has started warm; no command reads it.
+EVIDENCE = "evidence.json"
 DATABASE = "study.db"
 IMAGE_FILES = "files.safetensors"
 TRIALS = "trials.csv"

@@ -36,7 +36,7 @@ END = "<!-- end of columns -->"
 
 #: Subcommands of the console script and the modules whose `main` they run.
 SUBCOMMANDS = {
-    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "ablate", "status", "replay", "cache")},
+    **{name: f"study.{name}" for name in ("run", "resume", "confirm", "ablate", "status", "replay", "cache", "ingest")},
     **{name: f"analysis.{name}" for name in ("report", "compare", "export")},
 }
 #: Commands of others, which are split into words and no more.
@@ -214,6 +214,7 @@ def test_every_study_shown_passes_its_dry_run(
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "search_spaces" / "example.yaml", "my_space.yaml")
     Path("study.yaml").write_text(_STUDY_FILE.search((ROOT / "docs" / "installing.md").read_text()).group(1))
+    Path("my_points.yaml").write_text(_STUDY_FILE.search((ROOT / "docs" / "search-spaces.md").read_text()).group(1))
     Path("my_module.py").write_text("from search_spaces import get_space\nSPACE = get_space('acckd_core')\n")
     args, given = [], iter(command[1:])
     for word in given:

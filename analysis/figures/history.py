@@ -32,14 +32,14 @@ _MARKS = {
 _LOOK = POINTS | {"s": 38}
 
 
-def draw_history(history: pd.DataFrame, *, n_spread: int, reference: float | None) -> Figure:
-    """Draw `history.history`; trials 1 to `n_spread` are shaded, `reference` (fraction) is a dashed line.
+def draw_history(history: pd.DataFrame, *, spread: tuple[int, int] | None, reference: float | None) -> Figure:
+    """Draw `history.history`; trials `spread[0]` to `spread[1]` are shaded, `reference` (fraction) is a dashed line.
 
     An arrow at the end of the axis stands for a value beyond it.
     """
     with canvas(5.2, 3.9) as (figure, axes):
-        if n_spread:
-            axes.axvspan(0.5, n_spread + 0.5, color=PALE, zorder=0, label="evenly spread trials")
+        if spread:
+            axes.axvspan(spread[0] - 0.5, spread[1] + 0.5, color=PALE, zorder=0, label="evenly spread trials")
         for state, (label, colour, marker) in _MARKS.items():
             rows = history[(history["state"] == state) & history["value"].notna()]
             if len(rows):

@@ -21,6 +21,7 @@ from analysis.search.columns import products
 from analysis.search.interactions import interactions
 from analysis.search.screen import screen
 from analysis.search.trial_matrix import (
+    N_STAGES,
     Bools,
     Floats,
     TrialMatrix,
@@ -48,9 +49,6 @@ _FEWEST_AT_RUNG = 8
 
 #: Trials over which the other knobs of a pair are averaged.
 _N_BACKGROUND = 64
-
-#: Number of stages of a search.
-_N_STAGES = 2
 
 
 @dataclass(frozen=True)
@@ -166,9 +164,7 @@ def fit_surrogate(
 def _values(found: Sequence[tuple[FrozenTrial, float, float]], like: TrialMatrix) -> _Values:
     trials = [trial for trial, *_ in found]
     y, variance = (np.array([entry[k] for entry in found], dtype=float) for k in (1, 2))
-    return _Values(
-        matrix_like(like, [trial.params for trial in trials]), np.eye(_N_STAGES)[stages(trials)], y, variance
-    )
+    return _Values(matrix_like(like, [trial.params for trial in trials]), np.eye(N_STAGES)[stages(trials)], y, variance)
 
 
 def _chosen(seen: _Values) -> Shape:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import GROUP_HEADINGS
 from search_spaces.knob import Knob
-from study.strategy.samplers import OPENINGS, SAMPLERS
+from study.strategy.samplers import OPENINGS, POINTS, SAMPLERS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -20,6 +20,9 @@ Bools = npt.NDArray[np.bool_]
 #: Target of an importance -> its heading: the objective, and the mean recall of each group of classes on D_val.
 TARGETS = {"all": "All", **GROUP_HEADINGS}
 
+
+#: Number of stages of a search.
+N_STAGES = 3
 
 #: Interquartile ranges from the nearer quartile beyond which a value is drawn in, and beyond which it is far off.
 _FENCE, _FAR = 1.5, 3.0
@@ -124,8 +127,13 @@ def drawn_in(y: Floats) -> tuple[Floats, Bools]:
 
 
 def stages(trials: Sequence[FrozenTrial]) -> npt.NDArray[np.int64]:
-    """Return the stage of each trial (N,): 0 where it opened the search, 1 where its sampler may have learned."""
-    return np.array([0 if kind in OPENINGS else 1 for kind in _kinds(trials)], dtype=np.int64)
+    """Return the stage of each trial (N,), one of N_STAGES.
+
+    0 where it opened the search, 1 where its sampler may have learned, 2 at the user's own points: who chooses points
+    knows something, so that their mean says nothing of a knob, and they are not exchanged for evenly spread ones.
+    """
+    stage = {POINTS: 2, **dict.fromkeys(OPENINGS, 0)}
+    return np.array([stage.get(kind, 1) for kind in _kinds(trials)], dtype=np.int64)
 
 
 def n_learned(trials: Sequence[FrozenTrial]) -> int:

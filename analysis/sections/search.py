@@ -26,13 +26,13 @@ def search_section(study: StudyData, writer: Writer) -> Section:
     if table["value"].notna().any():
         reference = table.loc[(table["kind"] == "reference") & (table["state"] == "COMPLETE"), "value"]
         spread = table.loc[table["kind"].isin(SPREAD), "number"]
-        n_spread = int(spread.max()) if len(spread) else 0
+        ends = (int(spread.min()), int(spread.max())) if len(spread) else None
         best = study.best
         reached = f"best complete trial {best.number} at {percent(best.value)} %" if best else "no complete trial yet"
         pictures.append(
             writer.picture(
                 "history",
-                draw_history(table, n_spread=n_spread, reference=reference.iloc[0] if len(reference) else None),
+                draw_history(table, spread=ends, reference=reference.iloc[0] if len(reference) else None),
                 table,
                 alt=f"Validation balanced accuracy of {plural(len(table), 'trial')} in order; {reached}.",
                 caption=(

@@ -10,7 +10,7 @@ from analysis.page.document import Block, Code, Note, Paragraph, Section, fold
 from analysis.page.latex import latex_tables
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, listing, percent
+from analysis.reading.wording import MISSING, listing, percent, plural
 from analysis.results.accuracies import claims_by_subset, scores
 from analysis.results.class_gains import group_of, mean_recalls
 from analysis.results.comparisons import unit_values
@@ -118,10 +118,12 @@ def _search(plan: Mapping[str, Any]) -> str:
     guards = plan.get("guards")
     wanted = guards.items() if isinstance(guards, dict) else ()
     guards_text = "".join(f", guard {group}={points}" for group, points in wanted)
+    n_points = len(plan.get("points") or ())
+    own = f", {plural(n_points, 'point')} of the user's own first" if n_points else ""
     opening = f" ({plan.get('n_sobol')} evenly spread trials first)" if plan.get("n_sobol") else ""
     which = " (all spread evenly)" if plan.get("sampler") in SPREAD else opening
     return (
-        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')}{which}, "
+        f"{plan['trials']} trials of {plan.get('epochs')} epochs, sampler {plan.get('sampler')}{which}{own}, "
         f"pruner {plan.get('pruner')}{rungs}{second}{guards_text}"
     )
 
@@ -129,7 +131,9 @@ def _search(plan: Mapping[str, Any]) -> str:
 def _warm(warm: Any) -> str:
     if not isinstance(warm, dict):
         return ""
-    return f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}; no table or figure here counts them"
+    word = ". That they were measured as the trials here is the word of who ran the study" if warm.get("source") else ""
+    known = f"the sampler knew {warm.get('trials')} trials of {warm.get('study')}"
+    return f"{known}; no table or figure here counts them{word}"
 
 
 def _confirmation(plan: Mapping[str, Any]) -> str:

@@ -70,6 +70,8 @@ def drive(study: Study) -> None:
     finally:
         with undisturbed():
             study.progress.end()
+            for ledger in (study.ledger, *study.ledger.baselines.values()):
+                ledger.note_interruption()
             study.export()
 
 

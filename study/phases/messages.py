@@ -37,6 +37,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
             f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
         )
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
+    if plan.points:
+        progress.say(f"points   {checked.points_text}")
     if checked.warm:
         progress.say(f"warm     {checked.warm}")
     cores = allotted_cores()

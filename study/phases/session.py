@@ -27,12 +27,13 @@ from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
-from study.schema import CHECKPOINTS, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
 from trainables.cckd.data.file_record import write_record
 from trainables.cckd.errors import UsageError
+from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import CheckpointStore, is_uri
 from trainables.object_store import StorageError, probe
 
@@ -62,6 +63,8 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
             store.write_manifest(manifest)
             store.write_config(config_text(checked.plan, checked.space))
             write_record(store.path / IMAGE_FILES, checked.data)
+            if checked.warm and checked.warm.file:
+                write_bytes(store.path / EVIDENCE, checked.warm.file.content)
             ledger = _create_ledger(checked, store)
         return _run_to_report(checked, store, ledger, analyses)
 
@@ -176,8 +179,10 @@ def _check_address(planned: str, changes: dict[str, Any]) -> None:
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
-    # A driver may have died before it made study.db.
-    warm = checked.warm or read_warm_start(checked.plan, checked.space, checked.data)
+    # A driver may have died before it made study.db; the evidence of another tool then lies in the folder.
+    kept = store.path / EVIDENCE
+    plan = replace(checked.plan, warm_start=str(kept)) if kept.exists() else checked.plan
+    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
     return Ledger.create(store.database, checked.space, checked.settings, warm.evidence if warm else ())
 
 

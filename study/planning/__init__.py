@@ -12,5 +12,6 @@ checked       Checked: a study that can start
 check         from parsed arguments to a Checked study, or to all faults at once
 config_file   the flags of a study as one YAML file, which --config reads
 manifest      study.json: its first content, and a Checked study from it again
+points        points of the space that the user brings (--points, study.ingest)
 preview       what is told of a study before it starts
 """

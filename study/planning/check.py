@@ -10,6 +10,7 @@ from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
 from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault, longer_fault
+from study.planning.points.points_file import check_points, read_points
 from study.planning.readers import (
     absolute,
     check_device,
@@ -86,6 +87,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         "second_objective": read_objectives(asked["second_objective"], faults),
         "data_root": str(read_folder("--data-root", asked["data_root"], faults)),
         "storage": None if args.storage is None else read_storage(args.storage, faults, folder.name),
+        "points": read_points(asked["points"], space, faults) if space and asked["points"] else (),
         "warm_start": asked["warm_start"] and str(absolute(asked["warm_start"])),
     }
     _check_combinations(asked, faults)
@@ -186,7 +188,7 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
         "recipe": recipe.name,
         "recipe_settings": settings,
         "sampler": sampler,
-        "n_sobol": kind.n_spread(trials),
+        "n_sobol": max(0, kind.n_spread(trials - len(asked["points"]))),
         "pruner": asked["pruner"] or ("none" if two or kind.always_spread else "median"),
         "finalists": FINALISTS[two] if asked["finalists"] is None else asked["finalists"],
         "confirm_top": asked["confirm_top"] or CONFIRM_TOP[two],
@@ -209,6 +211,8 @@ def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyP
     check_ladder(plan, faults)
     _check_contamination(plan, faults)
     check_baselines(plan, space, faults)
+    first = SAMPLERS[plan.sampler].tries_reference
+    check_points(plan.points, space, plan.trials, with_reference=first, faults=faults)
     faults.raise_any()
     return plan, space, batch_size
 
@@ -242,7 +246,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
         with faults.gather():
             check_student(plan.student)
     most = most_trials(plan.sampler, space)
-    if plan.trials > most:
+    if plan.trials - len(plan.points) > most:
         faults.add(f"--trials must not exceed the {plan.sampler}'s {most:.0f} points; got {plan.trials}")
     return batch_size
 

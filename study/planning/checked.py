@@ -14,6 +14,7 @@ from study.planning.warm_start import WarmStart
 from study.schema import CautionReason
 from study.strategy.guards import Guard, classes_of
 from study.strategy.objectives import SECONDS, SecondObjective
+from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import SearchSettings
 from study.terminal.progress import Progress
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
@@ -77,6 +78,7 @@ class Checked:
             pruner=plan.pruner,
             trials=plan.trials,
             n_sobol=plan.n_sobol,
+            points=plan.points,
             seed=plan.seed,
             epochs=plan.epochs,
             rungs=rungs(plan.epochs),
@@ -116,6 +118,13 @@ class Checked:
                 labels = f"of the teacher, {' and '.join(fitted)} come from test labels too"
                 said.append(Caution(CautionReason.TEACHER_FITTED_ON_TEST, labels))
         return tuple(said)
+
+    @property
+    def points_text(self) -> str:
+        """What is told of the user's own points, which the plan has."""
+        n, first = len(self.plan.points), int(SAMPLERS[self.plan.sampler].tries_reference)
+        which = f"trials {first} to {first + n - 1}" if n > 1 else f"trial {first}"
+        return f"{n} of your own, {which}; they count among the {self.plan.trials} trials"
 
     @property
     def teacher(self) -> TeacherSpec:

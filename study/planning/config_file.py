@@ -1,8 +1,8 @@
 """A study in one YAML file: the flags of `study.run` by their names, which `--config` reads and a study folder keeps.
 
 Keys are the flags without `--`, with `_` for `-`. The flags of the teacher stand under `teacher`; `--set` and `--guard`
-are mappings, lists are lists. `space` may hold a whole space, as a space file does. Paths are taken from the current
-folder, as on the command line.
+are mappings, lists are lists. `space` may hold a whole space, as a space file does, and `points` a list of points.
+Paths are taken from the current folder, as on the command line.
 """
 
 import argparse
@@ -57,8 +57,8 @@ def config_flags(content: Mapping[str, Any], path: Path, given: argparse.Namespa
     found: list[str] = []
     faults: list[str] = []
     for key, value in _flat(content):
-        if key == "space" and isinstance(value, Mapping):
-            found.append(f"--space={path}")
+        if (key == "space" and isinstance(value, Mapping)) or (key == "points" and isinstance(value, list)):
+            found.append(f"--{key}={path}")
         elif key in known:
             of_line = getattr(given, known[key].key) or () if isinstance(value, Mapping) else ()
             replaced = {item.partition("=")[0] for item in of_line}
@@ -123,6 +123,8 @@ def _flags(option: Option, value: Any, *, without: set[str] | frozenset[str] = f
         if not isinstance(value, Mapping):
             return None
         return [f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items() if key not in without]
+    if isinstance(value, list | tuple) and option.is_kind(tuple) and not option.is_words:
+        return [f"{option.spelled}={json.dumps([*value], default=str)}"] if value else []
     if isinstance(value, list | tuple):
         return [f"{option.spelled}={','.join(map(str, value))}"] if option.is_kind(tuple) else None
     return None if isinstance(value, Mapping) else [f"{option.spelled}={value}"]

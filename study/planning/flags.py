@@ -106,7 +106,7 @@ class Option:
         if self.choices and text not in self.choices:
             faults.add(f"{self.spelled} must be one of {', '.join(self.choices)}; got {text!r}")
             return None
-        if self.is_kind(tuple):
+        if self.is_words:
             return tuple(dict.fromkeys(text.split(",")))
         kind = next((kind for kind in (int, float) if self.is_kind(kind)), None)
         return text if kind is None else self._number(kind, text, faults)
@@ -126,6 +126,11 @@ class Option:
         """Whether the field is of this type, or of this type or None."""
         parts = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
         return any(kind in (part, get_origin(part)) for part in parts)
+
+    @property
+    def is_words(self) -> bool:
+        """Whether the flag takes words with commas between them."""
+        return self.is_kind(tuple) and str in get_args(self.kind)
 
     def _shown_default(self) -> str:
         if self.is_kind(float):

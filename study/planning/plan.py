@@ -124,8 +124,10 @@ class StudyPlan:
         f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
         alone=",".join(COMPARED))] = ()
     data_seeds: Annotated[int, Flag("R", "cuts of the long tail to confirm on, the study's own included", ge=1)] = 1
-    warm_start: Annotated[str | None, Flag("DIR", "study folder whose complete trials the sampler learns from (same "
-        "data, objective and knobs); they do not count as trials of this study")] = None
+    points: Annotated[tuple[Mapping[str, Any], ...], Flag("FILE", "YAML or CSV file of your own points, which are "
+        "trained first, each to its end; they count as trials")] = ()
+    warm_start: Annotated[str | None, Flag("PATH", "study folder whose complete trials the sampler learns from "
+        "(same data, objective and knobs), or a file of study.ingest; they are no trials of this study")] = None
     guards: Annotated[Mapping[str, float], Flag("GROUP=POINTS", "most percentage points of recall on D_val that GROUP "
         f"({', '.join(GROUPS)}) may lose to the reference point, e.g. many=1; may be repeated",
         name="guard")] = field(default_factory=dict)

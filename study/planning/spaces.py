@@ -142,6 +142,10 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
     """
     if plan.tuned_baselines and plan.warm_start:
         faults.add("--tuned-baselines promises an equal budget, which --warm-start does not leave; drop one of them")
+    if plan.tuned_baselines and plan.points:
+        faults.add(
+            "--tuned-baselines promises an equal search, and --points are chosen for one method; drop one of them"
+        )
     for name in plan.tuned_baselines:
         if name not in _BASELINES:
             faults.add(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}")

@@ -205,6 +205,9 @@ def _trial(row: TrialRow, groups: Groups) -> dict[str, Any]:
         "duration_s": row.duration_s,
         "attempts": row.attempts,
         "seed": row.seed,
+        "stopped": row.stopped,
+        "pruned_value": row.verdict.value if row.verdict else None,
+        "pruned_threshold": row.verdict.threshold if row.verdict else None,
         **({} if row.keeps_guards is None else {"keeps_guards": int(row.keeps_guards)}),
     }
 

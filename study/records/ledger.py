@@ -7,7 +7,7 @@ called twice; only the first call counts.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from math import isfinite
 from pathlib import Path
@@ -22,9 +22,9 @@ from study.records.creation import add_search, make_search, opening
 from study.records.search_reader import SearchReader
 from study.records.trial_rows import duration_s, unfit_cause
 from study.schema import BASELINE_PREFIX, KIND
-from study.strategy.evidence import Evidence
+from study.strategy.evidence import Evidence, n_behind
 from study.strategy.optuna_private import reopen_trials
-from study.strategy.pruners import PROTECTED
+from study.strategy.pruners import PROTECTED, verdict_on
 from study.strategy.sampler_view import SeeingSampler
 from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
 from study.terminal.faults import one_line
@@ -145,8 +145,7 @@ class Ledger(SearchReader):
         """Choose the next trial."""
         number = self.n_asked
         # Points that depend only on a number continue after the points of the warm-start study.
-        behind = 1 + max((known.number for known in self._evidence), default=-1)
-        sampler = make_sampler(self.space, self.settings, number, behind)
+        sampler = make_sampler(self.space, self.settings, number, n_behind(self._evidence))
         sees_more = self.settings.guards or self._evidence
         self._study.sampler = SeeingSampler(sampler, self._trials_for_sampler) if sees_more else sampler
         trial = self._study.ask()
@@ -170,8 +169,14 @@ class Ledger(SearchReader):
         """Count one more start of trial `number` and return the number of starts."""
         trial = self._trial(number)
         attempt = int(trial.user_attrs.get("attempts", 0)) + 1
-        self._set(trial, attempts=attempt)
+        self._set(trial, attempts=attempt, **({"interrupted": False} if trial.user_attrs.get("interrupted") else {}))
         return attempt
+
+    @_whole
+    def note_interruption(self) -> None:
+        """Note of every trial that is not finished that its driver has ended; its next start takes the note back."""
+        for trial in self._trials(TrialState.RUNNING):
+            self._set(trial, interrupted=True)
 
     @_whole
     def record(self, number: int, records: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
@@ -205,12 +210,18 @@ class Ledger(SearchReader):
 
         The reference point and the evenly spread trials are never stopped. The pruner judges them all the same: a
         halving pruner records what a trial has reached when it is asked, and later trials compete with that.
+        Why the trial should stop is recorded at once: what it was compared with changes with every further result.
         """
         trial = self._trial(number)
         if epoch not in trial.intermediate_values or epoch >= self.settings.epochs or self.settings.second_objective:
             return False
-        verdict = self._pruner.prune(self._study, trial)
-        return verdict and kind_of(self.settings, number) not in PROTECTED
+        stops = self._pruner.prune(self._study, trial)
+        if not stops or kind_of(self.settings, number) in PROTECTED:
+            return False
+        judged = self._trial(number)  # with what the pruner has recorded
+        verdict = verdict_on(self.settings.pruner, self._pruner, self._study, judged)
+        self._set(judged, verdict=asdict(verdict))
+        return True
 
     @_whole
     def report(self, number: int, records: Iterable[Mapping[str, Any]]) -> bool:

@@ -18,7 +18,6 @@ from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.strategy.evidence import Evidence
 from study.strategy.optuna_private import constrained
 from study.strategy.search_settings import SearchSettings, kind_of
-from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
 
@@ -176,7 +175,7 @@ class SearchReader:
         second = self.settings.second_objective  # never the seconds of a trial if there is evidence
         found = [(trial, self._val(trial) if trial.state == TrialState.COMPLETE else None) for trial in self._trials()]
         for one in self._evidence:
-            values = [balanced_accuracy(one.val), *([second.value(one.val, 0.0)] if second else [])]
+            values = [one.value, *([second.value(one.val, 0.0)] if second and one.val else [])]
             found.append((one.trial(self.space, values), one.val))
         judged = [(trial, self._excesses(val, reference)) for trial, val in found]
         return [trial if excesses is None else constrained(trial, excesses) for trial, excesses in judged]

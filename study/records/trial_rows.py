@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces.knob import KnobValue
 from study.strategy.objectives import SecondObjective, front, knee
+from study.strategy.pruners import Verdict
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts, EpochRecord
 
@@ -18,10 +19,13 @@ class TrialRow:
 
     Attributes:
         cause: why it failed; None if it has not.
-        kind: how its knobs were chosen ('reference', 'lhs', 'sobol', a sampler); None if the driver died before that.
+        kind: how its knobs were chosen ('reference', 'points', 'lhs', 'sobol', a sampler); None if the driver died
+            before that.
         records: its epochs so far, ascending.
         attempts: number of starts.
         keeps_guards: whether it is COMPLETE and keeps the guards; None without guards, or if that cannot be known.
+        verdict: why it was pruned; None if it was not, or if an earlier version pruned it.
+        interrupted: whether it is RUNNING and its driver has ended.
     """
 
     number: int
@@ -33,6 +37,21 @@ class TrialRow:
     attempts: int
     seed: int | None
     keeps_guards: bool | None = None
+    verdict: Verdict | None = None
+    interrupted: bool = False
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it trains no further, in words; None while it does."""
+        last = self.records[-1].epoch if self.records else 0
+        match self.state:
+            case "COMPLETE":
+                return "finished"
+            case "FAIL":
+                return f"failed: {self.cause}"
+            case "PRUNED":
+                return str(self.verdict) if self.verdict else f"pruned at epoch {last}"
+        return f"interrupted after epoch {last}" if self.interrupted else None
 
     @property
     def val(self) -> ClassCounts | None:
@@ -67,6 +86,8 @@ def trial_row(trial: FrozenTrial, records: Sequence[EpochRecord], keeps_guards: 
         attempts=int(stored.get("attempts", 0)),
         seed=stored.get("seed"),
         keeps_guards=keeps_guards,
+        verdict=Verdict(**stored["verdict"]) if trial.state is TrialState.PRUNED and "verdict" in stored else None,
+        interrupted=trial.state is TrialState.RUNNING and bool(stored.get("interrupted")),
     )
 
 

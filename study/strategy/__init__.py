@@ -2,7 +2,7 @@
 
 samplers         the registry of samplers; a new one is one row
 space_filling    samplers that do not learn: one point, a Sobol sequence, a grid
-pruners          the registry of pruners
+pruners          the registry of pruners, and why one stopped a trial
 objectives       one objective or two, the front and its knee
 guards           what a better mean must not cost
 stopping         when a search ends before its last trial

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
 from study.strategy.optuna_private import set_number
+from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
 #: The sampler sees evidence under numbers from here on, above the number of any trial.
@@ -17,23 +18,36 @@ NUMBERS_FROM = 10**6
 
 @dataclass(frozen=True)
 class Evidence:
-    """One complete trial of another study: its number there, knobs, and counts on D_val after the last epoch.
+    """One complete trial of another study: its number there, its knobs, and how good it was on D_val.
 
-    Where the other study started warm itself, `number` counts from that one's trials on.
+    A study of ours has counts after the last epoch, `val`. Another tool has one number, the balanced accuracy as a
+    fraction in `accuracy`; then `val` is None. Where the other study started warm itself, `number` counts from that
+    one's trials on.
     """
 
     number: int
     params: dict[str, KnobValue]
-    val: ClassCounts
+    val: ClassCounts | None
+    accuracy: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The balanced accuracy on D_val, a fraction."""
+        if self.val is not None:
+            return balanced_accuracy(self.val)
+        assert self.accuracy is not None, "evidence without counts has a value"
+        return self.accuracy
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Inverse of `dataclasses.asdict`, also after a JSON round trip."""
-        return cls(plain["number"], dict(plain["params"]), ClassCounts(*map(tuple, plain["val"])))
+        """Inverse of `to_json`, also after a JSON round trip."""
+        val = plain["val"]
+        counts = None if val is None else ClassCounts(*map(tuple, val))
+        return cls(plain["number"], dict(plain["params"]), counts, plain.get("accuracy"))
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only."""
-        return asdict(self) | {"val": [list(self.val.correct), list(self.val.seen)]}
+        return asdict(self) | {"val": None if self.val is None else [list(self.val.correct), list(self.val.seen)]}
 
     def trial(self, space: SearchSpace, values: Sequence[float]) -> FrozenTrial:
         """As a sampler may see it, with what it is worth by this study's objectives."""
@@ -45,3 +59,8 @@ class Evidence:
         )
         set_number(made, NUMBERS_FROM + self.number)
         return made
+
+
+def n_behind(evidence: Sequence[Evidence]) -> int:
+    """Return how many points of our own samplers the evidence has used up; another tool has used none of them."""
+    return 1 + max((known.number for known in evidence if known.val is not None), default=-1)

@@ -9,6 +9,7 @@ from copy import copy
 from sqlite3 import Connection
 
 from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialParamModel
 from optuna.study import Study
@@ -116,3 +117,22 @@ def set_number(trial: FrozenTrial, number: int) -> None:
     Needless when `test_a_created_trial_has_no_number_of_its_own` fails.
     """
     trial.number = trial._trial_id = number
+
+
+def value_at_rung(trial: FrozenTrial, rung: int) -> float | None:
+    """Return what a pruner that halves has recorded of `trial` at its `rung`, from 0; None if it was not judged there.
+
+    The key `completed_rung_<rung>`. If Optuna renames it, `test_the_verdict_is_what_the_pruner_compared` fails.
+    """
+    found: float | None = trial.system_attrs.get(f"completed_rung_{rung}")
+    return found
+
+
+def bracket_study(pruner: BasePruner, study: Study, trial: FrozenTrial) -> Study:
+    """Return the trials of one bracket of Hyperband, the one of `trial`, as a study.
+
+    `HyperbandPruner._get_bracket_id`, `_create_bracket_study`. If Optuna renames one,
+    `test_the_verdict_is_what_the_pruner_compared` fails.
+    """
+    assert isinstance(pruner, HyperbandPruner), "the other pruners have no brackets"
+    return pruner._create_bracket_study(study, pruner._get_bracket_id(study, trial))

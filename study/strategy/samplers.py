@@ -30,7 +30,8 @@ class Draw:
     Attributes:
         space: the search space.
         seed: seed of the study.
-        number: the trial's number, counted on from the trials of the study that this one starts warm from.
+        number: the trial's number without the user's own points, counted on from the trials of the study that this
+            one starts warm from.
         n_sobol: trials after the reference point that are spread evenly, by a Sobol sequence or a Latin hypercube.
         grid_levels: values that a numeric knob takes on a grid.
     """
@@ -136,6 +137,9 @@ def _grid_size(space: SearchSpace, n_levels: int) -> int:
 
     return len(grid_points(space, n_levels))
 
+
+#: Kind of the trials at the user's own points, which come before all that a sampler chooses.
+POINTS = "points"
 
 #: Kind of the trials that open a search -> what chooses them. No other trial influences them.
 OPENINGS: dict[str, Callable[[Draw], BaseSampler]] = {"reference": reference, "lhs": latin, "sobol": sobol}

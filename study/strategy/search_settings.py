@@ -7,11 +7,13 @@ from typing import Any, Self
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
 from study.strategy.guards import Guard
 from study.strategy.objectives import SecondObjective
 from study.strategy.pruners import PRUNERS
-from study.strategy.samplers import OPENINGS, SAMPLERS, Draw
+from study.strategy.samplers import OPENINGS, POINTS, SAMPLERS, Draw
+from study.strategy.space_filling import PointSampler
 from trainables.cckd.errors import UsageError
 
 #: Values that a numeric knob takes on a grid.
@@ -33,12 +35,13 @@ class SearchSettings:
         sampler: one of SAMPLERS.
         pruner: one of PRUNERS.
         trials: total number of trials, finished ones included.
-        n_sobol: evenly spread trials after the reference point ('lhs', 'lhs+tpe' and 'sobol+tpe' only).
+        n_sobol: evenly spread trials after the reference point and `points` ('lhs', 'lhs+tpe' and 'sobol+tpe' only).
         seed: seed of every sampler.
         epochs: epochs of a complete trial.
         rungs: evaluated epochs, ascending, the last one `epochs`; nothing is pruned before the first.
         grid_levels: values that a numeric knob takes on a grid ('grid' only).
         second_objective: the objective beside the mean recall of all classes; None where there is one objective.
+        points: the user's own points, trained behind the reference point and before all others.
         guards: what best1 and the finalists have to keep; the sampler sees them as constraints.
 
     Raises:
@@ -55,6 +58,7 @@ class SearchSettings:
     grid_levels: int = GRID_LEVELS
     guards: tuple[Guard, ...] = ()
     second_objective: SecondObjective | None = None
+    points: tuple[Mapping[str, KnobValue], ...] = ()
 
     def __post_init__(self) -> None:
         two = self.second_objective is not None
@@ -90,15 +94,18 @@ class SearchSettings:
         named = {_BEFORE.get(name, name): value for name, value in plain.items()}
         guards = tuple(Guard.from_json(guard) for guard in named.get("guards", ()))
         second = SecondObjective.from_json(named.get("second_objective"))
-        return cls(**{**named, "rungs": tuple(named["rungs"]), "guards": guards, "second_objective": second})
+        whole = {"rungs": tuple(named["rungs"]), "points": tuple(named.get("points", ()))}
+        return cls(**{**named, **whole, "guards": guards, "second_objective": second})
 
 
 def kind_of(settings: SearchSettings, number: int) -> str:
-    """Return what chooses trial `number`: one of OPENINGS, or the sampler that learns or draws."""
+    """Return what chooses trial `number`: one of OPENINGS, the user (POINTS), or the sampler that learns or draws."""
     sampler = SAMPLERS[settings.sampler]
     if number == 0 and sampler.tries_reference:
         return "reference"
-    if sampler.opens_with and number <= settings.n_sobol:
+    if number - sampler.tries_reference < len(settings.points):
+        return POINTS
+    if sampler.opens_with and number - len(settings.points) <= settings.n_sobol:
         return sampler.opens_with
     return settings.sampler.rpartition("+")[2]
 
@@ -112,14 +119,17 @@ def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behi
         number: the trial's number.
         behind: trials of the study that this one starts warm from; its random numbers are not used again.
     """
-    draw = Draw(space, settings.seed, number + behind, settings.n_sobol, settings.grid_levels)
-    make = OPENINGS.get(kind_of(settings, number), SAMPLERS[settings.sampler].make)
-    return make(draw)
+    kind = kind_of(settings, number)
+    if kind == POINTS:
+        return PointSampler(settings.points[number - SAMPLERS[settings.sampler].tries_reference])
+    place = number - len(settings.points) + behind
+    draw = Draw(space, settings.seed, place, settings.n_sobol, settings.grid_levels)
+    return OPENINGS.get(kind, SAMPLERS[settings.sampler].make)(draw)
 
 
 def make_pruner(settings: SearchSettings) -> BasePruner:
     """Return the pruner of `settings`; its first decision falls at the first rung."""
-    return PRUNERS[settings.pruner](settings.rungs)
+    return PRUNERS[settings.pruner].make(settings.rungs)
 
 
 def most_trials(sampler: str, space: SearchSpace, grid_levels: int = GRID_LEVELS) -> float:
@@ -131,7 +141,7 @@ def most_trials(sampler: str, space: SearchSpace, grid_levels: int = GRID_LEVELS
 def check_sampler(space: SearchSpace, settings: SearchSettings) -> None:
     """Raise SettingsError where the space cannot give as many trials as the settings ask for."""
     most = most_trials(settings.sampler, space, settings.grid_levels)
-    if settings.trials > most:
+    if settings.trials - len(settings.points) > most:
         raise SettingsError(
             f"the {settings.sampler} of {space.name} has {most:.0f} points at {settings.grid_levels} levels per "
             f"number; trials must not be more; got {settings.trials}"

@@ -3,6 +3,7 @@
 All of them map a fraction of a knob's range to a value of the knob.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from math import exp, floor, log
 from typing import Any
@@ -29,7 +30,7 @@ _N_EXCHANGES = 200
 class PointSampler(BaseSampler):
     """Answers with the coordinates of one given point, knob by knob: a conditional knob needs no special case."""
 
-    def __init__(self, point: dict[str, KnobValue]) -> None:
+    def __init__(self, point: Mapping[str, KnobValue]) -> None:
         self._point = point
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

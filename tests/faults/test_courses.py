@@ -77,6 +77,8 @@ def play(database: Path, seed_of: Callable[..., int], *, kills: random.Random | 
             continue
         rows = ledger.rows()
         ledger.close()
+        assert [row.number for row in rows if row.state == "PRUNED" and row.verdict is None] == []
+        assert all(row.verdict.value < row.verdict.threshold for row in rows if row.verdict)
         return [(row.number, row.kind, row.params, row.state, row.seed, len(row.records), row.val) for row in rows]
 
 
@@ -154,6 +156,19 @@ def test_a_search_ends_alike_however_often_its_driver_is_killed(
         assert kind == kind_of(settings(n_sobol=5, **chosen), number)
         assert all(contains(space.distributions[name], value) for name, value in params.items())
         assert n_epochs == EPOCHS if state == "COMPLETE" or kind in PROTECTED else n_epochs in RUNGS[:-1]
+
+
+def test_the_users_own_points_are_trained_once_each_to_their_end_however_often_the_driver_is_killed(
+    begin, seed_of
+) -> None:
+    own = [{"tau": 1.5, "lr": 0.7, "depth": 4, "switch": False}, {"tau": 1.4, "lr": 0.8, "depth": 4, "switch": False}]
+    chosen = {"sampler": "tpe", "pruner": "asha", "points": tuple(own)}
+    course = play(begin("calm.db", **chosen), seed_of)
+    assert play(begin("torn.db", **chosen), seed_of, kills=random.Random(3)) == course
+    assert [(params, state) for _, kind, params, state, *_ in course if kind == "points"] == [
+        (point, "COMPLETE") for point in own
+    ]
+    assert "PRUNED" in [state for _, _, _, state, *_ in course]
 
 
 def test_hyperband_judges_each_trial_within_its_bracket_and_one_bracket_runs_to_the_end(

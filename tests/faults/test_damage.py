@@ -230,7 +230,7 @@ COVERED = {
     "teacher-cache/*.lock": "cache lock",
 }
 #: Written anew by every report or start, and read by no command on its own; Ray's tree, which nobody reads.
-NOT_READ = (f"{schema.REPORT}/*", schema.CONFIG, f"{schema.RAY}/*")
+NOT_READ = (f"{schema.REPORT}/*", schema.CONFIG, schema.EVIDENCE, f"{schema.RAY}/*")
 
 
 def uncovered(folder: Path) -> list[str]:

@@ -47,6 +47,8 @@ def test_ctrl_c_lets_trials_checkpoint_and_resume_completes_the_study(run: Start
     running = [number for number, state in enumerate(stopped.states()) if state == "RUNNING"]
     saved = [WatchedStudy(path).last_checkpoint(number) for number in running]
     assert [moment for moment in saved if moment is None or moment < pressed] == []
+    why = {row["stopped"].partition(" after ")[0] for row in stopped.csv("trials.csv") if row["state"] == "RUNNING"}
+    assert why == {"interrupted"}
     _completes_as_undisturbed(path, undisturbed)
 
 

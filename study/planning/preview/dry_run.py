@@ -79,6 +79,7 @@ def dry_run(checked: Checked) -> str:
         f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",
         *recipe_lines(checked),
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
+        *([_line("points", checked.points_text)] if plan.points else []),
         *([f"warm      {checked.warm}"] if checked.warm else []),
         f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),

@@ -191,3 +191,18 @@ def test_knobs_that_explain_every_value_leave_nothing_to_judge(n: int) -> None:
     found = judged(matrix, matrix.x[:, 0] + matrix.x[:, 1] + matrix.x[:, 2])
     assert sorted(found.frame["knob"]) == sorted(matrix.names)
     assert found.frame["p_family"].is_monotonic_increasing
+
+
+def test_points_that_the_user_chose_well_make_no_knob_matter_where_they_are_their_own_stage() -> None:
+    """Six chosen points are better for a reason that is no knob's; all of them have a high k0."""
+    wrong = {"own stage": 0, "one stage": 0}
+    for seed in range(20):
+        matrix, rng = drawn(36, 100 + seed), np.random.default_rng(seed)
+        matrix.x[:6, 0] = 0.9 + 0.02 * np.arange(6)
+        y = 0.70 + 0.005 * rng.normal(size=36)
+        y[:6] += 0.02
+        own = np.where(np.arange(36) < 6, 2, 0)
+        for name, stage in (("own stage", own), ("one stage", np.zeros(36, dtype=np.int64))):
+            wrong[name] += bool(screen(matrix, y, stage, n_permutations=199).named)
+    assert wrong["own stage"] <= 4  # 5 % of 20 is 1; more than 4 has a chance of 0.3 %
+    assert wrong["one stage"] >= 10

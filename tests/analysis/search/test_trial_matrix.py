@@ -35,10 +35,10 @@ def test_a_value_beyond_its_range_is_kept_within_0_and_1() -> None:
     assert numeric_position(PLAIN, 2.0) == 1.0
 
 
-def test_stages_tell_the_trials_that_open_a_search_from_the_others() -> None:
-    kinds = ("reference", "sobol", "lhs", "tpe", "gp", "")
+def test_stages_tell_the_trials_that_open_a_search_and_the_users_own_from_the_others() -> None:
+    kinds = ("reference", "sobol", "lhs", "tpe", "gp", "", "points")
     trials = [create_trial(value=1.0, user_attrs={"kind": kind}) for kind in kinds]
-    assert stages(trials).tolist() == [0, 0, 0, 1, 1, 1]
+    assert stages(trials).tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert n_learned(trials) == 2
 
 

@@ -26,3 +26,26 @@ def test_the_page_says_which_trials_are_spread_evenly(
     plan = {**study.manifest["plan"], "sampler": sampler, "n_sobol": n_spread}
     section = provenance_section(replace(study, manifest={**study.manifest, "plan": plan}), Writer(tmp_path))
     assert said in str(section)
+
+
+def _said(study, changes, tmp_path: Path) -> str:
+    return str(provenance_section(replace(study, manifest={**study.manifest, **changes}), Writer(tmp_path)))
+
+
+def test_the_page_says_how_many_points_are_the_users_own(simulated: Callable[[], Path], tmp_path: Path) -> None:
+    study = load_study(simulated())
+    for points, words in (([], "first"), ([{"tau": 1.0}], ", 1 point of the user's own first, pruner")):
+        said = _said(study, {"plan": {**study.manifest["plan"], "sampler": "lhs", "points": points}}, tmp_path)
+        assert (words in said) == bool(points)
+
+
+def test_the_page_says_whose_word_the_evidence_of_another_tool_is(
+    simulated: Callable[[], Path], tmp_path: Path
+) -> None:
+    study = load_study(simulated())
+    for source, told in (({}, False), ({"source": {"file": "old.db"}}, True)):
+        said = _said(
+            study, {"warm_start": {"study": "old.db", "trials": 9, "left_out": {}, "behind": 0, **source}}, tmp_path
+        )
+        assert "the sampler knew 9 trials of old.db; no table or figure here counts them" in said
+        assert ("is the word of who ran the study" in said) == told

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from study import ablate, confirm, replay, resume
+from study import ablate, confirm, ingest, replay, resume
 from study.entry.continuation import analyses
 from study.execution.cluster import ClusterError, _short_temporary_folder
 from study.phases import session
@@ -268,6 +268,25 @@ def test_a_file_system_without_locks_leaves_no_folder(checked, play, folder, mon
     with pytest.raises(UsageError, match="a file system with locks"):
         session.begin(checked, "...", analyses())
     assert not folder.exists()
+
+
+def test_the_folder_keeps_the_evidence_of_another_tool_and_goes_on_with_it(folder, play, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("temperature,mix_ratio,estimator,value\n2,0.2,prior,0.5\n3,0.3,batch,0.6\n")
+    evidence = tmp_path / "old.json"
+    assert ingest.main([str(tmp_path / "old.csv"), "--space", "acckd_smoke", "--out", str(evidence)]) == 0
+    content = evidence.read_bytes()
+    what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path), "--name", "mine"]
+    flags = ["--trials", "4", "--confirm-seeds", "0", "--warm-start", str(evidence)]
+    warm = check(build_parser().parse_args([*what, *flags]))
+    known = []
+    play(lambda study: known.append(study.ledger._evidence))
+    assert session.begin(warm, "...", analyses()) == 0
+    evidence.unlink()
+    assert (folder / "evidence.json").read_bytes() == content
+    assert _manifest(folder)["warm_start"]["source"]["file"] == "old.csv"
+    (folder / "study.db").unlink()  # as if the driver had died before it made it
+    assert resume.main([str(folder)]) == 0
+    assert [[one.value for one in evidence] for evidence in known] == [[0.5, 0.6]] * 2
 
 
 def test_a_second_driver_is_refused_and_told_who_is_at_work(checked, play, folder, capsys) -> None:

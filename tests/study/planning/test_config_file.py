@@ -70,6 +70,27 @@ def test_a_space_of_the_users_own_is_in_the_file_and_needs_its_own_no_more(tmp_p
     assert (again.plan, again.space) == (first.plan, first.space)
 
 
+def test_points_of_the_users_own_are_in_the_file_and_need_theirs_no_more(tmp_path: Path) -> None:
+    points = tmp_path / "mine.csv"
+    points.write_text("temperature,mix_ratio,estimator\n3,0.25,prior\n4.5,0.3,batch\n")
+    first = _checked(*DIGITS, "--space", "acckd_smoke", "--points", str(points))
+    points.unlink()
+    path = _written(tmp_path, config_text(first.plan, first.space))
+    again = _checked("--config", path)
+    assert len(again.plan.points) == 2
+    assert again.plan == first.plan
+    (tmp_path / "study.yaml").write_text(Path(path).read_text().replace("temperature: 4.5", "temperature: 45"))
+    with pytest.raises(UsageError, match=r"study\.yaml: point 2: temperature must be a number in \[1\.0, 8\.0\]"):
+        _checked("--config", path)
+
+
+def test_points_may_be_a_file_beside_the_studys(tmp_path: Path) -> None:
+    points = tmp_path / "mine.yaml"
+    points.write_text("- {temperature: 3, mix_ratio: 0.25, estimator: prior}\n")
+    path = _written(tmp_path, {"space": "acckd_smoke", "data": "digits_lt", "points": str(points)})
+    assert _checked("--config", path).plan.points == ({"temperature": 3.0, "mix_ratio": 0.25, "estimator": "prior"},)
+
+
 @pytest.mark.parametrize("space", list_spaces(), ids=lambda space: space.name)
 def test_the_content_of_a_spaces_file_gives_the_space(tmp_path: Path, space: object) -> None:
     draft = read_draft(Path(_written(tmp_path, file_content(space))))

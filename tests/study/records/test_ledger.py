@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages import RDBStorage
@@ -14,6 +15,7 @@ from search_spaces.faults import contains
 from study.overview.runs_done import Best, runs_done
 from study.records.ledger import Ledger
 from study.records.run_tables import AblationRun, RerunAttempts
+from study.records.trial_rows import TrialRow
 from study.schema import METRIC, STUDY_NAME
 from study.strategy.search_settings import SettingsError
 from study.strategy.space_filling import PointSampler
@@ -406,6 +408,66 @@ def test_no_trial_is_stopped_at_its_last_epoch_or_where_it_was_not_evaluated(led
     assert not ledger.should_prune(number, 1)
     assert not ledger.should_prune(number, 4)
     assert ledger.should_prune(number, 2)
+
+
+# ---- why a trial stopped
+
+
+def test_a_pruned_trial_says_what_it_was_compared_with_when_it_was_stopped(ledger, database, seed_of, epoch) -> None:
+    _six_good(ledger, seed_of, epoch)
+    number = ledger.ask(seed_of).number
+    ledger.start_attempt(number)
+    assert ledger.report(number, [epoch(1, 3), epoch(2, 4)])
+    at_once = [row.verdict for row in ledger.rows()]
+    for right in (0, 0, 1, 1):  # what comes later changes the median, not the verdict
+        later = ledger.ask(seed_of).number
+        ledger.record(later, [epoch(k, right) for k in (1, 2, 3, 4)])
+        ledger.complete(later)
+    ledger.close()
+    again = Ledger.open(database)
+    rows = again.rows()
+    again.close()
+    assert [row.verdict for row in rows[: number + 1]] == at_once
+    stopped = rows[number].verdict
+    assert stopped is not None
+    reached = np.median([_value_at(row, stopped.epoch) for row in rows[:6]])
+    own = max(_value_at(rows[number], epoch) for epoch in range(1, stopped.epoch + 1))
+    assert (stopped.value, stopped.threshold, stopped.among) == (own, reached, 6)
+    words = f"pruned at epoch {stopped.epoch} by median: {own:.4f} below {reached:.4f}, from 6 trials"
+    assert rows[number].stopped == words
+    assert {row.stopped for row in rows if row.number != number} == {"finished"}
+
+
+def _value_at(row: TrialRow, epoch: int) -> float:
+    (val,) = (record.val for record in row.records if record.epoch == epoch)
+    return float(np.mean(np.divide(val.correct, val.seen)))
+
+
+def test_a_trial_that_a_pruner_may_not_stop_has_no_verdict(database, space, settings, seed_of, epoch) -> None:
+    ledger = Ledger.create(database, space, settings(n_sobol=9))
+    _six_good(ledger, seed_of, epoch)
+    number = ledger.ask(seed_of).number
+    assert not ledger.report(number, [epoch(1, 0), epoch(2, 0)])
+    ledger.prune(number)
+    assert (ledger.rows()[number].verdict, ledger.rows()[number].stopped) == (None, "pruned at epoch 2")
+    ledger.close()
+
+
+def test_a_trial_is_interrupted_from_the_end_of_its_driver_to_its_next_start(ledger, database, seed_of, epoch) -> None:
+    for number in range(3):
+        ledger.ask(seed_of)
+        ledger.start_attempt(number)
+    ledger.record(0, [epoch(1), epoch(2)])
+    ledger.fail(2, "made to")
+    assert [row.stopped for row in ledger.rows()] == [None, None, "failed: made to"]
+    ledger.note_interruption()
+    ledger.close()
+    again = Ledger.open(database)
+    told = ["interrupted after epoch 2", "interrupted after epoch 0", "failed: made to"]
+    assert [row.stopped for row in again.rows()] == told
+    again.start_attempt(0)
+    assert [row.stopped for row in again.rows()] == [None, *told[1:]]
+    again.close()
 
 
 # ---- the ablation

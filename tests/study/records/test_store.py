@@ -92,9 +92,13 @@ def test_the_tables_have_the_schemas_columns_and_last_evaluated_values(store, le
         "duration_s": "7.5",
         "attempts": "1",
         "seed": str(2**62 + 4),
+        "stopped": "pruned at epoch 3",
+        "pruned_value": "",
+        "pruned_threshold": "",
     }
     assert (failed["state"], failed["cause"], failed["epochs"]) == ("FAIL", "no, really", "0")
     assert failed["val_many"] == ""
+    assert failed["stopped"] == "failed: no, really"
 
     table = pq.read_table(store.path / "epochs.parquet")
     losses = ["loss_total", "loss_sup"]

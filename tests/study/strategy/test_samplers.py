@@ -72,6 +72,36 @@ def test_the_spread_trials_are_numbers_1_to_n_sobol_and_then_comes_tpe(kind, set
     assert kind_of(settings(sampler="qmc", n_sobol=3), 5) == "qmc"
 
 
+OWN = ({"tau": 0.75, "lr": 0.1, "depth": 3, "switch": False}, {"tau": 1.25, "lr": 0.3, "depth": 1, "switch": False})
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in ("gp", "tpe", "lhs+tpe", "sobol+tpe")])
+def test_the_users_own_points_come_first_and_move_the_samplers_points_behind_them(sampler, space, settings) -> None:
+    """Each point once, in its order; what a sampler that does not learn chooses is what it would choose without."""
+    chosen = settings(sampler=sampler, points=OWN)
+    first = int(SAMPLERS[sampler].tries_reference)
+    assert [kind_of(chosen, number) for number in range(first, first + 3)][:2] == ["points", "points"]
+    assert kind_of(chosen, first + 2) == kind_of(settings(sampler=sampler), first)
+    points = _run(space, chosen, 12)
+    assert points[first : first + 2] == [*OWN]
+    assert points[:first] + points[first + 2 :] == _run(space, settings(sampler=sampler), 10)
+
+
+def test_settings_with_points_survive_json_and_a_sampler_that_learns_sees_them(space, settings) -> None:
+    chosen = settings(sampler="lhs+tpe", n_sobol=3, points=OWN)
+    assert SearchSettings.from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
+    kinds = [kind_of(chosen, number) for number in range(8)]
+    assert kinds == ["reference", "points", "points", "lhs", "lhs", "lhs", "tpe", "tpe"]
+    assert _run(space, chosen, 8)[1:3] == [*OWN]
+
+
+def test_a_grid_has_room_for_the_users_points_beside_its_own(space, settings) -> None:
+    most = int(most_trials("grid", space))
+    check_sampler(space, settings(sampler="grid", trials=most + 2, points=OWN))
+    with pytest.raises(SettingsError, match="trials must not be more"):
+        check_sampler(space, settings(sampler="grid", trials=most + 3, points=OWN))
+
+
 def test_the_sobol_trials_are_consecutive_points_of_one_scrambled_sequence(space, settings) -> None:
     chosen = settings(sampler="qmc", trials=33)
     points = _run(space, chosen, 33)[1:]
