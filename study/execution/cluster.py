@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from study.execution.ray_private import job_runtime_env, loopback_only, redirect
 from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL
 from study.terminal.faults import one_line
+from study.terminal.home import home_is_writable
 from trainables.cckd.errors import UsageError
 from trainables.own_method import VARIABLE, OwnSource
 
@@ -96,6 +98,13 @@ def _short_temporary_folder() -> Iterator[None]:
             os.environ["RAY_TMPDIR"] = before
 
 
+def _give_a_token() -> None:
+    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token."""
+    named = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    if not named and not home_is_writable() and not os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:
     """Start a private Ray, or join the cluster at `address` and send it our code.
 
@@ -113,6 +122,7 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
+        _give_a_token()
         with loopback_only(), _short_temporary_folder():
             # The address is named, because without one Ray joins a Ray that an earlier run left in its temporary
             # folder. The dashboard stays off: it has had remote-code holes, and a study does not need it.
