@@ -45,7 +45,8 @@ from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import OWN
 from trainables.cckd.teacher.contamination import imagenet_labels
-from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.fit.class_order import order_fault, output_names
+from trainables.cckd.teacher.spec import NATURAL, TeacherSpec, check_teacher
 
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
@@ -119,18 +120,23 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         from trainables.cckd.losses.own_loss import check_own_loss
 
         check_own_loss(own, TrialConfig.build({"method": own.name}), data.counts)
-    return replace(
+    checked = replace(
         Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set)),
+        outputs=output_names(plan.teacher, data.class_names),
         warm=read_warm_start(plan, space, data),
         embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
         cuts=cut_hashes(plan, data),
         shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),
     )
+    if wrong := order_fault(checked.teacher, teacher_file, checked.teacher_size, data.train, data.class_names):
+        raise UsageError(wrong)
+    return checked
 
 
 def _teacher(asked: Mapping[str, Any]) -> TeacherSpec:
     given = {item.name: asked[f"teacher_{item.name}"] for item in fields(TeacherSpec)}
-    paths = {key: str(absolute(given[key])) for key in ("weights", "embeddings") if given[key]}
+    named = ("weights", "embeddings", *(["classes"] if given["classes"] != NATURAL else []))
+    paths = {key: str(absolute(given[key])) for key in named if given[key]}
     return TeacherSpec(**given | paths)
 
 
