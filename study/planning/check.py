@@ -44,6 +44,7 @@ from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import OWN
+from trainables.cckd.students.cifar_sizes import N_BLOCKS
 from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.fit.class_order import order_fault, output_names
 from trainables.cckd.teacher.spec import NATURAL, TeacherSpec, check_teacher
@@ -116,6 +117,11 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
+    if plan.student not in N_BLOCKS:  # ours can be trained on all images, and torch takes seconds to import
+        from trainables.cckd.students.build import try_student
+
+        channels, height, _ = data.image_shape
+        try_student(plan.student, len(data.class_names), channels, height)
     for own in OWN:
         from trainables.cckd.losses.own_loss import check_own_loss
 
@@ -239,7 +245,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
         # The configurations a trial can have, each knob at its ends.
         shared = plan.fixed_knobs | plan.training_in(space)
         batch_size = max(config.batch_size for config in corner_configs(space, shared))
-    if plan.student != TrialConfig.model_fields["student"].default:
+    if plan.student not in N_BLOCKS:
         from trainables.cckd.students.build import check_student
 
         with faults.gather():

@@ -129,6 +129,17 @@ def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checke
     assert _manifest(folder)["status"] == "failed"
 
 
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("no word"), 1), (KeyboardInterrupt(), 130)])
+def test_an_error_in_the_first_lines_leaves_no_folder_that_says_running(
+    checked, play, folder, capsys, monkeypatch, error: BaseException, code: int
+) -> None:
+    play(lambda study: None)
+    monkeypatch.setattr(session, "say_plan", lambda *_: _raise(error))
+    assert session.begin(checked, "...", analyses()) == code
+    assert _manifest(folder)["status"] == {1: "failed", 130: "interrupted"}[code]
+    assert capsys.readouterr().out.splitlines()[-1] == f"study: {folder}"
+
+
 def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys, monkeypatch) -> None:
     full = OSError(28, "No space left on device")
     play(_raising(full))
