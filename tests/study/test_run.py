@@ -127,7 +127,21 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--address", "head"), ("--address must be local, auto or HOST:PORT", "got 'head'")),
         (("--address", "head:70000"), ("--address must be", "got 'head:70000'")),
         (("--storage", "ftp://x/y"), ("--storage takes URIs of s3://, gs://, file://", "got 'ftp://x/y'")),
-        (("--storage", "s3://b/x?region=eu"), ("--storage takes URIs", "got 's3://b/x?region=eu'")),
+        (("--storage", "S3://b"), ("--storage takes URIs of s3://, gs://, file://", "got 'S3://b'")),
+        (("--storage", "s3://b/x?region=eu"), ("--storage s3:// must go on with a place", "got 's3://b/x?region=eu'")),
+        (
+            ("--storage", "s3://my bucket"),
+            ("--storage s3:// must go on with a place without spaces", "'s3://my bucket'"),
+        ),
+        (("--storage", "gs://"), ("--storage gs:// must go on with a place", "got 'gs://'")),
+        (("--storage", "s3:/b"), ("--storage must name an object store as s3://...", "got 's3:/b'")),
+        (
+            ("--storage", "file:///my disk"),
+            (
+                "--storage file:// must go on with a place without spaces",
+                "give the folder without file://, as '/my disk'",
+            ),
+        ),
         (("--storage", ""), ("--storage must be a folder that can be written", "got ''")),
         (
             ("--space", "acckd_smoke", "--sampler", "grid", "--trials", "28"),

@@ -129,6 +129,29 @@ def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checke
     assert _manifest(folder)["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This\ncould happen because"),
+        TimeoutError("Timed out after 30 seconds while waiting for node to startup."),
+        RuntimeError("Failed to start GCS. Last 0 lines of error files:"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_tried_once_more_and_told_in_one_line(
+    checked, folder, capsys, monkeypatch, error: Exception
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("ray.init", lambda **options: asked.append(options) or _raise(error))
+    assert session.begin(checked, "...", analyses()) == 1
+    printed = capsys.readouterr()
+    assert len(asked) == 2
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: Ray must start on this machine; it did not, twice (load average ")
+    assert "resume the study when the machine has room" in line
+    assert len([line for line in printed.out.splitlines() if "it is started once more" in line]) == 1
+    assert _manifest(folder)["status"] == "failed"
+
+
 @pytest.mark.parametrize(("error", "code"), [(RuntimeError("no word"), 1), (KeyboardInterrupt(), 130)])
 def test_an_error_in_the_first_lines_leaves_no_folder_that_says_running(
     checked, play, folder, capsys, monkeypatch, error: BaseException, code: int
