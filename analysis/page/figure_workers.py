@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -38,7 +39,7 @@ def figure_pool() -> Iterator[Draw]:
     waiting: list[Future[None]] = []
 
     def draw(figure: Figure, paths: Sequence[Path]) -> None:
-        with _ctrl_c_ignored():
+        with _ctrl_c_ignored(), _without_main():
             waiting.append(pool.submit(write_figure, figure, paths))
 
     try:
@@ -47,6 +48,21 @@ def figure_pool() -> Iterator[Draw]:
             written.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes started in this block not run the program's main file, as a spawned process does.
+
+    A user's script that calls `run_study` without `if __name__ == "__main__"` would begin another study in each.
+    """
+    main = vars(sys.modules["__main__"])
+    before = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(before)
 
 
 @contextmanager
