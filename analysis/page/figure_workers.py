@@ -57,7 +57,7 @@ def _without_main() -> Iterator[None]:
     A user's script that calls `run_study` without `if __name__ == "__main__"` would begin another study in each.
     """
     main = vars(sys.modules["__main__"])
-    before = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    before: dict[str, object] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
     main["__spec__"] = None
     try:
         yield

@@ -105,7 +105,7 @@ def _short_temporary_folder() -> Iterator[None]:
 
 def _give_a_token() -> None:
     """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token."""
-    named = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
     if not named and not home_is_writable() and not os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 

@@ -15,7 +15,7 @@ import pytest
 
 from study import ablate, confirm, replay, resume
 from study.entry.continuation import analyses
-from study.execution.cluster import ClusterError, _short_temporary_folder
+from study.execution.cluster import ClusterError, _short_temporary_folder, connect
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
 from study.planning.check import check
@@ -127,6 +127,33 @@ def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checke
     assert "Traceback" not in printed.err
     assert "Traceback" in (folder / "run.log").read_text()
     assert _manifest(folder)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("writable", "named", "given"),
+    [
+        (True, {}, False),
+        (False, {}, True),
+        (False, {"RAY_AUTH_MODE": "token"}, True),
+        (False, {"RAY_AUTH_TOKEN": "mine"}, False),
+        (False, {"RAY_AUTH_TOKEN_PATH": "/mine"}, False),
+    ],
+)
+def test_a_private_ray_is_given_a_token_where_it_could_not_write_one(
+    monkeypatch, tmp_path: Path, writable: bool, named: dict[str, str], given: bool
+) -> None:
+    before = {"HOME": str(tmp_path), **named}
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("study.execution.cluster.home_is_writable", lambda: writable)
+    monkeypatch.setattr("ray.init", lambda **options: None)
+    connect("local", {}, verbose=True)
+    found = os.environ.get("RAY_AUTH_TOKEN")
+    assert (found is not None and len(found) == 64) == given
+    assert given or found == named.get("RAY_AUTH_TOKEN")
 
 
 @pytest.mark.parametrize(

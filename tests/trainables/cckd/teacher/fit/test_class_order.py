@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from timm.utils.misc import natural_key
 
+from tests.support.fitted_checkpoint import MODEL, write_fitted
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.backbone import Backbone
 from trainables.cckd.teacher.fit.class_order import natural_order, order_fault, output_names, read_class_map
 from trainables.cckd.teacher.spec import TeacherSpec
 from trainables.cckd.teacher.teacher_file import TeacherFile
@@ -48,20 +48,10 @@ def trained(tmp_path: Path) -> Trained:
 
     def train(names: Sequence[str], order: Sequence[str]) -> TeacherFile:
         images = _images(len(names))
-        torch.manual_seed(0)
-        network = timm.create_model("test_resnet", num_classes=0)
-        features = Backbone(network, size=SIZE)(torch.from_numpy(images.images))
         outputs = np.array([order.index(name) for name in names])[images.labels]
-        rows = torch.cat([features, torch.ones(len(features), 1)], dim=1)
-        fitted = torch.linalg.lstsq(rows, torch.eye(len(names))[outputs]).solution
-        network.requires_grad_(True).reset_classifier(len(names))
-        classifier = network.get_classifier()
-        with torch.no_grad():
-            classifier.weight.copy_(fitted[:-1].T)
-            classifier.bias.copy_(fitted[-1])
         path = tmp_path / "teacher.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
-        return TeacherFile("test_resnet", path, "aa", features.shape[1], len(names))
+        n_features = write_fitted(path, images.images, outputs)
+        return TeacherFile(MODEL, path, "aa", n_features, len(names))
 
     return train
 
@@ -112,13 +102,13 @@ def test_a_classifier_that_has_learned_nothing_tells_no_order(trained: Trained) 
     names = sorted(NAMES["numbers"])
     file = trained(names, names)
     torch.manual_seed(1)
-    save_file(timm.create_model("test_resnet", num_classes=len(names)).state_dict(), file.path)
+    save_file(timm.create_model(MODEL, num_classes=len(names)).state_dict(), file.path)
     assert _fault(file, names) is None
 
 
 @pytest.mark.parametrize("names", [("ant", "bee"), ("1", "2", "3"), ("07", "10")])
 def test_nothing_is_read_where_both_orders_are_one(names: tuple[str, ...]) -> None:
-    absent = TeacherFile("test_resnet", Path("nowhere"), "aa", 8, len(names))
+    absent = TeacherFile(MODEL, Path("nowhere"), "aa", 8, len(names))
     assert order_fault(TeacherSpec(form="checkpoint"), absent, SIZE, None, names) is None
     assert order_fault(TeacherSpec(form="ncm"), absent, SIZE, None, NAMES["numbers"]) is None
 
