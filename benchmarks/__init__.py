@@ -33,7 +33,7 @@ search_quality       which design of a search finds what matters
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
-soak                 kills at any time
+soak                 kills and signals at any time
 start                seconds from command to first step
 streaming            streaming against the bare decoder
 students             students trained side by side, for other benchmarks

@@ -157,9 +157,9 @@ def _sharing(result: _Result) -> list[Row]:
 
 def _soak(result: _Result) -> list[Row]:
     """What the kills of drivers and workers left behind; no fault and no orphan is allowed."""
-    if result.kind != "soak-full":
+    parts = result.document["raw"]["parts"] if result.kind == "soak-full" else {}
+    if "drivers" not in parts:  # a run of some parts only
         return []
-    parts = result.document["raw"]["parts"]
     drivers = parts["drivers"]
     found = Ratio.single(sum(len(part["faults"]) + part["orphans"] for part in parts.values()))
     kills = sum(part["n"] for part in parts.values())

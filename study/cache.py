@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study.planning.plan import OPTIONS
+from study.planning.readers import absolute
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
-    root = Path(args.data_root or OPTIONS["data_root"].default).expanduser().absolute() / "teacher-cache"
+    root = absolute(args.data_root or OPTIONS["data_root"].default) / "teacher-cache"
     if args.command == "list":
         return _list(root)
     if args.command == "verify":

@@ -15,12 +15,14 @@ from study.entry.continuation import report_faults
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import enter_recorded
 from study.terminal.command_line import command_line
+from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import Progress
 from trainables.cckd.errors import UsageError
 
 
 @outliving_its_reader()
+@needing_no_home()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 where the replay agrees, 1 where it differs, 2 for wrong usage."""
     parser = argparse.ArgumentParser(

@@ -9,6 +9,7 @@ from study.entry.continuation import analyses, interrupted_early, report_faults
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
+from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.signals import end_process, ended_by_signals
 from trainables.cckd.errors import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @outliving_its_reader()
+@needing_no_home()
 @ended_by_signals()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
@@ -60,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interrupted_early(folder)
 
 
+@needing_no_home()
 @ended_by_signals()
 def run_study(
     plan: "StudyPlan | None" = None,

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas
+from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas, scale_ticks
 from analysis.reading.knob_text import axis_label, is_log
 from analysis.search.pair_surfaces import Axis, PairSurface
 
@@ -138,8 +138,7 @@ def _scale(axes: Plot, which: str, axis: Axis) -> None:
         axes.set(**{f"{which}scale": "log"})
     if axis.is_choice:
         side.set_ticks(range(len(axis.values)), [str(choice) for choice in axis.values])
-    elif is_log(axis.knob):
-        ticks = np.geomspace(axis.edges[0], axis.edges[-1], 4 if which == "x" else 5)
-        side.set_ticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    elif ticks := scale_ticks(axis.edges[0], axis.edges[-1], 4 if which == "x" else 5, log=is_log(axis.knob)):
+        side.set_ticks(*ticks)
     side.set_minor_locator(NullLocator())
     axes.set(**{f"{which}lim": (axis.edges[0], axis.edges[-1]), f"{which}label": axis_label(axis.knob)})

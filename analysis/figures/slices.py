@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from optuna.distributions import CategoricalDistribution
 
-from analysis.page.style import BLACK, BLUE, GREY, canvas, mark_beyond, place_legend
+from analysis.page.style import BLACK, BLUE, GREY, canvas, mark_beyond, place_legend, scale_ticks
 from analysis.reading.knob_text import axis_label, is_log
 from analysis.search.slices import Slice
 
@@ -29,11 +29,12 @@ def draw_slice(found: Slice, *, limits: tuple[float, float]) -> Figure:
             _curve(axes, found, choices)
         if is_log(found.knob):
             axes.set_xscale("log")
-            ends = axes.get_xlim()
-            ticks = np.geomspace(found.points["value"].min(), found.points["value"].max(), 5)
-            axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.set_xlim(ends)
+        if not choices:
+            ends, told = axes.get_xlim(), found.points["value"].to_numpy(dtype=float)
+            if ticks := scale_ticks(told.min(), told.max(), 5, log=is_log(found.knob)):
+                axes.set_xticks(*ticks)
+                axes.xaxis.set_minor_locator(NullLocator())
+                axes.set_xlim(ends)
         if choices:
             axes.set_xticks(range(len(choices)), [str(choice) for choice in choices])
             axes.set_xlim(-0.6, len(choices) - 0.4)

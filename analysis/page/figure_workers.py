@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -51,12 +52,27 @@ def figure_pool() -> Iterator[Draw]:
                 # Not forked: the driver of a study has threads of Ray.
                 pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
                 stack.callback(pool.shutdown, cancel_futures=True)
-            with _ctrl_c_ignored():
+            with _ctrl_c_ignored(), _without_main():
                 waiting.append(pool.submit(write_figure, figure, paths))
 
         yield draw
         for written in waiting:
             written.result()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let processes started in this block not run the program's main file, as a spawned process does.
+
+    A user's script that calls `run_study` without `if __name__ == "__main__"` would begin another study in each.
+    """
+    main = vars(sys.modules["__main__"])
+    before: dict[str, object] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main.update(before)
 
 
 @contextmanager

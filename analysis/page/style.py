@@ -23,6 +23,9 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6B6B6B", "#F1F1EE"
 
+#: An axis is narrow where its length is such a share of its largest value; a tick is long with more letters.
+_NARROW, _LONG_TICK = 0.01, 8
+
 #: Sequential colour map of heatmaps, even in lightness.
 COLOUR_MAP = "viridis"
 
@@ -138,6 +141,26 @@ class SignedTicks(ScalarFormatter):
         """Return the text of the tick at `x`."""
         text = str(super().__call__(x, pos))
         return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+
+
+def scale_ticks(low: float, high: float, n: int, *, log: bool) -> tuple[list[float], list[str]] | None:
+    """Return places and texts of the ticks of a knob's axis from `low` to `high`; None where matplotlib's own do.
+
+    Texts have two significant digits, or as many as tell them apart. On a narrow axis they are long, so that there are
+    three ticks at most; matplotlib would print what they share beside the axis, over its label.
+    """
+    if not (low < high and (log or high - low < _NARROW * max(abs(low), abs(high)))):
+        return None
+    for n_ticks in (n, min(n, 3)):
+        places = [float(place) for place in (np.geomspace if log else np.linspace)(low, high, n_ticks)]
+        texts = next(
+            found
+            for digits in range(2, 18)
+            if len(set(found := [f"{place:.{digits}g}" for place in places])) == n_ticks or digits == 17
+        )
+        if max(map(len, texts)) <= _LONG_TICK:
+            break
+    return places, texts
 
 
 @cache

@@ -52,13 +52,15 @@ def price_sentences(study: StudyData, baseline: str) -> list[str]:
     These are descriptions: no sentence here passed the family of the report's claims.
     """
     table = scores(study)
-    few, many = (paired_gain(table, BEST, baseline, column=column) for column in ("few", "many"))
+    few, medium, many = (paired_gain(table, BEST, baseline, column=column) for column in ("few", "medium", "many"))
     sides = [(name, gain) for name, gain in (("Few", few), ("Many", many)) if gain.n]
     if not sides:
         return ["The price for the head is not known: the groups Many and Few are empty."]
+    if len(sides) < 2 and medium.n:  # one group alone would say nothing of where it comes from
+        sides.insert(1 if few.n else 0, ("Medium", medium))
     figures = listing([f"{name} {points(gain.mean)} points {bounds(gain)}" for name, gain in sides])
     said = f"By groups, {BEST} minus {baseline}, not tested: {figures}."
-    if len(sides) < 2 or "too few" in (few.verdict, many.verdict):
+    if not (few.n and many.n) or "too few" in (few.verdict, many.verdict):
         return [said, *_losing_classes(study, baseline)]
     if many.verdict == "loss" and few.mean > 0:
         price = f"Per point more on Few there are {-many.mean / few.mean:.2f} points less on Many."

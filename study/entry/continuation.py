@@ -13,6 +13,7 @@ from study.planning.flags import Option
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults, complain
+from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.signals import ended_by_signals
 from trainables.cckd.errors import UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @outliving_its_reader()
+@needing_no_home()
 @ended_by_signals()
 def continue_study(
     command: str,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from study.execution.ray_private import job_runtime_env, loopback_only, redirect_driver_output
+from study.execution.ray_private import (
+    job_runtime_env,
+    leaving_no_half_node,
+    loopback_only,
+    redirect_driver_output,
+)
 from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL
 from study.terminal.faults import one_line
+from study.terminal.home import home_is_writable
 from trainables.cckd.errors import UsageError
 from trainables.own_method import VARIABLE, OwnSource
 
@@ -96,6 +103,13 @@ def _short_temporary_folder() -> Iterator[None]:
             os.environ["RAY_TMPDIR"] = before
 
 
+def _give_a_token() -> None:
+    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token."""
+    named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
+    if not named and not home_is_writable() and not os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:
     """Start a private Ray, or join the cluster at `address` and send it our code.
 
@@ -105,7 +119,7 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
         verbose: let Ray print to the terminal. Otherwise Ray's lines about lost nodes and workers go to our log.
 
     Raises:
-        ClusterError: there is no cluster, it refuses us, or it runs other versions.
+        ClusterError: a private Ray does not start; there is no cluster, it refuses us, or it runs other versions.
     """
     import ray
 
@@ -113,10 +127,9 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        with loopback_only(), _short_temporary_folder():
-            # The address is named, because without one Ray joins a Ray that an earlier run left in its temporary
-            # folder. The dashboard stays off: it has had remote-code holes, and a study does not need it.
-            ray.init(address=LOCAL, include_dashboard=False, num_cpus=allotted_cores().n, **options)
+        _give_a_token()
+        with loopback_only(), leaving_no_half_node(), _short_temporary_folder():
+            _start(options)
         return
     _try_to_join(address)
     with _shipped(environment) as runtime_env:
@@ -124,6 +137,32 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
             ray.init(address=address, runtime_env=runtime_env, **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise ClusterError(f"--address {address}: {one_line(str(error))}") from error
+
+
+def _start(options: Mapping[str, Any]) -> None:
+    """Start a private Ray; once more where it does not come up, which on a busy machine is a matter of time.
+
+    Raises:
+        ClusterError: it does not come up a second time.
+    """
+    import ray
+
+    for attempt in (1, 2):
+        try:
+            # The address is named, because without one Ray joins a Ray that an earlier run left in its temporary
+            # folder. The dashboard stays off: it has had remote-code holes, and a study does not need it.
+            ray.init(address=LOCAL, include_dashboard=False, num_cpus=allotted_cores().n, **options)
+            return
+        except Exception as error:  # Ray raises its own kinds, and a bare Exception for a start that takes too long
+            ray.shutdown()
+            log.warning("Ray did not start (attempt %d)", attempt, exc_info=True)
+            busy = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+            if attempt == 2:
+                raise ClusterError(
+                    f"Ray must start on this machine; it did not, twice ({busy}): {one_line(str(error))[:200]}; resume "
+                    "the study when the machine has room"
+                ) from error
+            print(f"NOTE     Ray did not start ({busy}); it is started once more", flush=True)
 
 
 def _try_to_join(address: str) -> None:

@@ -74,6 +74,33 @@ def loopback_only() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = original
 
 
+@contextmanager
+def leaving_no_half_node() -> Iterator[None]:
+    """End the processes of a private Ray whose start fails or is interrupted.
+
+    `ray._private.node.Node`, and its `kill_all_processes`. `ray.shutdown` knows a node only once it is whole. The GCS
+    of another would live as long as the driver, which may be a notebook.
+    Needless when the slow test `test_ray_alone_would_leave_the_processes_of_a_failed_start` fails.
+    """
+    from ray._private.node import Node
+
+    original = Node.__init__
+
+    def patched(node: Any, *args: Any, **how: Any) -> None:
+        try:
+            original(node, *args, **how)
+        except BaseException:
+            if hasattr(node, "all_processes"):
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+            raise
+
+    Node.__init__ = patched
+    try:
+        yield
+    finally:
+        Node.__init__ = original
+
+
 def end_processes_at_once() -> None:
     """Make `ray.shutdown` kill the processes of a private Ray without asking them first.
 

@@ -200,9 +200,9 @@ def _open_ledger(checked: Checked, store: StudyStore) -> Ledger:
 
 def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses: Analyses) -> int:
     progress = Progress()
-    say_plan(progress, checked, store)
     study = Study(checked, store, ledger, progress, analyses)
     try:
+        say_plan(progress, checked, store)
         drive(study)
         finish(study, "done")
         report = analyses.build_report(store.path)

@@ -46,8 +46,10 @@ from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import OWN
+from trainables.cckd.students.cifar_sizes import N_BLOCKS
 from trainables.cckd.teacher.contamination import imagenet_labels
-from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
+from trainables.cckd.teacher.fit.class_order import order_fault, output_names
+from trainables.cckd.teacher.spec import NATURAL, TeacherSpec, check_teacher
 
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
@@ -118,22 +120,32 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         raise UsageError(
             f"batch_size must not exceed the {len(data.train)} training images of {plan.data}; got {batch_size}"
         )
+    if plan.student not in N_BLOCKS:  # ours can be trained on all images, and torch takes seconds to import
+        from trainables.cckd.students.build import try_student
+
+        channels, height, _ = data.image_shape
+        try_student(plan.student, len(data.class_names), channels, height)
     for own in OWN:
         from trainables.cckd.losses.own_loss import check_own_loss
 
         check_own_loss(own, TrialConfig.build({"method": own.name}), data.counts)
-    return replace(
+    checked = replace(
         Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set)),
+        outputs=output_names(plan.teacher, data.class_names),
         warm=read_warm_start(plan, space, data),
         embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
         cuts=cut_hashes(plan, data),
         shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),
     )
+    if wrong := order_fault(checked.teacher, teacher_file, checked.teacher_size, data.train, data.class_names):
+        raise UsageError(wrong)
+    return checked
 
 
 def _teacher(asked: Mapping[str, Any]) -> TeacherSpec:
     given = {item.name: asked[f"teacher_{item.name}"] for item in fields(TeacherSpec)}
-    paths = {key: str(absolute(given[key])) for key in ("weights", "embeddings") if given[key]}
+    named = ("weights", "embeddings", *(["classes"] if given["classes"] != NATURAL else []))
+    paths = {key: str(absolute(given[key])) for key in named if given[key]}
     return TeacherSpec(**given | paths)
 
 
@@ -240,7 +252,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
         # The configurations a trial can have, each knob at its ends.
         shared = plan.fixed_knobs | plan.training_in(space)
         batch_size = max(config.batch_size for config in corner_configs(space, shared))
-    if plan.student != TrialConfig.model_fields["student"].default:
+    if plan.student not in N_BLOCKS:
         from trainables.cckd.students.build import check_student
 
         with faults.gather():

@@ -20,10 +20,12 @@ from study.terminal.progress import Progress
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
+from trainables.cckd.errors import first_few
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.fit.class_order import other_orders
 from trainables.cckd.teacher.spec import TeacherSpec, fitted_on_val
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
@@ -43,6 +45,7 @@ class Checked:
     """A study that can start: its plan, space, data, teacher and the folder it will make.
 
     Attributes:
+        outputs: the class of each output of the teacher's own classifier; None where its form has none.
         cuts: SHA-256 of the data set with each cut of the long tail, the study's own first; empty where the
             confirmation uses no other cut.
         origins: setting -> where its value comes from, for the training settings and what the recipe says of the
@@ -62,6 +65,7 @@ class Checked:
     teacher_file: TeacherFile
     folder: Path
     embeddings: ClassEmbeddings | None = None
+    outputs: tuple[str, ...] | None = None
     cuts: tuple[str, ...] = ()
     warm: WarmStart | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -94,6 +98,18 @@ class Checked:
     def sha256_of(self, subset: str) -> str:
         """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
         return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
+
+    @property
+    def class_order(self) -> str | None:
+        """The order of the labels, where class names can be sorted in two ways; None where that says nothing."""
+        others = other_orders(self.data.class_names)
+        if not others or (self.data.spec.info.class_names is not None and self.outputs is None):
+            return None
+        said = [f"{first_few(self.data.class_names)} in this order"]
+        said += [f"sorted {how} they are {first_few(order)}" for how, order in others.items()]
+        if self.outputs is not None:
+            said.append(f"the teacher's outputs are {first_few(self.outputs)}")
+        return "; ".join(said)
 
     @property
     def contaminated_by(self) -> str | None:

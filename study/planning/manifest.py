@@ -22,6 +22,7 @@ from trainables.cckd.data.load import LongTailData, without
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.methods import OWN, OWN_SOURCE
 from trainables.cckd.recipe import QUICK
+from trainables.cckd.teacher.fit.class_order import output_names
 from trainables.cckd.teacher.spec import check_teacher
 
 #: Skipped files that study.json names; it counts them all.
@@ -115,13 +116,18 @@ def checked_again(folder: Path, manifest: dict[str, Any], *, skip_corrupt: bool 
     teacher, before = plan.teacher, manifest.get("teacher") or {}
     file = check_teacher(teacher)
     embeddings = check_teacher_fit(teacher, file, data)
-    now_known = {"sha256": file.sha256, "embeddings_sha256": embeddings.sha256 if embeddings else None}
+    outputs = output_names(teacher, data.class_names)
+    now_known = {
+        "sha256": file.sha256,
+        "embeddings_sha256": embeddings.sha256 if embeddings else None,
+        "classes": list(outputs) if outputs and teacher.classes else None,
+    }
     for what, found in now_known.items():
         if before and before.get(what) != found:
             raise TeacherError(
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
-    return Checked(plan, space, data, file, folder, embeddings)
+    return Checked(plan, space, data, file, folder, embeddings, outputs)
 
 
 def _as_begun(folder: Path, begun: dict[str, Any], data: LongTailData, *, may_lose: bool) -> LongTailData:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf, isfinite
@@ -154,13 +155,19 @@ def read_storage(text: str, faults: Faults, name: str | None = None) -> str:
     """
     if not is_uri(text):
         folder = absolute(text)
+        if (scheme := text.partition(":")[0]) in SCHEMES and text != scheme:
+            faults.add(f"--storage must name an object store as {scheme}://...; got {text!r}")
         if not text or not _can_be_written(folder):
             faults.add(f"--storage must be a folder that can be written; got {text!r}")
         elif name and os.path.lexists(folder / name):
             faults.add(f"--storage must hold no study of the name {name}; {folder / name} exists")
         return str(folder)
-    if not re.fullmatch(rf"({'|'.join(SCHEMES)})://[^\s?#]+", text):
-        faults.add(f"--storage takes URIs of {', '.join(f'{scheme}://' for scheme in SCHEMES)}; got {text!r}")
+    scheme, _, rest = text.partition("://")
+    if scheme not in SCHEMES:
+        faults.add(f"--storage takes URIs of {', '.join(f'{known}://' for known in SCHEMES)}; got {text!r}")
+    elif not re.fullmatch(r"[^\s?#]+", rest):
+        path = f"; give the folder without {scheme}://, as {shlex.quote(rest)}" if scheme == "file" and rest else ""
+        faults.add(f"--storage {scheme}:// must go on with a place without spaces, ? and #; got {text!r}{path}")
     return text.rstrip("/")
 
 

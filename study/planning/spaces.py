@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +39,7 @@ def read_space(text: str) -> SearchSpace:
         SpaceError: with every fault found.
     """
     if text.endswith(_SUFFIXES):
-        path = Path(text).expanduser()
+        path = Path(os.path.expanduser(text))
         draft = read_draft(path)
         _refuse(path, [*draft.faults, *method_faults(draft.method, draft.named, draft.tunable, draft.fixed)])
         return draft.space()

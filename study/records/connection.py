@@ -6,8 +6,10 @@ three times. Closing folds the log back into the one file.
 """
 
 import errno
+import math
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -23,8 +25,11 @@ _DISK_FAULTS = ("disk is full", "readonly database", "disk I/O error", "unable t
 #: Seconds for which another program may hold study.db locked without a word to the user.
 _PATIENCE_S = 30.0
 
-#: Seconds that a reader waits for a study.db that another program has locked.
-_COPY_TIMEOUT_S = 5.0
+#: The same for a reader, and the seconds after which it gives up: a report may be built where nobody reads the line.
+_COPY_TIMEOUT_S, _COPY_PATIENCE_S = 5.0, 120.0
+
+#: Seconds between two attempts where SQLite itself does not wait.
+_PAUSE_S = 0.2
 
 
 def disk_fault(error: BaseException | None) -> str | None:
@@ -58,20 +63,24 @@ class Database:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._closed = False
         self.connection = _Connection(":memory:" if copied else path, timeout=_PATIENCE_S)
+        self.connection.path = path
         try:
             if copied:
-                _copy(path, self.connection)
-            # SQLite notices a missing page only when it reads the page, which may be hours later.
-            (verdict,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            self.connection.execute("PRAGMA journal_mode=WAL")
+                _patiently(path, lambda: _copy(path, self.connection), _COPY_PATIENCE_S)
+            _patiently(path, self._open)
             self.connection.execute("PRAGMA synchronous=FULL")
             pool = {"creator": lambda: self.connection, "poolclass": StaticPool, "pool_reset_on_return": None}
             self.storage = SingleWriterStorage("sqlite://", engine_kwargs=pool)
         except BaseException:
             self.connection.close()
             raise
+
+    def _open(self) -> None:
+        # SQLite notices a missing page only when it reads the page, which may be hours later.
+        (verdict,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        self.connection.execute("PRAGMA journal_mode=WAL")
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -110,6 +119,22 @@ class Database:
             self.connection.close()
 
 
+def _patiently(path: Path | None, act: Callable[[], object], patience_s: float = math.inf) -> None:
+    """Act on the file at `path`; while another program holds it locked say so once, and try again for so long."""
+    told, limit = False, time.monotonic() + patience_s
+    while True:
+        try:
+            act()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > limit:
+                raise
+        if not told:
+            print(f"NOTE     {path} is held locked by another program; waiting for it", flush=True)
+        told = True
+        time.sleep(_PAUSE_S)
+
+
 def _copy(path: Path, target: sqlite3.Connection) -> None:
     """Copy the database, as its last transaction left it, through a read-only connection."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
@@ -125,26 +150,13 @@ class _Connection(sqlite3.Connection):
     """A connection that can hold a transaction open: Optuna commits after every value, which then does nothing."""
 
     held = False
+    path: Path | None = None
     _undone = False
 
     def hold(self) -> None:
         """Begin a transaction that `commit` does not end; wait as long as another program holds the file locked."""
-        told = False
-        while not self._begun():
-            if not told:
-                file = self.execute("PRAGMA database_list").fetchone()[2]
-                print(f"NOTE     {file} is held locked by another program; the study waits for it", flush=True)
-            told = True
+        _patiently(self.path, lambda: self.execute("BEGIN IMMEDIATE"))
         self.held, self._undone = True, False
-
-    def _begun(self) -> bool:
-        try:
-            self.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            return False
-        return True
 
     def release(self) -> None:
         """Commit the held transaction.

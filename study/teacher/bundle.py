@@ -111,8 +111,15 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
 def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Progress) -> FittedTeacher:
     """Return the teacher's fit from the cache of fits, or fit the teacher now."""
     data, spec = checked.data, checked.teacher
-    embeddings = checked.embeddings.sha256 if checked.embeddings else None
-    kept = FitCache(spec, train.store, data.train.labels, val.store, data.val.labels, embeddings_sha256=embeddings)
+    kept = FitCache(
+        spec,
+        train.store,
+        data.train.labels,
+        val.store,
+        data.val.labels,
+        embeddings_sha256=checked.embeddings.sha256 if checked.embeddings else None,
+        outputs=checked.outputs if spec.classes else None,
+    )
     fitted = kept.load()
     if fitted is None:
         progress.say(f"teacher  fitting its form, {spec.form}")
@@ -186,6 +193,7 @@ def _described(checked: Checked, fitted: FittedTeacher, on_val: ClassCounts) -> 
         "weights": spec.weights,
         "embeddings": embeddings.source if embeddings else None,
         "embeddings_sha256": embeddings.sha256 if embeddings else None,
+        "classes": list(checked.outputs) if checked.outputs and spec.classes else None,
         "prior_source": spec.prior,
         "prior_smoothing": spec.prior_smoothing,
         "targets": spec.targets,
@@ -209,4 +217,7 @@ def _classifier(checked: Checked) -> Classifier | None:
     if checked.teacher.form not in ("head", "checkpoint") and not projects:
         return None
     found: Classifier = get(start_on_worker(checked.plan, read_classifier, file, checked.teacher_size))
-    return found
+    if checked.outputs is None:
+        return found
+    places = [checked.outputs.index(name) for name in checked.data.class_names]
+    return found[0][places], found[1][places]

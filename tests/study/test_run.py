@@ -1,5 +1,8 @@
 """`study.run` refuses every wrong input in one message with exit code 2, and has written nothing by then."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +56,14 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--data", "digits_lt:ir=0.5"), ("ir", "0.5")),
         (("--data", "digits_lt", "--split", "own"), ("holdout, split_test, paper", "got 'own'")),
         (("--data", "image_folder"), ("image_folder", "path")),
+        (
+            ("--data", "digits_lt", "--student", "densenet121", "--yes-long"),
+            ("student 'densenet121' on 8-pixel images of 1 channels cannot be built",),
+        ),
+        (
+            ("--data", "digits_lt", "--student", "vit_base_patch8_224", "--yes-long"),
+            ("student 'vit_base_patch8_224' on 8-pixel images of 1 channels sees one patch",),
+        ),
         (("--data-path", "ram"), ("--data-path must be one of auto, resident, streamed", "got 'ram'")),
         (("--data-path", "streamed"), ("--data-path streamed needs a data set of image files",)),
         (("--teacher", "resnet50x"), ("teacher must be a model of timm, e.g. resnet50", "got 'resnet50x'")),
@@ -116,7 +127,21 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--address", "head"), ("--address must be local, auto or HOST:PORT", "got 'head'")),
         (("--address", "head:70000"), ("--address must be", "got 'head:70000'")),
         (("--storage", "ftp://x/y"), ("--storage takes URIs of s3://, gs://, file://", "got 'ftp://x/y'")),
-        (("--storage", "s3://b/x?region=eu"), ("--storage takes URIs", "got 's3://b/x?region=eu'")),
+        (("--storage", "S3://b"), ("--storage takes URIs of s3://, gs://, file://", "got 'S3://b'")),
+        (("--storage", "s3://b/x?region=eu"), ("--storage s3:// must go on with a place", "got 's3://b/x?region=eu'")),
+        (
+            ("--storage", "s3://my bucket"),
+            ("--storage s3:// must go on with a place without spaces", "'s3://my bucket'"),
+        ),
+        (("--storage", "gs://"), ("--storage gs:// must go on with a place", "got 'gs://'")),
+        (("--storage", "s3:/b"), ("--storage must name an object store as s3://...", "got 's3:/b'")),
+        (
+            ("--storage", "file:///my disk"),
+            (
+                "--storage file:// must go on with a place without spaces",
+                "give the folder without file://, as '/my disk'",
+            ),
+        ),
         (("--storage", ""), ("--storage must be a folder that can be written", "got ''")),
         (
             ("--space", "acckd_smoke", "--sampler", "grid", "--trials", "28"),
@@ -201,7 +226,7 @@ def test_a_folder_without_the_right_to_write_is_refused(refuse, tmp_path: Path, 
     # Root may write everywhere, so the system's answer is played.
     (tmp_path / "closed").mkdir()
     access = readers.os.access
-    monkeypatch.setattr(readers.os, "access", lambda path, mode: path.name != "closed" and access(path, mode))
+    monkeypatch.setattr(readers.os, "access", lambda path, mode: Path(path).name != "closed" and access(path, mode))
     (fault,) = refuse(*DIGITS, flag, "closed/inner")
     assert f"{flag} must be a folder that can be written; got 'closed/inner'" in fault
 
@@ -285,6 +310,21 @@ def test_a_dry_run_prints_counts_and_writes_nothing(tmp_path: Path, monkeypatch,
     assert found["confirm"].startswith("14 runs")  # 6 rungs and best 1, 2 seeds each
     assert "estimate" in found
     assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line] == []
+
+
+@pytest.mark.parametrize("student", ["resnet8_cifar", "resnet20_cifar"])
+def test_a_dry_run_of_our_own_student_does_not_wait_for_torch(student: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from study.run import main
+assert main([*{DIGITS!r}, "--student", {student!r}, "--dry-run"]) == 0
+print(*sys.modules.keys() & {{"torch", "timm", "ray"}})
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr, run.stdout.splitlines()[-1]) == (0, "", "")
 
 
 @pytest.fixture

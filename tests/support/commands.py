@@ -25,7 +25,8 @@ TRIAL_HOST = b"ray::TrialHost"
 _MARK = "CCKD_COMMAND"
 #: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.
 _TRIAL_WORKER = (b"ray::CckdTrial", b"ray::HostedTrial", b"ray::ResourceTrainable", TRIAL_HOST)
-_AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
+#: Ray's agents, which may outlive their head node by a minute.
+AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 
 
 def fresh_data_root(data_root: Path, folder: Path) -> Path:
@@ -106,7 +107,7 @@ class Command:
         """
         self._process.kill()
         self._process.communicate()
-        orphans = self.left_behind(patience_s, but=_AGENTS)
+        orphans = self.left_behind(patience_s, but=AGENTS)
         for pid in self.others():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -161,7 +162,7 @@ def _role(line: bytes) -> str:
     """What a process of a study is, by its command line."""
     if line.startswith(_TRIAL_WORKER):
         return "trial workers"
-    return "other workers" if line.startswith(b"ray::") and not line.startswith(_AGENTS) else "Ray's services"
+    return "other workers" if line.startswith(b"ray::") and not line.startswith(AGENTS) else "Ray's services"
 
 
 def command_line(pid: int) -> bytes:

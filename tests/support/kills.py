@@ -5,18 +5,23 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tests.support.commands import Command, Ended
+from tests.support.commands import AGENTS, Command, Ended
 from tests.support.watched_study import WatchedStudy
 
 #: A start that is killed while it starts, one in so many; the others are killed at work.
 _ONE_IN = 4
 _STARTING_S = 8.0
 _LIMIT_S = 240.0
+
+#: What a signal is sent in: the start-up, and the phases in their order. Most of a phase of a small study is shorter.
+_PHASES = ("start-up", "teacher", "search", "selection", "confirm", "longer", "ablation")
+_PHASE_S = 3.0
 
 
 @dataclass
@@ -98,6 +103,92 @@ def kill_workers(
         if _comes(partial(_started_again, study, attempts), command):
             kills.n += 1
     return _ended(kills, n, study, command, expected)
+
+
+def signal_driver(
+    study: WatchedStudy,
+    start: Callable[[], Command],
+    *,
+    numbers: Sequence[int],
+    rng: random.Random,
+    expected: list[Any],
+    tables: Mapping[str, bytes],
+) -> Kills:
+    """End the driver by each of these signals in turn, start-up and every phase in turn; resume, and judge the end.
+
+    A study that has come to its end is judged, and the same study is begun anew until no signal is left.
+
+    Args:
+        study: the study's folder, not made yet.
+        start: starts the study.
+        numbers: the signals. A batch system sends them to the driver alone or to all of its processes.
+        rng: chooses the instants, and to whom a signal is sent.
+        expected: `results` of the same study undisturbed, one trial at a time.
+        tables: name of a table of the later phases -> its content in the undisturbed study.
+    """
+    kills, command, left = Kills(), start(), list(numbers)
+    while left:
+        _await_phase(study, command, rng.choice(_PHASES))
+        time.sleep(rng.uniform(0, _PHASE_S))
+        number = left[-1]
+        if command.running and rng.randrange(2):
+            command.interrupt(number)
+        elif command.running:
+            command.tell(number)
+        ended = command.end()
+        if ended.code == 0:  # it came too late, or study and report were there
+            _judge_tables(kills, study, expected, tables)
+            shutil.rmtree(study.path)
+            command = start()
+            continue
+        left.pop()
+        kills.n += 1
+        kills.orphans += len(command.left_behind(but=AGENTS))
+        kills.faults += _stop_faults(study, ended, number)
+        begun = study.manifest_path.exists()
+        command = Command("study.resume", str(study.path)) if begun else start()
+    kills.ended = command.end()
+    _judge_tables(kills, study, expected, tables)
+    return kills
+
+
+def _await_phase(study: WatchedStudy, command: Command, phase: str) -> None:
+    """Wait until the study is in a phase or beyond it; start-up is no phase."""
+    wanted = _PHASES.index(phase)
+
+    def reached() -> bool:
+        if not study.manifest_path.exists():
+            return False
+        with suppress(OSError, ValueError):
+            return _PHASES.index(study.manifest.get("phase") or _PHASES[0]) >= wanted
+        return False
+
+    if wanted:
+        _comes(reached, command)
+
+
+def _stop_faults(study: WatchedStudy, ended: Ended, number: int) -> list[str]:
+    """What does not hold of a driver that a signal has ended: 130 and a word, or, before Python hears, the signal's."""
+    name = signal.Signals(number).name
+    early = ended.code == -number and not ended.out
+    if ended.code != 130 and not early:
+        return [f"{name}: exit code {ended.code}: {ended.err.strip()[-300:]}"]
+    faults = [f"{name}: on the terminal: {ended.err.strip()[-300:]}"] if ended.err else []
+    if study.manifest_path.exists() and study.manifest["status"] == "running":
+        faults.append(f"{name}: study.json says that a dead driver runs")
+    if study.path.exists() and not study.manifest_path.exists():
+        faults.append(f"{name}: half a folder is left")
+    return faults
+
+
+def _judge_tables(kills: Kills, study: WatchedStudy, expected: list[Any], tables: Mapping[str, bytes]) -> None:
+    if study.results() != expected or study.manifest["status"] != "done":
+        kills.faults.append("the trials differ from the undisturbed study")
+    kills.faults += [
+        f"{name} differs from the undisturbed study"
+        for name, content in tables.items()
+        if study.path.joinpath(name).read_bytes() != content
+    ]
 
 
 def _ended(kills: Kills, n: int, study: WatchedStudy, command: Command, expected: list[Any]) -> Kills:

@@ -74,6 +74,7 @@ def dry_run(checked: Checked) -> str:
         f"data path {checked.data_path}",
         *(_line("NOTE", caution.text) for caution in checked.cautions),
         f"classes   {_class_counts(data.counts)}",
+        *([_line("order", checked.class_order)] if checked.class_order else []),
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         *teacher_lines(checked),
         f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",

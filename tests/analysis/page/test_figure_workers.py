@@ -1,5 +1,7 @@
 """Figures are written beside the report, the same to the byte, and what goes wrong there is heard here."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -76,3 +78,36 @@ def test_a_small_report_starts_no_process_and_a_large_one_does(tmp_path: Path, m
                 draw(_figure(), [folder / f"{number}.png"])
         assert started == wanted
         assert len(list(folder.iterdir())) == n_figures
+
+
+#: As a user's script calls `run_study`: without `if __name__ == "__main__"`.
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+print("begun", flush=True)
+from pathlib import Path
+from analysis.page import figure_workers
+from analysis.page.style import canvas
+figure_workers.spare_cores = lambda: 2
+figure_workers._DRAWN_HERE = 0
+with canvas(3.0, 2.0) as (figure, axes):
+    axes.plot([0, 1], [0, 1])
+with figure_workers.figure_pool() as draw:
+    for name in ("one.png", "two.png"):
+        draw(figure, [Path({folder!r}, name)])
+print(__file__, __spec__)
+"""
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_the_program_that_asks_for_a_report_is_not_run_again(tmp_path: Path, as_module: bool) -> None:
+    root = str(Path(__file__).resolve().parents[3])
+    (tmp_path / "mine.py").write_text(SCRIPT.format(root=root, folder=str(tmp_path)))
+    command = [sys.executable, *(["-m", "mine"] if as_module else ["mine.py"])]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    begun, last = run.stdout.splitlines()
+    assert begun == "begun"
+    assert "mine.py" in last
+    assert ("ModuleSpec" in last) == as_module
+    assert {path.name for path in tmp_path.glob("*.png")} == {"one.png", "two.png"}

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -154,10 +155,34 @@ def test_the_tables_hold_what_the_exports_hold(simulated: Simulated) -> None:
         pd.testing.assert_frame_equal(table.fillna(np.nan), there.fillna(np.nan), check_dtype=False)
 
 
-def test_a_database_that_another_program_holds_is_refused_and_not_waited_for(
+def test_a_database_that_another_program_holds_is_waited_for_with_a_line_that_names_it(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("study.records.connection._COPY_TIMEOUT_S", 0.05)
+    folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
+    with closing(sqlite3.connect(folder / "study.db", isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(0.7, holder.rollback)
+        release.start()
+        assert len(load_study(folder).trials) == 1
+        release.join()
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"NOTE     {folder / 'study.db'} is held locked by another program; waiting for it"]
+
+
+def test_a_report_does_not_wait_for_who_only_means_to_write(simulated: Simulated, capsys) -> None:
+    folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
+    with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert len(load_study(folder).trials) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_database_that_another_program_keeps_is_refused_in_the_end(
     simulated: Simulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("study.records.connection._COPY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("study.records.connection._COPY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("study.records.connection._COPY_PATIENCE_S", 0.2)
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
     with closing(sqlite3.connect(folder / "study.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")

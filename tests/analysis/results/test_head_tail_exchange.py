@@ -1,6 +1,7 @@
 """Head for tail, and where errors go: against sums done by hand on a simulated study."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,20 @@ def test_classes_that_lie_below_the_baseline_are_named_beside_the_price(simulate
         f"1 of 10 classes lies below la with its whole 95 % interval: \u2068Bag\u2069 (Few) −{-gain:.1f} points "
         f"(−{-low:.1f} to −{-high:.1f}). Holm's correction for all classes leaves 1 of them."
     )
+
+
+@pytest.mark.parametrize("without", ["many", "few"])
+def test_one_group_of_the_ends_does_not_stand_alone(simulated: Simulated, without: str) -> None:
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, recalls={"la": (0.8, 0.5), "best1": (0.75, 0.6)})
+    study = load_study(folder)
+    emptied = {name: getattr(study, name).assign(**{f"test_{without}": np.nan}) for name in ("confirm", "confirm_all")}
+    said = price_sentences(replace(study, **emptied), "la")[0]
+    assert {"many": "Few", "few": "Many"}[without] in said
+    assert "Medium" in said
+    assert "No price" not in said
+    assert without.capitalize() not in said
+    whole = price_sentences(study, "la")[0]
+    assert "Medium" not in whole
 
 
 def test_many_losing_classes_are_counted_and_the_largest_losses_named(simulated: Simulated) -> None:

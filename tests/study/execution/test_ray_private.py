@@ -60,6 +60,60 @@ def test_ray_alone_would_wait_for_processes_that_hear_nothing() -> None:
     assert waiting > at_once + 2
 
 
+#: The start fails where its raylet would begin, `{fails}` times; the GCS runs by then.
+_HALF_START = """
+import os, ray
+from pathlib import Path
+from ray._private.node import Node
+from study.execution.cluster import ClusterError, connect
+whole, failures = Node.start_ray_processes, iter(range({fails}))
+
+def start(node):
+    if next(failures, None) is not None:
+        raise Exception("The current node timed out during startup.")
+    whole(node)
+
+Node.start_ray_processes = start
+try:
+    {start}
+except Exception as error:
+    print(type(error).__name__, str(error).count(chr(10)))
+
+def servers():
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
+            if ours and b"gcs_server" in folder.joinpath("cmdline").read_bytes():
+                yield folder
+        except OSError:
+            continue
+
+print(ray.is_initialized(), len(list(servers())))
+ray.shutdown()
+"""
+
+
+def _half_start(start: str, fails: int) -> list[str]:
+    code = _HALF_START.format(start=start, fails=fails)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_ray_alone_would_leave_the_processes_of_a_failed_start() -> None:
+    """Where this fails, `leaving_no_half_node` has become needless."""
+    alone = "ray.init(address='local', include_dashboard=False, num_cpus=1, logging_level='CRITICAL')"
+    assert _half_start(alone, fails=1)[-1] == "False 1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fails", "last"), [(1, ["True 1"]), (2, ["ClusterError 0", "False 0"])])
+def test_a_start_that_takes_too_long_is_tried_once_more_and_leaves_nothing(fails: int, last: list[str]) -> None:
+    told, *said = _half_start("connect('local', {{}}, verbose=False)".replace("{{}}", "{}"), fails)
+    assert told.startswith("NOTE     Ray did not start (load average ")
+    assert said == last
+
+
 def _fails(error: Exception) -> list[tuple[str, Exception]]:
     """What the trial's owner hears when a task of a tracked actor fails with `error`."""
     heard: list[tuple[str, Exception]] = []

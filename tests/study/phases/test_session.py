@@ -15,7 +15,7 @@ import pytest
 
 from study import ablate, confirm, ingest, replay, resume
 from study.entry.continuation import analyses
-from study.execution.cluster import ClusterError, _short_temporary_folder
+from study.execution.cluster import ClusterError, _short_temporary_folder, connect
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
 from study.planning.check import check
@@ -127,6 +127,67 @@ def test_an_unforeseen_error_is_one_message_and_its_trace_lies_in_the_log(checke
     assert "Traceback" not in printed.err
     assert "Traceback" in (folder / "run.log").read_text()
     assert _manifest(folder)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("writable", "named", "given"),
+    [
+        (True, {}, False),
+        (False, {}, True),
+        (False, {"RAY_AUTH_MODE": "token"}, True),
+        (False, {"RAY_AUTH_TOKEN": "mine"}, False),
+        (False, {"RAY_AUTH_TOKEN_PATH": "/mine"}, False),
+    ],
+)
+def test_a_private_ray_is_given_a_token_where_it_could_not_write_one(
+    monkeypatch, tmp_path: Path, writable: bool, named: dict[str, str], given: bool
+) -> None:
+    before = {"HOME": str(tmp_path), **named}
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("study.execution.cluster.home_is_writable", lambda: writable)
+    monkeypatch.setattr("ray.init", lambda **options: None)
+    connect("local", {}, verbose=True)
+    found = os.environ.get("RAY_AUTH_TOKEN")
+    assert (found is not None and len(found) == 64) == given
+    assert given or found == named.get("RAY_AUTH_TOKEN")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This\ncould happen because"),
+        TimeoutError("Timed out after 30 seconds while waiting for node to startup."),
+        RuntimeError("Failed to start GCS. Last 0 lines of error files:"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_tried_once_more_and_told_in_one_line(
+    checked, folder, capsys, monkeypatch, error: Exception
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("ray.init", lambda **options: asked.append(options) or _raise(error))
+    assert session.begin(checked, "...", analyses()) == 1
+    printed = capsys.readouterr()
+    assert len(asked) == 2
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: Ray must start on this machine; it did not, twice (load average ")
+    assert "resume the study when the machine has room" in line
+    assert len([line for line in printed.out.splitlines() if "it is started once more" in line]) == 1
+    assert _manifest(folder)["status"] == "failed"
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("no word"), 1), (KeyboardInterrupt(), 130)])
+def test_an_error_in_the_first_lines_leaves_no_folder_that_says_running(
+    checked, play, folder, capsys, monkeypatch, error: BaseException, code: int
+) -> None:
+    play(lambda study: None)
+    monkeypatch.setattr(session, "say_plan", lambda *_: _raise(error))
+    assert session.begin(checked, "...", analyses()) == code
+    assert _manifest(folder)["status"] == {1: "failed", 130: "interrupted"}[code]
+    assert capsys.readouterr().out.splitlines()[-1] == f"study: {folder}"
 
 
 def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys, monkeypatch) -> None:

@@ -169,3 +169,20 @@ def test_outside_a_checkout_or_without_git_there_is_no_commit(monkeypatch: pytes
 
     monkeypatch.setattr(subprocess, "run", no_git)
     assert git_commit() is None
+
+
+def test_a_checkpoint_whose_class_map_has_changed_is_another_teacher(
+    checked: Checked, manifest: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "check_teacher", lambda spec: replace(checked.teacher_file, n_outputs=10))
+    names = list(checked.data.class_names)
+    teacher = {"form": "checkpoint", "weights": "w", "classes": str(tmp_path / "map.txt")}
+    begun = manifest | {
+        "plan": manifest["plan"] | {"teacher": manifest["plan"]["teacher"] | teacher},
+        "teacher": {"sha256": checked.teacher_file.sha256, "embeddings_sha256": None, "classes": names[::-1]},
+    }
+    (tmp_path / "map.txt").write_text("\n".join(names[::-1]))
+    assert checked_again(checked.folder, begun).outputs == tuple(names[::-1])
+    (tmp_path / "map.txt").write_text("\n".join(names))
+    with pytest.raises(UsageError, match="begun with another teacher: classes was"):
+        checked_again(checked.folder, begun)

@@ -93,8 +93,23 @@ def test_a_write_waits_for_a_program_that_holds_the_file_and_says_so(
         release.join()
     ledger.close()
     told = capsys.readouterr().out.splitlines()
-    assert set(told) == {f"NOTE     {database} is held locked by another program; the study waits for it"}
+    assert set(told) == {f"NOTE     {database} is held locked by another program; waiting for it"}
     assert len(told) == 1, "said once, however long it takes"
+
+
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_file_that_is_held_is_opened_when_it_is_free(database, space, settings, monkeypatch, capsys, lock) -> None:
+    Ledger.create(database, space, settings()).close()
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.05)
+    with closing(sqlite3.connect(database, check_same_thread=False, isolation_level=None)) as holder:
+        holder.execute(f"BEGIN {lock}")
+        release = threading.Timer(0.5, holder.rollback)
+        release.start()
+        ledger = Ledger.open(database)
+        release.join()
+    ledger.close()
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"NOTE     {database} is held locked by another program; waiting for it"]
 
 
 def test_memory_read_again_from_the_file_is_what_it_was(database, space, settings, seed_of, epoch) -> None:

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.teacher import bundle
 from study.teacher.bundle import damaged_images, prepare, teacher_on_test
-from study.teacher.worker_tasks import extract, extract_all
+from study.teacher.worker_tasks import extract, extract_all, read_classifier
 from study.terminal.progress import Progress
 from tests.support.damaged_images import encoded
 from trainables.cckd.errors import TeacherError
@@ -314,3 +314,28 @@ def test_every_image_file_is_decoded_once_and_what_fails_is_named(
 def test_a_data_set_without_image_files_decodes_nothing(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "start_beside_driver", lambda *asked: pytest.fail("there is nothing to decode"))
     assert damaged_images(checked, Workers(n_workers=2), Progress(io.StringIO())) == {}
+
+
+def test_the_rows_of_a_classifier_follow_the_labels_whatever_its_order(
+    teacher: _Teacher, checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = checked.data.class_names
+    rng = np.random.default_rng(3)
+    weight, bias = rng.normal(size=(10, N_FEATURES)).astype(np.float32), rng.normal(size=10).astype(np.float32)
+    asked = tasks.start_on_worker
+
+    def start(plan: Any, function: Any, *arguments: Any) -> Any:
+        return (weight, bias) if function is read_classifier else asked(plan, function, *arguments)
+
+    monkeypatch.setattr(bundle, "start_on_worker", start)
+    monkeypatch.setattr(bundle, "get", lambda reference: reference)
+    spec = replace(checked.teacher, form="checkpoint", weights="w.safetensors", classes="natural")
+    rows = rng.normal(size=(4, N_FEATURES)).astype(np.float32)
+    for outputs in (names, names[::-1], (*names[5:], *names[:5])):
+        prepared = _prepare(replace(checked, plan=replace(checked.plan, teacher=spec), outputs=outputs))
+        logits = prepared.readout.logits(rows)
+        for label, name in enumerate(names):
+            output = outputs.index(name)
+            expected = rows.astype(float) @ weight[output] + bias[output]
+            np.testing.assert_allclose(logits[:, label], expected, rtol=2e-3, atol=2e-3 * np.abs(logits).max())
+        assert prepared.teacher["classes"] == list(outputs)

@@ -93,11 +93,32 @@ def build_student(
             logits, features = _split(net, torch.zeros(2, in_chans, image_size, image_size))
         net.train()
     except Exception as error:  # timm's constructors and layers raise many kinds
-        raise ConfigError(f"{what} cannot be built: {error}") from error
+        raise ConfigError(f"{what} cannot be built: {_one_line(error)}") from error
     if features.ndim != 2 or logits.shape != (2, n_classes):
         shapes = f"features {tuple(features.shape)}, logits {tuple(logits.shape)}"
         raise ConfigError(f"{what} must split into flat features and {n_classes} logits; got {shapes} for 2 images")
     return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
+
+
+def try_student(name: str, n_classes: int, in_chans: int, image_size: int) -> None:
+    """Train a student for one step on two images of noise; arguments as for `build_student`.
+
+    Raises:
+        ConfigError: as `build_student`; or it cannot take a step, or sees the image as one patch.
+    """
+    with torch.random.fork_rng(devices=[]):
+        student = build_student(name, n_classes, in_chans, image_size)
+        what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
+        if any(getattr(module, "num_patches", None) == 1 for module in student.modules()):
+            raise ConfigError(
+                f"{what} sees one patch, so that it has no places to compare; choose a student of smaller patches, or "
+                f"one of {', '.join(OWN_STUDENTS)}"
+            )
+        try:
+            logits, features = student(torch.randn(2, in_chans, image_size, image_size))
+            (logits.square().mean() + features.square().mean()).backward()
+        except Exception as error:  # as in build_student
+            raise ConfigError(f"{what} cannot be trained: {_one_line(error)}") from error
 
 
 def bias_name(student: StudentNet) -> str:
@@ -131,6 +152,12 @@ def _network(name: str, kwargs: dict[str, int], image_size: int) -> tuple[nn.Mod
     return net, fit_stem(net, in_chans=kwargs["in_chans"], image_size=image_size)
 
 
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    features = net.forward_head(net.forward_features(images), pre_logits=True)
-    return net.get_classifier()(features), features
+    features, classifier = net.forward_head(net.forward_features(images), pre_logits=True), net.get_classifier()
+    if not isinstance(classifier, nn.Module):
+        raise TypeError(f"it has {len(classifier)} classifiers instead of one")
+    return classifier(features), features

@@ -18,7 +18,7 @@ def fit_stem(net: nn.Module, *, in_chans: int, image_size: int) -> bool:
 
     if image_size > SMALL_IMAGE or not isinstance(net, ResNet):
         return False
-    stem = nn.Conv2d(in_chans, net.bn1.num_features, kernel_size=3, stride=1, padding=1, bias=False)
+    stem = nn.Conv2d(in_chans, net.bn1.weight.numel(), kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as timm initialises it
     net.conv1, net.maxpool = stem, nn.Identity()
     return True

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.embeddings import ClassEmbeddings, encode_class_names, read_embeddings
-from trainables.cckd.teacher.spec import TeacherSpec
+from trainables.cckd.teacher.spec import OWN_CLASSIFIER, TeacherSpec
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
@@ -47,7 +47,7 @@ def check_fit(
             faults += _width_faults(file, embeddings)
         except TeacherError as error:
             faults += error.faults
-    if spec.form in ("head", "checkpoint") and file.n_outputs != len(counts):
+    if spec.form in OWN_CLASSIFIER and file.n_outputs != len(counts):
         faults.append(
             f"teacher form {spec.form} needs a classifier of the data set's {len(counts)} classes; "
             f"{file.path} has {file.n_outputs} outputs"

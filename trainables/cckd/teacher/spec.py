@@ -12,9 +12,13 @@ from trainables.cckd.teacher.weights import EMBEDDED, find_weights
 #: How the classifier is made; the forms in FITTED learn it from the training set.
 FORMS = ("linear_probe", "ncm", "zero_shot", "head", "checkpoint")
 FITTED = ("linear_probe", "ncm")
+#: The forms that answer by the classifier in the weight file.
+OWN_CLASSIFIER = ("head", "checkpoint")
 PRIORS = ("val", "train", "uniform", "fixed_point")
 TARGETS = ("in_fold", "out_of_fold")
 FEATURES = ("final", "stages", "both")
+#: The word for timm's order of the classes, beside a file that states an order.
+NATURAL = "natural"
 
 SMALL_SIZE = 96  # input of the embedded teacher for small images: 7 ms per image on one core instead of 33, no worse
 _SMALL_IMAGE = 32
@@ -47,6 +51,9 @@ class TeacherSpec:
         "published weights)")] = None
     embeddings: Annotated[str | None, Field(description="class embeddings of zero_shot, safetensors or npz (default: "
         "open_clip's text encoder)")] = None
+    classes: Annotated[str | None, Field(description="classes in the order of the outputs of head or checkpoint: "
+        f"{NATURAL}, as timm sorts folders, or a file with a class per line, timm's class_map.txt (default: the data "
+        "set's order)")] = None
     targets: Annotated[str, Field(description=f"{' or '.join(TARGETS)}: with out_of_fold, each training image is "
         "judged by a fit that has not seen it")] = "in_fold"
     folds: Annotated[int, Field(ge=2, description="number of folds of out_of_fold")] = 5
@@ -110,6 +117,8 @@ def _combination_faults(spec: TeacherSpec) -> list[str]:
         faults.append(f"teacher tau belongs to form linear_probe; got {spec.tau:g} with form {spec.form!r}")
     if spec.embeddings is not None and spec.form != "zero_shot":
         faults.append(f"teacher embeddings belong to form zero_shot; got form {spec.form!r}")
+    if spec.classes is not None and spec.form not in OWN_CLASSIFIER:
+        faults.append(f"teacher classes belong to form {' or '.join(OWN_CLASSIFIER)}; got form {spec.form!r}")
     if spec.targets == "out_of_fold" and spec.form in FORMS and spec.form not in FITTED:
         faults.append(
             f"teacher targets out_of_fold need a form that is fitted to the training set, {' or '.join(FITTED)}; "

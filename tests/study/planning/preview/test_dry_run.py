@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from search_spaces import list_spaces
 from study.planning.check import check
@@ -127,3 +128,18 @@ def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
 def test_the_dry_run_fits_80_columns_but_for_paths(asked, tmp_path: Path) -> None:
     lines = dry_run(asked("--data-seeds", "3")).splitlines()
     assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line and "data " not in line] == []
+
+
+def test_the_order_of_classes_is_said_where_they_can_be_sorted_in_two_ways(tmp_path: Path, capsys) -> None:
+    def order(*names: str) -> str:
+        for part, name in ((part, name) for part in ("train", "val", "test") for name in names):
+            (tmp_path / "".join(names) / part / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / "".join(names) / part / name / "a.png")
+        folder = f"image_folder:path={tmp_path / ''.join(names)}"
+        assert main(["--space", "acckd_smoke", "--data", folder, "--set", "batch_size=2", "--dry-run"]) == 0
+        lines = " ".join(capsys.readouterr().out.split())
+        return lines.partition(" order ")[2].partition(" groups ")[0]
+
+    assert order("1", "2", "10") == "1, 10, 2 in this order; sorted naturally they are 1, 2, 10"
+    assert order("ant", "Bee") == "Bee, ant in this order; sorted naturally they are ant, Bee"
+    assert order("ant", "bee") == ""

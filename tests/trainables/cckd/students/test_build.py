@@ -9,7 +9,7 @@ from torch import nn
 import trainables.cckd.students.timm_models  # noqa: F401, timm knows our names once it is imported
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import torch_stream
-from trainables.cckd.students.build import OWN_STUDENTS, bias_name, build_student, check_student
+from trainables.cckd.students.build import OWN_STUDENTS, bias_name, build_student, check_student, try_student
 from trainables.cckd.students.cifar_net import CifarResNet
 from trainables.cckd.students.cosine_classifier import folded
 
@@ -83,9 +83,48 @@ def test_an_unknown_student_is_refused_with_the_nearest_names() -> None:
     check_student("resnet8_cifar")
 
 
-def test_a_student_that_does_not_take_the_images_is_refused() -> None:
-    with pytest.raises(ConfigError, match="student 'vgg11' on 8-pixel images of 1 channels cannot be built"):
-        build_student("vgg11", 10, 1, 8)
+@pytest.mark.parametrize(
+    ("name", "size", "fault"),
+    [
+        ("vgg11", 28, "cannot be built: RuntimeError: Given input size"),
+        ("vit_tiny_patch16_224", 28, "sees one patch, so that it has no places to compare"),
+        ("mixer_s32_224", 32, "sees one patch"),
+        ("convnext_tiny", 28, "cannot be built: RuntimeError: Calculated padded input size"),
+        ("levit_128s", 32, "cannot be built: TypeError: it has 2 classifiers instead of one"),
+    ],
+)
+def test_a_student_that_cannot_be_trained_is_refused_in_one_line(name: str, size: int, fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        try_student(name, 10, 3, size)
+    (line,) = caught.value.faults
+    assert line.startswith(f"student {name!r} on {size}-pixel images of 3 channels {fault}")
+    assert "\n" not in line
+
+
+def test_a_fault_of_training_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        if module.training:
+            raise ValueError("Expected more than 1 value\nper channel when training")
+        return x
+
+    monkeypatch.setattr(nn.Dropout, "forward", forward)
+    with pytest.raises(ConfigError, match="cannot be trained: ValueError: Expected more than 1 value per channel"):
+        try_student("vit_tiny_patch16_224", 10, 3, 32)
+
+
+@pytest.mark.parametrize(("name", "size"), [("resnet50_gn", 28), ("vit_tiny_patch16_224", 32), ("resnet8_cifar", 8)])
+def test_a_student_that_can_be_trained_is_tried_without_a_trace(name: str, size: int) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    try_student(name, 10, 1, size)
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_a_stem_before_group_normalisation_is_replaced_too() -> None:
+    student = build_student("resnet50_gn", 10, 3, 32)
+    assert student.small_stem
+    assert student.net.conv1.out_channels == 64
 
 
 @pytest.mark.parametrize(("size", "before_the_blocks"), [(32, 32), (64, 64), (65, 17), (224, 56)])

@@ -42,6 +42,11 @@ def test_every_fault_of_a_spec_is_named_at_once_with_the_choices() -> None:
         ({"form": "ncm", "tau": 0.0}, "tau belongs to form linear_probe; got 0 with form 'ncm'"),
         ({"form": "head", "tau": 2.0}, "tau belongs to form linear_probe; got 2"),
         ({"embeddings": "e.npz"}, "embeddings belong to form zero_shot"),
+        ({"classes": "natural"}, "classes belong to form head or checkpoint; got form 'linear_probe'"),
+        (
+            {"form": "zero_shot", "classes": "map.txt"},
+            "classes belong to form head or checkpoint; got form 'zero_shot'",
+        ),
         ({"form": "head", "targets": "out_of_fold"}, "need a form that is fitted to the training set"),
         ({"features": "all"}, "teacher features must be one of final, stages, both; got 'all'"),
         (

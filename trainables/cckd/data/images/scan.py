@@ -66,10 +66,22 @@ def scan(sets: Mapping[str, ImageFiles], *, skip_corrupt: bool = False, on_progr
         done[key] = _with_headers(files, found)
     skipped = tuple(f"{path}: {reason}" for path, reason in reasons.items())
     if skipped and not skip_corrupt:
-        summary = f"{len(skipped)} of {n_files} image files cannot be used; --skip-corrupt leaves them out"
+        summary = f"{len(skipped)} of {n_files} image files cannot be used; {_advice(sets, done)}"
         more = [f"and {len(skipped) - N_NAMED} more"] if len(skipped) > N_NAMED else []
         raise DataError([summary, *skipped[:N_NAMED], *more])
     return Scan({name: done[id(files)] for name, files in sets.items()}, skipped)
+
+
+def _advice(sets: Mapping[str, ImageFiles], usable: Mapping[int, ImageFiles]) -> str:
+    """Say what to do about unusable files: leaving them out helps only where every class keeps an image."""
+    empty = {name: files for name, files in sets.items() if len(files) and not len(usable[id(files)])}
+    if empty:
+        folders = dict.fromkeys(str(files.root) for files in empty.values())
+        return f"none of {' and '.join(empty)} is left: are the paths right, and the folder {' and '.join(folders)}?"
+    poorer = [name for name, files in sets.items() if set(usable[id(files)].labels) < set(files.labels)]
+    if poorer:
+        return f"a class of {' and '.join(poorer)} would have no image left without them"
+    return "--skip-corrupt leaves them out"
 
 
 def _with_headers(files: ImageFiles, found: Sequence[Header | str]) -> ImageFiles:

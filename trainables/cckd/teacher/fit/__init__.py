@@ -5,6 +5,7 @@ folds           folds of the training images, and their readouts
 probe, ncm      logit-adjusted regression; nearest class mean
 softmax_regression  the regression at one strength
 fit_steps       finished steps of a long fit, kept on disk
+class_order     which class each output of a network's own classifier stands for
 prior           four ways to take the teacher's prior
 row_blocks      features a block of rows at a time
 fit_cache       fitted teachers on disk

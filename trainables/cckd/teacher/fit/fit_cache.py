@@ -10,6 +10,7 @@ A damaged fit counts as absent, and the teacher is fitted again.
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import version
@@ -48,12 +49,14 @@ class FitCache:
         val_labels: NDArray[np.int64],
         *,
         embeddings_sha256: str | None = None,
+        outputs: Sequence[str] | None = None,
     ) -> None:
         """Name the file by everything the fit depends on; `train` and `val` must be complete.
 
+        `outputs` are the classes of the classifier's outputs where these are not in the order of the labels.
         The network's own classifier is covered: it comes from the weight file whose hash is in the features' key.
         """
-        ingredients = {
+        ingredients: dict[str, Any] = {
             "recipe": FIT_RECIPE,
             "form": [spec.form, spec.tau, spec.targets, spec.folds],
             "prior": [spec.prior, spec.prior_smoothing],
@@ -62,6 +65,8 @@ class FitCache:
             "embeddings": embeddings_sha256,
             "versions": {name: version(name) for name in ("numpy", "scipy")},
         }
+        if outputs is not None:  # fits of earlier versions keep their names
+            ingredients["outputs"] = list(outputs)
         self.path = train.folder / "fits" / f"{json_digest(ingredients, spaced=True)}.safetensors"
 
     @property

@@ -41,6 +41,31 @@ def test_one_error_counts_all_broken_files_and_names_ten(tmp_path: Path) -> None
     assert (len(named), more) == (10, "and 3 more")
 
 
+def test_a_list_whose_files_are_all_gone_is_not_to_be_skipped(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    files = _files(tmp_path / "there", 6)
+    elsewhere = ImageFiles.listed(tmp_path / "gone", files.paths, files.labels)
+    with pytest.raises(DataError) as caught:
+        scan({"train": files, "val": elsewhere, "test": elsewhere})
+    assert caught.value.faults[0] == (
+        f"6 of 12 image files cannot be used; none of val and test is left: are the paths right, and the folder "
+        f"{tmp_path / 'gone'}?"
+    )
+
+
+@pytest.mark.parametrize(("broken", "helps"), [((0, 3), True), ((0, 3, 6, 9), False), ((1, 4, 7, 10), False)])
+def test_skipping_is_offered_only_where_every_class_keeps_an_image(
+    tmp_path: Path, broken: tuple[int, ...], helps: bool
+) -> None:
+    files = _files(tmp_path, 12)
+    for index in broken:
+        (tmp_path / f"{index}.png").unlink()
+    with pytest.raises(DataError) as caught:
+        scan({"train": files})
+    advice = "--skip-corrupt leaves them out" if helps else "a class of train would have no image left without them"
+    assert caught.value.faults[0] == f"{len(broken)} of 12 image files cannot be used; {advice}"
+
+
 def test_skipped_files_are_left_out_and_listed(tmp_path: Path) -> None:
     files = _files(tmp_path)
     (tmp_path / "4.png").unlink()

@@ -87,6 +87,8 @@ def test_whoever_fits_something_else_does_not_find_it(opened: Open, cached, monk
         *(opened(replace(TeacherSpec(), **{name: value})) for name, value in _OTHER.items()),
         opened(labels=LABELS[::-1]),
         opened(embeddings_sha256="d"),
+        opened(outputs=("a", "b", "c")),
+        opened(outputs=("a", "c", "b")),
     ]
     cached["train"] = _features(tmp_path / "other", "train", TRAIN + np.float16(1))
     taken.append(opened())
