@@ -30,6 +30,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         f"data     {plan.data}: {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test images; "
         f"{checked.data_path}"
     )
+    if small := checked.image_store:
+        progress.say(f"store    images with a shorter side of {small.shorter} px are read from {small.folder}")
     for caution in checked.cautions:
         progress.say(f"NOTE     {caution.text}")
     if data.skipped:

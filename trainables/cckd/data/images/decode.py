@@ -73,14 +73,25 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     """
     if isinstance(source, RaggedImages):
         return source.image(index)
-    path = str(source.root / source.paths[index])
-    height, width = source.sizes[index].tolist()
+    path = source.root / source.paths[index]
     try:
-        content = read_content(source.root / source.paths[index])
+        content = read_content(path)
+    except UnusableImageError as error:
+        raise DamagedImageError(str(path), f"cannot be read as an image: {error}") from error
+    return image_in(content, str(path), tuple(source.sizes[index].tolist()))
+
+
+def image_in(content: bytes, path: str, size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the image in a file's bytes in colour, uint8 (H, W, 3), of the (H, W) that the scan found.
+
+    Raises:
+        DamagedImageError: the bytes cannot be decoded, or the image has another size; names `path`.
+    """
+    try:
         kind = format_of(content)
         # Before any decoder takes memory for it. The decoder itself checks the compressed pixels of a PNG.
         found = kind.size(content) if kind is PNG else kind.check(content)
-        if found == (height, width):
+        if found == size:
             pixels = decoded(content)
             found = pixels.shape[:2]
     except MemoryError:
@@ -90,8 +101,9 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     except Exception as error:  # whatever a decoder says of damaged bytes: of ten kinds, some of them undocumented
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DamagedImageError(path, f"cannot be read as an image: {reason}") from error
-    if found != (height, width):
-        raise DamagedImageError(path, f"was {height} x {width} pixels when it was scanned; now {found[0]} x {found[1]}")
+    if found != size:
+        was, now = (f"{height} x {width}" for height, width in (size, found))
+        raise DamagedImageError(path, f"was {was} pixels when it was scanned; now {now}")
     return pixels
 
 
