@@ -80,7 +80,9 @@ class ImageStore:
         return rows[[not (self.folder / there.paths[row]).exists() for row in rows.tolist()]]
 
     def unfinished(self, files: ImageFiles, on_progress: Callable[[int], None] = lambda n: None) -> NDArray[np.int64]:
-        """Return the indices of the images that must be made: absent, torn or altered. Reads every file of the others.
+        """Return the indices of the images that must be made: absent, torn, altered, or older than their originals.
+
+        Every file of the others is read.
 
         Args:
             files: a scanned set.
@@ -90,8 +92,8 @@ class ImageStore:
         chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
         found: list[bool] = []
         with ThreadPoolExecutor(_N_THREADS) as pool:
-            for whole in pool.map(partial(_whole, self.folder), ([there.paths[k] for k in chunk] for chunk in chunks)):
-                found += whole
+            for good in pool.map(partial(_good, files, there), chunks):
+                found += good
                 on_progress(len(found))
         return rows[~np.array(found, bool)]
 
@@ -143,8 +145,21 @@ class ImageStore:
         return n_bytes
 
 
-def _whole(folder: Path, paths: list[str]) -> list[bool]:
-    return [file_is_whole(folder / path) for path in paths]
+def _good(files: ImageFiles, there: StoredFiles, rows: NDArray[np.int64]) -> list[bool]:
+    """Whether each small image is whole, and not older than its original.
+
+    A change of an original that its mark does not show is seen by its time.
+    """
+    pairs = ((there.root / there.paths[row], files.root / files.paths[row]) for row in rows.tolist())
+    return [file_is_whole(small) and not _written(original) > _written(small) for small, original in pairs]
+
+
+def _written(path: Path) -> float:
+    """When a file was written, seconds; 0 where it is gone, which a scan has said."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def file_is_whole(path: Path) -> bool:
