@@ -4,7 +4,6 @@ Every image is made on its own and written whole, so a killed build continues wi
 share a store: one at a time adds images, and the others read it meanwhile. Nobody removes what a study has claimed.
 """
 
-import shutil
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -116,7 +115,7 @@ def _build(
         for start in range(0, len(files), _CHUNK)
     )
     total, n_done, n_bytes = sum(map(len, chunks)), 0, 0
-    damaged: dict[str, str] = {}
+    damaged: dict[str, DamagedImageError] = {}
     progress.begin("store", total)
     running: dict[Any, ImageFiles] = {}
     while chunks or running:
@@ -135,14 +134,14 @@ def _build(
                 n_more = 0
                 chunks.append(files.take(np.flatnonzero([path not in found for path in files.paths])))
                 n_done -= len(chunks[-1])
-            damaged |= found
+            damaged |= {path: DamagedImageError(str(files.root / path), what) for path, what in found.items()}
             n_bytes += n_more
             n_done += len(files)
             left_s = progress.elapsed_s * (total - n_done) / max(1, n_done)
             progress.update(n_done, f"small images, {duration(left_s)} left")
             _require_room(store, n_bytes * (total - n_done) // max(1, n_done))
     progress.end()
-    return {path: DamagedImageError(path, what) for path, what in damaged.items()}
+    return damaged
 
 
 def _culprits(files: ImageFiles, death: TaskDied) -> dict[str, str]:
@@ -164,7 +163,7 @@ def _require_room(store: ImageStore, n_bytes: int) -> None:
     Raises:
         DataError: says what is needed and what is free.
     """
-    free = shutil.disk_usage(store.folder).free
+    free = store.free_bytes
     if n_bytes > free:
         raise DataError(
             f"the image store {store.folder} needs {n_bytes / 1e9:.2g} GB more, and its disk has {free / 1e9:.2g} GB "

@@ -1,8 +1,6 @@
 """How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
 
-import shutil
 from math import prod
-from pathlib import Path
 
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
@@ -65,18 +63,12 @@ def store_lines(checked: Checked) -> list[str]:
     return [
         *lines,
         f"{cost.n_absent:,} of {cost.n_images:,} images to make: about {_size(cost.n_bytes)} and "
-        f"{duration(cost.seconds / (workers or 1))} on {cores}; {_size(free_bytes(store.root))} are free there",
+        f"{duration(cost.seconds / (workers or 1))} on {cores}; {_size(store.free_bytes)} are free there",
     ]
 
 
 def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the free bytes of the disk on which a folder lies, or will lie."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(there).free
 
 
 def expected(checked: Checked) -> str:

@@ -10,6 +10,7 @@ cut tore, and the image is made again.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class ImageStore:
     def recipe(self) -> str:
         """What decides the pixels beside the originals; the teacher's features are filed under it."""
         return self.folder.name
+
+    @property
+    def free_bytes(self) -> int:
+        """Free bytes of the disk on which the store lies, or will lie."""
+        there = next(path for path in (self.root, *self.root.parents) if path.exists())
+        return shutil.disk_usage(there).free
 
     def stored(self, files: ImageFiles) -> StoredFiles:
         """Return a scanned set as it is read from the store; nothing is read or made here."""
