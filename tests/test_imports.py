@@ -73,6 +73,7 @@ study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cc
 analysis: study.schema analysis.stats study.lock study.terminal study.overview analysis.reading analysis.search
     analysis.results analysis.page analysis.exports analysis.sections
 study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images
+    trainables.cckd.data.store
     study.terminal study.records trainables study.planning
 study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.data.store
     trainables.cckd.teacher.cache

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from study.execution.nodes import NodeReport, Roster, check_nodes, described
+from study.execution.nodes import NodeReport, Roster, check_nodes, described, needed_files
 from study.execution.tasks import Future, start_beside_driver
 from study.execution.workers import Workers, ray_session
 from study.phases.ablation import ablate
@@ -50,7 +50,10 @@ def drive(study: Study) -> None:
             study.store.update_manifest(**begun)
             workers = replace(workers, roster=_check_nodes(study))
             _leave_out_damaged(study, workers)
-            study.checked = decode_images(from_store(study.checked), workers, study.progress)
+            study.checked = from_store(study.checked)
+            if workers.roster is not None and study.checked.image_store is not None:
+                workers.roster.check(needed_files(study.checked))
+            study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
             _note_teacher(study, prepared.teacher)
