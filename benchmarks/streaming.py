@@ -3,9 +3,9 @@
     python -m benchmarks.streaming --images 1024 --workers 2      (MINUTES)
 
 Originals are JPEGs of the size that ImageNet's mostly have; the image store is built of them. An epoch of
-`StreamedImages`, which carries every batch to the trainer's process, stands against the bare decoder (bare_decoder.py)
-of the same files. Goal: at least 0.95 of its images a second. Decoding alone, without crop and resize, is shown beside
-it and has no goal.
+`ViewStream`, which carries every batch of bytes to the trainer's process, stands against the bare decoder of the same
+files (bare_decoder.py). Goal: at least 0.95 of its images a second. Decoding alone, without crop and resize, is shown
+beside it and has no goal.
 
 Then a student that takes 2 ms per image sleeps through the same epoch, as one on a GPU would leave the cores alone.
 Goal: it is busy for at least 0.95 of the epoch. All ways take turns, originals and store, so that what else the machine
@@ -37,7 +37,6 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.memory import proportional_bytes
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio, Seconds, take_turns
-from trainables.cckd.batches.streamed_images import StreamedImages
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.crops import draw_crops
@@ -45,6 +44,7 @@ from trainables.cckd.data.images.decoders import CHUNK
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.images.view_rule import ViewRule
+from trainables.cckd.data.images.view_stream import ViewStream
 from trainables.cckd.data.store.image_store import FOLDER, ImageStore
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.training.allocator import keep_freed_memory
@@ -56,6 +56,9 @@ BATCH_SIZE = 64
 
 #: Seconds of a student on an image, forward and backward.
 STUDENT_S = 0.002
+
+#: Side of the input of the trial whose memory is measured, pixels; at 224 its own activations would hide the rest.
+_TRIAL_SIZE = 64
 
 #: Where images come from.
 ORIGINALS, STORE = "originals", "image store"
@@ -90,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds = _take_turns(sources, asked.size, asked.workers, asked.turns)
         print("memory of a trial ...", flush=True)
         views = draw_crops(files.sizes, asked.views, flip=True, seed=0)
-        trial = _trial_memory(_trial_data(files, views, asked.size), asked.student, asked.workers)
+        trial = _trial_memory(_trial_data(files, views, _TRIAL_SIZE), asked.student, asked.workers)
     n_seen = len(files) // BATCH_SIZE * BATCH_SIZE
     found = rows(seconds, n_seen, trial["peak_gb"])
     print(table(found))
@@ -155,18 +158,11 @@ def _ways(
     order = np.random.default_rng(1).permutation(len(files))
     members = order[: len(order) // BATCH_SIZE * BATCH_SIZE].reshape(-1, BATCH_SIZE)
     chunks = [row[start : start + CHUNK] for row in members for start in range(0, BATCH_SIZE, CHUNK)]
-    images = StreamedImages(
-        files,
-        size=size,
-        pixel_mean=np.full(3, 0.5),
-        pixel_std=np.full(3, 0.25),
-        device=torch.device("cpu"),
-        workers=workers,
-    )
+    images = ViewStream(files, size, workers)
 
     def stream(student_s: float) -> None:
-        for block in images.blocks(members, views[members], most=1):
-            time.sleep(student_s * block.shape[1])
+        for batch in images.batches(members, views[members]):
+            time.sleep(student_s * len(batch))
 
     return {
         "decode": lambda: bare.decode(chunks),

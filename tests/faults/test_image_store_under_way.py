@@ -67,7 +67,7 @@ def test_a_killed_build_goes_on_and_a_file_that_is_damaged_later_is_made_again(t
     ended = again.end(600)
     assert ended.code == 1
     (line,) = [line for line in ended.err.splitlines() if line.startswith("error:")]
-    assert line.startswith(f"error: {victim} cannot be read as an image: ")
+    assert line.startswith(f"error: {victim} is not as the image store wrote it; ")
     assert line.endswith(f"a file of the image store is made again when the study goes on: {_resume(folder)}")
 
     n_done = _complete(folder)

@@ -60,3 +60,7 @@ class StoredFiles(ImageFiles):
     `root` is the folder of the store, `sizes` are those of the small images. An image that is not larger than those of
     the store stays in its own file; its path is absolute. `marks` are those of the originals.
     """
+
+    def is_small(self, index: int) -> bool:
+        """Whether an image is read from the store, not from its own file."""
+        return not self.paths[index].startswith("/")

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from trainables.cckd.data.images.formats.header import mark_of, read_content
 from trainables.cckd.data.images.formats.limits import UnusableImageError
+from trainables.cckd.data.images.formats.seal import is_whole
 from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
-from trainables.cckd.data.store.small_image import RECIPE, is_whole, small_image, small_sizes
+from trainables.cckd.data.store.small_image import RECIPE, small_image, small_sizes
 from trainables.cckd.errors import DamagedImageError, DataError
 from trainables.cckd.files.atomic import replacing
 
@@ -112,7 +113,7 @@ class ImageStore:
             DataError: the store cannot be written, because the disk is full for instance.
         """
         content = self.small(files, index)
-        path = self.folder / self.stored(files.take(np.array([index]))).paths[0]
+        path = self.folder / _path(files.paths[index], int(files.marks[index]))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path, durable=False) as beside:
@@ -141,7 +142,8 @@ class ImageStore:
         if mark_of(content) != int(files.marks[index]):
             raise DamagedImageError(str(original), "has changed since it was scanned")
         height, width = small_sizes(files.sizes[index : index + 1], self.shorter)[0].tolist()
-        return small_image(pixels, (height, width), _name(files.paths[index], int(files.marks[index])))
+        name = Path(_path(files.paths[index], int(files.marks[index]))).name
+        return small_image(pixels, (height, width), name)
 
     def remove_leftovers(self) -> int:
         """Delete what killed builders have left half-written; return the bytes. No builder may be at work."""
@@ -172,16 +174,13 @@ def _written(path: Path) -> float:
 def file_is_whole(path: Path) -> bool:
     """Whether a file of a store is there and as it was written."""
     try:
-        return is_whole(read_content(path), bytes.fromhex(path.stem))
-    except (UnusableImageError, ValueError):  # a ValueError for a file that is not named as ours are
+        return is_whole(read_content(path), path.name)
+    except UnusableImageError:
         return False
 
 
-def _name(path: str, mark: int) -> bytes:
-    ingredients = path.encode("utf-8", "surrogateescape") + b"\0" + mark.to_bytes(8, "little")
-    return hashlib.blake2b(ingredients, digest_size=_NAME_BYTES).digest()
-
-
 def _path(path: str, mark: int) -> str:
-    name = _name(path, mark).hex()
+    """Return where the small image of an original lies, from the original's relative path and mark."""
+    ingredients = path.encode("utf-8", "surrogateescape") + b"\0" + mark.to_bytes(8, "little")
+    name = hashlib.blake2b(ingredients, digest_size=_NAME_BYTES).hexdigest()
     return f"{name[:2]}/{name}.jpg"

@@ -94,6 +94,18 @@ def test_a_damaged_file_is_found_and_that_image_alone_is_made_again(
     assert contents(store) == before
 
 
+def test_every_reader_sees_a_damaged_file_at_once(store: ImageStore, originals: ImageFiles) -> None:
+    build(store, originals)
+    small = store.stored(originals)
+    for row, harm in ((2, _torn), (3, _altered), (4, _swapped)):
+        harm(store.folder / small.paths[row])
+        with pytest.raises(DamagedImageError, match=rf"{small.paths[row]} is not as the image store wrote it"):
+            read_image(small, row)
+    (store.folder / small.paths[5]).unlink()
+    with pytest.raises(DamagedImageError, match=rf"{small.paths[5]} cannot be read as an image: missing"):
+        read_image(small, 5)
+
+
 def test_an_original_that_changes_gets_another_file(store: ImageStore, originals: ImageFiles) -> None:
     build(store, originals)
     path = originals.root / originals.paths[2]
