@@ -34,6 +34,8 @@ shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
 soak                 kills at any time
 start                seconds from command to first step
+small_images         what encodings of small images keep and cost
+streamed_trial       one trial that streams an epoch, and its memory
 streaming            streaming against the bare decoder, from originals and from the image store
 bare_decoder         what any loader must do for a view, by torchvision alone
 students             students trained side by side, for other benchmarks

@@ -85,6 +85,7 @@ study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
     study.planning analysis.search analysis study.phases
 study: study.schema trainables.cckd trainables.cckd.config study.lock trainables.cckd.teacher.cache study.terminal
+    trainables.cckd.data.store
     trainables.cckd.teacher study.records study.overview trainables.cckd.training study.planning study.execution
     study.teacher study.phases study.entry
 """

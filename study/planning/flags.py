@@ -122,9 +122,9 @@ class Option:
             value = math.nan
         if (self.flag.ge or 0) <= value <= _LARGEST:
             return value
-        what = "".join(f"{word} or " for word, _ in self.flag.words)
-        what += "a whole number" if kind is int else "a number"
-        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}; got {text!r}")
+        what = "a whole number" if kind is int else "a number"
+        words = "".join(f", or {word}" for word, _ in self.flag.words)
+        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}{words}; got {text!r}")
         return None
 
     def is_kind(self, kind: Any) -> bool:

@@ -176,4 +176,6 @@ def _passes(checked: Checked) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return textwrap.fill(f"{label:<9} {text}", 80, subsequent_indent=" " * 10, break_long_words=False)
+    return textwrap.fill(
+        f"{label:<9} {text}", 80, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False
+    )
