@@ -148,7 +148,7 @@ def test_the_dry_run_says_where_the_image_store_lies_and_what_it_takes(streamed,
     shown = " ".join(dry_run(checked).split())
     assert f"store {tmp_path}/data/image-store/32px-1, shorter side 32 px 6 images are not larger" in shown
     assert "22 of 22 images to make: about 0.0 MB and 0 s on " in shown
-    assert re.search(r"here; [0-9.]+ [MG]B are free there classes", shown)
+    assert re.search(r"here; [0-9.]+ [MG]B are free there", shown)
     assert not (tmp_path / "data" / "image-store").exists(), "a dry run writes nothing"
     for files in (checked.data.train, checked.data.val, checked.data.test):
         for row in checked.image_store.absent(files).tolist():
