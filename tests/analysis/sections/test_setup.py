@@ -26,3 +26,11 @@ def test_the_page_says_which_trials_are_spread_evenly(
     plan = {**study.manifest["plan"], "sampler": sampler, "n_sobol": n_spread}
     section = provenance_section(replace(study, manifest={**study.manifest, "plan": plan}), Writer(tmp_path))
     assert said in str(section)
+
+
+def test_the_page_names_the_image_store_of_a_study_that_has_one(simulated: Callable[[], Path], tmp_path: Path) -> None:
+    study = load_study(simulated())
+    assert "image store" not in str(provenance_section(study, Writer(tmp_path)))
+    data = {**study.manifest["data"], "image_store": 256}
+    section = provenance_section(replace(study, manifest={**study.manifest, "data": data}), Writer(tmp_path))
+    assert "shorter side 256 pixels" in str(section)
