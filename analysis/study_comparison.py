@@ -111,6 +111,7 @@ def _facts(study: StudyData) -> dict[str, Any]:
         "training images": sum(n_train),
         "imbalance ratio": round(max(n_train) / max(min(n_train), 1), 1),
         "selected on": data.get("selected_on"),
+        "shorter side in the image store": data.get("image_store"),
         "space": study.space.name,
         "method": study.space.method,
         "knobs searched": len(study.knobs),

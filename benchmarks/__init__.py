@@ -35,7 +35,10 @@ shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
 soak                 kills and signals at any time
 start                seconds from command to first step
-streaming            streaming against the bare decoder
+small_images         what encodings of small images keep and cost
+streamed_trial       one trial that streams an epoch, and its memory
+streaming            streaming against the bare decoder, from originals and from the image store
+bare_decoder         what any loader must do for a view, by torchvision alone
 students             students trained side by side, for other benchmarks
 study_wall           a study against the searches a user would write
 surfaces             the surrogate against other models, and against the brightest cell

@@ -27,7 +27,7 @@ END = "<!-- end of tables -->"
 #: The kinds of result files that the page shows, the weakest first, and the command that writes each.
 #: Of two kinds measured on one day the later one in this order stands.
 COMMANDS = {
-    "streaming": "python -m benchmarks.streaming --images 20000 --workers 2",
+    "streaming": "python -m benchmarks.streaming",
     "report-time": "python -m benchmarks.report_time",
     "soak-full": "make soak",
     "sharing": "python -m benchmarks.sharing",
@@ -75,6 +75,9 @@ class _Result:
             command += f" --data {data}"
             command += f" --n-max {shape['n_max']}" if shape["n_max"] != SHAPES[data].n_max else ""
             command += " --device cuda" if self.document["hardware"]["gpu"] else ""
+        if self.kind == "streaming":
+            asked = self.document["raw"]["asked"]
+            command += f" --images {asked['images']} --workers {asked['workers']}"
         return f"`{command}`, {self.document['date']}"
 
 

@@ -1,63 +1,72 @@
-"""Does streaming keep up with the bare decoder, and within how much memory?
+"""Does streaming keep up with the bare decoder, and a student busy: from the originals, and from the image store?
 
-    python -m benchmarks.streaming --images 20000 --workers 2      (MINUTES)
+    python -m benchmarks.streaming --images 512 --workers 2      (MINUTES)
 
-The bare decoder is what any loader must do for a view, and nothing else: torchvision reads a file, decodes it, and its
-v2 transforms cut out the box, resize it and flip it, in as many worker processes, which hand nothing on. Against it
-stands an epoch of `StreamedImages`, which also carries every batch to the trainer's process as it needs it. Goal: at
-least 0.9 of the bare decoder's images a second. Decoding alone, without crop and resize, is shown beside it and has no
-goal: on small images the resize costs half as much as the decoder, and views that are equal on all data paths leave no
-room to decode at a smaller size.
+Originals are JPEGs of the size that ImageNet's mostly have; the image store is built of them. An epoch of
+`ViewStream`, which carries every batch of bytes to the trainer's process, stands against the bare decoder of the same
+files (bare_decoder.py). Goal: at least 0.95 of its images a second. Decoding alone, without crop and resize, is shown
+beside it and has no goal.
 
-Then one trial streams an epoch, in a process of its own; the peak of its memory and of its workers' (proportional set
-size, shared pages counted once) must stay below 3 GB. JPEGs are made in a temporary directory; the numbers are kept in
-benchmarks/results/streaming-<hardware>-<date>.json.
+Then a student that takes 2 ms per image sleeps through the same epoch, as one on a GPU would leave the cores alone.
+Goal: it is busy for at least 0.95 of the epoch. All ways take turns, originals and store, so that what else the machine
+does meets all of them alike.
+
+On a machine that has other work, wall time says little. So the same turns are judged by the processor time of all
+processes too: its ratio to the bare decoder's, and the share of an epoch that the student would be busy if every worker
+had a core of its own.
+
+Last, one trial streams an epoch of originals, in a process of its own. The peak of its memory and of its workers'
+(proportional set size, shared pages counted once) must stay below 3 GB. JPEGs are made in a temporary directory; the
+numbers are kept in benchmarks/results/streaming-<hardware>-<date>.json.
 """
 
 import argparse
-import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
-from threading import Event, Thread
 
 import numpy as np
 import torch
-from torchvision.io import ImageReadMode, decode_image, encode_jpeg, read_file, write_file
-from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
+from torchvision.io import encode_jpeg
 
+from benchmarks.bare_decoder import BareDecoder
 from benchmarks.goals import Goal, Row, table
-from benchmarks.memory import proportional_bytes
 from benchmarks.record import RESULTS, write_results
-from benchmarks.timing import Ratio, Seconds, take_turns
-from trainables.cckd.batches.streamed_images import StreamedImages
-from trainables.cckd.bundle.trial_data import TrialData
-from trainables.cckd.config import TrialConfig
+from benchmarks.streamed_trial import BATCH_SIZE, trial_data, trial_memory
+from benchmarks.timing import Ratio, Seconds, family_seconds, take_turns
 from trainables.cckd.data.images.crops import draw_crops
 from trainables.cckd.data.images.decoders import CHUNK
 from trainables.cckd.data.images.image_files import ImageFiles
-from trainables.cckd.data.images.view_rule import ViewRule
-from trainables.cckd.teacher.readout import TeacherState
+from trainables.cckd.data.images.scan import scan
+from trainables.cckd.data.images.view_stream import ViewStream
+from trainables.cckd.data.store.image_store import FOLDER, ImageStore
 from trainables.cckd.training.allocator import keep_freed_memory
-from trainables.cckd.training.trainer import Trainer
 
 N_CLASSES = 10
-N_FEATURES = 1280
-BATCH_SIZE = 64
+
+#: Seconds of a student on an image, forward and backward.
+STUDENT_S = 0.002
+
+#: Side of the input of the trial whose memory is measured, pixels; at 224 its own activations would hide the rest.
+_TRIAL_SIZE = 64
+
+#: Where images come from.
+ORIGINALS, STORE = "originals", "image store"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run every measurement, print the table, write the JSON; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--height", type=int, default=120)
-    parser.add_argument("--width", type=int, default=160)
-    parser.add_argument("--size", type=int, default=64, help="side of the student's input (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--height", type=int, default=375)
+    parser.add_argument("--width", type=int, default=500)
+    parser.add_argument("--size", type=int, default=224, help="side of the student's input (default: %(default)s)")
+    parser.add_argument("--store", type=int, default=256, help="shorter side in the store (default: %(default)s)")
     parser.add_argument("--student", default="resnet8_cifar")
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
@@ -68,33 +77,66 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()  # as in every trial; the workers of all ways inherit it
     with tempfile.TemporaryDirectory() as folder:
         print(f"writing {asked.images:,} JPEGs ...", flush=True)
-        files = _write_images(Path(folder), asked.images, asked.height, asked.width)
-        views = draw_crops(files.sizes, asked.views, flip=True, seed=0)
+        files = _write_images(Path(folder) / "originals", asked.images, asked.height, asked.width)
+        print("building the store ...", flush=True)
+        store = ImageStore(Path(folder) / FOLDER, asked.store)
+        started = time.perf_counter()
+        n_bytes = sum(store.make(files, row) for row in store.unfinished(files).tolist())
+        built = {"s_per_image": (time.perf_counter() - started) / len(files), "bytes_per_image": n_bytes / len(files)}
         print("throughput ...", flush=True)
-        seconds = _take_turns(files, views[:, 0], asked.size, asked.workers, asked.turns)
+        sources = {ORIGINALS: files, STORE: store.stored(files)}
+        seconds, work = _take_turns(sources, asked.size, asked.workers, asked.turns)
         print("memory of a trial ...", flush=True)
-        trial = _trial_memory(_trial_data(files, views, asked.size), asked.student, asked.workers)
-    found = rows(seconds, trial["peak_gb"])
-    print(table(found))
+        views = draw_crops(files.sizes, asked.views, flip=True, seed=0)
+        trial = trial_memory(trial_data(files, views, _TRIAL_SIZE), asked.student, asked.workers)
     n_seen = len(files) // BATCH_SIZE * BATCH_SIZE
+    found = rows(seconds, work, n_seen, asked.workers, trial["peak_gb"])
+    print(table(found))
     rates = {way: round(n_seen / median(of_way)) for way, of_way in seconds.items()}
-    print(f"streamed / decoding alone: {_speed(seconds, 'decode')}")
     print("images a second, median: " + ", ".join(f"{way} {rate:,}" for way, rate in rates.items()))
-    raw = {"asked": vars(asked), "images_per_s": rates, "seconds": seconds, "trial": trial}
+    print(f"the store took {1000 * built['s_per_image']:.1f} ms and {built['bytes_per_image'] / 1000:.0f} KB per image")
+    raw = {"asked": vars(asked), "images_per_s": rates, "seconds": seconds, "processor_s": work}
+    raw |= {"store": built, "trial": trial}
     path = write_results(RESULTS, found, raw, load_before=load_before, what="streaming")
     print(f"raw numbers: {path}")
     return 0
 
 
-def rows(seconds: Seconds, peak_gb: float) -> list[Row]:
-    """Throughput against the bare decoder, and memory of a trial, each with its goal."""
-    return [
-        Row("streamed / bare decoder, images a second", Goal("at least", 0.9), _speed(seconds, "bare")),
-        Row("peak memory of a trial and its workers, GB", Goal("at most", 3.0), Ratio.single(peak_gb)),
-    ]
+def rows(seconds: Seconds, work: Seconds, n_seen: int, workers: int, peak_gb: float) -> list[Row]:
+    """Throughput against the bare decoder and the share of an epoch that a student works, before and after; memory.
+
+    Args:
+        seconds: wall seconds of each way, turn by turn.
+        work: processor seconds of all processes, likewise.
+        n_seen: images of an epoch.
+        workers: processes that decode.
+        peak_gb: of a trial.
+    """
+    found, student_s, goal = [], STUDENT_S * n_seen, Goal("at least", 0.95)
+    for source in (ORIGINALS, STORE):
+        bare, stream, fed = (f"{way}, {source}" for way in ("bare", "stream", "fed"))
+        wall, busy = Ratio.of(seconds[bare], seconds[stream]), Ratio.of([student_s] * len(seconds[fed]), seconds[fed])
+        alone = [max(student_s, spent / workers) for spent in work[stream]]
+        found += [
+            Row(f"{source}: streamed / bare decoder, images a second", goal, wall),
+            Row(f"{source}: bare decoder / streamed, processor time", goal, Ratio.of(work[bare], work[stream])),
+            Row(f"{source}: a student of 2 ms per image is busy, share of an epoch", goal, busy),
+            Row(
+                f"{source}: a student of 2 ms per image is busy, by processor time",
+                goal,
+                Ratio.of([student_s] * len(alone), alone),
+            ),
+        ]
+    before, after = (work[f"stream, {source}"] for source in (ORIGINALS, STORE))
+    found.append(
+        Row("originals / image store, processor time of streaming", Goal("at least", 1.0), Ratio.of(before, after))
+    )
+    found.append(Row("peak memory of a trial and its workers, GB", Goal("at most", 3.0), Ratio.single(peak_gb)))
+    return found
 
 
 def _write_images(root: Path, n_images: int, height: int, width: int) -> ImageFiles:
+    root.mkdir()
     rng = np.random.default_rng(0)
     down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)
     paths = []
@@ -104,137 +146,49 @@ def _write_images(root: Path, n_images: int, height: int, width: int) -> ImageFi
         pixels += rng.normal(0, 20, (height, width))
         paths.append(f"{number}.jpg")
         jpeg = encode_jpeg(torch.from_numpy(pixels.clip(0, 255).astype(np.uint8)), quality=90)
-        write_file(str(root / paths[-1]), jpeg)
-    listed = ImageFiles.listed(root, paths, np.arange(n_images) % N_CLASSES)
-    return replace(listed, sizes=np.tile(np.array([[height, width]], np.int32), (n_images, 1)))
+        (root / paths[-1]).write_bytes(jpeg.numpy().tobytes())
+    return scan({"all": ImageFiles.listed(root, paths, np.arange(n_images) % N_CLASSES)}).sets["all"]
 
 
-def _speed(seconds: Seconds, of: str) -> Ratio:
-    """What streaming reaches of the images a second of another way."""
-    return Ratio.of(seconds[of], seconds["stream"])
+def _take_turns(sources: dict[str, ImageFiles], size: int, workers: int, turns: int) -> tuple[Seconds, Seconds]:
+    """Wall and processor seconds of an epoch of one view an image, each way and each source, turn by turn."""
+    work: Seconds = {}
+
+    def noting(name: str, run: Callable[[], object]) -> None:
+        before = family_seconds()
+        run()
+        work.setdefault(name, []).append(family_seconds() - before)
+
+    with ExitStack() as stack:
+        contenders: dict[str, Callable[[], object]] = {}
+        for source, files in sources.items():
+            views = draw_crops(files.sizes, 1, flip=True, seed=0)[:, 0]
+            bare = stack.enter_context(BareDecoder(files, views, size, workers))
+            for way, run in _ways(files, views, size, workers, bare).items():
+                contenders[f"{way}, {source}"] = partial(noting, f"{way}, {source}", run)
+        seconds = take_turns(contenders, turns, warm_up=1, clock=time.perf_counter)
+    return seconds, {name: spent[1:] for name, spent in work.items()}
 
 
-def _take_turns(files: ImageFiles, views: np.ndarray, size: int, workers: int, turns: int) -> Seconds:
-    """Seconds of an epoch of one view an image, each way, turn by turn."""
+def _ways(
+    files: ImageFiles, views: np.ndarray, size: int, workers: int, bare: BareDecoder
+) -> dict[str, Callable[[], object]]:
+    """An epoch of a source: decoded alone, through the bare decoder, streamed, and streamed to a student that works."""
     order = np.random.default_rng(1).permutation(len(files))
     members = order[: len(order) // BATCH_SIZE * BATCH_SIZE].reshape(-1, BATCH_SIZE)
     chunks = [row[start : start + CHUNK] for row in members for start in range(0, BATCH_SIZE, CHUNK)]
-    images = StreamedImages(
-        files,
-        size=size,
-        pixel_mean=np.full(3, 0.5),
-        pixel_std=np.full(3, 0.25),
-        device=torch.device("cpu"),
-        workers=workers,
-    )
+    images = ViewStream(files, size, workers)
 
-    def stream() -> None:
-        for _ in images.blocks(members, views[members], most=1):
-            pass
+    def stream(student_s: float) -> None:
+        for batch in images.batches(members, views[members]):
+            time.sleep(student_s * len(batch))
 
-    with multiprocessing.get_context("fork").Pool(workers, _adopt, (files, views, size)) as pool:
-        return take_turns(
-            {
-                "decode": lambda: sum(pool.imap_unordered(_decode, chunks)),
-                "bare": lambda: sum(pool.imap_unordered(_decode_and_crop, chunks)),
-                "stream": stream,
-            },
-            turns,
-            warm_up=1,
-            clock=time.perf_counter,
-        )
-
-
-#: What a worker of the bare decoder works on: the files, a view of each, the views' size.
-_adopted: tuple[ImageFiles, np.ndarray, int]
-
-
-def _adopt(files: ImageFiles, views: np.ndarray, size: int) -> None:
-    global _adopted
-    _adopted = (files, views, size)
-
-
-def _decode(chunk: np.ndarray) -> int:
-    files, _, _ = _adopted
-    for index in chunk.tolist():
-        decode_image(read_file(str(files.root / files.paths[index])), ImageReadMode.RGB)
-    return len(chunk)
-
-
-def _decode_and_crop(chunk: np.ndarray) -> int:
-    """What a loader written with torchvision alone does; the same pixels as a streamed view's (a test compares)."""
-    for index in chunk.tolist():
-        bare_view(*_adopted, index)
-    return len(chunk)
-
-
-def bare_view(files: ImageFiles, views: np.ndarray, size: int, index: int) -> torch.Tensor:
-    """One view by torchvision's own functions, uint8 (3, size, size)."""
-    image = decode_image(read_file(str(files.root / files.paths[index])), ImageReadMode.RGB)
-    top, left, height, width, flip = views[index].tolist()
-    view: torch.Tensor = resized_crop(image, top, left, height, width, [size, size], antialias=True)
-    return horizontal_flip(view) if flip else view
-
-
-def _trial_data(files: ImageFiles, views: np.ndarray, size: int) -> TrialData:
-    rng = np.random.default_rng(2)
-    held = files.take(np.arange(min(1000, len(files))))
-    n_views = views.shape[1]
-    return TrialData(
-        name="jpegs",
-        class_names=tuple(map(str, range(N_CLASSES))),
-        train_images=files,
-        train_labels=files.labels,
-        val_images=held,
-        val_labels=held.labels,
-        views=views,
-        view_rule=ViewRule(),
-        teacher_features=np.ones((len(files), n_views, N_FEATURES), np.float16),
-        teacher_log_prior=np.full(N_CLASSES, -np.log(N_CLASSES)),
-        pixel_mean=np.full(3, 0.5),
-        pixel_std=np.full(3, 0.25),
-        teacher=TeacherState(
-            name="none",
-            size=size,
-            weight=rng.standard_normal((N_CLASSES, N_FEATURES), np.float32),
-            bias=np.zeros(N_CLASSES, np.float32),
-            feature_mean=np.zeros(N_FEATURES, np.float32),
-            feature_std=np.ones(N_FEATURES, np.float32),
-        ),
-        size=size,
-    )
-
-
-def _trial_memory(data: TrialData, student: str, workers: int) -> dict[str, float]:
-    """Run one epoch of acckd in a process of its own; its seconds and the peak memory of it and its workers."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run_trial, args=(data, student, workers, sender))
-    process.start()
-    found: dict[str, float] = receiver.recv()
-    process.join()
-    return found
-
-
-def _run_trial(data: TrialData, student: str, workers: int, sender: Connection) -> None:
-    finished, peak = Event(), [0]
-
-    def watch() -> None:
-        while not finished.wait(1.0):
-            own = multiprocessing.current_process().pid
-            children = [child.pid for child in multiprocessing.active_children()]
-            everyone = [pid for pid in (own, *children) if pid is not None]
-            peak[0] = max(peak[0], sum(proportional_bytes(pid) for pid in everyone))
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    config = TrialConfig.build(
-        {"method": "acckd", "student": student, "epochs": 1, "batch_size": BATCH_SIZE, "mix_op": "cutmix"}
-    )
-    (record,) = list(Trainer(config, data, threads=1, decoders=workers))
-    finished.set()
-    watcher.join()
-    sender.send({"epoch_s": round(record.train_s, 1), "peak_gb": round(peak[0] / 1e9, 2)})
+    return {
+        "decode": lambda: bare.decode(chunks),
+        "bare": lambda: bare.views(chunks),
+        "stream": lambda: stream(0.0),
+        "fed": lambda: stream(STUDENT_S),
+    }
 
 
 if __name__ == "__main__":

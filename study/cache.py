@@ -1,6 +1,7 @@
-"""`python -m study.cache list|verify|prune`: look after the teacher's cached features."""
+"""`python -m study.cache list|verify|prune`: look after the teacher's cached features, and stores of small images."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from study.planning.plan import OPTIONS
 from study.planning.readers import absolute
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
+from trainables.cckd.data.store.inventory import StoreEntry, store_entries
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
 
 
@@ -20,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in (
         ("list", "show what is cached"),
         ("verify", "read every finished cache and check it against its hash"),
-        ("prune", "remove caches that are damaged or of other library versions; a cache that a study uses stays"),
+        ("prune", "remove caches that are damaged or of other versions; a cache or store that a study uses stays"),
     ):
         OPTIONS["data_root"].add_to(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
     prune = commands.choices["prune"]
@@ -28,15 +31,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
-    root = absolute(args.data_root or OPTIONS["data_root"].default) / "teacher-cache"
+    data_root = absolute(args.data_root or OPTIONS["data_root"].default)
+    root, stores = data_root / "teacher-cache", store_entries(data_root)
     if args.command == "list":
-        return _list(root)
+        return _list(root, stores)
     if args.command == "verify":
-        return _verify(root)
-    return _prune(root, unfinished=args.unfinished, everything=args.all)
+        return _verify(root, stores)
+    return _prune(root, stores, unfinished=args.unfinished, everything=args.all)
 
 
-def _list(root: Path) -> int:
+def _list(root: Path, stores: Sequence[StoreEntry]) -> int:
+    for store in stores:
+        version = "" if store.reachable else ", of another version"
+        print(f"{store.folder.name:<12}  {_size(store.n_bytes):>9}  {store.n_files:,} small images{version}")
     found = entries(root)
     for entry in found:
         print(f"{entry.folder.name[:12]}  {_size(entry.n_bytes):>9}  {_what(entry)}")
@@ -44,8 +51,13 @@ def _list(root: Path) -> int:
     return 0
 
 
-def _verify(root: Path) -> int:
+def _verify(root: Path, stores: Sequence[StoreEntry]) -> int:
     n_bad = 0
+    for store in stores:
+        n_damaged = store.n_damaged()
+        n_bad += n_damaged > 0
+        again = f"BAD: {n_damaged} of {store.n_files:,} files are damaged; studies that need them make them again"
+        print(f"{store.folder.name:<12}  {again if n_damaged else 'good'}")
     for entry in entries(root):
         fault = entry.fault() if entry.complete else None
         n_bad += fault is not None
@@ -55,7 +67,7 @@ def _verify(root: Path) -> int:
     return 1 if n_bad else 0
 
 
-def _prune(root: Path, *, unfinished: bool, everything: bool) -> int:
+def _prune(root: Path, stores: Sequence[StoreEntry], *, unfinished: bool, everything: bool) -> int:
     def reason(entry: CacheEntry) -> str | None:
         if everything:
             return "asked for"
@@ -67,7 +79,11 @@ def _prune(root: Path, *, unfinished: bool, everything: bool) -> int:
             return "of other library versions"
         return "damaged" if entry.fault() else None
 
-    freed = 0
+    freed = sum(
+        _without(store, "asked for" if everything else "of another version")
+        for store in stores
+        if everything or not store.reachable
+    )
     for entry in entries(root):
         why = reason(entry)
         if why is None:
@@ -79,6 +95,18 @@ def _prune(root: Path, *, unfinished: bool, everything: bool) -> int:
             print(f"{entry.folder.name[:12]}  kept, a study uses it: {why}")
     print(f"{_size(freed)} freed")
     return 0
+
+
+def _without(store: StoreEntry, why: str) -> int:
+    """Remove a store unless a study uses it; return the bytes freed."""
+    with CacheLock(store.folder) as claim:
+        if not claim.try_take():
+            print(f"{store.folder.name:<12}  kept, a study uses it: {why}")
+            return 0
+        shutil.rmtree(store.folder)
+        claim.remove_file()
+    print(f"{store.folder.name:<12}  removed: {why}")
+    return store.n_bytes
 
 
 def _what(entry: CacheEntry) -> str:

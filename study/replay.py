@@ -66,6 +66,7 @@ def _replay(folder: Path, trial: str) -> int:
         # These cost seconds of imports, which a refusal need not pay.
         from study.execution.workers import ray_session, threads_of
         from study.teacher.bundle import prepare
+        from study.teacher.small_images import claim_store, stored_images
 
         # On this machine, whatever the folder's plan says: a replay is one trial in this process.
         row, plan = rows[trial], replace(checked.plan, address=LOCAL)
@@ -74,7 +75,8 @@ def _replay(folder: Path, trial: str) -> int:
         fixed = {} if baseline else plan.fixed_knobs
         flat = {**space.config(row.params), **fixed, **plan.training_in(space), "seed": row.seed}
         progress = Progress()
-        with ray_session(plan) as workers:
+        with claim_store(checked), ray_session(plan) as workers:
+            checked = stored_images(checked, workers, progress)
             prepared = prepare(checked, workers, progress)
             prepared.verification.wait()
 

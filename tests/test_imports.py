@@ -33,6 +33,8 @@ search_spaces: trainables.own_method trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
 trainables.cckd.data.images.formats:
 trainables.cckd.data.images: trainables.cckd trainables.cckd.data.images.formats
+trainables.cckd.data.store: trainables.cckd.files trainables.cckd trainables.cckd.data.images
+    trainables.cckd.data.images.formats
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
@@ -67,12 +69,14 @@ study.overview: study.schema trainables.cckd.files trainables.cckd study.lock st
 study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config
     trainables.cckd.losses search_spaces
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
-    trainables.cckd.teacher.fit trainables.cckd.data trainables.cckd.students trainables
+    trainables.cckd.teacher.fit trainables.cckd.data trainables.cckd.data.store trainables.cckd.students trainables
 analysis: study.schema search_spaces analysis.stats study.lock study.terminal study.overview analysis.reading
     analysis.search analysis.results analysis.page analysis.exports analysis.sections
 study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images
+    trainables.cckd.data.store
     study.terminal study.records trainables study.planning
-study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.teacher.cache
+study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.data.store
+    trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
 study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
@@ -81,8 +85,8 @@ study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
     study.planning analysis.search analysis study.phases
 study: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
-    trainables.cckd.teacher.cache study.terminal trainables.cckd.teacher study.records study.overview
-    trainables.cckd.training study.planning study.execution study.teacher study.phases study.entry
+    trainables.cckd.teacher.cache trainables.cckd.data.store study.terminal trainables.cckd.teacher study.records
+    study.overview trainables.cckd.training study.planning study.execution study.teacher study.phases study.entry
 """
 
 #: Package -> third-party packages that it must not import, and the modules or packages in it that may.

@@ -218,7 +218,8 @@ def test_every_study_shown_passes_its_dry_run(
     Path("my_module.py").write_text("from search_spaces import get_space\nSPACE = get_space('acckd_core')\n")
     args, given = [], iter(command[1:])
     for word in given:
-        if word in NOT_AT_HAND | {"--data", "--teacher", "--teacher-form", "--teacher-size", "--teacher-classes"}:
+        flags = {"--data", "--teacher", "--teacher-form", "--teacher-size", "--teacher-classes", "--image-store"}
+        if word in NOT_AT_HAND | flags:
             next(given)
         elif word != "--dry-run":
             args.append(word.replace("many=", "few="))

@@ -27,5 +27,7 @@ _.subtitle
 _.load_model
 # A row of the probe's path; it is kept with the fit, and tests read it.
 _.val_accuracy
+# numpy reads it: an array that several trials share.
+_.writeable
 # Tests stop a command as Ctrl-C does.
 _.interrupt

@@ -60,6 +60,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data", f"{data['spec']}, image shape {' × '.join(map(str, data.get('image_shape', [])))}"),
         ("found", str(data.get("source", ""))),
         ("images", _counts(data)),
+        ("image store", f"shorter side {data['image_store']} pixels" if data.get("image_store") else ""),
         ("split", f"{data.get('split')}; configurations selected on {data.get('selected_on')}"),
         ("data SHA-256", str(data.get("sha256", ""))),
         ("teacher", _teacher_text(teacher) if teacher else "the teacher pass has not finished yet"),

@@ -20,7 +20,8 @@ from study.planning.checked import Checked
 from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
 from study.terminal.faults import one_line
-from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
+from trainables.cckd.data.store.image_store import FOLDER
 from trainables.checkpoint_store import CheckpointStore
 
 #: Seconds after which a silent node counts as unreachable, or as unable to start a worker.
@@ -73,16 +74,8 @@ def check_nodes(
     Raises:
         ClusterError: a node differs from the driver or lacks something; one sentence per node and fault.
     """
-    roster = Roster(needed_files(checked), store, tell)
-    try:
-        with store.nonce() as nonce:
-            faults = roster.ask_all(nonce)
-    except OSError as error:
-        raise ClusterError(
-            f"--storage must be a place the driver can write; {store.root}: {one_line(str(error))}"
-        ) from error
-    if faults:
-        raise ClusterError(faults)
+    roster = Roster(store, tell)
+    roster.check(needed_files(checked))
     return roster
 
 
@@ -90,15 +83,13 @@ class Roster:
     """The nodes of a cluster: those that may run trials, and those that have joined since and are being asked.
 
     Args:
-        files: paths that every node must read.
         store: the checkpoints.
         tell: as for `check_nodes`.
     """
 
-    def __init__(
-        self, files: list[str], store: CheckpointStore, tell: Callable[[str, Sequence[NodeReport]], None]
-    ) -> None:
-        self._files, self._store, self._tell, self._here = files, store, tell, own_versions()
+    def __init__(self, store: CheckpointStore, tell: Callable[[str, Sequence[NodeReport]], None]) -> None:
+        self._store, self._tell, self._here = store, tell, own_versions()
+        self._files: list[str] = []
         self._fit: dict[str, NodeReport] = {}
         self._refused: set[str] = set()
         self._asked: dict[str, tuple[Any, float, ExitStack]] = {}
@@ -116,6 +107,23 @@ class Roster:
             self._look()
             self._next_look = time.monotonic() + _LOOK_EVERY_S
         return {node: self._alive[node]["Resources"] for node in self._fit if node in self._alive}
+
+    def check(self, files: list[str]) -> None:
+        """Ask every node, and from now on every node that joins, for paths that it must read.
+
+        Raises:
+            ClusterError: a node differs from the driver or lacks something; one sentence per node and fault.
+        """
+        self._files = files
+        try:
+            with self._store.nonce() as nonce:
+                faults = self.ask_all(nonce)
+        except OSError as error:
+            raise ClusterError(
+                f"--storage must be a place the driver can write; {self._store.root}: {one_line(str(error))}"
+            ) from error
+        if faults:
+            raise ClusterError(faults)
 
     def ask_all(self, nonce: str) -> list[str]:
         """Ask every node and wait for the answers; return one sentence per node and fault."""
@@ -210,7 +218,8 @@ def node_faults(report: NodeReport, here: Mapping[str, str]) -> Iterator[str]:
     if differing:
         yield f"node {report.name} must have the driver's versions; it has {', '.join(differing)}"
     if report.unreadable:
-        yield f"node {report.name} must have what its trials read; it cannot read {', '.join(report.unreadable)}"
+        hint = "; or --image-store none" if any(f"/{FOLDER}" in path for path in report.unreadable) else ""
+        yield f"node {report.name} must have what its trials read; it cannot read {', '.join(report.unreadable)}{hint}"
     if report.storage:
         yield (
             f"node {report.name} must see the checkpoints of the others; {report.storage}; give --storage a folder or "
@@ -232,10 +241,14 @@ def needed_files(checked: Checked) -> list[str]:
     """Return the paths that workers open: the teacher's weights, and the streamed images.
 
     The first, middle, and last image of each set stand for all. Everything else comes through the object store.
+    Small images that are still to be made are stood for by their folder, which the driver has made.
     """
     found = [checked.teacher_file.path]
     if checked.data_path.name == "streamed":
-        for of_set in (checked.data.train, checked.data.val, checked.data.test):
+        to_be_made = checked.image_store is not None and not isinstance(checked.data.train, StoredFiles)
+        if checked.image_store is not None and to_be_made:
+            found.append(checked.image_store.root)
+        for of_set in () if to_be_made else (checked.data.train, checked.data.val, checked.data.test):
             if isinstance(of_set, ImageFiles) and len(of_set):
                 found += [of_set.root / of_set.paths[row] for row in {0, len(of_set) // 2, len(of_set) - 1}]
     return [str(path) for path in found]

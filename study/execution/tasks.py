@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.planning.plan import StudyPlan
@@ -18,6 +18,10 @@ Put = Callable[[Any], Any]
 
 class TaskError(Exception):
     """A task has raised an error; the message is that error's own."""
+
+
+class TaskDied(Exception):
+    """The process of a task has ended before the task: by a signal of its own, or from outside."""
 
 
 class Future:
@@ -53,9 +57,12 @@ def get(reference: Any) -> Any:
 
     Raises:
         DataError: the task has raised it; Ray's own error would hold the task's traceback.
+        TaskDied: the process of the task has ended, and the task is not tried again.
     """
     try:
         return ray.get(reference)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise TaskDied(str(error).splitlines()[0]) from error
     except RayTaskError as error:
         if isinstance(error.cause, DataError):
             raise error.cause from None
@@ -93,9 +100,16 @@ def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_proce
         own_process: run the task in a process that ends with it. A task that lowers its own priority needs this,
             because no process can raise its priority again.
     """
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"max_calls": 1} if own_process else {}
-    return ray.remote(num_cpus=0, scheduling_strategy=here, **options)(function).remote(*arguments)
+    return ray.remote(num_cpus=0, scheduling_strategy=_at(None), **options)(function).remote(*arguments)
+
+
+def start_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Start `function(*arguments)` on the driver's node, as `start_beside_driver`; return a reference.
+
+    If its process dies, the task is not tried again, and `get` raises TaskDied.
+    """
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=_at(None))(function).remote(*arguments)
 
 
 @contextmanager
@@ -134,6 +148,11 @@ class _Owner:
         """Put `value` and return the reference in a list; Ray would replace a bare reference by its object."""
         self._kept.append(put(value))
         return self._kept[-1:]
+
+
+def _at(node: str | None) -> NodeAffinitySchedulingStrategy:
+    """Return the strategy that places a task on the node of this id, None for the driver's."""
+    return NodeAffinitySchedulingStrategy(node or ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _resources(plan: StudyPlan) -> dict[str, float]:

@@ -21,6 +21,7 @@ from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name
 from study.schema import LOOKS, PhaseName, look_of
 from study.teacher.bundle import Prepared, decode_images
+from study.teacher.small_images import stored_images
 from trainables.cckd.confidence import ConfidenceBins
 
 #: The confirmation entry of the teacher itself, which has no training seed.
@@ -195,7 +196,8 @@ def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checke
     """Cut another long tail and fit the teacher to it; describe that teacher in the manifest."""
     n_cuts = study.checked.plan.data_seeds
     study.progress.say(f"cut      {data_seed + 1} of {n_cuts}: other training images, the same D_val and test")
-    checked = decode_images(recut(study.checked, data_seed), workers, study.progress)
+    checked = stored_images(recut(study.checked, data_seed), workers, study.progress)
+    checked = decode_images(checked, workers, study.progress)
     prepared = study.engine.prepare(checked, workers, study.progress)
     _count_passes(study, prepared.teacher["forward_passes"])
     described = {key: value for key, value in prepared.teacher.items() if key not in _PASSES}

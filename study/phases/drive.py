@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from study.execution.nodes import NodeReport, Roster, check_nodes, described
+from study.execution.nodes import NodeReport, Roster, check_nodes, described, needed_files
 from study.execution.tasks import Future
 from study.execution.workers import Workers, ray_session
 from study.phases.ablation import ablate
@@ -27,6 +27,7 @@ from study.planning.tail_subsets import left_out
 from study.records.run_tables import ConfirmRun
 from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName
 from study.teacher.bundle import damaged_images, decode_images
+from study.teacher.small_images import claim_store, from_store
 from study.teacher.worker_tasks import n_parameters
 from study.terminal.signals import undisturbed
 from trainables.cckd.errors import DamagedImageError, DataError, first_few
@@ -44,11 +45,14 @@ def drive(study: Study) -> None:
         StudyFailed: failures exceed a limit, or no trial is complete.
     """
     try:
-        with ray_session(study.checked.plan) as workers:
+        with ray_session(study.checked.plan) as workers, claim_store(study.checked):
             begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
             study.store.update_manifest(**begun)
             workers = replace(workers, roster=_check_nodes(study))
             _leave_out_damaged(study, workers)
+            study.checked = from_store(study.checked)
+            if workers.roster is not None and study.checked.image_store is not None:
+                workers.roster.check(needed_files(study.checked))
             study.checked = decode_images(study.checked, workers, study.progress)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)

@@ -32,6 +32,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
     )
     if checked.class_order:
         progress.say(f"classes  {checked.class_order}")
+    if small := checked.image_store:
+        progress.say(f"store    images with a shorter side of {small.shorter} px are read from {small.folder}")
     for caution in checked.cautions:
         progress.say(f"NOTE     {caution.text}")
     if data.skipped:

@@ -214,6 +214,11 @@ class Study:
 
     def with_damage(self, what: str) -> str:
         """Return what is said of damaged image files that end the study: what is wrong, and how to go on."""
+        store = self.checked.image_store
+        if store is not None and str(store.folder) in what:
+            return f"{what}; a file of the image store is made again when the study goes on: " + resume_command(
+                self.store.path
+            )
         return f"{what}; restore what is damaged, or leave it out: {resume_command(self.store.path, '--skip-corrupt')}"
 
     def new_attempts(self, prepared: Prepared) -> AttemptLog:

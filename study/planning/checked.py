@@ -20,7 +20,10 @@ from study.terminal.progress import Progress
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
+from trainables.cckd.data.store.image_store import ImageStore
+from trainables.cckd.data.store.store_choice import choose_store
 from trainables.cckd.errors import first_few
+from trainables.cckd.files.digests import json_digest
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.contamination import imagenet_labels
@@ -52,11 +55,12 @@ class Checked:
             teacher; empty for a resumed study, whose plan has the values.
         shared: (first set, second set) -> images of the second that the first holds too; empty for a resumed study.
         data_path: whether images are held in memory or streamed from their files.
+        image_store: where streamed images are read from; None for the originals.
         settings: what study.db keeps of the plan: all that decides the course of the search.
 
     Raises:
-        UsageError: a guard or an objective of a group without classes, or a way to hold images that the data set
-            does not have.
+        UsageError: a guard or an objective of a group without classes, or a way to hold images, or to store them,
+            that the data set does not have.
     """
 
     plan: StudyPlan
@@ -71,11 +75,20 @@ class Checked:
     origins: Mapping[str, str] = field(default_factory=dict)
     shared: Mapping[tuple[str, str], int] = field(default_factory=dict)
     data_path: DataPath = field(init=False)
+    image_store: ImageStore | None = field(init=False)
     settings: SearchSettings = field(init=False)
 
     def __post_init__(self) -> None:
         sets = (self.data.train, self.data.val, self.data.test)
         object.__setattr__(self, "data_path", choose_path(sets, self.plan.data_path))
+        store = choose_store(
+            self.plan.image_store,
+            self.data_path,
+            data_root=Path(self.plan.data_root),
+            student_size=self.data.image_shape[1],
+            teacher_size=self.teacher_size,
+        )
+        object.__setattr__(self, "image_store", store)
         plan, groups, second = self.plan, self.data.groups.to_dict(), self.plan.second_objective
         settings = SearchSettings(
             sampler=plan.sampler,
@@ -96,8 +109,12 @@ class Checked:
         object.__setattr__(self, "settings", settings)
 
     def sha256_of(self, subset: str) -> str:
-        """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set."""
-        return self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
+        """The hash that the teacher's features of a set are filed under: every cut has the same D_val and test set.
+
+        The teacher sees the images of the store, so their features are others than those of the originals.
+        """
+        sha256 = self.cuts[0] if self.cuts and subset != "train" else self.data.sha256
+        return json_digest({"data": sha256, "store": self.image_store.recipe}) if self.image_store else sha256
 
     @property
     def class_order(self) -> str | None:

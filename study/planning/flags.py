@@ -31,6 +31,7 @@ class Flag(GroupedMetadata):
         default: the default in words, where it depends on other choices.
         choices: the words that it takes, where the type does not list them.
         auto: whether `auto` is a choice too, which the study resolves.
+        words: words that stand for numbers.
         alone: the value of a flag that is given without one; empty where it needs one.
         name: how the flag is spelled, where not like the field.
         group: heading of the flags from this one on.
@@ -42,6 +43,7 @@ class Flag(GroupedMetadata):
     default: str = ""
     choices: tuple[str, ...] = ()
     auto: bool = False
+    words: tuple[tuple[str, int], ...] = ()
     alone: str = ""
     name: str = ""
     group: str = ""
@@ -108,6 +110,8 @@ class Option:
             return None
         if self.is_words:
             return tuple(dict.fromkeys(text.split(",")))
+        if text in dict(self.flag.words):
+            return dict(self.flag.words)[text]
         kind = next((kind for kind in (int, float) if self.is_kind(kind)), None)
         return text if kind is None else self._number(kind, text, faults)
 
@@ -119,7 +123,8 @@ class Option:
         if (self.flag.ge or 0) <= value <= _LARGEST:
             return value
         what = "a whole number" if kind is int else "a number"
-        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}; got {text!r}")
+        words = "".join(f", or {word}" for word, _ in self.flag.words)
+        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}{words}; got {text!r}")
         return None
 
     def is_kind(self, kind: Any) -> bool:

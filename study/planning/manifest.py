@@ -60,6 +60,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
             "cuts": list(checked.cuts),
             "image_shape": list(data.image_shape),
             "path": checked.data_path.name,
+            "image_store": checked.image_store.shorter if checked.image_store else None,
             "n_skipped": len(data.skipped),
             "skipped": list(data.skipped[:_MOST_NAMED]),
             "fallback_from": plan.fallback_from,

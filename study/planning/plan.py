@@ -83,6 +83,9 @@ class StudyPlan:
     skip_corrupt: Annotated[bool, Flag("", "leave out image files that are missing or broken, and count them")] = False
     data_path: Annotated[Literal["auto", "resident", "streamed"], Flag("P",
         "image files are held in memory, decoded once; or read again for each use; auto goes by their size")] = "auto"
+    image_store: Annotated[int | None, Flag("PX", "streamed images are read from a store of small ones with a shorter "
+        "side of PX pixels, made once under the data root; none reads the originals", ge=0, words=(("none", 0),),
+        default="256, or what the inputs need; for streamed images only")] = None
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     recipe: Annotated[str | None, Flag("NAME", "how students are trained: a recipe of the data set, field or quick",
         default="the data set's first")] = None
@@ -184,6 +187,8 @@ class StudyPlan:
         # A study that was planned before there were longer runs, or an ablation, is finished without them.
         known.setdefault("long_seeds", 0)
         known.setdefault("ablation_seeds", 0)
+        # One that was begun on the original images goes on with them.
+        known.setdefault("image_store", 0)
         try:
             return TypeAdapter(cls).validate_json(json.dumps(known))
         except ValidationError as error:

@@ -13,6 +13,7 @@ from study.execution.workers import Workers
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL
 from study.teacher.feature_pass import TeacherPass, teacher_pass
+from study.teacher.small_images import make_small_images
 from study.teacher.verification import Verification
 from study.teacher.worker_tasks import damaged_files, hold, read_classifier, share
 from study.terminal.progress import Progress, duration
@@ -56,15 +57,18 @@ class Prepared:
 def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> dict[str, DamagedImageError]:
     """Decode every image file of the study once; return relative path -> what is wrong with it. Needs Ray.
 
-    The scan does not see every damage: most of it in the pixels of a JPEG or WebP file shows in decoding, if anywhere.
+    Images that a store keeps small are decoded when they are made for it, and then no more. The scan does not see every
+    damage: most of it in the pixels of a JPEG or WebP file shows in decoding, if anywhere.
     A process that ends over a file is replaced, and the file is named.
     """
     sets = (checked.data.train, checked.data.val, checked.data.test)
-    files = {id(images): images for images in sets if isinstance(images, ImageFiles)}.values()
-    if files:
-        progress.say(f"data     decoding {sum(map(len, files))} images once")
-    damaged: dict[str, DamagedImageError] = {}
-    for images in files:
+    files = list({id(images): images for images in sets if isinstance(images, ImageFiles)}.values())
+    damaged = make_small_images(checked, workers, progress)
+    if store := checked.image_store:
+        files = [images.take(np.setdiff1d(np.arange(len(images)), store.shrinking(images))) for images in files]
+    if n_files := sum(map(len, files)):
+        progress.say(f"data     decoding {n_files} images once")
+    for images in filter(len, files):
         relative = {str(images.root / path): path for path in images.paths}
         found: dict[str, str] = get(start_beside_driver(damaged_files, images, workers.n_workers))
         damaged |= {relative[path]: DamagedImageError(path, what) for path, what in found.items()}

@@ -15,6 +15,7 @@ from trainables.cckd.teacher.teacher_file import TeacherFile
 
 if TYPE_CHECKING:
     from trainables.cckd.data.images.image_files import ImageFiles
+    from trainables.cckd.data.store.image_store import ImageStore
     from trainables.cckd.teacher.backbone import Backbone
     from trainables.cckd.teacher.fit.fitted_teacher import Classifier
 
@@ -116,6 +117,19 @@ def hold(files: "ImageFiles", workers: int) -> Any:
     from trainables.cckd.data.images.view_stream import hold
 
     return hold(files, workers=workers)
+
+
+def make_small(store: "ImageStore", files: "ImageFiles") -> tuple[int, dict[str, str]]:
+    """Make the small images of these files; return their bytes, and relative path -> what is wrong with an original."""
+    from trainables.cckd.errors import DamagedImageError
+
+    n_bytes, damaged = 0, {}
+    for index, path in enumerate(files.paths):
+        try:
+            n_bytes += store.make(files, index)
+        except DamagedImageError as error:
+            damaged[path] = error.what
+    return n_bytes, damaged
 
 
 @cache

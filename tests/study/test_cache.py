@@ -1,5 +1,6 @@
 """`python -m study.cache`: what it shows, finds and removes."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import numpy as np
 import pytest
 
 from study.cache import main
+from tests.support.damaged_images import encoded
+from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.scan import scan
+from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
 
@@ -116,3 +121,38 @@ def test_it_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:
         main(["clean"])
     assert stopped.value.code == 2
     assert "list" in capsys.readouterr().err
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    """A store of three small images under the data root."""
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded("jpeg", seed=number))
+    files = scan({"all": ImageFiles.listed(tmp_path, ["0.jpg", "1.jpg", "2.jpg"], [0] * 3)}).sets["all"]
+    store = ImageStore(tmp_path / "image-store", 32)
+    for row in range(3):
+        store.make(files, row)
+    return store
+
+
+def test_stores_of_small_images_are_listed_verified_and_removed_when_asked_for(store, tmp_path: Path, capsys) -> None:
+    root = ["--data-root", str(tmp_path)]
+    (tmp_path / "image-store" / "32px-999" / "ab").mkdir(parents=True)
+    assert main(["list", *root]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^32px-1 +0\.0 MB  3 small images$", shown, re.MULTILINE)
+    assert "0 small images, of another version" in shown
+    assert main(["verify", *root]) == 0
+    victim = next(store.folder.rglob("*.jpg"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    assert main(["verify", *root]) == 1
+    assert "32px-1        BAD: 1 of 3 files are damaged" in capsys.readouterr().out
+    assert main(["prune", *root]) == 0
+    assert store.folder.exists(), "a study makes what is damaged again"
+    assert "32px-999      removed: of another version" in capsys.readouterr().out
+    with CacheLock(store.folder) as claim:
+        claim.share(lambda: None)
+        assert main(["prune", "--all", *root]) == 0
+        assert "32px-1        kept, a study uses it: asked for" in capsys.readouterr().out
+    assert main(["prune", "--all", *root]) == 0
+    assert not store.folder.exists()

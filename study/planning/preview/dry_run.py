@@ -9,7 +9,7 @@ from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
 from study.planning.plan import OF_BEST, StudyPlan
-from study.planning.preview.estimate import estimate_lines, n_passes
+from study.planning.preview.estimate import estimate_lines, n_passes, store_lines
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN
@@ -72,6 +72,7 @@ def dry_run(checked: Checked) -> str:
         f"images    {sum(data.counts)} training, {len(data.val)} val, {len(data.test)} test; split {data.split}"
         + (", SELECTED ON TEST" if data.selected_on == "test" else ""),
         f"data path {checked.data_path}",
+        *(_line("" if k else "store", line) for k, line in enumerate(store_lines(checked))),
         *(_line("NOTE", caution.text) for caution in checked.cautions),
         f"classes   {_class_counts(data.counts)}",
         *([_line("order", checked.class_order)] if checked.class_order else []),
@@ -177,4 +178,6 @@ def _passes(checked: Checked) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return textwrap.fill(f"{label:<9} {text}", 80, subsequent_indent=" " * 10, break_long_words=False)
+    return textwrap.fill(
+        f"{label:<9} {text}", 80, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False
+    )

@@ -49,3 +49,11 @@ def test_the_page_says_whose_word_the_evidence_of_another_tool_is(
         )
         assert "the sampler knew 9 trials of old.db; no table or figure here counts them" in said
         assert ("is the word of who ran the study" in said) == told
+
+
+def test_the_page_names_the_image_store_of_a_study_that_has_one(simulated: Callable[[], Path], tmp_path: Path) -> None:
+    study = load_study(simulated())
+    assert "image store" not in str(provenance_section(study, Writer(tmp_path)))
+    data = {**study.manifest["data"], "image_store": 256}
+    section = provenance_section(replace(study, manifest={**study.manifest, "data": data}), Writer(tmp_path))
+    assert "shorter side 256 pixels" in str(section)

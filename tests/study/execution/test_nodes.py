@@ -24,6 +24,7 @@ from study.execution.nodes import (
     selector,
 )
 from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.store.image_store import ImageStore
 from trainables.checkpoint_store import CheckpointStore
 from trainables.own_method import VARIABLE, OwnSource
 
@@ -62,11 +63,28 @@ def test_nodes_must_have_the_teachers_file_and_streamed_images_only(tmp_path: Pa
     files = ImageFiles.listed(tmp_path, names, np.zeros(9, np.int64))
     data = SimpleNamespace(train=files, val=files, test=np.zeros(3))
     checked: Any = SimpleNamespace(
-        teacher_file=SimpleNamespace(path=Path("/w.pth")), data=data, data_path=SimpleNamespace(name="resident")
+        teacher_file=SimpleNamespace(path=Path("/w.pth")),
+        data=data,
+        data_path=SimpleNamespace(name="resident"),
+        image_store=None,
     )
     assert needed_files(checked) == ["/w.pth"]
     checked.data_path.name = "streamed"
     assert set(needed_files(checked)) == {"/w.pth", *(str(tmp_path / f"{k}.jpg") for k in (0, 4, 8))}
+    # Only the driver needs the originals of a store: all others need the store, which is filled later.
+    checked.image_store = ImageStore(tmp_path / "image-store", 64)
+    assert needed_files(checked) == ["/w.pth", str(tmp_path / "image-store")]
+    larger = replace(files, sizes=np.full((9, 2), 100, np.int32))
+    checked.data = SimpleNamespace(**dict.fromkeys(("train", "val", "test"), checked.image_store.stored(larger)))
+    small = [path for path in needed_files(checked) if path.startswith(str(tmp_path / "image-store" / "64px-1"))]
+    assert len(set(small)) == 3
+
+
+def test_a_node_that_does_not_see_the_image_store_is_told_the_way_out() -> None:
+    (fault,) = node_faults(replace(GOOD, unreadable=("/data/image-store/64px-1/ab/ab.jpg",)), HERE)
+    assert fault.endswith("it cannot read /data/image-store/64px-1/ab/ab.jpg; or --image-store none")
+    (other,) = node_faults(replace(GOOD, unreadable=("/data/x.jpg",)), HERE)
+    assert "--image-store" not in other
 
 
 @pytest.mark.parametrize(
@@ -277,6 +295,15 @@ def test_a_study_is_refused_with_every_fault_of_every_node(world: Cluster) -> No
     with pytest.raises(ClusterError) as raised:
         world.start()
     assert [fault.split(" must")[0] for fault in raised.value.faults] == ["node a", "node b"]
+
+
+def test_nodes_are_asked_again_for_what_has_been_made_since(world: Cluster, monkeypatch) -> None:
+    world.join("a", GOOD)
+    roster = world.start()
+    world.answers["a"] = replace(GOOD, unreadable=("/data/image-store/x.jpg",))
+    with pytest.raises(ClusterError, match="cannot read /data/image-store/x"):
+        roster.check(["/data/image-store/x.jpg"])
+    assert world.asked == ["a", "a"]
 
 
 def test_ray_keeps_work_on_the_nodes_that_are_named() -> None:

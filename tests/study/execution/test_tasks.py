@@ -1,7 +1,9 @@
 """Tasks and objects on Ray: a future asks no Ray that has ended, and temporary objects leave the object store."""
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from study.execution import tasks
-from study.execution.tasks import Future, TaskError
+from study.execution.tasks import Future, TaskDied, TaskError
 from trainables.cckd.errors import DamagedImageError
 
 MEGABYTES = 40
@@ -45,27 +47,42 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
     assert not future.is_ready
 
 
-@pytest.mark.slow
-def test_temporary_objects_are_dropped_and_others_that_are_pinned_stay() -> None:
+@pytest.fixture(scope="module")
+def real_ray() -> Iterator[Any]:
+    """A Ray with one core, shared by the slow tests."""
     import ray
 
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_task_that_is_not_tried_again_says_that_its_process_has_died(real_ray: Any) -> None:
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    with pytest.raises(TaskDied):
+        tasks.get(tasks.start_once(die))
+    assert tasks.get(tasks.start_once(max, 3, 4)) == 4
+
+
+@pytest.mark.slow
+def test_temporary_objects_are_dropped_and_others_that_are_pinned_stay(real_ray: Any) -> None:
     from study.execution.tasks import object_store
 
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
-    try:
-        bundle = np.zeros(MEGABYTES * 125_000)
-        with object_store(is_temporary=True) as put:
-            reference = put(bundle)
-            ray.cloudpickle.dumps(reference)  # what Tune does: pins it for as long as its owner lives
-            read = ray.remote(num_cpus=1)(lambda references: len(ray.get(references[0])))
-            assert ray.get(read.remote([reference])) == len(bundle)
-            assert _soon(lambda: _used_mb() >= MEGABYTES)
-        assert _soon(lambda: _used_mb() < MEGABYTES / 2)
-        ray.cloudpickle.dumps(ray.put(bundle))
+    ray = real_ray
+    bundle = np.zeros(MEGABYTES * 125_000)
+    with object_store(is_temporary=True) as put:
+        reference = put(bundle)
+        ray.cloudpickle.dumps(reference)  # what Tune does: pins it for as long as its owner lives
+        read = ray.remote(num_cpus=1)(lambda references: len(ray.get(references[0])))
+        assert ray.get(read.remote([reference])) == len(bundle)
         assert _soon(lambda: _used_mb() >= MEGABYTES)
-        assert not _soon(lambda: _used_mb() < MEGABYTES / 2, limit_s=2), "the fact for which temporary objects exist"
-    finally:
-        ray.shutdown()
+    assert _soon(lambda: _used_mb() < MEGABYTES / 2)
+    ray.cloudpickle.dumps(ray.put(bundle))
+    assert _soon(lambda: _used_mb() >= MEGABYTES)
+    assert not _soon(lambda: _used_mb() < MEGABYTES / 2, limit_s=2), "the fact for which temporary objects exist"
 
 
 def _used_mb() -> float:

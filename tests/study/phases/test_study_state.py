@@ -1,6 +1,6 @@
 """What a study in progress writes besides its phases' results."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +11,8 @@ from study.execution.tasks import TaskError
 from study.phases.study_state import Study, StudyFailed
 from study.records.run_tables import AblationRun
 from study.schema import BASELINE_PREFIX
+from study.terminal.command_line import resume_command
+from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.records import ClassCounts
 
 COUNTED = {"name": "cifar_resnet20", "n_parameters": 77_850}
@@ -68,3 +70,15 @@ def test_a_damaged_image_ends_the_study_in_one_line_that_says_how_to_go_on(study
     assert said.endswith(f"resume {study.store.path} --skip-corrupt")
     assert len(said.splitlines()) == 1
     assert (study.store.path / "trials.csv").exists()
+
+
+def test_a_damaged_file_of_the_image_store_is_made_again_not_left_out(study: Study) -> None:
+    store = ImageStore(study.store.path / "image-store", 64)
+    study.checked = replace(study.checked)
+    object.__setattr__(study.checked, "image_store", store)
+    said = study.with_damage(f"{store.folder}/ab/ab.jpg is not as the image store wrote it")
+    assert said.startswith(
+        f"{store.folder}/ab/ab.jpg is not as the image store wrote it; a file of the image store is "
+    )
+    assert said.endswith(f"made again when the study goes on: {resume_command(study.store.path)}")
+    assert study.with_damage("/a/3.png is torn").endswith("--skip-corrupt")

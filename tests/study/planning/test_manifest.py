@@ -60,6 +60,7 @@ def test_the_manifest_says_what_the_data_are(checked: Checked, manifest: dict[st
     assert data["n_val"] == data["n_test"] == [40] * 10
     assert (data["split"], data["selected_on"]) == ("holdout", "val")
     assert data["image_shape"] == [1, 8, 8]
+    assert data["image_store"] is None
     assert len(data["classes"]) == 10
     grouped = [class_id for name in ("many", "medium", "few") for class_id in manifest["groups"][name]]
     assert sorted(grouped) == list(range(10))

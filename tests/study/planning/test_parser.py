@@ -109,6 +109,14 @@ def test_a_text_is_read_or_refused_by_its_flag(option: Option) -> None:
         assert faults.found == []
 
 
+def test_a_word_stands_for_a_number() -> None:
+    faults = Faults()
+    option = OPTIONS["image_store"]
+    assert [option.read(text, faults) for text in ("none", "0", "256")] == [0, 0, 256]
+    assert option.read("original", faults) is None
+    assert faults.found == ["--image-store must be a whole number from 0 to 4294967295, or none; got 'original'"]
+
+
 def test_what_is_not_given_is_not_read() -> None:
     assert read_flags(build_parser().parse_args([]), OPTIONS, Faults()) == {}
 

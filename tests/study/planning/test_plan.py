@@ -66,6 +66,13 @@ def test_a_plan_from_before_there_was_an_ablation_has_none(plan: StudyPlan) -> N
     assert older.closing_cost(ACCKD_CORE) == older.confirm_cost
 
 
+def test_a_plan_from_before_there_was_an_image_store_goes_on_with_the_originals(plan: StudyPlan) -> None:
+    plain = plan.to_json()
+    assert plain["image_store"] is None
+    del plain["image_store"]
+    assert StudyPlan.from_json(plain).image_store == 0
+
+
 def test_the_plan_counts_the_most_runs_of_the_ablation(plan: StudyPlan) -> None:
     assert plan.most_ablation_runs(ACCKD_FULL) == 3 * (2 + 4 + 3)
     assert plan.most_ablation_runs(ACCKD_SMOKE) == 3 * (2 + 3 + 3), "a space of three knobs"

@@ -7,5 +7,6 @@ splits    where D_val comes from
 shared_images  images that two sets share
 file_record  the image files of a study, to tell lost files from changed ones
 sources   one module per data set, and the formats and downloads they need
+store     small images that streamed sets are read from
 images    sets of images, views, decoding
 """

@@ -10,17 +10,23 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; after the block that file replaces `path`, durably.
 
     A reader sees the old file or the new one, never a part of it. If the block raises, `path` stays as it was.
+
+    Args:
+        path: the file.
+        durable: whether the file must survive a power cut; syncing takes milliseconds per file.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
     try:
         yield beside
-        _sync(beside)
+        if durable:
+            _sync(beside)
         beside.replace(path)
-        _sync(path.parent)  # the rename itself must survive a power cut, not only the content
+        if durable:
+            _sync(path.parent)  # the rename itself must survive a power cut, not only the content
     finally:
         beside.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.planning.preview.dry_run import dry_run, recipe_lines, teacher_lines
 from study.run import main
+from tests.support.damaged_images import encoded
 from trainables.cckd.data.registry import list_data
 
 
@@ -143,3 +144,35 @@ def test_the_order_of_classes_is_said_where_they_can_be_sorted_in_two_ways(tmp_p
     assert order("1", "2", "10") == "1, 10, 2 in this order; sorted naturally they are 1, 2, 10"
     assert order("ant", "Bee") == "Bee, ant in this order; sorted naturally they are ant, Bee"
     assert order("ant", "bee") == ""
+
+
+@pytest.fixture
+def streamed(asked, tmp_path: Path):
+    for part, n in (("train", 10), ("val", 2), ("test", 2)):
+        for label, name in enumerate(("ant", "bee")):
+            (tmp_path / "images" / part / name).mkdir(parents=True)
+            for number in range(n):
+                content = encoded("jpeg", 40 if number else 20, 60, seed=50 * label + number)
+                (tmp_path / "images" / part / name / f"{number}.jpg").write_bytes(content)
+    data = f"image_folder:path={tmp_path / 'images'},size=16"
+    where = ("--data-root", str(tmp_path / "data"), "--set", "batch_size=8", "--data-path", "streamed")
+    return lambda *flags: asked("--data", data, *where, *flags)
+
+
+def test_the_dry_run_says_where_the_image_store_lies_and_what_it_takes(streamed, tmp_path: Path) -> None:
+    checked = streamed("--image-store", "32")
+    shown = " ".join(dry_run(checked).split())
+    assert f"store {tmp_path}/data/image-store/32px-1, shorter side 32 px 6 images are not larger" in shown
+    assert "22 of 22 images to make: about 0.0 MB and 0 s on " in shown
+    assert re.search(r"here; [0-9.]+ [MG]B are free there", shown)
+    assert not (tmp_path / "data" / "image-store").exists(), "a dry run writes nothing"
+    for files in (checked.data.train, checked.data.val, checked.data.test):
+        for row in checked.image_store.absent(files).tolist():
+            checked.image_store.make(files, row)
+    assert "all 22 images are there" in " ".join(dry_run(checked).split())
+
+
+def test_the_dry_run_says_that_originals_are_decoded_where_there_is_no_store(streamed, asked) -> None:
+    assert "store     none; every use decodes an original" in dry_run(streamed("--image-store", "none"))
+    assert "store     " not in dry_run(asked())
+    assert "store     " not in dry_run(streamed("--data-path", "resident"))

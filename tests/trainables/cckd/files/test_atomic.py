@@ -33,6 +33,16 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_a_file_that_need_not_survive_a_power_cut_is_not_synced(tmp_path: Path, monkeypatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for durable, n_synced in ((False, 0), (True, 2)):
+        with replacing(tmp_path / "a.txt", durable=durable) as beside:
+            beside.write_text(f"{durable}")
+        assert ((tmp_path / "a.txt").read_text(), len(synced)) == (f"{durable}", n_synced)
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
 def test_json_has_no_nan_and_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "old")
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -1,9 +1,9 @@
 """Images that stay in their files: paths, labels, and the size and fingerprint that the scan found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,31 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: NDArray[np.int64]) -> "ImageFiles":
+    def take(self, indices: NDArray[np.int64]) -> Self:
         """Return the samples at `indices`, in that order."""
-        paths = tuple(self.paths[index] for index in indices.tolist())
-        return ImageFiles(self.root, paths, self.labels[indices], self.sizes[indices], self.marks[indices])
+        return replace(
+            self,
+            paths=tuple(self.paths[index] for index in indices.tolist()),
+            labels=self.labels[indices],
+            sizes=self.sizes[indices],
+            marks=self.marks[indices],
+        )
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The arrays that the set's hash covers: all but the root, because a folder may move."""
         joined = "\0".join(self.paths).encode("utf-8", "surrogateescape")
         return np.frombuffer(joined, np.uint8), self.labels, self.sizes, self.marks
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFiles(ImageFiles):
+    """Image files that are read from an image store (data/store): small images, with the labels of the originals.
+
+    `root` is the folder of the store, `sizes` are those of the small images. An image that is not larger than those of
+    the store stays in its own file; its path is absolute. `marks` are those of the originals.
+    """
+
+    def is_small(self, index: int) -> bool:
+        """Whether an image is read from the store, not from its own file."""
+        return not self.paths[index].startswith("/")

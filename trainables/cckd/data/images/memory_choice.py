@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trainables.cckd.data.images.decoded_images import RaggedImages, decoded_bytes
-from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.errors import DataError
 
@@ -29,7 +29,8 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
     """Decide for the train, val and test sets together.
 
     Args:
-        sets: after the scan, which finds the sizes of images in files.
+        sets: after the scan, which finds the sizes of images in files. Sets of an image store are streamed: the choice
+            was made by the originals.
         wanted: one of DATA_PATHS; 'auto' keeps up to RESIDENT_LIMIT bytes in memory.
 
     Raises:
@@ -41,6 +42,8 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
         if wanted == "streamed":
             raise DataError("--data-path streamed needs a data set of image files; this one is read whole")
         return DataPath("resident", "read whole")
+    if any(isinstance(of_set, StoredFiles) for of_set in files):
+        return DataPath("streamed", "from the image store")
     n_bytes = sum(decoded_bytes(of_set.sizes) for of_set in files)
     size = f"{n_bytes / 2**30:.2f} GiB decoded"
     if wanted != "auto":

@@ -1,9 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from trainables.cckd.data.images.image_files import ImageFiles
+from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
 from trainables.cckd.data.images.memory_choice import choose_path
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.errors import DataError
@@ -26,6 +27,12 @@ def test_sets_that_fit_stay_in_memory_and_larger_ones_stream() -> None:
 def test_the_path_can_be_forced() -> None:
     assert str(choose_path([_files(1, 512, 512)], "streamed")) == "streamed (0.00 GiB decoded; as asked)"
     assert choose_path([_files(4096, 1024, 1024)], "resident").name == "resident"
+
+
+def test_sets_of_an_image_store_are_streamed_however_small() -> None:
+    files = _files(4, 8, 8)
+    stored = StoredFiles(Path("/store"), files.paths, files.labels, files.sizes, files.marks)
+    assert str(choose_path([stored, ARRAY])) == "streamed (from the image store)"
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -68,9 +68,14 @@ def read_header(path: Path) -> Header:
     """
     content = read_content(path)
     height, width = format_of(content).check(content)
+    return Header(height, width, mark_of(content))
+
+
+def mark_of(content: bytes) -> int:
+    """Return the mark of a file's bytes, as in `Header`."""
     edges = content[:_EDGE] + content[max(0, len(content) - _EDGE) :]
     digest = hashlib.blake2b(len(content).to_bytes(8, "little") + edges, digest_size=8).digest()
-    return Header(height, width, int.from_bytes(digest, "little"))
+    return int.from_bytes(digest, "little")
 
 
 def read_content(path: Path) -> bytes:
