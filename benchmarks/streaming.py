@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--student", default="resnet8_cifar")
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=5, help="of each way, one after the other (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=7, help="of each way, one after the other (default: %(default)s)")
     asked = parser.parse_args(argv)
     load_before = os.getloadavg()[0]
     torch.set_num_threads(1)

@@ -16,6 +16,7 @@ import numpy as np
 from study.execution.tasks import TaskDied, get, start_beside_driver, start_once, wait_for_one
 from study.execution.workers import Workers, load
 from study.planning.checked import Checked
+from study.planning.cores import allotted_cores
 from study.teacher.worker_tasks import damaged_files, make_small
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -64,7 +65,8 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
         missing = [files.take(store.unfinished(files)) for files in missing]
         progress.say(f"store    making {sum(map(len, missing)):,} small images in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
-        return _build(store, missing, workers.n_workers, progress, silence)
+        # A cluster may have more workers than the driver's node, which builds alone, has cores.
+        return _build(store, missing, min(workers.n_workers, allotted_cores().n), progress, silence)
 
 
 def from_store(checked: Checked) -> Checked:
