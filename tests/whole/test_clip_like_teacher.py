@@ -87,7 +87,7 @@ def studies(run: Start, teacher: _Teacher) -> dict[str, Study]:
     found = {}
     for form in FORMS:
         budget = (*(WHOLE if form == "zero_shot" else SHORT), "--ablation-seeds", "0")
-        what = ("--space", "acckd_smoke", "--data", "digits_lt", "--finalists", "0", *budget)
+        what = ("--space", "acckd_smoke", "--data", "digits_lt", "--finalists", "0", *budget, "--max-concurrent", "1")
         path, command = run(form, *what, *teacher.flags(form))
         found[form] = Study(path, command.end())
     return found

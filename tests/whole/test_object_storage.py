@@ -134,7 +134,16 @@ def google() -> Iterator[str]:
 def test_a_study_keeps_its_checkpoints_in_googles_store(google: str, run: Start, monkeypatch) -> None:
     monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", google)
     small = ("--trials", "1", "--epochs", "2", "--finalists", "0", "--confirm-seeds", "1", "--ladder", "la,kd")
-    short = ("--long-seeds", "0", "--ablation-seeds", "0", "--storage", f"gs://anonymous@{BUCKET}/studies")
+    short = (
+        "--long-seeds",
+        "0",
+        "--ablation-seeds",
+        "0",
+        "--max-concurrent",
+        "1",
+        "--storage",
+        f"gs://anonymous@{BUCKET}/studies",
+    )
     path, command = run("google", *SMOKE, *small, *short)
     study = Study(path, command.end())
     assert (study.ended.code, study.ended.err) == (0, "")

@@ -195,7 +195,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         here,
         *("-m", "study.run", "--method", "my_module:METHOD", "--space", "la", "--tuned-baselines", "focal_kd"),
         *("--data", "digits_lt", *TEACHER, "--trials", "2", "--epochs", "2", "--finalists", "0"),
-        *("--confirm-seeds", "1", "--long-seeds", "0", "--ablation-seeds", "0"),
+        *("--confirm-seeds", "1", "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1"),
         *("--ladder", "la,kd,focal_kd", "--name", "own"),
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr

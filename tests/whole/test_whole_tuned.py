@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 N_TRIALS, EPOCHS, N_SEEDS = 3, 4, 2
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", str(EPOCHS), "--finalists", "1", "--finalist-seeds", "1")
+BUDGET += ("--max-concurrent", "1")
 
 
 @pytest.fixture(scope="module")
