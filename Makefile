@@ -31,7 +31,7 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick)
 
-# Kills and signals of every kind for about an hour and a quarter, then a thousand random sequences; results go to benchmarks/results.
+# Kills and signals of every kind for well over an hour, then a thousand random sequences; results go to benchmarks/results.
 soak: install
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 	CCKD_SEQUENCES=1000 CCKD_CACHE_KILLS=10 $(BIN)/python -m pytest -m slow -o faulthandler_timeout=7200 tests/faults/test_sequences.py tests/whole/test_whole_cache.py
