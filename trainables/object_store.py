@@ -4,6 +4,7 @@ Region, endpoint and keys come from the environment, as for the store's own tool
 manifest. pyarrow asks a store three times within seconds. An outage of a minute must not cost a study its trials.
 """
 
+import errno
 import re
 import subprocess
 import sys
@@ -58,6 +59,11 @@ _MEANINGS = (
     (r"HTTP status 5\d\d|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE", "it is out of order", False),
 )
 
+#: What a local disk says of a place that no waiting makes writable.
+_FINAL_ERRNOS = frozenset(
+    (errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -103,7 +109,7 @@ def patiently(root: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
             raise
         except OSError as error:
             words, final = meaning(str(error))
-            if final or time.monotonic() - start > PATIENCE_S:
+            if final or error.errno in _FINAL_ERRNOS or time.monotonic() - start > PATIENCE_S:
                 raise StorageError(f"the storage {root} fails: {words}") from error
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _PAUSE_S)

@@ -1,5 +1,6 @@
 """An object store's errors are put into words, passing ones are waited out, and a store is asked before it is used."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,25 @@ def test_a_refusal_is_not_asked_again(clock: list[float]) -> None:
     with pytest.raises(StorageError, match="refuses the keys"):
         patiently("s3://b/x", _failing(1, "AWS Error ACCESS_DENIED"), "done")
     assert clock == []
+
+
+@pytest.mark.parametrize(
+    ("number", "n_waits"), [(errno.ENOTDIR, 0), (errno.EACCES, 0), (errno.EROFS, 0), (errno.EIO, 1), (errno.ESTALE, 1)]
+)
+def test_a_disk_is_asked_again_only_where_waiting_may_help(clock: list[float], number: int, n_waits: int) -> None:
+    left = [1]
+
+    def call() -> str:
+        if left and left.pop():
+            raise OSError(number, "the disk says so")
+        return "done"
+
+    if n_waits:
+        assert patiently("file:///store", call) == "done"
+    else:
+        with pytest.raises(StorageError, match=r"the storage file:///store fails: .*the disk says so"):
+            patiently("file:///store", call)
+    assert len(clock) == n_waits
 
 
 def test_a_missing_object_is_no_fault_of_the_store(clock: list[float]) -> None:

@@ -14,12 +14,17 @@ import pytest
 from study import resume, run
 from study.terminal.signals import ended_by_signals, heed_signals, undisturbed, unheard_by_children
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
 
 @pytest.fixture(autouse=True)
 def _as_a_terminal_starts_it() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Under `nohup`, for one, the tests themselves ignore SIGHUP."""
+    handlers = {signal.SIGINT: signal.default_int_handler, **dict.fromkeys(ENDING, signal.SIG_DFL)}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _press() -> None:
@@ -63,7 +68,6 @@ def test_a_study_that_is_ending_ends_as_what_ended_it(error: BaseException) -> N
 
 
 ROOT = Path(__file__).resolve().parents[3]
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @pytest.mark.parametrize("number", ENDING)
