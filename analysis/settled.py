@@ -31,6 +31,7 @@ class Look:
         open: knobs that are not named, and may cost more than WITHIN at some place.
         unplaced: named knobs that may cost more than WITHIN where the best trial stands.
         bound: the most that any other knob costs, a fraction; 0 where there is none.
+        has_best: whether a trial may be recommended; with guards, whether one keeps them.
     """
 
     n: int
@@ -38,16 +39,19 @@ class Look:
     open: tuple[str, ...]
     unplaced: tuple[str, ...]
     bound: float
+    has_best: bool = True
 
     @property
     def settled(self) -> bool:
         """Whether further trials would change no answer."""
-        return not self.open and not self.unplaced
+        return self.has_best and not self.open and not self.unplaced
 
     @property
     def text(self) -> str:
         """What was found, in words."""
         trials = plural(self.n, "complete trial")
+        if not self.has_best:
+            return f"none of {trials} may be recommended"
         if self.open:
             return f"{trials} leave {plural(len(self.open), 'knob')} open: {listing(list(self.open))}"
         if self.unplaced:
@@ -59,17 +63,23 @@ class Look:
 
 def look(study: StudyData, share: float) -> Look:
     """Look at the search of `study`; knobs are named at this share of the screen's level."""
-    return judged(study.complete, study.knobs, share)
+    best = study.best
+    if best is not None and "keeps_guards" in study.measured and study.measured["keeps_guards"].get(best.number) != 1:
+        best = None
+    return judged(study.complete, study.knobs, share, best)
 
 
-def judged(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], share: float) -> Look:
-    """Judge complete `trials` of a search of `knobs`; a knob that too few of them have is open."""
+def judged(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], share: float, best: FrozenTrial | None) -> Look:
+    """Judge complete `trials` of a search of `knobs`; a knob that too few of them have is open.
+
+    `best` is the trial that would be recommended, None where none may be.
+    """
     level = LEVEL * share
     matrix, values = trial_matrix(trials, knobs), np.array([value_of(trial) for trial in trials])
     found = screen(matrix, values, stages(trials)).frame if len(trials) else None
     named = [] if found is None else [str(name) for name in found.loc[found["p_family"].astype(float) <= level, "knob"]]
     effects = {each.knob.name: each.effect for each in slices_of(trials, knobs) if each.effect is not None}
-    best = trials[int(values.argmax())].params if len(trials) else {}
+    at = best.params if best else {}
     still_open: list[str] = []
     unplaced: list[str] = []
     bound = 0.0
@@ -79,10 +89,10 @@ def judged(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], share: float) -
             still_open.append(knob.name)
             continue
         is_named = knob.name in named
-        place = effect.nearest(knob, best[knob.name]) if is_named and knob.name in best else None
+        place = effect.nearest(knob, at[knob.name]) if is_named and knob.name in at else None
         cost = effect.curve.costs_at_most(range(len(effect.values)) if place is None else [place])
         if cost <= WITHIN:
             bound = max(bound, cost)
         else:
             (unplaced if is_named else still_open).append(knob.name)
-    return Look(len(trials), tuple(named), tuple(still_open), tuple(unplaced), bound)
+    return Look(len(trials), tuple(named), tuple(still_open), tuple(unplaced), bound, best is not None)

@@ -64,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def looked_at(truth: Truth, n_trials: int, seed: int) -> tuple[Ended, Ended]:
     """Return how one search ends with looks, and how it ends without."""
     trials = search(truth, seed, n_trials=n_trials)
-    settled = (n for n in looks(n_trials) if judged(trials[:n], KNOBS, SHARE_OF_LEVEL).settled)
+    settled = (
+        n for n in looks(n_trials) if judged(trials[:n], KNOBS, SHARE_OF_LEVEL, max(trials[:n], key=value_of)).settled
+    )
     n = next(settled, n_trials)
     cost = _of_best(truth, trials) - _of_best(truth, trials[:n])
     ended = Ended(n < n_trials, n, _names_in_vain(truth, trials[:n]), _POINTS * cost)

@@ -173,6 +173,9 @@ def _theme() -> dict[Any, Any]:
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=0.85),
         "font.family": ["DejaVu Sans"],
+        # A user's matplotlibrc may ask for a layout of every figure; ours have their own.
+        "figure.autolayout": False,
+        "figure.constrained_layout.use": False,
         "text.parse_math": False,  # class names are text: '$' is a dollar
         "figure.facecolor": "white",
         "savefig.facecolor": "white",

@@ -26,6 +26,7 @@ from study.planning.plan import LOCAL
 from study.planning.tail_subsets import left_out
 from study.records.run_tables import ConfirmRun
 from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName
+from study.strategy.stopping import SETTLED
 from study.teacher.bundle import damaged_images, decode_images
 from study.teacher.small_images import claim_store, from_store
 from study.teacher.worker_tasks import n_parameters
@@ -192,10 +193,11 @@ def finish(study: Study, status: str) -> None:
     if study.cut:
         text = f"--max-hours {study.checked.plan.max_hours:g} left out {'; '.join(study.cut)}"
         cautions.append({"reason": CautionReason.TIME_CUT, "text": text})
-    n_finished, trials = study.ledger.finished_total, study.checked.plan.trials
-    for row in manifest.get(SEARCH_LOOKS, []):
-        if row["settled"] and row["of"] == trials and n_finished < trials:
-            text = f"--stop-when settled ended the search after {n_finished} of {trials} trials: {row['text']}"
-            cautions.append({"reason": CautionReason.SETTLED, "text": text})
-    ended = {"status": status, "phase": None, "ended": now(), "counts": study.ledger.counts()}
-    study.store.update_manifest(**ended, **{CAUTIONS: cautions})
+    plan, n_finished = study.checked.plan, study.ledger.finished_total
+    if plan.stop_when == SETTLED and n_finished < plan.trials and not study.ledger.unfinished():
+        for row in manifest.get(SEARCH_LOOKS, []):
+            if row["settled"] and row["of"] == plan.trials:
+                ended = f"--stop-when settled ended the search after {n_finished} of {plan.trials} trials"
+                cautions.append({"reason": CautionReason.SETTLED, "text": f"{ended}: {row['text']}"})
+    last = {"status": status, "phase": None, "ended": now(), "counts": study.ledger.counts()}
+    study.store.update_manifest(**last, **{CAUTIONS: cautions})

@@ -86,7 +86,7 @@ class Looks:
             if answer.is_ready:
                 self._pending = None
                 self._note(n_finished, answer)
-        elif due(self._trials, self._ledger.finished_total, max((row["finished"] for row in self._found), default=0)):
+        elif due(self._trials, self._ledger.finished_total, [row["finished"] for row in self._found]):
             study = self._study
             answer = study.engine.beside(study.analyses.look, study.store.path, SHARE_OF_LEVEL)
             self._pending = self._ledger.finished_total, answer
@@ -166,7 +166,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
 
         study.run(prepared, workers, phase, is_missing=is_missing)
         study.export()
-        if searcher.held_back:
+        if searcher.held_back and not looks.settled:
             study.leave_out(f"{plan.trials - ledger.finished_total} of {plan.trials} trials ({target.title})")
     counts = ledger.counts()
     states = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed"

@@ -20,6 +20,7 @@ from study.planning.checked import Checked
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL, longer_fault
+from study.planning.points.points_file import check_points
 from study.planning.spaces import check_baselines, check_ladder
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
@@ -28,6 +29,8 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
 from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.strategy.samplers import SAMPLERS
+from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
@@ -99,8 +102,14 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         faults = Faults()
         check_ladder(checked.plan, faults)
         check_baselines(checked.plan, checked.space, faults)
-        if wrong := longer_fault(checked.plan.epochs_factor, checked.plan.confirm_seeds):
-            faults.add(wrong)
+        plan, first = checked.plan, SAMPLERS[checked.plan.sampler].tries_reference
+        check_points(plan.points, checked.space, plan.trials, with_reference=first, faults=faults)
+        for wrong in (
+            longer_fault(plan.epochs_factor, plan.confirm_seeds),
+            stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
+        ):
+            if wrong:
+                faults.add(wrong)
         faults.raise_any()
         _check_object_store(checked)
         cuts = manifest["data"].get("cuts", [])

@@ -37,7 +37,7 @@ from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import most_trials
-from study.strategy.stopping import SETTLED, TRIALS
+from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
@@ -165,8 +165,6 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
         faults.add(f"--pruner must be none with two objectives, which no early value tells; got {asked['pruner']!r}")
     if second and asked["finalists"]:
         faults.add(f"--finalists must be 0 with two objectives: the front's knee is best1; got {asked['finalists']}")
-    if second and asked["stop_when"] == SETTLED:
-        faults.add(f"--stop-when must be {TRIALS} with two objectives: a look judges one; got {SETTLED!r}")
     if second == SECONDS and asked["warm_start"]:
         faults.add("--warm-start does not go with --objectives all,seconds: seconds there are not seconds here")
     if asked["guards"] and not SAMPLERS[sampler].tries_reference:
@@ -225,6 +223,8 @@ def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyP
     check_baselines(plan, space, faults)
     first = SAMPLERS[plan.sampler].tries_reference
     check_points(plan.points, space, plan.trials, with_reference=first, faults=faults)
+    if wrong := stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)):
+        faults.add(wrong)
     faults.raise_any()
     return plan, space, batch_size
 

@@ -33,7 +33,11 @@ def trials(n: int, noise: float, *, of_tau: float = 0.1, best: float | None = No
 
 
 def looked(found: Sequence[FrozenTrial]) -> Look:
-    return judged(found, KNOBS, 0.25)
+    return judged(found, KNOBS, 0.25, _best(found))
+
+
+def _best(found: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    return max(found, key=lambda trial: trial.value, default=None)
 
 
 def test_a_clear_slope_among_knobs_that_cost_nothing_is_settled() -> None:
@@ -69,5 +73,11 @@ def test_too_few_trials_leave_every_knob_open(n: int) -> None:
 
 def test_a_smaller_share_of_the_level_names_no_more() -> None:
     found = trials(30, 0.03, of_tau=0.05)
-    strict, loose = (set(judged(found, KNOBS, share).named) for share in (0.05, 1.0))
+    strict, loose = (set(judged(found, KNOBS, share, _best(found)).named) for share in (0.05, 1.0))
     assert strict <= loose
+
+
+def test_a_search_without_a_trial_to_recommend_goes_on() -> None:
+    found = judged(trials(60, 0.005), KNOBS, 0.25, None)
+    assert not found.settled
+    assert found.text == "none of 60 complete trials may be recommended"

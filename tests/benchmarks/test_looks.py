@@ -15,7 +15,7 @@ def test_a_search_ends_at_the_first_look_that_finds_it_settled(monkeypatch: pyte
     counts: list[int] = []
 
     class Found:
-        def __init__(self, trials: list[object], knobs: object, share: float) -> None:
+        def __init__(self, trials: list[object], knobs: object, share: float, best: object) -> None:
             counts.append(len(trials))
             self.settled = len(trials) >= 25
 
