@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What one card does for a study, in about ten minutes: tests, epochs, trials that share it, the probe's fit, baselines.
+# What one card does for a study: tests, epochs, trials that share it, the probe's fit, baselines. Made for ten minutes.
 #
 #     bash benchmarks/on_gpu.sh                     # results go to benchmarks/results and on_gpu.log
 #     DATA_ROOT=DIR bash benchmarks/on_gpu.sh       # DIR has cifar-100-python, for the last step

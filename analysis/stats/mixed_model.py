@@ -3,8 +3,8 @@
     y = X b + sum over k of B_k u_k + e,   u_k ~ N(0, v_k I),   e ~ N(0, v_0 I)
 
 The variances are estimated by restricted maximum likelihood (Patterson & Thompson 1971) with the MM algorithm of Zhou,
-Hu, Zhou & Lange (2019); the noise is kept above a tenth of the values' variance. With q random columns an iteration
-costs q^3, whatever the number of rows (Henderson 1950).
+Hu, Zhou & Lange (2019); meanwhile the noise is kept above a tenth of the values' variance. With q random columns an
+iteration costs q^3, whatever the number of rows (Henderson 1950).
 """
 
 from collections.abc import Sequence

@@ -101,7 +101,7 @@ class StudyPlan:
         default="the space's budget", group="how it is searched")]
     epochs: Annotated[int, Flag("N", "epochs per trial", ge=1, default="the recipe's")]
     stop_when: Annotated[str, Flag("RULE", "when the search ends: trials, with the last one; settled, at one of four "
-        "looks if each knob is shown to matter or bounded, and the best trial stands well", choices=STOPPINGS)] = TRIALS
+        "looks at which no knob may cost more than two points (95 % bounds)", choices=STOPPINGS)] = TRIALS
     sampler: Annotated[str, Flag("S", "what chooses the next trial", choices=tuple(SAMPLERS),
         default="{}; {} with two objectives, a guard, a pruner or a warm start".format(*SAMPLER))]
     n_sobol: Annotated[int, Field(ge=0)]
