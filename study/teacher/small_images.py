@@ -32,11 +32,18 @@ _LOOK_EVERY_S = 5.0
 
 
 def claim_store(checked: Checked) -> AbstractContextManager[Any]:
-    """Return a claim on the study's store: while it is held, nobody removes the store. Without a store it is empty."""
+    """Return a claim on the study's store: while it is held, nobody removes the store. Without a store it is empty.
+
+    Raises:
+        DataError: no study has claimed the store yet, and this user cannot write there.
+    """
     if checked.image_store is None:
         return nullcontext()
     claim = CacheLock(checked.image_store.folder)
-    claim.share(lambda: None)  # only a command that prunes holds it alone, for seconds
+    try:
+        claim.share(lambda: None)  # only a command that prunes holds it alone, for seconds
+    except OSError as error:
+        raise checked.image_store.unwritable(error) from error
     return claim
 
 
@@ -59,8 +66,11 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
     builder = CacheLock(store.folder.with_name(f"{store.folder.name}.build"))
     with builder:
         waiting = f"store    another study adds images to {store.folder}; waiting"
-        builder.take(partial(progress.say, waiting), unless=lambda: False)
-        store.remove_leftovers()
+        try:
+            builder.take(partial(progress.say, waiting), unless=lambda: False)
+            store.remove_leftovers()
+        except OSError as error:
+            raise store.unwritable(error) from error
         # Another study may have made them meanwhile.
         missing = [files.take(store.unfinished(files)) for files in missing]
         progress.say(f"store    making {sum(map(len, missing)):,} small images in {store.folder}")

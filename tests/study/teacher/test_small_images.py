@@ -1,5 +1,6 @@
 """The small images of a study: made once, shared by studies, named where an original is at fault. Tasks run in here."""
 
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_a_disk_with_too_little_room_is_told_before_it_is_full(checked, tasks: T
     assert line.startswith(f"the image store {checked.image_store.folder} needs ")
     assert line.endswith("GB free; make room there and go on, or begin a study with --image-store none")
     assert tasks.n_made < 10
+
+
+@pytest.mark.parametrize("at_work", [claim_store, lambda checked: make_small_images(checked, WORKERS, _told()[1])])
+def test_a_folder_of_another_user_is_named(checked: Checked, tasks: Tasks, monkeypatch, at_work) -> None:
+    def refuse(path: Path, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("trainables.cckd.teacher.cache.cache_lock.os.open", refuse)
+    with pytest.raises(DataError, match=r"^the image store .*/32px-1 cannot be written: Permission denied, at .*; mend"):
+        at_work(checked)
 
 
 def test_two_studies_do_not_make_the_same_images(checked: Checked, images: Path, tasks: Tasks) -> None:

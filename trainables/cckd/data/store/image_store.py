@@ -8,6 +8,7 @@ images at hand; the others are as they would be without it. No file is synced to
 cut tore, and the image is made again.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -30,6 +31,9 @@ from trainables.cckd.files.atomic import replacing
 
 #: Folder of the stores under the data root.
 FOLDER = "image-store"
+
+#: Faults of a disk that room would mend.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _NAME_BYTES = 16
 #: As in a scan: reading waits for the disk, and the hashes of two threads overlap.
@@ -119,11 +123,17 @@ class ImageStore:
             with replacing(path, durable=False) as beside:
                 beside.write_bytes(content)
         except OSError as error:
-            raise DataError(
-                f"the image store {self.folder} cannot be written: {error.strerror}; make room there and go on, or "
-                "begin a study with --image-store none"
-            ) from error
+            raise self.unwritable(error) from error
         return len(content)
+
+    def unwritable(self, error: OSError) -> DataError:
+        """Return what is said of a store that cannot be written: the folder, the fault, and the way out."""
+        remedy = "make room there" if error.errno in _NO_ROOM else "mend this"
+        place = "" if error.filename is None else f", at {error.filename}"
+        return DataError(
+            f"the image store {self.folder} cannot be written: {error.strerror}{place}; {remedy} and go on, or begin a "
+            "study with --image-store none"
+        )
 
     def small(self, files: ImageFiles, index: int) -> bytes:
         """Return the small file of one original, without writing it.

@@ -1,5 +1,6 @@
 """What a store holds: the same bytes however it was built, nothing torn, altered or outdated, and readable as a set."""
 
+import errno
 import os
 import subprocess
 import time
@@ -163,6 +164,19 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(store: ImageStore,
         assert all(file_is_whole(store.folder / name) for name in contents(store))
     finally:
         subprocess.run(["umount", "--lazy", store.root.parent], check=True)
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EDQUOT, "make room there"), (errno.EIO, "mend this")])
+def test_only_a_full_disk_asks_for_room(store: ImageStore, originals, monkeypatch, number: int, remedy: str) -> None:
+    def refuse(path: Path, content: bytes) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(DataError) as caught:
+        store.make(originals, 0)
+    (line,) = caught.value.faults
+    assert line.startswith(f"the image store {store.folder} cannot be written: {os.strerror(number)}, at {store.folder}/")
+    assert line.endswith(f"; {remedy} and go on, or begin a study with --image-store none")
 
 
 def test_leftovers_of_a_kill_are_removed(store: ImageStore, originals: ImageFiles) -> None:
