@@ -121,9 +121,12 @@ def test_an_original_that_changes_gets_another_file(store: ImageStore, originals
 def test_a_change_that_the_mark_does_not_show_is_seen_by_the_time_of_the_original(store, originals) -> None:
     build(store, originals)
     path = originals.root / originals.paths[0]
-    later = time.time() + 5
-    os.utime(path, (later, later))
-    assert store.unfinished(originals).tolist() == [0]
+    for seconds in (-1e6, 5, 1e6):  # an older file may replace a newer one, and a clock may be wrong
+        other = time.time() + seconds
+        os.utime(path, (other, other))
+        assert store.unfinished(originals).tolist() == [0]
+        build(store, originals)
+        assert store.unfinished(originals).tolist() == [], "it is made again once, not at every start"
 
 
 def test_an_original_that_changes_between_scan_and_build_is_named(store: ImageStore, originals: ImageFiles) -> None:
