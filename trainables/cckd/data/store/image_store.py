@@ -161,13 +161,10 @@ class ImageStore:
         name = Path(_path(files.paths[index], int(files.marks[index]))).name
         return small_image(pixels, (height, width), name)
 
-    def remove_leftovers(self) -> int:
-        """Delete what killed builders have left half-written; return the bytes. No builder may be at work."""
-        left = sorted(self.folder.glob("*/.*.tmp"))
-        n_bytes = sum(path.stat().st_size for path in left)
-        for path in left:
-            path.unlink()
-        return n_bytes
+    def remove_leftovers(self) -> None:
+        """Delete what killed builders have left half-written. No builder may be at work, but a dying one may end."""
+        for path in self.folder.glob("*/.*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def _good(files: ImageFiles, there: StoredFiles, rows: NDArray[np.int64]) -> list[bool]:
