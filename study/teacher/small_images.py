@@ -56,11 +56,10 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
         DataError: the store cannot be written, or its disk has too little room.
     """
     store = checked.image_store
-    sets = [getattr(checked.data, name) for name in ("train", "val", "test")]
-    found = {id(one): one for one in sets if isinstance(one, ImageFiles) and not isinstance(one, StoredFiles)}
-    if store is None or not found:
+    originals = [files for files in checked.data.image_files if not isinstance(files, StoredFiles)]
+    if store is None or not originals:
         return {}
-    missing = _missing(store, list(found.values()), progress)
+    missing = _missing(store, originals, progress)
     if not missing:
         return {}
     builder = CacheLock(store.folder.with_name(f"{store.folder.name}.build"))
@@ -73,7 +72,8 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
             raise store.unwritable(error) from error
         # Another study may have made them meanwhile.
         missing = [files.take(store.unfinished(files)) for files in missing]
-        progress.say(f"store    making {sum(map(len, missing)):,} small images in {store.folder}")
+        n_missing = sum(map(len, missing))
+        progress.say(f"store    making {n_missing:,} small image{'s' * (n_missing != 1)} in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
         # A cluster may have more workers than the driver's node, which builds alone, has cores.
         return _build(store, missing, min(workers.n_workers, allotted_cores().n), progress, silence)
@@ -84,9 +84,8 @@ def from_store(checked: Checked) -> Checked:
     store = checked.image_store
     if store is None:
         return checked
-    sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
-    stored = {id(files): store.stored(files) for files in sets.values()}  # under split 'paper' two of them are one
-    swapped: dict[str, Any] = {name: stored[id(files)] for name, files in sets.items()}
+    stored = {id(files): store.stored(files) for files in checked.data.image_files}
+    swapped: dict[str, Any] = {name: stored[id(files)] for name, files in checked.data.sets.items()}
     return replace(checked, data=replace(checked.data, **swapped))
 
 

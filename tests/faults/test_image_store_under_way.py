@@ -73,7 +73,7 @@ def test_a_killed_build_goes_on_and_a_file_that_is_damaged_later_is_made_again(t
     n_done = _complete(folder)
     last = Command("study.resume", str(folder), "--trials", str(n_done + 1)).end(600)
     assert last.code == 0, last.err
-    assert "making 1 small images" in last.out
+    assert "making 1 small image in" in last.out
     assert store.unfinished(files).tolist() == []
     assert not list(store.folder.rglob("*.tmp"))
     manifest = json.loads((folder / "study.json").read_text())
