@@ -77,7 +77,7 @@ def _replay(folder: Path, trial: str) -> int:
         progress = Progress()
         with claim_store(checked):  # the trainer reads from the store to its last epoch
             with ray_session(plan) as workers:
-                checked = stored_images(checked, workers, progress)
+                checked = stored_images(checked, progress)
                 prepared = prepare(checked, workers, progress)
                 prepared.verification.wait()
 

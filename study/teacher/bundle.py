@@ -62,7 +62,7 @@ def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> di
     A process that ends over a file is replaced, and the file is named.
     """
     files = checked.data.image_files
-    damaged = make_small_images(checked, workers, progress)
+    damaged = make_small_images(checked, progress)
     if store := checked.image_store:
         files = [images.take(np.setdiff1d(np.arange(len(images)), store.shrinking(images))) for images in files]
     if n_files := sum(map(len, files)):

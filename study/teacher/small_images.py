@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from study.execution.tasks import TaskDied, get, start_beside_driver, start_once, wait_for_one
-from study.execution.workers import Workers, load
+from study.execution.workers import load
 from study.planning.checked import Checked
-from study.planning.cores import allotted_cores
+from study.planning.cores import store_builders
 from study.teacher.worker_tasks import damaged_files, make_small
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -47,7 +47,7 @@ def claim_store(checked: Checked) -> AbstractContextManager[Any]:
     return claim
 
 
-def make_small_images(checked: Checked, workers: Workers, progress: Progress) -> dict[str, DamagedImageError]:
+def make_small_images(checked: Checked, progress: Progress) -> dict[str, DamagedImageError]:
     """Make what the study's store lacks; return relative path -> what is wrong with an original. Needs Ray.
 
     Every file of the store is read and compared with its seal; torn and altered ones are made again.
@@ -75,8 +75,7 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
         n_missing = sum(map(len, missing))
         progress.say(f"store    making {n_missing:,} small image{'s' * (n_missing != 1)} in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
-        # A cluster may have more workers than the driver's node, which builds alone, has cores.
-        return _build(store, missing, min(workers.n_workers, allotted_cores().n), progress, silence)
+        return _build(store, missing, store_builders(), progress, silence)
 
 
 def from_store(checked: Checked) -> Checked:
@@ -89,14 +88,14 @@ def from_store(checked: Checked) -> Checked:
     return replace(checked, data=replace(checked.data, **swapped))
 
 
-def stored_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
+def stored_images(checked: Checked, progress: Progress) -> Checked:
     """Make what the study's store lacks and return the study that reads from it; without a store as it is. Needs Ray.
 
     Raises:
         DamagedImageError: an original is damaged.
         DataError: as `make_small_images`.
     """
-    for error in make_small_images(checked, workers, progress).values():
+    for error in make_small_images(checked, progress).values():
         raise error
     return from_store(checked)
 

@@ -3,7 +3,7 @@
 from math import prod
 
 from study.planning.checked import Checked
-from study.planning.cores import allotted_cores
+from study.planning.cores import allotted_cores, store_builders
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.progress import duration, size_on_disk
 from trainables.cckd.config import TrialConfig
@@ -50,17 +50,17 @@ def store_lines(checked: Checked) -> list[str]:
     store = checked.image_store
     if store is None:
         return ["none; every use decodes an original"] if checked.data_path.name == "streamed" else []
-    cost, workers = store_cost(store, checked.data.image_files), workers_here(checked.plan)
+    cost, builders = store_cost(store, checked.data.image_files), store_builders()
     lines = [f"{store.folder}, shorter side {store.shorter} px"]
     if cost.n_unshrunk:
         lines.append(f"{cost.n_unshrunk:,} images are not larger and stay in their files")
     if not cost.n_absent:
         return [*lines, f"all {cost.n_images:,} images are there"]
-    cores = "one core" if workers is None else f"{_workers(workers)} here"
+    cores = "1 core" if builders == 1 else f"{builders} cores"
     return [
         *lines,
         f"{cost.n_absent:,} of {cost.n_images:,} images to make: about {size_on_disk(cost.n_bytes)} and "
-        f"{duration(cost.seconds / (workers or 1))} on {cores}; {size_on_disk(store.free_bytes)} are free there",
+        f"{duration(cost.seconds / builders)} on {cores} here; {size_on_disk(store.free_bytes)} are free there",
     ]
 
 
