@@ -3,10 +3,9 @@
     <data root>/image-store/256px-1/ab/ab12....jpg
 
 A file is named by a hash of the original's relative path and mark. So an original that changes gets another file, and
-cuts of one long tail share theirs. A file has the time of its original, so a change that the mark does not show is seen
-too. Each file is written beside and renamed, whole or not at all. A kill loses the
-images at hand; the others are as they would be without it. No file is synced to the disk. Its seal shows what a power
-cut tore, and the image is made again.
+cuts of one long tail share theirs. A file has the time of its original, which shows a change that the mark does not.
+Each file is written beside and renamed, whole or not at all. A kill loses the images at hand; the others are as they
+would be without it. No file is synced to the disk. Its seal shows what a power cut tore, and the image is made again.
 """
 
 import errno

@@ -40,8 +40,8 @@ class CacheLock:
     def take(self, on_wait: Callable[[], None], *, unless: Callable[[], bool]) -> bool:
         """Take the lock alone. If another process holds it, call `on_wait` and wait until it is free or `unless()`.
 
-        Readers hold the lock as long as their study lasts. A process that waits to build in the folder must therefore check
-        repeatedly whether another one has done so: a plain lock would wait for the end of that study.
+        Readers hold the lock as long as their study lasts. A process that waits to build in the folder must therefore
+        check repeatedly whether another one has done so: a plain lock would wait for the end of that study.
 
         Returns:
             Whether the lock was taken. If not, nothing is held.

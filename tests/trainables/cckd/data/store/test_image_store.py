@@ -178,7 +178,9 @@ def test_only_a_full_disk_asks_for_room(store: ImageStore, originals, monkeypatc
     with pytest.raises(DataError) as caught:
         store.make(originals, 0)
     (line,) = caught.value.faults
-    assert line.startswith(f"the image store {store.folder} cannot be written: {os.strerror(number)}, at {store.folder}/")
+    assert line.startswith(
+        f"the image store {store.folder} cannot be written: {os.strerror(number)}, at {store.folder}/"
+    )
     assert line.endswith(f"; {remedy} and go on, or begin a study with --image-store none")
 
 
