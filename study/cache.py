@@ -10,6 +10,7 @@ from study.planning.plan import OPTIONS
 from study.planning.readers import absolute
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
+from study.terminal.progress import size_on_disk
 from trainables.cckd.data.store.inventory import StoreEntry, store_entries
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
@@ -43,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list(root: Path, stores: Sequence[StoreEntry]) -> int:
     for store in stores:
         version = "" if store.reachable else ", of another version"
-        print(f"{store.folder.name:<12}  {_size(store.n_bytes):>9}  {store.n_files:,} small images{version}")
+        print(f"{store.folder.name:<12}  {size_on_disk(store.n_bytes):>9}  {store.n_files:,} small images{version}")
     found = entries(root)
     for entry in found:
-        print(f"{entry.folder.name[:12]}  {_size(entry.n_bytes):>9}  {_what(entry)}")
-    print(f"{len(found)} in {root}, {_size(sum(entry.n_bytes for entry in found))}")
+        print(f"{entry.folder.name[:12]}  {size_on_disk(entry.n_bytes):>9}  {_what(entry)}")
+    print(f"{len(found)} in {root}, {size_on_disk(sum(entry.n_bytes for entry in found))}")
     return 0
 
 
@@ -93,7 +94,7 @@ def _prune(root: Path, stores: Sequence[StoreEntry], *, unfinished: bool, everyt
             print(f"{entry.folder.name[:12]}  removed: {why}")
         else:
             print(f"{entry.folder.name[:12]}  kept, a study uses it: {why}")
-    print(f"{_size(freed)} freed")
+    print(f"{size_on_disk(freed)} freed")
     return 0
 
 
@@ -120,10 +121,6 @@ def _what(entry: CacheEntry) -> str:
     if not entry.complete:
         what += f", unfinished ({entry.n_parts} parts)"
     return what if entry.reachable else f"{what}, of other library versions"
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 if __name__ == "__main__":

@@ -75,33 +75,39 @@ def _replay(folder: Path, trial: str) -> int:
         fixed = {} if baseline else plan.fixed_knobs
         flat = {**space.config(row.params), **fixed, **plan.training_in(space), "seed": row.seed}
         progress = Progress()
-        with claim_store(checked), ray_session(plan) as workers:
-            checked = stored_images(checked, workers, progress)
-            prepared = prepare(checked, workers, progress)
-            prepared.verification.wait()
+        with claim_store(checked):  # the trainer reads from the store to its last epoch
+            with ray_session(plan) as workers:
+                checked = stored_images(checked, progress)
+                prepared = prepare(checked, workers, progress)
+                prepared.verification.wait()
 
-        from trainables.cckd.training.trainer import Trainer
+            from trainables.cckd.training.trainer import Trainer
 
-        trainer = Trainer(
-            TrialConfig.build(flat),
-            prepared.data,
-            device=plan.device,
-            precision=plan.precision,
-            threads=threads_of(plan),
-        )
-        progress.begin("replay", len(row.records))
-        differing = []
-        for recorded in row.records:
-            again = trainer.run_epoch()
-            if _outcome(again) != _outcome(recorded):
-                differing.append(recorded.epoch)
-            progress.update(recorded.epoch)
-        progress.end()
+            trainer = Trainer(
+                TrialConfig.build(flat),
+                prepared.data,
+                device=plan.device,
+                precision=plan.precision,
+                threads=threads_of(plan),
+            )
+            differing = _differing(trainer, row.records, progress)
     if differing:
         print(f"trial {trial} differs from its record at epochs {', '.join(map(str, differing))}")
         return 1
     print(f"trial {trial}: {len(row.records)} epochs trained again, losses and counts equal to the last bit")
     return 0
+
+
+def _differing(trainer: Any, records: Sequence[Any], progress: Progress) -> list[int]:
+    """Train the recorded epochs again; return those that differ."""
+    differing = []
+    progress.begin("replay", len(records))
+    for recorded in records:
+        if _outcome(trainer.run_epoch()) != _outcome(recorded):
+            differing.append(recorded.epoch)
+        progress.update(recorded.epoch)
+    progress.end()
+    return differing
 
 
 def _outcome(record: Any) -> tuple[Any, ...]:

@@ -196,7 +196,7 @@ def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checke
     """Cut another long tail and fit the teacher to it; describe that teacher in the manifest."""
     n_cuts = study.checked.plan.data_seeds
     study.progress.say(f"cut      {data_seed + 1} of {n_cuts}: other training images, the same D_val and test")
-    checked = stored_images(recut(study.checked, data_seed), workers, study.progress)
+    checked = stored_images(recut(study.checked, data_seed), study.progress)
     checked = decode_images(checked, workers, study.progress)
     prepared = study.engine.prepare(checked, workers, study.progress)
     _count_passes(study, prepared.teacher["forward_passes"])

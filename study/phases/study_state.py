@@ -219,7 +219,17 @@ class Study:
             return f"{what}; a file of the image store is made again when the study goes on: " + resume_command(
                 self.store.path
             )
+        if not self._may_leave(what):
+            return f"{what}; a file that only another cut has cannot be left out; restore it, then go on: " + (
+                resume_command(self.store.path)
+            )
         return f"{what}; restore what is damaged, or leave it out: {resume_command(self.store.path, '--skip-corrupt')}"
+
+    def _may_leave(self, what: str) -> bool:
+        """Whether --skip-corrupt looks at the damaged files: it decodes those of the study's own cut."""
+        data, n_cuts = self.checked.data, self.checked.plan.data_seeds
+        own = (str(files.root / path) for files in data.image_files for path in files.paths)
+        return n_cuts == 1 or any(path in what for path in own)
 
     def new_attempts(self, prepared: Prepared) -> AttemptLog:
         """Return a new attempt log for one phase; features from the teacher's cache are verified before its results.

@@ -32,6 +32,14 @@ def allotted_cores() -> Cores:
     return least if least.n < machine else Cores(machine, "")
 
 
+def store_builders() -> int:
+    """Return how many processes make small images at a time: one per core here, however many cores a trial takes.
+
+    Only the driver's node builds the image store, before the first trial.
+    """
+    return allotted_cores().n
+
+
 def _quotas() -> Iterator[float]:
     """Yield the cores' worth of time that each control group above this process has, of version 2 and of version 1."""
     try:

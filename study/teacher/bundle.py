@@ -61,9 +61,8 @@ def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> di
     damage: most of it in the pixels of a JPEG or WebP file shows in decoding, if anywhere.
     A process that ends over a file is replaced, and the file is named.
     """
-    sets = (checked.data.train, checked.data.val, checked.data.test)
-    files = list({id(images): images for images in sets if isinstance(images, ImageFiles)}.values())
-    damaged = make_small_images(checked, workers, progress)
+    files = checked.data.image_files
+    damaged = make_small_images(checked, progress)
     if store := checked.image_store:
         files = [images.take(np.setdiff1d(np.arange(len(images)), store.shrinking(images))) for images in files]
     if n_files := sum(map(len, files)):
@@ -77,8 +76,7 @@ def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> di
 
 def decode_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
     """Return the study with its image files decoded in Ray's object store, if its data path says so. Needs Ray."""
-    sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
-    files = {name: images for name, images in sets.items() if isinstance(images, ImageFiles)}
+    files = {name: images for name, images in checked.data.sets.items() if isinstance(images, ImageFiles)}
     if not files or checked.data_path.name == "streamed":
         return checked
     # One task per set, which may use every core, because no trial runs yet. The driver's node is the only one that must

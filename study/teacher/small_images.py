@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from study.execution.tasks import TaskDied, get, start_beside_driver, start_once, wait_for_one
-from study.execution.workers import Workers, load
+from study.execution.workers import load
 from study.planning.checked import Checked
-from study.planning.cores import allotted_cores
+from study.planning.cores import store_builders
 from study.teacher.worker_tasks import damaged_files, make_small
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -32,15 +32,22 @@ _LOOK_EVERY_S = 5.0
 
 
 def claim_store(checked: Checked) -> AbstractContextManager[Any]:
-    """Return a claim on the study's store: while it is held, nobody removes the store. Without a store it is empty."""
+    """Return a claim on the study's store: while it is held, nobody removes the store. Without a store it is empty.
+
+    Raises:
+        DataError: no study has claimed the store yet, and this user cannot write there.
+    """
     if checked.image_store is None:
         return nullcontext()
     claim = CacheLock(checked.image_store.folder)
-    claim.share(lambda: None)  # only a command that prunes holds it alone, for seconds
+    try:
+        claim.share(lambda: None)  # only a command that prunes holds it alone, for seconds
+    except OSError as error:
+        raise checked.image_store.unwritable(error) from error
     return claim
 
 
-def make_small_images(checked: Checked, workers: Workers, progress: Progress) -> dict[str, DamagedImageError]:
+def make_small_images(checked: Checked, progress: Progress) -> dict[str, DamagedImageError]:
     """Make what the study's store lacks; return relative path -> what is wrong with an original. Needs Ray.
 
     Every file of the store is read and compared with its seal; torn and altered ones are made again.
@@ -49,24 +56,26 @@ def make_small_images(checked: Checked, workers: Workers, progress: Progress) ->
         DataError: the store cannot be written, or its disk has too little room.
     """
     store = checked.image_store
-    sets = [getattr(checked.data, name) for name in ("train", "val", "test")]
-    found = {id(one): one for one in sets if isinstance(one, ImageFiles) and not isinstance(one, StoredFiles)}
-    if store is None or not found:
+    originals = [files for files in checked.data.image_files if not isinstance(files, StoredFiles)]
+    if store is None or not originals:
         return {}
-    missing = _missing(store, list(found.values()), progress)
+    missing = _missing(store, originals, progress)
     if not missing:
         return {}
     builder = CacheLock(store.folder.with_name(f"{store.folder.name}.build"))
     with builder:
         waiting = f"store    another study adds images to {store.folder}; waiting"
-        builder.take(partial(progress.say, waiting), unless=lambda: False)
-        store.remove_leftovers()
+        try:
+            builder.take(partial(progress.say, waiting), unless=lambda: False)
+            store.remove_leftovers()
+        except OSError as error:
+            raise store.unwritable(error) from error
         # Another study may have made them meanwhile.
         missing = [files.take(store.unfinished(files)) for files in missing]
-        progress.say(f"store    making {sum(map(len, missing)):,} small images in {store.folder}")
+        n_missing = sum(map(len, missing))
+        progress.say(f"store    making {n_missing:,} small image{'s' * (n_missing != 1)} in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
-        # A cluster may have more workers than the driver's node, which builds alone, has cores.
-        return _build(store, missing, min(workers.n_workers, allotted_cores().n), progress, silence)
+        return _build(store, missing, store_builders(), progress, silence)
 
 
 def from_store(checked: Checked) -> Checked:
@@ -74,20 +83,19 @@ def from_store(checked: Checked) -> Checked:
     store = checked.image_store
     if store is None:
         return checked
-    sets = {name: getattr(checked.data, name) for name in ("train", "val", "test")}
-    stored = {id(files): store.stored(files) for files in sets.values()}  # under split 'paper' two of them are one
-    swapped: dict[str, Any] = {name: stored[id(files)] for name, files in sets.items()}
+    stored = {id(files): store.stored(files) for files in checked.data.image_files}
+    swapped: dict[str, Any] = {name: stored[id(files)] for name, files in checked.data.sets.items()}
     return replace(checked, data=replace(checked.data, **swapped))
 
 
-def stored_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
+def stored_images(checked: Checked, progress: Progress) -> Checked:
     """Make what the study's store lacks and return the study that reads from it; without a store as it is. Needs Ray.
 
     Raises:
         DamagedImageError: an original is damaged.
         DataError: as `make_small_images`.
     """
-    for error in make_small_images(checked, workers, progress).values():
+    for error in make_small_images(checked, progress).values():
         raise error
     return from_store(checked)
 

@@ -85,6 +85,11 @@ class Progress:
             print(text, file=self._stream, flush=True)
 
 
+def size_on_disk(n_bytes: int) -> str:
+    """Spell a number of bytes: '51.0 MB', '1.3 GB'."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
 def duration(seconds: float) -> str:
     """Spell a duration the way people say it: '45 s', '7 min', '2 h 05 min'."""
     if seconds < 90:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from trainables.cckd.data.store.image_store import FOLDER
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What makes a study a search alone, every trial run to its end.
@@ -30,11 +32,11 @@ AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 
 
 def fresh_data_root(data_root: Path, folder: Path) -> Path:
-    """Make `folder`/data with links to the files under `data_root`, but not to the teacher's outputs beside them."""
+    """Make `folder`/data with links to the files under `data_root`, but not to what studies have made beside them."""
     fresh = folder / "data"
     fresh.mkdir()
     for entry in data_root.iterdir() if data_root.is_dir() else ():
-        if entry.name != "teacher-cache":
+        if entry.name not in ("teacher-cache", FOLDER):
             (fresh / entry.name).symlink_to(entry)
     return fresh
 

@@ -3,11 +3,10 @@
 from math import prod
 
 from study.planning.checked import Checked
-from study.planning.cores import allotted_cores
+from study.planning.cores import allotted_cores, store_builders
 from study.planning.plan import LOCAL, StudyPlan
-from study.terminal.progress import duration
+from study.terminal.progress import duration, size_on_disk
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.store.store_cost import store_cost
 from trainables.cckd.errors import UsageError
 from trainables.cckd.recipe import QUICK
@@ -49,26 +48,20 @@ def store_lines(checked: Checked) -> list[str]:
     Without a store for images that are streamed, say that each use decodes an original.
     """
     store = checked.image_store
-    sets = (checked.data.train, checked.data.val, checked.data.test)
-    files = list({id(one): one for one in sets if isinstance(one, ImageFiles)}.values())
     if store is None:
         return ["none; every use decodes an original"] if checked.data_path.name == "streamed" else []
-    cost, workers = store_cost(store, files), workers_here(checked.plan)
+    cost, builders = store_cost(store, checked.data.image_files), store_builders()
     lines = [f"{store.folder}, shorter side {store.shorter} px"]
     if cost.n_unshrunk:
         lines.append(f"{cost.n_unshrunk:,} images are not larger and stay in their files")
     if not cost.n_absent:
         return [*lines, f"all {cost.n_images:,} images are there"]
-    cores = "one core" if workers is None else f"{_workers(workers)} here"
+    cores = "1 core" if builders == 1 else f"{builders} cores"
     return [
         *lines,
-        f"{cost.n_absent:,} of {cost.n_images:,} images to make: about {_size(cost.n_bytes)} and "
-        f"{duration(cost.seconds / (workers or 1))} on {cores}; {_size(store.free_bytes)} are free there",
+        f"{cost.n_absent:,} of {cost.n_images:,} images to make: about {size_on_disk(cost.n_bytes)} and "
+        f"{duration(cost.seconds / builders)} on {cores} here; {size_on_disk(store.free_bytes)} are free there",
     ]
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def expected(checked: Checked) -> str:

@@ -1,6 +1,7 @@
 """What a study in progress writes besides its phases' results."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from study.phases.study_state import Study, StudyFailed
 from study.records.run_tables import AblationRun
 from study.schema import BASELINE_PREFIX
 from study.terminal.command_line import resume_command
+from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.records import ClassCounts
 
@@ -70,6 +72,19 @@ def test_a_damaged_image_ends_the_study_in_one_line_that_says_how_to_go_on(study
     assert said.endswith(f"resume {study.store.path} --skip-corrupt")
     assert len(said.splitlines()) == 1
     assert (study.store.path / "trials.csv").exists()
+
+
+def test_a_damaged_file_that_only_another_cut_has_must_be_restored(study: Study) -> None:
+    data, plan = study.checked.data, study.checked.plan
+    own = replace(data, train=ImageFiles.listed(Path("/a"), ["ant/1.jpg", "bee/2.jpg"], [0, 1]))
+    study.checked = replace(study.checked, data=own, plan=replace(plan, data_seeds=2))
+    resume = resume_command(study.store.path)
+    assert study.with_damage("/a/ant/1.jpg cannot be read as an image: torn").endswith("--skip-corrupt")
+    said = study.with_damage("/a/ant/7.jpg cannot be read as an image: torn")
+    assert said.startswith("/a/ant/7.jpg cannot be read as an image: torn; a file that only another cut has cannot be ")
+    assert said.endswith(f"left out; restore it, then go on: {resume}")
+    study.checked = replace(study.checked, plan=plan)
+    assert study.with_damage("/a/ant/7.jpg cannot be read").endswith("--skip-corrupt"), "there is no other cut"
 
 
 def test_a_damaged_file_of_the_image_store_is_made_again_not_left_out(study: Study) -> None:

@@ -1,10 +1,11 @@
 """The small images of a study: made once, shared by studies, named where an original is at fault. Tasks run in here."""
 
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
-from time import sleep
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,9 @@ from study.execution.tasks import TaskDied
 from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
+from study.planning.cores import Cores
 from study.planning.parser import build_parser
+from study.planning.preview.estimate import store_lines
 from study.planning.tail_subsets import recut
 from study.teacher import bundle, small_images
 from study.teacher.bundle import damaged_images, decode_images
@@ -66,6 +69,7 @@ class _Reference:
 def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
     played = Tasks()
     monkeypatch.setattr(small_images, "_CHUNK", 3)
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(2, ""))
     for module in (small_images, bundle):
         monkeypatch.setattr(module, "start_beside_driver", played.start)
         monkeypatch.setattr(module, "get", played.get)
@@ -109,19 +113,35 @@ def _files(checked: Checked) -> dict[str, bytes]:
 
 def test_every_larger_image_is_made_once_and_later_studies_find_it(checked, images: Path, tasks: Tasks) -> None:
     told, progress = _told()
-    assert make_small_images(checked, WORKERS, progress) == {}
+    assert make_small_images(checked, progress) == {}
     n_larger = N_TRAIN + 2 * N_HELD - 6
     assert (tasks.n_made, len(_files(checked)), tasks.most_in_flight) == (n_larger, n_larger, 2)
     assert f"{n_larger}/{n_larger}  small images, 0 s left" in told.getvalue()
     before = _files(checked)
     other = _check(images, "--image-store", "32", "--seed", "7")
-    assert make_small_images(other, WORKERS, progress) == {}
+    assert make_small_images(other, progress) == {}
     assert (tasks.n_made, _files(other)) == (n_larger, before)
+
+
+def test_every_core_builds_whatever_a_trial_takes(images: Path, tasks: Tasks, monkeypatch) -> None:
+    checked = _check(images, "--image-store", "32", "--cpus-per-trial", "2")
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(4, ""))
+    assert " on 4 cores here; " in store_lines(checked)[-1]
+    make_small_images(checked, _told()[1])
+    assert tasks.most_in_flight == 4
+
+
+def test_a_single_image_is_told_as_one(checked: Checked, tasks: Tasks) -> None:
+    make_small_images(checked, _told()[1])
+    next(iter(checked.image_store.folder.rglob("*.jpg"))).unlink()
+    told, progress = _told()
+    make_small_images(checked, progress)
+    assert "making 1 small image in " in " ".join(told.getvalue().split())
 
 
 def test_teacher_and_students_read_the_same_small_images_by_a_key_of_their_own(checked, images, tasks: Tasks) -> None:
     _, progress = _told()
-    small = stored_images(checked, WORKERS, progress)
+    small = stored_images(checked, progress)
     for name in ("train", "val", "test"):
         files = getattr(small.data, name)
         assert isinstance(files, StoredFiles)
@@ -139,7 +159,7 @@ def test_teacher_and_students_read_the_same_small_images_by_a_key_of_their_own(c
 
 def test_a_study_without_a_store_is_left_as_it_is(images: Path, tasks: Tasks) -> None:
     for checked in (_check(images, "--image-store", "0"), _check(images, data_path="resident")):
-        assert stored_images(checked, WORKERS, _told()[1]) is checked
+        assert stored_images(checked, _told()[1]) is checked
         with claim_store(checked):
             pass
     assert not (images.parent / "data" / "image-store").exists()
@@ -147,13 +167,13 @@ def test_a_study_without_a_store_is_left_as_it_is(images: Path, tasks: Tasks) ->
 
 def test_a_damaged_small_image_is_made_again(checked: Checked, tasks: Tasks) -> None:
     _, progress = _told()
-    make_small_images(checked, WORKERS, progress)
+    make_small_images(checked, progress)
     before, tasks.n_made = _files(checked), 0
     store = checked.image_store
     assert store is not None
     path = store.folder / store.stored(checked.data.val).paths[1]
     path.write_bytes(zeroed(path.read_bytes(), 400, 500))
-    assert make_small_images(checked, WORKERS, progress) == {}
+    assert make_small_images(checked, progress) == {}
     assert (tasks.n_made, _files(checked)) == (1, before)
 
 
@@ -168,7 +188,7 @@ def test_damaged_originals_are_named_and_all_others_made(checked: Checked, image
     }
     assert len(_files(checked)) == N_TRAIN + 2 * N_HELD - 7
     with pytest.raises(DamagedImageError, match=r"train/bee/7\.jpg cannot be read"):
-        stored_images(checked, WORKERS, progress)
+        stored_images(checked, progress)
 
 
 def test_a_file_that_ends_its_process_is_named_and_its_neighbours_are_made(checked, images, tasks: Tasks) -> None:
@@ -181,7 +201,7 @@ def test_a_file_that_ends_its_process_is_named_and_its_neighbours_are_made(check
 
     tasks.before = before
     told, progress = _told()
-    found = make_small_images(checked, WORKERS, progress)
+    found = make_small_images(checked, progress)
     assert set(found) == {victim}
     n_made = N_TRAIN + 2 * N_HELD - 7
     assert len(_files(checked)) == n_made
@@ -194,17 +214,29 @@ def test_a_process_that_ends_without_a_culprit_ends_the_study(checked: Checked, 
 
     tasks.before = before
     with pytest.raises(DataError, match=r"a process that makes small images has ended, .*: killed from outside"):
-        make_small_images(checked, WORKERS, _told()[1])
+        make_small_images(checked, _told()[1])
 
 
 def test_a_disk_with_too_little_room_is_told_before_it_is_full(checked, tasks: Tasks, monkeypatch) -> None:
     monkeypatch.setattr(image_store.shutil, "disk_usage", lambda path: SimpleNamespace(free=20_000))
     with pytest.raises(DataError) as caught:
-        make_small_images(checked, WORKERS, _told()[1])
+        make_small_images(checked, _told()[1])
     (line,) = caught.value.faults
     assert line.startswith(f"the image store {checked.image_store.folder} needs ")
     assert line.endswith("GB free; make room there and go on, or begin a study with --image-store none")
     assert tasks.n_made < 10
+
+
+@pytest.mark.parametrize("at_work", [claim_store, lambda checked: make_small_images(checked, _told()[1])])
+def test_a_folder_of_another_user_is_named(checked: Checked, tasks: Tasks, monkeypatch, at_work) -> None:
+    def refuse(path: Path, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("trainables.cckd.teacher.cache.cache_lock.os.open", refuse)
+    with pytest.raises(
+        DataError, match=r"^the image store .*/32px-1 cannot be written: Permission denied, at .*; mend"
+    ):
+        at_work(checked)
 
 
 def test_two_studies_do_not_make_the_same_images(checked: Checked, images: Path, tasks: Tasks) -> None:
@@ -213,25 +245,29 @@ def test_two_studies_do_not_make_the_same_images(checked: Checked, images: Path,
     other = CacheLock(store.folder.with_name(f"{store.folder.name}.build"))
     assert other.try_take()
     told, progress = _told()
-    waiting = Thread(target=make_small_images, args=(checked, WORKERS, progress))
+    waiting = Thread(target=make_small_images, args=(checked, progress), daemon=True)
     waiting.start()
+    limit = monotonic() + 60
     while "another study adds images" not in " ".join(told.getvalue().split()):
+        assert waiting.is_alive(), told.getvalue()
+        assert monotonic() < limit, told.getvalue()
         sleep(0.01)
     for row in range(1, 5):  # what the other study makes meanwhile
         store.make(checked.data.train, row)
     other.release()
-    waiting.join()
+    waiting.join(60)
+    assert not waiting.is_alive(), told.getvalue()
     assert tasks.n_made == N_TRAIN + 2 * N_HELD - 6 - 4
 
 
 def test_other_cuts_share_the_store_with_the_studys_own(images: Path, tasks: Tasks) -> None:
     checked = _check(images, "--image-store", "32", "--data-seeds", "2", "--data", _cut(images))
     _, progress = _told()
-    own = stored_images(checked, WORKERS, progress)
+    own = stored_images(checked, progress)
     known, tasks.n_made = set(own.data.train.paths), 0
     other = recut(own, 1)
     assert (other.image_store, other.data_path.name) == (own.image_store, "streamed")
-    again = stored_images(other, WORKERS, progress)
+    again = stored_images(other, progress)
     assert isinstance(again.data.train, StoredFiles)
     assert again.data.val is own.data.val
     new = [path for path in again.data.train.paths if path not in known and not Path(path).is_absolute()]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.terminal import progress as module
-from study.terminal.progress import Progress, duration
+from study.terminal.progress import Progress, duration, size_on_disk
 
 
 class _Clock:
@@ -122,3 +122,8 @@ def test_a_terminal_gets_a_bar_and_keeps_what_is_said(monkeypatch: pytest.Monkey
 )
 def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("n_bytes", "words"), [(0, "0.0 MB"), (51_000_000, "51.0 MB"), (1_300_000_000, "1.3 GB")])
+def test_bytes_are_spelled_in_megabytes_or_gigabytes(n_bytes: int, words: str) -> None:
+    assert size_on_disk(n_bytes) == words

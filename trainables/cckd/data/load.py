@@ -53,6 +53,16 @@ class LongTailData:
     grouped_by: tuple[int, ...] = ()
 
     @property
+    def sets(self) -> dict[str, LabelledImages | RaggedImages]:
+        """The three sets by name; under split 'paper' two of them are one object."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    @property
+    def image_files(self) -> list[ImageFiles]:
+        """Those of the three sets that lie in files, each object once."""
+        return list({id(of_set): of_set for of_set in self.sets.values() if isinstance(of_set, ImageFiles)}.values())
+
+    @property
     def groups(self) -> Groups:
         """Class ids by training count, or by the counts that the option `groups` selects."""
         return groups_of(self.spec.group_counts or self.grouped_by or self.counts)
@@ -78,8 +88,8 @@ def without(data: LongTailData, files: Mapping[str, str]) -> LongTailData:
         DataError: a class would have no image left.
     """
     kept: dict[int, LabelledImages] = {}
-    for of_set in _sets_of(data).values():  # under split 'paper' two of them are one object, and stay one
-        if isinstance(of_set, ImageFiles) and not files.keys().isdisjoint(of_set.paths):
+    for of_set in data.image_files:  # two sets that are one object stay one
+        if not files.keys().isdisjoint(of_set.paths):
             kept[id(of_set)] = of_set.take(np.flatnonzero([path not in files for path in of_set.paths]))
     sets = {name: kept.get(id(of_set), of_set) for name, of_set in _sets_of(data).items()}
     _require_every_class(sets, data.class_names, [f"{path}: {what}" for path, what in files.items()])
@@ -162,7 +172,7 @@ def _scanned(
 
 
 def _sets_of(data: LongTailData) -> dict[str, LabelledImages]:
-    sets = {"train": data.train, "val": data.val, "test": data.test}
+    sets = data.sets
     assert not any(isinstance(of_set, RaggedImages) for of_set in sets.values()), "files leave before they are decoded"
     return sets  # type: ignore[return-value]
 

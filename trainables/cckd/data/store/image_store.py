@@ -3,11 +3,12 @@
     <data root>/image-store/256px-1/ab/ab12....jpg
 
 A file is named by a hash of the original's relative path and mark. So an original that changes gets another file, and
-cuts of one long tail share theirs. Each file is written beside and renamed, whole or not at all. A kill loses the
-images at hand; the others are as they would be without it. No file is synced to the disk. Its seal shows what a power
-cut tore, and the image is made again.
+cuts of one long tail share theirs. A file has the time of its original, which shows a change that the mark does not.
+Each file is written beside and renamed, whole or not at all. A kill loses the images at hand; the others are as they
+would be without it. No file is synced to the disk. Its seal shows what a power cut tore, and the image is made again.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -31,7 +32,12 @@ from trainables.cckd.files.atomic import replacing
 #: Folder of the stores under the data root.
 FOLDER = "image-store"
 
+#: Faults of a disk that room would mend.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 _NAME_BYTES = 16
+#: File systems round the time of a file, FAT to 2 seconds.
+_ROUNDED_S = 2.0
 #: As in a scan: reading waits for the disk, and the hashes of two threads overlap.
 _N_THREADS = 16
 _CHUNK = 256
@@ -88,7 +94,8 @@ class ImageStore:
         return rows[[not (self.folder / there.paths[row]).exists() for row in rows.tolist()]]
 
     def unfinished(self, files: ImageFiles, on_progress: Callable[[int], None] = lambda n: None) -> NDArray[np.int64]:
-        """Return the indices of the images that must be made: absent, torn, altered, or older than their originals.
+        """Return the indices of the images that must be made: absent, torn, altered, or of another time than
+        their originals.
 
         Every file of the others is read.
 
@@ -112,18 +119,26 @@ class ImageStore:
             DamagedImageError: the original cannot be decoded, or is another file than when it was scanned.
             DataError: the store cannot be written, because the disk is full for instance.
         """
+        written = _written(files.root / files.paths[index])  # before it is read: a later change must be seen
         content = self.small(files, index)
         path = self.folder / _path(files.paths[index], int(files.marks[index]))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path, durable=False) as beside:
                 beside.write_bytes(content)
+                os.utime(beside, (written, written))
         except OSError as error:
-            raise DataError(
-                f"the image store {self.folder} cannot be written: {error.strerror}; make room there and go on, or "
-                "begin a study with --image-store none"
-            ) from error
+            raise self.unwritable(error) from error
         return len(content)
+
+    def unwritable(self, error: OSError) -> DataError:
+        """Return what is said of a store that cannot be written: the folder, the fault, and the way out."""
+        remedy = "make room there" if error.errno in _NO_ROOM else "mend this"
+        place = "" if error.filename is None else f", at {error.filename}"
+        return DataError(
+            f"the image store {self.folder} cannot be written: {error.strerror}{place}; {remedy} and go on, or begin a "
+            "study with --image-store none"
+        )
 
     def small(self, files: ImageFiles, index: int) -> bytes:
         """Return the small file of one original, without writing it.
@@ -145,22 +160,25 @@ class ImageStore:
         name = Path(_path(files.paths[index], int(files.marks[index]))).name
         return small_image(pixels, (height, width), name)
 
-    def remove_leftovers(self) -> int:
-        """Delete what killed builders have left half-written; return the bytes. No builder may be at work."""
-        left = sorted(self.folder.glob("*/.*.tmp"))
-        n_bytes = sum(path.stat().st_size for path in left)
-        for path in left:
-            path.unlink()
-        return n_bytes
+    def remove_leftovers(self) -> None:
+        """Delete what killed builders have left half-written. No builder may be at work, but a dying one may end."""
+        for path in self.folder.glob("*/.*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def _good(files: ImageFiles, there: StoredFiles, rows: NDArray[np.int64]) -> list[bool]:
-    """Whether each small image is whole, and not older than its original.
+    """Whether each small image is whole, and has the time of its original.
 
     A change of an original that its mark does not show is seen by its time.
     """
     pairs = ((there.root / there.paths[row], files.root / files.paths[row]) for row in rows.tolist())
-    return [file_is_whole(small) and not _written(original) > _written(small) for small, original in pairs]
+    return [file_is_whole(small) and _of_one_time(small, original) for small, original in pairs]
+
+
+def _of_one_time(small: Path, original: Path) -> bool:
+    """Whether a small image was made from the original as it was last written; True where the original is gone."""
+    written = _written(original)
+    return not written or abs(written - _written(small)) < _ROUNDED_S
 
 
 def _written(path: Path) -> float:

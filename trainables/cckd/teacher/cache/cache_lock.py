@@ -1,28 +1,32 @@
-"""A lock on a teacher cache: readers share it; a process that builds or removes the cache holds it alone.
+"""A lock on a folder that studies share, a teacher cache or an image store: readers share it, a writer holds it alone.
 
-The lock is `flock` on a file beside the cache's folder. The operating system releases it when its holder ends, so it is
-never stale. Two machines exclude each other only on file systems that support flock, such as NFS 4.
+The lock is `flock` on a file beside the folder. The operating system releases it when its holder ends, so it is never
+stale. Two machines exclude each other only on file systems that support flock, such as NFS 4. Other users of the
+machine may take the lock too: a reader needs no right to write, and everybody may write the lock's file.
 """
 
 import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-#: Seconds between two attempts to hold a cache alone.
+#: Seconds between two attempts to hold a folder alone.
 _POLL_S = 0.1
+#: Mode of the lock's file. It holds nothing, and NFS grants an exclusive lock only to who may write.
+_MODE = 0o666
 
 
 class CacheLock:
-    """A lock on one cache. It lasts until `release`, the end of a `with` block, or the end of the process."""
+    """A lock on one folder. It lasts until `release`, the end of a `with` block, or the end of the process."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare the lock without taking it.
 
         Args:
-            folder: folder of the cache; it need not exist.
+            folder: a teacher cache or an image store; it need not exist.
         """
         self._path = folder.with_name(f"{folder.name}.lock")
         self._handle: int | None = None
@@ -36,8 +40,8 @@ class CacheLock:
     def take(self, on_wait: Callable[[], None], *, unless: Callable[[], bool]) -> bool:
         """Take the lock alone. If another process holds it, call `on_wait` and wait until it is free or `unless()`.
 
-        Readers hold the lock as long as their study lasts. A process that waits to build the cache must therefore check
-        repeatedly whether another one has built it: a plain lock would wait for the end of that study.
+        Readers hold the lock as long as their study lasts. A process that waits to build in the folder must therefore
+        check repeatedly whether another one has done so: a plain lock would wait for the end of that study.
 
         Returns:
             Whether the lock was taken. If not, nothing is held.
@@ -88,7 +92,7 @@ class CacheLock:
         self.release()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = _opened(self._path, os.O_RDONLY if how & fcntl.LOCK_SH else os.O_RDWR)
             try:
                 fcntl.flock(handle, how)
                 if _lies_at(handle, self._path):
@@ -97,6 +101,17 @@ class CacheLock:
             finally:
                 if self._handle is None:
                     os.close(handle)
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open the lock's file; make it where it is absent, whatever the umask, so that every user may write it."""
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, _MODE)
+        with suppress(PermissionError):  # another user has made it meanwhile
+            os.fchmod(handle, _MODE)
+        return handle
 
 
 def _lies_at(handle: int, path: Path) -> bool:

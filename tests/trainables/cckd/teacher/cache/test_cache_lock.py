@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 import pytest
@@ -106,3 +109,40 @@ def test_a_killed_holder_leaves_no_lock(folder: Path) -> None:
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
     assert CacheLock(folder).try_take()
+
+
+@contextmanager
+def _another_user() -> Iterator[None]:
+    """Lose root's right to write everything; a user who is not root has no such right."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_reader_needs_no_right_to_write() -> None:
+    with TemporaryDirectory() as name:
+        root, folder = Path(name), Path(name) / "abc"
+        CacheLock(folder).share(_never)
+        (root / "abc.lock").chmod(0o444)
+        root.chmod(0o555)
+        try:
+            with _another_user(), CacheLock(folder) as claim:
+                claim.share(_never)
+        finally:
+            root.chmod(0o755)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("first", [CacheLock.try_take, lambda lock: lock.share(_never)])
+def test_other_users_may_take_the_lock_alone(folder: Path, umask: int, first) -> None:
+    before = os.umask(umask)
+    try:
+        first(CacheLock(folder))
+    finally:
+        os.umask(before)
+    assert folder.with_name("abc.lock").stat().st_mode & 0o777 == 0o666
