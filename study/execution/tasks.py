@@ -20,7 +20,7 @@ class TaskError(Exception):
     """A task has raised an error; the message is that error's own."""
 
 
-class TaskDied(Exception):
+class TaskDied(TaskError):
     """The process of a task has ended before the task: by a signal of its own, or from outside."""
 
 
@@ -40,10 +40,11 @@ class Future:
 
         Raises:
             TaskError: the task has raised an error. Ray's own text names mostly the place where it was raised.
+            TaskDied: the process of the task has ended, and the task is not tried again.
         """
         try:
-            return ray.get(self._reference)
-        except ray.exceptions.RayTaskError as error:
+            return _get(self._reference)
+        except RayTaskError as error:
             raise TaskError(str(error.cause)) from error
 
 
@@ -60,9 +61,7 @@ def get(reference: Any) -> Any:
         TaskDied: the process of the task has ended, and the task is not tried again.
     """
     try:
-        return ray.get(reference)
-    except (WorkerCrashedError, OutOfMemoryError) as error:
-        raise TaskDied(str(error).splitlines()[0]) from error
+        return _get(reference)
     except RayTaskError as error:
         if isinstance(error.cause, DataError):
             raise error.cause from None
@@ -131,6 +130,14 @@ def object_store(*, is_temporary: bool) -> Iterator[Put]:
         yield partial(_put_by, owner)
     finally:
         ray.kill(owner)
+
+
+def _get(reference: Any) -> Any:
+    """Return the object behind `reference`; a process that has ended is a TaskDied."""
+    try:
+        return ray.get(reference)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise TaskDied(str(error).splitlines()[0]) from error
 
 
 def _put_by(owner: Any, value: Any) -> Any:

@@ -5,7 +5,8 @@ Starting and resuming are the same: every phase asks study.db what is left to do
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from study.phases.study_state import Study, StudyFailed
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.planning.tail_subsets import left_out
+from study.records.connection import disk_fault
 from study.records.run_tables import ConfirmRun
 from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName
 from study.strategy.stopping import SETTLED
@@ -46,7 +48,7 @@ def drive(study: Study) -> None:
         StudyFailed: failures exceed a limit, or no trial is complete.
     """
     try:
-        with ray_session(study.checked.plan) as workers, claim_store(study.checked):
+        with _in_order_at_the_end(study), ray_session(study.checked.plan) as workers, claim_store(study.checked):
             begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
             study.store.update_manifest(**begun)
             workers = replace(workers, roster=_check_nodes(study))
@@ -72,12 +74,34 @@ def drive(study: Study) -> None:
     except DataError as error:
         damage = isinstance(error, DamagedImageError)
         raise StudyFailed(study.with_damage(str(error)) if damage else str(error)) from error
-    finally:
-        with undisturbed():
-            study.progress.end()
-            for ledger in (study.ledger, *study.ledger.baselines.values()):
-                ledger.note_interruption()
-            study.export()
+
+
+@contextmanager
+def _in_order_at_the_end(study: Study) -> Iterator[None]:
+    """Note which trials the end of the block interrupts, and write the tables.
+
+    A disk that refuses this hides no error of the block. Trials without the note have no `stopped`, as after a driver
+    that was killed; the next start writes the tables.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            _put_in_order(study)
+        except Exception as error:
+            if disk_fault(error) is None:
+                raise
+            log.warning("interrupted trials and tables are not written: %s", disk_fault(error))
+        raise
+    _put_in_order(study)
+
+
+def _put_in_order(study: Study) -> None:
+    with undisturbed():
+        study.progress.end()
+        for ledger in (study.ledger, *study.ledger.baselines.values()):
+            ledger.note_interruption()
+        study.export()
 
 
 def _check_nodes(study: Study) -> Roster | None:

@@ -11,7 +11,7 @@ from typing import Any
 from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tasks import Future, TaskError, object_store, start_beside_driver
+from study.execution.tasks import Future, TaskDied, TaskError, object_store, start_beside_driver
 from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, load, threads_of
 from study.planning.checked import Checked
@@ -166,6 +166,8 @@ class Study:
     def record_student(self, *, wait: bool = False) -> None:
         """Write the student's number of parameters to the manifest if it is known; `wait` for it.
 
+        A count whose process has died is left to the next start, because no run needs it.
+
         Raises:
             StudyFailed: this student cannot be built for these images.
         """
@@ -173,6 +175,10 @@ class Study:
             return
         try:
             n_parameters = self.student.result()
+        except TaskDied as death:
+            self.student = None
+            log.warning("the student's parameters are not counted: %s", one_line(str(death)))
+            return
         except TaskError as error:
             raise StudyFailed(f"{error}; begin another study with another --student") from error
         self.store.update_manifest(student={"name": self.checked.plan.student, "n_parameters": n_parameters})

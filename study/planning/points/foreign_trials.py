@@ -1,5 +1,6 @@
 """Trials of other tools as they stand there: a study in an SQLite file of Optuna's, or a CSV file."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Container, Mapping
 from contextlib import closing
@@ -99,7 +100,7 @@ def read_source(source: str, *, study: str | None, value: str | None) -> Foreign
     Raises:
         UsageError: it cannot be read, has no such study or column, or has several objectives.
     """
-    path = Path(source.removeprefix(_URL)).expanduser()
+    path = Path(os.path.expanduser(source.removeprefix(_URL)))
     try:
         with path.open("rb") as file:
             is_sqlite = file.read(len(_SQLITE)) == _SQLITE

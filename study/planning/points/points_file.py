@@ -8,6 +8,7 @@ training settings are the recipe's, so the same file would mean other points und
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _raw_points(text: str, space: SearchSpace) -> Iterator[tuple[str, Mapping[st
     Raises:
         UsageError: the file cannot be read, or holds no list of points.
     """
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.suffix not in _SUFFIXES:
         try:
             content = json.loads(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray.exceptions import RayTaskError
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from study.execution import tasks
 from study.execution.tasks import Future, TaskDied, TaskError
@@ -18,12 +18,8 @@ from trainables.cckd.errors import DamagedImageError
 MEGABYTES = 40
 
 
-class _RayTaskError(Exception):
-    cause = ValueError("student 'x' cannot be built")
-
-
 def _raise(reference: Any) -> int:
-    raise _RayTaskError("a long traceback")
+    raise RayTaskError("count", "a long traceback", ValueError("student 'x' cannot be built"))
 
 
 def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +28,6 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
         is_initialized=lambda: True,
         wait=lambda references, timeout: (ready, references),
         get=lambda reference: 77_850,
-        exceptions=SimpleNamespace(RayTaskError=_RayTaskError),
     )
     monkeypatch.setattr(tasks, "ray", ray)
     future = Future("count")
@@ -45,6 +40,21 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
         future.result()
     ray.is_initialized = lambda: False
     assert not future.is_ready
+
+
+@pytest.mark.parametrize("death", [WorkerCrashedError(), OutOfMemoryError("The node was low on memory.\nMore")])
+def test_a_dead_process_is_an_error_that_whoever_waits_for_a_task_handles(
+    monkeypatch: pytest.MonkeyPatch, death: Exception
+) -> None:
+    def get(reference: Any) -> int:
+        raise death
+
+    monkeypatch.setattr(tasks.ray, "get", get)
+    for ask in (Future("count").result, lambda: tasks.get("count")):
+        with pytest.raises(TaskDied) as raised:
+            ask()
+        assert isinstance(raised.value, TaskError)
+        assert str(raised.value) == str(death).splitlines()[0]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search_spaces.registry import get_space
-from study.execution.tasks import TaskError
+from study.execution.tasks import TaskDied, TaskError
 from study.phases.study_state import Study, StudyFailed
 from study.records.run_tables import AblationRun
 from study.schema import BASELINE_PREFIX
@@ -24,6 +24,10 @@ def _raise() -> int:
     raise TaskError("student 'x' cannot be built")
 
 
+def _die() -> int:
+    raise TaskDied("The worker died.")
+
+
 def test_a_student_is_recorded_when_it_is_counted_and_waited_for_only_if_asked(study: Study) -> None:
     future: Any = SimpleNamespace(is_ready=False, result=lambda: COUNTED["n_parameters"])
     name = study.checked.plan.student
@@ -33,6 +37,13 @@ def test_a_student_is_recorded_when_it_is_counted_and_waited_for_only_if_asked(s
     study.record_student(wait=True)
     assert study.store.manifest()["student"] == COUNTED | {"name": name}
     assert study.student is None
+
+
+def test_a_count_whose_process_has_died_is_left_to_the_next_start(study: Study) -> None:
+    study.student = SimpleNamespace(is_ready=True, result=_die)  # type: ignore[assignment]
+    study.record_student(wait=True)
+    assert study.student is None
+    assert study.store.manifest()["student"]["n_parameters"] is None
 
 
 def test_a_student_that_cannot_be_built_ends_the_study(study: Study) -> None:

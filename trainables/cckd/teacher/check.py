@@ -1,5 +1,6 @@
 """Does the teacher fit the data? Checked before all slow work, so that a wrong file ends in exit code 2."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def check_fit(
             if spec.embeddings is None:
                 embeddings = encode_class_names(spec.name, class_names)
             else:
-                embeddings = read_embeddings(Path(spec.embeddings).expanduser().absolute(), class_names)
+                embeddings = read_embeddings(Path(os.path.expanduser(spec.embeddings)).absolute(), class_names)
             faults += _width_faults(file, embeddings)
         except TeacherError as error:
             faults += error.faults

@@ -4,6 +4,7 @@ The search order is: the given file, the package that embeds one teacher, timm's
 downloaded, because a study must not begin with a download of a gigabyte; the error says how to fetch the file.
 """
 
+import os
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -44,7 +45,7 @@ def find_weights(name: str, *, given: str | None, size: int | None = None, featu
             raise TeacherError(f"{path} must have SHA-256 {_WEIGHTS_SHA256}; got {sha256}; {_RESTORE}")
         return TeacherFile(name, path, sha256, _WIDTHS[features], 1000, 224, zipped=True, features=features)
     config = _pretrained_cfg(name)
-    path = _cached_file(name, config) if given is None else Path(given).expanduser().absolute()
+    path = _cached_file(name, config) if given is None else Path(os.path.expanduser(given)).absolute()
     if not path.is_file():
         raise TeacherError(f"teacher weights must be a file; {path} is none")
     file = TeacherFile(name, path, sha256_of(path), model_size=config["input_size"][-1], features=features)

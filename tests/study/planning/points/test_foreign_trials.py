@@ -130,3 +130,9 @@ def test_a_source_that_cannot_be_read_is_one_line(storages: Path, tmp_path: Path
         read_source(str(tmp_path / source), study=study, value=value)
     assert len(caught.value.faults) == 1
     assert "\n" not in caught.value.faults[0]
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-this-name/a.csv", "sqlite:///~nobody-of-this-name/a.db"])
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(source: str) -> None:
+    with pytest.raises(UsageError, match=r"SOURCE must be a file that can be read; .*: No such file"):
+        read_source(source, study=None, value=None)

@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_named_before_anything_is_made(checked: Check, name
     assert _faults(checked, name=name, content=content) == faults
 
 
-@pytest.mark.parametrize("name", ["gone.yaml", "gone.csv"])
+@pytest.mark.parametrize("name", ["gone.yaml", "gone.csv", "~nobody-of-this-name/mine.yaml"])
 def test_a_file_that_is_not_there_is_named(checked: Check, name: str) -> None:
     (fault,) = _faults(checked, name=name, content=None)
     assert fault.startswith(f"{name}: cannot be read as text")

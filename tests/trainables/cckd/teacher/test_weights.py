@@ -165,3 +165,8 @@ def test_cosines_of_the_whole_teacher_are_those_of_the_readout(file: TeacherFile
     backbone: Backbone = build_backbone(file, size=32)
     logits, _ = ForwardTeacher(readout.state(name=MODEL, size=32, weights=str(file.path)))(IMAGES)
     np.testing.assert_allclose(logits.numpy(), readout.logits(backbone(IMAGES).numpy()), atol=1e-3)
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_not_there() -> None:
+    with pytest.raises(TeacherError, match=r"teacher weights must be a file; .*~nobody-of-this-name/w\.pt is none"):
+        check_teacher(TeacherSpec(name=MODEL, form="checkpoint", weights="~nobody-of-this-name/w.pt", size=32))

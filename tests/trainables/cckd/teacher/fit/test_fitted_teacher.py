@@ -169,3 +169,9 @@ def test_folds_and_the_fixed_point_need_their_images() -> None:
         _check(TeacherSpec(targets="out_of_fold"), counts=(40, 12, 1))
     with pytest.raises(TeacherError, match="1 are not, the first is class 2"):
         _check(TeacherSpec(prior="fixed_point"), val=np.array([0, 1]))
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_not_there() -> None:
+    spec = TeacherSpec(name="clip", form="zero_shot", embeddings="~nobody-of-this-name/e.npz")
+    with pytest.raises(TeacherError, match=r"teacher embeddings must be a file; .*~nobody-of-this-name/e\.npz is none"):
+        _check(spec)
