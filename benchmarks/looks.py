@@ -74,7 +74,7 @@ def looked_at(truth: Truth, n_trials: int, seed: int) -> tuple[Ended, Ended]:
 
 
 def _of_best(truth: Truth, trials: Sequence[FrozenTrial]) -> float:
-    """The true value of the trial with the highest one, in sd of evenly spread trials."""
+    """The true value of the trial with the highest measured value, in sd of evenly spread trials."""
     best = max(trials, key=value_of).params
     return sum(truth.effect(knob.name, position(knob, best[knob.name])) for knob in KNOBS)
 

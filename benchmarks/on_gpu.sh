@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 DATA_ROOT=${DATA_ROOT:-data}
 export OMP_NUM_THREADS=1
-failed=()
+failed=() mps=
 
 step() { # step NAME COMMAND...: run and time one step
     local name=$1 started=$SECONDS
@@ -22,6 +22,15 @@ step() { # step NAME COMMAND...: run and time one step
     "$@" || failed+=("$name")
     echo "== $name: $((SECONDS - started)) s"
 }
+
+end_mps() { # end the daemon that was started, and remove its folders
+    [ -n "$mps" ] || return 0
+    [ ! -e "$mps/started" ] || echo quit | nvidia-cuda-mps-control
+    rm -rf "$mps"
+    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    mps=
+}
+trap end_mps EXIT # on Ctrl-C too
 
 if [ "${1:-}" = --tiny ]; then
     device=cpu shape=digits_lt turns=1 seconds=0.2 trials="1 2" probe="--classes 5 --features 16 --largest 20 --views 2"
@@ -43,16 +52,17 @@ done
 
 # NVIDIA's Multi-Process Service, where it can be started; in folders of its own, so that no other user's is met.
 if [ "$device" = cuda ] && command -v nvidia-cuda-mps-control > /dev/null; then
-    CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) CUDA_MPS_LOG_DIRECTORY=$(mktemp -d)
-    export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    mps=$(mktemp -d)
+    mkdir "$mps/pipe" "$mps/log"
+    export CUDA_MPS_PIPE_DIRECTORY=$mps/pipe CUDA_MPS_LOG_DIRECTORY=$mps/log
     if nvidia-cuda-mps-control -d; then
+        touch "$mps/started"
         # shellcheck disable=SC2086
         step "$shape by mps" "$PYTHON" -m benchmarks.sharing --data $shape --seconds $seconds --by mps --n $trials
-        echo quit | nvidia-cuda-mps-control
     else
         echo "== mps: it could not be started"
     fi
-    unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    end_mps
 else
     echo "== mps: there is no nvidia-cuda-mps-control here, or no card"
 fi

@@ -8,9 +8,10 @@ ResNet-32 on cifar100_lt:ir=100 by LDAM's recipe, one seed, split `paper`: nothi
 of the last epoch counts. Published: 38.5 for cross-entropy (38 to 39), 43.5 for logit adjustment (42 to 44).
 
 A run takes an hour of one core with AMX in bfloat16, several hours otherwise. So it is cut into parts: a part ends
-after --minutes and leaves a checkpoint in benchmarks/results/published_baselines/<rung>, from which the next part
-continues bitwise. Every tenth epoch is evaluated on test and appended to benchmarks/results/published_baselines.jsonl.
-Another length than the recipe's 200 epochs is no published one; its rows go to published_baselines-<epochs>.jsonl.
+after --minutes and leaves a checkpoint in benchmarks/results/published_baselines/<rung>-<epochs>, from which the next
+part continues bitwise. Every tenth epoch is evaluated on test and appended to
+benchmarks/results/published_baselines.jsonl. Another length than the recipe's 200 epochs is no published one; its rows
+go to published_baselines-<epochs>.jsonl.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from sklearn.datasets import load_sample_images
 
 from benchmarks.timing import take_turns
 from trainables.cckd.data.images.decode import decoded
-from trainables.cckd.data.store.small_image import small_sizes
+from trainables.cckd.data.store.small_image import shrunk, small_sizes
 from trainables.cckd.data.store.store_choice import SHORTER_SIDE
 
 #: Name -> how Pillow writes it.
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a row per encoding."""
     del argv
     torch.set_num_threads(1)
-    images = [shrunk(np.asarray(photograph)) for photograph in load_sample_images().images]
+    images = [small(np.asarray(photograph)) for photograph in load_sample_images().images]
     for name, options in ENCODINGS.items():
         contents = [written(image, options) for image in images]
         kept = min(noise_ratio(decoded(content), image) for content, image in zip(contents, images, strict=True))
@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pixels of a small image before it is encoded, uint8 (H, W, 3)."""
+def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels of an image as a store has them before they are encoded, uint8 (H, W, 3)."""
     height, width = small_sizes(np.array([pixels.shape[:2]], np.int32), SHORTER_SIDE)[0].tolist()
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+    return shrunk(pixels, (height, width))
 
 
 def written(pixels: NDArray[np.uint8], options: Mapping[str, object]) -> bytes:

@@ -101,6 +101,7 @@ class CautionReason(StrEnum):
     """What a caution is about."""
 
     SHARED_IMAGES = "shared_images"
+    UNSURE_CLASS_ORDER = "unsure_class_order"
     CONTAMINATED_TEACHER = "contaminated_teacher"
     SELECTED_ON_TEST = "selected_on_test"
     TEACHER_FITTED_ON_TEST = "teacher_fitted_on_test"

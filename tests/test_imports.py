@@ -44,8 +44,8 @@ trainables.cckd.teacher: trainables.cckd.files trainables.cckd trainables.cckd.d
 study.records: study.schema trainables.cckd.files trainables.cckd search_spaces study.lock trainables.cckd.losses
     study.strategy study.terminal
 trainables.cckd.data: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.data.sources
-trainables.cckd.teacher.fit: trainables.cckd.files trainables.cckd trainables.cckd.teacher.cache
-    trainables.cckd.teacher
+trainables.cckd.teacher.fit: trainables.cckd.files trainables.cckd trainables.cckd.data.images
+    trainables.cckd.teacher.cache trainables.cckd.teacher
 analysis.reading: study.schema trainables.cckd.files search_spaces analysis.stats study.strategy study.records
 trainables.cckd.bundle: trainables.cckd trainables.cckd.data.images trainables.cckd.teacher trainables.cckd.data
     trainables.cckd.teacher.fit

@@ -48,7 +48,7 @@ from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import OWN
 from trainables.cckd.students.cifar_sizes import N_BLOCKS
 from trainables.cckd.teacher.contamination import imagenet_labels
-from trainables.cckd.teacher.fit.class_order import order_fault, output_names
+from trainables.cckd.teacher.fit.class_order import check_order, output_names
 from trainables.cckd.teacher.spec import NATURAL, TeacherSpec, check_teacher
 
 DEFAULT_DATA = "fashion_mnist_lt"
@@ -137,9 +137,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         cuts=cut_hashes(plan, data),
         shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),
     )
-    if wrong := order_fault(checked.teacher, teacher_file, checked.teacher_size, data.train, data.class_names):
-        raise UsageError(wrong)
-    return checked
+    unsure = check_order(checked.teacher, teacher_file, checked.teacher_size, data.train, data.class_names)
+    return replace(checked, order_unsure=unsure) if unsure else checked
 
 
 def _teacher(asked: Mapping[str, Any]) -> TeacherSpec:

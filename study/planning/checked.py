@@ -54,6 +54,7 @@ class Checked:
         origins: setting -> where its value comes from, for the training settings and what the recipe says of the
             teacher; empty for a resumed study, whose plan has the values.
         shared: (first set, second set) -> images of the second that the first holds too; empty for a resumed study.
+        order_unsure: one sentence where training images do not show that `outputs` is right; None for a resumed study.
         data_path: whether images are held in memory or streamed from their files.
         image_store: where streamed images are read from; None for the originals.
         settings: what study.db keeps of the plan: all that decides the course of the search.
@@ -74,6 +75,7 @@ class Checked:
     warm: WarmStart | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     shared: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    order_unsure: str | None = None
     data_path: DataPath = field(init=False)
     image_store: ImageStore | None = field(init=False)
     settings: SearchSettings = field(init=False)
@@ -141,6 +143,8 @@ class Checked:
             Caution(CautionReason.SHARED_IMAGES, f"{n} of the {second} images are also in {first}, pixel by pixel")
             for (first, second), n in self.shared.items()
         ]
+        if self.order_unsure:
+            said.append(Caution(CautionReason.UNSURE_CLASS_ORDER, self.order_unsure))
         if self.contaminated_by:
             learned = f"the teacher has learned the labels of the data set's own images: {self.contaminated_by}"
             said.append(Caution(CautionReason.CONTAMINATED_TEACHER, learned))

@@ -30,6 +30,7 @@ from trainables.cckd.teacher.fit.fit_steps import FitSteps, Tell
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
 from trainables.cckd.teacher.fit.probe import ProbeFit
 from trainables.cckd.teacher.readout import Readout
+from trainables.cckd.teacher.spec import OWN_CLASSIFIER
 
 #: Views are drawn from a constant seed, so that studies that differ only in their seeds share one teacher pass.
 VIEW_SEED = 0
@@ -216,7 +217,7 @@ def _classifier(checked: Checked) -> Classifier | None:
     """Return the network's own classifier if the teacher's form needs it; otherwise None."""
     embeddings, file = checked.embeddings, checked.teacher_file
     projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
-    if checked.teacher.form not in ("head", "checkpoint") and not projects:
+    if checked.teacher.form not in OWN_CLASSIFIER and not projects:
         return None
     found: Classifier = get(start_on_worker(checked.plan, read_classifier, file, checked.teacher_size))
     if checked.outputs is None:

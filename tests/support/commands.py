@@ -23,6 +23,10 @@ SEARCH_ONLY = ("--pruner", "none", "--finalists", "0", "--confirm-seeds", "0", "
 #: How Ray names a process in which several trials are trained.
 TRIAL_HOST = b"ray::TrialHost"
 
+#: The signals that end a command. A shell starts what stands before an & deaf to the first, `nohup` to SIGHUP, and
+#: whatever those start in turn.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
 #: Every process of one command, Ray's included, carries this in its environment.
 _MARK = "CCKD_COMMAND"
 #: How Ray names the process of an actor that runs trials, in its command line: between calls, and during one.
@@ -76,8 +80,7 @@ class Command:
             [sys.executable, "-m", module, *argv],
             cwd=ROOT, env=os.environ | {_MARK: self._mark}, start_new_session=True, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            # A shell starts what stands before an & deaf to Ctrl-C, and whatever that starts in turn.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=_hear_signals,
         )  # fmt: skip
         atexit.register(self._leave_nothing)
 
@@ -158,6 +161,12 @@ class Command:
         for pid in self.others():
             found[_role(command_line(pid))] += _processor_s(pid)
         return found
+
+
+def _hear_signals() -> None:
+    """Let a process be ended by every signal, whatever its parent ignores."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _role(line: bytes) -> str:

@@ -22,6 +22,8 @@ _LIMIT_S = 240.0
 #: What a signal is sent in: the start-up, and the phases in their order. Most of a phase of a small study is shorter.
 _PHASES = ("start-up", "teacher", "search", "selection", "confirm", "longer", "ablation")
 _PHASE_S = 3.0
+#: Times in a row that a signal may come too late, in the last moments of a study.
+_MOST_LATE = 5
 
 
 @dataclass
@@ -126,29 +128,35 @@ def signal_driver(
         expected: `results` of the same study undisturbed, one trial at a time.
         tables: name of a table of the later phases -> its content in the undisturbed study.
     """
-    kills, command, left = Kills(), start(), list(numbers)
+    kills, command, left, n_late = Kills(), start(), list(numbers), 0
     while left:
         _await_phase(study, command, rng.choice(_PHASES))
         time.sleep(rng.uniform(0, _PHASE_S))
-        number = left[-1]
-        if command.running and rng.randrange(2):
+        number, sent = left[-1], command.running
+        if sent and rng.randrange(2):
             command.interrupt(number)
-        elif command.running:
+        elif sent:
             command.tell(number)
         ended = command.end()
         if ended.code == 0:  # it came too late, or study and report were there
-            _judge_tables(kills, study, expected, tables)
-            shutil.rmtree(study.path)
+            kills.faults += _end_faults(study, ended, expected, tables)
+            n_late += sent
+            if n_late == _MOST_LATE:
+                kills.faults.append(f"{signal.Signals(number).name}: sent {n_late} times, it ended no study")
+                left.pop()
+                n_late = 0
+            shutil.rmtree(study.path, ignore_errors=True)
             command = start()
             continue
         left.pop()
+        n_late = 0
         kills.n += 1
         kills.orphans += len(command.left_behind(but=AGENTS))
         kills.faults += _stop_faults(study, ended, number)
         begun = study.manifest_path.exists()
         command = Command("study.resume", str(study.path)) if begun else start()
     kills.ended = command.end()
-    _judge_tables(kills, study, expected, tables)
+    kills.faults += _end_faults(study, kills.ended, expected, tables)
     return kills
 
 
@@ -181,14 +189,25 @@ def _stop_faults(study: WatchedStudy, ended: Ended, number: int) -> list[str]:
     return faults
 
 
-def _judge_tables(kills: Kills, study: WatchedStudy, expected: list[Any], tables: Mapping[str, bytes]) -> None:
-    if study.results() != expected or study.manifest["status"] != "done":
-        kills.faults.append("the trials differ from the undisturbed study")
-    kills.faults += [
-        f"{name} differs from the undisturbed study"
-        for name, content in tables.items()
-        if study.path.joinpath(name).read_bytes() != content
-    ]
+def _end_faults(study: WatchedStudy, ended: Ended, expected: list[Any], tables: Mapping[str, bytes]) -> list[str]:
+    """What does not hold of a study that should have come to its end, with these trials and tables."""
+    faults = [_exit_fault(ended)] if ended.code else []
+    status = study.manifest["status"] if study.manifest_path.exists() else "absent"
+    if status != "done":
+        faults.append(f"the study is {status}, not done")
+    if study.results() != expected:
+        faults.append("the trials differ from the undisturbed study")
+    for name, content in tables.items():
+        path = study.path / name
+        if not path.is_file():
+            faults.append(f"{name} is missing")
+        elif path.read_bytes() != content:
+            faults.append(f"{name} differs from the undisturbed study")
+    return faults
+
+
+def _exit_fault(ended: Ended) -> str:
+    return f"exit code {ended.code}: {ended.err.strip()[-500:]}"
 
 
 def _ended(kills: Kills, n: int, study: WatchedStudy, command: Command, expected: list[Any]) -> Kills:
@@ -196,7 +215,7 @@ def _ended(kills: Kills, n: int, study: WatchedStudy, command: Command, expected
     if kills.n < n:
         kills.faults.append(f"the study ended after {kills.n} of {n} kills")
     if kills.ended.code:
-        kills.faults.append(f"exit code {kills.ended.code}: {kills.ended.err.strip()[-500:]}")
+        kills.faults.append(_exit_fault(kills.ended))
     found = study.results()
     if len(found) != len(expected):
         kills.faults.append(f"{len(found)} trials instead of {len(expected)}")

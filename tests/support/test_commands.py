@@ -1,10 +1,11 @@
-"""Processor time is told by what a process is."""
+"""Processor time is told by what a process is, and a command hears every signal."""
 
 import os
+import signal
 
 import pytest
 
-from tests.support.commands import _processor_s, _role, command_line
+from tests.support.commands import ENDING, Command, _processor_s, _role, command_line
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,13 @@ def test_processor_time_is_of_a_process_that_lives() -> None:
     assert b"python" in command_line(os.getpid())
     gone = 2**22 + 1  # above the largest process id
     assert (_processor_s(gone), command_line(gone)) == (0.0, b"")
+
+
+@pytest.mark.parametrize("number", ENDING[1:])
+def test_a_command_hears_a_signal_that_the_tests_ignore(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        ended = Command("timeit", "-n1", "-r1", f"import os; os.kill(os.getpid(), {number})").end()
+    finally:
+        signal.signal(number, before)
+    assert ended.code == -number

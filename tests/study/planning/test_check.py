@@ -209,6 +209,11 @@ def test_split_paper_says_what_of_the_teacher_is_fitted_on_test_labels(checked) 
     assert checked().cautions == ()
 
 
+def test_a_class_order_that_too_few_images_show_is_a_caution(checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.planning.check.check_order", lambda *_: "too few images show it")
+    assert checked().cautions == ((CautionReason.UNSURE_CLASS_ORDER, "too few images show it"),)
+
+
 def test_a_searched_setting_starts_from_the_recipes_value(checked) -> None:
     found = checked("--space", "la", "--recipe", "field")
     assert found.space.reference_point()["lr"] == 0.15

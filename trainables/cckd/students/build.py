@@ -109,7 +109,7 @@ def try_student(name: str, n_classes: int, in_chans: int, image_size: int) -> No
     with torch.random.fork_rng(devices=[]):
         student = build_student(name, n_classes, in_chans, image_size)
         what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
-        if any(getattr(module, "num_patches", None) == 1 for module in student.modules()):
+        if _n_patches(student) == 1:
             raise ConfigError(
                 f"{what} sees one patch, so that it has no places to compare; choose a student of smaller patches, or "
                 f"one of {', '.join(OWN_STUDENTS)}"
@@ -119,6 +119,12 @@ def try_student(name: str, n_classes: int, in_chans: int, image_size: int) -> No
             (logits.square().mean() + features.square().mean()).backward()
         except Exception as error:  # as in build_student
             raise ConfigError(f"{what} cannot be trained: {_one_line(error)}") from error
+
+
+def _n_patches(student: StudentNet) -> int | None:
+    """Return the patches that the image is cut into at first; later stages may merge them. None without patches."""
+    counts = (getattr(module, "num_patches", None) for module in student.modules())
+    return next((n for n in counts if n is not None), None)
 
 
 def bias_name(student: StudentNet) -> str:

@@ -101,6 +101,10 @@ def test_a_student_that_cannot_be_trained_is_refused_in_one_line(name: str, size
     assert "\n" not in line
 
 
+def test_a_student_whose_last_stage_alone_has_one_patch_can_be_trained() -> None:
+    try_student("twins_svt_small", 10, 3, 32)  # 64 patches, then 16, 4 and 1
+
+
 def test_a_fault_of_training_alone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
         if module.training:

@@ -33,6 +33,14 @@ def small_sizes(sizes: NDArray[np.int32], shorter: int) -> NDArray[np.int32]:
     return np.where(least > shorter, shrunk, sizes).astype(np.int32)
 
 
+def shrunk(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the pixels of a small image before it is encoded, uint8 (h, w, 3); arguments as for `small_image`."""
+    from PIL import Image  # only image files need it
+
+    height, width = size
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
+
+
 def small_image(pixels: NDArray[np.uint8], size: tuple[int, int], name: str) -> bytes:
     """Return the small file of an image, sealed.
 
@@ -41,10 +49,8 @@ def small_image(pixels: NDArray[np.uint8], size: tuple[int, int], name: str) -> 
         size: height and width of the small image.
         name: of the file.
     """
-    from PIL import Image  # only image files need it
+    from PIL import Image
 
-    height, width = size
-    shrunk = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     written = BytesIO()
-    shrunk.save(written, "JPEG", quality=QUALITY, subsampling=_NO_SUBSAMPLING)
+    Image.fromarray(shrunk(pixels, size)).save(written, "JPEG", quality=QUALITY, subsampling=_NO_SUBSAMPLING)
     return sealed(written.getvalue(), name)

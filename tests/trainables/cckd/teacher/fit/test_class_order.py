@@ -1,7 +1,9 @@
 """The outputs of a checkpoint in timm's order of class folders, in ours, or in that of a file."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import timm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import save_file
 from timm.utils.misc import natural_key
 
@@ -16,7 +19,7 @@ from tests.support.fitted_checkpoint import MODEL, write_fitted
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.fit.class_order import natural_order, order_fault, output_names, read_class_map
+from trainables.cckd.teacher.fit.class_order import check_order, natural_order, output_names, read_class_map
 from trainables.cckd.teacher.spec import TeacherSpec
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
@@ -30,10 +33,10 @@ NAMES = {
 }
 
 
-def _images(n_classes: int) -> ImageSet:
+def _images(n_classes: int, per_class: int = PER_CLASS) -> ImageSet:
     """Each class has a colour, and its images some noise."""
     rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(n_classes), PER_CLASS)
+    labels = np.repeat(np.arange(n_classes), per_class)
     colours = rng.integers(40, 215, (n_classes, 3, 1, 1))
     noisy = colours[labels] + rng.normal(0, 15, (len(labels), 3, SIZE, SIZE))
     return ImageSet(noisy.clip(0, 255).astype(np.uint8), labels)
@@ -57,8 +60,13 @@ def trained(tmp_path: Path) -> Trained:
 
 
 def _fault(file: TeacherFile, names: Sequence[str], classes: str | None = None) -> str | None:
+    """What a refusal says; None where the teacher is taken and its order is beyond doubt."""
     spec = TeacherSpec(form="checkpoint", weights=str(file.path), classes=classes)
-    return order_fault(spec, file, SIZE, _images(len(names)), names)
+    try:
+        assert check_order(spec, file, SIZE, _images(len(names)), names) is None
+    except TeacherError as error:
+        return error.faults[0]
+    return None
 
 
 @given(st.lists(st.text(st.sampled_from("aAbB0129 _-"), min_size=1), unique_by=str.lower))
@@ -103,23 +111,70 @@ def test_a_classifier_that_has_learned_nothing_tells_no_order(trained: Trained) 
     file = trained(names, names)
     torch.manual_seed(1)
     save_file(timm.create_model(MODEL, num_classes=len(names)).state_dict(), file.path)
-    assert _fault(file, names) is None
+    said = check_order(TeacherSpec(form="checkpoint"), file, SIZE, _images(len(names)), names)
+    assert said is not None
+    assert said.startswith(f"too few images show in which order the outputs of {file.path} are: of 48 training images")
+
+
+@pytest.mark.parametrize(("per_class", "clear"), [(4, True), (3, False)])
+def test_eight_images_tell_two_orders_apart_and_six_are_too_few(per_class: int, clear: bool, trained: Trained) -> None:
+    names, natural = ("10", "2"), ("2", "10")
+    images, spec = _images(2, per_class), TeacherSpec(form="checkpoint")
+    right, wrong = f"({', '.join(natural)})", f"({', '.join(names)})"
+    file = trained(names, natural)
+    told = f"of {2 * per_class} training images it names {2 * per_class} right with classes sorted naturally {right}, 0"
+    if clear:
+        with pytest.raises(TeacherError, match=re.escape(told)):
+            check_order(spec, file, SIZE, images, names)
+        assert check_order(spec, trained(names, names), SIZE, images, names) is None
+    else:
+        assert told in (check_order(spec, file, SIZE, images, names) or "")
+        said = check_order(spec, trained(names, names), SIZE, images, names)
+        assert said is not None
+        assert said.endswith(f"it names 0 right with classes sorted naturally {right}, {2 * per_class} with {wrong}")
 
 
 @pytest.mark.parametrize("names", [("ant", "bee"), ("1", "2", "3"), ("07", "10")])
 def test_nothing_is_read_where_both_orders_are_one(names: tuple[str, ...]) -> None:
     absent = TeacherFile(MODEL, Path("nowhere"), "aa", 8, len(names))
-    assert order_fault(TeacherSpec(form="checkpoint"), absent, SIZE, None, names) is None
-    assert order_fault(TeacherSpec(form="ncm"), absent, SIZE, None, NAMES["numbers"]) is None
+    assert check_order(TeacherSpec(form="checkpoint"), absent, SIZE, None, names) is None
+    assert check_order(TeacherSpec(form="ncm"), absent, SIZE, None, NAMES["numbers"]) is None
 
 
-def test_a_damaged_image_is_left_to_who_tells_of_it(trained: Trained, tmp_path: Path) -> None:
+def _files(folder: Path, images: ImageSet, torn: Sequence[int]) -> ImageFiles:
+    """The images as PNG files, those of some rows torn."""
+    paths = tuple(f"{row}.png" for row in range(len(images)))
+    for row, (path, pixels) in enumerate(zip(paths, images.images, strict=True)):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / path)
+        if row in torn:
+            (folder / path).write_bytes(b"no image")
+    sizes, marks = np.full((len(paths), 2), SIZE, np.int32), np.zeros(len(paths), np.uint64)
+    return ImageFiles(folder, paths, images.labels, sizes, marks)
+
+
+def test_the_orders_are_compared_on_the_images_that_are_not_damaged(trained: Trained, tmp_path: Path) -> None:
     names = sorted(NAMES["numbers"])
-    file = trained(names, NAMES["numbers"])
-    (tmp_path / "torn.png").write_bytes(b"no image")
-    sizes, marks = np.full((5, 2), 32, np.int32), np.zeros(5, np.uint64)
-    images = ImageFiles(tmp_path, ("torn.png",) * 5, np.arange(5), sizes, marks)
-    assert order_fault(TeacherSpec(form="checkpoint"), file, SIZE, images, names) is None
+    file, images = trained(names, NAMES["numbers"]), _images(len(names))
+    torn = [PER_CLASS, 2 * PER_CLASS - 1, 3 * PER_CLASS]  # of classes at other places
+    with pytest.raises(TeacherError, match="of 45 training images"):
+        check_order(TeacherSpec(form="checkpoint"), file, SIZE, _files(tmp_path, images, torn), names)
+
+
+def test_images_that_are_all_damaged_tell_no_order(trained: Trained, tmp_path: Path) -> None:
+    names = sorted(NAMES["numbers"])
+    file, images = trained(names, names), _images(len(names), per_class=2)
+    said = check_order(TeacherSpec(form="checkpoint"), file, SIZE, _files(tmp_path, images, range(10)), names)
+    assert said is not None
+    assert "of 0 training images" in said
+
+
+def test_a_map_of_many_classes_is_read_in_no_time(tmp_path: Path) -> None:
+    names = [str(number) for number in range(30_000)]
+    path = tmp_path / "class_map.txt"
+    path.write_text("\n".join(reversed(names)))
+    started = process_time()
+    assert read_class_map(path, names) == tuple(reversed(names))
+    assert process_time() - started < 5, "a walk through all names for each name takes tens of seconds"
 
 
 @pytest.mark.parametrize("text", ["1\n2\n10\n", "1\r\n2\r\n10", "\ufeff1\n 2 \n10\n\n\n"])
