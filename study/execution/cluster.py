@@ -103,11 +103,22 @@ def _short_temporary_folder() -> Iterator[None]:
             os.environ["RAY_TMPDIR"] = before
 
 
-def _give_a_token() -> None:
-    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token."""
+@contextmanager
+def private_token(address: str) -> Iterator[None]:
+    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token.
+
+    Ray's processes need it for the block. Behind it a cluster, which has another one, must not be offered it.
+    """
     named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-    if not named and not home_is_writable() and not os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    needed = address == LOCAL and not named and not home_is_writable()
+    if not needed or os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        os.environ.pop("RAY_AUTH_TOKEN", None)
 
 
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:
@@ -127,7 +138,6 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        _give_a_token()
         with loopback_only(), leaving_no_half_node(), _short_temporary_folder():
             _start(options)
         return

@@ -15,7 +15,7 @@ import pytest
 
 from study import ablate, confirm, ingest, replay, resume
 from study.entry.continuation import analyses
-from study.execution.cluster import ClusterError, _short_temporary_folder, connect
+from study.execution.cluster import ClusterError, _short_temporary_folder, private_token
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
 from study.planning.check import check
@@ -149,9 +149,11 @@ def test_a_private_ray_is_given_a_token_where_it_could_not_write_one(
     for name, value in before.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("study.execution.cluster.home_is_writable", lambda: writable)
-    monkeypatch.setattr("ray.init", lambda **options: None)
-    connect("local", {}, verbose=True)
-    found = os.environ.get("RAY_AUTH_TOKEN")
+    with private_token("local"):
+        found = os.environ.get("RAY_AUTH_TOKEN")
+    assert os.environ.get("RAY_AUTH_TOKEN") == named.get("RAY_AUTH_TOKEN"), "a cluster is not offered it later"
+    with private_token("head:6379"):
+        assert os.environ.get("RAY_AUTH_TOKEN") == named.get("RAY_AUTH_TOKEN")
     assert (found is not None and len(found) == 64) == given
     assert given or found == named.get("RAY_AUTH_TOKEN")
 
