@@ -214,8 +214,7 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
     except (StudyFailed, ClusterError, StorageError) as error:
         _record_end(study, "failed")
         complain(str(error).splitlines())
-        if not isinstance(error, ClusterError):
-            print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
+        print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())
