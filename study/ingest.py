@@ -16,6 +16,9 @@ from trainables.cckd.errors import UsageError
 if TYPE_CHECKING:
     from study.planning.points.ingestion import Ingested
 
+#: What an item of a flag of pairs must read.
+_PAIRS = {"--set": "KNOB=VALUE", "--rename": "THEIRS=KNOB"}
+
 #: Trials that are named behind a reason on the terminal; the file names all of them.
 _MOST_NAMED = 8
 
@@ -59,12 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what the values are, {', '.join(VALUE_KINDS)}: the balanced accuracy on D_val as a fraction or in "
         "percent, or 1 minus it (default: accuracy)",
     )
-    for flag, metavar, what in (
-        ("--set", "KNOB=VALUE", "a knob that the source does not have, and its value in all trials"),
-        ("--rename", "THEIRS=KNOB", "a knob that has another name in the source"),
+    for flag, what in (
+        ("--set", "a knob that the source does not have, and its value in all trials"),
+        ("--rename", "a knob that has another name in the source"),
     ):
         parser.add_argument(
-            flag, metavar=metavar, action="append", default=[], help=f"{what}; may be repeated (default: none)"
+            flag, metavar=_PAIRS[flag], action="append", default=[], help=f"{what}; may be repeated (default: none)"
         )
     parser.add_argument("--out", metavar="FILE", help="the file to write (default: SOURCE's name, .evidence.json)")
     return parser
@@ -128,12 +131,12 @@ def _told(found: "Ingested", of: str) -> list[str]:
 
 
 def _pairs(flag: str, items: Sequence[str], faults: Faults) -> dict[str, str]:
-    """Read the items of a flag that takes KEY=VALUE."""
+    """Read the items of a flag of _PAIRS."""
     found: dict[str, str] = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not (key and equals and value):
-            faults.add(f"{flag} must read NAME=VALUE; got {item!r}")
+            faults.add(f"{flag} must read {_PAIRS[flag]}; got {item!r}")
         elif key in found:
             faults.add(f"{flag} {key} must be given once; got it again as {item!r}")
         else:

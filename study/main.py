@@ -16,7 +16,7 @@ COMMANDS = {
     "ablate": ("study.ablate", "train best1 without each setting and each part, to see what they buy"),
     "status": ("study.status", "say how a study stands, or every study in a folder"),
     "replay": ("study.replay", "train one trial again and compare it with its record"),
-    "cache": ("study.cache", "look after the teacher's cached features"),
+    "cache": ("study.cache", "look after the teacher's cached features, and stores of small images"),
     "ingest": ("study.ingest", "read results of other tools as evidence for a warm start"),
     "report": ("analysis.report", "build the report of a study again"),
     "compare": ("analysis.compare", "compare two or more studies"),

@@ -158,7 +158,7 @@ TRIALS_TAIL = {
     "attempts": "Times the trial was started (1 unless it was interrupted or retried).",
     "seed": "Seed from which every random stream of the trial derives.",
     "stopped": "Why the trial trains no further: finished; pruned at epoch E by PRUNER: VALUE below THRESHOLD, from N "
-    "trials; failed: CAUSE; or interrupted after epoch E. Empty while it trains.",
+    "trials; failed: CAUSE; or interrupted after epoch E. Empty while it trains, and where its driver was killed.",
     "pruned_value": "What the pruner judged: the best value so far (median), or the value at the rung (asha, "
     "hyperband); empty where nothing was pruned, or by a version before 0.3.0.",
     "pruned_threshold": "The smallest value that would have gone on at that moment; empty as above.",
@@ -289,7 +289,8 @@ ABLATED = "ablation"
 MANIFEST = "study.json"
 MANIFEST_BEFORE = ".study.json.before"
 CONFIG = "study.yaml"
-#: A copy of the file of study.ingest from which the study has started warm; no command reads it.
+#: A copy of the file of study.ingest from which the study has started warm. It is read where a driver died
+#: before it made study.db, and not again.
 EVIDENCE = "evidence.json"
 DATABASE = "study.db"
 IMAGE_FILES = "files.safetensors"

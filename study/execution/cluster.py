@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -36,6 +37,9 @@ CODE = Path(__file__).resolve().parents[2]
 
 #: Most letters of Ray's temporary folder: Linux takes 107 for a socket, and Ray adds these with the longest process id.
 _LONGEST_FOLDER = 107 - len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+
+#: Ray's words for a start that takes too long; its GCS may also be slow where its text names no time.
+_TOO_LONG = re.compile(r"timed out|failed to (start|connect to) GCS", re.IGNORECASE)
 
 #: Seconds after which a cluster counts as closed to us. Ray itself would go on asking for minutes.
 _PATIENCE_S = 20
@@ -103,11 +107,22 @@ def _short_temporary_folder() -> Iterator[None]:
             os.environ["RAY_TMPDIR"] = before
 
 
-def _give_a_token() -> None:
-    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token."""
+@contextmanager
+def private_token(address: str) -> Iterator[None]:
+    """Give a private Ray a token of its own where Ray could not write a new one to ~/.ray/auth_token.
+
+    Ray's processes need it for the block. Behind it a cluster, which has another one, must not be offered it.
+    """
     named = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-    if not named and not home_is_writable() and not os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    needed = address == LOCAL and not named and not home_is_writable()
+    if not needed or os.path.isfile(os.path.expanduser("~/.ray/auth_token")):
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        os.environ.pop("RAY_AUTH_TOKEN", None)
 
 
 def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> None:
@@ -127,7 +142,6 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        _give_a_token()
         with loopback_only(), leaving_no_half_node(), _short_temporary_folder():
             _start(options)
         return
@@ -140,10 +154,10 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
 
 
 def _start(options: Mapping[str, Any]) -> None:
-    """Start a private Ray; once more where it does not come up, which on a busy machine is a matter of time.
+    """Start a private Ray; once more where it takes too long, as on a busy machine.
 
     Raises:
-        ClusterError: it does not come up a second time.
+        ClusterError: it takes too long a second time, or cannot start at all.
     """
     import ray
 
@@ -156,6 +170,8 @@ def _start(options: Mapping[str, Any]) -> None:
         except Exception as error:  # Ray raises its own kinds, and a bare Exception for a start that takes too long
             ray.shutdown()
             log.warning("Ray did not start (attempt %d)", attempt, exc_info=True)
+            if not (isinstance(error, TimeoutError) or _TOO_LONG.search(str(error))):
+                raise ClusterError(f"Ray must start on this machine; {one_line(str(error))[:200]}") from error
             busy = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
             if attempt == 2:
                 raise ClusterError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from study.execution.cluster import ClusterError, connect
+from study.execution.cluster import ClusterError, connect, private_token
 from study.execution.nodes import Roster
 from study.execution.ray_private import end_processes_at_once
 from study.planning.plan import LOCAL, StudyPlan
@@ -92,16 +92,17 @@ def ray_session(plan: StudyPlan) -> Iterator[Workers]:
         os.environ.pop(key, None)
     import ray
 
-    with unheard_by_children():
-        connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
-        if plan.address == LOCAL:
-            end_processes_at_once()
-    heed_signals()
-    try:
-        yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-    finally:
-        with undisturbed():
-            ray.shutdown()
+    with private_token(plan.address):
+        with unheard_by_children():
+            connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
+            if plan.address == LOCAL:
+                end_processes_at_once()
+        heed_signals()
+        try:
+            yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        finally:
+            with undisturbed():
+                ray.shutdown()
 
 
 def _workers(plan: StudyPlan, nodes: Sequence[Mapping[str, float]]) -> Workers:

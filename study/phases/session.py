@@ -103,7 +103,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         check_ladder(checked.plan, faults)
         check_baselines(checked.plan, checked.space, faults)
         plan, first = checked.plan, SAMPLERS[checked.plan.sampler].tries_reference
-        check_points(plan.points, checked.space, plan.trials, with_reference=first, faults=faults)
+        placed = {f"--points: point {k}": dict(point) for k, point in enumerate(plan.points, start=1)}
+        check_points(placed, checked.space, plan.trials, with_reference=first, faults=faults)
         for wrong in (
             longer_fault(plan.epochs_factor, plan.confirm_seeds),
             stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
@@ -223,8 +224,7 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
     except (StudyFailed, ClusterError, StorageError) as error:
         _record_end(study, "failed")
         complain(str(error).splitlines())
-        if not isinstance(error, ClusterError):
-            print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
+        print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())

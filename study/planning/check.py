@@ -10,7 +10,7 @@ from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
 from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault, longer_fault
-from study.planning.points.points_file import check_points, read_points
+from study.planning.points.points_file import PlacedPoints, check_points, read_points
 from study.planning.readers import (
     absolute,
     check_device,
@@ -36,7 +36,7 @@ from study.planning.tail_subsets import cut_hashes, recut_faults
 from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
-from study.strategy.search_settings import most_trials
+from study.strategy.search_settings import limit_text, most_trials
 from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
@@ -80,6 +80,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
     folder = study_folder(args.out, args.name, space.name if space else "study", data_name, faults)
+    points = read_points(asked["points"], space, faults) if space and asked["points"] else {}
     by_space, by_set = shared_settings(space), read_overrides(asked["overrides"], space, faults)
     if "augment" in given:
         by_set |= read_augment(given["augment"], by_set, space, faults)
@@ -89,7 +90,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         "second_objective": read_objectives(asked["second_objective"], faults),
         "data_root": str(read_folder("--data-root", asked["data_root"], faults)),
         "storage": None if args.storage is None else read_storage(args.storage, faults, folder.name),
-        "points": read_points(asked["points"], space, faults) if space and asked["points"] else (),
+        "points": tuple(points.values()),
         "warm_start": asked["warm_start"] and str(absolute(asked["warm_start"])),
     }
     _check_combinations(asked, faults)
@@ -101,7 +102,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert teacher_file is not None, "a missing part is a fault"
 
     try:
-        plan, space, batch_size = _judged(_plan(asked, given, space, spec), space, faults)
+        plan, space, batch_size = _judged(_plan(asked, given, space, spec), space, points, faults)
         data = watched_load(plan)
     except DataUnavailableError as error:
         if args.data is not None:
@@ -112,7 +113,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             fallback_from=str(spec),
             fallback_reason=error.faults[0],
         )
-        plan, space, batch_size = _judged(fallback, space, faults)
+        plan, space, batch_size = _judged(fallback, space, points, faults)
         data = watched_load(plan)
         if args.name is None:
             folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
@@ -209,7 +210,9 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
     return StudyPlan(**plain | resolved)
 
 
-def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyPlan, SearchSpace, int]:
+def _judged(
+    plan: StudyPlan, space: SearchSpace, points: PlacedPoints, faults: Faults
+) -> tuple[StudyPlan, SearchSpace, int]:
     """Judge a plan that is built; return it, the space with the recipe's references, and the largest batch.
 
     Raises:
@@ -221,7 +224,7 @@ def _judged(plan: StudyPlan, space: SearchSpace, faults: Faults) -> tuple[StudyP
     _check_contamination(plan, faults)
     check_baselines(plan, space, faults)
     first = SAMPLERS[plan.sampler].tries_reference
-    check_points(plan.points, space, plan.trials, with_reference=first, faults=faults)
+    check_points(points, space, plan.trials, with_reference=first, faults=faults)
     if wrong := stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)):
         faults.add(wrong)
     faults.raise_any()
@@ -258,7 +261,8 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
             check_student(plan.student)
     most = most_trials(plan.sampler, space)
     if plan.trials - len(plan.points) > most:
-        faults.add(f"--trials must not exceed the {plan.sampler}'s {most:.0f} points; got {plan.trials}")
+        limit = limit_text(plan.sampler, most, len(plan.points))
+        faults.add(f"--trials must not exceed {limit}; got {plan.trials}")
     return batch_size
 
 

@@ -138,11 +138,16 @@ def most_trials(sampler: str, space: SearchSpace, grid_levels: int = GRID_LEVELS
     return float("inf") if limit is None else limit(space, grid_levels)
 
 
+def limit_text(sampler: str, most: float, n_own: int) -> str:
+    """Return in words the most trials of a sampler that gives `most` points, beside `n_own` of the user's."""
+    return f"the {sampler}'s {most:.0f} points{f' and your {n_own}' if n_own else ''}"
+
+
 def check_sampler(space: SearchSpace, settings: SearchSettings) -> None:
     """Raise SettingsError where the space cannot give as many trials as the settings ask for."""
     most = most_trials(settings.sampler, space, settings.grid_levels)
     if settings.trials - len(settings.points) > most:
         raise SettingsError(
-            f"the {settings.sampler} of {space.name} has {most:.0f} points at {settings.grid_levels} levels per "
-            f"number; trials must not be more; got {settings.trials}"
+            f"trials must not exceed {limit_text(settings.sampler, most, len(settings.points))}, at "
+            f"{settings.grid_levels} levels per number of {space.name}; got {settings.trials}"
         )

@@ -129,7 +129,8 @@ def test_a_csv_file_becomes_evidence(here: Path, capsys: pytest.CaptureFixture[s
     ("flags", "fault"),
     [
         (("--space", "nowhere"), "--space must be one of"),
-        (("--set", "estimator"), "--set must read NAME=VALUE; got 'estimator'"),
+        (("--set", "estimator"), "--set must read KNOB=VALUE; got 'estimator'"),
+        (("--rename", "T="), "--rename must read THEIRS=KNOB; got 'T='"),
         (("--set", "a=1", "--set", "a=2"), "--set a must be given once; got it again as 'a=2'"),
         (("--rename", "estimator=lr"), "--rename must end in a knob of space acckd_smoke, one of temperature, mix_r"),
         (("--rename", "U=temperature"), "--rename must begin with a name that old.csv has, one of temperature, mi"),

@@ -9,7 +9,7 @@ training settings are the recipe's, so the same file would mean other points und
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +23,37 @@ from trainables.cckd.errors import UsageError
 
 _SUFFIXES = (".yaml", ".yml", ".csv")
 
-Points = tuple[dict[str, KnobValue], ...]
+#: Points by the place where they stand: '--points: point 2', or the file and the line.
+PlacedPoints = dict[str, dict[str, KnobValue]]
 
 
-def read_points(text: str, space: SearchSpace, faults: Faults) -> Points:
-    """Return the points that `--points` names; what is wrong with them goes to `faults`.
+def read_points(text: str, space: SearchSpace, faults: Faults) -> PlacedPoints:
+    """Return the points that `--points` names, in order; what is wrong with them goes to `faults`.
 
     Args:
         text: a file, or a list of points as JSON, by which `run_study` hands them on.
         space: the space that they must be points of.
         faults: takes one sentence per fault, with the file and the place in it.
     """
-    found: list[tuple[str, dict[str, KnobValue]]] = []
+    found: PlacedPoints = {}
     with faults.gather():
         for place, raw in _raw_points(text, space):
             point, wrong = point_of(space, raw)
             faults.found += [f"{place}: {fault}" for fault in wrong]
             if not wrong:
-                found.append((place, point))
+                found[place] = point
         first: dict[Any, str] = {}
-        for place, point in found:
+        for place, point in found.items():
             before = first.setdefault(rounded(point), place)
             if before != place:
                 faults.add(
                     f"{place} is {before.rpartition(': ')[2]} again, to {DIGITS} significant digits; leave it out"
                 )
-    return tuple(point for _, point in found)
+    return found
 
 
 def check_points(
-    points: Sequence[Mapping[str, KnobValue]], space: SearchSpace, trials: int, *, with_reference: bool, faults: Faults
+    points: PlacedPoints, space: SearchSpace, trials: int, *, with_reference: bool, faults: Faults
 ) -> None:
     """Compare the points with what else a study trains first, and with its number of trials.
 
@@ -64,9 +65,9 @@ def check_points(
         faults: takes what is wrong.
     """
     reference = rounded(space.reference_point())
-    for k, point in enumerate(points, start=1):
+    for place, point in points.items():
         if with_reference and rounded(point) == reference:
-            faults.add(f"--points: point {k} is the reference point, which is trial 0 of every study; leave it out")
+            faults.add(f"{place} is the reference point, which is trial 0 of every study; leave it out")
     n_first = len(points) + with_reference
     if points and trials < n_first:
         beside = " and the reference point" if with_reference else ""

@@ -15,7 +15,7 @@ import pytest
 
 from study import ablate, confirm, ingest, replay, resume
 from study.entry.continuation import analyses
-from study.execution.cluster import ClusterError, _short_temporary_folder, connect
+from study.execution.cluster import ClusterError, _short_temporary_folder, private_token
 from study.phases import session
 from study.phases.study_state import Study, StudyFailed
 from study.planning.check import check
@@ -149,9 +149,11 @@ def test_a_private_ray_is_given_a_token_where_it_could_not_write_one(
     for name, value in before.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("study.execution.cluster.home_is_writable", lambda: writable)
-    monkeypatch.setattr("ray.init", lambda **options: None)
-    connect("local", {}, verbose=True)
-    found = os.environ.get("RAY_AUTH_TOKEN")
+    with private_token("local"):
+        found = os.environ.get("RAY_AUTH_TOKEN")
+    assert os.environ.get("RAY_AUTH_TOKEN") == named.get("RAY_AUTH_TOKEN"), "a cluster is not offered it later"
+    with private_token("head:6379"):
+        assert os.environ.get("RAY_AUTH_TOKEN") == named.get("RAY_AUTH_TOKEN")
     assert (found is not None and len(found) == 64) == given
     assert given or found == named.get("RAY_AUTH_TOKEN")
 
@@ -172,11 +174,28 @@ def test_a_ray_that_does_not_start_is_tried_once_more_and_told_in_one_line(
     assert session.begin(checked, "...", analyses()) == 1
     printed = capsys.readouterr()
     assert len(asked) == 2
-    (line,) = printed.err.splitlines()
+    line, last = printed.err.splitlines()
+    assert last == f"continue with: python -m study.resume {folder}"
     assert line.startswith("error: Ray must start on this machine; it did not, twice (load average ")
     assert "resume the study when the machine has room" in line
     assert len([line for line in printed.out.splitlines() if "it is started once more" in line]) == 1
     assert _manifest(folder)["status"] == "failed"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "/x/ray"), ValueError("no such\noption")])
+def test_a_ray_that_can_never_start_is_asked_once_and_its_fault_told(
+    checked, folder, capsys, monkeypatch, error: Exception
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("ray.init", lambda **options: asked.append(options) or _raise(error))
+    assert session.begin(checked, "...", analyses()) == 1
+    printed = capsys.readouterr()
+    assert len(asked) == 1
+    fault = " ".join(str(error).split())
+    assert printed.err.splitlines() == [
+        f"error: Ray must start on this machine; {fault}",
+        f"continue with: python -m study.resume {folder}",
+    ]
 
 
 @pytest.mark.parametrize(("error", "code"), [(RuntimeError("no word"), 1), (KeyboardInterrupt(), 130)])
@@ -395,7 +414,9 @@ def test_a_cluster_that_cannot_be_used_is_said_fault_by_fault(checked, play, fol
     play(_raising(ClusterError(["node a differs", "node b lacks data"])))
     assert session.begin(checked, "...", analyses()) == 1
     printed = capsys.readouterr()
-    assert printed.err == "error: node a differs\nerror: node b lacks data\n"
+    *faults, last = printed.err.splitlines()
+    assert faults == ["error: node a differs", "error: node b lacks data"]
+    assert last == f"continue with: python -m study.resume {folder}"
     assert printed.out.splitlines()[-1] == f"study: {folder}"
 
 

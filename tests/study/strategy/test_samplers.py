@@ -98,7 +98,10 @@ def test_settings_with_points_survive_json_and_a_sampler_that_learns_sees_them(s
 def test_a_grid_has_room_for_the_users_points_beside_its_own(space, settings) -> None:
     most = int(most_trials("grid", space))
     check_sampler(space, settings(sampler="grid", trials=most + 2, points=OWN))
-    with pytest.raises(SettingsError, match="trials must not be more"):
+    with pytest.raises(
+        SettingsError,
+        match=rf"^trials must not exceed the grid's {most} points and your {len(OWN)}, at 3 levels .*; got {most + 3}$",
+    ):
         check_sampler(space, settings(sampler="grid", trials=most + 3, points=OWN))
 
 
@@ -162,7 +165,7 @@ def test_the_grid_gives_each_of_its_points_once_and_no_more_trials_than_points(s
     check_sampler(space, chosen)
     points = _run(space, chosen, 108)
     assert {tuple(point.items()) for point in points} == {tuple(point.items()) for point in grid_points(space, 3)}
-    with pytest.raises(SettingsError, match=r"has 108 points at 3 levels.*got 109"):
+    with pytest.raises(SettingsError, match=r"^trials must not exceed the grid's 108 points, at 3 levels.*got 109$"):
         check_sampler(space, settings(sampler="grid", trials=109))
 
 

@@ -129,8 +129,12 @@ def test_the_reference_point_is_no_point_of_the_users_own(checked: Check) -> Non
     reference = checked().space.reference_point()
     line = f"- {{temperature: {reference['temperature']}, mix_ratio: {reference['mix_ratio']}, "
     content = YAML + line + f"estimator: {reference['estimator']}}}\n"
-    said = "--points: point 3 is the reference point, which is trial 0 of every study; leave it out"
-    assert _faults(checked, content=content) == [said]
+    said = "is the reference point, which is trial 0 of every study; leave it out"
+    assert _faults(checked, content=content) == [f"mine.yaml: point 3 {said}"]
+    table = f"{CSV}{reference['estimator']},{reference['temperature']},{reference['mix_ratio']}\n"
+    assert _faults(checked, content=table, name="mine.csv") == [f"mine.csv: line 4 {said}"]
+    (as_list,) = chosen_flags({"points": [POINTS[0], reference]})
+    assert _faults(checked, as_list) == [f"--points: point 2 {said}"]
     assert len(checked("--sampler", "grid", content=content).plan.points) == 3
 
 
@@ -139,6 +143,12 @@ def test_more_points_than_trials_are_refused(checked: Check) -> None:
     assert _faults(checked, "--trials", "2") == [said]
     assert len(checked("--trials", "3").plan.points) == 2
     assert len(checked("--trials", "2", "--sampler", "grid").plan.points) == 2
+
+
+def test_the_points_of_a_grid_stand_beside_the_users_own(checked: Check) -> None:
+    assert checked("--sampler", "grid", "--trials", "29").plan.trials == 29
+    said = "--trials must not exceed the grid's 27 points and your 2; got 30"
+    assert _faults(checked, "--sampler", "grid", "--trials", "30") == [said]
 
 
 def test_tuned_baselines_have_no_points_of_the_users_own(checked: Check) -> None:
