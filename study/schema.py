@@ -121,7 +121,7 @@ def store_recipe(data: Mapping[str, Any]) -> str | None:
     """Return what decides the pixels of the image store, of study.json's `data`; None where originals are read."""
     shorter = data.get(IMAGE_STORE)
     # Studies that wrote no recipe had the first one.
-    return str(data.get(STORE_RECIPE, f"{shorter}px-1")) if shorter else None
+    return str(data.get(STORE_RECIPE) or f"{shorter}px-1") if shorter else None
 
 
 def images_of(recipe: str | None) -> str:
