@@ -113,6 +113,23 @@ class CautionReason(StrEnum):
 #: Key of study.json's `data`: relative path -> what is wrong, of each image file that left the study under way.
 LEFT_OUT = "left_out"
 
+#: Keys of study.json's `data`: `resident` or `streamed`; the shorter side in the image store, pixels, null for the
+#: originals; and what else decides the pixels there.
+DATA_PATH, IMAGE_STORE, STORE_RECIPE = "path", "image_store", "image_store_recipe"
+
+
+def store_recipe(data: Mapping[str, Any]) -> str | None:
+    """Return what decides the pixels of the image store, of study.json's `data`; None where originals are read."""
+    shorter = data.get(IMAGE_STORE)
+    # Studies that wrote no recipe had the first one.
+    return str(data.get(STORE_RECIPE) or f"{shorter}px-1") if shorter else None
+
+
+def images_of(recipe: str | None) -> str:
+    """Return in words which images a study reads, by the recipe of its store."""
+    return f"the image store {recipe}" if recipe else "the originals"
+
+
 #: Key of study.json: the own method (`method`, `name`, `text`, `sha256` of the module's file), or null.
 OWN_METHOD = "own_method"
 

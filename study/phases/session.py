@@ -192,7 +192,7 @@ def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:
     # A driver may have died before it made study.db; the evidence of another tool then lies in the folder.
     kept = store.path / EVIDENCE
     plan = replace(checked.plan, warm_start=str(kept)) if kept.exists() else checked.plan
-    warm = checked.warm or read_warm_start(plan, checked.space, checked.data)
+    warm = checked.warm or read_warm_start(plan, checked.space, checked.data, checked.image_store)
     return Ledger.create(store.database, checked.space, checked.settings, warm.evidence if warm else ())
 
 

@@ -130,10 +130,11 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         from trainables.cckd.losses.own_loss import check_own_loss
 
         check_own_loss(own, TrialConfig.build({"method": own.name}), data.counts)
+    begun = Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set))
     checked = replace(
-        Checked(plan, space, data, teacher_file, folder, origins=_origins(plan, given, by_space, by_set)),
+        begun,
         outputs=output_names(plan.teacher, data.class_names),
-        warm=read_warm_start(plan, space, data),
+        warm=read_warm_start(plan, space, data, begun.image_store),
         embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
         cuts=cut_hashes(plan, data),
         shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),

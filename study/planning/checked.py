@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from study.strategy.objectives import SECONDS, SecondObjective
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import SearchSettings
 from study.terminal.progress import Progress
+from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
@@ -48,6 +49,8 @@ class Checked:
     """A study that can start: its plan, space, data, teacher and the folder it will make.
 
     Attributes:
+        plan: image files have their way to the trials and their store chosen in it, so that a study which loses files,
+            or is resumed, keeps both.
         outputs: the class of each output of the teacher's own classifier; None where its form has none.
         cuts: SHA-256 of the data set with each cut of the long tail, the study's own first; empty where the
             confirmation uses no other cut.
@@ -91,6 +94,9 @@ class Checked:
             teacher_size=self.teacher_size,
         )
         object.__setattr__(self, "image_store", store)
+        if any(isinstance(of_set, ImageFiles) for of_set in sets):
+            kept = {"data_path": self.data_path.name, "image_store": store.shorter if store else 0}
+            object.__setattr__(self, "plan", replace(self.plan, **kept))
         plan, groups, second = self.plan, self.data.groups.to_dict(), self.plan.second_objective
         settings = SearchSettings(
             sampler=plan.sampler,

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,8 +60,9 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
             "sha256": data.sha256,
             "cuts": list(checked.cuts),
             "image_shape": list(data.image_shape),
-            "path": checked.data_path.name,
-            "image_store": checked.image_store.shorter if checked.image_store else None,
+            schema.DATA_PATH: checked.data_path.name,
+            schema.IMAGE_STORE: checked.image_store.shorter if checked.image_store else None,
+            schema.STORE_RECIPE: checked.image_store.recipe if checked.image_store else None,
             "n_skipped": len(data.skipped),
             "skipped": list(data.skipped[:_MOST_NAMED]),
             "fallback_from": plan.fallback_from,
@@ -100,7 +102,7 @@ def checked_again(folder: Path, manifest: dict[str, Any], *, skip_corrupt: bool 
         UsageError: the manifest is not as it was written, data or teacher are missing, or their content has changed.
     """
     try:
-        plan = StudyPlan.from_json(manifest["plan"])
+        plan = _as_chosen(StudyPlan.from_json(manifest["plan"]), manifest["data"])
         plan = replace(plan, skip_corrupt=plan.skip_corrupt or skip_corrupt)
         space = SearchSpace.from_json(manifest["space"])
         known = dict(manifest["data"].get(schema.LEFT_OUT, {}))
@@ -128,7 +130,22 @@ def checked_again(folder: Path, manifest: dict[str, Any], *, skip_corrupt: bool 
             raise TeacherError(
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
-    return Checked(plan, space, data, file, folder, embeddings, outputs)
+    checked = Checked(plan, space, data, file, folder, embeddings, outputs)
+    begun, here = schema.store_recipe(manifest["data"]), checked.image_store and checked.image_store.recipe
+    if begun != here:
+        raise DataError(
+            f"the study in {folder} was begun on {schema.images_of(begun)}, and this version reads "
+            f"{schema.images_of(here)}, which are other pixels; go on with the version that began it, or begin another "
+            "study"
+        )
+    return checked
+
+
+def _as_chosen(plan: StudyPlan, begun: Mapping[str, Any]) -> StudyPlan:
+    """Return the plan of a resumed study with how it streams images, which early versions kept in `data` alone."""
+    if begun.get(schema.DATA_PATH) != "streamed":
+        return plan
+    return replace(plan, data_path="streamed", image_store=begun.get(schema.IMAGE_STORE) or 0)
 
 
 def _as_begun(folder: Path, begun: dict[str, Any], data: LongTailData, *, may_lose: bool) -> LongTailData:

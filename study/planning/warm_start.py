@@ -29,6 +29,7 @@ from study.strategy.evidence import NUMBERS_FROM, Evidence, n_behind
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.config import reference_of, training_settings
 from trainables.cckd.data.load import LongTailData
+from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
 
@@ -62,11 +63,18 @@ class WarmStart:
         return f"{len(self.evidence)} trials of {self.study}{reasons}{word}"
 
 
-def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> WarmStart | None:
+def read_warm_start(
+    plan: StudyPlan, space: SearchSpace, data: LongTailData, store: ImageStore | None
+) -> WarmStart | None:
     """Return the trials that the study starts warm from; None where it starts cold.
 
+    Args:
+        plan, space, data: of the study.
+        store: where it reads its images; None for the originals.
+
     Raises:
-        UsageError: the folder is no intact study, or its data, objective or space do not match; names all reasons.
+        UsageError: the folder is no intact study, or its data, image store, objective or space do not match; names all
+            reasons.
     """
     if plan.warm_start is None:
         return None
@@ -74,7 +82,11 @@ def read_warm_start(plan: StudyPlan, space: SearchSpace, data: LongTailData) -> 
     if folder.is_file():
         return _ingested(folder, plan, space)
     manifest, theirs, other = _opened(folder)
-    faults = [f"--warm-start {folder}: {fault}" for fault in _mismatches(manifest, theirs, other, plan, space, data)]
+    found = _mismatches(manifest, theirs, other, plan, space, data)
+    there, here = schema.store_recipe(manifest["data"]), store and store.recipe
+    if there != here:
+        found.append(f"its images must come from {schema.images_of(here)}; got {schema.images_of(there)}")
+    faults = [f"--warm-start {folder}: {fault}" for fault in found]
     if faults:
         raise UsageError(faults)
     try:

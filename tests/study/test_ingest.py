@@ -182,7 +182,7 @@ def test_a_knob_out_of_a_later_range_is_left_out_and_counted(theirs, here: Path)
     checked = _check("--warm-start", "old.evidence.json")
     first, *rest = ACCKD_SMOKE.tunable
     narrow = replace(first, distribution=type(first.distribution)(1.0, 3.0, log=True))
-    found = read_warm_start(checked.plan, replace(ACCKD_SMOKE, tunable=(narrow, *rest)), checked.data)
+    found = read_warm_start(checked.plan, replace(ACCKD_SMOKE, tunable=(narrow, *rest)), checked.data, None)
     assert found is not None
     assert all(one.params["temperature"] <= 3 for one in found.evidence)
     assert list(found.left_out) == ["outside this space's ranges"]

@@ -19,6 +19,7 @@ from study.planning.warm_start import WarmStart, read_warm_start
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.strategy.search_settings import SearchSettings
+from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.errors import UsageError
 from trainables.cckd.records import ClassCounts
 
@@ -150,7 +151,7 @@ def test_trials_outside_the_new_ranges_are_left_out_and_counted(other: Path, her
     narrow = replace(temperature, distribution=type(temperature.distribution)(1.0, 3.0, log=True))
     checked = _check("--warm-start", str(other))
     space = replace(ACCKD_SMOKE, tunable=(narrow, *rest))
-    found = read_warm_start(checked.plan, space, checked.data)
+    found = read_warm_start(checked.plan, space, checked.data, None)
     assert found is not None
     assert all(trial.params["temperature"] <= 3.0 for trial in found.evidence)
     assert found.left_out == {"outside this space's ranges": N_OTHER - 1 - len(found.evidence)}
@@ -176,6 +177,17 @@ def test_trials_outside_the_new_ranges_are_left_out_and_counted(other: Path, her
 def test_another_question_is_no_evidence(other: Path, argv: tuple[str, ...], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         _warm(other, *argv)
+
+
+def test_trials_on_other_pixels_are_no_evidence(other: Path) -> None:
+    checked, store = _check("--warm-start", str(other)), ImageStore(Path("image-store"), 64)
+    with pytest.raises(UsageError, match="its images must come from the image store 64px-1; got the originals"):
+        read_warm_start(checked.plan, checked.space, checked.data, store)
+    data = StudyStore.open(other).manifest()["data"]
+    StudyStore.open(other).update_manifest(data=data | {"image_store": 64})
+    assert read_warm_start(checked.plan, checked.space, checked.data, store) is not None
+    with pytest.raises(UsageError, match="its images must come from the originals; got the image store 64px-1"):
+        _warm(other)
 
 
 def test_every_reason_is_named_at_once(other: Path) -> None:

@@ -45,13 +45,11 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
     if any(isinstance(of_set, StoredFiles) for of_set in files):
         return DataPath("streamed", "from the image store")
     n_bytes = sum(decoded_bytes(of_set.sizes) for of_set in files)
-    size = f"{n_bytes / 2**30:.2f} GiB decoded"
-    if wanted != "auto":
-        return DataPath(wanted, f"{size}; as asked")
-    limit = f"{RESIDENT_LIMIT / 2**30:g} GiB"
-    if n_bytes <= RESIDENT_LIMIT:
-        return DataPath("resident", f"{size}, at most {limit}")
-    return DataPath("streamed", f"{size}, more than {limit}")
+    size, limit = f"{n_bytes / 2**30:.2f} GiB decoded", f"{RESIDENT_LIMIT / 2**30:g} GiB"
+    by_size = DataPath("resident", f"{size}, at most {limit}")
+    if n_bytes > RESIDENT_LIMIT:
+        by_size = DataPath("streamed", f"{size}, more than {limit}")
+    return by_size if wanted in ("auto", by_size.name) else DataPath(wanted, f"{size}; as chosen")
 
 
 def check_path(wanted: str) -> None:

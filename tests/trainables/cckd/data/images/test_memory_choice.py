@@ -25,7 +25,8 @@ def test_sets_that_fit_stay_in_memory_and_larger_ones_stream() -> None:
 
 
 def test_the_path_can_be_forced() -> None:
-    assert str(choose_path([_files(1, 512, 512)], "streamed")) == "streamed (0.00 GiB decoded; as asked)"
+    assert str(choose_path([_files(1, 512, 512)], "streamed")) == "streamed (0.00 GiB decoded; as chosen)"
+    assert str(choose_path([_files(1, 512, 512)], "resident")) == "resident (0.00 GiB decoded, at most 1 GiB)"
     assert choose_path([_files(4096, 1024, 1024)], "resident").name == "resident"
 
 
