@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Checked:
         )
         object.__setattr__(self, "image_store", store)
         if any(isinstance(of_set, ImageFiles) for of_set in sets):
-            kept = {"data_path": self.data_path.name, "image_store": store.shorter if store else 0}
+            kept: dict[str, Any] = {"data_path": self.data_path.name, "image_store": store.shorter if store else 0}
             object.__setattr__(self, "plan", replace(self.plan, **kept))
         plan, groups, second = self.plan, self.data.groups.to_dict(), self.plan.second_objective
         settings = SearchSettings(

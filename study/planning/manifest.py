@@ -131,7 +131,7 @@ def checked_again(folder: Path, manifest: dict[str, Any], *, skip_corrupt: bool 
                 f"the study in {folder} was begun with another teacher: {what} was {before.get(what)}; got {found}"
             )
     checked = Checked(plan, space, data, file, folder, embeddings, outputs)
-    begun, here = schema.store_recipe(manifest["data"]), checked.image_store and checked.image_store.recipe
+    begun, here = schema.store_recipe(manifest["data"]), checked.image_store.recipe if checked.image_store else None
     if begun != here:
         raise DataError(
             f"the study in {folder} was begun on {schema.images_of(begun)}, and this version reads "

@@ -83,7 +83,7 @@ def read_warm_start(
         return _ingested(folder, plan, space)
     manifest, theirs, other = _opened(folder)
     found = _mismatches(manifest, theirs, other, plan, space, data)
-    there, here = schema.store_recipe(manifest["data"]), store and store.recipe
+    there, here = schema.store_recipe(manifest["data"]), store.recipe if store else None
     if there != here:
         found.append(f"its images must come from {schema.images_of(here)}; got {schema.images_of(there)}")
     faults = [f"--warm-start {folder}: {fault}" for fault in found]
