@@ -35,6 +35,8 @@ STUDY = (
     "--set", "batch_size=256",
     "--seed", "3",
 )  # fmt: skip
+#: From the originals, as images are that are held in memory. A store has tests of its own.
+STREAMED = ("--data-path", "streamed", "--image-store", "none")
 #: Every process of one run, Ray's included, carries this in its environment.
 _MARK = "CCKD_TEST_RUN"
 
@@ -128,8 +130,8 @@ def start() -> Iterator[Callable[..., Run]]:
 def finished(images: str, start: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """The same study on both data paths, each with a data root of its own, so that each pays for its teacher."""
     runs = {
-        name: start(tmp_path_factory.mktemp(name), "--data", images, "--data-path", name)
-        for name in ("streamed", "resident")
+        name: start(tmp_path_factory.mktemp(name), "--data", images, *how)
+        for name, how in {"streamed": STREAMED, "resident": ("--data-path", "resident")}.items()
     }
     for run in runs.values():
         run.finish()
@@ -156,7 +158,7 @@ def test_a_build_killed_at_random_ends_with_the_bytes_of_an_undisturbed_one(
     rng = random.Random()
     for kill in range(N_KILLS):
         # One part after the other, so that a fast machine is not done before the kill.
-        run = start(tmp_path, "--data", images, "--data-path", "streamed", "--max-concurrent", "1")
+        run = start(tmp_path, "--data", images, *STREAMED, "--max-concurrent", "1")
         before = len(run.cached("parts/[0-9]*.safetensors"))
         run.wait_for(lambda run=run, before=before: len(run.cached("parts/[0-9]*.safetensors")) > before)
         time.sleep(rng.uniform(0, 0.6))
@@ -182,7 +184,7 @@ def test_a_study_on_what_another_teacher_has_cached_ends_before_it_files_a_resul
         features.write_bytes(whole[:body] + shifted.tobytes())
         told = json.loads(meta.read_text())
         meta.write_text(json.dumps(told | {"sha256": hashlib.sha256(features.read_bytes()).hexdigest()}))
-    run = start(tmp_path, "--data", images, "--data-path", "streamed")
+    run = start(tmp_path, "--data", images, *STREAMED)
     code, output = run.end()
     assert code == 1
     assert "views computed again came out otherwise" in output
