@@ -32,7 +32,7 @@ def test_a_search_that_no_look_finds_settled_is_looked_at_to_the_last_and_costs_
     class Found:
         settled = False
 
-        def __init__(self, trials: list[object], knobs: object, share: float) -> None:
+        def __init__(self, trials: list[object], knobs: object, share: float, best: object) -> None:
             counts.append(len(trials))
 
     monkeypatch.setattr(module, "judged", Found)

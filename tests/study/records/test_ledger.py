@@ -331,7 +331,7 @@ def test_a_raised_total_is_kept_and_checked_against_the_grid(database, space, se
     again = Ledger.open(database)
     assert again.settings.trials == 20
     again.close()
-    with pytest.raises(SettingsError, match="has 108 points"):
+    with pytest.raises(SettingsError, match="must not exceed the grid's 108 points"):
         Ledger.open(database, trials=200)
 
 
