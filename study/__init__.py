@@ -7,7 +7,7 @@ Commands (`python -m study.<name>`, or `cckd-study <name>`):
   ablate        train best1 without each setting and each part, to see what they buy
   status        say how a study stands, or every study in a folder
   replay        train one trial again and compare it with its record
-  cache         look after the teacher's cached features
+  cache         look after the teacher's cached features, and stores of small images
   ingest        results of other tools as evidence for a warm start
   main          the console script `cckd-study`, which starts all of them
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from study.phases.study_state import Study
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
-from tests.support.commands import SEARCH_ONLY, Command
+from tests.support.commands import SEARCH_ONLY, Command, n_complete, wait_until
 from tests.support.damaged_images import damaged, encoded, flipped
 from trainables.cckd.errors import DamagedImageError
 
@@ -181,21 +180,6 @@ def test_every_kind_of_damage_is_named_before_a_study_and_left_out_with_the_flag
     assert f"skipped   {len(files)} image files" in capsys.readouterr().out
 
 
-def _wait(command: Command, happens: Callable[[], bool], seconds: float = 600) -> None:
-    limit = time.monotonic() + seconds
-    while not happens():
-        assert command.running, command.end(5)
-        assert time.monotonic() < limit, "it never came to that"
-        time.sleep(0.05)
-
-
-def _complete(folder: Path) -> int:
-    try:
-        return sum(",COMPLETE," in line for line in (folder / "trials.csv").read_text().splitlines())
-    except FileNotFoundError:
-        return 0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ["streamed", "resident"])
 def test_a_whole_study_meets_damaged_files_before_and_in_its_middle(images: Path, path: str) -> None:
@@ -205,7 +189,7 @@ def test_a_whole_study_meets_damaged_files_before_and_in_its_middle(images: Path
     more = ("--trials", "40", "--epochs", "6", "--max-concurrent", "1", "--data-path", path, "--skip-corrupt")
     command = Command("study.run", *_flags(images, *more))
     folder = images.parent / "mine"
-    _wait(command, lambda: _complete(folder) >= 1)
+    wait_until(command, lambda: n_complete(folder) >= 1)
     damage(images / VICTIM)
     if path == "streamed":
         ended = command.end(600)
@@ -219,7 +203,7 @@ def test_a_whole_study_meets_damaged_files_before_and_in_its_middle(images: Path
     else:
         command.interrupt()
         assert command.end(600).code == 130
-    n_before = _complete(folder)
+    n_before = n_complete(folder)
     again = Command("study.resume", str(folder), "--skip-corrupt", "--trials", str(n_before + 2)).end(900)
     assert (again.code, [line for line in again.err.splitlines() if line.startswith("error")]) == (0, [])
     assert "1 image file left the data set after " in again.out

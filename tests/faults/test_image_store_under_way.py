@@ -1,34 +1,17 @@
 """The image store of a whole study: its driver is killed while the store is built, and a file is damaged later."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import SEARCH_ONLY, Command
+from tests.support.commands import SEARCH_ONLY, Command, n_complete, wait_until
 from tests.support.damaged_images import encoded, zeroed
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.store.image_store import ImageStore
 
 N_TRAIN, N_HELD = 120, 6
-
-
-def _wait(command: Command, happens: Callable[[], bool], seconds: float = 600) -> None:
-    limit = time.monotonic() + seconds
-    while not happens():
-        assert command.running, command.end(5)
-        assert time.monotonic() < limit, "it never came to that"
-        time.sleep(0.01)
-
-
-def _complete(folder: Path) -> int:
-    try:
-        return sum(",COMPLETE," in line for line in (folder / "trials.csv").read_text().splitlines())
-    except FileNotFoundError:
-        return 0
 
 
 @pytest.mark.slow
@@ -49,13 +32,13 @@ def test_a_killed_build_goes_on_and_a_file_that_is_damaged_later_is_made_again(t
         "--data-path", "streamed", "--image-store", "64", "--max-concurrent", "1", "--trials", "40", "--epochs", "6",
         *SEARCH_ONLY,
     )  # fmt: skip
-    _wait(command, lambda: len(list(store.folder.rglob("*.jpg"))) >= 10)
+    wait_until(command, lambda: len(list(store.folder.rglob("*.jpg"))) >= 10)
     assert command.kill() == 0
     n_before = len(list(store.folder.rglob("*.jpg")))
     assert 10 <= n_before < len(paths)
 
     again = Command("study.resume", str(folder))
-    _wait(again, lambda: _complete(folder) >= 1)
+    wait_until(again, lambda: n_complete(folder) >= 1)
     undisturbed = ImageStore(tmp_path / "undisturbed", 64)
     files = scan({"all": ImageFiles.listed(tmp_path / "images", paths, [0] * len(paths))}).sets["all"]
     for row in range(0, len(paths), 7):
@@ -72,7 +55,7 @@ def test_a_killed_build_goes_on_and_a_file_that_is_damaged_later_is_made_again(t
     assert line.startswith(f"error: {victim} is not as the image store wrote it; ")
     assert line.endswith(f"a file of the image store is made again when the study goes on: {_resume(folder)}")
 
-    n_done = _complete(folder)
+    n_done = n_complete(folder)
     last = Command("study.resume", str(folder), "--trials", str(n_done + 1)).end(600)
     assert last.code == 0, last.err
     assert "making 1 small image in" in last.out

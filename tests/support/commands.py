@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,3 +191,20 @@ def _processor_s(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until(command: Command, happens: Callable[[], bool], seconds: float = 600) -> None:
+    """Wait until `happens` while the command runs; an end before that, or so many seconds, is a failure."""
+    limit = time.monotonic() + seconds
+    while not happens():
+        assert command.running, command.end(5)
+        assert time.monotonic() < limit, "it never came to that"
+        time.sleep(0.01)
+
+
+def n_complete(folder: Path) -> int:
+    """Return the complete trials in the trials.csv of a study folder; 0 before there is one."""
+    try:
+        return sum(",COMPLETE," in line for line in (folder / "trials.csv").read_text().splitlines())
+    except FileNotFoundError:
+        return 0

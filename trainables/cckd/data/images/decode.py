@@ -9,6 +9,7 @@ This module imports torch; no module that the driver imports at start-up may imp
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -77,14 +78,23 @@ def read_image(source: ImageSource, index: int) -> NDArray[np.uint8]:
     if isinstance(source, RaggedImages):
         return source.image(index)
     path = source.root / source.paths[index]
-    try:
-        content = read_content(path)
-    except UnusableImageError as error:
-        raise DamagedImageError(str(path), f"cannot be read as an image: {error}") from error
+    content = content_of(path)
     sealed = isinstance(source, StoredFiles) and source.is_small(index)
     if sealed and not is_whole(content, path.name):
         raise DamagedImageError(str(path), "is not as the image store wrote it")
     return image_in(content, str(path), tuple(source.sizes[index].tolist()), checked=sealed)
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        DamagedImageError: it cannot be read, or is larger than an image may be.
+    """
+    try:
+        return read_content(path)
+    except UnusableImageError as error:
+        raise DamagedImageError(str(path), f"cannot be read as an image: {error}") from error
 
 
 def image_in(content: bytes, path: str, size: tuple[int, ...], *, checked: bool = False) -> NDArray[np.uint8]:

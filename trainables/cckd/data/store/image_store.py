@@ -146,13 +146,10 @@ class ImageStore:
         Raises:
             DamagedImageError: as `make`.
         """
-        from trainables.cckd.data.images.decode import image_in  # imports torch, which the driver does without
+        from trainables.cckd.data.images.decode import content_of, image_in  # torch, which the driver does without
 
         original = files.root / files.paths[index]
-        try:
-            content = read_content(original)
-        except UnusableImageError as error:
-            raise DamagedImageError(str(original), f"cannot be read as an image: {error}") from error
+        content = content_of(original)
         pixels = image_in(content, str(original), tuple(files.sizes[index].tolist()))
         if mark_of(content) != int(files.marks[index]):
             raise DamagedImageError(str(original), "has changed since it was scanned")
