@@ -16,12 +16,10 @@ from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan, say_retried
 from study.phases.study_state import Analyses, Study, StudyFailed
-from study.planning.checked import Checked
+from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
-from study.planning.plan import AUTO, LOCAL, longer_fault
-from study.planning.points.points_file import check_points
-from study.planning.spaces import check_baselines, check_ladder
+from study.planning.plan import AUTO, LOCAL
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
@@ -29,8 +27,6 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
 from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
-from study.strategy.samplers import SAMPLERS
-from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
@@ -100,17 +96,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         needed = {field: value for field, value in unplanned.items() if not getattr(checked.plan, field)}
         checked = replace(checked, plan=replace(checked.plan, **needed | changes))
         faults = Faults()
-        check_ladder(checked.plan, faults)
-        check_baselines(checked.plan, checked.space, faults)
-        plan, first = checked.plan, SAMPLERS[checked.plan.sampler].tries_reference
-        placed = {f"--points: point {k}": dict(point) for k, point in enumerate(plan.points, start=1)}
-        check_points(placed, checked.space, plan.trials, with_reference=first, faults=faults)
-        for wrong in (
-            longer_fault(plan.epochs_factor, plan.confirm_seeds),
-            stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
-        ):
-            if wrong:
-                faults.add(wrong)
+        check_plan(checked.plan, checked.space, faults)
         faults.raise_any()
         _check_object_store(checked)
         cuts = manifest["data"].get("cuts", [])

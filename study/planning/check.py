@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from search_spaces import SearchSpace
-from study.planning.checked import Checked, check_teacher_fit, watched_load
+from study.planning.checked import Checked, check_plan, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
-from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault, longer_fault
-from study.planning.points.points_file import PlacedPoints, check_points, read_points
+from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault
+from study.planning.points.points_file import PlacedPoints, read_points
 from study.planning.readers import (
     absolute,
     check_device,
@@ -25,8 +25,6 @@ from study.planning.readers import (
     study_folder,
 )
 from study.planning.spaces import (
-    check_baselines,
-    check_ladder,
     corner_configs,
     read_space,
     shared_settings,
@@ -37,7 +35,6 @@ from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import limit_text, most_trials
-from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import DataUnavailableError
@@ -176,8 +173,8 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
     if asked["max_hours"] == 0:
         faults.add("--max-hours must be above 0; got 0")
     check_device(asked, faults)
-    wrong = address_fault(asked["address"]), longer_fault(asked["epochs_factor"], asked["confirm_seeds"])
-    faults.found += filter(None, wrong)
+    if wrong := address_fault(asked["address"]):
+        faults.add(wrong)
 
 
 def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace, spec: DataSpec) -> StudyPlan:
@@ -221,13 +218,8 @@ def _judged(
     """
     space = with_references(space, plan.recipe_settings)
     batch_size = _check_settings(plan, space, faults)
-    check_ladder(plan, faults)
     _check_contamination(plan, faults)
-    check_baselines(plan, space, faults)
-    first = SAMPLERS[plan.sampler].tries_reference
-    check_points(points, space, plan.trials, with_reference=first, faults=faults)
-    if wrong := stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)):
-        faults.add(wrong)
+    check_plan(plan, space, faults, points)
     faults.raise_any()
     return plan, space, batch_size
 

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from search_spaces import SearchSpace
-from study.planning.plan import StudyPlan
+from study.planning.plan import StudyPlan, longer_fault
+from study.planning.points.points_file import PlacedPoints, check_points
+from study.planning.spaces import check_baselines, check_ladder
 from study.planning.warm_start import WarmStart
 from study.schema import CautionReason
 from study.strategy.guards import Guard, classes_of
 from study.strategy.objectives import SECONDS, SecondObjective
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import SearchSettings
+from study.strategy.stopping import stopping_fault
+from study.terminal.faults import Faults
 from study.terminal.progress import Progress
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
@@ -178,6 +182,30 @@ class Checked:
     def teacher_size(self) -> int:
         """Side of the teacher's input, pixels."""
         return self.teacher.input_size(self.teacher_file, *self.data.image_shape[1:])
+
+
+def check_plan(plan: StudyPlan, space: SearchSpace, faults: Faults, points: PlacedPoints | None = None) -> None:
+    """Judge what the values of a plan must keep among themselves, when a study starts and whenever it is resumed.
+
+    Args:
+        plan: with the values of the command line.
+        space: with the references of the plan's recipe.
+        faults: takes what is wrong.
+        points: the plan's own points by where the user wrote them; None for a plan that was read from a study.
+    """
+    check_ladder(plan, faults)
+    check_baselines(plan, space, faults)
+    if points is None:
+        points = {f"--points: point {k}": dict(point) for k, point in enumerate(plan.points, start=1)}
+    first = SAMPLERS[plan.sampler].tries_reference
+    check_points(points, space, plan.trials, with_reference=first, faults=faults)
+    faults.found += filter(
+        None,
+        (
+            longer_fault(plan.epochs_factor, plan.confirm_seeds),
+            stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
+        ),
+    )
 
 
 def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:
