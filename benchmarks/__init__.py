@@ -1,9 +1,9 @@
 """Speed against what a user would write and against the student alone; `python -m benchmarks.run` runs all of it.
 
 ablations            ablations whose truth is known, for calibration
-looks                what ending a search early does to its answers
 agreement            whether two studies of one question agree within their errors
 bare                 the bound of an epoch: the student's own forward, backward and step
+bare_decoder         what any loader must do for a view, by torchvision alone
 calibration          whether the report's statistics keep their promises
 claims               confirmations without a gain, for calibration
 driver               what the driver does per trial
@@ -13,6 +13,7 @@ goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
 image_scan           what the scan of an image file costs
 length_tables        the tables of training_length
+looks                what ending a search early does to its answers
 memory               what four trials at once take more than one
 occupancy            a search against its students' own compute
 page                 writes the tables of docs/performance.md
@@ -28,22 +29,22 @@ report_time          seconds and memory of a report
 response_surface     real trainings of points spread over a space
 run                  the whole bench
 same_numbers         two commits, compared to the last bit
-searches             searches whose truth is known, for calibration and surfaces
 search_quality       which design of a search finds what matters
+searches             searches whose truth is known, for calibration and surfaces
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
+small_images         what encodings of small images keep and cost
 soak                 kills and signals at any time
 start                seconds from command to first step
-small_images         what encodings of small images keep and cost
 streamed_trial       one trial that streams an epoch, and its memory
 streaming            streaming against the bare decoder, from originals and from the image store
-bare_decoder         what any loader must do for a view, by torchvision alone
 students             students trained side by side, for other benchmarks
 study_wall           a study against the searches a user would write
-surfaces             the surrogate against other models, and against the brightest cell
 surface_truth        what those trainings say of knobs, and what forty of them show
+surfaces             the surrogate against other models, and against the brightest cell
 targets              out-of-fold against in-fold teacher targets
+time_budget          --max-hours on a machine that becomes slow
 timing               contenders that take turns
 training_length      when a rung is trained out
 turnover             what is lost between two trials

@@ -29,6 +29,8 @@ END = "<!-- end of tables -->"
 COMMANDS = {
     "streaming": "python -m benchmarks.streaming",
     "report-time": "python -m benchmarks.report_time",
+    "time-budget": "python -m benchmarks.time_budget",
+    "soak-full-signals": "make soak ARGS='--only signals'",
     "soak-full": "make soak",
     "sharing": "python -m benchmarks.sharing",
     "epoch": "python -m benchmarks.epoch",
@@ -159,23 +161,30 @@ def _sharing(result: _Result) -> list[Row]:
 
 
 def _soak(result: _Result) -> list[Row]:
-    """What the kills of drivers and workers left behind; no fault and no orphan is allowed."""
-    parts = result.document["raw"]["parts"] if result.kind == "soak-full" else {}
-    if "drivers" not in parts:  # a run of some parts only
-        return []
-    drivers = parts["drivers"]
-    found = Ratio.single(sum(len(part["faults"]) + part["orphans"] for part in parts.values()))
-    kills = sum(part["n"] for part in parts.values())
-    first = drivers["first_step_s"]
-    return [
-        Row(f"{kills} kills: faults and processes left behind", Goal("at most", 0), found),
-        Row(
-            "after a kill of the driver: first step, s",
-            Goal("at most", 30),
-            Ratio(median(first), min(first), max(first)),
-        ),
-        Row("after a kill of the driver: unsaved work, s, the most", _NO_GOAL, Ratio.single(max(drivers["lost_s"]))),
-    ]
+    """What kills and signals left behind; no fault and no orphan is allowed."""
+    parts = dict(result.document["raw"]["parts"]) if result.kind.startswith("soak-") else {}
+    rows = []
+    if signals := parts.pop("signals", None):
+        rows.append(_left_behind(f"{signals['n']} signals in every phase", [signals]))
+    if drivers := parts.get("drivers"):
+        first = drivers["first_step_s"]
+        rows += [
+            _left_behind(f"{sum(part['n'] for part in parts.values())} kills", list(parts.values())),
+            Row(
+                "after a kill of the driver: first step, s",
+                Goal("at most", 30),
+                Ratio(median(first), min(first), max(first)),
+            ),
+            Row(
+                "after a kill of the driver: unsaved work, s, the most", _NO_GOAL, Ratio.single(max(drivers["lost_s"]))
+            ),
+        ]
+    return rows
+
+
+def _left_behind(what: str, parts: Sequence[Mapping[str, Any]]) -> Row:
+    found = sum(len(part["faults"]) + part["orphans"] for part in parts)
+    return Row(f"{what}: faults and processes left behind", Goal("at most", 0), Ratio.single(found))
 
 
 _NO_GOAL = Goal("at least", 0)

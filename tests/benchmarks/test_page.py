@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from benchmarks import page
@@ -18,3 +21,13 @@ def test_of_two_measurements_on_one_machine_the_newer_stands() -> None:
 def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold the lines"):
         page.with_tables("no markers")
+
+
+def test_signals_are_told_apart_from_kills(tmp_path: Path) -> None:
+    part = {"n": 60, "orphans": 1, "first_step_s": [], "lost_s": [], "ended": 0, "faults": ["SIGHUP: exit code 1"]}
+    hardware = {"cpu": "Some Processor", "cores": 2, "memory_gb": 8, "gpu": None}
+    found = {"date": "2026-11-30", "hardware": hardware, "goals": [], "raw": {"parts": {"signals": part}}}
+    (tmp_path / "soak-full-signals-some-2026-11-30.json").write_text(json.dumps(found))
+    (row,) = (line for line in page.tables(tmp_path).splitlines() if "left behind" in line)
+    assert row.startswith("| 60 signals in every phase: faults and processes left behind | at most 0 | 2 | not met |")
+    assert "`make soak ARGS='--only signals'`, 2026-11-30" in row
