@@ -100,7 +100,8 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) 
     for place, (name, _, p, *_, cost, low, high) in enumerate(named):
         value, told = stand[name]
         order = "Set first" if place == 0 else "Then"
-        said.append(f"{order} {name} to {value}, or elsewhere in {told} (p {p_value(p)}).")
+        elsewhere = f", or elsewhere in {told}" if " " in told else ""
+        said.append(f"{order} {name} to {value}{elsewhere} (p {p_value(p)}).")
         if cost == cost:
             said.append(f"Left at its reference it costs {percent_within(cost, low, high)} points.")
     if len(named) < len(raw):
@@ -123,4 +124,13 @@ def _told(effect: Effect, places: npt.NDArray[np.int64], *, ordered: bool) -> st
     if not ordered:
         *some, last = (str(effect.values[place]) for place in places)
         return f"{', '.join(some)} or {last}" if some else last
-    return f"{effect.values[places[0]]:.2g} to {effect.values[places[-1]]:.2g}"
+    return range_of(float(effect.values[places[0]]), float(effect.values[places[-1]]))
+
+
+def range_of(low: float, high: float) -> str:
+    """Return a range in as few digits as tell its ends apart, two at least: '0.2 to 0.201'; '0.2' where it is a value."""
+    for digits in range(2, 18):
+        first, last = f"{low:.{digits}g}", f"{high:.{digits}g}"
+        if first != last:
+            return f"{first} to {last}"
+    return f"{low:.2g}"

@@ -14,7 +14,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
 from analysis.search.importance import importances
 from analysis.search.slices import slices_of
-from analysis.sections.knobs.standing import standing_blocks
+from analysis.sections.knobs.standing import range_of, standing_blocks
 from search_spaces.acckd import ACCKD_FULL
 
 
@@ -121,3 +121,16 @@ def test_a_study_without_a_known_effect_has_no_table(study: StudyData, tmp_path:
     assert (
         standing_blocks(few, slices_of(few.complete, few.knobs), importances(few, n_samples=4), Writer(tmp_path)) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.5, 8.0, "0.5 to 8"),
+        (0.2, 0.2000001, "0.2 to 0.2000001"),
+        (119.0, 121.0, "119 to 121"),
+        (0.2, 0.2, "0.2"),
+    ],
+)
+def test_the_ends_of_a_range_are_told_apart(low: float, high: float, told: str) -> None:
+    assert range_of(low, high) == told
