@@ -128,7 +128,7 @@ def _told(effect: Effect, places: npt.NDArray[np.int64], *, ordered: bool) -> st
 
 
 def range_of(low: float, high: float) -> str:
-    """Return a range in as few digits as tell its ends apart, two at least: '0.2 to 0.201'; '0.2' where it is a value."""
+    """Return a range in as few digits as tell its ends apart, two at least: '0.2 to 0.201', or '0.2' for one value."""
     for digits in range(2, 18):
         first, last = f"{low:.{digits}g}", f"{high:.{digits}g}"
         if first != last:
