@@ -27,7 +27,8 @@ from benchmarks.timing import Ratio
 from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
-from study.phases.study_state import Study, Ticker
+from study.phases.running.running_study import Study
+from study.phases.running.ticker import Ticker
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
 

@@ -79,14 +79,17 @@ study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
     trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
+study.phases.running: study.schema trainables.cckd.files study.terminal study.records trainables.cckd.bundle trainables
+    study.planning study.execution study.teacher
 study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
-    study.terminal study.records trainables.cckd.data trainables.cckd.bundle trainables study.planning study.execution
-    study.teacher
+    study.terminal study.records trainables.cckd.data trainables study.planning study.execution
+    study.teacher study.phases.running
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
-    study.planning analysis.search analysis study.phases
+    study.planning analysis.search analysis study.phases.running study.phases
 study: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
     trainables.cckd.teacher.cache trainables.cckd.data.store study.terminal trainables.cckd.teacher study.records
-    study.overview trainables.cckd.training study.planning study.execution study.teacher study.phases study.entry
+    study.overview trainables.cckd.training study.planning study.execution study.teacher study.phases.running
+    study.phases study.entry
 """
 
 #: Package -> third-party packages that it must not import, and the modules or packages in it that may.

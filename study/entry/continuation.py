@@ -19,7 +19,7 @@ from study.terminal.signals import ended_by_signals
 from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
-    from study.phases.study_state import Analyses
+    from study.phases.running.running_study import Analyses
 
 
 @outliving_its_reader()
@@ -98,7 +98,7 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
 
 def analyses() -> "Analyses":
     """Return what a study asks of the analysis, whose packages take a second to import: no start waits for them."""
-    from study.phases.study_state import Analyses
+    from study.phases.running.running_study import Analyses
 
     return Analyses(_build_report, _screened_knobs, _look)
 

@@ -10,7 +10,8 @@ from ray.tune.search import Searcher
 
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.study_state import Analyses, Engine, Study
+from study.phases.running.engine import Engine
+from study.phases.running.running_study import Analyses, Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.confidence import confidence_bins

@@ -11,7 +11,8 @@ import pytest
 from study.execution.tasks import TaskError
 from study.phases import search
 from study.phases.drive import finish
-from study.phases.study_state import Study, StudyFailed, Ticker
+from study.phases.running.running_study import Study, StudyFailed
+from study.phases.running.ticker import Ticker
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger

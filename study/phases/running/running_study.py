@@ -1,70 +1,30 @@
-"""A study in progress, and what its phases share: running a phase on Ray, the progress line, the limits on failures."""
+"""A study in progress: what its phases share, how one of them is run, and the limits on failures."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.tasks import Future, TaskDied, TaskError, object_store, start_beside_driver
-from study.execution.tuner import Phase, run_trials, trainable_for
-from study.execution.workers import Workers, load, threads_of
+from study.execution.tasks import Future, TaskDied, TaskError
+from study.execution.tuner import Phase
+from study.execution.workers import Workers
+from study.phases.running.engine import Engine
 from study.planning.checked import Checked
-from study.planning.manifest import now
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
-from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
+from study.teacher.bundle import Prepared
 from study.terminal.command_line import resume_command
 from study.terminal.faults import one_line
-from study.terminal.pace import Pace, Silence, TimeBudget
+from study.terminal.pace import Pace, TimeBudget
 from study.terminal.progress import Progress
-from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
-from trainables.trial_context import TrialContext
 
 log = logging.getLogger("study")
-
-#: Seconds between two reads of the ledger for the progress line.
-_TICK_S = 1.0
-#: The tables are written at most once in so many seconds, and for no more than 1/20 of the time.
-_TABLES_EVERY_S = 5.0
-
-
-def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
-    """Start `function(*arguments)` in a process of its own on the driver's node."""
-    return Future(start_beside_driver(function, *arguments, own_process=True))
-
-
-def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
-    """Put the data of a phase into Ray's object store and run its trials; raises what `run_trials` raises."""
-    plan = checked.plan
-    with object_store(is_temporary=phase.is_temporary) as put:
-        context = TrialContext(
-            data=put(prepared.data),
-            teacher=shared_weights(checked) if phase.forwards_teacher else None,
-            test=put(assemble_test(checked.data)) if phase.opens_test else None,
-            device=plan.device,
-            precision=plan.precision,
-            threads=threads_of(plan),
-        )
-        with trainable_for(context, plan, workers) as (trainable, setup):
-            run_trials(plan, workers, trainable, setup, phase)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The work on Ray that a study asks for; tests give a study another engine."""
-
-    run: Callable[[Checked, Prepared, Workers, Phase], None] = run_on_ray
-    prepare: Callable[..., Prepared] = prepare
-    teacher_on_test: Callable[..., Any] = teacher_on_test
-    beside: Callable[..., Future] = beside_driver
 
 
 @dataclass(frozen=True)
@@ -271,52 +231,3 @@ class Study:
     def _stored(self, what: str) -> str:
         storage = self.checked.plan.storage
         return f"{storage.rstrip('/')}/{self.store.path.name}/{what}" if storage else str(self.store.path / what)
-
-
-class Ticker:
-    """Refreshes the progress line and the tables of a phase; called on every turn of Ray's loop.
-
-    Args:
-        study: the study.
-        n_done: returns the number of finished runs of the phase.
-        seconds_left: returns the time left when so many are finished; None while it is not known.
-        note: returns the text behind that number, which says the time left.
-        all_phases: whether that is the time of all phases to come too.
-    """
-
-    def __init__(
-        self,
-        study: Study,
-        *,
-        n_done: Callable[[], int],
-        seconds_left: Callable[[int], float | None],
-        note: Callable[[float | None], str],
-        all_phases: bool = False,
-    ) -> None:
-        self._study, self._n_done, self._seconds_left, self._note = study, n_done, seconds_left, note
-        self._all_phases = all_phases
-        self._n_written, self._n_epochs = n_done(), study.pace.done
-        plan = study.checked.plan
-        self._silence = Silence(study.progress.say, "no trial has reported an epoch", lambda: load(plan))
-        self._next_tick = self._next_tables = 0.0
-
-    def __call__(self) -> None:
-        """Refresh what is due."""
-        if time.monotonic() < self._next_tick:
-            return
-        if self._study.pace.done != self._n_epochs:
-            self._n_epochs = self._study.pace.done
-            self._silence.end()
-        self._silence()
-        n_done = self._n_done()
-        left_s = self._seconds_left(n_done)
-        self._study.progress.update(n_done, self._note(left_s))
-        if n_done != self._n_written and time.monotonic() >= self._next_tables:
-            start = time.monotonic()
-            self._study.export()
-            if left_s is not None:
-                told = {"seconds": round(left_s, 1), "at": now(), "all_phases": self._all_phases}
-                self._study.store.update_manifest(**{schema.LEFT: told})
-            self._n_written = n_done
-            self._next_tables = time.monotonic() + max(_TABLES_EVERY_S, 20 * (time.monotonic() - start))
-        self._next_tick = time.monotonic() + _TICK_S

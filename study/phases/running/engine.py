@@ -1,0 +1,44 @@
+"""The work on Ray that a study asks for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from study.execution.tasks import Future, object_store, start_beside_driver
+from study.execution.tuner import Phase, run_trials, trainable_for
+from study.execution.workers import Workers, threads_of
+from study.planning.checked import Checked
+from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
+from trainables.cckd.bundle.assemble import assemble_test
+from trainables.trial_context import TrialContext
+
+
+def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
+    """Start `function(*arguments)` in a process of its own on the driver's node."""
+    return Future(start_beside_driver(function, *arguments, own_process=True))
+
+
+def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
+    """Put the data of a phase into Ray's object store and run its trials; raises what `run_trials` raises."""
+    plan = checked.plan
+    with object_store(is_temporary=phase.is_temporary) as put:
+        context = TrialContext(
+            data=put(prepared.data),
+            teacher=shared_weights(checked) if phase.forwards_teacher else None,
+            test=put(assemble_test(checked.data)) if phase.opens_test else None,
+            device=plan.device,
+            precision=plan.precision,
+            threads=threads_of(plan),
+        )
+        with trainable_for(context, plan, workers) as (trainable, setup):
+            run_trials(plan, workers, trainable, setup, phase)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a study needs of Ray; tests give a study another engine."""
+
+    run: Callable[[Checked, Prepared, Workers, Phase], None] = run_on_ray
+    prepare: Callable[..., Prepared] = prepare
+    teacher_on_test: Callable[..., Any] = teacher_on_test
+    beside: Callable[..., Future] = beside_driver
