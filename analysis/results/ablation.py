@@ -14,6 +14,9 @@ from trainables.cckd.methods import PARTS
 #: Set on which runs are judged -> its name in a report.
 SETS = {"val": "validation", "test": "test"}
 
+#: The part without which only classic distillation learns from the teacher's outputs.
+CLASS_CONDITIONAL = "class_conditional"
+
 _PART_TEXTS = {part.name: part.text for part in PARTS}
 
 
@@ -74,6 +77,12 @@ def ablations(study: StudyData) -> tuple[Ablation, ...]:
     parts = [(name, of_best[of_best["judged_on"] == name]) for name in SETS]
     found = [_ablation(name, runs, chance) for name, runs in parts if len(runs)]
     return tuple(ablation for ablation in found if ablation.best.n and ablation.bought)
+
+
+def learns_no_outputs(study: StudyData, ablation: Ablation) -> bool:
+    """Whether a change leaves best1 without any loss on the teacher's outputs: its own part is out, `use_kd` is off."""
+    values = {**study.space.fixed, **study.manifest["plan"].get("overrides", {}), **(study.best.params if study.best else {})}
+    return not values.get("use_kd", False) and any(row.change == CLASS_CONDITIONAL for row in ablation.bought)
 
 
 def bought_table(ablation: Ablation) -> pd.DataFrame:

@@ -5,9 +5,14 @@ from analysis.page.document import Block, Paragraph, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, mean_sd, p_value, percent, plural, points, value_text
-from analysis.results.ablation import SETS, Ablation, Bought, ablations, bought_table
+from analysis.results.ablation import SETS, Ablation, Bought, ablations, bought_table, learns_no_outputs
 from analysis.results.entries import BEST
 from analysis.stats.paired_tests import ALPHA
+
+_NOT_DISTILLED = (
+    f" In {BEST} use_kd is off, so that without the class-conditional term nothing learns from the teacher's outputs. "
+    "That row says what it buys to distil at all; the ladder compares with classic distillation."
+)
 
 
 def ablation_section(study: StudyData, writer: Writer) -> Section | None:
@@ -16,7 +21,8 @@ def ablation_section(study: StudyData, writer: Writer) -> Section | None:
     chance = 1 / len(study.manifest["data"]["classes"])
     blocks: list[Block] = []
     for ablation in found:
-        blocks += [Paragraph(_lead(ablation, chance)), *_shown(ablation, writer)]
+        lead = _lead(ablation, chance) + _NOT_DISTILLED * learns_no_outputs(study, ablation)
+        blocks += [Paragraph(lead), *_shown(ablation, writer)]
     return Section("ablation", "What each setting and each part buys", tuple(blocks)) if blocks else None
 
 

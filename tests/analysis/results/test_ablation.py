@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 
 from analysis.exports.tidy import dictionary, tidy
 from analysis.reading.study_folder import StudyFolderError, load_study
-from analysis.results.ablation import ablations, bought_table
+from analysis.results.ablation import CLASS_CONDITIONAL, ablations, bought_table, learns_no_outputs
 from analysis.stats.many_to_one import differences
 from study.records.ledger import Ledger
 from study.records.run_tables import AblationRun
 from study.schema import ABLATION
 from tests.analysis.simulation import ABLATION_SEEDS, rewriting
+from trainables.cckd.methods import PARTS
 from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
@@ -124,3 +126,22 @@ def test_counts_that_no_evaluation_gives_are_refused_by_name(simulated: Simulate
         ledger.runs.add_ablation_run(AblationRun(0, *PART, 1, "val", impossible))
     with pytest.raises(StudyFolderError, match="the run ablation-val-part-imitation-trial0-seed1, has counts"):
         load_study(folder)
+
+
+@pytest.mark.parametrize(("overrides", "learns_none"), [({}, True), ({"use_kd": True}, False)])
+def test_without_its_own_part_and_without_use_kd_nothing_learns_from_the_teachers_outputs(
+    simulated: Simulated, overrides: dict[str, bool], learns_none: bool
+) -> None:
+    own = {BEST: RUNS[BEST], PART: RUNS[PART], ("part", CLASS_CONDITIONAL): RUNS[PART]}
+    study = load_study(simulated(ablation=own, **SMALL))
+    assert study.best is not None
+    study.best.params.pop("use_kd", None)
+    study.manifest["plan"]["overrides"] = overrides
+    (found,) = ablations(study)
+    assert learns_no_outputs(study, found) is learns_none
+    others = tuple(row for row in found.bought if row.change != CLASS_CONDITIONAL)
+    assert not learns_no_outputs(study, replace(found, bought=others))
+
+
+def test_a_part_of_the_method_has_the_name_that_the_analysis_knows() -> None:
+    assert CLASS_CONDITIONAL in {part.name for part in PARTS}
