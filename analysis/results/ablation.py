@@ -81,7 +81,8 @@ def ablations(study: StudyData) -> tuple[Ablation, ...]:
 
 def learns_no_outputs(study: StudyData, ablation: Ablation) -> bool:
     """Whether a change leaves best1 without any loss on the teacher's outputs: its own part is out, `use_kd` is off."""
-    values = {**study.space.fixed, **study.manifest["plan"].get("overrides", {}), **(study.best.params if study.best else {})}
+    searched = study.best.params if study.best else {}
+    values = {**study.space.fixed, **study.manifest["plan"].get("overrides", {}), **searched}
     return not values.get("use_kd", False) and any(row.change == CLASS_CONDITIONAL for row in ablation.bought)
 
 
