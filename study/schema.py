@@ -34,6 +34,9 @@ def training_fault(layout: object) -> str | None:
     return f"must be of layout {SCHEMA_VERSION}; got layout {layout!r}"
 
 
+#: What a study folder may be called: not only dots, which name other folders.
+FOLDER_NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
+
 #: The Optuna study's name in study.db, and the name of its metric.
 STUDY_NAME = "search"
 METRIC = "val_balanced_accuracy"

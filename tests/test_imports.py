@@ -255,7 +255,11 @@ def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
     ("modules", "heavy"),
     [
         (("study.run", "study.main"), ("torch", "ray", "optuna", "pandas", "numpy")),
-        (("search_spaces.registry",), ("torch", "ray", "sklearn")),
+        (("search_spaces.registry",), ("torch", "ray", "sklearn", "sqlalchemy")),
+        (
+            ("study.status",),
+            ("torch", "ray", "optuna", "sqlalchemy", "pandas", "numpy", "pydantic", "importlib.metadata"),
+        ),
         (("analysis",), ("torch", "ray", "optuna", "pandas", "numpy")),
         (
             ("trainables.trial", "trainables.trial_host", "study.phases.drive", "study.teacher.worker_tasks"),
@@ -264,7 +268,7 @@ def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
         (("study.teacher.worker_tasks",), ("ray", "optuna", "pandas")),
         (
             ("study.planning.check", "trainables.cckd.config", "trainables.cckd.data.load"),
-            ("torch", "ray", "scipy.stats"),
+            ("torch", "ray", "scipy", "sklearn", "sqlalchemy", "pandas", "pyarrow"),
         ),
         (("study.phases.drive",), ("scipy.stats", "sklearn")),
         (

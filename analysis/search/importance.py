@@ -1,21 +1,18 @@
 """The importance of knobs, for all classes and for each group: a screen that decides, and two second opinions."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-import optuna
 import pandas as pd
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, plural
 from analysis.search.fanova import fanova_shares
 from analysis.search.screen import MIN_TRIALS, Screen, screen
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, n_learned, stages, targets, trial_matrix
+from analysis.stats.ped_anova import ped_anova_shares
 
 #: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
 TOP_SHARE = 0.25
@@ -132,9 +129,10 @@ def _measured(
 ) -> pd.DataFrame:
     """Put the second opinions beside the screen's judgement."""
     halves = half_samples(len(y), n_samples, np.random.default_rng(0))
-    shares, resampled = ped_anova_shares(trials, rows.names, y, halves)
+    samples = np.vstack([np.ones((1, len(y)), dtype=bool), halves])
+    shares, *resampled = ped_anova_shares(trials, rows.names, y, samples, top=TOP_SHARE)
     # A share lies between 0 and 1. The half-samples give the spread, the estimate from all trials gives the centre.
-    low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - resampled.mean(axis=0) + shares
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - np.mean(resampled, axis=0) + shares
     frame = pd.DataFrame(
         {
             "knob": rows.names,
@@ -159,46 +157,3 @@ def half_samples(n: int, n_samples: int, rng: np.random.Generator) -> Bools:
     for mask in masks:
         mask[rng.permutation(n)[: n // 2]] = True
     return masks
-
-
-def ped_anova_shares(
-    trials: Sequence[FrozenTrial], names: Sequence[str], y: Floats, halves: Bools
-) -> tuple[Floats, Floats]:
-    """Return PED-ANOVA's shares (D,) from all trials, and (R, D) from those in each of `halves` (R, N).
-
-    Conditional knobs are weighted by regime, as in Optuna 5 (condPED-ANOVA).
-    """
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE)
-    with _quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-        # A study numbers its trials in this order, and `shares` looks the target up by number.
-        study.add_trials(
-            create_trial(params=trial.params, distributions=trial.distributions, value=float(value))
-            for trial, value in zip(trials, y, strict=True)
-        )
-
-        def shares(kept: Bools) -> Floats:
-            there = [trial for trial, used in zip(trials, kept, strict=True) if used]
-            active = [name for name in names if any(name in trial.params for trial in there)]
-            # With a custom target this evaluator takes lower values for better. It leaves out a trial whose target
-            # is not finite: in this way one study yields every half-sample.
-            found = evaluator.evaluate(
-                study, params=active, target=lambda trial: -y[trial.number] if kept[trial.number] else np.nan
-            )
-            raw = np.array([found.get(name, 0.0) for name in names])
-            return raw / raw.sum() if raw.sum() > 0 else np.full(len(names), 1 / len(names))
-
-        return shares(np.ones(len(y), dtype=bool)), np.array([shares(half) for half in halves])
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Silence Optuna's message on every in-memory study, and its warnings on targets and experimental features."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

@@ -13,18 +13,18 @@ Young 1993): in about 5 % of studies with evenly spread trials a knob is named i
 more: what looked good by chance is tried near that value alone, and no later trial corrects it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from analysis.search.columns import columns_of, is_choice, knob_columns, stage_columns
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, drawn_in
 from analysis.stats.effect_curve import polynomials
 from analysis.stats.mixed_model import MixedModel
+from analysis.stats.permuted_evidence import PermutedValues, Shape, orthonormal
 from search_spaces.knob import Knob
 
 #: Trials below which nothing is tested.
@@ -43,16 +43,7 @@ _CLIFFS = (0.15, 0.85)
 _FEWEST_BEYOND = 3
 _RARER = 10.0
 
-#: Share of the squares that always counts as noise: a perfect fit has a large F, not an infinite one.
-_LEAST_REST = 1e-12
-
-#: A direction of the columns that is so much smaller than the largest one is none.
-_LEAST_SIZE = 1e-9
-
 _N_PERMUTATIONS = 499
-
-#: Share of the variance that the knobs not named yet, all but the tested one, are taken to explain.
-_SHARE_OF_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -103,15 +94,6 @@ def screen(
 
 
 @dataclass(frozen=True)
-class _Shape:
-    """What a knob is tested for: columns (N, k), their weights (k,) in turn, and how many times rarer it is."""
-
-    columns: Floats
-    weights: Floats
-    rarer: float = 1.0
-
-
-@dataclass(frozen=True)
 class _Trials:
     """What is judged.
 
@@ -128,38 +110,62 @@ class _Trials:
     near: Bools
     stage: npt.NDArray[np.int64]
     keys: Floats
+    _orders: dict[bytes, npt.NDArray[np.int64]] = field(default_factory=dict, init=False)
 
-    def evidence(
-        self, there: Bools, shapes: Sequence[_Shape], named: Sequence[Floats], others: Sequence[Floats]
-    ) -> list[Floats]:
-        """Return the -log p of each shape of a knob, (1 + R,) each: for the values, and for each order of them.
+    def orders(self, rows: Bools) -> npt.NDArray[np.int64]:
+        """Return (n, R) orders of the n trials at `rows`, each of which exchanges trials of one stage only."""
+        known = rows.tobytes()
+        if known not in self._orders:
+            stage, keys = self.stage[rows], self.keys[rows]
+            orders = np.empty(keys.shape, dtype=np.int64)
+            for one in np.unique(stage):
+                members = np.flatnonzero(stage == one)
+                orders[members] = members[np.argsort(keys[members], axis=0)]
+            self._orders[known] = orders
+        return self._orders[known]
 
-        The knob is `there` (N,) in some trials. `named` are columns (N, ...) of the named knobs, which are taken out,
-        and `others` those of the knobs beside.
-        """
-        found = [np.zeros(1 + self.keys.shape[1]) for _ in shapes]
-        for rows in (there, there & self.near):
-            values = self.values[rows]
-            if len(values) < MIN_TRIALS or not np.ptp(values):
-                continue
-            fixed = _basis(np.column_stack([stage_columns(self.stage), *named])[rows])
-            if fixed.shape[1] >= len(values) - 1:
-                continue  # the named knobs explain every value
-            left = values - fixed @ (fixed.T @ values)
-            drawn = np.column_stack([values, left[_orders(self.stage[rows], self.keys[rows])]])
-            beside = [columns[rows] for columns in others if np.ptp(columns[rows], axis=0).any()]
-            sizes = np.array([columns.var(axis=0).sum() for columns in beside])
-            share = _SHARE_OF_OTHERS / (1 - _SHARE_OF_OTHERS) / max(1, len(beside))
-            model = MixedModel.given(values, fixed, beside, share / sizes)
-            residuals = model.cleaned(drawn)
-            total = np.einsum("nr,nr->r", drawn, residuals)
-            if total[0] <= _LEAST_REST * float(np.square(values).sum()) / model.noise:
-                continue  # the other knobs explain every value: a few trials with many knobs
-            for place, shape in enumerate(shapes):
-                found[place] = np.maximum(found[place], _log_p(shape, rows, model, residuals, total))
-            if self.near[there].all():
-                break
+
+class _Round:
+    """One round of the selection: evidence for the knobs that are not named yet.
+
+    Args:
+        trials: what is judged.
+        named: columns (N, ...) of the named knobs, which are taken out.
+        left: knob -> columns (N, q), for each of the others.
+    """
+
+    def __init__(self, trials: _Trials, named: Sequence[Floats], left: Mapping[int, Floats]) -> None:
+        self._trials, self._left = trials, left
+        self._fixed = np.column_stack([stage_columns(trials.stage), *named])
+        self._known: dict[bytes, PermutedValues | None] = {}
+
+    def evidence(self, knob: int, shapes: Sequence[Shape]) -> list[Floats]:
+        """Return the -log p of each shape of a knob, (1 + R,) each: for the values, and for each order of them."""
+        trials = self._trials
+        there = trials.matrix.present[:, knob]
+        found = [np.zeros(1 + trials.keys.shape[1]) for _ in shapes]
+        for rows in (there, there & trials.near):
+            values = self._values(rows)
+            if values is not None:
+                here = [replace(shape, columns=shape.columns[rows]) for shape in shapes]
+                found = [np.maximum(*pair) for pair in zip(found, values.evidence(knob, here), strict=True)]
+                if trials.near[there].all():
+                    break
         return found
+
+    def _values(self, rows: Bools) -> PermutedValues | None:
+        """Return the values of the trials at `rows`, which knobs share; None where nothing can be tested."""
+        known = rows.tobytes()
+        if known not in self._known:
+            values = self._trials.values[rows]
+            enough = len(values) >= MIN_TRIALS and np.ptp(values) > 0
+            fixed = orthonormal(self._fixed[rows]) if enough else np.empty((len(values), len(values)))
+            if fixed.shape[1] < len(values) - 1:  # else the named knobs explain every value
+                left = {k: columns[rows] for k, columns in self._left.items()}
+                self._known[known] = PermutedValues.of(values, fixed, left, self._trials.orders(rows))
+            else:
+                self._known[known] = None
+        return self._known[known]
 
 
 def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
@@ -172,10 +178,8 @@ def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
     taken: list[Floats] = []
     left = list(range(n_knobs))
     while left:
-        evidence = {
-            k: trials.evidence(matrix.present[:, k], shapes[k], taken, [columns[j] for j in left if j != k])
-            for k in left
-        }
+        judged = _Round(trials, taken, {k: columns[k] for k in left})
+        evidence = {k: judged.evidence(k, shapes[k]) for k in left}
         strength = {k: np.max(found, axis=0) for k, found in evidence.items()}
         largest = np.max([found[1:] for found in strength.values()], axis=0)
         ranked = sorted(left, key=lambda k: -strength[k][0])
@@ -192,48 +196,13 @@ def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
     return order, alone, family
 
 
-def _basis(columns: Floats) -> Floats:
-    """Return orthonormal columns that span `columns` (N, k)."""
-    u, s, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(u[:, s > _LEAST_SIZE * s.max()])
-
-
-def _shapes(knob: Knob, column: Floats) -> list[_Shape]:
+def _shapes(knob: Knob, column: Floats) -> list[Shape]:
     """Return what a knob with the positions `column` (N,) is tested for."""
     if is_choice(knob):
         choices = knob_columns(knob, column, np.ones(len(column), dtype=bool), 1)
-        return [_Shape(choices, np.ones(choices.shape[1]))]
+        return [Shape(choices, np.ones(choices.shape[1]))]
     weights = np.array(_WEIGHTS[: len(np.unique(column)) - 1])
     beyond = [(column > place).astype(float)[:, None] for place in _CLIFFS]
     steps = [step for step in beyond if min(step.sum(), (1 - step).sum()) >= _FEWEST_BEYOND]
-    cliffs = [_Shape(step, np.ones(1), _RARER) for step in steps]
-    return [_Shape(polynomials(column, len(weights)), weights), *cliffs]
-
-
-def _orders(stage: npt.NDArray[np.int64], keys: Floats) -> npt.NDArray[np.int64]:
-    """Return (n, R) orders of trials by `keys` (n, R), each of which exchanges trials of one stage only."""
-    orders = np.empty(keys.shape, dtype=np.int64)
-    for one in np.unique(stage):
-        members = np.flatnonzero(stage == one)
-        orders[members] = members[np.argsort(keys[members], axis=0)]
-    return orders
-
-
-def _log_p(shape: _Shape, rows: Bools, model: MixedModel, residuals: Floats, total: Floats) -> Floats:
-    """Return (R,) the -log p of a shape at `rows`, n of them, beside the model.
-
-    `residuals` (n, R) are what the model leaves of R sets of values, and `total` (R,) their sums of squares. The sum of
-    squares of the columns in turn, times their weights, is held against F by Satterthwaite's degrees of freedom (1946).
-    """
-    columns = shape.columns[rows]
-    n, width = columns.shape
-    free = n - model.n_fixed - width
-    if free <= 0:
-        return np.zeros(len(total))
-    inner = columns.T @ model.cleaned(columns)
-    inner += (1e-9 * np.trace(inner) + 1e-12) * np.eye(width)
-    squares = np.square(np.linalg.solve(np.linalg.cholesky(inner), columns.T @ residuals))  # (k, R)
-    explained, weights = squares.sum(axis=0).clip(0, total), shape.weights
-    rest = (total - explained).clip(_LEAST_REST * total) / free
-    ratio, turns = weights @ squares / weights.sum() / rest, weights.sum() ** 2 / np.square(weights).sum()
-    return np.asarray(-stats.f.logsf(ratio, turns, free) - np.log(shape.rarer))
+    cliffs = [Shape(step, np.ones(1), _RARER) for step in steps]
+    return [Shape(polynomials(column, len(weights)), weights), *cliffs]

@@ -7,5 +7,7 @@ test_set_bootstrap  the part of the test images in a gain
 many_to_one         groups compared with one control, together
 mixed_model         a linear model with random effects
 effect_curve        the effect of one variable, with a band, its best places and what others cost
+permuted_evidence   the evidence for one variable beside others, in the values and in permutations of them
+ped_anova           how far the best trials' density over a knob is from all trials' density
 best_subset         the configurations that fresh runs of the finalists do not rule out as the best
 """

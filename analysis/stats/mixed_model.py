@@ -120,6 +120,13 @@ class MixedModel:
         """Return the mean of y at `rows` (M, p + q) of columns, (M,), and the covariance of its errors, (M, M)."""
         return np.asarray(rows @ self.effects), np.asarray(self.noise * rows @ self._solve @ rows.T)
 
+    def squares(self, within: Floats, whole: Floats) -> Floats:
+        """Return a' P a for R columns a, (R,), by their products with `columns` (p + q, R) and a' a (R,).
+
+        P is as for `cleaned`. Many models of the same rows share these products, which are most of the work.
+        """
+        return np.asarray((whole - np.einsum("qr,qr->r", within, self._solve @ within)) / self.noise)
+
     def cleaned(self, columns: Floats) -> Floats:
         """Return P A for columns A (N, ...): what the model leaves of them, in units of the noise's variance."""
         return np.asarray((columns - self.columns @ (self._solve @ (self.columns.T @ columns))) / self.noise)

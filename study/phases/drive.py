@@ -166,7 +166,7 @@ def _count(n: int, what: str) -> str:
 
 
 def count_parameters(study: Study) -> Future | None:
-    """Start to count the student's parameters; None if an earlier start has counted them.
+    """Start to count the student's parameters; None if they are known: of a student of ours, or from an earlier start.
 
     Counting needs torch. So a worker does it, which imports torch for seconds at a low priority while trials run.
     """

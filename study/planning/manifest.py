@@ -23,6 +23,7 @@ from trainables.cckd.data.load import LongTailData, without
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.methods import OWN, OWN_SOURCE
 from trainables.cckd.recipe import QUICK
+from trainables.cckd.students.cifar_sizes import N_BLOCKS, cifar_parameters
 from trainables.cckd.teacher.fit.class_order import output_names
 from trainables.cckd.teacher.spec import check_teacher
 
@@ -73,7 +74,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         schema.CONTAMINATED_BY: checked.contaminated_by,
         schema.CAUTIONS: [caution._asdict() for caution in checked.cautions],
         "recipe": _recipe(checked),
-        "student": {"name": plan.student, "n_parameters": None},
+        "student": _student(checked),
         "versions": versions(),
         "git_commit": git_commit(),
         "hardware": hardware(plan.device),
@@ -173,6 +174,13 @@ def _own_method() -> dict[str, str] | None:
         assert OWN_SOURCE is not None, "an own method has a source"
         return {"method": OWN_SOURCE.method, "name": own.name, "text": own.text, "sha256": OWN_SOURCE.sha256}
     return None
+
+
+def _student(checked: Checked) -> dict[str, Any]:
+    """The student and its parameters: of ours, by the closed form; a worker counts those of others, with torch."""
+    name, (channels, *_) = checked.plan.student, checked.data.image_shape
+    n_classes = len(checked.data.class_names)
+    return {"name": name, "n_parameters": cifar_parameters(name, n_classes, channels) if name in N_BLOCKS else None}
 
 
 def _recipe(checked: Checked) -> dict[str, Any]:

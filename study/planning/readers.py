@@ -13,7 +13,7 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from study.planning.plan import LOCAL
 from study.planning.spaces import FLAGS
-from study.records.store import NAME
+from study.schema import FOLDER_NAME
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import FIRST, SECOND
 from study.terminal.command_line import resume_command
@@ -129,10 +129,10 @@ def study_folder(out: str, name: str | None, space: str, data: str, faults: Faul
     """Return the study's folder, named after `space` and `data` where the user gave no name; it must be new."""
     if name is None:
         name = f"{space[:_LONGEST_SPACE]}-{data}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    elif not NAME.fullmatch(name):
+    elif not FOLDER_NAME.fullmatch(name):
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
     folder = read_folder("--out", out, faults) / name
-    if NAME.fullmatch(name) and os.path.lexists(folder):
+    if FOLDER_NAME.fullmatch(name) and os.path.lexists(folder):
         faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
     return folder
 

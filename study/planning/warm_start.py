@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.faults import contains
 from search_spaces.knob import KnobValue
@@ -23,8 +23,6 @@ from search_spaces.space import SearchSpace
 from study import schema
 from study.planning.plan import StudyPlan
 from study.planning.points.evidence_file import EvidenceFile, read_evidence
-from study.records.ledger import Ledger
-from study.records.trial_rows import TrialRow
 from study.strategy.evidence import NUMBERS_FROM, Evidence, n_behind
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.config import reference_of, training_settings
@@ -32,6 +30,9 @@ from trainables.cckd.data.load import LongTailData
 from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import unsealed
+
+if TYPE_CHECKING:
+    from study.records.trial_rows import TrialRow
 
 #: Fields of the plan that decide what a configuration scores, beside data and space.
 _SAME = ("split", "fixed_knobs")
@@ -78,6 +79,8 @@ def read_warm_start(
     """
     if plan.warm_start is None:
         return None
+    from study.records.ledger import Ledger  # it imports SQLAlchemy, which a study without a warm start plans without
+
     folder = Path(plan.warm_start)
     if folder.is_file():
         return _ingested(folder, plan, space)
@@ -208,7 +211,7 @@ def _unfit(params: Mapping[str, KnobValue], space: SearchSpace) -> str | None:
     return None
 
 
-def _uncounted(trial: TrialRow, data: LongTailData) -> str | None:
+def _uncounted(trial: "TrialRow", data: LongTailData) -> str | None:
     if trial.val is None or len(trial.val.seen) != len(data.counts):
         return "no counts on D_val"
     return None

@@ -1,7 +1,6 @@
 """The study folder: its paths, its manifest, and the tables that other programs read."""
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,9 +17,6 @@ from trainables.cckd.files.atomic import write_bytes, write_json
 from trainables.cckd.files.sealed import read_sealed, sealed
 
 log = logging.getLogger("study")
-
-#: What a study may be called: not only dots, which name other folders.
-NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,64}")
 
 
 class StoreError(UsageError):
@@ -50,7 +46,7 @@ class StudyStore:
         Raises:
             StoreError: the name is not allowed, or the folder exists.
         """
-        if not NAME.fullmatch(name):
+        if not schema.FOLDER_NAME.fullmatch(name):
             raise StoreError(f"a study's name is 1 to 64 of A-Z a-z 0-9 . _ -, not only dots; got {name!r}")
         store = cls(out / name)
         try:

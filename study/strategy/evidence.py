@@ -8,7 +8,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
-from study.strategy.optuna_private import set_number
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import ClassCounts
 
@@ -51,6 +50,8 @@ class Evidence:
 
     def trial(self, space: SearchSpace, values: Sequence[float]) -> FrozenTrial:
         """As a sampler may see it, with what it is worth by this study's objectives."""
+        from study.strategy.optuna_private import set_number  # it imports SQLAlchemy, which no plan needs
+
         made = create_trial(
             state=TrialState.COMPLETE,
             values=list(values),

@@ -3,8 +3,6 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 #: The console script that starts all commands.
@@ -27,7 +25,9 @@ def resume_command(folder: object, *flags: str) -> str:
 
 def version() -> str:
     """Return the installed version, which pyproject.toml names; 'unknown' where the package is not installed."""
+    from importlib import metadata  # it imports the parsers of mail and of archives: a third of `study.status`
+
     try:
-        return installed_version(SCRIPT)
-    except PackageNotFoundError:
+        return metadata.version(SCRIPT)
+    except metadata.PackageNotFoundError:
         return "unknown"

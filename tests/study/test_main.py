@@ -40,7 +40,7 @@ def test_help_lists_every_command_and_a_wrong_one_is_refused(capsys: pytest.Capt
 
 def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    monkeypatch.setattr("study.terminal.command_line.installed_version", lambda name: named)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: named)
     assert study.__version__ == named
     assert main(["--version"]) == 0
     with pytest.raises(SystemExit):

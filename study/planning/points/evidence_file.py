@@ -9,14 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces import SearchSpace
-from study.planning.points.foreign_trials import ForeignStudy
-from study.planning.points.ingestion import Ingested
 from study.strategy.evidence import Evidence
 from trainables.cckd.errors import UsageError
 from trainables.cckd.files.sealed import sealed, unsealed
+
+if TYPE_CHECKING:
+    from study.planning.points.foreign_trials import ForeignStudy
+    from study.planning.points.ingestion import Ingested
 
 _KIND, _SCHEMA = "evidence of study.ingest", 1
 
@@ -38,9 +40,9 @@ class EvidenceFile:
 
 
 def evidence_text(
-    source: ForeignStudy,
+    source: "ForeignStudy",
     space: SearchSpace,
-    found: Ingested,
+    found: "Ingested",
     *,
     value_is: str,
     fixed: Mapping[str, str],

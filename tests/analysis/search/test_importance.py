@@ -7,13 +7,13 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.importance import FanovaImportanceEvaluator
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
 from analysis.search.fanova import fanova_shares
-from analysis.search.importance import half_samples, importances, ped_anova_shares
-from analysis.search.trial_matrix import position, targets
+from analysis.search.importance import half_samples, importances
+from analysis.search.trial_matrix import position
 from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob
 from tests.analysis.simulation import rewriting, set_last_counts
@@ -89,19 +89,6 @@ def test_every_group_has_every_measure(study: StudyData) -> None:
     assert set(frame["target"]) == {"all", "many", "medium", "few"}
     assert frame["fanova"].notna().all()
     assert frame.groupby("target")["fanova"].sum().tolist() == pytest.approx([1.0] * 4)
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_ped_anova_is_optunas_own_on_all_trials_and_on_each_half(study: StudyData) -> None:
-    names, y = [knob.name for knob in study.knobs], targets(study)["all"]
-    halves = half_samples(len(y), 3, np.random.default_rng(0))
-    whole, resampled = ped_anova_shares(study.complete, names, y, halves)
-    for mask, ours in ((np.ones(len(y), dtype=bool), whole), *zip(halves, resampled, strict=True)):
-        plain = optuna.create_study(direction="maximize")
-        plain.add_trials([trial for trial, kept in zip(study.complete, mask, strict=True) if kept])
-        expected = PedAnovaImportanceEvaluator(target_quantile=0.25).evaluate(plain, params=names)
-        total = sum(expected.values())
-        assert dict(zip(names, ours, strict=True)) == pytest.approx({k: v / total for k, v in expected.items()})
 
 
 def test_a_conditional_knob_is_ranked_and_left_out_of_fanova(simulated: Simulated) -> None:
