@@ -17,10 +17,11 @@ $(STAMP): pyproject.toml constraints.txt
 study: install
 	$(BIN)/python -m study.run --space acckd_full $(ARGS)
 
-# Slow tests start studies, most of whose time is waiting: three files at a time.
+# Slow tests start studies, which wait for each other's processes: three files at a time, in the order of
+# tests/conftest.py. xdist's own order goes by the number of tests in a file, which says nothing of its minutes.
 test: install
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
-	$(BIN)/python -m pytest -m slow --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .

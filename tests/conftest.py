@@ -1,4 +1,4 @@
-"""For every test: one thread a worker where tests run side by side, and Optuna's migrations read once a session."""
+"""For every test: one thread per worker where tests run side by side, long files first, migrations read once."""
 
 import os
 from collections.abc import Iterator
@@ -11,9 +11,38 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+#: Files whose slow tests take minutes, longest first: one that came last would run alone, beside idle cores.
+LONGEST = (
+    "tests/whole/test_whole_study.py",
+    "tests/whole/test_whole_deaths.py",
+    "tests/whole/test_whole_cache.py",
+    "tests/whole/test_whole_tuned.py",
+    "tests/whole/test_object_storage.py",
+    "tests/whole/test_nodes_come_and_go.py",
+    "tests/whole/test_clip_like_teacher.py",
+    "tests/whole/test_own_method.py",
+    "tests/whole/test_whole_cuts.py",
+    "tests/faults/test_image_store_under_way.py",
+    "tests/faults/test_damage_under_way.py",
+    "tests/whole/test_whole_together.py",
+    "tests/whole/test_whole_ablation.py",
+)
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; read when torch and numpy are first imported
     for _library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Move the LONGEST files to the front; all others keep their order.
+
+    Raises:
+        pytest.UsageError: one of them has been moved or removed.
+    """
+    ranks = {config.rootpath / name: rank for rank, name in enumerate(LONGEST)}
+    if gone := [str(path) for path in ranks if not path.is_file()]:
+        raise pytest.UsageError(f"LONGEST in tests/conftest.py must name files of tests; got {', '.join(gone)}")
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(scope="session", autouse=True)

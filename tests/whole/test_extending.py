@@ -101,7 +101,7 @@ def test_a_rung_a_sampler_and_a_figure_take_part_in_a_study(copy: Path, tmp_path
             *TEACHER,
         ),
         *("--trials", "3", "--epochs", "4", "--finalists", "0"),
-        *("--confirm-seeds", "2", "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1"),
+        *("--confirm-seeds", "1", "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1"),
         *("--data-root", str(tmp_path / "data"), "--out", str(tmp_path), "--name", "extended"),
     )
     folder = tmp_path / "extended"

@@ -31,7 +31,7 @@ N_TRAIN = {name: n * max(3, N_KILLS) // 3 for name, n in {"ant": 1500, "bee": 80
 N_HELD = 12
 STUDY = (
     "--space", "acckd_smoke", "--recipe", "quick", "--teacher-size", "32", "--teacher-views", "2", "--trials", "2",
-    "--epochs", "2", "--finalists", "1", "--finalist-seeds", "1", "--confirm-seeds", "0", "--ablation-seeds", "0",
+    "--epochs", "2", "--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0",
     "--set", "batch_size=256",
     "--seed", "3",
 )  # fmt: skip

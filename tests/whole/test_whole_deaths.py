@@ -15,9 +15,10 @@ from tests.whole.whole import SMOKE, Start, Study, interrupted, table_rows, wait
 
 pytestmark = pytest.mark.slow
 
-#: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed.
+#: Trials of a second or two, one at a time, so that a kill hits one and the order of events is fixed. Nothing looks at
+#: a selection here: signals in it, and in all that follows, are for test_whole_study.
 ALONE = (*SMOKE, "--trials", "6", "--epochs", "12", "--max-concurrent", "1")
-ALONE += ("--confirm-seeds", "0", "--ablation-seeds", "0")
+ALONE += ("--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0")
 
 
 @pytest.fixture(scope="module")

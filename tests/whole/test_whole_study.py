@@ -22,9 +22,10 @@ pytestmark = pytest.mark.slow
 
 LADDER = ("ce", "la", "kd", "cckd", "acckd_no_fi", "acckd")
 #: All trials are spread evenly, so that none hangs on the trials before it.
-N_TRIALS, N_SEEDS = 5, 2
+N_TRIALS, N_SEEDS, N_FRESH = 5, 2, 2
 
 BUDGET = ("--trials", str(N_TRIALS), "--epochs", "6", "--confirm-seeds", str(N_SEEDS))
+BUDGET += ("--finalists", "2", "--finalist-seeds", str(N_FRESH))
 BUDGET += ("--long-seeds", "1", "--ablation-seeds", "1")
 
 
@@ -181,7 +182,7 @@ def _best_of_fresh_runs(study: Study) -> str:
     runs: dict[str, list[float]] = {}
     for row in study.csv("finalists.csv"):
         runs.setdefault(row["trial"], []).append(float(row["val_balanced_accuracy"]))
-    assert {len(values) for values in runs.values()} == {3}, "every finalist has every fresh seed"
+    assert {len(values) for values in runs.values()} == {N_FRESH}, "every finalist has every fresh seed"
     assert "0" in runs, "the reference point is always tried"
     return min(runs, key=lambda trial: (-fmean(runs[trial]), int(trial)))
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 #: What becomes of a trial hangs on no other one.
 APART = (*SMOKE, "--trials", "4", "--epochs", "20", "--sampler", "random", "--pruner", "none")
-APART += ("--confirm-seeds", "0", "--ablation-seeds", "0")
+APART += ("--finalists", "0", "--confirm-seeds", "0", "--ablation-seeds", "0")
 TOGETHER = ("--trials-per-process", "2")
 
 

@@ -29,7 +29,7 @@ BUDGET += ("--max-concurrent", "1")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned")
-    seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0", "--ablation-seeds", "0")
+    seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0", "--ablation-seeds", "0", "--ladder", "la,kd")
     ended = Command("study.run", *SMOKE, *BUDGET, *places, *seeds).end()
     assert (ended.code, ended.err) == (0, "")
     return out / "tuned"

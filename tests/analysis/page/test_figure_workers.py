@@ -88,7 +88,7 @@ print("begun", flush=True)
 from pathlib import Path
 from analysis.page import figure_workers
 from analysis.page.style import canvas
-figure_workers.spare_cores = lambda: 2
+figure_workers.spare_cores = lambda: 1
 figure_workers._DRAWN_HERE = 0
 with canvas(3.0, 2.0) as (figure, axes):
     axes.plot([0, 1], [0, 1])

@@ -1,7 +1,7 @@
 """Where each knob should stand: a range around the best value of a knob that matters, a bound for every knob."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +18,54 @@ from analysis.sections.knobs.standing import range_of, standing_blocks
 from search_spaces.acckd import ACCKD_FULL
 
 
-@pytest.fixture
-def study(simulated: Callable[..., Path]) -> StudyData:
-    """A study in which tau decides all: its best value is 1, and each unit away costs twenty points."""
-    found = load_study(simulated(space=ACCKD_FULL, n_trials=44, n_pruned=0, n_failed=0, n_seeds=0))
+def _load(folder: Path) -> StudyData:
+    found = load_study(folder)
     rng = np.random.default_rng(0)
     for trial in found.complete:
         trial.values = [0.75 - 0.4 * (trial.params["tau"] - 1) ** 2 + rng.normal(0, 0.004)]
     return found
 
 
-def table(study: StudyData, folder: Path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def folder(simulate: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("standing")
+    return simulate(place, space=ACCKD_FULL, n_trials=44, n_pruned=0, n_failed=0, n_seeds=0)
+
+
+@pytest.fixture
+def study(folder: Path) -> StudyData:
+    """A study in which tau decides all: its best value is 1, and each unit away costs twenty points."""
+    return _load(folder)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the section shows of a study, and its table as it is written."""
+
+    lead: Paragraph
+    shown: ReportTable
+    flags: Code
+    written: pd.DataFrame
+
+
+def _standing(study: StudyData, folder: Path) -> Standing:
     judged = importances(study, n_samples=4)
     writer = Writer(folder, draw=lambda *_: None)
-    blocks = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
-    assert [type(block) for block in blocks] == [Paragraph, ReportTable, Code]
-    return pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
+    lead, shown, flags = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    assert isinstance(lead, Paragraph)
+    assert isinstance(shown, ReportTable)
+    assert isinstance(flags, Code)
+    return Standing(lead, shown, flags, pd.read_csv(folder / "tables" / "standing.csv").set_index("knob"))
 
 
-def test_a_knob_that_decides_has_a_range_around_its_best_value(study: StudyData, tmp_path: Path) -> None:
-    found = table(study, tmp_path)
+@pytest.fixture(scope="module")
+def standing(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Standing:
+    """Of the study as it is, judged once: that takes seconds."""
+    return _standing(_load(folder), tmp_path_factory.mktemp("judged"))
+
+
+def test_a_knob_that_decides_has_a_range_around_its_best_value(standing: Standing) -> None:
+    found = standing.written
     assert found.index[0] == "tau"
     tau = found.loc["tau"]
     assert bool(tau["matters"])
@@ -47,8 +75,8 @@ def test_a_knob_that_decides_has_a_range_around_its_best_value(study: StudyData,
     assert tau["reference_costs"] < 0.01
 
 
-def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: StudyData, tmp_path: Path) -> None:
-    found = table(study, tmp_path)
+def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: StudyData, standing: Standing) -> None:
+    found = standing.written
     assert set(found.index) == {knob.name for knob in study.knobs}
     temperature = found.loc["temperature"]
     assert not bool(temperature["matters"])
@@ -58,11 +86,13 @@ def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: Stud
     assert (found["low"].dropna() <= found["high"].dropna()).all()
 
 
-def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(study: StudyData, tmp_path: Path) -> None:
-    assert table(study, tmp_path)["value"]["tau"] == "1.0"  # the reference is the best
+def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(
+    study: StudyData, standing: Standing, tmp_path: Path
+) -> None:
+    assert standing.written["value"]["tau"] == "1.0"  # the reference is the best
     for trial in study.complete:
         trial.values = [trial.values[0] + 0.4 * (trial.params["tau"] - 1) ** 2 + 0.3 * trial.params["tau"]]
-    found = table(study, tmp_path)
+    found = _standing(study, tmp_path).written
     assert float(str(found["value"]["tau"])) > 1.3
     references = {knob.name: knob.reference for knob in study.knobs}
     assert float(str(found["value"]["temperature"])) == references["temperature"]
@@ -70,14 +100,10 @@ def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(study: StudyDa
 
 
 def test_the_first_sentence_says_what_to_set_first_how_sure_that_is_and_what_leaving_it_costs(
-    study: StudyData, tmp_path: Path
+    standing: Standing,
 ) -> None:
-    writer = Writer(tmp_path, draw=lambda *_: None)
-    slices, judged = slices_of(study.complete, study.knobs), importances(study, n_samples=4)
-    lead, shown, _ = standing_blocks(study, slices, judged, writer)
-    assert isinstance(lead, Paragraph)
-    assert isinstance(shown, ReportTable)
-    knob, value, stand, matters, reference, *_ = shown.rows[0]
+    lead = standing.lead
+    knob, value, stand, matters, reference, *_ = standing.shown.rows[0]
     assert knob == "tau"
     assert matters.startswith("yes, p ")
     assert lead.text.startswith(
@@ -106,13 +132,10 @@ def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_r
     assert f"costs at most {100 * numbers.max():.1f} points ({numbers.idxmax()})" in lead.text
 
 
-def test_the_flags_hold_the_values_of_active_knobs(study: StudyData, tmp_path: Path) -> None:
-    writer = Writer(tmp_path, draw=lambda *_: None)
-    judged = importances(study, n_samples=4)
-    *_, flags = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
-    assert isinstance(flags, Code)
-    assert flags.text.startswith("--set temperature=")
-    named = [part.partition("=")[0] for part in flags.text.split("--set ")[1:]]
+def test_the_flags_hold_the_values_of_active_knobs(study: StudyData, standing: Standing) -> None:
+    flags = standing.flags.text
+    assert flags.startswith("--set temperature=")
+    named = [part.partition("=")[0] for part in flags.split("--set ")[1:]]
     assert named == list(study.space.active({knob.name: knob.reference for knob in study.knobs}))
 
 
