@@ -9,9 +9,10 @@ from optuna.trial import FrozenTrial
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, plural
-from analysis.search.fanova import fanova_shares
+from analysis.search.group_knobs import GroupEffect, group_effects, group_sentences
 from analysis.search.screen import MIN_TRIALS, Screen, screen
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, n_learned, stages, targets, trial_matrix
+from analysis.stats.fanova import fanova_shares
 from analysis.stats.ped_anova import ped_anova_shares
 
 #: PED-ANOVA compares the best quarter with all trials; a tenth of a small study is too few trials.
@@ -39,6 +40,7 @@ class Importances:
         unranked: knobs left out, which never vary.
         noise: target -> share of the variance that no knob's main effect explains.
         n_learned: complete trials that were chosen by a sampler that learns.
+        groups: the knobs that are shown to matter for a group of classes.
     """
 
     frame: pd.DataFrame
@@ -47,6 +49,7 @@ class Importances:
     unranked: tuple[str, ...]
     noise: Mapping[str, float] = field(default_factory=dict)
     n_learned: int = 0
+    groups: tuple[GroupEffect, ...] = ()
 
     def of(self, target: str) -> pd.DataFrame:
         """The rows of one target, the clearest knob first."""
@@ -68,9 +71,8 @@ def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
         noise[target] = screened.noise
         parts.append(_measured(kept, rows, values, screened, n_samples=n_samples).assign(target=target))
     frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
-    return Importances(
-        frame, len(trials), n_samples, trial_matrix(trials, study.knobs).unvaried, noise, n_learned(trials)
-    )
+    unvaried, groups = trial_matrix(trials, study.knobs).unvaried, group_effects(study, frame.to_dict("records"))
+    return Importances(frame, len(trials), n_samples, unvaried, noise, n_learned(trials), groups)
 
 
 def screened_knobs(study: StudyData) -> list[str]:
@@ -100,8 +102,9 @@ def importance_sentences(importances: Importances) -> list[str]:
     if named.empty:
         noise = percent(importances.noise.get("all", np.nan), decimals=0)
         return [
-            f"None of {n_knobs} is shown to matter in {trials}: about {noise} % of the variance between trials is no "
-            "main effect of any knob."
+            f"None of {n_knobs} is shown to matter for all classes in {trials}: about {noise} % of the variance "
+            "between trials is no main effect of any knob.",
+            *group_sentences(importances.groups),
         ]
     parts = [
         f"{row['knob']} ({percent(row['share'], decimals=0)} %, p {p_value(row['p_family'])})"
@@ -120,7 +123,8 @@ def importance_sentences(importances: Importances) -> list[str]:
     return [
         f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
         f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together{learned}."
-        f"{second}"
+        f"{second}",
+        *group_sentences(importances.groups),
     ]
 
 

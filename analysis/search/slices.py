@@ -50,8 +50,12 @@ class Effect:
         return int(np.abs(np.array(self.values) - value).argmin())
 
     def best_value(self, knob: Knob) -> Any:
-        """Return the best value: a number with two significant digits, within the searched range."""
-        value, spec = self.values[self.curve.best], knob.distribution
+        """Return the best value, as `value_at` gives it."""
+        return self.value_at(knob, self.curve.best)
+
+    def value_at(self, knob: Knob, place: int) -> Any:
+        """Return the value at a place of the curve: a number with two significant digits, within the searched range."""
+        value, spec = self.values[place], knob.distribution
         if not isinstance(spec, FloatDistribution | IntDistribution):
             return value
         rounded = round(value) if isinstance(spec, IntDistribution) else float(f"{value:.2g}")
@@ -94,14 +98,27 @@ def slices_of(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> list[Slic
     found = []
     for knob in knobs:
         rows = [(trial.number, trial.params[knob.name], trial.value) for trial in trials if knob.name in trial.params]
-        effect = None
-        if len(rows) >= _MIN_TRIALS and knob.name in matrix.names:
-            there = matrix.present[:, matrix.names.index(knob.name)]
-            if np.ptp(values[there]):
-                effect = _effect(matrix.rows(there), knob, values[there], stage[there])
         if rows:
+            effect = effect_of(matrix, knob, values, stage)
             found.append(Slice(knob, pd.DataFrame(rows, columns=["trial", "value", "score"]), effect))
     return found
+
+
+def effect_of(matrix: TrialMatrix, knob: Knob, values: Floats, stage: npt.NDArray[np.int64]) -> Effect | None:
+    """Return the effect of a knob on the values of the trials (N,); None where `Slice.effect` is.
+
+    Args:
+        matrix: N complete trials.
+        knob: one of the search.
+        values: any accuracy of the trials, fractions.
+        stage: `stages` of the trials, (N,).
+    """
+    if knob.name not in matrix.names:
+        return None
+    there = matrix.present[:, matrix.names.index(knob.name)]
+    if there.sum() < _MIN_TRIALS or not np.ptp(values[there]):
+        return None
+    return _effect(matrix.rows(there), knob, values[there], stage[there])
 
 
 def _effect(matrix: TrialMatrix, knob: Knob, y: Floats, stage: npt.NDArray[np.int64]) -> Effect | None:

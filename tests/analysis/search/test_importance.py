@@ -11,7 +11,6 @@ from optuna.importance import FanovaImportanceEvaluator
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
-from analysis.search.fanova import fanova_shares
 from analysis.search.importance import half_samples, importances
 from analysis.search.trial_matrix import position
 from search_spaces.acckd import ACCKD_FULL
@@ -64,24 +63,6 @@ def test_fanova_is_optunas_own(study: StudyData) -> None:
     total = sum(expected.values())
     ours = importances(study, n_samples=2).of("all").set_index("knob")["fanova"]
     assert ours.to_dict() == pytest.approx({name: value / total for name, value in expected.items()})
-
-
-def test_fanova_is_optunas_own_for_choices_too(simulated: Simulated) -> None:
-    study = load_study(simulated(n_trials=20, space=ACCKD_FULL, **ALL_COMPLETE))
-    knobs = [knob for knob in study.knobs if knob.name != "kd_weight"]
-    names = [knob.name for knob in knobs]
-    y = np.random.default_rng(1).normal(size=20) + [trial.params["mix_op"] == "mixup" for trial in study.complete]
-    plain = optuna.create_study(direction="maximize")
-    plain.add_trials(study.complete)
-    expected = FanovaImportanceEvaluator(seed=3).evaluate(plain, params=names, target=lambda trial: y[trial.number])
-    total = sum(expected.values())
-    ours = fanova_shares(study.complete, knobs, y, seed=3)
-    assert ours == pytest.approx({name: value / total for name, value in expected.items()})
-
-
-def test_a_constant_target_gives_no_knob_a_share(study: StudyData) -> None:
-    shares = fanova_shares(study.complete, study.knobs, np.ones(len(study.complete)), seed=0)
-    assert shares == dict.fromkeys([knob.name for knob in study.knobs], 0.0)
 
 
 def test_every_group_has_every_measure(study: StudyData) -> None:

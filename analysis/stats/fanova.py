@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.search.trial_matrix import Floats
+from analysis.stats.effect_curve import Floats
 from search_spaces.knob import Knob
 
 _N_TREES, _MAX_DEPTH = 64, 64

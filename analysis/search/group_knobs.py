@@ -1,0 +1,81 @@
+"""Knobs that are shown to matter for a group of classes, and where each group is best: what trades groups for others.
+
+Each group's screen holds its level over the knobs. Here the groups share it (Bonferroni), so that in at most about 5 %
+of studies a knob without effect is named for any group.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.reading.study_data import StudyData
+from analysis.reading.wording import GROUP_HEADINGS, p_value, percent
+from analysis.search.screen import LEVEL
+from analysis.search.slices import effect_of
+from analysis.search.trial_matrix import stages, targets, trial_matrix
+
+#: Knobs that are named in a sentence each.
+_MOST_NAMED = 2
+
+
+@dataclass(frozen=True)
+class GroupEffect:
+    """A knob that is shown to matter for one group of classes.
+
+    Attributes:
+        knob, group: their names; the group is a key of GROUP_HEADINGS.
+        p: over all knobs and groups.
+        best, worst: values of the knob at which the group's validation recall is highest and lowest.
+        falls: from the highest to the lowest, a fraction; the other knobs are as in the trials' mean.
+    """
+
+    knob: str
+    group: str
+    p: float
+    best: Any
+    worst: Any
+    falls: float
+
+
+def group_effects(study: StudyData, judged: Sequence[Mapping[Any, Any]]) -> tuple[GroupEffect, ...]:
+    """Return the knobs that are shown to matter for a group, by knob; those that do for the most groups come first.
+
+    Args:
+        study: with complete trials.
+        judged: rows of the groups' screens: target, knob, p_family.
+    """
+    of_groups = [row for row in judged if row["target"] in GROUP_HEADINGS]
+    n_groups = len({row["target"] for row in of_groups})
+    trials, knobs, found = study.complete, {knob.name: knob for knob in study.knobs}, []
+    for row in of_groups:
+        p = min(1.0, n_groups * float(row["p_family"]))
+        if p > LEVEL:
+            continue
+        values, knob = targets(study)[row["target"]], knobs[str(row["knob"])]
+        known = np.isfinite(values)
+        effect = effect_of(trial_matrix(trials, study.knobs).rows(known), knob, values[known], stages(trials)[known])
+        if effect is None:
+            continue
+        mean, best, worst = effect.curve.mean, effect.curve.best, int(effect.curve.mean.argmin())
+        places = effect.value_at(knob, best), effect.value_at(knob, worst)
+        found.append(GroupEffect(knob.name, str(row["target"]), p, *places, float(mean[best] - mean[worst])))
+    n_of = {name: sum(effect.knob == name for effect in found) for name in knobs}
+    names = sorted(knobs, key=lambda name: -n_of[name])
+    return tuple(sorted(found, key=lambda effect: names.index(effect.knob)))
+
+
+def group_sentences(effects: Sequence[GroupEffect]) -> list[str]:
+    """Say of the first knobs for which groups they matter, where each is best, and what the worst value costs it."""
+    said = []
+    for name in list(dict.fromkeys(effect.knob for effect in effects))[:_MOST_NAMED]:
+        own = [effect for effect in effects if effect.knob == name]
+        parts = [
+            f"{GROUP_HEADINGS[effect.group]} is highest at {effect.best}, and {percent(effect.falls)} points lower at "
+            f"{effect.worst}"
+            for effect in own
+        ]
+        p = p_value(max(effect.p for effect in own))
+        said.append(f"For groups of classes {name} is shown to matter (p {p}): {'; '.join(parts)}.")
+    return said
