@@ -1,11 +1,13 @@
 """The importances: the screen for all classes, two other measures, and the screen for each class group."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from analysis.figures.importance import draw_groups, draw_screen, draw_shares
 from analysis.page.document import Block, Paragraph, fold
 from analysis.page.writer import Writer
-from analysis.reading.wording import listing, p_value, percent, percent_within, plural
+from analysis.reading.wording import GROUP_HEADINGS, listing, p_value, percent, percent_within, plural, value_text
 from analysis.search.importance import FANOVA, PED_ANOVA, Importances
 from analysis.search.screen import LEVEL, MIN_TRIALS
 from analysis.search.trial_matrix import TARGETS
@@ -18,7 +20,7 @@ def importance_blocks(importances: Importances, writer: Writer) -> list[Block]:
         needed = f"{MIN_TRIALS} complete trials that differ and two knobs that vary"
         return [Paragraph(f"No importances: they need {needed}; there are {importances.n_complete} complete trials.")]
     several = len(importances.noise) > 1
-    by_group = [_groups(importances, writer)] if several else []
+    by_group = [_groups(importances, writer), *_where_groups_are_best(importances, writer)] if several else []
     measures = [_shares(importances, everyone, writer), *([_every_measure(importances, writer)] if several else [])]
     return [
         _screen(importances, everyone, writer),
@@ -84,6 +86,35 @@ def _groups(importances: Importances, writer: Writer) -> Block:
             "matter for its group. The p values hold within a group, not over the groups."
         ),
     )
+
+
+def _where_groups_are_best(importances: Importances, writer: Writer) -> list[Block]:
+    """One row per knob and group for which it is shown to matter; nothing where there is none."""
+    if not importances.groups:
+        return []
+    rows = [
+        (
+            effect.knob,
+            GROUP_HEADINGS[effect.group],
+            p_value(effect.p),
+            value_text(effect.best, digits=2),
+            value_text(effect.worst, digits=2),
+            percent(effect.falls),
+        )
+        for effect in importances.groups
+    ]
+    return [
+        writer.table(
+            "group_knobs",
+            pd.DataFrame([asdict(effect) for effect in importances.groups]),
+            columns=("knob", "group", "p over knobs and groups", "highest at", "lowest at", "falls by (points)"),
+            rows=rows,
+            caption=(
+                "Where each group's recall is highest and lowest along a knob that is shown to matter for it, with the "
+                "other knobs as in the trials' mean. Values and fall are estimates."
+            ),
+        )
+    ]
 
 
 def _every_measure(importances: Importances, writer: Writer) -> Block:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
 from analysis.search.group_knobs import GroupEffect, group_effects, group_sentences
 from analysis.search.importance import importance_sentences, importances
+from analysis.sections.knobs.importance import importance_blocks
 from tests.analysis.simulation import rewriting, set_last_counts
 from trainables.cckd.records import ClassCounts
 
@@ -48,6 +51,13 @@ def test_the_first_screen_says_it_beside_what_all_classes_show(traded: StudyData
     (_, said, *_) = importance_sentences(importances(traded, n_samples=3))
     assert said.startswith("For groups of classes mix_ratio is shown to matter (p 0.006): Many is highest at 0.1")
     assert "Few is highest at 0." in said
+
+
+def test_a_table_holds_every_knob_and_group(traded: StudyData, tmp_path: Path) -> None:
+    ranked = importances(traded, n_samples=3)
+    importance_blocks(ranked, Writer(tmp_path, draw=lambda *_: None))
+    table = pd.read_csv(tmp_path / "tables" / "group_knobs.csv")
+    assert table[["knob", "group"]].to_numpy().tolist() == [[effect.knob, effect.group] for effect in ranked.groups]
 
 
 def test_groups_share_the_level(traded: StudyData) -> None:
