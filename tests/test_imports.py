@@ -270,7 +270,10 @@ def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
             ("study.planning.check", "trainables.cckd.config", "trainables.cckd.data.load"),
             ("torch", "ray", "scipy", "sklearn", "sqlalchemy", "pandas", "pyarrow"),
         ),
-        (("study.phases.drive",), ("scipy.stats", "sklearn")),
+        (
+            ("study.phases.session",),
+            ("torch", "timm", "scipy.optimize", "scipy.stats", "sklearn", "seaborn", "matplotlib"),
+        ),
         (
             ("analysis.report", "analysis.compare", "analysis.export"),
             ("torch", "ray", "mlflow", "wandb", "optuna_dashboard"),

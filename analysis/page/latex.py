@@ -36,7 +36,7 @@ def ladder_table(study: StudyData) -> str:
     The caption begins with the stamps of the report's captions, and ends with what a longer training leaves of the
     gains. '' where the study has no confirmed entry.
     """
-    rows = ladder(study)
+    rows = study.once(ladder)
     if not rows:
         return ""
     head = ["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Minus la (95\,\% interval)"]

@@ -87,12 +87,17 @@ def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Intera
     chance = _cleaned(np.random.default_rng(seed).normal(size=(len(y), n_draws)), mains)
     chance *= np.linalg.norm(scores) / np.linalg.norm(chance, axis=0)
     spread = float((scores**2).sum())
+    drawn = np.column_stack([rest, scores, chance])
+    squares, totals = (drawn**2).sum(axis=0), np.array([total, *[spread] * (1 + n_draws)])
+    joint = [products(bases[i], bases[j]) for i, j in pairs]
+    whitened = _cleaned(white @ np.column_stack(joint), mains)  # of all pairs at once
+    ends = np.cumsum([each.shape[1] for each in joint])[:-1]
     strengths, evidence, largest = [], [], np.full(n_draws, -np.inf)
-    for i, j in pairs:
-        axes = _orthonormal(_cleaned(white @ products(bases[i], bases[j]), mains))
-        strengths.append(float(_strength(axes, rest, free, total)[0]))
-        evidence.append(float(_strength(axes, scores, free, spread)[0]))
-        largest = np.maximum(largest, _strength(axes, chance, free, spread))
+    for columns in np.split(whitened, ends, axis=1):
+        found = _strength(_orthonormal(columns), drawn, squares, free) / totals
+        strengths.append(float(found[0]))
+        evidence.append(float(found[1]))
+        largest = np.maximum(largest, found[2:])
     frame = pd.DataFrame(
         {
             "x_knob": [matrix.names[i] for i, _ in pairs],
@@ -128,9 +133,11 @@ def _cleaned(columns: Floats, basis: Floats) -> Floats:
     return np.asarray(columns - basis @ (basis.T @ columns))
 
 
-def _strength(axes: Floats, rest: Floats, free: int, total: float) -> Floats:
-    """Explained share of `total`, less the share of as many random directions; one value per column of `rest`."""
+def _strength(axes: Floats, drawn: Floats, squares: Floats, free: int) -> Floats:
+    """Explained squares, less those of as many random directions; one value per column of `drawn` (N, R).
+
+    `squares` (R,) are the sums of squares of these columns.
+    """
     n_axes = axes.shape[1]
-    explained = ((axes.T @ rest) ** 2).sum(axis=0)
-    noise = ((rest**2).sum(axis=0) - explained) / max(1, free - n_axes)
-    return np.asarray((explained - n_axes * noise) / total)
+    explained = ((axes.T @ drawn) ** 2).sum(axis=0)
+    return np.asarray(explained - n_axes * (squares - explained) / max(1, free - n_axes))

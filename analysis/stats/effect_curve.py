@@ -125,11 +125,12 @@ def effect_curve(
     rough = MixedModel.fit(y, fixed, groups)
     known = rough.variances[1:] / rough.noise
     parts, logs = [], []
-    for columns, on_grid, ratio, prior in _shapes(x, grid):
-        model = MixedModel.given(y, fixed, [columns, *others], np.array([ratio, *known]))
+    for columns, on_grid, ratios, prior in _shapes(x, grid):
         rows = _mean_rows(beside, others, polynomials(grid, degree), on_grid)
-        parts.append((*model.predict(rows), model.free))
-        logs.append(np.log(prior) + _POWER * model.log_likelihood)
+        for ratio in ratios:
+            model = MixedModel.given(y, fixed, [columns, *others], np.array([ratio, *known]))
+            parts.append((*model.predict(rows), model.free))
+            logs.append(np.log(prior) + _POWER * model.log_likelihood)
     means, covariances, free = (np.array(part) for part in zip(*parts, strict=True))
     weights = np.exp(np.array(logs) - max(logs))
     weights /= weights.sum()
@@ -167,22 +168,21 @@ def cosines(x: Floats, width: float) -> Floats:
     return np.asarray(np.cos(np.outer(x, waves)) * sizes)[:, sizes > _LEAST_SIZE]
 
 
-def _shapes(x: Floats, grid: Floats) -> Iterator[tuple[Floats, Floats, float, float]]:
+def _shapes(x: Floats, grid: Floats) -> Iterator[tuple[Floats, Floats, tuple[float, ...], float]]:
     """Yield what may stand beside the parabola: smooth functions, then peaks, with half of the prior weight each.
 
-    A shape is its columns at `x` (N, k) and on `grid` (G, k), the variance of its effects in variances of the noise,
-    and its prior weight.
+    A shape is its columns at `x` (N, k) and on `grid` (G, k), the variances that its effects may have, in variances of
+    the noise, and the prior weight of each.
     """
     for width in _WIDTHS:
         smooth = cosines(x, width)
         size = np.sqrt(np.mean(np.square(smooth).sum(axis=1)))
-        for ratio in _RATIOS:
-            yield smooth / size, cosines(grid, width) / size, ratio, 1 / len(_WIDTHS) / len(_RATIOS)
+        yield smooth / size, cosines(grid, width) / size, _RATIOS, 1 / len(_WIDTHS) / len(_RATIOS)
     for width in _PEAK_WIDTHS:
         centres = np.linspace(0, 1, round(1 / width) + 1)
         for centre in centres:
             at_x, on_grid = (np.exp(-np.square((at - centre) / width) / 2)[:, None] for at in (x, grid))
-            yield at_x, on_grid, _PEAK_RATIO, 1 / len(_PEAK_WIDTHS) / len(centres)
+            yield at_x, on_grid, (_PEAK_RATIO,), 1 / len(_PEAK_WIDTHS) / len(centres)
 
 
 def _mean_rows(beside: Floats, others: Sequence[Floats], *own: Floats) -> Floats:

@@ -55,6 +55,7 @@ class MixedModel:
     effects: Floats
     log_likelihood: float
     _solve: Floats
+    _inner: Floats
 
     @classmethod
     def fit(cls, y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Self:
@@ -93,13 +94,14 @@ class MixedModel:
         """Estimate all but the groups' variances, which are `ratios` (K,) times the noise; the rest as in `fit`."""
         columns, n_fixed = np.column_stack([fixed, *groups]), fixed.shape[1]
         penalty = 1 / np.repeat(ratios, [group.shape[1] for group in groups])
-        solve = _solved(columns.T @ columns, n_fixed, penalty)
+        inner = columns.T @ columns
+        solve = _solved(inner, n_fixed, penalty)
         effects = solve @ (columns.T @ y)
         free = len(y) - n_fixed
         noise = max(float(y @ (y - columns @ effects)) / free, float(np.finfo(float).tiny))
         # |V| |X' V^-1 X| over the noise's powers, by Henderson's equations, whose inverse is `solve`.
         size = free * np.log(noise) - np.log(penalty).sum() - np.linalg.slogdet(solve)[1]
-        return cls(columns, ratios * noise, noise, n_fixed, effects, -float(size + free) / 2, solve)
+        return cls(columns, ratios * noise, noise, n_fixed, effects, -float(size + free) / 2, solve, inner)
 
     @property
     def fitted(self) -> Floats:
@@ -114,7 +116,7 @@ class MixedModel:
     @property
     def free(self) -> float:
         """Degrees of freedom that the effects leave to the noise."""
-        return float(len(self.columns) - self.leverage.sum())
+        return float(len(self.columns) - (self._solve * self._inner).sum())  # the sum of the leverages
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Return the mean of y at `rows` (M, p + q) of columns, (M,), and the covariance of its errors, (M, M)."""

@@ -18,7 +18,7 @@ from analysis.stats.paired_tests import MIN_PAIRS
 def confirmation_section(study: StudyData, writer: Writer) -> Section:
     """Return the ladder and the primary comparisons, or why there are none."""
     title = "Confirmation on the test set"
-    rows = ladder(study)
+    rows = study.once(ladder)
     if not rows:
         planned = study.manifest["plan"].get("confirm_seeds")
         why = "was switched off (--confirm-seeds 0)" if planned == 0 else "has not run yet"

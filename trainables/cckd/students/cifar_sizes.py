@@ -1,4 +1,4 @@
-"""The CIFAR students: sizes, parameters, and what an image costs them. Without torch, because the driver reads it."""
+"""The sizes of the CIFAR students, their parameters and what one image costs. Without torch: the driver reads it."""
 
 #: Name -> n, residual blocks per stage.
 N_BLOCKS = {"resnet8_cifar": 1, "resnet20_cifar": 3, "resnet32_cifar": 5}

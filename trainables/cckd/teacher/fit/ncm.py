@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from trainables.cckd.teacher.fit.row_blocks import blocks, feature_statistics, image_blocks
@@ -67,6 +66,8 @@ def class_means(
 
 def best_scale(cosines: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Return the factor on `cosines` (M, C) that minimises their balanced cross-entropy with `labels` (M,)."""
+    from scipy.optimize import minimize_scalar  # takes as long as Ray itself to import; a cached fit does without it
+
     share = 1.0 / np.bincount(labels)[labels]
     own = cosines[np.arange(len(labels)), labels].astype(np.float64)
 

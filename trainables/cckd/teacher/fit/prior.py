@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
 from trainables.cckd.teacher.fit.row_blocks import blocks
@@ -63,6 +62,8 @@ def fixed_point_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64
         logits: raw teacher logits z_t, (M, C).
         labels: int64 (M,), every class present (`check.check_fit`): a class without images has no fixed point.
     """
+    from scipy.optimize import minimize  # takes as long as Ray itself to import; a cached fit does without it
+
     n_classes = logits.shape[1]
     assert len(np.unique(labels)) == n_classes, "every class must be in D_val"
     share = _balanced_shares(labels)

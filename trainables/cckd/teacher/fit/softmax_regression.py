@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from trainables.cckd.teacher.fit.row_blocks import StandardRows
 
@@ -146,6 +145,8 @@ class Solver:
             loss += strength / 2 * float(np.square(at.weight, dtype=np.float64).sum())
             slope += np.float32(strength) * at.weight
             return loss, _joined((slope @ self._axes) / scale, bias_slope / bias_scale)
+
+        from scipy.optimize import minimize  # takes as long as Ray itself to import; a cached fit does without it
 
         found = minimize(
             loss_and_gradient,
