@@ -13,6 +13,7 @@ goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
 image_scan           what the scan of an image file costs
 length_tables        the tables of training_length
+large_fit            a large set from its features to its first trial, killed on the way
 memory               what four trials at once take more than one
 occupancy            a search against its students' own compute
 page                 writes the tables of docs/performance.md
@@ -35,6 +36,8 @@ shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
 soak                 kills and signals at any time
 start                seconds from command to first step
+simulated_features   features of a long tail, with all that makes a fit hard
+simulated_study      a study of them, by the product's own commands
 small_images         what encodings of small images keep and cost
 streamed_trial       one trial that streams an epoch, and its memory
 streaming            streaming against the bare decoder, from originals and from the image store
