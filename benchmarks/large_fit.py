@@ -49,9 +49,9 @@ _CONVERGED_SCALE = 0.1
 _MOST_ITERATIONS = "trainables.cckd.teacher.fit.softmax_regression._MAX_ITERATIONS"
 #: What fits every strength to the end.
 _TO_THE_END: dict[str, Any] = {
-    "_SEARCH_TOLERANCE": 1e-9,
-    "_FINAL_TOLERANCE": 1e-11,
-    "_FINAL_TOLERANCE_OF_MEANS": 1e-11,
+    "_SEARCH_TOLERANCE": 1e-8,
+    "_FINAL_TOLERANCE": 1e-10,
+    "_FINAL_TOLERANCE_OF_MEANS": 1e-10,
 }
 
 
