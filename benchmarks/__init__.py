@@ -12,6 +12,7 @@ epoch                an epoch against that bound
 goals                what was measured against what was aimed at
 idle_study           a study for trials that train nothing
 image_scan           what the scan of an image file costs
+large_fit            a large set from its features to its first trial, killed on the way
 length_tables        the tables of training_length
 looks                what ending a search early does to its answers
 memory               what four trials at once take more than one
@@ -34,6 +35,8 @@ searches             searches whose truth is known, for calibration and surfaces
 seeds                two ways of training on the same seeds
 shapes               trial data of a real set's shapes, random content
 sharing              how many trials should share a GPU
+simulated_features   features of a long tail, with all that makes a fit hard
+simulated_study      a study of them, by the product's own commands
 small_images         what encodings of small images keep and cost
 soak                 kills and signals at any time
 start                seconds from command to first step

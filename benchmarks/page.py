@@ -31,6 +31,7 @@ COMMANDS = {
     "report-time": "python -m benchmarks.report_time",
     "time-budget": "python -m benchmarks.time_budget",
     "soak-full-signals": "make soak ARGS='--only signals'",
+    "large-fit": "python -m benchmarks.large_fit",
     "soak-full": "make soak",
     "sharing": "python -m benchmarks.sharing",
     "epoch": "python -m benchmarks.epoch",
@@ -77,6 +78,11 @@ class _Result:
             command += f" --data {data}"
             command += f" --n-max {shape['n_max']}" if shape["n_max"] != SHAPES[data].n_max else ""
             command += " --device cuda" if self.document["hardware"]["gpu"] else ""
+        if self.kind == "large-fit":
+            asked = self.document["raw"]["asked"]
+            command += f" --{asked['of'].replace('_', '-')}" + (
+                f" --scale {asked['scale']:g}" if asked["scale"] < 1 else ""
+            )
         if self.kind == "streaming":
             asked = self.document["raw"]["asked"]
             command += f" --images {asked['images']} --workers {asked['workers']}"

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.planning.plan import StudyPlan
@@ -78,6 +78,16 @@ def start_on_worker(plan: StudyPlan, function: Callable[..., Any], *arguments: A
     return ray.remote(**_resources(plan))(function).remote(*arguments)
 
 
+def start_whole(plan: StudyPlan, n_cpus: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Start `function(*arguments)` in a worker with so many CPUs, or a trial's share of a GPU; return a reference.
+
+    If its process dies, the task is not tried again, and `get` raises TaskDied. Ray itself would try a task again for
+    ever that fills the memory of its node.
+    """
+    resources = _resources(plan) if plan.gpus_per_trial else {"num_cpus": n_cpus}
+    return ray.remote(**resources, max_retries=0)(function).remote(*arguments)
+
+
 def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
     """Start an actor `cls(*arguments)` with a trial's resources; return its handle.
 
@@ -101,6 +111,16 @@ def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_proce
     """
     options = {"max_calls": 1} if own_process else {}
     return ray.remote(num_cpus=0, scheduling_strategy=_at(None), **options)(function).remote(*arguments)
+
+
+def start_actor_beside_driver(cls: type, *arguments: Any) -> Any:
+    """Start an actor `cls(*arguments)` on the driver's node; return its handle. It holds no resource.
+
+    If its process dies, another one is started with the same arguments, and its calls are made again.
+    """
+    return ray.remote(num_cpus=0, scheduling_strategy=_at(None), max_restarts=-1, max_task_retries=-1)(cls).remote(
+        *arguments
+    )
 
 
 def start_once(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -136,7 +156,7 @@ def _get(reference: Any) -> Any:
     """Return the object behind `reference`; a process that has ended is a TaskDied."""
     try:
         return ray.get(reference)
-    except (WorkerCrashedError, OutOfMemoryError) as error:
+    except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
         raise TaskDied(str(error).splitlines()[0]) from error
 
 

@@ -59,6 +59,17 @@ class Workers:
         fitting = sum(_fitting(plan, resources) for resources in self.roster.usable().values())
         return fitting if most is None else min(fitting, most)
 
+    def fit_cpus(self, plan: StudyPlan) -> int:
+        """Return the CPUs of the teacher's fit: as many as the study's trials may hold on one node, at least one.
+
+        With a GPU these are the cores that feed it.
+        """
+        if plan.gpus_per_trial:
+            return 1 + self.decoders
+        nodes = [] if self.roster is None else self.roster.usable().values()
+        fitting = max((_fitting(plan, node) for node in nodes), default=1)
+        return max(1, int(min(fitting, plan.max_concurrent or fitting) * plan.cpus_per_trial))
+
 
 def niceness() -> int:
     """Return the niceness of the workers of a private Ray that this process starts; Ray's is added to the driver's."""

@@ -12,11 +12,12 @@ from study.execution.tasks import get, start_beside_driver, start_on_worker
 from study.execution.workers import Workers
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL
-from study.teacher.feature_pass import TeacherPass, teacher_pass
+from study.teacher.feature_pass import teacher_pass
 from study.teacher.small_images import make_small_images
+from study.teacher.teacher_fit import teacher_fit
 from study.teacher.verification import Verification
-from study.teacher.worker_tasks import damaged_files, hold, read_classifier, share
-from study.terminal.progress import Progress, duration
+from study.teacher.worker_tasks import damaged_files, hold, share
+from study.terminal.progress import Progress
 from trainables.cckd.bundle.assemble import assemble, judge_teacher, training_views
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.confidence import ConfidenceBins
@@ -25,12 +26,9 @@ from trainables.cckd.errors import DamagedImageError
 from trainables.cckd.metrics import accuracy, balanced_accuracy, recalls
 from trainables.cckd.records import ClassCounts
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
-from trainables.cckd.teacher.fit.fit_cache import FitCache
-from trainables.cckd.teacher.fit.fit_steps import FitSteps, Tell
-from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.probe import ProbeFit
 from trainables.cckd.teacher.readout import Readout
-from trainables.cckd.teacher.spec import OWN_CLASSIFIER
 
 #: Views are drawn from a constant seed, so that studies that differ only in their seeds share one teacher pass.
 VIEW_SEED = 0
@@ -96,7 +94,7 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
     train = teacher_pass(checked, "train", views, workers, progress)
     val = teacher_pass(checked, "val", None, workers, progress)
     verification = Verification(file, size, [train, val])
-    fitted = _fitted(checked, train, val, progress)
+    fitted = teacher_fit(checked, train, val, workers, progress)
     state = fitted.readout.state(
         name=spec.name, size=size, weights=spec.weights, sha256=file.sha256, features=spec.features
     )
@@ -109,58 +107,6 @@ def prepare(checked: Checked, workers: Workers, progress: Progress) -> Prepared:
         "verification_passes": verification.n_images,
     }
     return Prepared(bundle, fitted.readout, described, train.claim, verification)
-
-
-def _fitted(checked: Checked, train: TeacherPass, val: TeacherPass, progress: Progress) -> FittedTeacher:
-    """Return the teacher's fit from the cache of fits, or fit the teacher now."""
-    data, spec = checked.data, checked.teacher
-    kept = FitCache(
-        spec,
-        train.store,
-        data.train.labels,
-        val.store,
-        data.val.labels,
-        embeddings_sha256=checked.embeddings.sha256 if checked.embeddings else None,
-        outputs=checked.outputs if spec.classes else None,
-    )
-    fitted = kept.load()
-    if fitted is None:
-        progress.say(f"teacher  fitting its form, {spec.form}")
-        steps = FitSteps(kept.steps, _teller(progress, n_steps(spec)))
-        fitted = fit_teacher(
-            spec,
-            train.features,
-            data.train.labels,
-            val.features,
-            data.val.labels,
-            n_classes=len(data.class_names),
-            classifier=_classifier(checked),
-            embeddings=checked.embeddings,
-            steps=steps,
-        )
-        progress.end()
-        kept.keep(fitted)
-        steps.remove()
-    return fitted
-
-
-def _teller(progress: Progress, total: int) -> Tell:
-    """Begin a phase of `total` steps, and return what shows them.
-
-    The time left is that of the last step, times the steps left. The steps take longer and longer, and the last ones
-    may not be needed.
-    """
-    before = 0.0
-    if total:
-        progress.begin("teacher", total)
-
-    def tell(done: int, note: str) -> None:
-        nonlocal before
-        now = progress.elapsed_s
-        left, before = (total - done) * (now - before), now
-        progress.update(done, f"{note}, {duration(left)} left" if done < total else note)
-
-    return tell
 
 
 def teacher_on_test(
@@ -211,16 +157,3 @@ def _described(checked: Checked, fitted: FittedTeacher, on_val: ClassCounts) -> 
         "prior": np.exp(fitted.log_prior).tolist(),
         "prior_distance": fitted.prior_distance,
     }
-
-
-def _classifier(checked: Checked) -> Classifier | None:
-    """Return the network's own classifier if the teacher's form needs it; otherwise None."""
-    embeddings, file = checked.embeddings, checked.teacher_file
-    projects = embeddings is not None and embeddings.vectors.shape[1] == file.n_outputs
-    if checked.teacher.form not in OWN_CLASSIFIER and not projects:
-        return None
-    found: Classifier = get(start_on_worker(checked.plan, read_classifier, file, checked.teacher_size))
-    if checked.outputs is None:
-        return found
-    places = [checked.outputs.index(name) for name in checked.data.class_names]
-    return found[0][places], found[1][places]

@@ -60,18 +60,7 @@ def teacher_pass(
 ) -> TeacherPass:
     """Read or compute the features of the images of `subset` in `views` (None: without augmentation). Needs Ray."""
     images = images_of(getattr(checked.data, subset))
-    key = FeatureKey(
-        teacher=checked.teacher.name,
-        teacher_sha256=checked.teacher_file.sha256,
-        size=checked.teacher_size,
-        data_sha256=checked.sha256_of(subset),
-        subset=subset,
-        views_sha256=None if views is None else hash_array(views),
-        shape=(len(images), *(() if views is None else views.shape[1:2]), checked.teacher_file.n_features),
-        versions=library_versions(),
-        features=checked.teacher.features,
-    )
-    store = FeatureCache(Path(checked.plan.data_root) / CACHE, key)
+    store = feature_cache(checked, subset, views)
     extractors = partial(_extractors, checked, workers)
     wait = partial(progress.say, f"teacher  another study computes the same features of the {subset} images; waiting")
     claim, features, n_passed = store.lock(), None, 0
@@ -84,6 +73,23 @@ def teacher_pass(
     if features is None:
         features = store.load()
     return TeacherPass(features, n_passed, claim, store, images, views)
+
+
+def feature_cache(checked: Checked, subset: str, views: NDArray[np.int16] | None) -> FeatureCache:
+    """Return the cache of the features of `subset` in `views`, whether or not it is complete."""
+    n_images = len(images_of(getattr(checked.data, subset)))
+    key = FeatureKey(
+        teacher=checked.teacher.name,
+        teacher_sha256=checked.teacher_file.sha256,
+        size=checked.teacher_size,
+        data_sha256=checked.sha256_of(subset),
+        subset=subset,
+        views_sha256=None if views is None else hash_array(views),
+        shape=(n_images, *(() if views is None else views.shape[1:2]), checked.teacher_file.n_features),
+        versions=library_versions(),
+        features=checked.teacher.features,
+    )
+    return FeatureCache(Path(checked.plan.data_root) / CACHE, key)
 
 
 def _build(

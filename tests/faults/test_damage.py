@@ -131,8 +131,12 @@ def _make_step(folder: Path) -> Path:
     return kept
 
 
+def _fit_steps(folder: Path) -> fit_steps.FitSteps:
+    return fit_steps.FitSteps(fit_steps.StepFolder(folder / "fit.steps"))
+
+
 def _read_step(folder: Path) -> Any:
-    affine, n = fit_steps.FitSteps(folder / "fit.steps").run("strength 1", lambda: (Affine.zero(2, 3), 7))
+    affine, n = _fit_steps(folder).run("strength 1", lambda: (Affine.zero(2, 3), 7))
     return affine.weight.tolist(), affine.bias.tolist(), n
 
 

@@ -1,6 +1,6 @@
 """How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
 
-from math import prod
+from functools import cache
 
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores, store_builders
@@ -11,7 +11,7 @@ from trainables.cckd.data.store.store_cost import store_cost
 from trainables.cckd.errors import UsageError
 from trainables.cckd.recipe import QUICK
 from trainables.cckd.students.speed import multiply_adds, step_seconds
-from trainables.cckd.teacher.fit.row_blocks import rows_per_image
+from trainables.cckd.teacher.fit.fit_cost import fit_products, products_per_second
 from trainables.cckd.teacher.weights import EMBEDDED
 
 #: A study that takes longer than this starts only with --yes-long.
@@ -22,10 +22,9 @@ LONG_S = 24 * 3600.0
 _TEACHER_S = 0.007
 _TEACHER_PIXELS = 96 * 96
 
-#: Passes of a probe's fit over its rows, each with two products, and float32 multiply-adds of an AMD EPYC core per
-#: second. `benchmarks/probe_fit.py` prints the passes; a fit without one of the folds needs half as many.
-_FIT_PASSES, _FOLD_PASSES = 80, 40
-_FIT_PRODUCTS_S = 40e9
+#: Multiply-adds of a probe's fit from which on its speed here is sampled; about 20 s of an AMD EPYC core. A shorter fit
+#: is not worth a line.
+_SAMPLED_PRODUCTS = 1e12
 _SHORTEST_FIT_S = 60.0
 
 
@@ -37,8 +36,8 @@ def estimate_lines(checked: Checked) -> list[str]:
     lines = [f"about {duration(_student_s(checked))} of {one} student training; {here}"]
     if checked.teacher.name == EMBEDDED:
         lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
-    if checked.teacher.form == "linear_probe" and _fit_s(checked) > _SHORTEST_FIT_S:
-        lines.append(f"about {duration(_fit_s(checked))} of one core's fit of the teacher, none where it is cached")
+    if (fit_s := _fit_s(checked)) > _SHORTEST_FIT_S:
+        lines.append(f"about {duration(fit_s)} of the teacher's fit at this machine's speed, none where it is cached")
     return lines
 
 
@@ -82,6 +81,8 @@ def refuse_long(checked: Checked) -> None:
     seconds = _study_s(checked)
     if seconds is not None and seconds > LONG_S:
         shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
+        if (fit_s := _fit_s(checked)) > LONG_S / 2:
+            shorter += f"; the fit of the teacher takes {duration(fit_s)} of it, none with --teacher-form ncm"
         raise UsageError(
             f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; this one takes about {_hours(checked)} on "
             f"{_workers(workers_here(checked.plan) or 1)}, an estimate; choices: --yes-long, {shorter}"
@@ -128,7 +129,8 @@ def _study_s(checked: Checked) -> float | None:
     if workers is None:
         return None
     on_cores = checked.teacher.name == EMBEDDED and checked.plan.device == "cpu"
-    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers
+    fit_s = _fit_s(checked) if checked.plan.device == "cpu" else 0.0  # a GPU's speed is not known here
+    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers + fit_s
 
 
 def _teacher_s(checked: Checked) -> float:
@@ -137,12 +139,17 @@ def _teacher_s(checked: Checked) -> float:
 
 
 def _fit_s(checked: Checked) -> float:
-    """Seconds of the probe's fit on one core: passes x rows x features x classes x 2 products."""
+    """Seconds of the probe's fit on all cores of this machine; 0 where they are few, or the form is another one."""
     data, spec = checked.data, checked.teacher
     size = checked.teacher_file.n_features, len(data.class_names)
-    n_rows = len(data.train) * rows_per_image(len(data.train), spec.views, *size)
-    passes = _FIT_PASSES + (_FOLD_PASSES * (spec.folds - 1) if spec.targets == "out_of_fold" else 0)
-    return 2.0 * passes * n_rows * prod(size) / _FIT_PRODUCTS_S
+    if spec.form != "linear_probe":
+        return 0.0
+    n_folds = spec.folds if spec.targets == "out_of_fold" else 0
+    products = fit_products(len(data.train), spec.views, *size, n_folds=n_folds)
+    return products / _products_per_second(*size) if products >= _SAMPLED_PRODUCTS else 0.0
+
+
+_products_per_second = cache(products_per_second)
 
 
 def _student_s(checked: Checked) -> float:

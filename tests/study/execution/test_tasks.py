@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from study.execution import tasks
 from study.execution.tasks import Future, TaskDied, TaskError
@@ -42,7 +42,10 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
     assert not future.is_ready
 
 
-@pytest.mark.parametrize("death", [WorkerCrashedError(), OutOfMemoryError("The node was low on memory.\nMore")])
+@pytest.mark.parametrize(
+    "death",
+    [WorkerCrashedError(), OutOfMemoryError("The node was low on memory.\nMore"), NodeDiedError("The node has died.")],
+)
 def test_a_dead_process_is_an_error_that_whoever_waits_for_a_task_handles(
     monkeypatch: pytest.MonkeyPatch, death: Exception
 ) -> None:
@@ -75,6 +78,10 @@ def test_a_task_that_is_not_tried_again_says_that_its_process_has_died(real_ray:
     with pytest.raises(TaskDied):
         tasks.get(tasks.start_once(die))
     assert tasks.get(tasks.start_once(lambda one, other: one + other, 3, 4)) == 7
+    plan: Any = SimpleNamespace(gpus_per_trial=0.0)
+    with pytest.raises(TaskDied):
+        tasks.get(tasks.start_whole(plan, 1, die))
+    assert tasks.get(tasks.start_whole(plan, 1, lambda one, other: one + other, 3, 4)) == 7
 
 
 @pytest.mark.slow

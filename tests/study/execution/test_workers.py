@@ -133,6 +133,25 @@ def test_nodes_that_come_and_go_change_how_many_trials_run(workers, plan, nodes,
     assert workers.at_once(plan) == expected
 
 
+@pytest.mark.parametrize(
+    ("plan", "nodes", "cpus"),
+    [
+        (_Plan(), [2.0, 8.0, 3.0], 8),
+        (_Plan(cpus_per_trial=3), [2.0, 8.0], 6),
+        (_Plan(cpus_per_trial=0.5), [3.0], 3),
+        (_Plan(cpus_per_trial=0.25, max_concurrent=2), [8.0], 1),
+        (_Plan(max_concurrent=3), [8.0], 3),
+        (_Plan(), [], 1),
+        (_Plan(), None, 1),
+        (_Plan(cpus_per_trial=1, gpus_per_trial=0.5), [16.0], 8),
+    ],
+)
+def test_a_fit_has_the_cpus_of_the_trials_of_one_node_or_those_that_feed_its_gpu(plan, nodes, cpus) -> None:
+    usable = {str(k): {"CPU": n} for k, n in enumerate(nodes or ())}
+    roster = None if nodes is None else SimpleNamespace(usable=lambda: usable)
+    assert Workers(2, decoders=7, roster=roster).fit_cpus(plan) == cpus
+
+
 def test_workers_have_the_niceness_of_any_program_unless_another_is_chosen(monkeypatch) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     monkeypatch.delenv("RAY_worker_niceness", raising=False)

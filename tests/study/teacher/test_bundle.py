@@ -20,7 +20,7 @@ from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
-from study.teacher import bundle
+from study.teacher import bundle, teacher_fit
 from study.teacher.bundle import damaged_images, prepare, teacher_on_test
 from study.teacher.worker_tasks import extract, extract_all, read_classifier
 from study.terminal.progress import Progress
@@ -327,8 +327,8 @@ def test_the_rows_of_a_classifier_follow_the_labels_whatever_its_order(
     def start(plan: Any, function: Any, *arguments: Any) -> Any:
         return (weight, bias) if function is read_classifier else asked(plan, function, *arguments)
 
-    monkeypatch.setattr(bundle, "start_on_worker", start)
-    monkeypatch.setattr(bundle, "get", lambda reference: reference)
+    monkeypatch.setattr(teacher_fit, "start_on_worker", start)
+    monkeypatch.setattr(teacher_fit, "get", lambda reference: reference)
     spec = replace(checked.teacher, form="checkpoint", weights="w.safetensors", classes="natural")
     rows = rng.normal(size=(4, N_FEATURES)).astype(np.float32)
     for outputs in (names, names[::-1], (*names[5:], *names[:5])):

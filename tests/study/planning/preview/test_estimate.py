@@ -11,6 +11,7 @@ from study.planning.parser import build_parser
 from study.planning.preview.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
 from study.run import main
 from trainables.cckd.errors import UsageError
+from trainables.cckd.teacher.fit.fit_cost import fit_products
 
 N_TRAIN, N_VAL, N_TEST = 303, 400, 400
 DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"]
@@ -53,20 +54,38 @@ def test_a_deeper_student_and_more_epochs_take_longer(asked, monkeypatch) -> Non
     assert 5 < deep / once < 9
 
 
-def test_a_fit_of_minutes_is_named_by_its_rows_and_folds(asked, monkeypatch) -> None:
-    monkeypatch.setattr("study.planning.preview.estimate._SHORTEST_FIT_S", 0.0)
+@pytest.fixture
+def slow_fit(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A machine whose speed is sampled for the smallest fit: 1e5 multiply-adds per second."""
+    sampled: list[float] = []
+    monkeypatch.setattr("study.planning.preview.estimate._SAMPLED_PRODUCTS", 0.0)
+    monkeypatch.setattr("study.planning.preview.estimate._products_per_second", lambda *size: sampled.append(0) or 1e5)
+    return sampled
+
+
+def test_a_fit_of_minutes_is_named_at_the_speed_that_was_sampled(asked, slow_fit, monkeypatch) -> None:
     shown: list[float] = []
     monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: shown.append(seconds) or "x")
-    ways = ((), ("--teacher-views", "2"), ("--teacher-targets", "out_of_fold", "--teacher-folds", "3"))
-    for flags in ways:
-        assert "fit of the teacher" in estimate_lines(asked(*flags))[-1]
-    every_view, two_views, folds = shown[3::4]
-    assert every_view == pytest.approx(2 * 80 * 8 * N_TRAIN * 1280 * 10 / 40e9)
-    assert two_views == pytest.approx(every_view / 4)
-    assert folds == pytest.approx(2 * every_view), (
-        "two thirds of the images in each of three fits, with half the passes"
-    )
-    assert "fit of" not in "".join(estimate_lines(asked("--teacher-form", "ncm")))
+    assert "of the teacher's fit at this machine's speed" in estimate_lines(asked("--teacher-views", "8"))[-1]
+    assert shown[-1] == pytest.approx(fit_products(N_TRAIN, 8, 1280, 10) / 1e5)
+    folds = "--teacher-targets", "out_of_fold", "--teacher-folds", "3"
+    estimate_lines(asked("--teacher-views", "8", *folds))
+    assert shown[-1] == pytest.approx(fit_products(N_TRAIN, 8, 1280, 10, n_folds=3) / 1e5)
+    assert "teacher's fit" not in "".join(estimate_lines(asked("--teacher-form", "ncm")))
+
+
+def test_a_fit_of_seconds_is_neither_sampled_nor_named(asked, monkeypatch) -> None:
+    monkeypatch.setattr("study.planning.preview.estimate._products_per_second", lambda *size: pytest.fail("sampled"))
+    assert "teacher's fit" not in "".join(estimate_lines(asked()))
+
+
+def test_a_fit_of_days_needs_a_word_and_another_form_none(asked, slow_fit) -> None:
+    views = "--teacher-views", "24"
+    with pytest.raises(UsageError, match=r"needs --yes-long; .*; the fit of the teacher takes \d+ h") as error:
+        refuse_long(asked(*views))
+    assert error.value.faults[0].endswith("of it, none with --teacher-form ncm")
+    refuse_long(asked(*views, "--teacher-form", "ncm"))
+    refuse_long(asked(*views, "--address", "auto"))
 
 
 def test_workers_are_the_trials_that_fit_this_machine(asked) -> None:

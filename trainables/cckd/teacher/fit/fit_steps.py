@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -27,46 +28,30 @@ Tell = Callable[[int, str], None]
 Step = tuple[Affine, int]
 
 
-class FitSteps:
-    """Runs the steps of one fit.
+class StepStore(Protocol):
+    """Where finished steps are kept."""
+
+    def read(self, name: str) -> Step | None:
+        """Return a step, or None where it is absent or damaged."""
+
+    def write(self, name: str, step: Step) -> None:
+        """Keep a step, if that is possible."""
+
+
+class StepFolder:
+    """Finished steps of one fit as files.
 
     Args:
-        folder: where finished steps are kept, of this fit alone; None where none are.
-        tell: is called after each step.
+        folder: of this fit alone; it is made with the first step.
     """
 
-    def __init__(self, folder: Path | None = None, tell: Tell | None = None) -> None:
-        self._folder, self._tell = folder, tell
-        self._n_done = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-    def run(self, name: str, compute: Callable[[], Step]) -> Step:
-        """Return the step `name` as it was kept, or compute it."""
-        kept = self._read(name)
-        if kept is not None:
-            return kept
-        started = monotonic()
-        step = compute()
-        if monotonic() - started >= KEEP_S:
-            self._write(name, step)
-        return step
-
-    def count(self, n_steps: int, note: str) -> None:
-        """Note that `n_steps` more are done, or are not needed."""
-        self._n_done += n_steps
-        if self._tell is not None:
-            self._tell(self._n_done, note)
-
-    def remove(self) -> None:
-        """Remove what was kept; the fit is complete."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _read(self, name: str) -> Step | None:
+    def read(self, name: str) -> Step | None:
         """Return a step, or None where it is absent or damaged."""
-        if self._folder is None:
-            return None
         try:
-            with safe_open(self._path(self._folder, name), "np") as file:
+            with safe_open(self._path(name), "np") as file:
                 affine = Affine(file.get_tensor("weight"), file.get_tensor("bias"))
                 noted = file.metadata() or {}
             n_iterations = int(noted["iterations"])
@@ -74,20 +59,51 @@ class FitSteps:
             return None
         return (affine, n_iterations) if noted.get("sha256") == _hash(affine, n_iterations) else None
 
-    def _write(self, name: str, step: Step) -> None:
+    def write(self, name: str, step: Step) -> None:
         """Keep a step. A cache that cannot be written costs a killed fit its time only."""
-        if self._folder is None:
-            return
         affine, n_iterations = step
         noted = {"iterations": str(n_iterations), "sha256": _hash(affine, n_iterations)}
         arrays = {key: np.ascontiguousarray(array) for key, array in affine._asdict().items()}
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(self._path(self._folder, name), save(arrays, noted))
+            write_bytes(self._path(name), save(arrays, noted))
 
-    @staticmethod
-    def _path(folder: Path, name: str) -> Path:
-        return folder / f"{name.replace(' ', '-')}.safetensors"
+    def remove(self) -> None:
+        """Remove what was kept; the fit is complete."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name.replace(' ', '-')}.safetensors"
+
+
+class FitSteps:
+    """Runs the steps of one fit.
+
+    Args:
+        store: where finished steps are kept; None where none are.
+        tell: is called after each step.
+    """
+
+    def __init__(self, store: StepStore | None = None, tell: Tell | None = None) -> None:
+        self._store, self._tell = store, tell
+        self._n_done = 0
+
+    def run(self, name: str, compute: Callable[[], Step]) -> Step:
+        """Return the step `name` as it was kept, or compute it."""
+        kept = None if self._store is None else self._store.read(name)
+        if kept is not None:
+            return kept
+        started = monotonic()
+        step = compute()
+        if self._store is not None and monotonic() - started >= KEEP_S:
+            self._store.write(name, step)
+        return step
+
+    def count(self, n_steps: int, note: str) -> None:
+        """Note that `n_steps` more are done, or are not needed."""
+        self._n_done += n_steps
+        if self._tell is not None:
+            self._tell(self._n_done, note)
 
 
 def _hash(affine: Affine, n_iterations: int) -> str:

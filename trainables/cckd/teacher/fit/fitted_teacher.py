@@ -70,6 +70,7 @@ def fit_teacher(
     classifier: Classifier | None = None,
     embeddings: ClassEmbeddings | None = None,
     steps: FitSteps | None = None,
+    device: str = "cpu",
 ) -> FittedTeacher:
     """Fit by `spec.form`, once more per fold where `spec.targets` asks for it, and take the prior by `spec.prior`.
 
@@ -83,11 +84,19 @@ def fit_teacher(
         classifier: the network's own, for head and checkpoint, and for a zero_shot with embeddings in its outputs.
         embeddings: the class embeddings of form zero_shot.
         steps: runs and keeps the steps of a linear probe, `n_steps` of them.
+        device: where the products of a linear probe are computed, 'cpu' or 'cuda'.
     """
     steps = steps or FitSteps()
     if spec.form == "linear_probe":
         readout: Readout = fit_probe(
-            train_features, train_labels, val_features, val_labels, n_classes=n_classes, tau=spec.tau, steps=steps
+            train_features,
+            train_labels,
+            val_features,
+            val_labels,
+            n_classes=n_classes,
+            tau=spec.tau,
+            steps=steps,
+            device=device,
         )
     elif spec.form == "ncm":
         readout = fit_ncm(train_features, train_labels, val_features, val_labels, n_classes=n_classes)
@@ -96,7 +105,9 @@ def fit_teacher(
     seen: list[Judge] = [(None, readout)]
     judges, fold_readouts = seen, None
     if spec.targets == "out_of_fold":
-        fold_readouts = _fit_folds(spec, readout, train_features, train_labels, steps, n_classes=n_classes)
+        fold_readouts = _fit_folds(
+            spec, readout, train_features, train_labels, steps, n_classes=n_classes, device=device
+        )
         judges = _fold_judges(fold_readouts, readout)
     target_accuracy = _accuracy(judges, train_features, train_labels)
     train_accuracy = target_accuracy if judges is seen else _accuracy(seen, train_features, train_labels)
@@ -156,6 +167,7 @@ def _fit_folds(
     steps: FitSteps,
     *,
     n_classes: int,
+    device: str,
 ) -> FoldReadouts:
     """Fit a readout to all other folds of each fold; strength and scale are those chosen on D_val."""
     folds = deal_folds(labels, spec.folds)
@@ -163,7 +175,9 @@ def _fit_folds(
     for fold in np.unique(folds):
         others = np.flatnonzero(folds != fold)
         if isinstance(readout, ProbeFit):
-            refitted = partial(refit, readout, features, labels, others, n_classes=n_classes, tau=spec.tau)
+            refitted = partial(
+                refit, readout, features, labels, others, n_classes=n_classes, tau=spec.tau, device=device
+            )
             of_others, _ = steps.run(f"fold {fold}", refitted)
             steps.count(1, f"fold {fold + 1} of {spec.folds}")
         else:

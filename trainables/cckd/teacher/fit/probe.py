@@ -35,6 +35,9 @@ _WORSE_IN_A_ROW = 2
 
 #: Relative decrease per iteration at which the fit of a strength stops, while it is searched and once it is chosen.
 _SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-6
+#: The same where an image is one row. Weak strengths bring the objective far below 1, and there SciPy's tolerance is
+#: absolute: at 1e-6 the loss on D_val was up to 2 % off the minimum's (`benchmarks/large_fit.py`).
+_FINAL_TOLERANCE_OF_MEANS = 1e-7
 
 
 class StrengthRow(NamedTuple):
@@ -70,6 +73,7 @@ def fit_probe(
     tau: float = 1.0,
     strengths: Sequence[float] | None = None,
     steps: FitSteps | None = None,
+    device: str = "cpu",
 ) -> ProbeFit:
     """Fit along the L2 path; keep the strength with the best balanced accuracy on D_val (ties: the largest).
 
@@ -84,10 +88,11 @@ def fit_probe(
         tau: strength of the logit adjustment.
         strengths: L2 strengths to try; None for the default ones.
         steps: runs and keeps the steps.
+        device: where the products of a pass are computed, 'cpu' or 'cuda'.
     """
     steps = steps or FitSteps()
-    feature_mean, feature_std = feature_statistics(train_features)
-    problem = _problem(train_features, train_labels, feature_mean, feature_std, n_classes=n_classes, tau=tau)
+    mean, std = feature_mean, feature_std = feature_statistics(train_features)
+    problem = _problem(train_features, train_labels, mean, std, n_classes=n_classes, tau=tau, device=device)
     solver = Solver(problem)
     val_rows = StandardRows(val_features[:, None], feature_mean, feature_std, n_classes=n_classes)
 
@@ -111,7 +116,8 @@ def fit_probe(
         steps.count(1, f"strength {strength:g}: {row.val_balanced_accuracy:.1%} on D_val")
     # max takes the first of equals, the stronger one. Equal means may differ in the last bit, so they are rounded.
     best, start = max(found, key=lambda one: round(one[0].val_balanced_accuracy, 9))
-    affine, iterations = steps.run("chosen", partial(solver.minimise, best.strength, start, tolerance=_FINAL_TOLERANCE))
+    to_the_end = partial(solver.minimise, best.strength, start, tolerance=_final_tolerance(problem))
+    affine, iterations = steps.run("chosen", to_the_end)
     chosen = judged(best.strength, affine, iterations)
     steps.count(len(left) + 1, f"strength {best.strength:g} is chosen")
     return ProbeFit(
@@ -132,6 +138,7 @@ def refit(
     *,
     n_classes: int,
     tau: float = 1.0,
+    device: str = "cpu",
 ) -> tuple[Affine, int]:
     """Fit again on some images, at the strength and in the feature space of `fit`, and starting from it.
 
@@ -142,13 +149,15 @@ def refit(
         images: indices of the images to fit to, int64; every class is among them.
         n_classes: C.
         tau: strength of the logit adjustment.
+        device: as for `fit_probe`.
 
     Returns:
         The fit, and the number of its iterations.
     """
-    problem = _problem(features, labels, fit.feature_mean, fit.feature_std, n_classes=n_classes, tau=tau, images=images)
+    mean, std = fit.feature_mean, fit.feature_std
+    problem = _problem(features, labels, mean, std, n_classes=n_classes, tau=tau, device=device, images=images)
     start = Affine(fit.weight, fit.bias)
-    return Solver(problem).minimise(fit.strength, start, tolerance=_FINAL_TOLERANCE)
+    return Solver(problem).minimise(fit.strength, start, tolerance=_final_tolerance(problem))
 
 
 def _problem(
@@ -159,6 +168,7 @@ def _problem(
     *,
     n_classes: int,
     tau: float,
+    device: str,
     images: NDArray[np.int64] | None = None,
 ) -> SoftmaxRegression:
     """Return the regression on some images (None: on all), with a row per view or per image."""
@@ -166,11 +176,23 @@ def _problem(
     n_views, n_features = features.shape[1:]
     if rows_per_image(len(chosen), n_views, n_features, n_classes) == n_views:
         rows = StandardRows(features, mean, std, n_classes=n_classes, images=images)
-        return SoftmaxRegression(rows, np.repeat(labels[chosen], n_views), n_classes, tau)
+        return _regression(device)(rows, np.repeat(labels[chosen], n_views), n_classes, tau)
     by_class = chosen[np.argsort(labels[chosen], kind="stable")]
     means, spread = view_means(features, mean, std, by_class)
     rows = StandardRows(means[:, None], np.zeros_like(mean), np.ones_like(std), n_classes=n_classes)
-    return SoftmaxRegression(rows, labels[by_class], n_classes, tau, spread)
+    return _regression(device)(rows, labels[by_class], n_classes, tau, spread)
+
+
+def _regression(device: str) -> type[SoftmaxRegression]:
+    if device == "cpu":
+        return SoftmaxRegression
+    from trainables.cckd.teacher.fit.gpu_regression import GpuRegression  # imports torch, which a driver does without
+
+    return GpuRegression
+
+
+def _final_tolerance(problem: SoftmaxRegression) -> float:
+    return _FINAL_TOLERANCE if problem.spread is None else _FINAL_TOLERANCE_OF_MEANS
 
 
 def _is_past_its_best(accuracies: list[float]) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainables.cckd.teacher.fit import fit_steps as module
-from trainables.cckd.teacher.fit.fit_steps import FitSteps, Step
+from trainables.cckd.teacher.fit.fit_steps import FitSteps, Step, StepFolder
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher, n_steps
 from trainables.cckd.teacher.fit.softmax_regression import Affine
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -33,7 +33,9 @@ def _fit(folder: Path | None, told: list[tuple[int, str]], *, kill_after: int | 
         if len(told) == kill_after:
             raise _Killed
 
-    return fit_teacher(SPEC, TRAIN, LABELS, VAL, LABELS, n_classes=3, steps=FitSteps(folder, tell))
+    return fit_teacher(
+        SPEC, TRAIN, LABELS, VAL, LABELS, n_classes=3, steps=FitSteps(folder and StepFolder(folder), tell)
+    )
 
 
 def test_wherever_it_is_killed_it_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,36 +68,36 @@ def _another() -> Step:
 
 
 def test_a_step_with_a_flipped_byte_is_computed_again(tmp_path: Path) -> None:
-    FitSteps(tmp_path).run("strength 0.1", lambda: STEP)
+    FitSteps(StepFolder(tmp_path)).run("strength 0.1", lambda: STEP)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
-    assert FitSteps(tmp_path).run("strength 0.1", _another)[1] == 7
+    assert FitSteps(StepFolder(tmp_path)).run("strength 0.1", _another)[1] == 7
     for place in range(0, len(whole), 3):
         flipped = bytearray(whole)
         flipped[place] ^= 0x20
         path.write_bytes(bytes(flipped))
-        assert FitSteps(tmp_path).run("strength 0.1", _another)[1] == 1, place
+        assert FitSteps(StepFolder(tmp_path)).run("strength 0.1", _another)[1] == 1, place
 
 
 def test_a_short_step_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_S", 60.0)
-    FitSteps(tmp_path / "steps").run("fold 1", lambda: STEP)
+    FitSteps(StepFolder(tmp_path / "steps")).run("fold 1", lambda: STEP)
     assert not (tmp_path / "steps").exists()
 
 
 def test_a_folder_that_cannot_be_written_costs_the_step_only(tmp_path: Path) -> None:
     (tmp_path / "steps").write_text("where the folder would be")
-    steps = FitSteps(tmp_path / "steps")
+    steps = FitSteps(StepFolder(tmp_path / "steps"))
     assert steps.run("fold 1", lambda: STEP)[1] == 7
     assert steps.run("fold 1", _another)[1] == 1
 
 
 def test_what_was_kept_is_removed_behind_the_fit(tmp_path: Path) -> None:
-    steps = FitSteps(tmp_path / "steps")
-    steps.run("fold 1", lambda: STEP)
-    steps.remove()
+    kept = StepFolder(tmp_path / "steps")
+    FitSteps(kept).run("fold 1", lambda: STEP)
+    kept.remove()
     assert list(tmp_path.iterdir()) == []
-    steps.remove()
+    kept.remove()
 
 
 @pytest.mark.parametrize(("form", "targets", "n"), [("ncm", "in_fold", 0), ("linear_probe", "in_fold", 8)])
