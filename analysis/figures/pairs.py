@@ -35,6 +35,7 @@ class PairScale:
         noise: sd of one trial over training seeds (fraction); NaN where it is not known.
         reference, best: the points that are marked.
         with_surface: whether the surrogate is good enough to be drawn beneath the trials.
+        what: what the colours are.
     """
 
     limits: tuple[float, float]
@@ -42,6 +43,7 @@ class PairScale:
     reference: Mapping[str, Any]
     best: Mapping[str, Any]
     with_surface: bool
+    what: str = "validation balanced accuracy (%)"
 
 
 def colour_limits(surfaces: Sequence[PairSurface], *, with_surface: bool) -> tuple[float, float]:
@@ -83,7 +85,7 @@ def draw_pair(surface: PairSurface, shared: PairScale) -> Figure:
         scores = 100 * surface.points["score"]
         beyond = (bool((scores < low).any()), bool((scores > high).any()))
         ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-        figure.colorbar(dots, ax=axes, label="validation balanced accuracy (%)", extend=ends[beyond])
+        figure.colorbar(dots, ax=axes, label=shared.what, extend=ends[beyond])
         figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
     return figure
 

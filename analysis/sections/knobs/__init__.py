@@ -5,5 +5,6 @@ importance    importances against chance and their measures
 standing      where each knob should stand
 slices        one knob at a time
 pairs         heatmaps of pairs
+group_pairs   a heatmap per group of classes that a knob moves
 interactions  interaction strengths
 """

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.page.document import Block, Section, fold
+from analysis.page.document import Block, Gallery, Picture, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text, scale_text, unit_text
 from analysis.reading.study_data import StudyData
@@ -13,6 +13,7 @@ from analysis.search.interactions import interactions
 from analysis.search.slices import slices_of
 from analysis.search.surrogate import Shape, fit_surrogate
 from analysis.search.trial_matrix import scored, trial_matrix
+from analysis.sections.knobs.group_pairs import group_pictures
 from analysis.sections.knobs.importance import importance_blocks
 from analysis.sections.knobs.interactions import interaction_blocks
 from analysis.sections.knobs.pairs import pair_blocks, pair_pictures
@@ -35,11 +36,17 @@ def knob_sections(study: StudyData, importances: Importances, writer: Writer) ->
     surrogate = fit_surrogate(study.trials, study.knobs, Shape(tuple(named), found.clear), fresh)
     heatmaps = pair_pictures(study, trials, surrogate, ranking, named, found.clear, writer)
     standing = standing_blocks(study, slices, importances, writer)
-    first = heatmaps[:1] if standing else []
+    of_groups = group_pictures(study, importances, writer)
+    first: list[Picture] = []
+    if standing and of_groups and surrogate is not None and surrogate.r2 <= 0:
+        first, of_groups = of_groups[:1], of_groups[1:]  # all classes together have no surface to show
+    elif standing:
+        first, heatmaps = heatmaps[:1], heatmaps[1:]
     blocks = (
         *importance_blocks(importances, writer),
         *slice_blocks(slices, trials, ranking, len(named), writer),
-        *pair_blocks(study, surrogate, heatmaps[len(first) :]),
+        *pair_blocks(study, surrogate, heatmaps),
+        *fold("Heatmaps of groups of classes", [Gallery(tuple(of_groups))] if of_groups else []),
         *interaction_blocks(study, matrix, found, writer),
         *fold("The searched space: every knob with its range and the reason", [_space_table(study, writer)]),
     )

@@ -11,7 +11,7 @@ from analysis.page.document import Block, Code, Paragraph
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text, set_flags
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import p_value, percent, percent_within, value_text
+from analysis.reading.wording import listing, p_value, percent, percent_within, value_text
 from analysis.search.columns import is_choice
 from analysis.search.importance import Importances
 from analysis.search.slices import Effect, Slice
@@ -55,7 +55,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         return []
     names = ["knob", "matters", "p_family", "from", "to", "value", "costs_at_most", "reference_costs", "low", "high"]
     return [
-        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows})),
+        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}) + _for_groups(importances)),
         writer.table(
             "standing",
             pd.DataFrame(raw, columns=names),
@@ -91,7 +91,7 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) 
         costs = {row[0]: float(row[-1]) for row in raw if row[-1] == row[-1]}
         dearest = max(costs, key=lambda name: costs[name], default=None)
         surest = p_value(min(row[2] for row in raw))
-        none = f"No knob is shown to matter (p {surest} or more), so there is none to set first."
+        none = f"No knob is shown to matter for all classes (p {surest} or more), so there is none to set first."
         if dearest is None:
             return none
         bound = f"costs at most {percent(costs[dearest])} points ({dearest})"
@@ -107,6 +107,16 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) 
     if len(named) < len(raw):
         said.append("The other knobs are open; the table bounds what each may cost.")
     return " ".join(said)
+
+
+def _for_groups(importances: Importances) -> str:
+    """Say which further knobs matter for groups of classes; nothing where none does."""
+    everywhere = importances.named("all")
+    names = list(dict.fromkeys(effect.knob for effect in importances.groups if effect.knob not in everywhere))
+    if not names:
+        return ""
+    verb, what = ("matters", "it") if len(names) == 1 else ("matter", "them")
+    return f" For groups of classes {listing(names)} {verb}: set {what} by the group that counts for you."
 
 
 def _stand(effect: Effect, *, matters: bool, ordered: bool) -> npt.NDArray[np.int64]:

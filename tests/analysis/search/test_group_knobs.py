@@ -21,10 +21,8 @@ SMALL = {"n_trials": 40, "n_pruned": 0, "n_failed": 0, "n_seeds": 1}
 N_MANY, N_FEW = 3, 4
 
 
-@pytest.fixture
-def traded(simulated: Simulated) -> StudyData:
-    """Many falls and Few rises with mix_ratio, so that their mean hardly moves."""
-    folder = simulated(**SMALL)
+def trading_groups(folder: Path) -> StudyData:
+    """Let Many fall and Few rise with mix_ratio in a simulated study, so that their mean hardly moves."""
     with rewriting(folder) as ledger:
         for row in ledger.rows():
             assert row.val is not None
@@ -33,6 +31,11 @@ def traded(simulated: Simulated) -> StudyData:
             middle = row.val.correct[N_MANY:-N_FEW]
             set_last_counts(ledger, row.number, ClassCounts((*[many] * N_MANY, *middle, *[few] * N_FEW), seen))
     return load_study(folder)
+
+
+@pytest.fixture
+def traded(simulated: Simulated) -> StudyData:
+    return trading_groups(simulated(**SMALL))
 
 
 def test_what_trades_groups_is_named_with_where_each_is_best(traded: StudyData) -> None:

@@ -12,6 +12,7 @@ from analysis.page.document import Code, Paragraph, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
+from analysis.reading.wording import listing
 from analysis.search.importance import importances
 from analysis.search.slices import slices_of
 from analysis.sections.knobs.standing import range_of, standing_blocks
@@ -40,12 +41,13 @@ def study(folder: Path) -> StudyData:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the section shows of a study, and its table as it is written."""
+    """What the section shows of a study, its table as it is written, and the knobs that matter for groups."""
 
     lead: Paragraph
     shown: ReportTable
     flags: Code
     written: pd.DataFrame
+    moving: tuple[str, ...]
 
 
 def _standing(study: StudyData, folder: Path) -> Standing:
@@ -55,7 +57,8 @@ def _standing(study: StudyData, folder: Path) -> Standing:
     assert isinstance(lead, Paragraph)
     assert isinstance(shown, ReportTable)
     assert isinstance(flags, Code)
-    return Standing(lead, shown, flags, pd.read_csv(folder / "tables" / "standing.csv").set_index("knob"))
+    written = pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
+    return Standing(lead, shown, flags, written, tuple(effect.knob for effect in judged.groups))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +113,9 @@ def test_the_first_sentence_says_what_to_set_first_how_sure_that_is_and_what_lea
         f"Set first tau to {value}, or elsewhere in {stand} ({matters.removeprefix('yes, ')}). "
     )
     assert f"Left at its reference it costs {reference} points." in lead.text
-    assert lead.text.endswith("The other knobs are open; the table bounds what each may cost.")
+    assert "The other knobs are open; the table bounds what each may cost." in lead.text
+    moved = listing([name for name in dict.fromkeys(standing.moving) if name != "tau"])
+    assert lead.text.endswith(f"For groups of classes {moved} matter: set them by the group that counts for you.")
 
 
 def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_references(
@@ -127,7 +132,7 @@ def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_r
     numbers = written["high"].dropna()
     surest = f"(p {written['p_family'].min():.3f} or more)"
     assert lead.text.startswith(
-        f"No knob is shown to matter {surest}, so there is none to set first. Keep the reference"
+        f"No knob is shown to matter for all classes {surest}, so there is none to set first. Keep the reference"
     )
     assert f"costs at most {100 * numbers.max():.1f} points ({numbers.idxmax()})" in lead.text
 
