@@ -7,7 +7,7 @@ _ = SimpleNamespace()
 # Ray Tune calls these methods of trainables, searchers, schedulers and callbacks, and names their parameters.
 _.setup, _.reset_config, _.on_trial_error, _.on_step_end, _.iteration, _.checkpoint_path
 # Functions of Ray that the study replaces by its own, with their parameters.
-_.print_to_stdstream, _.ignore_prefix, _.callbacks
+_.print_to_stdstream, _.ignore_prefix, _.callbacks, _.start_monitor, _.start_api_server
 # Optuna calls these methods of storages and studies, and names their parameters.
 _._set_trial_param_without_commit, _.previous_distribution, _.delete_study, _._get_trials, _.use_cache
 _.set_trial_param, _.set_trial_state_values, _.set_trial_system_attr

@@ -19,6 +19,7 @@ from study.execution.ray_private import (
     leaving_no_half_node,
     loopback_only,
     redirect_driver_output,
+    without_head_servers,
 )
 from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL
@@ -142,7 +143,7 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        with loopback_only(), leaving_no_half_node(), _short_temporary_folder():
+        with loopback_only(), without_head_servers(), leaving_no_half_node(), _short_temporary_folder():
             _start(options)
         return
     _try_to_join(address)

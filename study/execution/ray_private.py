@@ -101,6 +101,24 @@ def leaving_no_half_node() -> Iterator[None]:
         Node.__init__ = original
 
 
+@contextmanager
+def without_head_servers() -> Iterator[None]:
+    """Start a private Ray without its autoscaler and its API server.
+
+    `ray._private.node.Node.start_monitor` and `start_api_server`. `ray.init` starts both, without a dashboard too, and
+    waits for the second: two seconds of a core per start. One machine does not grow, and nobody asks the server.
+    Needless when the slow test `test_ray_alone_would_start_servers_of_a_cluster` fails.
+    """
+    from ray._private.node import Node
+
+    original = Node.start_monitor, Node.start_api_server
+    Node.start_monitor = Node.start_api_server = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Node.start_monitor, Node.start_api_server = original
+
+
 def end_processes_at_once() -> None:
     """Make `ray.shutdown` kill the processes of a private Ray without asking them first.
 

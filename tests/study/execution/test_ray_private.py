@@ -79,16 +79,18 @@ try:
 except Exception as error:
     print(type(error).__name__, str(error).count(chr(10)))
 
-def servers():
+def servers(*names):
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             ours = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid())
-            if ours and b"gcs_server" in folder.joinpath("cmdline").read_bytes():
+            line = folder.joinpath("cmdline").read_bytes()
+            if ours and any(name in line for name in names):
                 yield folder
         except OSError:
             continue
 
-print(ray.is_initialized(), len(list(servers())))
+of_clusters = servers(b"autoscaler/_private/monitor.py", b"dashboard/dashboard.py")
+print(ray.is_initialized(), len(list(servers(b"gcs_server"))), len(list(of_clusters)))
 ray.shutdown()
 """
 
@@ -99,15 +101,29 @@ def _half_start(start: str, fails: int) -> list[str]:
     return run.stdout.splitlines()
 
 
-@pytest.mark.slow
-def test_ray_alone_would_leave_the_processes_of_a_failed_start() -> None:
-    """Where this fails, `leaving_no_half_node` has become needless."""
+@pytest.fixture(scope="module")
+def left_by_ray_alone() -> tuple[str, str]:
+    """How many GCS, and how many servers of clusters, a failed start of Ray's own leaves."""
     alone = "ray.init(address='local', include_dashboard=False, num_cpus=1, logging_level='CRITICAL')"
-    assert _half_start(alone, fails=1)[-1] == "False 1"
+    initialized, n_gcs, n_of_clusters = _half_start(alone, fails=1)[-1].split()
+    assert initialized == "False"
+    return n_gcs, n_of_clusters
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fails", "last"), [(1, ["True 1"]), (2, ["ClusterError 0", "False 0"])])
+def test_ray_alone_would_leave_the_processes_of_a_failed_start(left_by_ray_alone: tuple[str, str]) -> None:
+    """Where this fails, `leaving_no_half_node` has become needless."""
+    assert left_by_ray_alone[0] == "1"
+
+
+@pytest.mark.slow
+def test_ray_alone_would_start_servers_of_a_cluster(left_by_ray_alone: tuple[str, str]) -> None:
+    """Where this fails, `without_head_servers` has become needless."""
+    assert left_by_ray_alone[1] == "2"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fails", "last"), [(1, ["True 1 0"]), (2, ["ClusterError 0", "False 0 0"])])
 def test_a_start_that_takes_too_long_is_tried_once_more_and_leaves_nothing(fails: int, last: list[str]) -> None:
     told, *said = _half_start("connect('local', {{}}, verbose=False)".replace("{{}}", "{}"), fails)
     assert told.startswith("NOTE     Ray did not start (load average ")
