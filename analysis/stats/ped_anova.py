@@ -8,6 +8,7 @@ knobs take a tenth of a second.
 
 from collections.abc import Mapping, Sequence
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def _regimes(trials: Sequence[FrozenTrial], name: str) -> Mapping[BaseDistributi
     return found
 
 
-def _on_grid(spec: BaseDistribution, values: Sequence[object]) -> Floats:
+def _on_grid(spec: BaseDistribution, values: Sequence[Any]) -> Floats:
     """Return (n, G) ones and zeros: the cell of each value."""
     if isinstance(spec, CategoricalDistribution):
         return np.eye(len(spec.choices))[[int(spec.to_internal_repr(value)) for value in values]]
