@@ -46,7 +46,10 @@ def parallel_coordinates(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -
             "type": "scatter",
             "mode": "lines+markers",
             "x": axes,
-            "y": [(value - low) / (high - low) if high > low else 0.5, *(_place(knob, trial) for knob in knobs)],
+            "y": [
+                _short((value - low) / (high - low)) if high > low else 0.5,
+                *(_place(knob, trial) for knob in knobs),
+            ],
             "line": {"color": colour, "width": 1.5},
             "marker": {"color": colour, "size": 5},
             "text": _hover_text(trial),
@@ -91,7 +94,7 @@ def history_lines(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
                     "mode": "markers",
                     "name": state.lower(),
                     "x": [trial.number for trial in shown],
-                    "y": [100 * (_last(trial) or 0.0) for trial in shown],
+                    "y": [_short(100 * (_last(trial) or 0.0)) for trial in shown],
                     "text": [_hover_text(trial) for trial in shown],
                     "hovertemplate": "%{text}<extra></extra>",
                     "marker": {"color": colour, "symbol": symbol, "size": 8, "line": {"color": "#fff", "width": 0.5}},
@@ -117,6 +120,11 @@ def history_lines(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         "margin": {"l": 60, "r": 10, "t": 30, "b": 50},
     }
     return {"data": data, "layout": layout}
+
+
+def _short(number: float) -> float:
+    """Return a place in a figure to a ten-thousandth: thousands of whole floats are much of a page."""
+    return round(number, 4)
 
 
 def _layout() -> dict[str, Any]:
@@ -151,7 +159,7 @@ def _place(knob: Knob, trial: FrozenTrial) -> float | None:
     if isinstance(spec, CategoricalDistribution):
         return (spec.choices.index(value) + 0.5) / len(spec.choices)
     place = numeric_position(knob, value)
-    return place if place == place else 0.5
+    return _short(place) if place == place else 0.5
 
 
 def _range(knob: Knob) -> tuple[str, str]:

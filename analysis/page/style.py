@@ -44,7 +44,7 @@ POINTS: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "zorder": 3}
 #: Interquartile ranges beyond the quartiles from which on a value does not stretch an axis.
 _FAR = 3.0
 
-_DPI = 160
+_DPI = 150
 _LONGEST_NAME = 20
 
 
