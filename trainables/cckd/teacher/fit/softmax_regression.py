@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, in_threads
 
 _MAX_ITERATIONS = 200
 _GRADIENT_TOLERANCE = 1e-9
@@ -33,6 +33,16 @@ class Affine(NamedTuple):
     def zero(cls, n_classes: int, n_features: int) -> "Affine":
         """Return the function whose logits are all 0."""
         return cls(np.zeros((n_classes, n_features), np.float32), np.zeros(n_classes, np.float32))
+
+
+class _BlockSums(NamedTuple):
+    """Sums over the rows of one block: cross-entropy, its slopes, and posteriors (n, C) by the classes (n,) in it."""
+
+    loss: float
+    slope: NDArray[np.float32]
+    bias_slope: NDArray[np.float64]
+    classes: NDArray[np.int64] | None
+    posteriors: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +75,9 @@ class SoftmaxRegression:
             spread_weight = point.weight @ self.spread
             of_pairs = spread_weight @ point.weight.T
             shift += np.diag(of_pairs) / 2
-        loss, slope, bias_slope = 0.0, np.zeros_like(point.weight), np.zeros(self.n_classes)
-        posterior_of_class = np.zeros((self.n_classes,) * 2, np.float32) if self.spread is not None else None
-        for place, block in self.rows:
+
+        def of_block(placed: tuple[slice, NDArray[np.float32]]) -> _BlockSums:
+            place, block = placed
             labels = self.labels[place]
             own = np.arange(len(block)), labels
             logits = block @ point.weight.T
@@ -78,14 +88,24 @@ class SoftmaxRegression:
             of_own = logits[own].astype(np.float64)
             posterior = np.exp(logits, out=logits)
             total = posterior.sum(axis=1, keepdims=True)
-            loss += float((np.log(total[:, 0].astype(np.float64)) - of_own).sum())
+            loss = float((np.log(total[:, 0].astype(np.float64)) - of_own).sum())
             posterior /= total
-            if posterior_of_class is not None:
+            classes, posteriors = None, None
+            if of_pairs is not None:
                 starts = np.flatnonzero(np.diff(labels, prepend=-1))
-                posterior_of_class[labels[starts]] += np.add.reduceat(posterior, starts, axis=0)
+                classes, posteriors = labels[starts], np.add.reduceat(posterior, starts, axis=0)
             posterior[own] -= 1
-            slope += posterior.T @ block
-            bias_slope += posterior.sum(axis=0, dtype=np.float64)
+            return _BlockSums(loss, posterior.T @ block, posterior.sum(axis=0, dtype=np.float64), classes, posteriors)
+
+        loss, slope, bias_slope = 0.0, np.zeros_like(point.weight), np.zeros(self.n_classes)
+        posterior_of_class = np.zeros((self.n_classes,) * 2, np.float32) if self.spread is not None else None
+        # Where every view is a row, a set may be one block, whose products use all threads.
+        for sums in map(of_block, self.rows) if self.spread is None else in_threads(of_block, self.rows):
+            loss += sums.loss
+            slope += sums.slope
+            bias_slope += sums.bias_slope
+            if posterior_of_class is not None:
+                posterior_of_class[sums.classes] += sums.posteriors
         if posterior_of_class is not None and spread_weight is not None:
             by_pair = -posterior_of_class - posterior_of_class.T
             by_pair[np.diag_indices(self.n_classes)] += posterior_of_class.sum(axis=0) + len(self.labels) * shares
