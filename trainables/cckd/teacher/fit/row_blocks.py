@@ -48,6 +48,14 @@ def blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
+def bytes_per_view(n_features: int, n_classes: int) -> int:
+    """Return the bytes that a view takes in a block.
+
+    These are its features in half precision and two float32 copies; in float64 its logits and three arrays like them.
+    """
+    return 10 * n_features + 32 * n_classes
+
+
 def image_blocks(
     features: NDArray[np.float16], images: NDArray[np.int64] | None, *, n_classes: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
@@ -60,8 +68,7 @@ def image_blocks(
     """
     n_views, n_features = features.shape[1:]
     chosen = np.arange(len(features)) if images is None else images
-    # Half precision, two float32 copies of the features; logits and three more arrays of their size in float64.
-    for rows in blocks(len(chosen), n_views * (10 * n_features + 32 * n_classes)):
+    for rows in blocks(len(chosen), n_views * bytes_per_view(n_features, n_classes)):
         yield chosen[rows], features[rows] if images is None else features[chosen[rows]]
 
 
