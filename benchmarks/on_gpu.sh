@@ -68,7 +68,7 @@ else
 fi
 
 # shellcheck disable=SC2086
-step "probe's fit" "$PYTHON" -m benchmarks.probe_fit $probe --only means
+step "probe's fit" "$PYTHON" -m benchmarks.probe_fit $probe --only means --device $device
 
 if [ "$device" = cuda ] && [ -d "$DATA_ROOT/cifar-100-python" ]; then
     step baselines "$PYTHON" -m benchmarks.published_baselines --data-root "$DATA_ROOT" --device cuda \

@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--largest", type=int, default=60, help="training images of the largest class")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--apart", type=float, default=0.4, help="distance of the class centres, in deviations")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the products (default: cpu)")
     parser.add_argument("--only", choices=tuple(FITS), action="append", help="fits to run (default: all)")
     args = parser.parse_args(argv)
     world = simulate(args.classes, args.features, args.largest, args.views, apart=args.apart)
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         train = world[0][:, :1] if name == "one_view" else world[0]
         with patch.multiple(probe, **FITS[name]):
             started = perf_counter()
-            found = fit_probe(train, *world[1:], n_classes=args.classes)
+            found = fit_probe(train, *world[1:], n_classes=args.classes, device=args.device)
             seconds = perf_counter() - started
         loss, right = judge(found.logits(world[2]), world[3])
         print(

@@ -74,10 +74,11 @@ class SimulatedSet:
         return np.repeat(np.arange(self.n_classes), self.n_val)
 
 
-#: The published sizes, and one of seconds. D_val of iNaturalist 2018 has three images of each class.
+#: The published sizes, one of minutes, and one of seconds. D_val of iNaturalist 2018 has three images of each class.
 SETS = {
     "imagenet_lt": SimulatedSet(1000, 115_846, 1280, 5, 20),
     "inat2018": SimulatedSet(8142, 437_513, 1000, 2, 3),
+    "small": SimulatedSet(200, 3000, 165, 1, 20, n_features=256),
     "tiny": SimulatedSet(10, 400, 120, 4, 20),
 }
 

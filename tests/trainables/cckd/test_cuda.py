@@ -15,6 +15,9 @@ from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import METHODS
 from trainables.cckd.records import EpochRecord
 from trainables.cckd.students.build import StudentNet
+from trainables.cckd.teacher.fit.gpu_regression import GpuRegression
+from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.softmax_regression import Affine, SoftmaxRegression
 from trainables.cckd.training import cuda_graph
 from trainables.cckd.training.trainer import Trainer
 
@@ -131,3 +134,17 @@ def test_bfloat16_learns_what_float32_learns(trial_data: TrialData) -> None:
     assert records[-1].losses["total"] < records[0].losses["total"]
     assert records[-1].val is not None
     assert sum(records[-1].val.correct) >= 24  # of 30
+
+
+@pytest.mark.parametrize("in_expectation", [False, True])
+def test_the_passes_of_a_probe_on_a_gpu_are_those_on_the_cpu(in_expectation: bool) -> None:
+    rng = np.random.default_rng(0)
+    labels, features = np.repeat(np.arange(20), 30), rng.normal(size=(600, 1, 64)).astype(np.float16)
+    root = rng.normal(size=(64, 64)).astype(np.float32) / 20
+    rows = StandardRows(features, np.zeros(64, np.float32), np.ones(64, np.float32), n_classes=20)
+    asked = rows, labels, 20, 1.0, root @ root.T if in_expectation else None
+    point = Affine(rng.normal(size=(20, 64)).astype(np.float32), np.zeros(20, np.float32))
+    on_gpu, on_cpu = GpuRegression(*asked), SoftmaxRegression(*asked)
+    for ours, theirs in zip(on_gpu.loss_and_gradient(point), on_cpu.loss_and_gradient(point), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(on_gpu.predict(rows, point), on_cpu.predict(rows, point))

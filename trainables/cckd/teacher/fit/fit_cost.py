@@ -8,16 +8,16 @@ from time import perf_counter
 
 import numpy as np
 
-from trainables.cckd.teacher.fit.row_blocks import StandardRows, rows_per_image
-from trainables.cckd.teacher.fit.softmax_regression import Affine, SoftmaxRegression
+from trainables.cckd.teacher.fit.row_blocks import blocks, bytes_per_view, in_threads, rows_per_image
+from trainables.cckd.teacher.fit.softmax_regression import block_sums
 
 #: Passes of a whole fit, and of the fit to all folds but one: where every view is a row, and where an image is one. The
 #: latter goes to weaker strengths and to a finer tolerance.
 _PASSES, _PASSES_OF_MEANS = (80, 40), (220, 80)
 #: Predictions of all rows: one per strength and one of the chosen one.
 _PREDICTIONS = 8
-#: The sample's rows and most classes, and how often it is timed.
-_SAMPLE_ROWS, _SAMPLE_CLASSES, _TURNS = 1024, 1000, 3
+#: The sample's blocks, their most rows, and how often they are timed; a first turn is not.
+_BLOCKS, _MOST_ROWS, _TURNS = 4, 2000, 3
 
 
 def fit_products(n_images: int, n_views: int, n_features: int, n_classes: int, *, n_folds: int = 0) -> float:
@@ -46,21 +46,21 @@ def pass_products(n_rows: int, n_features: int, n_classes: int, *, of_means: boo
 
 
 def products_per_second(n_features: int, n_classes: int) -> float:
-    """Return the multiply-adds per second of this process, from passes over a sample of rows. It takes a second."""
-    n_classes = min(n_classes, _SAMPLE_CLASSES)
+    """Return the multiply-adds per second of this process, from some blocks of rows, computed as in a fit.
+
+    It takes a second or two. Blocks have the size that they would have: with many classes they are short and slower.
+    """
+    rows = next(blocks(_MOST_ROWS, bytes_per_view(n_features, n_classes)))
     rng = np.random.default_rng(0)
-    labels = np.sort(np.arange(_SAMPLE_ROWS) % n_classes)
-    features = rng.standard_normal((_SAMPLE_ROWS, 1, n_features), np.float32).astype(np.float16)
-    one = np.ones(n_features, np.float32)
-    rows = StandardRows(features, 0 * one, one, n_classes=n_classes)
-    regression = SoftmaxRegression(rows, labels, n_classes, 1.0, np.diag(one))
+    block = rng.standard_normal((rows.stop, n_features), np.float32)
     weight = rng.standard_normal((n_classes, n_features), np.float32)
     weight /= 100
-    point = Affine(weight, np.zeros(n_classes, np.float32))
-    regression.loss_and_gradient(point)  # standardises the rows
+    labels, shift = np.zeros(rows.stop, np.int64), np.zeros(n_classes, np.float32)
+    of_pairs, slope = np.zeros((1, n_classes), np.float32), np.zeros_like(weight)
     seconds = []
-    for _ in range(_TURNS):
+    for _ in range(1 + _TURNS):
         began = perf_counter()
-        regression.loss_and_gradient(point)
+        for sums in in_threads(lambda one: block_sums(one, labels, weight, shift, of_pairs), [block] * _BLOCKS):
+            slope += sums.slope
         seconds.append(perf_counter() - began)
-    return pass_products(_SAMPLE_ROWS, n_features, n_classes, of_means=True) / float(np.median(seconds))
+    return _BLOCKS * pass_products(rows.stop, n_features, n_classes, of_means=False) / float(np.median(seconds[1:]))

@@ -4,10 +4,14 @@ iNaturalist 2018 in 8 views has 3.5 million rows of 1280 features. That is 9 GB 
 every float32 copy, and 228 GB for float64 logits of 8,142 classes.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from trainables.cckd.teacher.readout import standardise
 
@@ -22,6 +26,10 @@ KEEP_BYTES = 2**30
 #: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-100-LT in 24 views has
 #: 3.3e10, of which a fit makes 80 passes in minutes; ImageNet-LT in 8 views has 1.2e12.
 MOST_PRODUCTS = 2**36
+
+
+_Block = TypeVar("_Block")
+_Result = TypeVar("_Result")
 
 
 def rows_per_image(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
@@ -40,6 +48,14 @@ def blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
+def bytes_per_view(n_features: int, n_classes: int) -> int:
+    """Return the bytes that a view takes in a block.
+
+    These are its features in half precision and two float32 copies; in float64 its logits and three arrays like them.
+    """
+    return 10 * n_features + 32 * n_classes
+
+
 def image_blocks(
     features: NDArray[np.float16], images: NDArray[np.int64] | None, *, n_classes: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
@@ -52,9 +68,25 @@ def image_blocks(
     """
     n_views, n_features = features.shape[1:]
     chosen = np.arange(len(features)) if images is None else images
-    # Half precision, two float32 copies of the features; logits and three more arrays of their size in float64.
-    for rows in blocks(len(chosen), n_views * (10 * n_features + 32 * n_classes)):
+    for rows in blocks(len(chosen), n_views * bytes_per_view(n_features, n_classes)):
         yield chosen[rows], features[rows] if images is None else features[chosen[rows]]
+
+
+def in_threads(function: Callable[[_Block], _Result], blocks: Iterable[_Block]) -> Iterator[_Result]:
+    """Yield `function(block)` in the order of the blocks; each is computed by one thread, several at a time.
+
+    There are as many threads as the library of products has. It uses one meanwhile, so that a result does not depend on
+    their number. Between products numpy computes on one core; here these stretches of different blocks overlap.
+    """
+    n_threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    waiting: deque[Future[_Result]] = deque()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_threads) as threads:
+        for block in blocks:
+            waiting.append(threads.submit(function, block))
+            if len(waiting) > n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class StandardRows:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.teacher.fit.row_blocks import StandardRows
+from trainables.cckd.teacher.fit.row_blocks import StandardRows, in_threads
 
 _MAX_ITERATIONS = 200
 _GRADIENT_TOLERANCE = 1e-9
@@ -32,6 +32,51 @@ class Affine(NamedTuple):
     def zero(cls, n_classes: int, n_features: int) -> "Affine":
         """Return the function whose logits are all 0."""
         return cls(np.zeros((n_classes, n_features), np.float32), np.zeros(n_classes, np.float32))
+
+
+class BlockSums(NamedTuple):
+    """Sums over the rows of one block: cross-entropy, its slopes, and posteriors (n, C) by the classes (n,) in it."""
+
+    loss: float
+    slope: NDArray[np.float32]
+    bias_slope: NDArray[np.float64]
+    classes: NDArray[np.int64] | None
+    posteriors: NDArray[np.float32] | None
+
+
+def block_sums(
+    block: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    of_pairs: NDArray[np.float32] | None,
+) -> BlockSums:
+    """Return the sums over one block.
+
+    Args:
+        block: standardised rows, (n, D).
+        labels: (n,), ascending where there are `of_pairs`.
+        weight: (C, D).
+        shift: what is added to the logits of every row, (C,).
+        of_pairs: what is taken off the logits of a row, by its class, (C, C); None for nothing.
+    """
+    own = np.arange(len(block)), labels
+    logits = block @ weight.T
+    logits += shift
+    if of_pairs is not None:
+        logits -= of_pairs[labels]
+    logits -= logits.max(axis=1, keepdims=True)
+    of_own = logits[own].astype(np.float64)
+    posterior = np.exp(logits, out=logits)
+    total = posterior.sum(axis=1, keepdims=True)
+    loss = float((np.log(total[:, 0].astype(np.float64)) - of_own).sum())
+    posterior /= total
+    classes, posteriors = None, None
+    if of_pairs is not None:
+        starts = np.flatnonzero(np.diff(labels, prepend=-1))
+        classes, posteriors = labels[starts], np.add.reduceat(posterior, starts, axis=0)
+    posterior[own] -= 1
+    return BlockSums(loss, posterior.T @ block, posterior.sum(axis=0, dtype=np.float64), classes, posteriors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,32 +104,26 @@ class SoftmaxRegression:
         """Return the mean cross-entropy, and its gradients by weight, float32 (C, D), and by bias, float64 (C,)."""
         shares = self.shares
         shift = point.bias + (self.tau * np.log(shares)).astype(np.float32)
-        of_pairs, spread_weight = None, None
+        of_pairs: NDArray[np.float32] | None = None
+        spread_weight: NDArray[np.float32] | None = None
         if self.spread is not None:
             spread_weight = point.weight @ self.spread
             of_pairs = spread_weight @ point.weight.T
             shift += np.diag(of_pairs) / 2
+
+        def of_block(placed: tuple[slice, NDArray[np.float32]]) -> BlockSums:
+            place, block = placed
+            return block_sums(block, self.labels[place], point.weight, shift, of_pairs)
+
         loss, slope, bias_slope = 0.0, np.zeros_like(point.weight), np.zeros(self.n_classes)
         posterior_of_class = np.zeros((self.n_classes,) * 2, np.float32) if self.spread is not None else None
-        for place, block in self.rows:
-            labels = self.labels[place]
-            own = np.arange(len(block)), labels
-            logits = block @ point.weight.T
-            logits += shift
-            if of_pairs is not None:
-                logits -= of_pairs[labels]
-            logits -= logits.max(axis=1, keepdims=True)
-            of_own = logits[own].astype(np.float64)
-            posterior = np.exp(logits, out=logits)
-            total = posterior.sum(axis=1, keepdims=True)
-            loss += float((np.log(total[:, 0].astype(np.float64)) - of_own).sum())
-            posterior /= total
-            if posterior_of_class is not None:
-                starts = np.flatnonzero(np.diff(labels, prepend=-1))
-                posterior_of_class[labels[starts]] += np.add.reduceat(posterior, starts, axis=0)
-            posterior[own] -= 1
-            slope += posterior.T @ block
-            bias_slope += posterior.sum(axis=0, dtype=np.float64)
+        # Where every view is a row, a set may be one block, whose products use all threads.
+        for sums in map(of_block, self.rows) if self.spread is None else in_threads(of_block, self.rows):
+            loss += sums.loss
+            slope += sums.slope
+            bias_slope += sums.bias_slope
+            if posterior_of_class is not None and sums.posteriors is not None:
+                posterior_of_class[sums.classes] += sums.posteriors
         if posterior_of_class is not None and spread_weight is not None:
             by_pair = -posterior_of_class - posterior_of_class.T
             by_pair[np.diag_indices(self.n_classes)] += posterior_of_class.sum(axis=0) + len(self.labels) * shares

@@ -1,5 +1,7 @@
 """Fitting block by block: the same teacher as from one block, within memory that does not grow with the set."""
 
+import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from trainables.cckd.teacher.fit import row_blocks as module
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
@@ -16,6 +19,7 @@ from trainables.cckd.teacher.fit.row_blocks import (
     blocks,
     feature_statistics,
     image_blocks,
+    in_threads,
     rows_per_image,
 )
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -135,3 +139,32 @@ def _peak(work: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_blocks_in_threads_come_in_order_and_each_has_one_thread_of_products(n_threads: int) -> None:
+    seen: set[int] = set()
+    at_once, done = threading.Semaphore(n_threads), []
+
+    def work(number: int) -> int:
+        assert at_once.acquire(blocking=False), "more threads than the library of products has"
+        time.sleep(0.002 * (number % 3))
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        done.append(number)
+        at_once.release()
+        return number * number
+
+    with threadpool_limits(n_threads, "blas"):
+        assert list(in_threads(work, range(12))) == [k * k for k in range(12)]
+        after = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    assert seen == {1}
+    assert after == {n_threads}, "as before"
+    assert sorted(done) == list(range(12))
+
+
+def test_an_error_of_a_block_comes_through() -> None:
+    def fail(number: int) -> int:
+        raise FloatingPointError(str(number))
+
+    with pytest.raises(FloatingPointError, match="0"):
+        list(in_threads(fail, range(3)))
