@@ -1,7 +1,6 @@
 """`python -m analysis.compare DIR DIR...`: compare studies side by side, as a page, Markdown and CSV."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
+from study.terminal.signals import end_process
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"
@@ -279,4 +279,4 @@ def _setup(studies: Mapping[str, StudyData], writer: Writer) -> Block:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

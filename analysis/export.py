@@ -1,7 +1,6 @@
 """`python -m analysis.export DIR --to FORMAT`: export a study to a format of `analysis.exports.registry`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from study.schema import EXPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
+from study.terminal.signals import end_process
 
 
 @outliving_its_reader()
@@ -53,4 +53,4 @@ def export(folder: Path, to: str, *, out: Path | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -1,7 +1,6 @@
 """`python -m analysis.report DIR`: write the report of a study folder into DIR/report and print its path."""
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,6 +37,7 @@ from study.schema import REPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
+from study.terminal.signals import end_process
 
 _PAGE = "index.html"
 
@@ -165,4 +165,4 @@ def _facts(study: StudyData) -> tuple[tuple[str, str], ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

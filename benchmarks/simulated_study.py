@@ -116,4 +116,4 @@ INFO = DataSetInfo(
 assert BLOCK == PART_SIZE, "a part of the cache is a block of the world"
 
 if __name__ == "__main__":
-    end_process(main())
+    end_process(main)

@@ -41,4 +41,4 @@ def _may_change() -> Mapping[str, Option]:
 
 
 if __name__ == "__main__":
-    end_process(main())
+    end_process(main)

@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from study.planning.readers import absolute
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import size_on_disk
+from study.terminal.signals import end_process
 from trainables.cckd.data.store.inventory import StoreEntry, store_entries
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
@@ -124,4 +124,4 @@ def _what(entry: CacheEntry) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -11,6 +11,7 @@ from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line, version
 from study.terminal.faults import Faults, printable
 from study.terminal.output import outliving_its_reader
+from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -145,4 +146,4 @@ def _pairs(flag: str, items: Sequence[str], faults: Faults) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def script() -> NoReturn:
     """Run one command as the console script."""
-    end_process(main())
+    end_process(main)
 
 
 if __name__ == "__main__":

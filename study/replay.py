@@ -5,7 +5,6 @@ versions and number of threads, losses and counts are the same to the last bit.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from study.terminal.command_line import command_line
 from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import Progress
+from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 
@@ -115,4 +115,4 @@ def _outcome(record: Any) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

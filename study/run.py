@@ -24,18 +24,14 @@ if TYPE_CHECKING:
 @ended_by_signals()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv, folder = sys.argv[1:] if argv is None else argv, None
     try:
         enter_asked(asked_in(argv))
         from study.planning.parser import parse
         from study.planning.plan import LOCAL
 
         args, unknown = parse(argv)
-    except UsageError as error:
-        return report_faults(error.faults)
-    stops = args.dry_run or args.write_config or args.list_spaces or args.list_data
-    folder = None
-    try:
+        stops = args.dry_run or args.write_config or args.list_spaces or args.list_data
         refuse_shadows(workers=not stops and args.address in (None, LOCAL))
         # These cost a second of imports, which `--help` need not pay.
         from study.planning.check import check
@@ -119,4 +115,4 @@ def run_study(
 
 
 if __name__ == "__main__":
-    end_process(main())
+    end_process(main)

@@ -13,6 +13,7 @@ from study.schema import MANIFEST
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
+from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 #: Seconds between two looks of --watch.
@@ -70,4 +71,4 @@ def _show(states: Sequence[StudyState], *, one: bool, as_json: bool, clear: bool
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -44,33 +44,32 @@ def continue_study(
         unplanned: values of fields that neither its flags nor the plan give: the plan has 0, or nothing.
         unasked: values of fields that its flags do not give, whatever the plan has.
     """
-    from study.lock import check_free
-
     argv = sys.argv[1:] if argv is None else argv
+    folder = folder_in(argv)
     try:
-        enter_recorded(folder_in(argv))
+        from study.lock import check_free
+
+        enter_recorded(folder)
         from study.planning.plan import LOCAL
 
         options = may_change()
-    except UsageError as error:
-        return report_faults(error.faults)
-    parser = argparse.ArgumentParser(prog=command_line(command), description=description, allow_abbrev=False)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="study folder")
-    for option in options.values():
-        option.add_to(parser)
-    args = parser.parse_args(argv)
-    try:
-        enter_recorded(args.folder)
+        parser = argparse.ArgumentParser(prog=command_line(command), description=description, allow_abbrev=False)
+        parser.add_argument("folder", metavar="DIR", type=Path, help="study folder")
+        for option in options.values():
+            option.add_to(parser)
+        args = parser.parse_args(argv)
+        folder = args.folder
+        enter_recorded(folder)
         changes = {**unasked, **_read_changes(args, options)}
         refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
-        check_free(args.folder)
+        check_free(folder)
         from study.phases.session import resume
 
-        return resume(args.folder, command_line(command, argv), analyses(), unplanned, **changes)
+        return resume(folder, command_line(command, argv), analyses(), unplanned, **changes)
     except UsageError as error:
         return report_faults(error.faults)
     except KeyboardInterrupt:
-        return interrupted_early(args.folder)
+        return interrupted_early(folder)
 
 
 def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ that is closed sends SIGHUP. Each of them does what Ctrl-C does.
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -63,8 +63,17 @@ def _press(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def end_process(code: int) -> NoReturn:
-    """End the process of a command. A Ctrl-C that comes now is too late: it would only print a traceback."""
+def end_process(command: Callable[[], int]) -> NoReturn:
+    """Run a command and end its process with the exit code that it returns.
+
+    A Ctrl-C that the command leaves to Python ends it with 130 and one word, not with a traceback. One that comes after
+    the command is too late.
+    """
+    try:
+        code = command()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
     for number in (signal.SIGINT, *_ENDING):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)

@@ -155,10 +155,16 @@ def test_a_ctrl_c_after_the_end_prints_nothing() -> None:
         "import os, signal, atexit\n"
         "from study.terminal.signals import end_process\n"
         "atexit.register(lambda: [os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])\n"
-        "end_process(130)"
+        "end_process(lambda: 130)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
+def test_a_ctrl_c_that_a_command_leaves_to_python_is_one_word() -> None:
+    code = "import signal\nfrom study.terminal.signals import end_process\nend_process(lambda: signal.raise_signal(2))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
 
 
 def _pressing(*_: Any, **__: Any) -> Any:
@@ -169,7 +175,11 @@ def _pressing(*_: Any, **__: Any) -> Any:
     ("patched", "command"),
     [
         ("study.planning.check.check", lambda folder: run.main(["--data", "digits_lt"])),
+        ("study.run.enter_asked", lambda folder: run.main(["--data", "digits_lt"])),
+        ("study.planning.parser.parse", lambda folder: run.main(["--data", "digits_lt"])),
         ("study.phases.session.resume", lambda folder: resume.main([str(folder)])),
+        ("study.entry.continuation.enter_recorded", lambda folder: resume.main([str(folder)])),
+        ("study.lock.check_free", lambda folder: resume.main([str(folder)])),
     ],
 )
 def test_ctrl_c_before_there_is_a_study_says_so_in_a_line(
