@@ -98,7 +98,9 @@ class MixedModel:
         solve = _solved(inner, n_fixed, penalty)
         effects = solve @ (columns.T @ y)
         free = len(y) - n_fixed
-        noise = max(float(y @ (y - columns @ effects)) / free, float(np.finfo(float).tiny))
+        # y' (y - X b - B u), as squares: values far from 0 would leave hardly a digit of the product.
+        squares = np.square(y - columns @ effects).sum() + (penalty * np.square(effects[n_fixed:])).sum()
+        noise = max(float(squares) / free, float(np.finfo(float).tiny))
         # |V| |X' V^-1 X| over the noise's powers, by Henderson's equations, whose inverse is `solve`.
         size = free * np.log(noise) - np.log(penalty).sum() - np.linalg.slogdet(solve)[1]
         return cls(columns, ratios * noise, noise, n_fixed, effects, -float(size + free) / 2, solve, inner)
