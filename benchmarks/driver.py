@@ -27,8 +27,8 @@ from benchmarks.timing import Ratio
 from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
-from study.phases.running.running_study import Study
-from study.phases.running.ticker import Ticker
+from study.phases.state.study_in_progress import Study
+from study.phases.state.ticker import Ticker
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
 

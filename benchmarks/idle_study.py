@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from study.entry.continuation import analyses
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.manifest import first_manifest
 from study.planning.parser import build_parser

@@ -27,7 +27,7 @@ from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.execution.tuner import Phase, run_trials
 from study.execution.workers import ray_session
-from study.phases.running.ticker import Ticker
+from study.phases.state.ticker import Ticker
 from study.strategy.search_settings import SearchSettings
 
 

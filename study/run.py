@@ -87,8 +87,8 @@ def run_study(
         KeyboardInterrupt: interrupted; its folder can be resumed.
     """
     enter_asked(choices.get("own_method", plan and plan.own_method))
-    from study.phases.running.running_study import StudyFailed
     from study.phases.session import begin
+    from study.phases.state.study_in_progress import StudyFailed
     from study.planning.check import check
     from study.planning.config_file import chosen_flags
     from study.planning.parser import build_parser

@@ -79,16 +79,16 @@ study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
     trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
     study.planning study.execution
-study.phases.running: study.schema trainables.cckd.files study.terminal study.records trainables.cckd.bundle trainables
+study.phases.state: study.schema trainables.cckd.files study.terminal study.records trainables.cckd.bundle trainables
     study.planning study.execution study.teacher
 study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
     study.terminal study.records trainables.cckd.data trainables study.planning study.execution
-    study.teacher study.phases.running
+    study.teacher study.phases.state
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal
-    study.planning analysis.search analysis study.phases.running study.phases
+    study.planning analysis.search analysis study.phases.state study.phases
 study: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config study.lock
     trainables.cckd.teacher.cache trainables.cckd.data.store study.terminal trainables.cckd.teacher study.records
-    study.overview trainables.cckd.training study.planning study.execution study.teacher study.phases.running
+    study.overview trainables.cckd.training study.planning study.execution study.teacher study.phases.state
     study.phases study.entry
 """
 

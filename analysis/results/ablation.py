@@ -9,13 +9,10 @@ from analysis.results.entries import BEST
 from analysis.stats.many_to_one import Difference, differences
 from analysis.stats.paired_tests import Spread, spread
 from trainables.cckd.errors import is_divergence
-from trainables.cckd.methods import PARTS
+from trainables.cckd.methods import CLASS_CONDITIONAL, PARTS
 
 #: Set on which runs are judged -> its name in a report.
 SETS = {"val": "validation", "test": "test"}
-
-#: The part without which only classic distillation learns from the teacher's outputs.
-CLASS_CONDITIONAL = "class_conditional"
 
 _PART_TEXTS = {part.name: part.text for part in PARTS}
 

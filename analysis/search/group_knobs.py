@@ -1,7 +1,7 @@
 """Knobs that are shown to matter for a group of classes, and where each group is best: what trades groups for others.
 
-Each group's screen holds its level over the knobs. Here the groups share it (Bonferroni), so that in at most about 5 %
-of studies a knob without effect is named for any group.
+Each group's screen holds its level over the knobs. Here the groups share it (Bonferroni), so that what the screen
+promises holds for all groups together. Where a sampler learned, it promises less.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,16 +66,21 @@ def group_effects(study: StudyData, judged: Sequence[Mapping[Any, Any]]) -> tupl
     return tuple(sorted(found, key=lambda effect: names.index(effect.knob)))
 
 
-def group_sentences(effects: Sequence[GroupEffect]) -> list[str]:
-    """Say of the first knobs for which groups they matter, where each is best, and what the worst value costs it."""
+def group_sentences(effects: Sequence[GroupEffect], *, learned: bool) -> list[str]:
+    """Say of the first knobs for which groups they matter, where each is best, and what the worst value costs it.
+
+    Args:
+        effects: of `group_effects`.
+        learned: whether a sampler that learns chose trials, which makes every p too small.
+    """
     said = []
     for name in list(dict.fromkeys(effect.knob for effect in effects))[:_MOST_NAMED]:
         own = [effect for effect in effects if effect.knob == name]
+        p = p_value(max(effect.p for effect in own)) + ", too small where a sampler learned" * learned
         parts = [
             f"{GROUP_HEADINGS[effect.group]} is highest at {effect.best}, and {percent(effect.falls)} points lower at "
-            f"{effect.worst}"
+            f"{effect.worst}."
             for effect in own
         ]
-        p = p_value(max(effect.p for effect in own))
-        said.append(f"For groups of classes {name} is shown to matter (p {p}): {'; '.join(parts)}.")
+        said.append(" ".join([f"For groups of classes {name} is shown to matter (p {p}).", *parts]))
     return said

@@ -104,7 +104,7 @@ def importance_sentences(importances: Importances) -> list[str]:
         return [
             f"None of {n_knobs} is shown to matter for all classes in {trials}: about {noise} % of the variance "
             "between trials is no main effect of any knob.",
-            *group_sentences(importances.groups),
+            *group_sentences(importances.groups, learned=importances.n_learned > 0),
         ]
     parts = [
         f"{row['knob']} ({percent(row['share'], decimals=0)} %, p {p_value(row['p_family'])})"
@@ -124,7 +124,7 @@ def importance_sentences(importances: Importances) -> list[str]:
         f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
         f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together{learned}."
         f"{second}",
-        *group_sentences(importances.groups),
+        *group_sentences(importances.groups, learned=importances.n_learned > 0),
     ]
 
 

@@ -22,6 +22,7 @@ from scipy import stats
 from analysis.search.columns import columns_of, products
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
+from analysis.stats.permuted_evidence import orthonormal
 
 #: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
@@ -30,6 +31,9 @@ MIN_FREE = 20
 LEVEL = 0.05
 
 _N_DRAWS = 500
+
+#: Size of a direction of standardised columns, per root of the trials, below which it exists only by rounding.
+_LEAST_SIZE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def interactions(matrix: TrialMatrix, y: Floats, *, n_draws: int = _N_DRAWS, see
 
 def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Interactions:
     bases, bends = columns_of(matrix, 2), columns_of(matrix, 4)
-    fixed = _orthonormal(np.column_stack([np.ones(len(y)), *bases]))
+    least = _LEAST_SIZE * np.sqrt(len(y))
+    fixed = orthonormal(np.column_stack([np.ones(len(y)), *bases]), least)
     free = len(y) - fixed.shape[1]
     pairs = list(combinations(range(len(bases)), 2))
     if free < MIN_FREE or not pairs or not np.ptp(y):
@@ -81,7 +86,7 @@ def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Intera
     higher = [columns[:, base.shape[1] :] for base, columns in zip(bases, bends, strict=True)]
     higher = [columns for columns in higher if columns.shape[1]]
     white = _whitening(y, fixed, higher)
-    mains = _orthonormal(white @ fixed)
+    mains = orthonormal(white @ fixed, least)
     rest = _cleaned((white @ y)[:, None], mains)
     scores = _cleaned(_normal_scores(rest[:, 0])[:, None], mains)
     chance = _cleaned(np.random.default_rng(seed).normal(size=(len(y), n_draws)), mains)
@@ -94,7 +99,7 @@ def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Intera
     ends = np.cumsum([each.shape[1] for each in joint])[:-1]
     strengths, evidence, largest = [], [], np.full(n_draws, -np.inf)
     for columns in np.split(whitened, ends, axis=1):
-        found = _strength(_orthonormal(columns), drawn, squares, free) / totals
+        found = _strength(orthonormal(columns, least), drawn, squares, free) / totals
         strengths.append(float(found[0]))
         evidence.append(float(found[1]))
         largest = np.maximum(largest, found[2:])
@@ -121,12 +126,6 @@ def _whitening(y: Floats, fixed: Floats, groups: list[Floats]) -> Floats:
 def _normal_scores(values: Floats) -> Floats:
     """The normal deviates of the ranks (Blom 1958)."""
     return np.asarray(stats.norm.ppf((stats.rankdata(values) - 0.375) / (len(values) + 0.25)))
-
-
-def _orthonormal(columns: Floats) -> Floats:
-    """An orthonormal basis of the columns' span; directions that exist only by rounding are dropped."""
-    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, sizes > 1e-8 * np.sqrt(len(columns))])
 
 
 def _cleaned(columns: Floats, basis: Floats) -> Floats:

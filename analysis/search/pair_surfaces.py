@@ -107,6 +107,7 @@ class PairSurface:
 def pair_surface(surrogate: Surrogate, trials: Sequence[FrozenTrial], x_knob: str, y_knob: str) -> PairSurface | None:
     """Return the surface of two knobs; None where they do not vary, or hardly a trial has both.
 
+    A knob that exists at one choice of the other one has no surface with it: the other choices have no such trial.
     `trials` are the complete ones that the surrogate was fitted to, in their order.
     """
     matrix = surrogate.matrix
@@ -117,10 +118,12 @@ def pair_surface(surrogate: Surrogate, trials: Sequence[FrozenTrial], x_knob: st
     if there.sum() < _FEWEST:
         return None
     x, y = (Axis.of(matrix.knobs[k]) for k in columns)
+    across, along = (matrix.x[there, k] for k in columns)
+    if any(axis.is_choice and not axis.near(at).any(axis=1).all() for axis, at in ((x, across), (y, along))):
+        return None
     curve = surrogate.pair(x_knob, y_knob, (x.places, y.places))
     shape = (len(y.values), len(x.values))
     mean = curve.mean.reshape(shape)
-    across, along = (matrix.x[there, k] for k in columns)
     n = y.near(along) @ x.near(across).T
     scores = mean[y.cell(along), x.cell(across)] + surrogate.residuals[there]
     having = (trials[int(k)] for k in np.flatnonzero(there))

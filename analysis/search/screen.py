@@ -24,7 +24,7 @@ from analysis.search.columns import columns_of, is_choice, knob_columns, stage_c
 from analysis.search.trial_matrix import Bools, Floats, TrialMatrix, drawn_in
 from analysis.stats.effect_curve import polynomials
 from analysis.stats.mixed_model import MixedModel
-from analysis.stats.permuted_evidence import PermutedValues, Shape, orthonormal
+from analysis.stats.permuted_evidence import Contrast, PermutedValues, orthonormal
 from search_spaces.knob import Knob
 
 #: Trials below which nothing is tested.
@@ -139,15 +139,15 @@ class _Round:
         self._fixed = np.column_stack([stage_columns(trials.stage), *named])
         self._known: dict[bytes, PermutedValues | None] = {}
 
-    def evidence(self, knob: int, shapes: Sequence[Shape]) -> list[Floats]:
+    def evidence(self, knob: int, contrasts: Sequence[Contrast]) -> list[Floats]:
         """Return the -log p of each shape of a knob, (1 + R,) each: for the values, and for each order of them."""
         trials = self._trials
         there = trials.matrix.present[:, knob]
-        found = [np.zeros(1 + trials.keys.shape[1]) for _ in shapes]
+        found = [np.zeros(1 + trials.keys.shape[1]) for _ in contrasts]
         for rows in (there, there & trials.near):
             values = self._values(rows)
             if values is not None:
-                here = [replace(shape, columns=shape.columns[rows]) for shape in shapes]
+                here = [replace(one, columns=one.columns[rows]) for one in contrasts]
                 found = [np.maximum(*pair) for pair in zip(found, values.evidence(knob, here), strict=True)]
                 if trials.near[there].all():
                     break
@@ -172,7 +172,7 @@ def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
     """Return the knobs, the clearest first, and the p values of each knob (D,), alone and for all together."""
     n_knobs, n_draws = len(trials.matrix.knobs), 1 + trials.keys.shape[1]
     matrix, columns = trials.matrix, columns_of(trials.matrix, _DEGREE_OF_OTHERS)
-    shapes = [_shapes(knob, places) for knob, places in zip(matrix.knobs, matrix.x.T, strict=True)]
+    shapes = [_contrasts(knob, places) for knob, places in zip(matrix.knobs, matrix.x.T, strict=True)]
     alone, family, running = np.ones(n_knobs), np.ones(n_knobs), 0.0
     order: list[int] = []
     taken: list[Floats] = []
@@ -196,13 +196,13 @@ def _judged(trials: _Trials) -> tuple[list[int], Floats, Floats]:
     return order, alone, family
 
 
-def _shapes(knob: Knob, column: Floats) -> list[Shape]:
+def _contrasts(knob: Knob, column: Floats) -> list[Contrast]:
     """Return what a knob with the positions `column` (N,) is tested for."""
     if is_choice(knob):
         choices = knob_columns(knob, column, np.ones(len(column), dtype=bool), 1)
-        return [Shape(choices, np.ones(choices.shape[1]))]
+        return [Contrast(choices, np.ones(choices.shape[1]))]
     weights = np.array(_WEIGHTS[: len(np.unique(column)) - 1])
     beyond = [(column > place).astype(float)[:, None] for place in _CLIFFS]
     steps = [step for step in beyond if min(step.sum(), (1 - step).sum()) >= _FEWEST_BEYOND]
-    cliffs = [Shape(step, np.ones(1), _RARER) for step in steps]
-    return [Shape(polynomials(column, len(weights)), weights), *cliffs]
+    cliffs = [Contrast(step, np.ones(1), _RARER) for step in steps]
+    return [Contrast(polynomials(column, len(weights)), weights), *cliffs]

@@ -25,7 +25,7 @@ _SHARE_OF_OTHERS = 0.5
 
 
 @dataclass(frozen=True)
-class Shape:
+class Contrast:
     """What a variable is tested for: columns (n, k), their weights (k,) in turn, and how many times rarer it is."""
 
     columns: Floats
@@ -63,16 +63,16 @@ class PermutedValues:
         within = np.column_stack([fixed, *beside.values()]).T @ drawn
         return cls(fixed, drawn, beside, sizes, within, np.square(drawn).sum(axis=0))
 
-    def evidence(self, variable: int, shapes: Sequence[Shape]) -> list[Floats]:
-        """Return the -log p of each shape of a variable, (1 + R,) each: for the values, and for each order of them.
+    def evidence(self, variable: int, contrasts: Sequence[Contrast]) -> list[Floats]:
+        """Return the -log p of each contrast of a variable, (1 + R,) each: for the values, and for each order of them.
 
-        It is 0 where the other variables explain every value: a few values with many variables.
+        It is 0 where the fixed columns leave nothing of the values, such as a recall of 0 in every trial.
         """
         model, within = self._without(variable)
         total = model.squares(within, self.whole)
         if total[0] <= _LEAST_REST * self.whole[0] / model.noise:
-            return [np.zeros(len(total)) for _ in shapes]
-        return [_log_p(shape, model, self.drawn, total) for shape in shapes]
+            return [np.zeros(len(total)) for _ in contrasts]
+        return [_log_p(contrast, model, self.drawn, total) for contrast in contrasts]
 
     def _without(self, variable: int) -> tuple[MixedModel, Floats]:
         """Return the model of all variables but one, and the rows of `within` of its columns."""
@@ -84,19 +84,24 @@ class PermutedValues:
         return model, self.within[owners != variable]
 
 
-def orthonormal(columns: Floats) -> Floats:
-    """Return orthonormal columns that span `columns` (n, k)."""
-    u, s, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(u[:, s > _LEAST_SIZE * s.max()])
+def orthonormal(columns: Floats, least: float | None = None) -> Floats:
+    """Return orthonormal columns that span `columns` (n, k).
+
+    Args:
+        columns: any, dependent ones too.
+        least: size of a direction that exists only by rounding; None for a share of the largest one's.
+    """
+    axes, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(axes[:, sizes > (_LEAST_SIZE * sizes.max() if least is None else least)])
 
 
-def _log_p(shape: Shape, model: MixedModel, drawn: Floats, total: Floats) -> Floats:
-    """Return (R,) the -log p of a shape beside the model of the other variables.
+def _log_p(contrast: Contrast, model: MixedModel, drawn: Floats, total: Floats) -> Floats:
+    """Return (R,) the -log p of a contrast beside the model of the other variables.
 
     `drawn` (n, R) are R sets of values, and `total` (R,) the squares that the model leaves of them. The sum of squares
     of the columns in turn, times their weights, is held against F by Satterthwaite's degrees of freedom (1946).
     """
-    columns = shape.columns
+    columns = contrast.columns
     n, width = columns.shape
     free = n - model.n_fixed - width
     if free <= 0:
@@ -105,8 +110,8 @@ def _log_p(shape: Shape, model: MixedModel, drawn: Floats, total: Floats) -> Flo
     inner = columns.T @ cleaned
     inner += (1e-9 * np.trace(inner) + 1e-12) * np.eye(width)
     squares = np.square(np.linalg.solve(np.linalg.cholesky(inner), cleaned.T @ drawn))  # (k, R)
-    explained, weights = squares.sum(axis=0).clip(0, total), shape.weights
+    explained, weights = squares.sum(axis=0).clip(0, total), contrast.weights
     rest = (total - explained).clip(_LEAST_REST * total) / free
     ratio, turns = weights @ squares / weights.sum() / rest, weights.sum() ** 2 / np.square(weights).sum()
     with np.errstate(divide="ignore"):  # a probability below the smallest number
-        return np.asarray(-np.log(special.fdtrc(turns, free, ratio)) - np.log(shape.rarer))
+        return np.asarray(-np.log(special.fdtrc(turns, free, ratio)) - np.log(contrast.rarer))

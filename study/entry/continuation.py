@@ -19,7 +19,7 @@ from study.terminal.signals import ended_by_signals
 from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
-    from study.phases.running.running_study import Analyses
+    from study.phases.state.study_in_progress import Analyses
 
 
 @outliving_its_reader()
@@ -97,7 +97,7 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
 
 def analyses() -> "Analyses":
     """Return what a study asks of the analysis, whose packages take a second to import: no start waits for them."""
-    from study.phases.running.running_study import Analyses
+    from study.phases.state.study_in_progress import Analyses
 
     return Analyses(_build_report, _screened_knobs, _look)
 

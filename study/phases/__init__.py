@@ -3,7 +3,7 @@
 session       from a checked study to an exit code
 messages      what a session tells its user
 drive         all phases, one after the other
-running       a study while its phases run
+state         a study while its phases run
 search        the search
 selection     the choice of the winner by fresh runs
 baselines     search and selection for tuned baselines

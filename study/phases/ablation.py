@@ -13,9 +13,9 @@ from study import schema
 from study.execution.workers import Workers
 from study.phases.changes import Change, changed_knobs, put_back, without_parts
 from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
-from study.phases.running.running_study import Study
 from study.phases.search import studied_method
 from study.phases.selection import ranked
+from study.phases.state.study_in_progress import Study
 from study.planning.plan import MOST_PUT_BACK, OF_BEST, StudyPlan
 from study.records.ledger import Ledger
 from study.records.rerun_names import ablation_entry

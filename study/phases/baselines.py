@@ -9,9 +9,9 @@ from typing import Any
 
 from study import schema
 from study.execution.workers import Workers
-from study.phases.running.running_study import NothingComplete, Study
 from study.phases.search import SearchTarget, search
 from study.phases.selection import ranked, select
+from study.phases.state.study_in_progress import NothingComplete, Study
 from study.planning.spaces import baseline_space
 from study.teacher.bundle import Prepared
 

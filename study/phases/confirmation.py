@@ -13,9 +13,9 @@ from typing import Any
 from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
 from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
-from study.phases.running.running_study import Study
 from study.phases.search import studied_method
 from study.phases.selection import ranked
+from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name

@@ -19,9 +19,9 @@ from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
 from study.phases.longer_runs import train_longer
-from study.phases.running.running_study import Study, StudyFailed
 from study.phases.search import search, studied_method
 from study.phases.selection import select
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
 from study.planning.tail_subsets import left_out

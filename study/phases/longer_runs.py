@@ -11,7 +11,7 @@ from dataclasses import replace
 from study.execution.workers import Workers
 from study.phases.confirmation import queue_on_test, runs_of_cut
 from study.phases.reruns import Rerun, given_up, run_reruns
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.plan import CHECK_FACTOR, StudyPlan
 from study.schema import PhaseName
 from study.teacher.bundle import Prepared

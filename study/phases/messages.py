@@ -4,7 +4,7 @@ import logging
 import os
 
 from study.execution.workers import load
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL

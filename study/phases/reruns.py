@@ -13,8 +13,8 @@ from study.execution.schedulers import ListeningScheduler
 from study.execution.searchers import RetryingSearcher
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.running.running_study import Study
-from study.phases.running.ticker import Ticker
+from study.phases.state.study_in_progress import Study
+from study.phases.state.ticker import Ticker
 from study.records.ledger import Ledger
 from study.records.rerun_names import rerun_name
 from study.teacher.bundle import Prepared

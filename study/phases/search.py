@@ -10,8 +10,8 @@ from study.execution.searchers import LedgerSearcher
 from study.execution.tasks import Future, TaskError
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.running.running_study import NothingComplete, Study
-from study.phases.running.ticker import Ticker
+from study.phases.state.study_in_progress import NothingComplete, Study
+from study.phases.state.ticker import Ticker
 from study.records.ledger import Ledger
 from study.schema import BEST, SEARCH_LOOKS
 from study.strategy.stopping import SETTLED, SHARE_OF_LEVEL, due

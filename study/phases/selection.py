@@ -10,8 +10,8 @@ from typing import Any
 
 from study.execution.workers import Workers
 from study.phases.reruns import Rerun, RerunQueue, run_reruns
-from study.phases.running.running_study import Study
 from study.phases.search import SearchTarget
+from study.phases.state.study_in_progress import Study
 from study.planning.plan import StudyPlan
 from study.records.ledger import Ledger
 from study.records.run_tables import counts_of

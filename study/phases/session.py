@@ -15,7 +15,7 @@ from study.execution.cluster import ClusterError, check_process
 from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
 from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan, say_retried
-from study.phases.running.running_study import Analyses, Study, StudyFailed
+from study.phases.state.study_in_progress import Analyses, Study, StudyFailed
 from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now

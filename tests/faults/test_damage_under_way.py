@@ -12,7 +12,7 @@ from study import resume
 from study.entry.continuation import analyses
 from study.phases import drive as phases
 from study.phases import session
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser

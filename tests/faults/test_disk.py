@@ -13,7 +13,7 @@ from analysis import report
 from study import resume
 from study.entry.continuation import analyses
 from study.phases import session
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import study
-from study.phases.running.running_study import StudyFailed
+from study.phases.state.study_in_progress import StudyFailed
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser

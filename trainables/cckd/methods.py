@@ -210,11 +210,14 @@ class Part:
     off: Mapping[str, KnobValue]
 
 
+#: The part without which only classic distillation learns from the teacher's outputs.
+CLASS_CONDITIONAL = "class_conditional"
+
 PARTS = (
     Part("imitation", "feature imitation", MappingProxyType({"feature_weight": 0.0})),
     Part("mixing", "mixed set D_mix", MappingProxyType({"mix_ratio": 0.0})),
     Part(
-        "class_conditional",
+        CLASS_CONDITIONAL,
         "class-conditional term",
         MappingProxyType({"cckd_weight": 0.0, "cckd_mix_weight": 0.0}),
     ),

@@ -11,13 +11,13 @@ import pytest
 
 from analysis.exports.tidy import dictionary, tidy
 from analysis.reading.study_folder import StudyFolderError, load_study
-from analysis.results.ablation import CLASS_CONDITIONAL, ablations, bought_table, learns_no_outputs
+from analysis.results.ablation import ablations, bought_table, learns_no_outputs
 from analysis.stats.many_to_one import differences
 from study.records.ledger import Ledger
 from study.records.run_tables import AblationRun
 from study.schema import ABLATION
 from tests.analysis.simulation import ABLATION_SEEDS, rewriting
-from trainables.cckd.methods import PARTS
+from trainables.cckd.methods import CLASS_CONDITIONAL
 from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
@@ -141,7 +141,3 @@ def test_without_its_own_part_and_without_use_kd_nothing_learns_from_the_teacher
     assert learns_no_outputs(study, found) is learns_none
     others = tuple(row for row in found.bought if row.change != CLASS_CONDITIONAL)
     assert not learns_no_outputs(study, replace(found, bought=others))
-
-
-def test_a_part_of_the_method_has_the_name_that_the_analysis_knows() -> None:
-    assert CLASS_CONDITIONAL in {part.name for part in PARTS}

@@ -52,7 +52,8 @@ def test_what_trades_groups_is_named_with_where_each_is_best(traded: StudyData) 
 
 def test_the_first_screen_says_it_beside_what_all_classes_show(traded: StudyData) -> None:
     (_, said, *_) = importance_sentences(importances(traded, n_samples=3))
-    assert said.startswith("For groups of classes mix_ratio is shown to matter (p 0.006): Many is highest at 0.1")
+    assert said.startswith("For groups of classes mix_ratio is shown to matter (p 0.006, too small where a sampler ")
+    assert " Many is highest at 0.1" in said
     assert "Few is highest at 0." in said
 
 
@@ -72,9 +73,12 @@ def test_groups_share_the_level(traded: StudyData) -> None:
 
 def test_two_knobs_have_a_sentence_each_and_the_rest_none() -> None:
     effects = [GroupEffect(name, "few", 0.006, 1.5, 0.5, 0.0962) for name in ("tau", "kd_weight", "mix_op")]
-    first, second = group_sentences([*effects, GroupEffect("tau", "many", 0.03, np.float64(0.5), 1.5, 0.02)])
+    effects.append(GroupEffect("tau", "many", 0.03, np.float64(0.5), 1.5, 0.02))
+    first, second = group_sentences(effects, learned=False)
     assert first == (
-        "For groups of classes tau is shown to matter (p 0.030): Few is highest at 1.5, and 9.6 points lower at 0.5; "
+        "For groups of classes tau is shown to matter (p 0.030). Few is highest at 1.5, and 9.6 points lower at 0.5. "
         "Many is highest at 0.5, and 2.0 points lower at 1.5."
     )
     assert second.startswith("For groups of classes kd_weight")
+    first, _ = group_sentences(effects, learned=True)
+    assert "is shown to matter (p 0.030, too small where a sampler learned). Few" in first

@@ -65,6 +65,15 @@ def test_a_pair_that_no_trial_has_makes_no_surface(simulated: Simulated) -> None
     assert pair_surface(surrogate, scored(study), "temperature", "not searched") is None
 
 
+@pytest.mark.parametrize("pair", [("kd_weight", "use_kd"), ("use_kd", "kd_weight")])
+def test_a_knob_and_the_choice_at_which_it_exists_make_no_surface(simulated: Simulated, pair: tuple[str, str]) -> None:
+    study = load_study(simulated(space=ACCKD_FULL, n_trials=60, n_pruned=0, n_failed=0, n_seeds=0))
+    surrogate = fit_surrogate(study.trials, study.knobs, Shape(("kd_weight",)), {})
+    assert surrogate is not None
+    assert pair_surface(surrogate, scored(study), *pair) is None
+    assert pair_surface(surrogate, scored(study), "kd_weight", "mix_op") is not None
+
+
 def test_a_log_knob_is_cut_by_equal_factors_and_ends_at_its_bounds() -> None:
     axis = Axis.of(_knob("w", FloatDistribution(0.1, 10.0, log=True)))
     factors = axis.edges[1:] / axis.edges[:-1]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from study.phases import search
-from study.phases.running.running_study import Study
 from study.phases.session import _create_ledger
+from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest

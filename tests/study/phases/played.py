@@ -10,8 +10,8 @@ from ray.tune.search import Searcher
 
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.running.engine import Engine
-from study.phases.running.running_study import Analyses, Study
+from study.phases.state.engine import Engine
+from study.phases.state.study_in_progress import Analyses, Study
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared
 from trainables.cckd.confidence import confidence_bins

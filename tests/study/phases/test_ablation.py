@@ -10,8 +10,8 @@ import pytest
 from study import schema
 from study.phases.ablation import ablate, ablation_seeds, check_knobs
 from study.phases.confirmation import confirm_seeds
-from study.phases.running.running_study import Study
 from study.phases.selection import ranked, selection_seeds
+from study.phases.state.study_in_progress import Study
 from study.planning.plan import OF_BEST
 from study.records.csv_tables import ablation_table
 from tests.study.phases.played import OWN, SCREENED, WORKERS, PlayedRay, allow, good, then_ctrl_c

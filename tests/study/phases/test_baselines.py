@@ -8,7 +8,7 @@ import pytest
 from study import schema
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
-from study.phases.running.running_study import Study, StudyFailed
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.records.ledger import Ledger
 from tests.study.phases.played import (
     N_RUNS,

@@ -8,7 +8,7 @@ import pytest
 from study.phases import search
 from study.phases.confirmation import confirm
 from study.phases.drive import _note_teacher
-from study.phases.running.running_study import Study, StudyFailed
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.checked import Checked
 from tests.study.phases.played import EPOCHS, N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from study.phases.confirmation import confirm, confirm_seeds
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.tail_subsets import with_cuts
 from tests.study.phases.played import N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, allow, good, of_cut, then_ctrl_c
 from trainables.cckd.methods import LADDER

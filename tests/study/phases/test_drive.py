@@ -9,7 +9,7 @@ import pytest
 
 from study.phases import drive
 from study.phases.drive import teacher_warnings
-from study.phases.running.running_study import Study, StudyFailed
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.records.ledger import Ledger
 from study.records.run_tables import ConfirmRun
 from study.records.store import StudyStore

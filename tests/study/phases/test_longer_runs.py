@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from study.phases.confirmation import confirm, confirm_reruns, confirm_seeds
 from study.phases.longer_runs import longer_reruns, train_longer
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.plan import StudyPlan
 from tests.study.phases.played import EPOCHS, N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, good, then_ctrl_c

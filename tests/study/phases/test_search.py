@@ -11,8 +11,8 @@ import pytest
 from study.execution.tasks import TaskError
 from study.phases import search
 from study.phases.drive import finish
-from study.phases.running.running_study import Study, StudyFailed
-from study.phases.running.ticker import Ticker
+from study.phases.state.study_in_progress import Study, StudyFailed
+from study.phases.state.ticker import Ticker
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
 from study.records.ledger import Ledger

@@ -7,8 +7,8 @@ import pytest
 
 from study.phases import selection
 from study.phases.confirmation import confirm
-from study.phases.running.running_study import Study
 from study.phases.search import studied_method
+from study.phases.state.study_in_progress import Study
 from tests.study.phases.played import N_TRIALS, OWN, WORKERS, PlayedRay, good, selecting
 
 

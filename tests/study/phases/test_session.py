@@ -17,7 +17,7 @@ from study import ablate, confirm, ingest, replay, resume
 from study.entry.continuation import analyses
 from study.execution.cluster import ClusterError, _short_temporary_folder, private_token
 from study.phases import session
-from study.phases.running.running_study import Study, StudyFailed
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser

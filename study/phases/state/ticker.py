@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from study import schema
 from study.execution.workers import load
-from study.phases.running.running_study import Study
+from study.phases.state.study_in_progress import Study
 from study.planning.manifest import now
 from study.terminal.pace import Silence
 

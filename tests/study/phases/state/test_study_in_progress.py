@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.registry import get_space
 from study.execution.tasks import TaskDied, TaskError
-from study.phases.running.running_study import Study, StudyFailed
+from study.phases.state.study_in_progress import Study, StudyFailed
 from study.records.run_tables import AblationRun
 from study.schema import BASELINE_PREFIX
 from study.terminal.command_line import resume_command

@@ -12,7 +12,7 @@ from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskDied, TaskError
 from study.execution.tuner import Phase
 from study.execution.workers import Workers
-from study.phases.running.engine import Engine
+from study.phases.state.engine import Engine
 from study.planning.checked import Checked
 from study.records.ledger import Ledger
 from study.records.store import StudyStore

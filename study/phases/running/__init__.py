@@ -1,6 +1,0 @@
-"""A study while its phases run.
-
-running_study   a study in progress, and what its phases share
-engine          the work on Ray that it asks for
-ticker          the progress line and the tables, while Ray runs a phase
-"""
