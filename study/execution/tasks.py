@@ -6,7 +6,14 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayTaskError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.execution.nodes import selector
@@ -23,6 +30,10 @@ class TaskError(Exception):
 
 class TaskDied(TaskError):
     """The process of a task has ended before the task, by a signal or otherwise, or its result is lost."""
+
+
+class TaskStranded(TaskError):
+    """Every node on which a task may run is lost."""
 
 
 class Future:
@@ -60,6 +71,7 @@ def get(reference: Any) -> Any:
     Raises:
         DataError, TeacherError: the task has raised it; Ray's own error would hold the task's traceback.
         TaskDied: the process of the task has ended, and the task is not tried again.
+        TaskStranded: the nodes on which the task may run are lost.
     """
     try:
         return _get(reference)
@@ -173,6 +185,8 @@ def _get(reference: Any) -> Any:
         return ray.get(reference)
     except (WorkerCrashedError, OutOfMemoryError, NodeDiedError, ObjectLostError) as error:
         raise TaskDied(str(error).splitlines()[0]) from error
+    except TaskUnschedulableError as error:
+        raise TaskStranded(str(error).splitlines()[0]) from error
 
 
 def _put_by(owner: Any, value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from study.execution.tasks import (
     TaskDied,
+    TaskStranded,
     cancel,
     get,
     put,
@@ -94,10 +95,12 @@ def _on_workers(
     """Fit on a worker, and on another one if it dies, which goes on behind the last step that was kept."""
     plan, n_died = checked.plan, 0
     silence = Silence(progress.say, "no worker has begun the teacher's fit", partial(load, plan))
-    fitted: FittedTeacher | None = None
-    while fitted is None:
+    while True:
         try:
-            fitted = _on_worker(plan, kept, workers, silence, show, *arguments)
+            return _on_worker(plan, kept, workers, silence, show, *arguments)
+        except TaskStranded:
+            silence()
+            time.sleep(_LOOK_EVERY_S)
         except TaskDied as died:
             n_died += 1
             if n_died == _MOST_WORKERS:
@@ -107,18 +110,20 @@ def _on_workers(
                 ) from died
             progress.say(f"NOTE     the worker of the teacher's fit has died; another one goes on: {died}")
             silence.end()
-    return fitted
 
 
 def _on_worker(
     plan: StudyPlan, kept: FitCache, workers: Workers, silence: Silence, show: Show, *arguments: Any
-) -> FittedTeacher | None:
-    """Fit on a worker and show its reports; return None if every node that might have begun the fit is lost."""
+) -> FittedTeacher:
+    """Fit on a worker and show its reports.
+
+    Raises:
+        TaskDied: the worker has died.
+        TaskStranded: every node that might have begun the fit is lost.
+    """
     nodes = workers.trial_nodes(plan)
     if nodes is not None and not nodes:
-        silence()
-        time.sleep(_LOOK_EVERY_S)
-        return None
+        raise TaskStranded("no node can run a trial")
     keeper = start_actor_beside_driver(StepKeeper, kept.steps)
     reference = start_once_on_worker(plan, nodes, fit, keeper, *arguments, plan)
     has_begun = is_done = False
@@ -131,7 +136,7 @@ def _on_worker(
             silence()
             if nodes is not None and nodes.isdisjoint(workers.trial_nodes(plan) or ()):
                 cancel(reference)
-                return None
+                raise TaskStranded("the nodes are lost")
     fitted: FittedTeacher = get(reference)
     return fitted
 

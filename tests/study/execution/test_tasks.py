@@ -15,11 +15,12 @@ from ray.exceptions import (
     OutOfMemoryError,
     OwnerDiedError,
     RayTaskError,
+    TaskCancelledError,
     WorkerCrashedError,
 )
 
 from study.execution import tasks
-from study.execution.tasks import Future, TaskDied, TaskError
+from study.execution.tasks import Future, TaskDied, TaskError, TaskStranded
 from trainables.cckd.errors import DamagedImageError, TeacherError
 
 MEGABYTES = 40
@@ -97,10 +98,16 @@ def test_a_task_that_is_not_tried_again_says_that_its_process_has_died(real_ray:
         tasks.get(tasks.start_once_on_worker(plan, None, die))
     assert tasks.get(tasks.start_once_on_worker(plan, here, lambda one, other: one + other, 3, 4)) == 7
     assert tasks.get(tasks.start_once_on_worker(plan, here, tasks.own_node))["CPU"] == 1
-    elsewhere = tasks.start_once_on_worker(plan, ["0" * len(here[0])], die)
-    assert tasks.wait_for_one([elsewhere], 2) == [], "no other node has it"
-    tasks.cancel(elsewhere)
-    assert tasks.wait_for_one([elsewhere], 10) == [elsewhere]
+    with pytest.raises(TaskStranded):
+        tasks.get(tasks.start_once_on_worker(plan, ["0" * len(here[0])], die))
+    busy = tasks.start_once_on_worker(plan, here, lambda: time.sleep(2))
+    waiting = tasks.start_once_on_worker(plan, here, die)
+    assert tasks.wait_for_one([waiting], 0.2) == []
+    tasks.cancel(waiting)
+    assert tasks.wait_for_one([waiting], 10) == [waiting]
+    with pytest.raises(TaskCancelledError):
+        tasks.get(waiting)
+    assert tasks.get(busy) is None
 
 
 @pytest.mark.slow
