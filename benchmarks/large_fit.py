@@ -8,11 +8,12 @@
 Features of the set's size are simulated (`simulated_features`) and written to a teacher's cache. Then:
 
 1. `--dry-run` names the time of the fit.
-2. A study starts. Its driver is killed when the first and the third step of the fit are kept, and the study is resumed
-   each time. The clock runs from the first command to the first training step, kills included. Memory is what all
-   processes hold that the system cannot drop: private and shared pages, not those of the features' file.
-3. Of ImageNet-LT on a tenth of the rows, and of a small set: the study's fit against the same regression with all its
-   strengths fitted to the end, and, with --every-view, against one with a row per view. D_val judges them.
+2. A study starts. Its driver is killed when the first step of the fit is kept, and again at the third. The study is
+   resumed each time. The clock runs from the first command to the first training step, kills included. Memory is what
+   all processes hold that the system cannot drop: private and shared pages, not those of the features' file.
+3. The study's fit stands against the same regression with all its strengths fitted to the end. It has a tenth of the
+   rows of ImageNet-LT, or a small set. With --every-view a regression with a row per view is fitted too. D_val judges
+   the fits.
 """
 
 import argparse

@@ -1,16 +1,24 @@
 """Ray tasks, actors, and objects beside the trials. Every function needs Ray, which `workers.ray_session` starts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayTaskError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.execution.nodes import selector
 from study.planning.plan import StudyPlan
-from trainables.cckd.errors import DataError
+from trainables.cckd.errors import DataError, TeacherError
 
 #: Puts a value into Ray's object store and returns a reference to it.
 Put = Callable[[Any], Any]
@@ -21,7 +29,11 @@ class TaskError(Exception):
 
 
 class TaskDied(TaskError):
-    """The process of a task has ended before the task: by a signal of its own, or from outside."""
+    """The process of a task has ended before the task, by a signal or otherwise, or its result is lost."""
+
+
+class TaskStranded(TaskError):
+    """Every node on which a task may run is lost."""
 
 
 class Future:
@@ -57,13 +69,14 @@ def get(reference: Any) -> Any:
     """Wait for the object behind `reference` and return it; a list gives a list.
 
     Raises:
-        DataError: the task has raised it; Ray's own error would hold the task's traceback.
+        DataError, TeacherError: the task has raised it; Ray's own error would hold the task's traceback.
         TaskDied: the process of the task has ended, and the task is not tried again.
+        TaskStranded: the nodes on which the task may run are lost.
     """
     try:
         return _get(reference)
     except RayTaskError as error:
-        if isinstance(error.cause, DataError):
+        if isinstance(error.cause, DataError | TeacherError):
             raise error.cause from None
         raise
 
@@ -78,14 +91,28 @@ def start_on_worker(plan: StudyPlan, function: Callable[..., Any], *arguments: A
     return ray.remote(**_resources(plan))(function).remote(*arguments)
 
 
-def start_whole(plan: StudyPlan, n_cpus: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Start `function(*arguments)` in a worker with so many CPUs, or a trial's share of a GPU; return a reference.
+def start_once_on_worker(
+    plan: StudyPlan, nodes: Collection[str] | None, function: Callable[..., Any], *arguments: Any
+) -> Any:
+    """Start `function(*arguments)` as `start_on_worker`, on one of `nodes` (None: on any node); return a reference.
 
     If its process dies, the task is not tried again, and `get` raises TaskDied. Ray itself would try a task again for
     ever that fills the memory of its node.
     """
-    resources = _resources(plan) if plan.gpus_per_trial else {"num_cpus": n_cpus}
-    return ray.remote(**resources, max_retries=0)(function).remote(*arguments)
+    labels = None if nodes is None else selector(nodes)
+    return ray.remote(**_resources(plan), max_retries=0, label_selector=labels)(function).remote(*arguments)
+
+
+def cancel(reference: Any) -> None:
+    """Take back a task that has not begun."""
+    ray.cancel(reference)
+
+
+def own_node() -> Mapping[str, float]:
+    """Return the resources that the node of this process has, by Ray's names."""
+    here = ray.get_runtime_context().get_node_id()
+    found: Mapping[str, float] = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    return found
 
 
 def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
@@ -153,11 +180,13 @@ def object_store(*, is_temporary: bool) -> Iterator[Put]:
 
 
 def _get(reference: Any) -> Any:
-    """Return the object behind `reference`; a process that has ended is a TaskDied."""
+    """Return the object behind `reference`; a process that has ended, or an object that is lost, is a TaskDied."""
     try:
         return ray.get(reference)
-    except (WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
+    except (WorkerCrashedError, OutOfMemoryError, NodeDiedError, ObjectLostError) as error:
         raise TaskDied(str(error).splitlines()[0]) from error
+    except TaskUnschedulableError as error:
+        raise TaskStranded(str(error).splitlines()[0]) from error
 
 
 def _put_by(owner: Any, value: Any) -> Any:

@@ -59,16 +59,26 @@ class Workers:
         fitting = sum(_fitting(plan, resources) for resources in self.roster.usable().values())
         return fitting if most is None else min(fitting, most)
 
-    def fit_cpus(self, plan: StudyPlan) -> int:
-        """Return the CPUs of the teacher's fit: as many as the study's trials may hold on one node, at least one.
+    def trial_nodes(self, plan: StudyPlan) -> frozenset[str] | None:
+        """Return the ids of the nodes on which a trial can run now; None for a private Ray, which has one."""
+        if self.roster is None:
+            return None
+        return frozenset(node for node, offered in self.roster.usable().items() if _fitting(plan, offered))
 
-        With a GPU these are the cores that feed it.
-        """
-        if plan.gpus_per_trial:
-            return 1 + self.decoders
-        nodes = [] if self.roster is None else self.roster.usable().values()
-        fitting = max((_fitting(plan, node) for node in nodes), default=1)
-        return max(1, int(min(fitting, plan.max_concurrent or fitting) * plan.cpus_per_trial))
+
+def fit_threads(plan: StudyPlan, node: Mapping[str, float]) -> int:
+    """Return the threads of the teacher's fit on a node: as many as the CPUs that the study's trials may hold there.
+
+    With a GPU these are the cores that feed it.
+
+    Args:
+        plan: the study.
+        node: what Ray may use of the node, by Ray's names.
+    """
+    if plan.gpus_per_trial:
+        return 1 + _decoders(plan.gpus_per_trial, [node])
+    fitting = _fitting(plan, node)
+    return max(1, int(min(fitting, plan.max_concurrent or fitting) * plan.cpus_per_trial))
 
 
 def niceness() -> int:

@@ -7,22 +7,28 @@ the driver's cache at once.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from study.execution.tasks import get
-from trainables.cckd.bundle.mapped_features import FileArray
+from study.execution.tasks import get, own_node
+from study.execution.workers import fit_threads
+from study.planning.plan import StudyPlan
+from study.terminal.faults import one_line
+from trainables.cckd.bundle.mapped_features import FeatureSource, opened
+from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit.fit_steps import FitSteps, Step, StepFolder
 from trainables.cckd.teacher.spec import TeacherSpec
 
 if TYPE_CHECKING:
     from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 
-#: Features of one set: an array from Ray's object store, or the place of a file on this machine.
-Features = FileArray | NDArray[np.float16]
+#: What the fit reports: the number of steps that are done, a note, and the time of the driver's clock (`monotonic`).
+#: The first report has no step: the fit has begun.
+Report = tuple[int, str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +48,11 @@ class FitQuestion:
 
 
 class StepKeeper:
-    """A Ray actor on the driver's node: it keeps finished steps in the driver's cache, and what the fit tells."""
+    """A Ray actor on the driver's node: it keeps finished steps in the driver's cache, and the fit's reports."""
 
     def __init__(self, folder: Path) -> None:
         self._store = StepFolder(folder)
-        self._told: list[tuple[int, str]] = []
+        self._reports: list[Report] = []
 
     def read(self, name: str) -> Step | None:
         """As `StepFolder.read`."""
@@ -56,14 +62,14 @@ class StepKeeper:
         """As `StepFolder.write`."""
         self._store.write(name, step)
 
-    def tell(self, done: int, note: str) -> None:
-        """Note the number of steps that are done."""
-        self._told.append((done, note))
+    def report(self, done: int, note: str) -> None:
+        """Note the number of steps that are done, and when."""
+        self._reports.append((done, note, monotonic()))
 
-    def news(self) -> list[tuple[int, str]]:
-        """Return what was told since the last call."""
-        told, self._told = self._told, []
-        return told
+    def news(self) -> list[Report]:
+        """Return the reports since the last call."""
+        reports, self._reports = self._reports, []
+        return reports
 
 
 class KeptElsewhere:
@@ -85,38 +91,55 @@ class KeptElsewhere:
         """As `StepFolder.write`; returns when the step is kept."""
         get(self._keeper.write.remote(name, step))
 
-    def tell(self, done: int, note: str) -> None:
-        """Note the number of steps that are done."""
-        get(self._keeper.tell.remote(done, note))
+    def report(self, done: int, note: str) -> None:
+        """Report the number of steps that are done to the driver."""
+        get(self._keeper.report.remote(done, note))
 
 
 def fit(
-    keeper: Any, question: FitQuestion, train: Features, val: Features, n_threads: int, device: str
+    keeper: Any, question: FitQuestion, train: FeatureSource, val: FeatureSource, plan: StudyPlan
 ) -> "FittedTeacher":
-    """Fit the teacher in this process.
+    """Fit the teacher in this process, with the threads that trials would have on this node.
+
+    Ray's own variable for threads comes too late for a process that has numpy.
 
     Args:
         keeper: the handle of a `StepKeeper`.
         question: what is fitted.
         train, val: raw features, float16 (N, V, D) and (M, D).
-        n_threads: threads of a product on the CPU. Ray's own variable comes too late for a process that has numpy.
-        device: 'cpu', or 'cuda' for the products of the probe.
+        plan: the study, whose device computes the products of the probe.
+
+    Raises:
+        TeacherError: the device has too little memory.
     """
     from trainables.cckd.teacher.fit.fitted_teacher import fit_teacher
 
     kept = KeptElsewhere(keeper)
-    with threadpool_limits(n_threads):
-        return fit_teacher(
-            question.spec,
-            _opened(train),
-            question.train_labels,
-            _opened(val),
-            question.val_labels,
-            steps=FitSteps(kept, kept.tell),
-            device=device,
-            **question.options,
-        )
+    kept.report(0, "a worker has begun")
+    try:
+        with threadpool_limits(fit_threads(plan, own_node())):
+            return fit_teacher(
+                question.spec,
+                opened(train),
+                question.train_labels,
+                opened(val),
+                question.val_labels,
+                steps=FitSteps(kept, kept.report),
+                device=plan.device,
+                **question.options,
+            )
+    except _memory_errors(plan.device) as error:
+        where = "the memory of its node" if plan.device == "cpu" else "the memory of its GPU"
+        raise TeacherError(
+            f"the teacher's fit on device {plan.device} must fit {where}; got {one_line(str(error)) or 'no more'}; "
+            "choices: more memory, fewer --teacher-views, --teacher-form ncm"
+        ) from None
 
 
-def _opened(features: Features) -> NDArray[np.float16]:
-    return features.open() if isinstance(features, FileArray) else features
+def _memory_errors(device: str) -> tuple[type[Exception], ...]:
+    """Return what is raised where memory does not suffice; torch is asked where the fit has imported it."""
+    if device == "cpu":
+        return (MemoryError,)
+    import torch
+
+    return MemoryError, torch.OutOfMemoryError

@@ -4,39 +4,44 @@ A private Ray without a GPU has nothing that the driver lacks: the driver may us
 a cluster, or with a GPU, the fit is a task of a worker (`fit_task`). The driver then needs neither cores nor memory.
 """
 
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from study.execution.tasks import (
     TaskDied,
+    TaskStranded,
+    cancel,
     get,
     put,
     start_actor_beside_driver,
     start_on_worker,
-    start_whole,
+    start_once_on_worker,
     wait_for_one,
 )
 from study.execution.workers import Workers, load
 from study.planning.checked import Checked
-from study.planning.plan import LOCAL
+from study.planning.plan import LOCAL, StudyPlan
 from study.teacher.feature_pass import TeacherPass
 from study.teacher.fit_task import FitQuestion, StepKeeper, fit
 from study.teacher.worker_tasks import read_classifier
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
-from trainables.cckd.bundle.mapped_features import FileArray
+from trainables.cckd.bundle.mapped_features import source_of
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit.fit_cache import FitCache
-from trainables.cckd.teacher.fit.fit_steps import FitSteps, StepFolder, Tell
+from trainables.cckd.teacher.fit.fit_steps import FitSteps, StepFolder
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
 from trainables.cckd.teacher.spec import OWN_CLASSIFIER
 
 #: Workers that may die over one fit, as over a task that Ray tries again by itself.
 _MOST_WORKERS = 4
-#: Seconds between two looks at what the fit has told.
+#: Seconds between two looks at what the fit has reported.
 _LOOK_EVERY_S = 1.0
+
+#: Shows a report of the fit: the number of steps that are done, a note, and the time (`time.monotonic`).
+Show = Callable[[int, str, float], None]
 
 
 def teacher_fit(
@@ -45,7 +50,7 @@ def teacher_fit(
     """Return the teacher's fit from the cache of fits, or fit the teacher now. Needs Ray.
 
     Raises:
-        TeacherError: every worker that was given the fit has died.
+        TeacherError: every worker that was given the fit has died, or its device has too little memory.
     """
     data, spec, plan = checked.data, checked.teacher, checked.plan
     kept = FitCache(
@@ -68,89 +73,91 @@ def teacher_fit(
     }
     in_driver = plan.address == LOCAL and plan.device == "cpu"
     progress.say(f"teacher  fitting its form, {spec.form}{'' if in_driver else ', on a worker'}")
-    tell = _teller(progress, n_steps(spec))
+    show = _show(progress, n_steps(spec))
     if in_driver:
         fitted = fit_teacher(
             spec, train.features, data.train.labels, val.features, data.val.labels,
-            steps=FitSteps(steps, tell), **options,
+            steps=FitSteps(steps, lambda done, note: show(done, note, time.monotonic())), **options,
         )  # fmt: skip
     else:
         question = FitQuestion(spec, data.train.labels, data.val.labels, options)
-        fitted = _on_worker(checked, kept, question, train, val, workers, progress, tell)
+        sources = (put(source_of(one.features, one_machine=plan.address == LOCAL)) for one in (train, val))
+        fitted = _on_workers(checked, kept, workers, progress, show, put(question), *sources)
     progress.end()
     kept.keep(fitted)
     steps.remove()
     return fitted
 
 
-def _on_worker(
-    checked: Checked,
-    kept: FitCache,
-    question: FitQuestion,
-    train: TeacherPass,
-    val: TeacherPass,
-    workers: Workers,
-    progress: Progress,
-    tell: Tell,
+def _on_workers(
+    checked: Checked, kept: FitCache, workers: Workers, progress: Progress, show: Show, *arguments: Any
 ) -> FittedTeacher:
     """Fit on a worker, and on another one if it dies, which goes on behind the last step that was kept."""
-    plan = checked.plan
-    keeper = start_actor_beside_driver(StepKeeper, kept.steps)
-    asked = put(question)
-    train_at, val_at = (_shared(one, one_machine=plan.address == LOCAL) for one in (train, val))
-    silence = Silence(progress.say, "no step of the teacher's fit is finished", partial(load, plan))
-    for left in reversed(range(_MOST_WORKERS)):
-        n_threads = workers.fit_cpus(plan)
-        reference = start_whole(plan, n_threads, fit, keeper, asked, train_at, val_at, n_threads, plan.device)
+    plan, n_died = checked.plan, 0
+    silence = Silence(progress.say, "no worker has begun the teacher's fit", partial(load, plan))
+    while True:
         try:
-            return _watched(reference, keeper, tell, silence)
+            return _on_worker(plan, kept, workers, silence, show, *arguments)
+        except TaskStranded:
+            silence()
+            time.sleep(_LOOK_EVERY_S)
         except TaskDied as died:
-            if not left:
+            n_died += 1
+            if n_died == _MOST_WORKERS:
                 raise TeacherError(
                     f"the teacher's fit must end on a worker; {_MOST_WORKERS} have died over it, the last one so: "
                     f"{died}; its finished steps are kept"
                 ) from died
             progress.say(f"NOTE     the worker of the teacher's fit has died; another one goes on: {died}")
-    raise AssertionError("the last worker returns or raises")
+            silence.end()
 
 
-def _watched(reference: Any, keeper: Any, tell: Tell, silence: Silence) -> FittedTeacher:
-    """Return the fit behind `reference`; pass on meanwhile what it tells."""
-    is_done = False
+def _on_worker(
+    plan: StudyPlan, kept: FitCache, workers: Workers, silence: Silence, show: Show, *arguments: Any
+) -> FittedTeacher:
+    """Fit on a worker and show its reports.
+
+    Raises:
+        TaskDied: the worker has died.
+        TaskStranded: every node that might have begun the fit is lost.
+    """
+    nodes = workers.trial_nodes(plan)
+    if nodes is not None and not nodes:
+        raise TaskStranded("no node can run a trial")
+    keeper = start_actor_beside_driver(StepKeeper, kept.steps)
+    reference = start_once_on_worker(plan, nodes, fit, keeper, *arguments, plan)
+    has_begun = is_done = False
     while not is_done:
         is_done = bool(wait_for_one([reference], _LOOK_EVERY_S))
-        for done, note in get(keeper.news.remote()):
-            silence.end()
-            tell(done, note)
-        silence()
+        for report in get(keeper.news.remote()):
+            has_begun = True
+            show(*report)
+        if not has_begun and not is_done:
+            silence()
+            if nodes is not None and nodes.isdisjoint(workers.trial_nodes(plan) or ()):
+                cancel(reference)
+                raise TaskStranded("the nodes are lost")
     fitted: FittedTeacher = get(reference)
     return fitted
 
 
-def _shared(passed: TeacherPass, *, one_machine: bool) -> Any:
-    """Return what a worker reads features from: the cache's file on one machine, else the object store."""
-    if one_machine and isinstance(passed.features, np.memmap):
-        return FileArray.of(passed.features)
-    return put(np.asarray(passed.features))
+def _show(progress: Progress, total: int) -> Show:
+    """Begin a phase of `total` steps, and return what shows its reports.
 
-
-def _teller(progress: Progress, total: int) -> Tell:
-    """Begin a phase of `total` steps, and return what shows them.
-
-    The time left is that of the last step, times the steps left. The steps take longer and longer, and the last ones
-    may not be needed.
+    The time left is the time of the last step, times the steps left. The steps take longer and longer, and the last
+    ones may not be needed.
     """
-    before = 0.0
+    before = time.monotonic()
     if total:
         progress.begin("teacher", total)
 
-    def tell(done: int, note: str) -> None:
+    def show(done: int, note: str, at: float) -> None:
         nonlocal before
-        now = progress.elapsed_s
-        left, before = (total - done) * (now - before), now
-        progress.update(done, f"{note}, {duration(left)} left" if done < total else note)
+        left, before = (total - done) * (at - before), at
+        if total:
+            progress.update(done, f"{note}, {duration(left)} left" if 0 < done < total else note)
 
-    return tell
+    return show
 
 
 def _classifier(checked: Checked) -> Classifier | None:

@@ -1,11 +1,21 @@
 """What the benchmark of a large fit reads and judges; its way is walked on a set of seconds."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import large_fit
-from benchmarks.large_fit import Judged, Way, agreement, agreement_rows, measure_way, named_seconds, way_rows
+from benchmarks.large_fit import (
+    Judged,
+    NoFirstStepError,
+    Way,
+    agreement,
+    agreement_rows,
+    measure_way,
+    named_seconds,
+    way_rows,
+)
 from benchmarks.simulated_features import SimulatedSet
 
 
@@ -43,10 +53,77 @@ def test_a_study_agrees_with_a_fit_to_the_end() -> None:
     assert (first.verdict, second.verdict) == ("met", "met")
 
 
+class _PlayedStudy:
+    """A driver that keeps a step of its fit in each second, and begins to train one second after the last step."""
+
+    def __init__(self, folder: Path, n_steps: int) -> None:
+        self.now, self.began, self.commands, self.killed_at = 1000.0, 0.0, [], []
+        self.path, self.running, self.pid = folder / "runs" / "large", False, 1
+        self.manifest = {"teacher": {"val_balanced_accuracy": 0.5}}
+        self._fits, self._n_steps = folder / "data" / "teacher-cache" / "of" / "fits", n_steps
+
+    def start(self, module: str, command: str, *argv: str) -> "_PlayedStudy":
+        assert not self.running
+        self.commands.append((command, argv[0]))
+        self.running, self.began = True, self.now
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        before, self.now = self.now, self.now + seconds
+        steps = self._fits / "x.steps"
+        if int(self.now - self.began) > int(before - self.began):
+            steps.mkdir(parents=True, exist_ok=True)
+            n_kept = len(list(steps.iterdir()))
+            (steps / f"{n_kept}.safetensors").touch()
+            if n_kept + 1 == self._n_steps:
+                (self._fits / "x.safetensors").touch()
+
+    def others(self) -> list[int]:
+        return [2]
+
+    def kill(self) -> None:
+        self.killed_at.append(len(list(self._fits.glob("*.steps/*"))))
+        self.running = False
+
+    def first_step(self) -> float | None:
+        return self.now if list(self._fits.glob("*.safetensors")) else None
+
+
+@pytest.mark.parametrize(("n_steps", "kills"), [(12, [1, 3]), (2, [1])])
+def test_a_driver_is_killed_inside_the_steps_behind_the_first_and_the_third(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_steps: int, kills: list[int]
+) -> None:
+    study = _PlayedStudy(tmp_path, n_steps)
+    monkeypatch.setattr(large_fit, "_MOMENT_S", 0.5)
+    monkeypatch.setattr(large_fit, "time", SimpleNamespace(time=lambda: study.now, sleep=study.sleep))
+    monkeypatch.setattr(large_fit, "Command", study.start)
+    monkeypatch.setattr(large_fit, "WatchedStudy", lambda path: study)
+    held = iter([(2e9, 1e9), (3e9, 1e9)])
+    monkeypatch.setattr(large_fit, "_memory", lambda pids: next(held, (1e9, 2.5e9)))
+    dry_run = SimpleNamespace(stdout="about 7 min of the teacher's fit")
+    monkeypatch.setattr(large_fit.subprocess, "run", lambda *command, **options: dry_run)
+    named_s, way = measure_way(tmp_path, "tiny", 1.0)
+    assert named_s == 420
+    assert study.killed_at == [*kills, n_steps], "the last one, behind the first training step, is no kill of the fit"
+    assert way.n_kills == len(kills)
+    assert [command for command, _ in study.commands] == ["run", *["resume"] * len(kills)]
+    assert {folder for command, folder in study.commands if command == "resume"} == {str(study.path)}
+    assert way.seconds == way.fit_s == study.now - 1000
+    assert (way.peak_gb, way.peak_with_file_gb, way.val_balanced_accuracy) == (3.0, 4.0, 0.5)
+
+
+def test_a_study_that_ends_without_a_training_step_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = SimpleNamespace(running=False, end=lambda: SimpleNamespace(code=2, out="", err="error: no disk"))
+    monkeypatch.setattr(large_fit, "Command", lambda *argv: ended)
+    monkeypatch.setattr(large_fit.subprocess, "run", lambda *command, **options: SimpleNamespace(stdout=""))
+    with pytest.raises(NoFirstStepError, match=r"ended with 2:\nerror: no disk"):
+        measure_way(tmp_path, "tiny", 1.0)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_small_set_walks_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_fit, "KILL_AT", ())  # its steps take less than is worth keeping
+    monkeypatch.setattr(large_fit, "KILL_AT", ())  # a played driver is killed above; these steps are too short to keep
     named_s, way = measure_way(tmp_path, "tiny", 1.0)
     assert named_s is None
     assert way.n_kills == 0

@@ -37,7 +37,10 @@ def estimate_lines(checked: Checked) -> list[str]:
     if checked.teacher.name == EMBEDDED:
         lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
     if (fit_s := _fit_s(checked)) > _SHORTEST_FIT_S:
-        lines.append(f"about {duration(fit_s)} of the teacher's fit at this machine's speed, none where it is cached")
+        cuts = "s, one per cut," if plan.data_seeds > 1 else ""
+        lines.append(
+            f"about {duration(fit_s)} of the teacher's fit{cuts} at this machine's speed, none where it is cached"
+        )
     return lines
 
 
@@ -129,8 +132,7 @@ def _study_s(checked: Checked) -> float | None:
     if workers is None:
         return None
     on_cores = checked.teacher.name == EMBEDDED and checked.plan.device == "cpu"
-    fit_s = _fit_s(checked) if checked.plan.device == "cpu" else 0.0  # a GPU's speed is not known here
-    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers + fit_s
+    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers + _fit_s(checked)
 
 
 def _teacher_s(checked: Checked) -> float:
@@ -139,13 +141,16 @@ def _teacher_s(checked: Checked) -> float:
 
 
 def _fit_s(checked: Checked) -> float:
-    """Seconds of the probe's fit on all cores of this machine; 0 where they are few, or the form is another one."""
-    data, spec = checked.data, checked.teacher
+    """Seconds of the probe's fits on all cores of this machine, one fit per cut of the long tail.
+
+    It is 0 where they are few, where the form is another one, and with a GPU, whose speed is not known here.
+    """
+    plan, data, spec = checked.plan, checked.data, checked.teacher
     size = checked.teacher_file.n_features, len(data.class_names)
-    if spec.form != "linear_probe":
+    if spec.form != "linear_probe" or plan.device != "cpu":
         return 0.0
     n_folds = spec.folds if spec.targets == "out_of_fold" else 0
-    products = fit_products(len(data.train), spec.views, *size, n_folds=n_folds)
+    products = plan.data_seeds * fit_products(len(data.train), spec.views, *size, n_folds=n_folds)
     return products / _products_per_second(*size) if products >= _SAMPLED_PRODUCTS else 0.0
 
 

@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    OwnerDiedError,
+    RayTaskError,
+    TaskCancelledError,
+    WorkerCrashedError,
+)
 
 from study.execution import tasks
-from study.execution.tasks import Future, TaskDied, TaskError
-from trainables.cckd.errors import DamagedImageError
+from study.execution.tasks import Future, TaskDied, TaskError, TaskStranded
+from trainables.cckd.errors import DamagedImageError, TeacherError
 
 MEGABYTES = 40
 
@@ -44,7 +52,13 @@ def test_a_future_is_ready_with_its_task_and_asks_no_ray_that_has_ended(monkeypa
 
 @pytest.mark.parametrize(
     "death",
-    [WorkerCrashedError(), OutOfMemoryError("The node was low on memory.\nMore"), NodeDiedError("The node has died.")],
+    [
+        WorkerCrashedError(),
+        OutOfMemoryError("The node was low on memory.\nMore"),
+        NodeDiedError("The node has died."),
+        ObjectLostError("ab" * 28, None, ""),
+        OwnerDiedError("ab" * 28, None, ""),
+    ],
 )
 def test_a_dead_process_is_an_error_that_whoever_waits_for_a_task_handles(
     monkeypatch: pytest.MonkeyPatch, death: Exception
@@ -79,9 +93,21 @@ def test_a_task_that_is_not_tried_again_says_that_its_process_has_died(real_ray:
         tasks.get(tasks.start_once(die))
     assert tasks.get(tasks.start_once(lambda one, other: one + other, 3, 4)) == 7
     plan: Any = SimpleNamespace(gpus_per_trial=0.0)
+    here = [real_ray.get_runtime_context().get_node_id()]
     with pytest.raises(TaskDied):
-        tasks.get(tasks.start_whole(plan, 1, die))
-    assert tasks.get(tasks.start_whole(plan, 1, lambda one, other: one + other, 3, 4)) == 7
+        tasks.get(tasks.start_once_on_worker(plan, None, die))
+    assert tasks.get(tasks.start_once_on_worker(plan, here, lambda one, other: one + other, 3, 4)) == 7
+    assert tasks.get(tasks.start_once_on_worker(plan, here, tasks.own_node))["CPU"] == 1
+    with pytest.raises(TaskStranded):
+        tasks.get(tasks.start_once_on_worker(plan, ["0" * len(here[0])], die))
+    busy = tasks.start_once_on_worker(plan, here, lambda: time.sleep(2))
+    waiting = tasks.start_once_on_worker(plan, here, die)
+    assert tasks.wait_for_one([waiting], 0.2) == []
+    tasks.cancel(waiting)
+    assert tasks.wait_for_one([waiting], 10) == [waiting]
+    with pytest.raises(TaskCancelledError):
+        tasks.get(waiting)
+    assert tasks.get(busy) is None
 
 
 @pytest.mark.slow
@@ -129,6 +155,9 @@ def test_a_fault_of_the_data_comes_from_a_task_as_it_was_raised_there(
     monkeypatch.setattr(tasks.ray, "get", get)
     cause: Exception = DamagedImageError("/a/3.png", "is torn")
     with pytest.raises(DamagedImageError, match=r"^/a/3\.png is torn$"):
+        tasks.get("reference")
+    cause = TeacherError("too little memory")
+    with pytest.raises(TeacherError, match=r"^too little memory$"):
         tasks.get("reference")
     cause = KeyError("other")
     with pytest.raises(RayTaskError):

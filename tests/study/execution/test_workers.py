@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from study.execution.cluster import ClusterError
-from study.execution.workers import Workers, _decoders, _workers, load, niceness, threads_of
+from study.execution.workers import Workers, _decoders, _workers, fit_threads, load, niceness, threads_of
 
 ROOT = Path(__file__).resolve().parents[3]
 _MARK = "CCKD_TEST_RAY"
@@ -133,23 +133,31 @@ def test_nodes_that_come_and_go_change_how_many_trials_run(workers, plan, nodes,
     assert workers.at_once(plan) == expected
 
 
+def test_a_task_beside_trials_goes_to_nodes_that_fit_one() -> None:
+    usable = {"head": {"CPU": 0.0}, "small": {"CPU": 2.0}, "large": {"CPU": 8.0}}
+    workers = Workers(2, roster=SimpleNamespace(usable=lambda: usable))  # type: ignore[arg-type]
+    assert workers.trial_nodes(_Plan()) == {"small", "large"}  # type: ignore[arg-type]
+    assert workers.trial_nodes(_Plan(cpus_per_trial=3)) == {"large"}  # type: ignore[arg-type]
+    assert workers.trial_nodes(_Plan(cpus_per_trial=9)) == set()  # type: ignore[arg-type]
+    assert Workers(2).trial_nodes(_Plan()) is None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
-    ("plan", "nodes", "cpus"),
+    ("plan", "node", "threads"),
     [
-        (_Plan(), [2.0, 8.0, 3.0], 8),
-        (_Plan(cpus_per_trial=3), [2.0, 8.0], 6),
-        (_Plan(cpus_per_trial=0.5), [3.0], 3),
-        (_Plan(cpus_per_trial=0.25, max_concurrent=2), [8.0], 1),
-        (_Plan(max_concurrent=3), [8.0], 3),
-        (_Plan(), [], 1),
-        (_Plan(), None, 1),
-        (_Plan(cpus_per_trial=1, gpus_per_trial=0.5), [16.0], 8),
+        (_Plan(), {"CPU": 8.0}, 8),
+        (_Plan(cpus_per_trial=3), {"CPU": 8.0}, 6),
+        (_Plan(cpus_per_trial=0.5), {"CPU": 3.0}, 3),
+        (_Plan(cpus_per_trial=0.25, max_concurrent=2), {"CPU": 8.0}, 1),
+        (_Plan(max_concurrent=3), {"CPU": 8.0}, 3),
+        (_Plan(), {}, 1),
+        (_Plan(cpus_per_trial=1, gpus_per_trial=0.5), {"CPU": 16.0, "GPU": 1.0}, 8),
+        (_Plan(cpus_per_trial=1, gpus_per_trial=1), {"CPU": 16.0, "GPU": 1.0}, 16),
+        (_Plan(cpus_per_trial=1, gpus_per_trial=1), {"CPU": 1.0, "GPU": 4.0}, 1),
     ],
 )
-def test_a_fit_has_the_cpus_of_the_trials_of_one_node_or_those_that_feed_its_gpu(plan, nodes, cpus) -> None:
-    usable = {str(k): {"CPU": n} for k, n in enumerate(nodes or ())}
-    roster = None if nodes is None else SimpleNamespace(usable=lambda: usable)
-    assert Workers(2, decoders=7, roster=roster).fit_cpus(plan) == cpus
+def test_a_fit_has_the_threads_of_the_trials_of_its_node_or_those_that_feed_its_gpu(plan, node, threads) -> None:
+    assert fit_threads(plan, node) == threads
 
 
 def test_workers_have_the_niceness_of_any_program_unless_another_is_chosen(monkeypatch) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from study.teacher import fit_task
 from study.teacher.fit_task import FitQuestion, KeptElsewhere, StepKeeper, fit
 from trainables.cckd.bundle.mapped_features import FileArray
+from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit import fit_steps
 from trainables.cckd.teacher.fit.fit_steps import FitSteps
 from trainables.cckd.teacher.fit.fitted_teacher import fit_teacher, n_steps
@@ -27,13 +29,20 @@ QUESTION = FitQuestion(SPEC, LABELS, LABELS, {"n_classes": 3})
 @pytest.fixture(autouse=True)
 def played_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_task, "get", lambda result: result)
+    monkeypatch.setattr(fit_task, "own_node", lambda: {"CPU": 1.0})
     monkeypatch.setattr(fit_steps, "KEEP_S", 0.0)
+
+
+def _plan(device: str = "cpu", gpus: float = 0.0) -> Any:
+    return SimpleNamespace(
+        device=device, cpus_per_trial=1.0, gpus_per_trial=gpus, max_concurrent=None, trials_per_process=1
+    )
 
 
 def handle_of(keeper: StepKeeper) -> Any:
     """What Ray gives of an actor: each method has a `remote`."""
     return SimpleNamespace(
-        **{name: SimpleNamespace(remote=getattr(keeper, name)) for name in ("read", "write", "tell", "news")}
+        **{name: SimpleNamespace(remote=getattr(keeper, name)) for name in ("read", "write", "report", "news")}
     )
 
 
@@ -46,15 +55,17 @@ def test_the_fit_of_a_worker_is_the_drivers_to_the_last_bit(tmp_path: Path, in_f
         train = FileArray.of(mapped)
     expected = fit_teacher(SPEC, TRAIN, LABELS, VAL, LABELS, n_classes=3)
     keeper = StepKeeper(tmp_path / "steps")
-    found = fit(handle_of(keeper), QUESTION, train, VAL, 1, "cpu")
+    found = fit(handle_of(keeper), QUESTION, train, VAL, _plan())
     for ours, theirs in ((found.readout, expected.readout), (found.fold_readouts, expected.fold_readouts)):
         np.testing.assert_array_equal(ours.weight, theirs.weight)
         np.testing.assert_array_equal(ours.bias, theirs.bias)
     np.testing.assert_array_equal(found.log_prior, expected.log_prior)
-    told = keeper.news()
-    assert told[-1][0] == n_steps(SPEC)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
-    assert keeper.news() == [], "what was told is told once"
+    done, notes, times = zip(*keeper.news(), strict=True)
+    assert list(done) == sorted(set(done))
+    assert (done[0], notes[0]) == (0, "a worker has begun")
+    assert done[-1] == n_steps(SPEC)
+    assert list(times) == sorted(times)
+    assert keeper.news() == [], "a report is passed on once"
 
 
 def test_a_step_is_in_the_drivers_cache_before_the_next_one_begins(tmp_path: Path) -> None:
@@ -68,7 +79,7 @@ def test_a_step_is_in_the_drivers_cache_before_the_next_one_begins(tmp_path: Pat
     assert n == 4
 
 
-def test_threads_are_those_of_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_those_that_trials_would_have_on_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from threadpoolctl import threadpool_info
 
     seen: list[set[int]] = []
@@ -78,5 +89,56 @@ def test_threads_are_those_of_the_task(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("trainables.cckd.teacher.fit.fitted_teacher.fit_teacher", look)
     for n in (2, 1):
-        fit(handle_of(StepKeeper(tmp_path)), QUESTION, TRAIN, VAL, n, "cpu")
+        monkeypatch.setattr(fit_task, "own_node", lambda n=n: {"CPU": float(n)})
+        fit(handle_of(StepKeeper(tmp_path)), QUESTION, TRAIN, VAL, _plan())
     assert seen == [{2}, {1}]
+
+
+def test_a_gpu_computes_the_products_where_the_plan_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[str] = []
+    monkeypatch.setattr(
+        "trainables.cckd.teacher.fit.fitted_teacher.fit_teacher",
+        lambda *arguments, device, **options: devices.append(device),
+    )
+    for plan in (_plan(), _plan("cuda", 1.0)):
+        fit(handle_of(StepKeeper(tmp_path)), QUESTION, TRAIN, VAL, plan)
+    assert devices == ["cpu", "cuda"]
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "said"),
+    [
+        (
+            "cpu",
+            MemoryError("Unable to allocate 9 GiB"),
+            r"on device cpu must fit the memory of its node; got Unable to",
+        ),
+        ("cpu", MemoryError(), r"on device cpu must fit .*; got no more; choices: more memory"),
+        (
+            "cuda",
+            torch.OutOfMemoryError("CUDA out of memory.\nTried 9 GiB"),
+            r"device cuda .* GPU; got CUDA out .*Tried 9",
+        ),
+        ("cuda", MemoryError("Unable"), r"device cuda must fit"),
+    ],
+)
+def test_a_device_with_too_little_memory_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, error: Exception, said: str
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("trainables.cckd.teacher.fit.fitted_teacher.fit_teacher", fails)
+    with pytest.raises(TeacherError, match=said) as raised:
+        fit(handle_of(StepKeeper(tmp_path)), QUESTION, TRAIN, VAL, _plan(device))
+    assert "\n" not in str(raised.value)
+
+
+def test_another_error_of_the_fit_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        raise RuntimeError("cuBLAS is out of order")
+
+    monkeypatch.setattr("trainables.cckd.teacher.fit.fitted_teacher.fit_teacher", fails)
+    for device in ("cpu", "cuda"):
+        with pytest.raises(RuntimeError, match="out of order"):
+            fit(handle_of(StepKeeper(tmp_path)), QUESTION, TRAIN, VAL, _plan(device))

@@ -3,7 +3,7 @@
 import io
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from study.execution.tasks import TaskDied
+from study.execution.tasks import TaskDied, TaskStranded
 from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
@@ -25,9 +25,10 @@ from study.teacher.feature_pass import TeacherPass, feature_cache
 from study.teacher.teacher_fit import teacher_fit
 from study.terminal.progress import Progress
 from tests.support.commands import command_line
+from trainables.cckd.bundle.mapped_features import FileArray
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit import fit_steps
-from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
+from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 
 WORKERS = Workers(n_workers=2)
 
@@ -54,9 +55,9 @@ def _passes(checked: Checked) -> tuple[TeacherPass, TeacherPass]:
     return found[0], found[1]
 
 
-def _fit(checked: Checked, told: io.StringIO | None = None) -> FittedTeacher:
+def _fit(checked: Checked, told: io.StringIO | None = None, workers: Workers = WORKERS) -> FittedTeacher:
     train, val = _passes(checked)
-    return teacher_fit(checked, train, val, WORKERS, Progress(told or io.StringIO()))
+    return teacher_fit(checked, train, val, workers, Progress(told or io.StringIO()))
 
 
 class _PlayedRay:
@@ -64,18 +65,24 @@ class _PlayedRay:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dies_after: list[int] = []
-        self.asked: list[tuple[int, str]] = []
+        self.pending = self.stranded = 0
+        self.asked: list[Collection[str] | None] = []
+        self.cancelled: list[Any] = []
+        self.arguments: tuple[Any, ...] = ()
         monkeypatch.setattr(module, "start_actor_beside_driver", self._keeper)
-        monkeypatch.setattr(module, "start_whole", self._start)
-        monkeypatch.setattr(module, "wait_for_one", lambda references, timeout_s: references)
+        monkeypatch.setattr(module, "start_once_on_worker", self._start)
+        monkeypatch.setattr(module, "cancel", self.cancelled.append)
+        monkeypatch.setattr(module, "wait_for_one", lambda references, timeout_s: [one for one in references if one])
         monkeypatch.setattr(module, "put", lambda value: value)
         monkeypatch.setattr(module, "get", self._get)
+        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
         monkeypatch.setattr(fit_task, "get", lambda result: result)
+        monkeypatch.setattr(fit_task, "own_node", lambda: {"CPU": 1.0})
         monkeypatch.setattr(fit_steps, "KEEP_S", 0.0)
 
     def _keeper(self, cls: type, folder: Path) -> Any:
         keeper = cls(folder)
-        methods = {name: getattr(keeper, name) for name in ("read", "tell", "news")}
+        methods = {name: getattr(keeper, name) for name in ("read", "report", "news")}
         return SimpleNamespace(
             write=SimpleNamespace(remote=lambda *step: self._write(keeper, *step)),
             **{name: SimpleNamespace(remote=method) for name, method in methods.items()},
@@ -87,8 +94,15 @@ class _PlayedRay:
         if self._left == 0:
             raise TaskDied("killed")
 
-    def _start(self, plan: Any, n_cpus: int, function: Callable[..., Any], *arguments: Any) -> Any:
-        self.asked.append((n_cpus, arguments[-1]))
+    def _start(self, plan: Any, nodes: Collection[str] | None, function: Callable[..., Any], *arguments: Any) -> Any:
+        self.asked.append(nodes)
+        self.arguments = arguments
+        if self.pending:
+            self.pending -= 1
+            return None
+        if self.stranded:
+            self.stranded -= 1
+            return TaskStranded("the node does not exist any more")
         self._left = self.dies_after.pop(0) if self.dies_after else 0
         try:
             return function(*arguments)
@@ -123,7 +137,9 @@ def test_a_private_ray_on_cpus_fits_in_the_driver_and_a_cluster_on_a_worker(
     assert ray.asked == []
     told = io.StringIO()
     on_worker = _fit(_on_a_cluster(_checked(tmp_path / "two")), told)
-    assert ray.asked == [(1, "cpu")], "without a node in the roster it asks for one CPU"
+    assert ray.asked == [None], "without a roster any node may have it"
+    sources = ray.arguments[2:4]
+    assert all(isinstance(one, np.ndarray) for one in sources), "a node of a cluster need not have the driver's file"
     assert "fitting its form, linear_probe, on a worker" in " ".join(told.getvalue().split())
     assert "8/8  strength" in told.getvalue()
     _assert_same(on_worker, in_driver)
@@ -147,6 +163,81 @@ def test_a_fit_that_kills_every_worker_ends_with_one_line_and_keeps_its_steps(tm
     assert len(list(tmp_path.rglob("*.steps/*"))) == 4
     assert len(ray.asked) == 4
     _fit(checked)
+
+
+def test_a_private_ray_with_a_gpu_fits_on_a_worker_that_reads_the_drivers_file(
+    tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, devices = _checked(tmp_path / "two"), []
+    checked = replace(checked, plan=replace(checked.plan, device="cuda", gpus_per_trial=1.0))
+
+    def fit_on_cpu(*arguments: Any, device: str, **options: Any) -> FittedTeacher:
+        devices.append(device)
+        return fit_teacher(*arguments, **options)
+
+    monkeypatch.setattr("trainables.cckd.teacher.fit.fitted_teacher.fit_teacher", fit_on_cpu)
+    found = _fit(checked)
+    assert devices == ["cuda"]
+    assert all(isinstance(one, FileArray) for one in ray.arguments[2:4])
+    _assert_same(found, _fit(_checked(tmp_path / "one")))
+
+
+class _Roster:
+    """Nodes by looks: what the cluster has at each one, then for ever what it had at the last."""
+
+    def __init__(self, *looks: str) -> None:
+        self._looks = list(looks)
+
+    def usable(self) -> dict[str, dict[str, float]]:
+        names = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        return {name: {"CPU": 0.0 if name == "h" else 4.0} for name in names}
+
+
+def test_only_nodes_that_may_run_trials_are_asked_and_none_is_waited_for_that_is_lost(
+    tmp_path: Path, ray: _PlayedRay
+) -> None:
+    ray.pending = 1
+    ray.stranded = 1
+    # The head has no CPU. No node is there at the first look, a and b are at the second; both are lost while they are
+    # busy with other work; then c has joined.
+    roster: Any = _Roster("h", "hab", "hb", "h", "hc")
+    _fit(_on_a_cluster(_checked(tmp_path)), workers=replace(WORKERS, roster=roster))
+    assert ray.asked == [{"a", "b"}, {"c"}, {"c"}], "Ray may see first that a node is lost"
+    assert ray.cancelled == [None]
+
+
+def test_the_time_left_is_that_of_the_last_step_though_reports_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1000.0)
+    shown: list[str] = []
+    progress: Any = SimpleNamespace(begin=lambda *of: None, update=lambda done, note: shown.append(note))
+    show = module._show(progress, 4)
+    for report in ((0, "begun", 1500.0), (1, "one", 1510.0), (2, "two", 1530.0), (4, "chosen", 1531.0)):
+        show(*report)
+    assert shown == ["begun", "one, 30 s left", "two, 40 s left", "chosen"]
+
+
+def test_silence_is_said_until_a_worker_has_begun_and_no_longer(
+    tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter(range(0, 10**9, 61))
+    monkeypatch.setattr("study.terminal.pace.time.monotonic", lambda: float(next(now)))
+    looks: list[int] = []
+
+    def wait(references: Any, timeout_s: float) -> Any:
+        looks.append(1)
+        return references if len(looks) == 9 else []
+
+    def news(keeper: Any) -> Any:
+        return [(0, "a worker has begun", 0.0)] if len(looks) == 3 else []
+
+    monkeypatch.setattr(module, "wait_for_one", wait)
+    monkeypatch.setattr(fit_task.StepKeeper, "news", news)
+    told = io.StringIO()
+    _fit(_on_a_cluster(_checked(tmp_path)), told)
+    assert len(looks) == 9
+    said = " ".join(told.getvalue().split())
+    assert said.count("no worker has begun the teacher's fit for") == 2
+    assert "the nodes may be busy with other work" in said
 
 
 def test_a_fit_that_is_in_the_cache_asks_no_worker(tmp_path: Path, ray: _PlayedRay) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, FileArray, RawFeatures
+from trainables.cckd.bundle.mapped_features import IN_MEMORY_BYTES, RawFeatures, source_of
 from trainables.cckd.bundle.trial_data import TestData, TrialData
 from trainables.cckd.confidence import ConfidenceBins, confidence_bins, top_confidence
 from trainables.cckd.data.images.crops import CROP_SCALE
@@ -123,7 +123,5 @@ def _teacher_features(
         for images, raw in image_blocks(features, None, n_classes=0):
             standard[images] = readout.standardise(raw)
         return standard
-    values: FileArray | NDArray[np.float16] = np.asarray(features)
-    if one_machine and isinstance(features, np.memmap):
-        values = FileArray.of(features)
+    values = source_of(features, one_machine=one_machine)
     return RawFeatures(values, readout.feature_mean, readout.feature_std)

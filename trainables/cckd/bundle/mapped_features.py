@@ -29,6 +29,27 @@ class FileArray:
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
+#: Where a process reads features: an array, or the place of a file on this machine.
+FeatureSource = FileArray | NDArray[np.float16]
+
+
+def source_of(features: NDArray[np.float16], *, one_machine: bool) -> FeatureSource:
+    """Return where other processes read `features`: in their file, where one machine has all processes.
+
+    Args:
+        features: of any shape; mapped from a file, or in memory.
+        one_machine: whether every reader has the file.
+    """
+    if one_machine and isinstance(features, np.memmap):
+        return FileArray.of(features)
+    return np.asarray(features)
+
+
+def opened(source: FeatureSource) -> NDArray[np.float16]:
+    """Return the features as an array that must only be read."""
+    return source.open() if isinstance(source, FileArray) else source
+
+
 @dataclass(frozen=True, eq=False)
 class RawFeatures:
     """Raw features of all views, with the mean and deviation that standardise them.
@@ -38,7 +59,7 @@ class RawFeatures:
         mean, std: float32 (D,) each.
     """
 
-    values: FileArray | NDArray[np.float16]
+    values: FeatureSource
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
 
@@ -49,4 +70,4 @@ class RawFeatures:
 
     def open(self) -> NDArray[np.float16]:
         """Return the values as an array that must only be read."""
-        return self.values.open() if isinstance(self.values, FileArray) else self.values
+        return opened(self.values)

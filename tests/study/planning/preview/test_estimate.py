@@ -1,5 +1,6 @@
 """How long a study takes, said before it starts; a study of days needs the user's word."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,26 @@ def test_a_fit_of_minutes_is_named_at_the_speed_that_was_sampled(asked, slow_fit
     estimate_lines(asked("--teacher-views", "8", *folds))
     assert shown[-1] == pytest.approx(fit_products(N_TRAIN, 8, 1280, 10, n_folds=3) / 1e5)
     assert "teacher's fit" not in "".join(estimate_lines(asked("--teacher-form", "ncm")))
+
+
+def test_each_cut_has_a_fit_of_its_own(asked, slow_fit, monkeypatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: shown.append(seconds) or "x")
+    line = estimate_lines(asked("--teacher-views", "8", "--data-seeds", "3"))[-1]
+    assert line == "about x of the teacher's fits, one per cut, at this machine's speed, none where it is cached"
+    assert shown[-1] == pytest.approx(3 * fit_products(N_TRAIN, 8, 1280, 10) / 1e5)
+
+
+def test_the_time_of_a_fit_on_a_gpu_is_not_known_and_not_named(asked, slow_fit) -> None:
+    checked = asked("--teacher-views", "24")
+    on_gpu = replace(checked, plan=replace(checked.plan, device="cuda", gpus_per_trial=1.0))
+    assert "teacher's fit" not in "".join(estimate_lines(on_gpu))
+    refuse_long(on_gpu)
+    long = replace(checked, plan=replace(on_gpu.plan, trials=10**8))
+    with pytest.raises(UsageError, match="needs --yes-long") as error:
+        refuse_long(long)
+    assert "the fit of the teacher" not in error.value.faults[0]
+    assert not slow_fit, "no speed is sampled"
 
 
 def test_a_fit_of_seconds_is_neither_sampled_nor_named(asked, monkeypatch) -> None:

@@ -1,23 +1,25 @@
 """What the fit of a linear probe will take: its products, and the seconds of this process, from a timed sample.
 
 A pass of L-BFGS over n rows of D features and C classes has two products of n D C multiply-adds. Where an image is one
-row, two of C^2 D and one of C D^2 come to it, because views in expectation compare each class with each other.
+row, views in expectation compare each class with each other. Then a pass also has two products of C^2 D multiply-adds
+and one of C D^2.
 """
 
 from time import perf_counter
 
 import numpy as np
 
-from trainables.cckd.teacher.fit.row_blocks import blocks, bytes_per_view, in_threads, rows_per_image
+from trainables.cckd.teacher.fit.row_blocks import blocks, bytes_per_view, in_threads, pool_threads, rows_per_image
 from trainables.cckd.teacher.fit.softmax_regression import block_sums
 
 #: Passes of a whole fit, and of the fit to all folds but one: where every view is a row, and where an image is one. The
-#: latter goes to weaker strengths and to a finer tolerance.
+#: latter goes to weaker strengths and to a finer tolerance. All are estimates, rather too large: an iteration is a pass
+#: or a little more, and `python -m benchmarks.large_fit --small` prints the iterations where an image is one row.
 _PASSES, _PASSES_OF_MEANS = (80, 40), (220, 80)
 #: Predictions of all rows: one per strength and one of the chosen one.
 _PREDICTIONS = 8
-#: The sample's blocks, their most rows, and how often they are timed; a first turn is not.
-_BLOCKS, _MOST_ROWS, _TURNS = 4, 2000, 3
+#: The sample's blocks per thread, their most rows, and how often they are timed; a first turn is not.
+_BLOCKS_PER_THREAD, _MOST_ROWS, _TURNS = 2, 2000, 3
 
 
 def fit_products(n_images: int, n_views: int, n_features: int, n_classes: int, *, n_folds: int = 0) -> float:
@@ -48,7 +50,8 @@ def pass_products(n_rows: int, n_features: int, n_classes: int, *, of_means: boo
 def products_per_second(n_features: int, n_classes: int) -> float:
     """Return the multiply-adds per second of this process, from some blocks of rows, computed as in a fit.
 
-    It takes a second or two. Blocks have the size that they would have: with many classes they are short and slower.
+    It takes a second or two. Every thread has blocks to compute. Blocks have the size that they would have: with many
+    classes they are short and slower.
     """
     rows = next(blocks(_MOST_ROWS, bytes_per_view(n_features, n_classes)))
     rng = np.random.default_rng(0)
@@ -57,10 +60,11 @@ def products_per_second(n_features: int, n_classes: int) -> float:
     weight /= 100
     labels, shift = np.zeros(rows.stop, np.int64), np.zeros(n_classes, np.float32)
     of_pairs, slope = np.zeros((1, n_classes), np.float32), np.zeros_like(weight)
+    n_blocks = _BLOCKS_PER_THREAD * pool_threads()
     seconds = []
     for _ in range(1 + _TURNS):
         began = perf_counter()
-        for sums in in_threads(lambda one: block_sums(one, labels, weight, shift, of_pairs), [block] * _BLOCKS):
+        for sums in in_threads(lambda one: block_sums(one, labels, weight, shift, of_pairs), [block] * n_blocks):
             slope += sums.slope
         seconds.append(perf_counter() - began)
-    return _BLOCKS * pass_products(rows.stop, n_features, n_classes, of_means=False) / float(np.median(seconds[1:]))
+    return n_blocks * pass_products(rows.stop, n_features, n_classes, of_means=False) / float(np.median(seconds[1:]))

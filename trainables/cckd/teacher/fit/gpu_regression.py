@@ -1,10 +1,13 @@
 """The same softmax regression with its products on a GPU: rows stay there between passes where they fit.
 
-Sums over rows are kept in float64, as on the CPU. Products are in full float32, without TF32, because a strength is
-chosen by differences of a tenth of a percent. The optimiser stays on the host: per pass it handles C x D numbers only.
+As on the CPU, the loss and its slope by the bias are summed over rows in float64. The slope by the weight and the
+posteriors per class are summed in float32. Products are in full float32: TF32 is off while they are computed, because a
+strength is chosen by differences of a tenth of a percent. The optimiser stays on the host: per pass it handles C x D
+numbers only.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +22,17 @@ from trainables.cckd.teacher.fit.softmax_regression import Affine, SoftmaxRegres
 _ROWS_SHARE = 0.5
 
 
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Compute products of float32 without TF32, whatever this process has chosen for the trials after it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 @dataclass(frozen=True, eq=False)
 class GpuRegression(SoftmaxRegression):
     """The problem without its strength, computed on `device`.
@@ -29,6 +43,7 @@ class GpuRegression(SoftmaxRegression):
 
     device: str = "cuda"
 
+    @_full_precision()
     def loss_and_gradient(self, point: Affine) -> tuple[float, NDArray[np.float32], NDArray[np.float64]]:
         """As `SoftmaxRegression.loss_and_gradient`."""
         weight = self._moved(point.weight)
@@ -62,6 +77,7 @@ class GpuRegression(SoftmaxRegression):
         n = len(self.rows)
         return float(loss) / n, (slope / n).cpu().numpy(), (bias_slope / n).cpu().numpy()
 
+    @_full_precision()
     def predict(self, rows: StandardRows, point: Affine) -> NDArray[np.int64]:
         """As `SoftmaxRegression.predict`."""
         weight, bias = self._moved(point.weight), self._moved(point.bias)

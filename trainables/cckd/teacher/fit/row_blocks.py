@@ -72,13 +72,18 @@ def image_blocks(
         yield chosen[rows], features[rows] if images is None else features[chosen[rows]]
 
 
+def pool_threads() -> int:
+    """Return the threads that the library of products uses now, which `in_threads` uses too."""
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
 def in_threads(function: Callable[[_Block], _Result], blocks: Iterable[_Block]) -> Iterator[_Result]:
     """Yield `function(block)` in the order of the blocks; each is computed by one thread, several at a time.
 
     There are as many threads as the library of products has. It uses one meanwhile, so that a result does not depend on
     their number. Between products numpy computes on one core; here these stretches of different blocks overlap.
     """
-    n_threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    n_threads = pool_threads()
     waiting: deque[Future[_Result]] = deque()
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_threads) as threads:
         for block in blocks:

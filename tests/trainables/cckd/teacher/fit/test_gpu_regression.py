@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from trainables.cckd.teacher.fit import gpu_regression, probe, row_blocks
+from trainables.cckd.teacher.fit import probe, row_blocks
 from trainables.cckd.teacher.fit.gpu_regression import GpuRegression
 from trainables.cckd.teacher.fit.probe import fit_probe
 from trainables.cckd.teacher.fit.row_blocks import StandardRows, feature_statistics
@@ -51,12 +52,36 @@ def test_a_probe_fitted_so_is_the_cpus_probe(monkeypatch: pytest.MonkeyPatch, n_
     found = fit_probe(FEATURES, LABELS, *VAL, n_classes=C, device="cuda")
     assert found.strength == expected.strength
     np.testing.assert_allclose(found.weight, expected.weight, atol=0.02)
-    assert gpu_regression.__name__ not in type(expected).__module__
 
 
-def test_rows_that_do_not_fit_a_card_come_anew_in_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fits", [True, False])
+def test_rows_of_half_the_free_memory_stay_on_the_card_and_larger_ones_come_anew_in_every_pass(
+    monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
+    n_bytes = 4 * len(LABELS) * D
+    free = 2 * n_bytes if fits else 2 * n_bytes - 1
+    asked: list[str] = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: asked.append(device) or (free, 10 * free))
+    read: list[int] = []
     rows = _rows(FEATURES[:, :1])
-    whole = GpuRegression(rows, LABELS, C, 1.0, device="cpu")
-    short = GpuRegression(rows, LABELS, C, 1.0, device="cpu")
-    short.__dict__["_kept"] = None
-    assert whole.loss_and_gradient(POINT)[0] == short.loss_and_gradient(POINT)[0]
+    monkeypatch.setattr(StandardRows, "__iter__", lambda rows, ours=StandardRows.__iter__: read.append(1) or ours(rows))
+    of_a_card = GpuRegression(rows, LABELS, C, 1.0, device="cpu:0")  # torch's CPU by a name that is not 'cpu'
+    found = [of_a_card.loss_and_gradient(POINT)[0] for _ in range(3)]
+    assert asked == ["cpu:0"]
+    assert len(read) == (1 if fits else 3)
+    assert found == [GpuRegression(rows, LABELS, C, 1.0, device="cpu").loss_and_gradient(POINT)[0]] * 3
+
+
+def test_products_have_full_precision_whatever_the_process_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    addmm = torch.addmm
+    monkeypatch.setattr(torch, "addmm", lambda *of: seen.append(torch.get_float32_matmul_precision()) or addmm(*of))
+    ours = GpuRegression(_rows(FEATURES[:, :1]), LABELS, C, 1.0, device="cpu")
+    torch.set_float32_matmul_precision("high")
+    try:
+        ours.loss_and_gradient(POINT)
+        ours.predict(ours.rows, POINT)
+        assert torch.get_float32_matmul_precision() == "high", "it is put back"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == ["highest"] * 2
