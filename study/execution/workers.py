@@ -114,12 +114,12 @@ def ray_session(plan: StudyPlan) -> Iterator[Workers]:
     import ray
 
     with private_token(plan.address):
-        with unheard_by_children():
-            connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
-            if plan.address == LOCAL:
-                end_processes_at_once()
-        heed_signals()
         try:
+            with unheard_by_children():
+                connect(plan.address, _ENVIRONMENT, verbose=plan.verbose)
+                if plan.address == LOCAL:
+                    end_processes_at_once()
+                heed_signals()  # Ray has replaced them; a signal that came meanwhile is heard when this block ends
             yield _workers(plan, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         finally:
             with undisturbed():

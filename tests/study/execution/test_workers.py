@@ -250,3 +250,32 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     packed = b"".join(int(text[k : k + 8], 16).to_bytes(4, sys.byteorder) for k in range(0, len(text), 8))
     address = ipaddress.ip_address(packed)
     return getattr(address, "ipv4_mapped", None) or address
+
+
+_SIGNALLED = """
+import signal, threading
+from types import SimpleNamespace
+from study.execution import workers
+from study.terminal.signals import end_process, ended_by_signals
+
+def connect(*_, **__):  # as Ray does: handlers of its own
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_kill(threading.main_thread().ident, signal.{name})
+
+workers.connect = connect
+plan = SimpleNamespace(address="local", verbose=False)
+
+@ended_by_signals()
+def main():
+    with workers.ray_session(plan):
+        return 0
+
+end_process(main)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_a_signal_while_ray_starts_ends_the_session_as_a_ctrl_c(name: str) -> None:
+    code = _SIGNALLED.replace("{name}", name)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (130, "interrupted\n")
