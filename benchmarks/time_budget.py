@@ -9,7 +9,6 @@ must end within 5 % of its time, with best1 confirmed on every seed.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import tempfile
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         study = WatchedStudy(Path(name) / "slowed")
         took, slowed_at = run_slowed(study, args.minutes, args.busy)
-        manifest = json.loads(study.manifest_path.read_text())
+        manifest = study.manifest
         n_confirmed = confirmed(study.path)
         cautions = [one["text"] for one in manifest[CAUTIONS] if one["reason"] == CautionReason.TIME_CUT]
     share = Ratio.single(took / (60 * args.minutes))

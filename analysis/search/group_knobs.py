@@ -48,14 +48,15 @@ def group_effects(study: StudyData, judged: Sequence[Mapping[Any, Any]]) -> tupl
     """
     of_groups = [row for row in judged if row["target"] in GROUP_HEADINGS]
     n_groups = len({row["target"] for row in of_groups})
-    trials, knobs, found = study.complete, {knob.name: knob for knob in study.knobs}, []
+    knobs, found = {knob.name: knob for knob in study.knobs}, []
+    matrix, stage, values_of = trial_matrix(study.complete, study.knobs), stages(study.complete), targets(study)
     for row in of_groups:
         p = min(1.0, n_groups * float(row["p_family"]))
         if p > LEVEL:
             continue
-        values, knob = targets(study)[row["target"]], knobs[str(row["knob"])]
+        values, knob = values_of[row["target"]], knobs[str(row["knob"])]
         known = np.isfinite(values)
-        effect = effect_of(trial_matrix(trials, study.knobs).rows(known), knob, values[known], stages(trials)[known])
+        effect = effect_of(matrix.rows(known), knob, values[known], stage[known])
         if effect is None:
             continue
         mean, best, worst = effect.curve.mean, effect.curve.best, int(effect.curve.mean.argmin())

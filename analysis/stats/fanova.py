@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.stats.effect_curve import Floats
 from search_spaces.knob import Knob
+
+Floats = npt.NDArray[np.float64]
 
 _N_TREES, _MAX_DEPTH = 64, 64
 

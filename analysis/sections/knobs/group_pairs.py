@@ -1,6 +1,5 @@
 """One heatmap per group of classes for which a knob is shown to matter: its recall over that knob and the next one."""
 
-from collections.abc import Sequence
 from copy import copy
 
 import numpy as np
@@ -10,11 +9,12 @@ from analysis.figures.pairs import PairScale, colour_limits, draw_pair
 from analysis.page.document import Picture
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import GROUP_HEADINGS, percent, plural, value_text
+from analysis.reading.wording import GROUP_HEADINGS
 from analysis.search.importance import Importances
 from analysis.search.pair_surfaces import PairSurface, pair_surface
 from analysis.search.surrogate import Shape, Surrogate, fit_surrogate
 from analysis.search.trial_matrix import targets
+from analysis.sections.knobs.pairs import highest_text
 
 
 def group_pictures(study: StudyData, importances: Importances, writer: Writer) -> list[Picture]:
@@ -54,11 +54,7 @@ def _picture(study: StudyData, surface: PairSurface, surrogate: Surrogate, headi
         f"validation recall of {heading} (%)",
     )
     x, y = surface.x.knob.name, surface.y.knob.name
-    at: Sequence[str] = [value_text(value, digits=2) for value in surface.best]
-    summary = (
-        f"highest {percent(surface.mean.max())} % at {x} {at[0]} and {y} {at[1]}, from "
-        f"{plural(len(surface.points), 'complete trial')}"
-    )
+    summary = highest_text(surface)
     return writer.picture(
         f"pair_{heading.lower()}_{x}_{y}",
         draw_pair(surface, shared),

@@ -99,16 +99,21 @@ def _judged(surrogate: Surrogate) -> str:
 def _picture(surface: PairSurface, shared: PairScale, surrogate: Surrogate, writer: Writer) -> Picture:
     x, y = surface.x.knob.name, surface.y.knob.name
     n = plural(len(surface.points), "complete trial")
-    at = [value_text(value, digits=2) for value in surface.best]
-    summary = (
-        f"highest {percent(surface.mean.max())} % at {x} {at[0]} and {y} {at[1]}, from {n}"
-        if shared.with_surface
-        else f"{n}; no surface, because the model explains nothing on unseen trials"
-    )
+    nothing = f"{n}; no surface, because the model explains nothing on unseen trials"
+    summary = highest_text(surface) if shared.with_surface else nothing
     return writer.picture(
         f"pair_{x}_{y}",
         draw_pair(surface, shared),
         surface.frame().assign(cross_validated_r2=surrogate.r2),
         alt=f"Heatmap of validation balanced accuracy over {x} and {y}: {summary}.",
         caption=f"{y} against {x}: {summary}.",
+    )
+
+
+def highest_text(surface: PairSurface) -> str:
+    """Say how high the surface is, where, and from how many trials."""
+    x, y = (value_text(value, digits=2) for value in surface.best)
+    return (
+        f"highest {percent(surface.mean.max())} % at {surface.x.knob.name} {x} and {surface.y.knob.name} {y}, from "
+        f"{plural(len(surface.points), 'complete trial')}"
     )
