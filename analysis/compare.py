@@ -1,5 +1,10 @@
 """`python -m analysis.compare DIR DIR...`: compare studies side by side, as a page, Markdown and CSV."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("analysis.compare"))
+
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +38,6 @@ from study.schema import CONTAMINATED_BY, GROUPS
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process
 
 _PAGE = "index.html"
 _MARK = Path("tables") / "comparison.csv"
@@ -276,7 +280,3 @@ def _setup(studies: Mapping[str, StudyData], writer: Writer) -> Block:
         rows=[[row["fact"], *(value_text(row[label]) for label in studies)] for row in table.to_dict("records")],
         caption="What each study was run on. Accuracies are fractions here.",
     )
-
-
-if __name__ == "__main__":
-    end_process(main)

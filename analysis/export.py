@@ -1,5 +1,10 @@
 """`python -m analysis.export DIR --to FORMAT`: export a study to a format of `analysis.exports.registry`."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("analysis.export"))
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +15,6 @@ from study.schema import EXPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process
 
 
 @outliving_its_reader()
@@ -50,7 +54,3 @@ def export(folder: Path, to: str, *, out: Path | None = None) -> Path:
             return EXPORTS[to].write(study, place).resolve()
     except OSError as error:
         raise StudyFolderError(f"the export cannot be written to {place}: {error.strerror}") from error
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,5 +1,10 @@
 """`python -m analysis.report DIR`: write the report of a study folder into DIR/report and print its path."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("analysis.report"))
+
 import argparse
 import time
 from collections.abc import Iterator, Sequence
@@ -37,7 +42,6 @@ from study.schema import REPORT
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process
 
 _PAGE = "index.html"
 
@@ -162,7 +166,3 @@ def _facts(study: StudyData) -> tuple[tuple[str, str], ...]:
         else []
     )
     return (*shown, ("complete trials", total), *runs)
-
-
-if __name__ == "__main__":
-    end_process(main)

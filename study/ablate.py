@@ -1,11 +1,15 @@
 """`python -m study.ablate DIR`: train best1 without each setting and each part, to see what they buy."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.ablate"))
+
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Flag, Option
-from study.terminal.signals import end_process
 
 #: Seeds per change where the study planned none.
 _SEEDS = 3
@@ -38,7 +42,3 @@ def _may_change() -> Mapping[str, Option]:
         "ablation_on_test": Option(("ablation_on_test",), bool, on_test, False),
         "address": OPTIONS["address"].continued(),
     }
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,5 +1,10 @@
 """`python -m study.cache list|verify|prune`: look after the teacher's cached features, and stores of small images."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.cache"))
+
 import argparse
 import shutil
 from collections.abc import Sequence
@@ -10,7 +15,6 @@ from study.planning.readers import absolute
 from study.terminal.command_line import command_line
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import size_on_disk
-from study.terminal.signals import end_process
 from trainables.cckd.data.store.inventory import StoreEntry, store_entries
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.inventory import CacheEntry, entries
@@ -121,7 +125,3 @@ def _what(entry: CacheEntry) -> str:
     if not entry.complete:
         what += f", unfinished ({entry.n_parts} parts)"
     return what if entry.reachable else f"{what}, of other library versions"
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,10 +1,14 @@
 """`python -m study.confirm DIR`: confirm more than the study did: more trials, seeds or cuts, or a longer training."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.confirm"))
+
 from collections.abc import Mapping, Sequence
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Option
-from study.terminal.signals import end_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +35,3 @@ def _may_change() -> Mapping[str, Option]:
         ),
         **{key: OPTIONS[key].continued() for key in planned},
     }
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,5 +1,10 @@
 """`python -m study.ingest SOURCE`: results of other tools as evidence for a warm start."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.ingest"))
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -11,7 +16,6 @@ from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line, version
 from study.terminal.faults import Faults, printable
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +147,3 @@ def _pairs(flag: str, items: Sequence[str], faults: Faults) -> dict[str, str]:
         else:
             found[key] = value
     return found
-
-
-if __name__ == "__main__":
-    end_process(main)

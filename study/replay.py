@@ -4,6 +4,11 @@ TRIAL is a number, or for a tuned baseline its name and a number, e.g. kd-3. On 
 versions and number of threads, losses and counts are the same to the last bit.
 """
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.replay"))
+
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +22,6 @@ from study.terminal.command_line import command_line
 from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import Progress
-from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 
@@ -112,7 +116,3 @@ def _differing(trainer: Any, records: Sequence[Any], progress: Progress) -> list
 
 def _outcome(record: Any) -> tuple[Any, ...]:
     return record.losses, record.lr, record.val
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,10 +1,14 @@
 """`python -m study.resume DIR`: continue a study after any end, or extend it with a larger --trials."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.resume"))
+
 from collections.abc import Mapping, Sequence
 
 from study.entry.continuation import continue_study
 from study.planning.flags import Flag, Option
-from study.terminal.signals import end_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +44,3 @@ def _may_change() -> Mapping[str, Option]:
             "skip_corrupt",
         )
     }
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -1,5 +1,10 @@
 """`python -m study.run`: start a study and see it through to its report. `run_study` does the same from Python."""
 
+from study.terminal.signals import command_of, end_process, ended_by_signals
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.run"))
+
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +16,6 @@ from study.entry.method_choice import asked_in, enter_asked
 from study.terminal.command_line import command_line
 from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process, ended_by_signals
 from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -112,7 +116,3 @@ def run_study(
     if code:
         raise StudyFailed(f"the study in {checked.folder} failed; {checked.folder / 'run.log'} says why")
     return checked.folder
-
-
-if __name__ == "__main__":
-    end_process(main)

@@ -332,9 +332,17 @@ LOG = "run.log"
 
 
 def sqlite_url(path: Path) -> str:
-    """Return SQLAlchemy's URL of a SQLite file; a path with a question mark needs SQLite's own form of a URI."""
-    absolute = path.absolute()
-    return f"sqlite:///file:{quote(str(absolute))}?uri=true" if "?" in str(absolute) else f"sqlite:///{absolute}"
+    """Return SQLAlchemy's URL of a SQLite file, whatever its folder is called.
+
+    SQLAlchemy 2.1 quotes a path in a URL. Before, it did not, and a question mark needs SQLite's own form of a URI.
+    """
+    from sqlalchemy.engine import URL, make_url  # `study.status` does without it
+
+    database = str(path.absolute())
+    for url in (f"sqlite:///{database}", URL.create("sqlite", database=database).render_as_string()):
+        if make_url(url).database == database:
+            return url
+    return f"sqlite:///file:{quote(database)}?uri=true"
 
 
 def links_out(folder: Path) -> list[str]:

@@ -1,5 +1,10 @@
 """`python -m study.status [DIR]`: how a study stands, or every study in a folder."""
 
+from study.terminal.signals import command_of, end_process
+
+if __name__ == "__main__":  # before the imports
+    end_process(command_of("study.status"))
+
 import argparse
 import json
 import sys
@@ -13,7 +18,6 @@ from study.schema import MANIFEST
 from study.terminal.command_line import command_line
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
-from study.terminal.signals import end_process
 from trainables.cckd.errors import UsageError
 
 #: Seconds between two looks of --watch.
@@ -68,7 +72,3 @@ def _show(states: Sequence[StudyState], *, one: bool, as_json: bool, clear: bool
         return
     text = details(states[0]) if one else table(states) if states else "there is no study here"
     print(_CLEAR * clear + printable(text), flush=True)
-
-
-if __name__ == "__main__":
-    end_process(main)

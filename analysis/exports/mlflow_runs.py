@@ -1,5 +1,6 @@
 """A study as an MLflow experiment in a local SQLite store: one run for the study, and one nested run per trial."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
     from mlflow import MlflowClient
 
     database = out / "mlflow.db"
-    client = MlflowClient(tracking_uri=sqlite_url(database.resolve()))
+    url = sqlite_url(database.resolve())
+    literal = Path(url.removeprefix("sqlite:///").partition("?")[0]).parent
+    is_strange = not literal.exists()
+    client = MlflowClient(tracking_uri=url)
+    if is_strange:  # of a quoted path MLflow makes the folder as it is spelled, where nothing is ever written
+        with suppress(OSError):
+            literal.rmdir()
     experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
     for name, value in results(study).items():

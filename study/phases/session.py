@@ -6,7 +6,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,7 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
     check_process(checked.plan.address)
     manifest = first_manifest(checked, command)
     _check_object_store(checked, is_new=True)
-    try:
-        store = StudyStore.create(checked.folder.parent, checked.folder.name)
-    except OSError as error:
-        raise UsageError(f"--out must be a folder that can be written; {error}") from error
-    with _removed_unless_begun(store), store.lock(), logging_to(store.log):
+    with _new_folder(checked.folder) as store, store.lock(), _end_recorded(store, is_new=True), logging_to(store.log):
         with _writing(store):
             store.write_manifest(manifest)
             store.write_config(config_text(checked.plan, checked.space))
@@ -84,7 +80,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
     """
     check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
-    with store.lock(), logging_to(store.log):
+    with store.lock(), _end_recorded(store), logging_to(store.log):
         manifest = store.manifest()
         checked = checked_again(store.path, manifest, skip_corrupt=changes.get("skip_corrupt", False))
         _check_address(checked.plan.address, changes)
@@ -123,13 +119,36 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
 
 
 @contextmanager
-def _removed_unless_begun(store: StudyStore) -> Iterator[None]:
-    """Remove a folder that has no manifest at the end of the block, because no study can continue in it."""
+def _new_folder(folder: Path) -> Iterator[StudyStore]:
+    """Make a study folder. One without a manifest at the end of the block is removed: no study can continue in it."""
+    made: StudyStore | None = None
+    try:
+        try:
+            with undisturbed():
+                made = StudyStore.create(folder.parent, folder.name)
+        except OSError as error:
+            raise UsageError(f"--out must be a folder that can be written; {error}") from error
+        yield made
+    finally:
+        with undisturbed():
+            if made is not None and not made.manifest_path.exists():
+                shutil.rmtree(made.path, ignore_errors=True)
+
+
+@contextmanager
+def _end_recorded(store: StudyStore, *, is_new: bool = False) -> Iterator[None]:
+    """Record an end of the block that the study itself has not: before its first phase, or by a second Ctrl-C.
+
+    An error counts for a new study. Where another one is refused, it stays as it was.
+    """
     try:
         yield
-    finally:
-        if not store.manifest_path.exists():
-            shutil.rmtree(store.path, ignore_errors=True)
+    except (KeyboardInterrupt, Exception) as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        with undisturbed(), suppress(OSError, UsageError):
+            if (interrupted or is_new) and store.manifest_path.exists() and store.manifest()["status"] == "running":
+                store.update_manifest(status="interrupted" if interrupted else "failed", phase=None, ended=now())
+        raise
 
 
 @contextmanager

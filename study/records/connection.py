@@ -17,6 +17,7 @@ import optuna
 from sqlalchemy import StaticPool
 
 from study.strategy.optuna_private import SingleWriterStorage
+from study.terminal.signals import uninterrupted
 
 #: Errors of the operating system, and texts of SQLite, that mean a fault of the disk and not of the file.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
@@ -70,7 +71,8 @@ class Database:
             _patiently(path, self._open)
             self.connection.execute("PRAGMA synchronous=FULL")
             pool = {"creator": lambda: self.connection, "poolclass": StaticPool, "pool_reset_on_return": None}
-            self.storage = SingleWriterStorage("sqlite://", engine_kwargs=pool)
+            with uninterrupted():
+                self.storage = SingleWriterStorage("sqlite://", engine_kwargs=pool)
         except BaseException:
             self.connection.close()
             raise
@@ -84,17 +86,22 @@ class Database:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make all writes of the block one transaction, undone if the block raises. An inner block joins the outer."""
+        """Make all writes of the block one transaction, undone if the block raises. An inner block joins the outer.
+
+        A Ctrl-C takes effect behind it, or while it waits for another program. SQLAlchemy closes a connection whose
+        query a Ctrl-C ends, and Optuna raises an error of its own in place of it.
+        """
         if self.connection.held:
             yield
             return
-        self.connection.hold()
         try:
-            yield
+            self.connection.hold()
+            with uninterrupted():
+                yield
+                self.connection.release()
         except BaseException:
             self.connection.drop()
             raise
-        self.connection.release()
 
     def close(self, *, whole: bool = False) -> None:
         """Close the connection and leave one file behind; a second call does nothing.
@@ -109,14 +116,15 @@ class Database:
         """
         if self._closed:
             return
-        self._closed = True
-        self.storage.remove_session()
-        try:
-            with suppress(*(() if whole else (sqlite3.OperationalError,))):
-                self.connection.execute("PRAGMA journal_mode=DELETE")
-        finally:
-            self.storage.engine.dispose()
-            self.connection.close()
+        with uninterrupted():
+            self._closed = True
+            self.storage.remove_session()
+            try:
+                with suppress(*(() if whole else (sqlite3.OperationalError,))):
+                    self.connection.execute("PRAGMA journal_mode=DELETE")
+            finally:
+                self.storage.engine.dispose()
+                self.connection.close()
 
 
 def _patiently(path: Path | None, act: Callable[[], object], patience_s: float = math.inf) -> None:
@@ -155,8 +163,13 @@ class _Connection(sqlite3.Connection):
 
     def hold(self) -> None:
         """Begin a transaction that `commit` does not end; wait as long as another program holds the file locked."""
-        _patiently(self.path, lambda: self.execute("BEGIN IMMEDIATE"))
-        self.held, self._undone = True, False
+        _patiently(self.path, self._begin)
+        self._undone = False
+
+    def _begin(self) -> None:
+        with uninterrupted():
+            self.execute("BEGIN IMMEDIATE")
+            self.held = True
 
     def release(self) -> None:
         """Commit the held transaction.

@@ -28,6 +28,7 @@ from study.strategy.pruners import PROTECTED, verdict_on
 from study.strategy.sampler_view import SeeingSampler
 from study.strategy.search_settings import SearchSettings, check_sampler, kind_of, make_pruner, make_sampler
 from study.terminal.faults import one_line
+from study.terminal.signals import uninterrupted
 from trainables.cckd.errors import fails_again
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.records import EpochRecord
@@ -50,8 +51,9 @@ def _whole(method: Callable[Concatenate["Ledger", P], R]) -> Callable[Concatenat
                 self._storage.write_new()
                 return answer
         except BaseException:
-            self._storage.reload()
-            self.runs.reload()
+            with uninterrupted():
+                self._storage.reload()
+                self.runs.reload()
             raise
 
     return run

@@ -18,6 +18,7 @@ from study.schema import BASELINE_PREFIX, STUDY_NAME
 from study.strategy.evidence import Evidence
 from study.strategy.optuna_private import constrained
 from study.strategy.search_settings import SearchSettings, kind_of
+from study.terminal.signals import uninterrupted
 from trainables.cckd.records import ClassCounts
 
 
@@ -63,8 +64,9 @@ class SearchReader:
     def _open_all(cls, database: Database) -> Self:
         with ExitStack() as on_error:
             on_error.callback(database.close)
-            searches = {name: cls(database, name) for name in search_names(database.storage)}
-            main = searches.pop(STUDY_NAME)
+            with uninterrupted():
+                searches = {name: cls(database, name) for name in search_names(database.storage)}
+                main = searches.pop(STUDY_NAME)
             on_error.pop_all()
         main.baselines = {name.removeprefix(BASELINE_PREFIX): search for name, search in searches.items()}
         return main

@@ -4,7 +4,8 @@ A worker that dies costs the step that it was at. So does a driver that dies, be
 the driver's cache at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -116,22 +117,32 @@ def fit(
 
     kept = KeptElsewhere(keeper)
     kept.report(0, "a worker has begun")
+    with naming_memory(plan.device), threadpool_limits(fit_threads(plan, own_node())):
+        return fit_teacher(
+            question.spec,
+            opened(train),
+            question.train_labels,
+            opened(val),
+            question.val_labels,
+            steps=FitSteps(kept, kept.report),
+            device=plan.device,
+            **question.options,
+        )
+
+
+@contextmanager
+def naming_memory(device: str) -> Iterator[None]:
+    """Turn the errors of a fit whose device has too little memory into one that says so.
+
+    Raises:
+        TeacherError: the device has too little memory.
+    """
     try:
-        with threadpool_limits(fit_threads(plan, own_node())):
-            return fit_teacher(
-                question.spec,
-                opened(train),
-                question.train_labels,
-                opened(val),
-                question.val_labels,
-                steps=FitSteps(kept, kept.report),
-                device=plan.device,
-                **question.options,
-            )
-    except _memory_errors(plan.device) as error:
-        where = "the memory of its node" if plan.device == "cpu" else "the memory of its GPU"
+        yield
+    except _memory_errors(device) as error:
+        where = "the memory of its node" if device == "cpu" else "the memory of its GPU"
         raise TeacherError(
-            f"the teacher's fit on device {plan.device} must fit {where}; got {one_line(str(error)) or 'no more'}; "
+            f"the teacher's fit on device {device} must fit {where}; got {one_line(str(error)) or 'no more'}; "
             "choices: more memory, fewer --teacher-views, --teacher-form ncm"
         ) from None
 

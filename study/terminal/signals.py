@@ -7,14 +7,23 @@ Batch systems end a job with SIGTERM, or announce its end with a signal of the u
 that is closed sends SIGHUP. Each of them does what Ctrl-C does.
 """
 
+import _thread
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any, NoReturn
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+#: Seconds after which a Ctrl-C is pressed again that Python could not raise.
+_AGAIN_S = 0.02
+
+#: What follows the handlers of a command: None for those before it, SIG_IGN where the process ends with the command.
+_afterwards: signal.Handlers | None = None
 
 
 @contextmanager
@@ -28,12 +37,15 @@ def ended_by_signals() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in (*_ENDING, signal.SIGINT)}
+    hook = sys.unraisablehook
     heed_signals()
+    sys.unraisablehook = _pressing_again(hook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if _afterwards is None else _afterwards)
 
 
 def heed_signals() -> None:
@@ -63,27 +75,83 @@ def _press(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+def _pressing_again(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a hook for exceptions that Python cannot raise, which presses Ctrl-C again where it is one.
+
+    Python would print it and go on: in a `__del__`, a callback of a weak reference (every import has one) or a callback
+    from C.
+    """
+
+    def again(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # Without the locks of `threading`, which the code that was interrupted may hold.
+            _thread.start_new_thread(_press_soon, ())
+        else:
+            hook(unraisable)
+
+    return again
+
+
+def _press_soon() -> None:
+    time.sleep(_AGAIN_S)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def command_of(module: str) -> Callable[[], int]:
+    """Return the command that `main` of a module runs. It imports the module, which takes up to seconds.
+
+    A module that `python -m` starts calls this before its own imports, so that a Ctrl-C meanwhile is one word.
+    """
+
+    def command() -> int:
+        code: int = import_module(module).main()
+        return code
+
+    return command
+
+
 def end_process(command: Callable[[], int]) -> NoReturn:
     """Run a command and end its process with the exit code that it returns.
 
     A Ctrl-C that the command leaves to Python ends it with 130 and one word, not with a traceback. One that comes after
     the command is too late.
     """
+    global _afterwards
+    _afterwards = signal.SIG_IGN
     try:
-        code = command()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    for number in (signal.SIGINT, *_ENDING):
-        signal.signal(number, signal.SIG_IGN)
+        try:
+            code = command()
+        except KeyboardInterrupt:
+            code = _interrupted()
+    except KeyboardInterrupt:  # a second one, before the first was told
+        code = _interrupted()
+    _hear_nothing()
+    # Python notes a Ctrl-C that leaves code in a string, as `dataclass` and `namedtuple` run it, and only the next such
+    # code takes the note back. With it `python -m` would end itself by SIGINT, although we have caught the Ctrl-C.
+    eval("0")
     sys.exit(code)
 
 
+def _interrupted() -> int:
+    """Say so in one word, which may find its terminal closed; return the exit code."""
+    _hear_nothing()
+    with suppress(OSError):
+        print("interrupted", file=sys.stderr, flush=True)
+    return 130
+
+
+def _hear_nothing() -> None:
+    for number in (signal.SIGINT, *_ENDING):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Finish the block before a Ctrl-C takes effect. It takes no effect if an error already ends the study."""
-    ending, before = sys.exc_info()[0] is not None, signal.getsignal(signal.SIGINT)
-    pressed = False
+def uninterrupted() -> Iterator[None]:
+    """Finish the block before a Ctrl-C takes effect, which it then does. A thread hears none, and runs it as it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, pressed = signal.getsignal(signal.SIGINT), False
 
     def press(*_: object) -> None:
         nonlocal pressed
@@ -94,5 +162,19 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed and not ending:
-        signal.raise_signal(signal.SIGINT)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Finish the block before a Ctrl-C takes effect. It takes no effect if an error already ends the study."""
+    if sys.exc_info()[0] is None:
+        with uninterrupted():
+            yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

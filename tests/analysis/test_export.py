@@ -159,6 +159,18 @@ def test_mlflow_opens_the_export(folder: Path) -> None:
     assert [run.data.tags["cause"] for run in failed] == ["loss term 'cckd' became inf at epoch 3, step 7"]
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow and its parts warn of their own future
+@pytest.mark.parametrize("name", ["a b%41?x", "50% off? #1", "a&b=c;d"])
+def test_mlflow_writes_where_it_is_asked_to_whatever_the_folder_is_called(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is an extra: pip install 'cckd-study[tracking]'")
+    database = export.export(folder, "mlflow", out=tmp_path / "odd" / name)
+    assert database == tmp_path / "odd" / name / "mlflow.db"
+    assert database.stat().st_size > 0
+    assert [path.name for path in (tmp_path / "odd").iterdir()] == [name]
+
+
 @pytest.mark.filterwarnings("ignore")  # its own parts warn of their future
 def test_wandb_writes_offline_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="W&B is an extra: pip install 'cckd-study[tracking]'")

@@ -111,6 +111,37 @@ def test_a_cluster_that_cannot_be_joined_is_one_line_of_ours(monkeypatch, said: 
     assert "\n" not in fault
 
 
+@pytest.mark.parametrize(
+    ("address", "variable", "named"),
+    [
+        ("auto", "10.0.0.9:6379", True),
+        ("auto", "ray://gone:10001", True),
+        ("auto", "", False),
+        ("auto", None, False),
+        ("head:6379", "10.0.0.9:6379", False),
+    ],
+)
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_variable_that_names_a_dead_cluster_is_named(
+    monkeypatch, address: str, variable: str | None, named: bool, silent: bool
+) -> None:
+    def answer(*_: Any, **options: Any) -> Any:
+        if silent:
+            raise subprocess.TimeoutExpired("ask", options["timeout"])
+        return SimpleNamespace(returncode=1, stderr="ConnectionError: no")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    monkeypatch.setenv("RAY_ADDRESS", variable or "")
+    if variable is None:
+        monkeypatch.delenv("RAY_ADDRESS")
+    with pytest.raises(ClusterError) as raised:
+        cluster.connect(address, {}, verbose=False)
+    (fault,) = raised.value.faults
+    assert fault.startswith(f"--address {address}: no Ray cluster answered within ")
+    assert (f" at RAY_ADDRESS={variable};" in fault) == named
+    assert "\n" not in fault
+
+
 def test_the_code_that_is_shipped_is_ours_alone_and_small(monkeypatch) -> None:
     monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
     with cluster._shipped({"A": "1"}) as runtime_env:

@@ -1,8 +1,11 @@
 """From a command to an exit code: how a study that ends, fails or is interrupted says so, and how it is resumed."""
 
+import contextlib
 import errno
 import json
 import os
+import shlex
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 
 from study import ablate, confirm, ingest, replay, resume
@@ -67,6 +71,20 @@ def test_a_study_that_is_done_names_its_report_and_last_of_all_its_folder(checke
     assert printed.err == ""
     assert _manifest(folder)["status"] == "done"
     assert _manifest(folder)["ended"] is not None
+
+
+@pytest.mark.parametrize("out", ["a b%41?x", "50% off? #1", "a&b=c;d", "quotes ' and \""])
+def test_the_dashboard_command_opens_the_studys_own_file_whatever_its_folder_is_called(
+    checked, play, tmp_path: Path, capsys, out: str
+) -> None:
+    play(lambda study: None)
+    mine = tmp_path / out / "mine"
+    assert session.begin(replace(checked, folder=mine), "...", analyses()) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  optuna-dashboard ")]
+    _, url = shlex.split(line)
+    assert optuna.load_study(study_name="search", storage=url).trials == []
+    assert [path.name for path in (tmp_path / out).iterdir()] == ["mine"], "no other file is made"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out]
 
 
 def test_failed_runs_of_the_later_phases_are_named_beside_the_report(checked, play, folder, capsys) -> None:
@@ -207,6 +225,96 @@ def test_an_error_in_the_first_lines_leaves_no_folder_that_says_running(
     assert session.begin(checked, "...", analyses()) == code
     assert _manifest(folder)["status"] == {1: "failed", 130: "interrupted"}[code]
     assert capsys.readouterr().out.splitlines()[-1] == f"study: {folder}"
+
+
+def _pressing(*_: Any, **__: Any) -> Any:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("what", ["_record_end", "finish", "command_to_resume"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StudyFailed("no trial completed"), RuntimeError("no word")])
+def test_a_second_ctrl_c_while_the_end_is_recorded_leaves_no_folder_that_says_running(
+    checked, play, folder, monkeypatch, capsys, what: str, error: BaseException
+) -> None:
+    def act(study: Study) -> None:
+        study.store.update_manifest(status="running", phase="search")
+        raise error
+
+    play(act)
+    done = getattr(session, what)
+    monkeypatch.setattr(session, what, lambda *args: _pressing() or done(*args))
+    with contextlib.suppress(KeyboardInterrupt):
+        session.begin(checked, "...", analyses())
+    assert _manifest(folder)["status"] in ("interrupted", "failed")
+    monkeypatch.undo()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("what", ["write_record", "config_text", "_create_ledger", "Ledger.create"])
+def test_ctrl_c_before_the_first_phase_leaves_no_folder_that_says_running(
+    checked, play, folder, monkeypatch, capsys, what: str
+) -> None:
+    play(lambda study: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"study.phases.session.{what}", _pressing)
+        with pytest.raises(KeyboardInterrupt):
+            session.begin(checked, "...", analyses())
+    assert (_manifest(folder)["status"], _manifest(folder)["phase"]) == ("interrupted", None)
+    assert resume.main([str(folder)]) == 0
+    assert _manifest(folder)["status"] == "done"
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("what", ["StudyStore.lock", "StudyStore.write_manifest", "logging_to"])
+def test_ctrl_c_before_there_is_a_manifest_leaves_no_folder(checked, play, folder, monkeypatch, what: str) -> None:
+    monkeypatch.setattr(f"study.phases.session.{what}", _pressing)
+    with pytest.raises(KeyboardInterrupt):
+        session.begin(checked, "...", analyses())
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("before", [True, False])
+def test_ctrl_c_while_the_folder_is_made_leaves_none(checked, folder, monkeypatch, before: bool) -> None:
+    mkdir = Path.mkdir
+
+    def pressed(path: Path, *args: Any, **how: Any) -> None:
+        if path == folder and before:
+            _pressing()
+        mkdir(path, *args, **how)
+        if path == folder and not before:
+            _pressing()
+
+    monkeypatch.setattr(Path, "mkdir", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        session.begin(checked, "...", analyses())
+    assert not folder.exists()
+
+
+def test_an_error_before_the_first_phase_leaves_no_folder_that_says_running(checked, play, folder, monkeypatch) -> None:
+    play(lambda study: None)
+    with monkeypatch.context() as patch:
+        full = OSError(28, "No space left on device")
+        patch.setattr(session, "_create_ledger", lambda *_: _raise(full))
+        with pytest.raises(UsageError, match="make room"):
+            session.begin(checked, "...", analyses())
+    assert _manifest(folder)["status"] == "failed"
+    assert resume.main([str(folder)]) == 0
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("status", ["running", "done", "failed"])
+def test_ctrl_c_before_a_resumed_study_goes_on_keeps_its_state_but_none_that_a_dead_driver_has_left(
+    checked, play, folder, monkeypatch, status: str
+) -> None:
+    play(lambda study: None)
+    assert session.begin(checked, "...", analyses()) == 0
+    StudyStore(folder).update_manifest(status=status)
+    monkeypatch.setattr(session, "_open_ledger", _pressing)
+    assert resume.main([str(folder)]) == 130
+    assert _manifest(folder)["status"] == {"running": "interrupted"}.get(status, status)
 
 
 def test_a_full_disk_is_two_messages_and_no_trace(checked, play, folder, capsys, monkeypatch) -> None:

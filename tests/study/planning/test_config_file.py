@@ -128,6 +128,13 @@ def test_a_teachers_name_may_stand_alone(tmp_path: Path) -> None:
     assert args.teacher_name == "resnet18"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_choice(tmp_path: Path) -> None:
+    plain = _checked("--config", _written(tmp_path, "data: digits_lt\ntrials: 7\n"), "--out", "runs")
+    marked = _checked("--config", _written(tmp_path, "\ufeffdata: digits_lt\ntrials: 7\n"), "--out", "runs")
+    assert marked.plan == plain.plan
+    assert marked.plan.trials == 7
+
+
 def test_flags_override_the_file_item_by_item(tmp_path: Path) -> None:
     path = _written(
         tmp_path, {"trials": 5, "set": {"lr": 0.1, "momentum": 0.8}, "teacher": {"form": "ncm", "views": 4}}

@@ -1,12 +1,17 @@
 """One connection to study.db: what belongs together is one transaction, and a trial's price does not grow."""
 
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.orm import Session
 
 from study.records import connection
 from study.records.cached_storage import CachedStorage
@@ -95,6 +100,88 @@ def test_a_write_waits_for_a_program_that_holds_the_file_and_says_so(
     told = capsys.readouterr().out.splitlines()
     assert set(told) == {f"NOTE     {database} is held locked by another program; waiting for it"}
     assert len(told) == 1, "said once, however long it takes"
+
+
+def _on(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+    """Press Ctrl-C in a method of a library."""
+    method = getattr(owner, name)
+
+    def pressed(*args: Any, **how: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return method(*args, **how)
+
+    monkeypatch.setattr(owner, name, pressed)
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(DefaultDialect, "do_execute"), (Session, "commit"), (RDBStorage, "set_trial_user_attr")],
+)
+def test_a_ctrl_c_while_optuna_writes_takes_effect_behind_the_whole(
+    ledger, seed_of, monkeypatch, owner: type, name: str
+) -> None:
+    """SQLAlchemy alone would close the one connection, and every later write would fail."""
+    ledger.ask(seed_of)
+    with monkeypatch.context() as patch:
+        _on(patch, owner, name)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.fail(0, "no")
+    assert ledger.counts()["fail"] == 1
+    assert ledger.ask(seed_of).number == 1
+    assert [trial.state.name for trial in ledger._storage._backend.get_all_trials(1)] == ["FAIL", "RUNNING"]
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(DefaultDialect, "do_execute"), (Session, "commit"), (RDBStorage, "get_all_trials")],
+)
+def test_a_ctrl_c_while_a_study_db_is_opened_leaves_it_whole_and_free(
+    ledger, database, monkeypatch, owner: type, name: str
+) -> None:
+    ledger.close()
+    with monkeypatch.context() as patch:
+        _on(patch, owner, name)
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.open(database)
+    assert [path.name for path in database.parent.iterdir()] == ["study.db"]
+    Ledger.open(database).close()
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("name", ["do_execute", "do_commit", "do_rollback"])
+def test_a_ctrl_c_while_a_study_db_is_made_leaves_none_or_a_whole_one(
+    database, space, settings, monkeypatch, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        _on(patch, DefaultDialect, name)
+        with pytest.raises(KeyboardInterrupt):
+            Ledger.create(database, space, settings())
+    assert {path.name for path in database.parent.iterdir()} <= {"study.db"}
+    ledger = Ledger.open(database) if database.exists() else Ledger.create(database, space, settings())
+    ledger.close()
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_ctrl_c_ends_the_wait_for_a_file_that_another_program_holds(database, space, settings, monkeypatch) -> None:
+    Ledger.create(database, space, settings()).close()
+    monkeypatch.setattr(connection, "_PATIENCE_S", 0.05)
+    opened = Database(database)
+
+    def write() -> None:
+        with opened.together():
+            raise AssertionError("the file is held")
+
+    with closing(sqlite3.connect(database)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(connection.time, "sleep", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            write()
+    with opened.together():
+        opened.storage.set_study_user_attr(1, "a", 1)
+    opened.close()
+    assert _attributes(database) == {"a"}
 
 
 @pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])

@@ -145,6 +145,32 @@ def test_a_private_ray_on_cpus_fits_in_the_driver_and_a_cluster_on_a_worker(
     _assert_same(on_worker, in_driver)
 
 
+def _too_much() -> None:
+    np.empty(1 << 55)
+
+
+def _no_word() -> None:
+    raise MemoryError
+
+
+def _threads_own() -> None:
+    raise MemoryError("unable to allocate\nthe buffers of OpenBLAS")
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [(_too_much, "Unable to allocate"), (_no_word, "no more"), (_threads_own, "allocate the buffers")],
+)
+def test_a_fit_in_the_driver_that_the_memory_does_not_hold_is_one_line(
+    tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], None], said: str
+) -> None:
+    monkeypatch.setattr(module, "fit_teacher", lambda *_, **__: fails())
+    with pytest.raises(TeacherError, match=rf"on device cpu must fit the memory of its node; got .*{said}") as raised:
+        _fit(_checked(tmp_path))
+    assert "\n" not in str(raised.value)
+    assert ray.asked == []
+
+
 def test_a_worker_that_dies_is_followed_by_one_that_goes_on_behind_its_steps(tmp_path: Path, ray: _PlayedRay) -> None:
     undisturbed = _fit(_on_a_cluster(_checked(tmp_path / "one")))
     ray.dies_after = [2, 1]

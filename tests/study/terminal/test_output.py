@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,34 @@ def test_it_goes_on_without_a_word_when_its_reader_has_gone(tmp_path: Path, gone
             process.stdin.flush()
         assert process.stderr.read() == "more\n"
         assert process.wait(30) == 0
+    assert (tmp_path / "end").read_text() == "went on"
+
+
+def test_it_goes_on_when_its_terminal_is_closed(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", PRINTING, str(tmp_path / "end")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, text=True, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        assert process.stdin is not None
+        assert os.read(ours, 99).split() == [b"line", b"0"]
+        os.close(ours)  # every write is an EIO from here on
+        process.stdin.write("\n\n\n")
+        process.stdin.flush()
+        assert process.wait(30) == 0
+    assert (tmp_path / "end").read_text() == "went on"
+
+
+def test_it_goes_on_when_nobody_reads_its_errors(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-c", PRINTING, str(tmp_path / "end")],
+        cwd=ROOT, input="\n\n\n", stdout=subprocess.PIPE, stderr=write, text=True, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "and never flushed")
     assert (tmp_path / "end").read_text() == "went on"
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.terminal import progress as module
+from study.terminal.faults import complain
 from study.terminal.progress import Progress, duration, size_on_disk
 
 
@@ -94,6 +95,19 @@ def test_a_command_stays_on_one_line(out: io.StringIO) -> None:
     command = f"python -m study.resume {'/very' * 30}"
     Progress(out).show_command(command)
     assert out.getvalue() == f"  {command}\n"
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\x1b[2J", "\x07", "\u200f"])
+def test_a_sign_that_turns_or_clears_what_is_read_is_shown_as_a_sign(
+    sign: str, out: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(out)
+    progress.say(f"class a{sign}b")
+    progress.show_command(f"command a{sign}b")
+    complain([f"fault a{sign}b"])
+    told = out.getvalue() + capsys.readouterr().err
+    assert sign[0] not in told
+    assert told.count(f"a\ufffd{sign[1:]}b") == 3
 
 
 def test_a_terminal_gets_a_bar_and_keeps_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,9 @@ def _faults(checked: Check, *argv: str, **file: Any) -> list[str]:
     return list(caught.value.faults)
 
 
-@pytest.mark.parametrize(("name", "content"), [("mine.yaml", YAML), ("mine.csv", CSV), ("my, own.yml", YAML)])
+@pytest.mark.parametrize(
+    ("name", "content"), [("mine.yaml", YAML), ("mine.csv", CSV), ("my, own.yml", YAML), ("bom.yaml", "\ufeff" + YAML)]
+)
 def test_the_points_are_the_first_trials_and_the_plan_has_them(checked: Check, name: str, content: str) -> None:
     found = checked(content=content, name=name)
     assert found.plan.points == POINTS

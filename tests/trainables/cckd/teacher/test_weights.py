@@ -1,5 +1,6 @@
 """Any timm model from a weight file: read safely, measured, its classifier found, its weights shared."""
 
+import re
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -85,10 +86,14 @@ def test_timms_own_checkpoint_is_read_with_its_training_arguments(
     assert torch.equal(again(IMAGES), build_backbone(file, size=32)(IMAGES))
 
 
-def test_tensors_of_other_names_are_told_in_a_line(network: torch.nn.Module, file: TeacherFile, tmp_path: Path) -> None:
-    torch.save({f"net.{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "other.pth")
+@pytest.mark.parametrize("prefix", ["net.", "student.body.", "0."])
+def test_tensors_of_other_names_are_told_in_a_line(
+    network: torch.nn.Module, file: TeacherFile, tmp_path: Path, prefix: str
+) -> None:
+    torch.save({f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}, tmp_path / "other.pth")
+    begin = re.escape(prefix)
     with pytest.raises(
-        TeacherError, match=r"its tensors are called net\.\S+, net\.\S+ and so on, the model's "
+        TeacherError, match=rf"its tensors are called {begin}\S+, {begin}\S+ and so on, the model's "
     ) as caught:
         build_backbone(replace(file, path=tmp_path / "other.pth"), size=32)
     assert len(str(caught.value)) < 600
