@@ -22,6 +22,7 @@ peer_script          the same search in the style of Ray Tune's documentation
 plain_optuna         the same search by study.optimize alone
 planted              how often a knob is named that makes up so much of the variance
 precision            bfloat16 against float32
+step_gains           how many times as fast a step is in bfloat16 here
 probe_fit            a large probe against the fit of every view
 profile              where a second of training goes
 published_baselines  published figures of CE and LA, reproduced

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 import torch
 
@@ -24,9 +25,11 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import ENDLESS, SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
+from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
-from trainables.cckd.precision import fastest_precision
+from trainables.cckd.precision import Precision, StepShape, default_precision, faster_precision
+from trainables.cckd.training.step_times import step_gain
 from trainables.cckd.training.trainer import Trainer
 
 BATCH = 64
@@ -124,7 +127,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def trainer_of(data: TrialData, student: str, method: str, batch_size: int, device: str = "cpu") -> Trainer:
     """Return a trainer in the precision that a study here would have, whose next epochs are no rungs."""
     settings = {"method": method, "student": student, "epochs": ENDLESS, "batch_size": batch_size}
-    return Trainer(TrialConfig.build(settings), data, device=device, precision=fastest_precision(device))
+    config, (channels, size, _) = TrialConfig.build(settings), data.image_shape
+    n_mixed = mixed_per_step(batch_size, config.mix_ratio) if method == "acckd" else 0
+    shape = StepShape(student, data.n_classes, channels, size, batch_size + n_mixed)
+    precision = default_precision(device) if device == "cuda" else _precision_here(shape)
+    return Trainer(config, data, device=device, precision=precision)
+
+
+@cache
+def _precision_here(shape: StepShape) -> Precision:
+    return faster_precision([step_gain(shape)])
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
 from tests.support.watched_study import WatchedStudy
 from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.streamed_images import EVAL_BATCH
-from trainables.cckd.precision import fastest_precision
+from trainables.cckd.precision import Precision
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import autocast
 
@@ -122,9 +122,10 @@ def measure(data: str, data_root: Path, *, trials: int, epochs: int) -> Occupanc
         first, study = WatchedStudy(folder / "first"), WatchedStudy(folder / "search")
         _search(first, *asked, "--trials", "1", "--epochs", "4")
         workers = first.manifest["workers"]
-        before = _prices(data, workers)
+        precision = first.manifest["plan"]["precision"]
+        before = _prices(data, workers, precision)
         _search(study, *asked, "--trials", str(trials), "--epochs", str(epochs))
-        after = _prices(data, workers)
+        after = _prices(data, workers, precision)
         passes = sum(each.manifest["teacher"]["forward_passes"] for each in (first, study))
         files = (data_root / "teacher-cache").rglob("features.safetensors")
         cache_bytes = sum(file.stat().st_size for file in files) / passes
@@ -207,17 +208,16 @@ def _mixed(record: dict[str, Any]) -> bool:
     return "sup_mix" in record["losses"]
 
 
-def _prices(data: str, workers: int) -> Prices:
-    """What `workers` processes that compute at once find: the median of them."""
+def _prices(data: str, workers: int, precision: Precision) -> Prices:
+    """What `workers` processes that compute at once in a number format find: the median of them."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        found = list(pool.map(_price, [data] * workers))
+        found = list(pool.map(_price, [data] * workers, [precision] * workers))
     return Prices(*(median(values) for values in zip(*map(astuple, found), strict=True)))
 
 
-def _price(data: str, seconds: float = 8.0) -> Prices:
+def _price(data: str, precision: Precision, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
     shape = SHAPES[data]
-    precision = fastest_precision("cpu")
     fewer, more = (
         (n, _median_s(bare_epoch(shape, n, 1, Setting(precision=precision)), seconds / 2)) for n in _STEPS_PRICED
     )

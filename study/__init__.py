@@ -15,6 +15,7 @@ Packages, the later ones built on the earlier ones:
   terminal      what the user sees and presses: faults, progress, Ctrl-C, how commands are spelled
   strategy      which point is tried next, which trial is stopped, what is optimised
   records       study.db and the study folder
+  measured      what was timed on a kind of machine, kept for later studies
   planning      the plan, and the judgement of it before anything starts
   execution     Ray: the only package of study that imports it
   teacher       the teacher's pass on the workers

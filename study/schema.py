@@ -133,6 +133,10 @@ def images_of(recipe: str | None) -> str:
     return f"the image store {recipe}" if recipe else "the originals"
 
 
+#: Key of study.json: what decided the number format of the students, one row per kind of machine: {"processor": its
+#: name, "gain": seconds of a step in float32 over seconds in bfloat16}. Absent where a flag or a GPU decided it.
+STEP_GAINS = "step_gains"
+
 #: Key of study.json: the own method (`method`, `name`, `text`, `sha256` of the module's file), or null.
 OWN_METHOD = "own_method"
 

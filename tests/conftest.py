@@ -1,4 +1,4 @@
-"""For every test: one thread per worker where tests run side by side, long files first, migrations read once."""
+"""For every test: one thread per worker where tests run side by side, long files first, a cache folder of their own."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from study.measured.step_gains import FOLDER
 
 # How long an example takes says nothing about a law, and how busy the machine is nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,6 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if gone := [str(path) for path in ranks if not path.is_file()]:
         raise pytest.UsageError(f"LONGEST in tests/conftest.py must name files of tests; got {', '.join(gone)}")
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is timed under test apart from what the user's own studies have timed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

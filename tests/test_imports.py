@@ -31,6 +31,7 @@ trainables.cckd.losses: trainables.own_method trainables.cckd
 trainables.cckd.config: trainables.cckd trainables.cckd.losses
 search_spaces: trainables.own_method trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
+study.measured: trainables.cckd.files trainables.cckd
 trainables.cckd.data.images.formats:
 trainables.cckd.data.images: trainables.cckd trainables.cckd.data.images.formats
 trainables.cckd.data.store: trainables.cckd.files trainables.cckd trainables.cckd.data.images
@@ -67,21 +68,23 @@ analysis.sections: study.schema analysis.stats analysis.reading analysis.search 
     analysis.figures
 study.overview: study.schema trainables.cckd.files trainables.cckd study.lock study.terminal study.records
 study.planning: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config
-    trainables.cckd.losses search_spaces
+    trainables.cckd.losses search_spaces study.measured
     trainables.cckd.data.images study.strategy study.terminal trainables.cckd.teacher study.records
     trainables.cckd.teacher.fit trainables.cckd.data trainables.cckd.data.store trainables.cckd.students trainables
 analysis: study.schema search_spaces analysis.stats study.lock study.terminal study.overview analysis.reading
     analysis.search analysis.results analysis.page analysis.exports analysis.sections
 study.execution: study.schema trainables.own_method trainables.cckd trainables.cckd.data.images
-    trainables.cckd.data.store
+    trainables.cckd.data.store study.measured
     study.terminal study.records trainables study.planning
 study.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images trainables.cckd.data.store
     trainables.cckd.teacher.cache
     study.terminal trainables.cckd.teacher trainables.cckd.teacher.fit trainables.cckd.bundle trainables.cckd.students
-    study.planning study.execution
-study.phases.state: study.schema trainables.cckd.files study.terminal study.records trainables.cckd.bundle trainables
+    trainables.cckd.training study.planning study.execution
+study.phases.state: study.schema trainables.cckd.files trainables.cckd study.terminal study.records
+    trainables.cckd.bundle trainables
     study.planning study.execution study.teacher
-study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.strategy
+study.phases: study.schema trainables.cckd.files trainables.cckd trainables.cckd.config search_spaces study.measured
+    study.strategy
     study.terminal study.records trainables.cckd.data trainables study.planning study.execution
     study.teacher study.phases.state
 study.entry: study.schema trainables.own_method trainables.cckd.files trainables.cckd study.lock study.terminal

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from study.execution.cluster import CODE, PACKAGES, ClusterError
+from study.measured.machine import Machine, this_machine
 from study.planning.checked import Checked
 from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
@@ -44,6 +45,7 @@ class NodeReport:
         versions: package -> version, Python included; `code` is a digest of our own code.
         unreadable: the paths that every node needs and this node cannot read.
         storage: why it does not see the driver's storage; None if it does.
+        machine: the kind of machine that it is.
     """
 
     name: str
@@ -54,6 +56,7 @@ class NodeReport:
     versions: Mapping[str, str]
     unreadable: tuple[str, ...]
     storage: str | None
+    machine: Machine
 
     def __str__(self) -> str:
         gpus = f", {self.gpus:g} GPU" if self.gpus else ""
@@ -107,6 +110,10 @@ class Roster:
             self._look()
             self._next_look = time.monotonic() + _LOOK_EVERY_S
         return {node: self._alive[node]["Resources"] for node in self._fit if node in self._alive}
+
+    def machine(self, node: str) -> Machine:
+        """Return the kind of machine that a node is, which may run trials or has run some."""
+        return self._fit[node].machine
 
     def check(self, files: list[str]) -> None:
         """Ask every node, and from now on every node that joins, for paths that it must read.
@@ -289,4 +296,5 @@ def _report(name: str, cpus: float, gpus: float, files: list[str], store: Checkp
         versions=own_versions(),
         unreadable=tuple(file for file in files if not os.access(file, os.R_OK)),
         storage=store.answer(nonce, hashlib.sha256(name.encode()).hexdigest()[:16]),
+        machine=this_machine(),
     )

@@ -140,6 +140,16 @@ def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_proce
     return ray.remote(num_cpus=0, scheduling_strategy=_at(None), **options)(function).remote(*arguments)
 
 
+def start_on_node(node: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Start `function(*arguments)` on the node of this id, None for the driver's, in a process of its own.
+
+    The task holds no resource and waits for none. If its process dies, it is not tried again.
+    """
+    return ray.remote(num_cpus=0, max_calls=1, max_retries=0, scheduling_strategy=_at(node))(function).remote(
+        *arguments
+    )
+
+
 def start_actor_beside_driver(cls: type, *arguments: Any) -> Any:
     """Start an actor `cls(*arguments)` on the driver's node; return its handle. It holds no resource.
 

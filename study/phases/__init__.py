@@ -4,6 +4,7 @@ session       from a checked study to an exit code
 messages      what a session tells its user
 drive         all phases, one after the other
 state         a study while its phases run
+precision     the number format of the students, where timed steps decide it
 search        the search
 selection     the choice of the winner by fresh runs
 baselines     search and selection for tuned baselines

@@ -19,6 +19,7 @@ from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
 from study.phases.longer_runs import train_longer
+from study.phases.precision import begin_timing, decide_precision
 from study.phases.search import search, studied_method
 from study.phases.selection import select
 from study.phases.state.study_in_progress import Study, StudyFailed
@@ -52,6 +53,7 @@ def drive(study: Study) -> None:
             begun = {"status": "running", "phase": PhaseName.TEACHER, "ended": None, "workers": workers.n_workers}
             study.store.update_manifest(**begun)
             workers = replace(workers, roster=_check_nodes(study))
+            timing = begin_timing(study, workers)
             _leave_out_damaged(study, workers)
             study.checked = from_store(study.checked)
             if workers.roster is not None and study.checked.image_store is not None:
@@ -60,6 +62,7 @@ def drive(study: Study) -> None:
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
             _note_teacher(study, prepared.teacher)
+            decide_precision(study, timing)
             method = studied_method(study)
             search(study, method, prepared, workers)
             study.record_student(wait=True)

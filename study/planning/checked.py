@@ -21,6 +21,7 @@ from study.strategy.search_settings import SearchSettings
 from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults
 from study.terminal.progress import Progress
+from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
@@ -29,6 +30,7 @@ from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.data.store.store_choice import choose_store
 from trainables.cckd.errors import first_few
 from trainables.cckd.files.digests import json_digest
+from trainables.cckd.precision import StepShape
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.check import check_fit
 from trainables.cckd.teacher.contamination import imagenet_labels
@@ -172,6 +174,15 @@ class Checked:
         n, first = len(self.plan.points), int(SAMPLERS[self.plan.sampler].tries_reference)
         which = f"trials {first} to {first + n - 1}" if n > 1 else f"trial {first}"
         return f"{n} of your own, {which}; they count among the {self.plan.trials} trials"
+
+    @property
+    def step_shape(self) -> StepShape:
+        """A training step of the studied method with the settings of its reference point."""
+        config = TrialConfig.build({"method": self.space.method, **self.plan.training})
+        channels, height, _ = self.data.image_shape
+        mixed = config.mix_ratio / (1 - config.mix_ratio)
+        n_samples = round(config.batch_size * (1 + mixed))
+        return StepShape(self.plan.student, len(self.data.class_names), channels, height, n_samples)
 
     @property
     def teacher(self) -> TeacherSpec:

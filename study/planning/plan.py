@@ -22,7 +22,7 @@ from study.strategy.samplers import SAMPLERS
 from study.strategy.stopping import STOPPINGS, TRIALS
 from trainables.cckd.config import training_settings
 from trainables.cckd.methods import LADDER, METHODS, parts_of
-from trainables.cckd.precision import Precision, default_precision
+from trainables.cckd.precision import PRECISIONS, Precision, default_precision
 from trainables.cckd.recipe import Augment
 from trainables.cckd.records import rungs
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -67,7 +67,8 @@ class StudyPlan:
 
     A field without a `Flag` follows from other choices: `n_sobol` from the sampler, `recipe_settings` from the recipe,
     `fallback_from` and `fallback_reason` from a default data set that cannot be loaded. `ablation_knobs` (put back too)
-    and `ablation_on_test` (where the ablation is judged) are asked for by `study.ablate`.
+    and `ablation_on_test` (where the ablation is judged) are asked for by `study.ablate`. A `precision` of None is
+    decided before the first trial, when steps have been timed on the machines that train.
     """
 
     # fmt: off
@@ -140,8 +141,8 @@ class StudyPlan:
         default="no limit")] = None
 
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
-    precision: Annotated[Precision, Flag("P", "number format of the students; auto takes bfloat16 where it is faster: "
-        "on GPUs and, without a cluster, on processors with AMX or AMD's from Zen 5 on", auto=True)]
+    precision: Annotated[Precision | None, Flag("P", "number format of the students; auto takes bfloat16 on GPUs, and "
+        "elsewhere where a timed step is faster in it by a tenth", choices=PRECISIONS, auto=True)]
     address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or "
         "HOST:PORT; for a remote one, run this on it with `ray job submit`")] = LOCAL
     cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial", ge=0)] = 1.0

@@ -18,7 +18,7 @@ from study.strategy.guards import GROUPS
 from study.strategy.objectives import FIRST, SECOND
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults
-from trainables.cckd.precision import PRECISIONS, Precision, default_precision, fastest_precision
+from trainables.cckd.precision import PRECISIONS, Precision, default_precision
 from trainables.checkpoint_store import is_uri
 from trainables.object_store import SCHEMES
 
@@ -96,14 +96,11 @@ def read_gpus(asked: Mapping[str, Any]) -> float:
     return 1.0 / asked["trials_per_process"] if on_gpu else 0.0
 
 
-def read_precision(asked: Mapping[str, Any], device: str) -> Precision:
-    """Return the precision: as asked, else the faster one of this machine.
-
-    Whether the processors of a cluster are like this machine's is not known, so a cluster gets the default one.
-    """
+def read_precision(asked: Mapping[str, Any], device: str) -> Precision | None:
+    """Return the precision: as asked, else that of a GPU; None on the CPU, where timed steps decide it."""
     if asked["precision"] in PRECISIONS:
         return cast(Precision, asked["precision"])
-    return fastest_precision(device) if asked["address"] == LOCAL else default_precision(device)
+    return None if device == "cpu" else default_precision(device)
 
 
 def check_device(asked: Mapping[str, Any], faults: Faults) -> None:

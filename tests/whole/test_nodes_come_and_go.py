@@ -11,6 +11,7 @@ import pytest
 from tests.support.commands import ROOT, SEARCH_ONLY, Command, command_line
 from tests.support.ray_nodes import RayNode, RayNodes, free_port, ray_nodes
 from tests.whole.whole import SMOKE, Start, Study, interrupted, wait
+from trainables.cckd.precision import faster_precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -122,3 +123,5 @@ def test_a_study_whose_only_node_is_lost_waits_for_another(run: Start, tmp_path:
     assert [(row["state"], row["epochs"]) for row in study.csv("trials.csv")] == [("COMPLETE", "20")] * 2
     said = " ".join(study.ended.out.split())
     assert "is lost; the study waits for another" in said
+    (row,) = study.manifest["step_gains"]
+    assert study.manifest["plan"]["precision"] == faster_precision([row["gain"]]), "timed on the node that trains"

@@ -1,39 +1,52 @@
-"""The number format of a student's forward and backward pass, and where bfloat16 is faster than float32.
+"""The number format of a student's forward and backward pass, and when bfloat16 is chosen over float32.
 
-bfloat16 is faster on GPUs, on processors with matrix units for it (AMX: Intel Xeon from 2023 on), and on AMD
-processors from Zen 5 on. On an Intel processor without AMX it is slower: every operation converts and none gets faster
-(benchmarks/precision.py). Weights, losses and the optimiser stay in float32, as in torch's automatic mixed precision.
-This module imports no torch, because the driver uses it at start-up.
+Both train equally well (docs/results.md), so the faster one is taken. Which one that is depends on the processor and on
+the student. bfloat16 is faster on GPUs, and on processors with matrix units for it. On an Intel Xeon without them every
+operation converts and none gets faster. So steps are timed (training/step_times.py). Weights, losses and the optimiser
+stay in float32, as in torch's automatic mixed precision. This module imports no torch, because the driver uses it at
+start-up.
 """
 
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
-_CPU_INFO = Path("/proc/cpuinfo")
-_MATRIX_UNITS = {"amx_tile", "amx_bf16"}
-#: The "cpu family" of AMD's Zen 5. Earlier families were not available for measurement.
-_ZEN_5 = 26
+#: bfloat16 is taken where a step is at least so many times as fast in it. A smaller gain is not worth a study whose
+#: numbers differ from those of other machines in their rounding.
+LEAST_GAIN = 1.1
 
 
-def fastest_precision(device: str) -> Precision:
-    """Return the faster format on this machine's devices of a kind, "cpu" or "cuda"."""
-    return "bfloat16" if device == "cuda" or _multiplies_bfloat16() else "float32"
+@dataclass(frozen=True)
+class StepShape:
+    """What decides how long a student's training step takes on one core of a given machine.
+
+    Attributes:
+        student: name of the student.
+        n_classes: C.
+        in_chans, image_size: channels, and side in pixels, of its images.
+        n_samples: samples of a step, those of D_mix included.
+    """
+
+    student: str
+    n_classes: int
+    in_chans: int
+    image_size: int
+    n_samples: int
+
+
+def faster_precision(gains: Collection[float]) -> Precision:
+    """Return bfloat16 where every machine gains enough by it, else float32.
+
+    Args:
+        gains: how many times as fast as in float32 a step is in bfloat16, one number per kind of machine. All machines
+            of a study train in one format, because their numbers are compared.
+    """
+    return "bfloat16" if gains and all(gain >= LEAST_GAIN for gain in gains) else "float32"
 
 
 def default_precision(device: str) -> Precision:
-    """Return the format of a trainer that was given none: bfloat16 on a GPU, float32 on any CPU."""
+    """Return the format where nothing is timed: bfloat16 on a GPU, float32 on any CPU."""
     return "bfloat16" if device == "cuda" else "float32"
-
-
-def _multiplies_bfloat16() -> bool:
-    try:
-        processor, *_ = _CPU_INFO.read_text().split("\n\n")
-    except OSError:  # not Linux
-        return False
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in processor.splitlines())}
-    flags = set(fields.get("flags", "").split())
-    is_zen_5 = fields.get("vendor_id") == "AuthenticAMD" and int(fields.get("cpu family", 0)) >= _ZEN_5
-    return flags >= _MATRIX_UNITS or (is_zen_5 and "avx512_bf16" in flags)

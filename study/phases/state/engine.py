@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from study.execution.tasks import Future, object_store, start_beside_driver
+from study.execution.tasks import Future, object_store, start_beside_driver, start_on_node
 from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, threads_of
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
+from study.teacher.worker_tasks import step_gain
 from trainables.cckd.bundle.assemble import assemble_test
+from trainables.cckd.precision import StepShape
 from trainables.trial_context import TrialContext
 
 
@@ -18,9 +20,15 @@ def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
     return Future(start_beside_driver(function, *arguments, own_process=True))
 
 
+def time_steps(node: str | None, shape: StepShape) -> Future:
+    """Start to time steps on a node, None for the driver's; the result is what bfloat16 gains there."""
+    return Future(start_on_node(node, step_gain, shape))
+
+
 def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
     """Put the data of a phase into Ray's object store and run its trials; raises what `run_trials` raises."""
     plan = checked.plan
+    assert plan.precision is not None, "it is decided before the first trial"
     with object_store(is_temporary=phase.is_temporary) as put:
         context = TrialContext(
             data=put(prepared.data),
@@ -42,3 +50,4 @@ class Engine:
     prepare: Callable[..., Prepared] = prepare
     teacher_on_test: Callable[..., Any] = teacher_on_test
     beside: Callable[..., Future] = beside_driver
+    time_steps: Callable[[str | None, StepShape], Future] = time_steps

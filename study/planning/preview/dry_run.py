@@ -7,12 +7,15 @@ from search_spaces.faults import describe
 from search_spaces.from_file import EXAMPLE
 from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
+from study.measured.machine import this_machine
+from study.measured.step_gains import kept_gain
 from study.planning.checked import Checked
-from study.planning.plan import OF_BEST, StudyPlan
+from study.planning.plan import LOCAL, OF_BEST, StudyPlan
 from study.planning.preview.estimate import estimate_lines, n_passes, store_lines
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN
+from trainables.cckd.precision import faster_precision
 
 _MOST_COUNTS = 20
 
@@ -78,7 +81,7 @@ def dry_run(checked: Checked) -> str:
         *([_line("order", checked.class_order)] if checked.class_order else []),
         f"groups    {len(groups.many)} many, {len(groups.medium)} medium, {len(groups.few)} few",
         *teacher_lines(checked),
-        f"student   {plan.student}, {plan.epochs} epochs, in {plan.precision}",
+        _line("student", f"{plan.student}, {plan.epochs} epochs, in {_precision(checked)}"),
         *recipe_lines(checked),
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([_line("points", checked.points_text)] if plan.points else []),
@@ -113,6 +116,18 @@ def recipe_lines(checked: Checked) -> list[str]:
             for key, origin in checked.origins.items()
         ),
     ]
+
+
+def _precision(checked: Checked) -> str:
+    """The number format of the students, or what decides it at the start; nothing is timed here."""
+    plan = checked.plan
+    if plan.precision is not None:
+        return plan.precision
+    known = kept_gain(this_machine(), checked.step_shape) if plan.address == LOCAL else None
+    if known is None:
+        where = "" if plan.address == LOCAL else " on its nodes"
+        return f"float32 or bfloat16, decided by a timed second{where} at the start"
+    return f"{faster_precision([known])} (measured before: bfloat16 is {known:.2f} times as fast)"
 
 
 def _confirmed(plan: StudyPlan) -> str:

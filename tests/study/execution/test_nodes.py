@@ -23,13 +23,14 @@ from study.execution.nodes import (
     own_versions,
     selector,
 )
+from study.measured.machine import Machine
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.store.image_store import ImageStore
 from trainables.checkpoint_store import CheckpointStore
 from trainables.own_method import VARIABLE, OwnSource
 
 HERE = {"python": "3.11.9", "torch": "2.14.1", "timm": "1.0.31", "schema": "1", "code": "abc"}
-GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, 0, HERE, (), None)
+GOOD = NodeReport("gpu7 (10.0.0.7, 1a2b3c4d)", 16.0, 2.0, 812.4, 0, HERE, (), None, Machine("a processor", "01ab"))
 
 
 def test_a_node_like_the_driver_has_no_fault_and_is_described_in_a_few_words() -> None:

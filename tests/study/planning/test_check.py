@@ -17,6 +17,7 @@ from trainables.cckd.config import TrialConfig, training_settings
 from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
+from trainables.cckd.precision import PRECISIONS
 
 
 @pytest.fixture
@@ -236,20 +237,25 @@ def test_a_knob_that_needs_another_is_accepted_with_it_and_refused_without(check
         checked("--set", "use_kd=true")
 
 
-@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
-def test_precision_is_the_faster_one_here_and_that_of_any_processor_on_a_cluster(
-    checked, monkeypatch: pytest.MonkeyPatch, fast: str
-) -> None:
-    monkeypatch.setattr("study.planning.readers.fastest_precision", lambda device: fast)
-    assert checked().plan.precision == fast
-    assert checked("--address", "auto").plan.precision == "float32"
-    assert checked("--address", "auto", "--precision", "bfloat16").plan.precision == "bfloat16"
-    assert checked("--precision", "float32").plan.precision == "float32"
+@pytest.mark.parametrize("where", [(), ("--address", "auto")])
+def test_precision_is_left_to_timed_steps_except_where_a_flag_decides_it(checked, where: tuple[str, ...]) -> None:
+    assert checked(*where).plan.precision is None
+    assert checked(*where, "--precision", "auto").plan.precision is None
+    for named in PRECISIONS:
+        assert checked(*where, "--precision", named).plan.precision == named
+
+
+def test_a_gpu_needs_no_timed_steps(checked) -> None:
+    flags = ("--address", "auto", "--device", "cuda")
+    assert checked(*flags).plan.precision == "bfloat16"
+    assert checked(*flags, "--precision", "float32").plan.precision == "float32"
 
 
 def test_a_precision_that_there_is_not_is_told_with_the_choices(checked) -> None:
-    with pytest.raises(UsageError, match="--precision must be one of auto, float32, bfloat16; got 'half'"):
-        checked("--precision", "half")
+    for wrong in ("half", "", "BFLOAT16"):
+        told = f"--precision must be one of auto, float32, bfloat16; got {wrong!r}"
+        with pytest.raises(UsageError, match=told):
+            checked("--precision", wrong)
 
 
 def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: pytest.MonkeyPatch) -> None:

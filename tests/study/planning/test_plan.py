@@ -97,6 +97,13 @@ def test_a_plan_from_before_there_was_a_choice_of_precision_has_that_of_its_devi
     assert StudyPlan.from_json(plain).precision == precision
 
 
+def test_a_plan_whose_precision_is_not_decided_stays_so(plan: StudyPlan) -> None:
+    plain = plan.to_json() | {"precision": None}
+    assert StudyPlan.from_json(plain).precision is None
+    with pytest.raises(ValueError, match="precision"):
+        StudyPlan.from_json(plain | {"precision": "auto"})
+
+
 def test_a_plan_of_version_0_1_has_the_fields_of_its_teacher_beside_the_others(plan: StudyPlan) -> None:
     plain = plan.to_json()
     teacher = plain.pop("teacher")

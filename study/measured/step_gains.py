@@ -1,0 +1,88 @@
+"""How many times as fast as in float32 a step is in bfloat16, kept per kind of machine and student.
+
+Two measurements differ by some percent. A study that is started twice on one machine must have one number format, so
+the first measurement is kept: one small sealed file per kind, in the user's own cache folder. It is written whole or
+not at all.
+"""
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+
+from study.measured.machine import Machine
+from trainables.cckd.files.atomic import write_json
+from trainables.cckd.files.digests import json_digest
+from trainables.cckd.files.sealed import sealed, unsealed
+from trainables.cckd.precision import StepShape
+
+#: Increase it when gains are measured in another way, so that old ones are not found.
+_RECIPE = 1
+
+#: Variable that names another folder, for users without a home folder.
+FOLDER = "CCKD_CACHE"
+
+
+@dataclass(frozen=True)
+class GainFile:
+    """The file of one gain; it need not be there."""
+
+    machine: Machine
+    shape: StepShape
+
+    @property
+    def path(self) -> Path:
+        """Where it lies: a name that derives from all that the gain depends on."""
+        key = {"recipe": _RECIPE, "machine": self.machine.digest, "shape": asdict(self.shape)}
+        return _cache_folder() / "step-gains" / f"{json_digest(key)}.json"
+
+    def read(self) -> float | None:
+        """Return the gain, None where none is kept.
+
+        Raises:
+            ValueError: the file is damaged.
+            OSError: it cannot be read.
+        """
+        try:
+            content = unsealed(self.path.read_bytes(), required=True)
+        except FileNotFoundError:
+            return None
+        gain = content.get("gain")
+        if not isinstance(gain, float) or not isfinite(gain) or gain <= 0:
+            raise ValueError("it holds no gain")
+        return gain
+
+    def keep(self, gain: float) -> float:
+        """Keep a gain, beside what it is of; return the one that is kept, another study's where that came first.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if (first := kept_gain(self.machine, self.shape)) is not None:
+            return first
+        content = {
+            "gain": gain,
+            "processor": self.machine.processor,
+            "shape": asdict(self.shape),
+            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, sealed(content))
+        return gain
+
+
+def kept_gain(machine: Machine, shape: StepShape) -> float | None:
+    """Return the gain that is kept; None where there is none that can be read."""
+    try:
+        return GainFile(machine, shape).read()
+    except (OSError, ValueError):
+        return None
+
+
+def _cache_folder() -> Path:
+    """Return the folder of what is kept for a user: a named one, or where freedesktop.org places such folders."""
+    if named := os.environ.get(FOLDER):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), ".cache")) / "cckd-study"

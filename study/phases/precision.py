@@ -1,0 +1,116 @@
+"""The number format of a study's students, where neither a flag nor a GPU decides it: by timed steps.
+
+It is decided once, before the first trial, and stands in the plan from then on. Every phase and every later start takes
+it from there, on whatever machine, because the numbers of a study are compared with each other. Steps are timed once
+per kind of machine and student. The gain is kept for later studies, so that two of them have one format.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from study.execution.tasks import Future, TaskError
+from study.execution.workers import Workers
+from study.measured.machine import Machine, this_machine
+from study.measured.step_gains import GainFile
+from study.phases.state.study_in_progress import Study
+from study.planning.config_file import config_text
+from study.schema import STEP_GAINS
+from study.terminal.faults import one_line
+from trainables.cckd.precision import default_precision, faster_precision
+
+log = logging.getLogger("study")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The gains by bfloat16 of the machines that train: those that are kept, and those that are being timed."""
+
+    known: Mapping[Machine, float]
+    timed: Mapping[Machine, Future]
+
+
+def begin_timing(study: Study, workers: Workers) -> Timing | None:
+    """Read what is kept of each kind of machine that can train now, and start to time the others. Needs Ray.
+
+    Returns:
+        None where the study has its format already.
+    """
+    plan = study.checked.plan
+    if plan.precision is not None:
+        return None
+    known: dict[Machine, float] = {}
+    timed: dict[Machine, Future] = {}
+    if plan.device == "cpu":
+        shape = study.checked.step_shape
+        for machine, node in _machines(study, workers).items():
+            gain = _read(study, GainFile(machine, shape))
+            if gain is None:
+                timed[machine] = study.engine.time_steps(node, shape)
+            else:
+                known[machine] = gain
+    return Timing(known, timed)
+
+
+def decide_precision(study: Study, timing: Timing | None) -> None:
+    """Decide the number format, write it into study.json and study.yaml, and say what decided it; once per study."""
+    if timing is None:
+        return
+    plan, gains = study.checked.plan, dict(timing.known)
+    for machine, future in timing.timed.items():
+        try:
+            gains[machine] = _keep(study, GainFile(machine, study.checked.step_shape), future.result())
+        except TaskError as error:
+            log.warning("steps are not timed on %s: %s", machine.processor, one_line(str(error)))
+            _say(study, f"NOTE     steps could not be timed on {machine.processor}: {one_line(str(error))}")
+    complete = gains.keys() >= {*timing.known, *timing.timed}
+    if plan.device == "cpu":
+        chosen = faster_precision(gains.values()) if complete else "float32"
+        _say(study, f"format   students train in {chosen}" + _told(gains, timing.known))
+    else:
+        chosen = default_precision(plan.device)
+    study.checked = replace(study.checked, plan=replace(plan, precision=chosen))
+    rows = [{"processor": machine.processor, "gain": gain} for machine, gain in gains.items()]
+    timed = {STEP_GAINS: rows} if plan.device == "cpu" else {}
+    study.store.update_manifest(plan=study.checked.plan.to_json(), **timed)
+    study.store.write_config(config_text(study.checked.plan, study.checked.space))
+
+
+def _told(gains: Mapping[Machine, float], known: Mapping[Machine, float]) -> str:
+    """Say what was found on each kind of machine."""
+    found = []
+    for machine, gain in gains.items():
+        where = f" on {machine.processor}" if len(gains) > 1 else ""
+        found.append(f"{gain:.2f} times as fast as float32{where}{', measured before' if machine in known else ''}")
+    return f": bfloat16 is {'; '.join(found)}" if found else ""
+
+
+def _machines(study: Study, workers: Workers) -> dict[Machine, str | None]:
+    """Return the kinds of machines on which trials can run now, each with the id of a node; None is the driver's."""
+    nodes = workers.trial_nodes(study.checked.plan)
+    if workers.roster is None or nodes is None:
+        return {this_machine(): None}
+    return {workers.roster.machine(node): node for node in sorted(nodes)}
+
+
+def _read(study: Study, file: GainFile) -> float | None:
+    try:
+        return file.read()
+    except ValueError as error:
+        _say(study, f"NOTE     steps are timed again, since what was kept of them is damaged: {file.path}: {error}")
+    except OSError as error:  # then it can hardly be written either, which is told
+        log.info("%s cannot be read: %s", file.path, error)
+    return None
+
+
+def _keep(study: Study, file: GainFile, gain: float) -> float:
+    try:
+        return file.keep(gain)
+    except OSError as error:
+        _say(study, f"NOTE     the timing is not kept, so a later study times again: {one_line(str(error))}")
+        return gain
+
+
+def _say(study: Study, line: str) -> None:
+    log.info("%s", line)
+    study.progress.say(line)

@@ -1,0 +1,87 @@
+"""A gain is kept per kind of machine and student; what is damaged counts as absent, and is said."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.measured.machine import Machine
+from study.measured.step_gains import FOLDER, GainFile, kept_gain
+from trainables.cckd.files.sealed import sealed
+from trainables.cckd.precision import StepShape
+
+MACHINE, SHAPE = Machine("A Xeon", "01ab"), StepShape("resnet8_cifar", 10, 1, 28, 128)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GainFile:
+    monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
+    return GainFile(MACHINE, SHAPE)
+
+
+def test_a_gain_is_found_again_and_the_first_one_stays(file: GainFile) -> None:
+    assert (file.read(), kept_gain(MACHINE, SHAPE)) == (None, None)
+    assert file.keep(1.7) == 1.7
+    assert file.keep(1.05) == 1.7, "a study that started beside it has kept the first"
+    assert (file.read(), kept_gain(MACHINE, SHAPE)) == (1.7, 1.7)
+    assert [path.name for path in file.path.parent.iterdir()] == [file.path.name]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"student": "resnet20_cifar"}, {"n_classes": 9}, {"in_chans": 3}, {"image_size": 32}, {"n_samples": 64}],
+)
+def test_another_step_or_machine_has_a_gain_of_its_own(file: GainFile, changed: dict[str, Any]) -> None:
+    file.keep(1.7)
+    assert kept_gain(MACHINE, replace(SHAPE, **changed)) is None
+    assert kept_gain(replace(MACHINE, digest="other torch"), SHAPE) is None
+
+
+@given(st.integers(0), st.integers(0, 255))
+def test_a_byte_that_changed_is_seen(place: int, byte: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            patch.setenv(FOLDER, folder)
+            file = GainFile(MACHINE, SHAPE)
+            file.keep(1.7)
+            content = bytearray(file.path.read_bytes())
+            content[place % len(content)] = byte
+            file.path.write_bytes(content)
+            assert kept_gain(MACHINE, SHAPE) in (1.7, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", '{"gain": 1.7}', *(json.dumps(sealed({"gain": gain})) for gain in ("1.7", 0.0, -1.0, True, None))],
+)
+def test_a_damaged_file_is_told_and_replaced(file: GainFile, content: str) -> None:
+    file.keep(1.7)
+    file.path.write_text(content)
+    with pytest.raises(ValueError, match=r"."):
+        file.read()
+    assert kept_gain(MACHINE, SHAPE) is None
+    assert file.keep(1.2) == 1.2
+    assert file.read() == 1.2
+
+
+def test_a_folder_that_is_none_can_neither_be_read_nor_written(file: GainFile, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(OSError, match="cache"):
+        file.read()
+    assert kept_gain(MACHINE, SHAPE) is None
+    with pytest.raises(OSError, match="cache"):
+        file.keep(1.7)
+
+
+def test_it_lies_in_the_users_own_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for named, expected in (("", "home/.cache"), ("relative", "home/.cache"), (str(tmp_path / "xdg"), "xdg")):
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+        assert GainFile(MACHINE, SHAPE).path.parent == tmp_path / expected / "cckd-study" / "step-gains"
