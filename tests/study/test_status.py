@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from study import status
@@ -40,6 +42,56 @@ def test_programs_get_one_line_of_json(runs: Path, capsys: Any) -> None:
     found = json.loads(line)
     assert found["schema"] == 1
     assert [study["state"] for study in found["studies"]] == ["stopped", "stopped"]
+
+
+def _told(folder: Path, capsys: Any) -> dict[str, Any]:
+    assert status.main([str(folder), "--json"]) == 0
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
+def _has_the_schema(told: dict[str, Any]) -> None:
+    schema = json.loads((ROOT / "docs" / "status.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(told)
+
+
+def test_the_json_has_its_schema_in_every_state(runs: Path, capsys: Any) -> None:
+    for state in ("interrupted", "failed", "done"):
+        (runs / state).mkdir()
+        (runs / state / "study.json").write_text(json.dumps(sealed(MANIFEST | {"status": state, "phase": None})))
+    (runs / "damaged").mkdir()
+    (runs / "damaged" / "study.json").write_text("{")
+    with study_lock(runs / "a" / LOCK):
+        told = _told(runs, capsys)
+    states = {study["state"] for study in told["studies"]}
+    assert states == {"running", "stopped", "interrupted", "failed", "done", "damaged"}
+    _has_the_schema(told)
+
+
+def test_the_json_of_a_real_study_has_its_schema(tmp_path: Path, capsys: Any) -> None:
+    with tarfile.open(ROOT / "tests" / "whole" / "written_at_9da153e" / "finished.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    told = _told(tmp_path, capsys)
+    assert told["studies"][0]["best"]["runs"] > 0
+    _has_the_schema(told)
+
+
+@pytest.mark.parametrize(
+    "change", [{"state": "asleep"}, {"seconds_left": -1}, {"another": 0}, {"driver": {}}, {"unfinished": {"a": "b"}}]
+)
+def test_the_schema_refuses_other_json(runs: Path, capsys: Any, change: dict[str, Any]) -> None:
+    told = _told(runs / "a", capsys)
+    told["studies"][0] |= change
+    with pytest.raises(jsonschema.ValidationError):
+        _has_the_schema(told)
+
+
+@pytest.mark.parametrize("key", ["folder", "phases", "resume"])
+def test_the_schema_misses_a_key_that_is_gone(runs: Path, capsys: Any, key: str) -> None:
+    told = _told(runs / "a", capsys)
+    del told["studies"][0][key]
+    with pytest.raises(jsonschema.ValidationError):
+        _has_the_schema(told)
 
 
 def test_watching_ends_with_the_last_driver(runs: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
