@@ -245,7 +245,8 @@ def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study
     path = smoke.path.with_name("extended")
     copytree(smoke.path, path)
     before = smoke.csv("trials.csv")
-    extended = Study(path, Command("study.resume", str(path), "--trials", str(N_TRIALS + 2)).end())
+    command = Command("study.resume", str(path), "--trials", str(N_TRIALS + 2), "--max-concurrent", "1")
+    extended = Study(path, command.end())
     assert (extended.ended.code, extended.ended.err) == (0, "")
     assert extended.csv("trials.csv")[:N_TRIALS] == before
     assert len(extended.states()) == N_TRIALS + 2
