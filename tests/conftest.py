@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,16 @@ LONGEST = (
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; read when torch and numpy are first imported
     for _library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files that mark no test as slow where slow tests alone run: each worker would import every file.
+
+    Returns:
+        True for such a file; None leaves the choice to pytest.
+    """
+    left_out = config.option.markexpr == "slow" and collection_path.match("test_*.py")
+    return True if left_out and "mark.slow" not in collection_path.read_text(encoding="utf-8") else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from study.execution.ray_private import (
     loopback_only,
     redirect_driver_output,
     without_head_servers,
+    without_log_monitor,
 )
 from study.planning.cores import allotted_cores
 from study.planning.plan import AUTO, LOCAL
@@ -143,7 +144,8 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     if not verbose:
         redirect_driver_output(lambda lines: log.info("ray: %s", "\n".join(lines)))
     if address == LOCAL:
-        with loopback_only(), without_head_servers(), leaving_no_half_node(), _short_temporary_folder():
+        lines = nullcontext() if verbose else without_log_monitor()
+        with loopback_only(), without_head_servers(), lines, leaving_no_half_node(), _short_temporary_folder():
             _start(options)
         return
     _try_to_join(address)

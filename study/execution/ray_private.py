@@ -119,6 +119,24 @@ def without_head_servers() -> Iterator[None]:
         Node.start_monitor, Node.start_api_server = original
 
 
+@contextmanager
+def without_log_monitor() -> Iterator[None]:
+    """Start a private Ray without the process that sends the lines of its workers to the driver.
+
+    `ray._private.node.Node.start_log_monitor`. `ray.init` starts it with `log_to_driver=False` too. It then reads every
+    log again and again, and nobody gets the lines. What Ray says of lost nodes and workers comes another way.
+    Needless when `test_ray_alone_would_read_logs_that_nobody_gets` fails.
+    """
+    from ray._private.node import Node
+
+    original = Node.start_log_monitor
+    Node.start_log_monitor = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Node.start_log_monitor = original
+
+
 def end_processes_at_once() -> None:
     """Make `ray.shutdown` kill the processes of a private Ray without asking them first.
 

@@ -83,12 +83,12 @@ def teacher(data: LongTailData, tmp_path_factory: pytest.TempPathFactory) -> _Te
 
 
 @pytest.fixture(scope="module")
-def studies(run: Start, teacher: _Teacher) -> dict[str, Study]:
+def studies(run_alone: Start, teacher: _Teacher) -> dict[str, Study]:
     found = {}
     for form in FORMS:
-        budget = (*(WHOLE if form == "zero_shot" else SHORT), "--ablation-seeds", "0")
+        budget = (*(WHOLE if form == "zero_shot" else SHORT), "--long-seeds", "0", "--ablation-seeds", "0")
         what = ("--space", "acckd_smoke", "--data", "digits_lt", "--finalists", "0", *budget, "--max-concurrent", "1")
-        path, command = run(form, *what, *teacher.flags(form))
+        path, command = run_alone(form, *what, *teacher.flags(form))
         found[form] = Study(path, command.end())
     return found
 

@@ -82,7 +82,7 @@ def test_knob_flag_and_data_set_are_known_to_the_command(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_rung_a_sampler_and_a_figure_take_part_in_a_study(copy: Path, tmp_path: Path) -> None:
+def test_a_rung_a_sampler_and_a_figure_take_part_in_a_study(copy: Path, tmp_path: Path, data_root: Path) -> None:
     for kind in ("A rung of the ladder", "A sampler", "A figure"):
         apply(diffs()[kind], copy)
     run(
@@ -102,7 +102,7 @@ def test_a_rung_a_sampler_and_a_figure_take_part_in_a_study(copy: Path, tmp_path
         ),
         *("--trials", "3", "--epochs", "4", "--finalists", "0"),
         *("--confirm-seeds", "1", "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1"),
-        *("--data-root", str(tmp_path / "data"), "--out", str(tmp_path), "--name", "extended"),
+        *("--data-root", str(data_root), "--out", str(tmp_path), "--name", "extended"),
     )
     folder = tmp_path / "extended"
     with (folder / "confirm.csv").open(newline="") as file:

@@ -39,7 +39,7 @@ def _trains(node: RayNode) -> bool:
 
 
 def test_a_lost_nodes_trial_goes_on_and_late_nodes_are_asked_before_their_first(
-    on_head: RayNodes, run: Start, tmp_path: Path
+    on_head: RayNodes, run_alone: Start, tmp_path: Path
 ) -> None:
     store, timm = tmp_path / "store", tmp_path / "site" / "timm-0.0.1.dist-info"
     timm.mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_a_lost_nodes_trial_goes_on_and_late_nodes_are_asked_before_their_first(
     lost = on_head.add()
     # More trials than a fast machine ends before the late node has answered; the study is interrupted when it trains.
     flags = ("--trials", "60", "--epochs", "40", *SEARCH_ONLY, "--address", "auto", "--storage", str(store))
-    path, command = run("come-and-go", *SMOKE, *flags)
+    path, command = run_alone("come-and-go", *SMOKE, *flags)
     marks = store / "come-and-go" / "checkpoints"
     wait(command, lambda: len(list(marks.glob("*/1/checkpoint.json"))) >= 2)
     lost.kill()
@@ -95,25 +95,25 @@ def test_a_study_is_sent_by_ray_job_submit(on_head: RayNodes, tmp_path: Path) ->
     assert (tmp_path / "submitted" / "report" / "index.html").is_file()
 
 
-def test_a_driver_without_the_token_is_refused_in_words(nodes: RayNodes, run: Start, monkeypatch) -> None:
+def test_a_driver_without_the_token_is_refused_in_words(nodes: RayNodes, run_alone: Start, monkeypatch) -> None:
     monkeypatch.setenv("HOME", nodes.environment["RAY_TMPDIR"])  # no token of the user's own
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     command: Command
-    path, command = run("strange", *SMOKE, "--trials", "1", *SEARCH_ONLY, "--address", nodes.address)
+    path, command = run_alone("strange", *SMOKE, "--trials", "1", *SEARCH_ONLY, "--address", nodes.address)
     ended = command.end(120)
     assert ended.code == 1
     assert ended.err.startswith(f"error: --address {nodes.address}: the cluster asks for its token; set RAY_AUTH_MODE")
     assert ended.lines[-1] == f"study: {path}"
 
 
-def test_a_study_whose_only_node_is_lost_waits_for_another(run: Start, tmp_path: Path, monkeypatch) -> None:
+def test_a_study_whose_only_node_is_lost_waits_for_another(run_alone: Start, tmp_path: Path, monkeypatch) -> None:
     with ray_nodes("--num-cpus=0", "--include-dashboard=false") as nodes:
         for name, value in nodes.environment.items():
             monkeypatch.setenv(name, value)
         only, store = nodes.add(), tmp_path / "store"
         flags = ("--trials", "2", "--epochs", "20", *SEARCH_ONLY, "--address", nodes.address, "--storage", str(store))
-        path, command = run("waits", *SMOKE, *flags)
+        path, command = run_alone("waits", *SMOKE, *flags)
         wait(command, lambda: bool(list((store / "waits" / "checkpoints").glob("*/1/checkpoint.json"))))
         only.kill()
         wait(command, lambda: " is lost; " in (path / "run.log").read_text())

@@ -187,7 +187,7 @@ def test_a_process_that_has_built_its_tables_refuses(
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
     """The folder of my_module.py, with a finished study of it in runs/own; it is a tuned baseline there."""
     here = tmp_path_factory.mktemp("here")
     (here / "my_module.py").write_text(example())
@@ -196,7 +196,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("-m", "study.run", "--method", "my_module:METHOD", "--space", "la", "--tuned-baselines", "focal_kd"),
         *("--data", "digits_lt", *TEACHER, "--trials", "2", "--epochs", "2", "--finalists", "0"),
         *("--confirm-seeds", "1", "--long-seeds", "0", "--ablation-seeds", "0", "--max-concurrent", "1"),
-        *("--ladder", "la,kd,focal_kd", "--name", "own"),
+        *("--ladder", "la,kd,focal_kd", "--name", "own", "--data-root", str(data_root)),
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     return here

@@ -34,9 +34,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 @pytest.fixture(scope="module")
-def smoke(run: Start) -> Study:
+def smoke(run_alone: Start) -> Study:
     """The study most tests read; two trials at a time, on a machine with one core too."""
-    path, command = run("smoke", *SMOKE, *BUDGET, "--cpus-per-trial", "0.5", "--max-concurrent", "2")
+    path, command = run_alone("smoke", *SMOKE, *BUDGET, "--cpus-per-trial", "0.5", "--max-concurrent", "2")
     return Study(path, command.end())
 
 
@@ -245,7 +245,8 @@ def test_extending_a_study_keeps_its_rows_and_reaches_the_new_total(smoke: Study
     path = smoke.path.with_name("extended")
     copytree(smoke.path, path)
     before = smoke.csv("trials.csv")
-    extended = Study(path, Command("study.resume", str(path), "--trials", str(N_TRIALS + 2)).end())
+    command = Command("study.resume", str(path), "--trials", str(N_TRIALS + 2), "--max-concurrent", "1")
+    extended = Study(path, command.end())
     assert (extended.ended.code, extended.ended.err) == (0, "")
     assert extended.csv("trials.csv")[:N_TRIALS] == before
     assert len(extended.states()) == N_TRIALS + 2
@@ -267,10 +268,10 @@ def test_wrong_usage_of_resume_is_refused_and_changes_nothing(smoke: Study) -> N
 
 
 def test_its_own_file_starts_it_again_and_a_signal_in_every_phase_loses_nothing_nor_does_one_worker_for_two(
-    run: Start, smoke: Study, tmp_path: Path
+    run_alone: Start, smoke: Study, tmp_path: Path
 ) -> None:
     started_again = ("--config", str(smoke.path / schema.CONFIG), "--cpus-per-trial", "1", "--max-concurrent", "1")
-    path, command = run("phases", *started_again, "--data-root", str(tmp_path))
+    path, command = run_alone("phases", *started_again, "--data-root", str(tmp_path))
     begun = {
         "teacher": lambda: any(tmp_path.glob("teacher-cache/*/parts/*.safetensors")),
         "search": lambda: len(table_rows(path, "epoch_records")) >= 3,

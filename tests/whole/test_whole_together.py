@@ -20,7 +20,7 @@ TOGETHER = ("--trials-per-process", "2")
 @pytest.fixture(scope="module")
 def apart(run: Start) -> Study:
     """Every trial in a process of its own."""
-    path, command = run("apart", *APART)
+    path, command = run("apart", *APART, "--max-concurrent", "1")
     study = Study(path, command.end())
     assert (study.ended.code, study.ended.err) == (0, "")
     return study

@@ -26,9 +26,9 @@ BUDGET += ("--max-concurrent", "1")
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
     out = tmp_path_factory.mktemp("out")
-    places = ("--data-root", str(out / "data"), "--out", str(out), "--name", "tuned")
+    places = ("--data-root", str(data_root), "--out", str(out), "--name", "tuned")
     seeds = ("--confirm-seeds", str(N_SEEDS), "--long-seeds", "0", "--ablation-seeds", "0", "--ladder", "la,kd")
     ended = Command("study.run", *SMOKE, *BUDGET, *places, *seeds).end()
     assert (ended.code, ended.err) == (0, "")

@@ -51,11 +51,16 @@ class Study:
         return [(*row, epochs(self.path, number)) for number, row in enumerate(rows)]
 
 
-def starter(base: Path) -> Start:
-    """Start studies under `base`; all share one data root, so that the teacher is paid for once."""
+def starter(base: Path, data_root: Path | None = None) -> Start:
+    """Start studies under `base`; all share one data root, so that the teacher is paid for once.
+
+    Args:
+        base: the folder of the studies.
+        data_root: base/data by default.
+    """
 
     def start(name: str, *argv: str) -> tuple[Path, Command]:
-        folders = ("--data-root", str(base / "data"), "--out", str(base), "--name", name)
+        folders = ("--data-root", str(data_root or base / "data"), "--out", str(base), "--name", name)
         return base / name, Command("study.run", *folders, *argv)
 
     return start

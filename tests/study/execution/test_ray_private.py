@@ -1,5 +1,6 @@
 """Our uses of Ray's private names: each does what it is for, and its test fails when Ray no longer needs it."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
+from ray._private.node import Node
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.tune import air_usage
@@ -89,7 +92,7 @@ def servers(*names):
         except OSError:
             continue
 
-of_clusters = servers(b"autoscaler/_private/monitor.py", b"dashboard/dashboard.py")
+of_clusters = servers(b"autoscaler/_private/monitor.py", b"dashboard/dashboard.py", b"log_monitor.py")
 print(ray.is_initialized(), len(list(servers(b"gcs_server"))), len(list(of_clusters)))
 ray.shutdown()
 """
@@ -128,6 +131,12 @@ def test_a_start_that_takes_too_long_is_tried_once_more_and_leaves_nothing(fails
     told, *said = _half_start("connect('local', {{}}, verbose=False)".replace("{{}}", "{}"), fails)
     assert told.startswith("NOTE     Ray did not start (load average ")
     assert said == last
+
+
+def test_ray_alone_would_read_logs_that_nobody_gets() -> None:
+    """Where this fails, `ray.init` decides on the process that reads them: `without_log_monitor` may be needless."""
+    assert "log_monitor" not in inspect.getsource(ray.init)
+    assert "if self._ray_params.include_log_monitor:" in inspect.getsource(Node.start_ray_processes)
 
 
 def _fails(error: Exception) -> list[tuple[str, Exception]]:
