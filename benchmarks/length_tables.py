@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -140,23 +140,43 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def differences(rows: Sequence[Row]) -> str:
-    """As Markdown, in points: every rung minus each of BASELINES before it, paired by seed, with 95 % t intervals."""
-    lines = ["| setting | epochs | difference | n | D_val | few on D_val | test |", "|---|---|---|---|---|---|---|"]
+    """As Markdown, in points: every rung minus each of BASELINES before it, paired by seed, with 95 % t intervals.
+
+    The last column says what becomes of the difference on D_val at twice the length: how much it grows.
+    """
+    lines = [
+        "| setting | epochs | difference | n | D_val | few on D_val | test | twice the length adds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for setting in dict.fromkeys(row.setting for row in rows):
         by_rung = _by_rung([row for row in rows if row.setting == setting])
-        for (rung, epochs), runs in sorted(by_rung.items(), key=_place):
+        for (rung, epochs), _ in sorted(by_rung.items(), key=_place):
             for baseline in BASELINES:
-                before = {row.config["seed"]: row for row in by_rung.get((baseline, epochs), ())}
-                pairs = [(row, before[row.config["seed"]]) for row in runs if row.config["seed"] in before]
-                if rung not in BASELINES[: BASELINES.index(baseline) + 1] and len(pairs) > 1:
-                    told = [
-                        _interval([after.at_end[name] - ours.at_end[name] for after, ours in pairs])
-                        for name in ("all", "few")
-                    ]
-                    on_test = [after.on_test - ours.on_test for after, ours in pairs if after.test and ours.test]
-                    told.append(_interval(on_test) if len(on_test) > 1 else "")
-                    lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
+                pairs = _pairs(by_rung, rung, baseline, epochs)
+                if rung in BASELINES[: BASELINES.index(baseline) + 1] or len(pairs) < 2:
+                    continue
+                gains = {seed: after.at_end["all"] - ours.at_end["all"] for seed, (after, ours) in pairs.items()}
+                few = [after.at_end["few"] - ours.at_end["few"] for after, ours in pairs.values()]
+                on_test = [after.on_test - ours.on_test for after, ours in pairs.values() if after.test and ours.test]
+                longer = _pairs(by_rung, rung, baseline, 2 * epochs)
+                growth = [
+                    after.at_end["all"] - ours.at_end["all"] - gains[seed]
+                    for seed, (after, ours) in longer.items()
+                    if seed in gains
+                ]
+                columns = (gains.values(), few, on_test, growth)
+                told = [_interval(values) if len(values) > 1 else "" for values in columns]
+                lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
     return "\n".join(lines)
+
+
+def _pairs(
+    by_rung: Mapping[tuple[str, int], Sequence[Row]], rung: str, baseline: str, epochs: int
+) -> dict[int, tuple[Row, Row]]:
+    """Return seed -> runs of a rung and of a baseline that have this seed and length."""
+    before = {row.config["seed"]: row for row in by_rung.get((baseline, epochs), ())}
+    after = {row.config["seed"]: row for row in by_rung.get((rung, epochs), ())}
+    return {seed: (after[seed], before[seed]) for seed in after if seed in before}
 
 
 def _place(of: tuple[tuple[str, int], Any]) -> tuple[int, int, str]:
@@ -164,8 +184,8 @@ def _place(of: tuple[tuple[str, int], Any]) -> tuple[int, int, str]:
     return epochs, list(METHODS).index(rung.split()[0]), rung
 
 
-def _interval(differences: Sequence[float]) -> str:
-    by = paired_interval(differences)
+def _interval(differences: Collection[float]) -> str:
+    by = paired_interval(list(differences))
     return f"{by.mean:+.1f} ({by.low:+.1f} to {by.high:+.1f})"
 
 

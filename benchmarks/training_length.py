@@ -8,7 +8,8 @@ test set is opened with --test only: length, batch, schedule and rate are chosen
 appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again.
 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
-A second table has the paired differences from the rungs la, kd and cckd at their reference points.
+A second table has the paired differences from the rungs la, kd and cckd at their reference points, and what twice the
+length adds to them.
 A rung is trained out where the upper 95 % bound of that difference is below 1.5 points (standard deviation pooled over
 the rungs of a setting).
 """

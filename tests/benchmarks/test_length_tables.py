@@ -57,7 +57,15 @@ def test_the_table_has_one_row_per_rung_and_length_with_what_twice_the_length_ad
 
 def test_differences_are_paired_by_seed() -> None:
     _, _, line = differences(ROWS).splitlines()
-    assert cells(line)[1:6] == ["4", "cckd - la", "3", "+12.0 (+12.0 to +12.0)", "+20.0 (+20.0 to +20.0)"]
+    assert cells(line)[1:] == ["4", "cckd - la", "3", "+12.0 (+12.0 to +12.0)", "+20.0 (+20.0 to +20.0)", "", ""]
+
+
+def test_differences_say_what_twice_the_length_adds_to_them() -> None:
+    longer = [row("cckd", seed, 8, [43, 36 + seed]) for seed in (1, 2, 5)]  # the seeds that both lengths have count
+    _, _, line, _ = differences([*ROWS, *longer]).splitlines()
+    growth = np.array([14.0 - 12.0, 13.0 - 12.0])
+    half = stats.t.ppf(0.975, 1) * growth.std(ddof=1) / np.sqrt(2)
+    assert cells(line)[-1] == f"{growth.mean():+.1f} ({growth.mean() - half:+.1f} to {growth.mean() + half:+.1f})"
 
 
 @pytest.mark.parametrize(("method", "knobs"), [("cckd", {"temperature": 4.0}), ("acckd_no_fi", {"mix_balance": 0.0})])
