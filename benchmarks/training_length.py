@@ -10,8 +10,8 @@ appended to benchmarks/results/training_length.jsonl; runs that stand there are 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
 A second table has the paired differences from the rungs la, kd and cckd at their reference points, and what twice the
 length adds to them.
-A rung is trained out where the upper 95 % bound of that difference is below 1.5 points (standard deviation pooled over
-the rungs of a setting).
+A rung is trained out where the upper 95 % bound of what twice the length adds to it is below 1.5 points (standard
+deviation pooled over the rungs of a setting).
 """
 
 import argparse
