@@ -20,7 +20,7 @@ from analysis.page.document import (
     ReportTable,
     unfolded,
 )
-from analysis.page.page_scripts import packed_library, page_script, plain_json, policy
+from analysis.page.page_scripts import packed_json, packed_library, page_script, policy
 from study.terminal.faults import printable
 
 _KINDS = {
@@ -51,7 +51,7 @@ def to_html(report: Report, folder: Path) -> str:
     """Return the page with every picture of `folder` and every script inside it; all text is escaped."""
     environment = _environment(autoescape=True)
     environment.filters["data_uri"] = partial(_data_uri, folder)
-    environment.filters["plain_json"] = plain_json
+    environment.filters["packed_json"] = packed_json
     drawn = any(isinstance(block, Interactive) for section in report.sections for block in unfolded(section.blocks))
     return environment.get_template("report.html.j2").render(
         report=report,

@@ -49,16 +49,18 @@
     });
   }
 
-  // Figures: the library is unpacked once the page is shown.
+  // Figures: the library and the figures are unpacked once the page is shown.
   const plots = [...document.querySelectorAll(".plot")];
   const packed = document.getElementById("library");
   if (!plots.length || !packed) return;
 
-  const unpack = async () => {
-    const bytes = Uint8Array.from(atob(packed.textContent.trim()), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const unpacked = (element) => {
+    const bytes = Uint8Array.from(atob(element.textContent.trim()), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const loadLibrary = async () => {
     const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
+    script.textContent = await unpacked(packed);
     document.head.append(script);
     packed.remove();
   };
@@ -94,9 +96,9 @@
   };
 
   const draw = async () => {
-    await unpack();
+    await loadLibrary();
     for (const plot of plots) {
-      const { data, layout } = JSON.parse(plot.querySelector("script").textContent);
+      const { data, layout } = JSON.parse(await unpacked(plot.querySelector("script")));
       plot.replaceChildren();
       await Plotly.newPlot(plot, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
       if (plot.dataset.brush) brush(plot);

@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {"space": ACCKD_SMOKE, "n_trials": 4, "n_pruned": 0, "n_
 
 SCRIPT = "<script>document.title='x'</script>"
 #: What opens a script of ours; only the first is run as it stands, and only with the digest that the policy names.
-OUR_SCRIPTS = {"<script>", '<script type="application/json">', '<script type="text/plain" id="library">'}
+OUR_SCRIPTS = {"<script>", '<script type="text/plain">', '<script type="text/plain" id="library">'}
 NASTY = (
     SCRIPT, "<img src=x onerror=alert(1)>", "=cmd|' /C calc'!A0", "+1+cmd|' /C calc'!A0", "@SUM(1)", "-2+3",
     "\x1b[2J\x1b]0;owned\x07", "[click](javascript:alert(1))", "../../../../tmp/evil", "```\n<b>out</b>\n```",

@@ -1,6 +1,7 @@
 """The scripts of the page: only ours may run, nothing is fetched, and a browser draws the page offline."""
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from analysis import report
-from analysis.page.page_scripts import packed_library, plain_json, policy
+from analysis.page.page_scripts import packed_json, packed_library, policy
 from search_spaces.acckd import ACCKD_SMOKE
 
 Simulated = Callable[..., Path]
@@ -44,9 +45,9 @@ def test_a_page_without_charts_carries_no_library(simulated: Simulated) -> None:
 
 def test_data_of_a_chart_cannot_end_its_element() -> None:
     hostile = {"a": "</script><script>alert(1)</script>", "b": "<!--", "c": "\u2028&"}
-    text = str(plain_json(hostile))
+    text = packed_json(hostile)
     assert not set(text) & set("<>&\u2028")
-    assert json.loads(text) == hostile
+    assert json.loads(gzip.decompress(base64.b64decode(text))) == hostile
 
 
 _CHECK = """
