@@ -115,16 +115,14 @@ def build_report(folder: Path) -> Path:
 def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
     data = isolated(str(study.manifest["data"]["spec"]))
     writer = Writer(folder, stamp(study.manifest), draw)
-    ranked = importances(study)
-    found = find(study, ranked)
-    standing, knobs = knob_sections(study, ranked, writer)
-    sections = (  # the order of the sections on the page
-        standing,
+    # The sections on knobs take longest: the other figures are drawn meanwhile.
+    confirmed = (
         classes_section(study, writer),
         confirmation_section(study, writer),
         training_section(study, writer),
         front_section(study, writer),
-        knobs,
+    )
+    supporting = (
         ablation_section(study, writer),
         recommendation_section(study, writer),
         search_section(study, writer),
@@ -132,6 +130,10 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
         teacher_section(study, writer),
         provenance_section(study, writer),
     )
+    picture = claim_picture(study, writer)
+    ranked = importances(study)
+    found = find(study, ranked)
+    standing, knobs = knob_sections(study, ranked, writer)
     return Report(
         title=str(study.manifest["name"]),
         subtitle=f"{study.space.purpose} {study.space.method} on {data}, space {study.space.name}.",
@@ -139,8 +141,8 @@ def _compose(study: StudyData, folder: Path, draw: Draw) -> Report:
         lead=found.sentences,
         warnings=found.warnings,
         facts=_facts(study),
-        sections=tuple(section for section in sections if section),
-        picture=claim_picture(study, writer),
+        sections=tuple(section for section in (standing, *confirmed, knobs, *supporting) if section),
+        picture=picture,
     )
 
 

@@ -67,7 +67,7 @@ def draw_history(history: pd.DataFrame, *, spread: tuple[int, int] | None, refer
         _limit(axes, history["number"], history)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
-        place_legend(axes, columns=3)
+        place_legend(axes, columns=2)
     return figure
 
 

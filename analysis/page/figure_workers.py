@@ -1,13 +1,12 @@
-"""Worker processes that draw figures while the report is composed: drawing takes half of its time."""
+"""Worker processes that draw the figures while the report is composed: drawing takes half of its time."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from matplotlib.figure import Figure
 
 from analysis.page.writer import Draw, write_figure
 
-#: So many figures are drawn before a worker is started: its imports take the processor as long as that many figures.
+#: So many figures are drawn before a worker is started that has to import the plotting libraries: these take as long.
 _DRAWN_HERE = 15
 
-#: Each worker imports the plotting libraries, which takes seconds and a quarter of a gigabyte.
+#: Each worker takes up to a quarter of a gigabyte.
 _MOST_PROCESSES = 4
 
 
@@ -27,9 +26,20 @@ def spare_cores() -> int:
     return min(len(os.sched_getaffinity(0)) - 1, _MOST_PROCESSES)
 
 
+def can_fork() -> bool:
+    """Return whether a worker may be a copy of this process, with all that it has imported.
+
+    A process of several threads is not copied: the copy would hold for ever what another thread holds. The driver of a
+    study has threads of Ray; a report by itself has none.
+    """
+    return threading.active_count() == 1
+
+
 @contextmanager
 def figure_pool() -> Iterator[Draw]:
-    """Yield a function that writes a figure, at once or before the block ends, on the machine's spare cores.
+    """Yield a function that draws a figure, at once or before the block ends, on the machine's spare cores.
+
+    This process draws too, once the block has ended, until none is left.
 
     Raises:
         Exception: at the end of the block, the exception that drawing a figure raised.
@@ -39,25 +49,28 @@ def figure_pool() -> Iterator[Draw]:
         yield write_figure
         return
     with ExitStack() as stack:
-        waiting: list[Future[None]] = []
-        figures = count(1)
-        pool: ProcessPoolExecutor | None = None
+        waiting: list[tuple[Future[None], Callable[[], Figure], Path]] = []
+        forks, n_here, pool = can_fork(), 0, None
 
-        def draw(figure: Figure, paths: Sequence[Path]) -> None:
-            nonlocal pool
-            if next(figures) <= _DRAWN_HERE:
-                write_figure(figure, paths)
+        def draw(make: Callable[[], Figure], png: Path) -> None:
+            nonlocal n_here, pool
+            if not forks and n_here < _DRAWN_HERE:
+                n_here += 1
+                write_figure(make, png)
                 return
             if pool is None:
-                # Not forked: the driver of a study has threads of Ray.
-                pool = ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"))
+                pool = ProcessPoolExecutor(n_processes, mp_context=get_context("fork" if forks else "spawn"))
                 stack.callback(pool.shutdown, cancel_futures=True)
             with _ctrl_c_ignored(), _without_main():
-                waiting.append(pool.submit(write_figure, figure, paths))
+                waiting.append((pool.submit(write_figure, make, png), make, png))
 
         yield draw
-        for written in waiting:
-            written.result()
+        for written, make, png in reversed(waiting):
+            if written.cancel():
+                write_figure(make, png)
+        for written, _, _ in waiting:
+            if not written.cancelled():
+                written.result()
 
 
 @contextmanager

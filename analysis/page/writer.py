@@ -10,20 +10,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.page.document import Interactive, Picture, ReportTable
-from analysis.page.style import save
+from analysis.page.drawing import save
 
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
 
 
-#: Writes a figure to every path, in the format of its suffix.
-Draw = Callable[[Figure, Sequence[Path]], object]
+#: Makes a figure and writes it as a PNG to a path, and as an SVG beside it.
+Draw = Callable[[Callable[[], Figure], Path], object]
 
 
-def write_figure(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write a figure to every path, in the format of its suffix."""
-    for path in paths:
-        save(figure, path)
+def write_figure(make: Callable[[], Figure], png: Path) -> None:
+    """Make a figure and write it as a PNG, and as an SVG beside it."""
+    save(make(), png)
 
 
 @dataclass(frozen=True)
@@ -33,16 +32,18 @@ class Writer:
     Attributes:
         folder: of the report.
         stamp: prefix of every caption of a result.
-        draw: writes a figure, at once or later.
+        draw: makes a figure and writes it, at once or later.
     """
 
     folder: Path
     stamp: str = ""
     draw: Draw = write_figure
 
-    def picture(self, name: str, figure: Figure, numbers: pd.DataFrame, *, alt: str, caption: str) -> Picture:
-        """Save a figure and its numbers under one name."""
-        self.draw(figure, [self._path("figures", f"{name}.{kind}") for kind in ("png", "svg")])
+    def picture(
+        self, name: str, make: Callable[[], Figure], numbers: pd.DataFrame, *, alt: str, caption: str
+    ) -> Picture:
+        """Save the figure that `make` makes, and its numbers, under one name; another process may make it."""
+        self.draw(make, self._path("figures", f"{name}.png"))
         return Picture(f"figures/{name}.png", alt, self.stamped(caption), self._csv(name, numbers))
 
     def interactive(

@@ -1,5 +1,7 @@
 """What each setting and each part of best1 buys: a sentence, a figure and a table for each set of judgement."""
 
+from functools import partial
+
 from analysis.figures.ablation import draw_bought
 from analysis.page.document import Block, Paragraph, Section, fold
 from analysis.page.writer import Writer
@@ -78,7 +80,7 @@ def _shown(ablation: Ablation, writer: Writer) -> list[Block]:
     found = "; ".join(f"{row.text} {points(row.gain.mean)} ({_interval(row)})" for row in ablation.bought)
     picture = writer.picture(
         name,
-        draw_bought(numbers, names, judged_on=judged),
+        partial(draw_bought, numbers, names, judged_on=judged),
         numbers,
         alt=f"What each setting and each part of {BEST} buys on {judged}, in points: {found}.",
         caption=(

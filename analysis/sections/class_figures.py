@@ -1,5 +1,8 @@
 """Gains and recalls by class as figures: by name, by rank, or by training count, as the number of classes allows."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -53,7 +56,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
     return [
         writer.picture(
             name.replace("class_gains", "class_gains_by_count"),
-            draw_gains_by_count(_in_reach(binned), baseline=baseline),
+            partial(draw_gains_by_count, _in_reach(binned), baseline=baseline),
             binned,
             alt=f"Difference in mean test recall to {baseline} of classes of similar training counts. {counts} "
             f"{_ends(gains)}",
@@ -64,18 +67,18 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
     ]
 
 
-def _drawn(gains: pd.DataFrame, baseline: str) -> tuple[Figure, str]:
-    """Return the figure that has a place for every class, and what its caption says of its marks."""
+def _drawn(gains: pd.DataFrame, baseline: str) -> tuple[Callable[[], Figure], str]:
+    """Return what draws a place for every class, and what its caption says of its marks."""
     gains = _in_reach(gains)
     if gains["class_id"].nunique() <= MOST_NAMED:
-        return draw_gains(gains, baseline=baseline), ""
+        return partial(draw_gains, gains, baseline=baseline), ""
     look = ""
     if gains["verdict"].isin(APART).any():
         named = sum(len(labelled(rows, verdict)) for _, rows in gains.groupby("entry") for verdict in APART)
         n_apart = int(gains["verdict"].isin(APART).sum())
         which = "Named are" if named == n_apart else "Named are those farthest from 0 of"
         look = f"{which} the classes that are told apart; hollow points are not. "
-    return draw_ranked_gains(gains, baseline=baseline), look
+    return partial(draw_ranked_gains, gains, baseline=baseline), look
 
 
 def _in_reach(gains: pd.DataFrame) -> pd.DataFrame:
@@ -152,7 +155,7 @@ def recall_blocks(study: StudyData, writer: Writer) -> list[Block]:
     return [
         writer.picture(
             "class_recalls",
-            figure(numbers),
+            partial(figure, numbers),
             numbers,
             alt=f"Test recall of {listing(list(dict.fromkeys(recalls['entry'])))} {what}.",
             caption=f"Test recall {what}, mean over {averaged_over(study)} with bars of one sd; the teacher is trained "

@@ -1,6 +1,7 @@
 """The section on the health of the search, and the improvement expected from twenty more trials."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -176,7 +177,7 @@ def _converged(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer
         Paragraph(_next(outlook(study.trials), training_noise(study))),
         writer.picture(
             "convergence",
-            draw_convergence(table),
+            partial(draw_convergence, table),
             table,
             alt=f"Best validation balanced accuracy after each of {len(values)} complete trials; {said}",
             caption=(

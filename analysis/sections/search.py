@@ -1,6 +1,7 @@
 """How the search went: its history, the states of its trials, the front of two objectives, and the failures."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -32,7 +33,7 @@ def search_section(study: StudyData, writer: Writer) -> Section:
         pictures.append(
             writer.picture(
                 "history",
-                draw_history(table, spread=ends, reference=reference.iloc[0] if len(reference) else None),
+                partial(draw_history, table, spread=ends, reference=reference.iloc[0] if len(reference) else None),
                 table,
                 alt=f"Validation balanced accuracy of {plural(len(table), 'trial')} in order; {reached}.",
                 caption=(
@@ -62,7 +63,7 @@ def _spending(table: pd.DataFrame, writer: Writer) -> Picture:
     reached = f"the best so far came within a point of its last value after {soon:.1f} of {total:.1f} {unit}"
     return writer.picture(
         "spending",
-        draw_spending(table),
+        partial(draw_spending, table),
         table[["number", "state", "value", "best_so_far", "duration_s", "spent_s"]],
         alt=f"Best validation balanced accuracy so far against training time: {reached}.",
         caption=(
@@ -136,7 +137,7 @@ def front_section(study: StudyData, writer: Writer) -> Section | None:
     better = "less is better" if front.is_seconds else "more is better"
     picture = writer.picture(
         "front",
-        draw_front(front),
+        partial(draw_front, front),
         front.points,
         alt=f"All classes against {front.second} of {plural(len(front.points), 'complete trial')}; "
         f"{len(members)} on the front.",

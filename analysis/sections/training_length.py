@@ -1,5 +1,7 @@
 """The section on the training length: learning curves, which entries still climb, and what becomes of the gains."""
 
+from functools import partial
+
 import pandas as pd
 
 from analysis.figures.learning_curves import draw_learning_curves
@@ -70,7 +72,7 @@ def _curves(study: StudyData, check: LengthCheck, column: str, writer: Writer) -
     return [
         writer.picture(
             name,
-            draw_learning_curves(bands, group=what, length=check.epochs),
+            partial(draw_learning_curves, bands, group=what, length=check.epochs),
             bands,
             alt=f"Learning curves of {listing(shown)} on validation, {what}: {'; '.join(ends)}.",
             caption=f"{what[0].upper()}{what[1:]} on validation along the runs of the confirmation: the median over "

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import report
-from analysis.page import style
+from analysis.page import drawing
 from analysis.search.importance import importances
 from tests.analysis.simulation import Simulation, write_study
 
@@ -30,31 +30,28 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def _hasten(patch: pytest.MonkeyPatch) -> None:
     """Reports as they are, but with few half-samples and figures composed but not drawn, which takes longest."""
     patch.setattr(report, "importances", lambda study: importances(study, n_samples=3))
-    patch.setattr("analysis.page.writer.save", _save_empty)
+    patch.setattr("analysis.page.figure_workers.write_figure", _write_empty)
     patch.setattr("analysis.page.figure_workers.spare_cores", lambda: 0)
 
 
 def _draw(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(style, "_DPI", 40)
-    patch.setattr("analysis.page.writer.save", _save_coarse)
+    patch.setattr(drawing, "_DPI", 40)
+    patch.setattr("analysis.page.figure_workers.write_figure", _write_coarse)
 
 
-def _save_empty(figure: Figure, path: Path) -> None:
-    if path.suffix == ".png":
-        _sent(figure)
-    path.write_bytes(b"")
+def _write_empty(make: Callable[[], Figure], png: Path) -> None:
+    _sent(make)()
+    for path in (png, png.with_suffix(".svg")):
+        path.write_bytes(b"")
 
 
-def _save_coarse(figure: Figure, path: Path) -> None:
-    if path.suffix == ".png":
-        style.save(_sent(figure), path)
-    else:
-        path.write_text("<svg/>")
+def _write_coarse(make: Callable[[], Figure], png: Path) -> None:
+    drawing.save(_sent(make)(), png)
 
 
-def _sent(figure: Figure) -> Figure:
-    """Return a figure as another process gets it, which is how reports have theirs drawn."""
-    arrived: Figure = pickle.loads(pickle.dumps(figure))
+def _sent(make: Callable[[], Figure]) -> Callable[[], Figure]:
+    """Return what makes a figure as another process gets it, which is how reports have theirs drawn."""
+    arrived: Callable[[], Figure] = pickle.loads(pickle.dumps(make))
     return arrived
 
 

@@ -1,5 +1,7 @@
 """The primary comparisons: a figure of every pair, and a table with both tests and the part of the test images."""
 
+from functools import partial
+
 import pandas as pd
 
 from analysis.figures.paired_gains import draw_pair_gains
@@ -31,7 +33,7 @@ def claim_picture(study: StudyData, writer: Writer) -> Picture | None:
     untuned = " Only tuned baselines carry the claim, where a baseline is tuned." * (len(names) > len(family))
     return writer.picture(
         "claim",
-        draw_pair_gains(numbers, {name: f"{BEST} minus {baseline_text(name)}" for name in names}),
+        partial(draw_pair_gains, numbers, {name: f"{BEST} minus {baseline_text(name)}" for name in names}),
         numbers,
         alt=f"Difference of {BEST} in test balanced accuracy, in points, mean and 95 % interval: {found}.",
         caption=(

@@ -1,5 +1,7 @@
 """Other subsets of the long tail: how far the gains depend on the choice of the few tail images."""
 
+from functools import partial
+
 import pandas as pd
 
 from analysis.figures.paired_gains import draw_subset_gains
@@ -24,7 +26,7 @@ def subset_blocks(study: StudyData, writer: Writer) -> list[Block]:
         blocks.append(
             writer.picture(
                 "cuts",
-                draw_subset_gains(means),
+                partial(draw_subset_gains, means),
                 means,
                 alt=f"Difference of {BEST} on each of {study.n_subsets} subsets of the long tail; {_alt(gains)}.",
                 caption=(

@@ -1,6 +1,7 @@
 """One heatmap per group of classes for which a knob is shown to matter: its recall over that knob and the next one."""
 
 from copy import copy
+from functools import partial
 
 import numpy as np
 from optuna.trial import FrozenTrial
@@ -57,7 +58,7 @@ def _picture(study: StudyData, surface: PairSurface, surrogate: Surrogate, headi
     summary = highest_text(surface)
     return writer.picture(
         f"pair_{heading.lower()}_{x}_{y}",
-        draw_pair(surface, shared),
+        partial(draw_pair, surface, shared),
         surface.frame().assign(cross_validated_r2=surrogate.r2),
         alt=f"Heatmap of the validation recall of {heading} over {x} and {y}: {summary}.",
         caption=(

@@ -1,6 +1,7 @@
 """The importances: the screen for all classes, two other measures, and the screen for each class group."""
 
 from dataclasses import asdict
+from functools import partial
 
 import pandas as pd
 
@@ -39,7 +40,7 @@ def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
     left_out = f" Not judged, as they never vary: {listing(list(importances.unranked))}." * bool(importances.unranked)
     return writer.picture(
         "importance",
-        draw_screen(everyone, noise=importances.noise["all"]),
+        partial(draw_screen, everyone, noise=importances.noise["all"]),
         everyone[["knob", "p", "p_family", "matters", "share", "n"]],
         alt=f"The main effect of each of {len(everyone)} knobs; {summary}.",
         caption=(
@@ -56,13 +57,13 @@ def _screen(importances: Importances, everyone: pd.DataFrame, writer: Writer) ->
 
 
 def _shares(importances: Importances, everyone: pd.DataFrame, writer: Writer) -> Block:
-    partial = list(everyone.loc[everyone["fanova"].isna(), "knob"])
-    without = f" Not every trial has {listing(partial)}, which fANOVA leaves out." if partial else ""
+    missing = list(everyone.loc[everyone["fanova"].isna(), "knob"])
+    without = f" Not every trial has {listing(missing)}, which fANOVA leaves out." if missing else ""
     leader = everyone.sort_values("ped_anova", ascending=False)["knob"].iloc[0]
     columns = ["knob", "ped_anova", "ped_anova_low", "ped_anova_high", "fanova"]
     return writer.picture(
         "importance_shares",
-        draw_shares(everyone[columns]),
+        partial(draw_shares, everyone[columns]),
         everyone[columns],
         alt=f"Shares of importance by two measures; PED-ANOVA puts {leader} first.",
         caption=(
@@ -78,7 +79,7 @@ def _groups(importances: Importances, writer: Writer) -> Block:
     named = [f"{TARGETS[target]}: {listing(importances.named(target)) or 'none'}" for target in importances.noise]
     return writer.picture(
         "importance_groups",
-        draw_groups(importances.frame),
+        partial(draw_groups, importances.frame),
         importances.frame[["target", "knob", "p", "p_family", "matters", "share", "n"]],
         alt=f"The main effect of each knob by class group. Shown to matter, for {'; '.join(named)}.",
         caption=(

@@ -1,5 +1,7 @@
 """The interactions of knobs: strengths of all pairs, for all classes and for each class group."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -34,7 +36,7 @@ def _interactions(matrix: TrialMatrix, found: Interactions, writer: Writer) -> l
     return [
         writer.picture(
             "interactions",
-            draw_interactions(found.frame, list(matrix.names)),
+            partial(draw_interactions, found.frame, list(matrix.names)),
             found.frame,
             alt=f"Interaction strengths of all pairs of knobs: {summary}.",
             caption=(

@@ -1,6 +1,7 @@
 """Heatmaps of pairs of knobs: the surrogate's surface with every trial as a dot."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from optuna.trial import FrozenTrial
 
@@ -103,7 +104,7 @@ def _picture(surface: PairSurface, shared: PairScale, surrogate: Surrogate, writ
     summary = highest_text(surface) if shared.with_surface else nothing
     return writer.picture(
         f"pair_{x}_{y}",
-        draw_pair(surface, shared),
+        partial(draw_pair, surface, shared),
         surface.frame().assign(cross_validated_r2=surrogate.r2),
         alt=f"Heatmap of validation balanced accuracy over {x} and {y}: {summary}.",
         caption=f"{y} against {x}: {summary}.",

@@ -1,6 +1,7 @@
 """One knob at a time: its trials and its effect."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from optuna.trial import FrozenTrial
 
@@ -58,7 +59,7 @@ def _slice_picture(item: Slice, limits: tuple[float, float], writer: Writer) -> 
         summary = f"highest {percent(top['mean'])} % at {value}, from {n}"
     return writer.picture(
         f"slice_{name}",
-        draw_slice(item, limits=limits),
+        partial(draw_slice, item, limits=limits),
         item.frame(),
         alt=f"Validation balanced accuracy against {name}: {summary}.",
         caption=f"{name}: {summary}.",
