@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from analysis.page.document import Report
 from analysis.page.figure_workers import figure_pool
 from analysis.page.latex import latex_tables
@@ -101,7 +103,8 @@ def build_report(folder: Path) -> Path:
     study = load_study(folder)
     try:
         with whole_folder(folder / REPORT) as building:
-            with one_error(folder, "reporting"), figure_pool() as draw:
+            # The products are of small matrices: threads would wait for each other for most of the time.
+            with one_error(folder, "reporting"), threadpool_limits(1, "blas"), figure_pool() as draw:
                 report = _compose(study, building, draw)
             for name, table in latex_tables(study).items():
                 (building / "tables" / f"{name}.tex").write_text(table, encoding="utf-8")
