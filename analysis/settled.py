@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from optuna.trial import FrozenTrial
+from threadpoolctl import threadpool_limits
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, percent, plural
@@ -66,7 +67,8 @@ def look(study: StudyData, share: float) -> Look:
     best = study.best
     if best is not None and "keeps_guards" in study.measured and study.measured["keeps_guards"].get(best.number) != 1:
         best = None
-    return judged(study.complete, study.knobs, share, best)
+    with threadpool_limits(1, "blas"):  # as in a report
+        return judged(study.complete, study.knobs, share, best)
 
 
 def judged(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], share: float, best: FrozenTrial | None) -> Look:

@@ -31,5 +31,3 @@ _.val_accuracy
 _.writeable
 # Tests stop a command as Ctrl-C does.
 _.interrupt
-# matplotlib calls these of what draws a figure.
-_.start_rasterizing, _.stop_rasterizing, _.option_image_nocomposite

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas, colour_bar, place_legend, scale_ticks
+from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas, scale_ticks
 from analysis.reading.knob_text import axis_label, is_log
 from analysis.search.pair_surfaces import Axis, PairSurface
 
@@ -87,8 +87,8 @@ def draw_pair(surface: PairSurface, shared: PairScale) -> Figure:
         scores = 100 * surface.points["score"]
         beyond = (bool((scores < low).any()), bool((scores > high).any()))
         ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-        colour_bar(axes, dots, shared.what, extend=ends[beyond])
-        place_legend(axes, columns=2, handles=handles, fontsize="small")
+        figure.colorbar(dots, ax=axes, label=shared.what, extend=ends[beyond])
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize="small")
     return figure
 
 
@@ -109,7 +109,7 @@ def draw_interactions(strengths: pd.DataFrame, names: Sequence[str]) -> Figure:
         axes.set_xticks(range(n - 1), names[:-1], rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(1, n), names[1:])
         axes.set(xlim=(-0.5, n - 1.5), ylim=(n - 0.5, 0.5))
-        colour_bar(axes, mesh, "interaction (% of the variance)", length=0.8)
+        figure.colorbar(mesh, ax=axes, label="interaction (% of the variance)", shrink=0.8)
     return figure
 
 

@@ -4,9 +4,7 @@ document        a report as plain data: sections of blocks
 render          the document as HTML and Markdown
 page_scripts    the scripts of the page and its content security policy
 writer          figures and tables as files beside the page
-style           fonts and colours of figures
-layout          where the panels of a figure stand
-drawing         a figure as a PNG and an SVG, drawn once
+style           fonts, colours and formats of figures
 figure_workers  processes that draw the figures
 whole_folder    a folder that appears complete or not at all
 latex           the ladder as a LaTeX table

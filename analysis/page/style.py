@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -10,21 +11,17 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import ScalarFormatter
+from PIL import Image
 
-from analysis.page.layout import Column
 from analysis.reading.wording import points
 
 # Okabe & Ito's palette, distinguishable under every common colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#6B6B6B", "#F1F1EE"
-
-#: The colours that marks and lines have.
-COLOURS = (BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY)
 
 #: An axis is narrow where its length is such a share of its largest value; a tick is long with more letters.
 _NARROW, _LONG_TICK = 0.01, 8
@@ -47,6 +44,7 @@ POINTS: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.5, "zorder": 3}
 #: Interquartile ranges beyond the quartiles from which on a value does not stretch an axis.
 _FAR = 3.0
 
+_DPI = 150
 _LONGEST_NAME = 20
 
 
@@ -60,12 +58,29 @@ def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, Axes]]:
 @contextmanager
 def panels(width_in: float, heights_in: Sequence[float]) -> Iterator[tuple[Figure, list[Axes]]]:
     """Yield a figure with pairs of axes below each other, which share the horizontal axis."""
-    with mpl.rc_context(theme()):
-        figure = Figure(figsize=(width_in, sum(heights_in)), layout=Column(heights_in))
+    with mpl.rc_context(_theme()):
+        figure = Figure(figsize=(width_in, sum(heights_in)), layout="constrained")
         FigureCanvasAgg(figure)
         column = figure.subplots(len(heights_in), 1, sharex=True, height_ratios=heights_in, squeeze=False)
         yield figure, list(column[:, 0])
         sns.despine(fig=figure)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG or an SVG without a time stamp, so that the same numbers give the same file."""
+    # The theme is set again: matplotlib lays text out when it draws it, not when it places it.
+    with mpl.rc_context(_theme() | {"svg.hashsalt": path.stem}):
+        if path.suffix == ".svg":
+            figure.savefig(path, metadata={"Date": None, "Creator": None})
+        else:
+            # Drawn once; `savefig` would draw twice, and encode what has to be decoded again.
+            figure.set_dpi(_DPI)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            # A figure has fewer than 256 colours, and a palette takes a third of the bytes of dozens of figures.
+            drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            drawn.quantize(256, dither=Image.Dither.NONE).save(path)
+        figure.set_layout_engine(None)  # the layout is done: the next format need not repeat it
 
 
 def class_label(name: str, class_id: int) -> str:
@@ -95,13 +110,6 @@ def robust_limits(values: Iterable[float]) -> tuple[float, float]:
     held = np.array([*near, low, high])
     room = 0.06 * float(np.ptp(held)) or 0.01
     return float(held.min()) - room, float(held.max()) + room
-
-
-def colour_bar(axes: Axes, drawn: ScalarMappable, label: str, *, length: float = 1.0, extend: str = "neither") -> None:
-    """Put the bar of the colours of `drawn` to the right of the axes; `length` is a share of their height."""
-    beside = axes.inset_axes((1.06, (1 - length) / 2, 0.05, length))
-    assert axes.figure is not None
-    axes.figure.colorbar(drawn, cax=beside, label=label, extend=extend)
 
 
 def mark_beyond(
@@ -156,8 +164,11 @@ def scale_ticks(low: float, high: float, n: int, *, log: bool) -> tuple[list[flo
 
 
 @cache
-def theme() -> dict[Any, Any]:
-    """Return the settings of matplotlib that all figures share."""
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())
+
+
+def _theme() -> dict[Any, Any]:
     return {
         **sns.axes_style("ticks"),
         **sns.plotting_context("notebook", font_scale=0.85),
@@ -179,8 +190,3 @@ def theme() -> dict[Any, Any]:
         "ytick.color": "#333333",
         "axes.unicode_minus": True,
     }
-
-
-@cache
-def _letters() -> frozenset[int]:
-    return frozenset(get_font(findfont(FontProperties(family="DejaVu Sans"))).get_charmap())

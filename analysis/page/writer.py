@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.page.document import Interactive, Picture, ReportTable
-from analysis.page.drawing import save
+from analysis.page.style import save
 
 _FILE = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
@@ -22,7 +22,9 @@ Draw = Callable[[Callable[[], Figure], Path], object]
 
 def write_figure(make: Callable[[], Figure], png: Path) -> None:
     """Make a figure and write it as a PNG, and as an SVG beside it."""
-    save(make(), png)
+    figure = make()
+    for path in (png, png.with_suffix(".svg")):
+        save(figure, path)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import report
-from analysis.page import drawing
+from analysis.page import style
 from analysis.search.importance import importances
 from tests.analysis.simulation import Simulation, write_study
 
@@ -35,7 +35,7 @@ def _hasten(patch: pytest.MonkeyPatch) -> None:
 
 
 def _draw(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drawing, "_DPI", 40)
+    patch.setattr(style, "_DPI", 40)
     patch.setattr("analysis.page.figure_workers.write_figure", _write_coarse)
 
 
@@ -46,7 +46,8 @@ def _write_empty(make: Callable[[], Figure], png: Path) -> None:
 
 
 def _write_coarse(make: Callable[[], Figure], png: Path) -> None:
-    drawing.save(_sent(make)(), png)
+    style.save(_sent(make)(), png)
+    png.with_suffix(".svg").write_text("<svg/>")
 
 
 def _sent(make: Callable[[], Figure]) -> Callable[[], Figure]:

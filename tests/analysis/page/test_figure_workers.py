@@ -97,19 +97,16 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
 print("begun", flush=True)
-from copy import copy
 from functools import partial
 from pathlib import Path
+from matplotlib.figure import Figure
 from analysis.page import figure_workers
-from analysis.page.style import canvas
 figure_workers.spare_cores = lambda: 1
 figure_workers._DRAWN_HERE = 0
 figure_workers.can_fork = lambda: {forks}
-with canvas(3.0, 2.0) as (figure, axes):
-    axes.plot([0, 1], [0, 1])
 with figure_workers.figure_pool() as draw:
     for name in ("one.png", "two.png"):
-        draw(partial(copy, figure), Path({folder!r}, name))
+        draw(partial(Figure, (3.0, 2.0)), Path({folder!r}, name))
 print(__file__, __spec__)
 """
 
