@@ -4,7 +4,7 @@ Each group's screen holds its level over the knobs. Here the groups share it (Bo
 promises holds for all groups together. Where a sampler learned, it promises less.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +67,23 @@ def group_effects(study: StudyData, judged: Sequence[Mapping[Any, Any]]) -> tupl
     return tuple(sorted(found, key=lambda effect: names.index(effect.knob)))
 
 
-def group_sentences(effects: Sequence[GroupEffect], *, learned: bool) -> list[str]:
+def group_sentences(effects: Sequence[GroupEffect], *, learned: bool, named: Collection[str] = ()) -> list[str]:
     """Say of the first knobs for which groups they matter, where each is best, and what the worst value costs it.
 
     Args:
         effects: of `group_effects`.
         learned: whether a sampler that learns chose trials, which makes every p too small.
+        named: knobs that are shown to matter for all classes. One of them whose groups are best and worst at the same
+            values has nothing to add, and is left out.
     """
+    by_knob = {
+        name: [effect for effect in effects if effect.knob == name]
+        for name in dict.fromkeys(one.knob for one in effects)
+    }
+    agreed = {name for name in named if len({(effect.best, effect.worst) for effect in by_knob.get(name, ())}) == 1}
     said = []
-    for name in list(dict.fromkeys(effect.knob for effect in effects))[:_MOST_NAMED]:
-        own = [effect for effect in effects if effect.knob == name]
+    for name in [name for name in by_knob if name not in agreed][:_MOST_NAMED]:
+        own = by_knob[name]
         p = p_value(max(effect.p for effect in own)) + ", too small where a sampler learned" * learned
         parts = [
             f"{GROUP_HEADINGS[effect.group]} is highest at {effect.best}, and {percent(effect.falls)} points lower at "

@@ -124,7 +124,7 @@ def importance_sentences(importances: Importances) -> list[str]:
         f"Of {n_knobs} {len(named)} {'is' if len(named) == 1 else 'are'} shown to matter in {trials}: "
         f"{listing(parts)}. The share is of the variance between trials; p holds for all knobs together{learned}."
         f"{second}",
-        *group_sentences(importances.groups, learned=importances.n_learned > 0),
+        *group_sentences(importances.groups, learned=importances.n_learned > 0, named=set(named["knob"])),
     ]
 
 

@@ -82,3 +82,15 @@ def test_two_knobs_have_a_sentence_each_and_the_rest_none() -> None:
     assert second.startswith("For groups of classes kd_weight")
     first, _ = group_sentences(effects, learned=True)
     assert "is shown to matter (p 0.030, too small where a sampler learned). Few" in first
+
+
+def test_a_knob_named_for_all_classes_is_named_again_only_where_its_groups_differ() -> None:
+    effects = [GroupEffect("cckd_weight", group, 0.006, 2.1, 0.1, 0.1) for group in ("few", "many")]
+    effects += [GroupEffect("tau", "few", 0.006, 1.5, 0.5, 0.1), GroupEffect("tau", "many", 0.006, 0.5, 1.5, 0.1)]
+
+    def told(*named: str) -> list[str]:
+        return [sentence.split()[4] for sentence in group_sentences(effects, learned=False, named=named)]
+
+    assert told() == ["cckd_weight", "tau"]
+    assert told("cckd_weight", "tau") == ["tau"]
+    assert told("tau", "another") == ["cckd_weight", "tau"]
