@@ -128,9 +128,9 @@ def trainer_of(data: TrialData, student: str, method: str, batch_size: int, devi
     """Return a trainer in the precision that a study here would have, whose next epochs are no rungs."""
     settings = {"method": method, "student": student, "epochs": ENDLESS, "batch_size": batch_size}
     config, (channels, size, _) = TrialConfig.build(settings), data.image_shape
-    n_mixed = mixed_per_step(batch_size, config.mix_ratio) if method == "acckd" else 0
+    n_mixed = mixed_per_step(batch_size, config.mix_ratio)
     shape = StepShape(student, data.n_classes, channels, size, batch_size + n_mixed)
-    precision = default_precision(device) if device == "cuda" else _precision_here(shape)
+    precision = _precision_here(shape) if device == "cpu" else default_precision(device)
     return Trainer(config, data, device=device, precision=precision)
 
 

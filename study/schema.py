@@ -134,7 +134,8 @@ def images_of(recipe: str | None) -> str:
 
 
 #: Key of study.json: what decided the number format of the students, one row per kind of machine: {"processor": its
-#: name, "gain": seconds of a step in float32 over seconds in bfloat16}. Absent where a flag or a GPU decided it.
+#: name, "gain": seconds of a step in float32 over seconds in bfloat16}. Absent where a flag or a GPU decided it, and in
+#: studies of earlier versions.
 STEP_GAINS = "step_gains"
 
 #: Key of study.json: the own method (`method`, `name`, `text`, `sha256` of the module's file), or null.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from study.measured.step_gains import FOLDER
+from study.terminal.home import CACHE_VARIABLE
 
 # How long an example takes says nothing about a law, and how busy the machine is nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,27 +42,40 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     Returns:
         True for such a file; None leaves the choice to pytest.
     """
-    left_out = config.option.markexpr == "slow" and collection_path.match("test_*.py")
-    return True if left_out and "mark.slow" not in collection_path.read_text(encoding="utf-8") else None
+    slow_alone = config.option.markexpr == "slow" and collection_path.match("test_*.py")
+    return True if slow_alone and not _marks_one(collection_path) else None
+
+
+def _marks_one(path: Path) -> bool:
+    """Return whether a file of tests marks one as slow."""
+    return "mark.slow" in path.read_text(encoding="utf-8")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Move the LONGEST files to the front; all others keep their order.
 
     Raises:
-        pytest.UsageError: one of them has been moved or removed.
+        pytest.UsageError: one of them has been moved or removed, or a slow test would be left out above.
     """
+    if hidden := sorted(
+        {str(path) for path in {item.path for item in items if _is_slow(item)} if not _marks_one(path)}
+    ):
+        raise pytest.UsageError(f"a file with a slow test must hold the text 'mark.slow'; got {', '.join(hidden)}")
     ranks = {config.rootpath / name: rank for rank, name in enumerate(LONGEST)}
     if gone := [str(path) for path in ranks if not path.is_file()]:
         raise pytest.UsageError(f"LONGEST in tests/conftest.py must name files of tests; got {', '.join(gone)}")
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what is timed under test apart from what the user's own studies have timed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(FOLDER, str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -20,12 +20,12 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
 
     database = out / "mlflow.db"
     url = sqlite_url(database.resolve())
-    literal = Path(url.removeprefix("sqlite:///").partition("?")[0]).parent
-    is_strange = not literal.exists()
+    spelled = Path(url.removeprefix("sqlite:///").partition("?")[0])
+    missing = [folder for folder in spelled.parents if not folder.exists()]
     client = MlflowClient(tracking_uri=url)
-    if is_strange:  # of a quoted path MLflow makes the folder as it is spelled, where nothing is ever written
-        with suppress(OSError):
-            literal.rmdir()
+    with suppress(OSError):  # of a quoted path MLflow makes the folders as they are spelled, and writes nothing there
+        for folder in missing:
+            folder.rmdir()
     experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
     for name, value in results(study).items():

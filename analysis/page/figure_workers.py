@@ -29,10 +29,11 @@ def spare_cores() -> int:
 def can_fork() -> bool:
     """Return whether a worker may be a copy of this process, with all that it has imported.
 
-    A process of several threads is not copied: the copy would hold for ever what another thread holds. The driver of a
-    study has threads of Ray; a report by itself has none.
+    A process of several threads is not copied: the copy would hold for ever what another thread holds. Nor is the
+    driver of a study. Ray's own threads are not counted, and a copy would keep the study's lock if its driver were
+    killed.
     """
-    return threading.active_count() == 1
+    return threading.active_count() == 1 and "ray" not in sys.modules
 
 
 @contextmanager
@@ -50,11 +51,12 @@ def figure_pool() -> Iterator[Draw]:
         return
     with ExitStack() as stack:
         waiting: list[tuple[Future[None], Callable[[], Figure], Path]] = []
-        forks, n_here, pool = can_fork(), 0, None
+        n_here, pool = 0, None
 
         def draw(make: Callable[[], Figure], png: Path) -> None:
             nonlocal n_here, pool
-            if not forks and n_here < _DRAWN_HERE:
+            forks = pool is None and can_fork()
+            if pool is None and not forks and n_here < _DRAWN_HERE:
                 n_here += 1
                 write_figure(make, png)
                 return

@@ -17,8 +17,8 @@ _FIELDS = (
     *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features"),
 )
 
-#: Variables that forbid torch's kernels some of the processor's instructions.
-_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+#: Variables that forbid torch's kernels some of the processor's instructions, or let them compute float32 in bfloat16.
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "ONEDNN_DEFAULT_FPMATH_MODE")
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,14 @@ from math import isfinite
 from pathlib import Path
 
 from study.measured.machine import Machine
-from trainables.cckd.files.atomic import write_json
+from study.terminal.home import CACHE_VARIABLE
+from trainables.cckd.files.atomic import write_first, write_json
 from trainables.cckd.files.digests import json_digest
 from trainables.cckd.files.sealed import sealed, unsealed
 from trainables.cckd.precision import StepShape
 
 #: Increase it when gains are measured in another way, so that old ones are not found.
 _RECIPE = 1
-
-#: Variable that names another folder, for users without a home folder.
-FOLDER = "CCKD_CACHE"
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,6 @@ class GainFile:
         Raises:
             OSError: the folder cannot be written.
         """
-        if (first := kept_gain(self.machine, self.shape)) is not None:
-            return first
         content = {
             "gain": gain,
             "processor": self.machine.processor,
@@ -68,7 +64,11 @@ class GainFile:
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, sealed(content))
+        if write_first(self.path, sealed(content)):
+            return gain
+        if (first := kept_gain(self.machine, self.shape)) is not None:
+            return first
+        write_json(self.path, sealed(content))  # in place of a damaged one
         return gain
 
 
@@ -82,7 +82,7 @@ def kept_gain(machine: Machine, shape: StepShape) -> float | None:
 
 def _cache_folder() -> Path:
     """Return the folder of what is kept for a user: a named one, or where freedesktop.org places such folders."""
-    if named := os.environ.get(FOLDER):
+    if named := os.environ.get(CACHE_VARIABLE):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME", "")
     return Path(base if os.path.isabs(base) else os.path.join(os.path.expanduser("~"), ".cache")) / "cckd-study"

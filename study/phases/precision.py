@@ -17,15 +17,16 @@ from study.phases.state.study_in_progress import Study
 from study.planning.config_file import config_text
 from study.schema import STEP_GAINS
 from study.terminal.faults import one_line
-from trainables.cckd.precision import default_precision, faster_precision
+from trainables.cckd.precision import StepShape, default_precision, faster_precision
 
 log = logging.getLogger("study")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The gains by bfloat16 of the machines that train: those that are kept, and those that are being timed."""
+    """What a step gains by bfloat16 on the machines that train: gains that are kept, and those that are being timed."""
 
+    shape: StepShape
     known: Mapping[Machine, float]
     timed: Mapping[Machine, Future]
 
@@ -41,15 +42,15 @@ def begin_timing(study: Study, workers: Workers) -> Timing | None:
         return None
     known: dict[Machine, float] = {}
     timed: dict[Machine, Future] = {}
+    shape = study.checked.step_shape
     if plan.device == "cpu":
-        shape = study.checked.step_shape
         for machine, node in _machines(study, workers).items():
             gain = _read(study, GainFile(machine, shape))
             if gain is None:
                 timed[machine] = study.engine.time_steps(node, shape)
             else:
                 known[machine] = gain
-    return Timing(known, timed)
+    return Timing(shape, known, timed)
 
 
 def decide_precision(study: Study, timing: Timing | None) -> None:
@@ -59,14 +60,16 @@ def decide_precision(study: Study, timing: Timing | None) -> None:
     plan, gains = study.checked.plan, dict(timing.known)
     for machine, future in timing.timed.items():
         try:
-            gains[machine] = _keep(study, GainFile(machine, study.checked.step_shape), future.result())
+            gains[machine] = _keep(study, GainFile(machine, timing.shape), future.result())
         except TaskError as error:
             log.warning("steps are not timed on %s: %s", machine.processor, one_line(str(error)))
             _say(study, f"NOTE     steps could not be timed on {machine.processor}: {one_line(str(error))}")
-    complete = gains.keys() >= {*timing.known, *timing.timed}
     if plan.device == "cpu":
-        chosen = faster_precision(gains.values()) if complete else "float32"
-        _say(study, f"format   students train in {chosen}" + _told(gains, timing.known))
+        # Where no node is left, none is known and none timed.
+        all_known = bool(gains) and gains.keys() >= timing.timed.keys()
+        chosen = faster_precision(gains.values()) if all_known else "float32"
+        missing = "" if all_known else ", because not every kind of machine could be timed"
+        _say(study, f"format   students train in {chosen}{missing}{_told(gains, timing.known)}")
     else:
         chosen = default_precision(plan.device)
     study.checked = replace(study.checked, plan=replace(plan, precision=chosen))

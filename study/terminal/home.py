@@ -1,7 +1,7 @@
 """A home folder that cannot be used, as a container's user has it: a uid without a passwd entry, HOME unset or `/`.
 
-Ray expands `~` when it is imported; matplotlib, timm and torch keep caches below it. None of these files is needed
-again, so they go to a folder that is removed at the end.
+Ray expands `~` when it is imported; matplotlib, timm, torch and this package keep caches below it. None of these files
+is needed again, so they go to a folder that is removed at the end.
 """
 
 import os
@@ -9,8 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Variable of a library's cache -> the folder that the library takes without it, below the home folder.
-_CACHES = {"MPLCONFIGDIR": ".config/matplotlib", "HF_HOME": ".cache/huggingface", "TORCH_HOME": ".cache/torch"}
+#: Variable of the folder of what this package has measured, for users without a home folder.
+CACHE_VARIABLE = "CCKD_CACHE"
+
+#: Variable of a cache -> the folder that is taken without it, below the home folder.
+_CACHES = {
+    "MPLCONFIGDIR": ".config/matplotlib",
+    "HF_HOME": ".cache/huggingface",
+    "TORCH_HOME": ".cache/torch",
+    CACHE_VARIABLE: ".cache/cckd-study",
+}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -69,8 +70,12 @@ def unheard_by_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _press(*_: object) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what stands before an & deaf to Ctrl-C
+def _press(number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(number, frame)
+        return
+    if handler is signal.SIG_IGN:  # a shell starts what stands before an & deaf to Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
 
@@ -126,8 +131,8 @@ def end_process(command: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:  # a second one, before the first was told
         code = _interrupted()
     _hear_nothing()
-    # Python notes a Ctrl-C that leaves code in a string, as `dataclass` and `namedtuple` run it, and only the next such
-    # code takes the note back. With it `python -m` would end itself by SIGINT, although we have caught the Ctrl-C.
+    # Python notes a Ctrl-C that leaves code in a string, as `dataclass` and `namedtuple` run it. Only the next such
+    # code takes the note back. With the note `python -m` ends itself by SIGINT, although we have caught the Ctrl-C.
     eval("0")
     sys.exit(code)
 
@@ -151,18 +156,20 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, pressed = signal.getsignal(signal.SIGINT), False
+    before, pressed = signal.getsignal(signal.SIGINT), set[int]()
 
-    def press(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
+    def press(number: int, frame: FrameType | None) -> None:
+        del frame
+        pressed.add(number)
 
     signal.signal(signal.SIGINT, press)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if pressed:
+        if others := pressed - {signal.SIGINT}:
+            _press(others.pop(), None)  # one that ends a study that is deaf to Ctrl-C too
+        elif pressed:
             signal.raise_signal(signal.SIGINT)
 
 

@@ -39,7 +39,16 @@ def test_other_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytes
     assert all(written[0])
 
 
-def test_a_process_of_several_threads_is_not_copied() -> None:
+def test_a_process_that_has_imported_ray_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.threading, "active_count", lambda: 1)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    assert module.can_fork()
+    monkeypatch.setitem(sys.modules, "ray", module)
+    assert not module.can_fork()
+
+
+def test_a_process_of_several_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
     stop = threading.Event()
     assert module.can_fork() == (threading.active_count() == 1)
     other = threading.Thread(target=stop.wait)

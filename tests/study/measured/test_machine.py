@@ -43,10 +43,15 @@ def test_another_processor_or_torch_is_another_kind(kind, fields: dict[str, str]
     assert kind(fields, torch="2.10.0") != kind(fields)
 
 
-def test_a_limit_on_the_instructions_is_another_kind(kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16"), ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")]
+)
+def test_a_variable_that_changes_the_kernels_makes_another_kind(
+    kind, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
     without = kind(X86)
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    monkeypatch.setenv(variable, value)
     assert kind(X86) != without
 
 

@@ -1,6 +1,8 @@
 """A gain is kept per kind of machine and student; what is damaged counts as absent, and is said."""
 
 import json
+import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.measured.machine import Machine
-from study.measured.step_gains import FOLDER, GainFile, kept_gain
+from study.measured.step_gains import GainFile, kept_gain
+from study.terminal.home import CACHE_VARIABLE
 from trainables.cckd.files.sealed import sealed
 from trainables.cckd.precision import StepShape
 
@@ -19,7 +22,7 @@ MACHINE, SHAPE = Machine("A Xeon", "01ab"), StepShape("resnet8_cifar", 10, 1, 28
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GainFile:
-    monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return GainFile(MACHINE, SHAPE)
 
 
@@ -42,18 +45,38 @@ def test_another_step_or_machine_has_a_gain_of_its_own(file: GainFile, changed: 
 
 
 @given(st.integers(0), st.integers(0, 255))
-def test_a_byte_that_changed_is_seen(place: int, byte: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        import tempfile
+def test_a_gain_with_a_changed_byte_is_never_another_gain(place: int, byte: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setenv(CACHE_VARIABLE, folder)
+        file = GainFile(MACHINE, SHAPE)
+        file.keep(1.7)
+        whole = file.path.read_bytes()
+        changed = bytearray(whole)
+        changed[place % len(changed)] = byte
+        file.path.write_bytes(changed)
+        same = json.loads(whole) == _json(bytes(changed))  # a blank for a blank says the same
+        assert kept_gain(MACHINE, SHAPE) == (1.7 if same else None)
 
-        with tempfile.TemporaryDirectory() as folder:
-            patch.setenv(FOLDER, folder)
-            file = GainFile(MACHINE, SHAPE)
-            file.keep(1.7)
-            content = bytearray(file.path.read_bytes())
-            content[place % len(content)] = byte
-            file.path.write_bytes(content)
-            assert kept_gain(MACHINE, SHAPE) in (1.7, None)
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def test_of_two_studies_that_keep_at_once_both_have_the_first(file: GainFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def beaten(source: Path, to: Path) -> None:
+        if not to.exists():
+            monkeypatch.setattr(os, "link", link)
+            assert file.keep(1.12) == 1.12
+        link(source, to)
+
+    monkeypatch.setattr(os, "link", beaten)
+    assert file.keep(1.08) == 1.12
+    assert file.read() == 1.12
 
 
 @pytest.mark.parametrize(
@@ -80,7 +103,7 @@ def test_a_folder_that_is_none_can_neither_be_read_nor_written(file: GainFile, t
 
 
 def test_it_lies_in_the_users_own_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for named, expected in (("", "home/.cache"), ("relative", "home/.cache"), (str(tmp_path / "xdg"), "xdg")):
         monkeypatch.setenv("XDG_CACHE_HOME", named)

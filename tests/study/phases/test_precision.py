@@ -12,11 +12,12 @@ import pytest
 from study.execution.tasks import TaskDied
 from study.execution.workers import Workers
 from study.measured.machine import Machine, this_machine
-from study.measured.step_gains import FOLDER, GainFile, kept_gain
+from study.measured.step_gains import GainFile, kept_gain
 from study.phases.precision import begin_timing, decide_precision
 from study.phases.state.study_in_progress import Study
 from study.planning.manifest import checked_again
 from study.planning.preview.dry_run import dry_run
+from study.terminal.home import CACHE_VARIABLE
 from study.terminal.progress import Progress
 from tests.study.phases.played import WORKERS
 
@@ -26,7 +27,7 @@ NODES = {"a": HERE, "b": Machine("An EPYC", "02"), "c": HERE}
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -134,8 +135,16 @@ def test_nodes_of_a_kind_that_was_timed_before_are_not_timed(study: Study, decid
 def test_a_timing_that_dies_ends_nothing_and_leaves_float32(study: Study, decided) -> None:
     told = decided({"b": TaskDied("killed\nby the kernel"), "c": 1.6}, _cluster("b", "c"))
     assert "NOTE steps could not be timed on An EPYC: killed by the kernel" in told
+    assert "students train in float32, because not every kind of machine could be timed: bfloat16 is 1.60 times" in told
     assert study.checked.plan.precision == "float32"
     assert kept_gain(NODES["b"], study.checked.step_shape) is None
+
+
+def test_a_cluster_that_has_lost_its_nodes_leaves_float32_and_says_why(study: Study, decided) -> None:
+    assert decided({}, _cluster()) == (
+        "format students train in float32, because not every kind of machine could be timed"
+    )
+    assert study.checked.plan.precision == "float32"
 
 
 def test_a_damaged_file_is_told_once_and_timed_again(study: Study, decided) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,6 +168,27 @@ def test_a_study_that_is_deaf_to_ctrl_c_hears_sigterm() -> None:
     with pytest.raises(KeyboardInterrupt), ended_by_signals():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("block", [uninterrupted, undisturbed])
+@pytest.mark.parametrize(
+    ("sent", "is_heard"), [((signal.SIGTERM,), True), ((signal.SIGINT, signal.SIGHUP), True), ((signal.SIGINT,), False)]
+)
+def test_a_study_that_is_deaf_to_ctrl_c_hears_the_others_behind_what_must_end_first(
+    block: Callable[[], AbstractContextManager[None]], sent: tuple[signal.Signals, ...], is_heard: bool
+) -> None:
+    done = []
+
+    def work() -> None:
+        with ended_by_signals(), block():
+            for number in sent:
+                os.kill(os.getpid(), number)
+            done.append("recorded")
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with pytest.raises(KeyboardInterrupt) if is_heard else nullcontext():
+        work()
+    assert done == ["recorded"]
 
 
 def test_handlers_that_another_library_has_replaced_are_installed_again() -> None:

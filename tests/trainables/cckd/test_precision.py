@@ -28,7 +28,8 @@ _GAINS = st.floats(0.01, 100)
 @given(st.lists(_GAINS, min_size=1), _GAINS)
 def test_bfloat16_is_chosen_where_every_machine_gains_a_tenth_by_it(gains: list[float], more: float) -> None:
     chosen = faster_precision(gains)
-    assert (chosen == "bfloat16") == (min(gains) >= LEAST_GAIN == 1.1)
+    assert LEAST_GAIN == 1.1
+    assert (chosen == "bfloat16") == (min(gains) >= LEAST_GAIN)
     assert faster_precision(gains[::-1]) == chosen, "their order says nothing"
     assert faster_precision([gain + more for gain in gains]) in {chosen, "bfloat16"}, "a larger gain takes nothing back"
     assert faster_precision([*gains, more]) in {chosen, "float32"}, "a further machine can only forbid it"

@@ -52,6 +52,23 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_first(path: Path, content: Any) -> bool:
+    """Write `content` as `write_json` does if `path` is not there; return whether this process was the first to.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
+    try:
+        write_json(beside, content)
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink(missing_ok=True)
+    return True
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

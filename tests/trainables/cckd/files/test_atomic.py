@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.cckd.files.atomic import replacing, write_json, write_text
+from trainables.cckd.files.atomic import replacing, write_first, write_json, write_text
 
 
 def test_a_write_replaces_the_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -41,6 +41,14 @@ def test_a_file_that_need_not_survive_a_power_cut_is_not_synced(tmp_path: Path, 
             beside.write_text(f"{durable}")
         assert ((tmp_path / "a.txt").read_text(), len(synced)) == (f"{durable}", n_synced)
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_only_the_first_writes_a_file_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    assert write_first(path, {"n": 1})
+    assert not write_first(path, {"n": 2})
+    assert json.loads(path.read_text()) == {"n": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_json_has_no_nan_and_is_refused_before_the_file_is_touched(tmp_path: Path) -> None:
