@@ -31,7 +31,6 @@ trainables.cckd.losses: trainables.own_method trainables.cckd
 trainables.cckd.config: trainables.cckd trainables.cckd.losses
 search_spaces: trainables.own_method trainables.cckd trainables.cckd.config
 study.lock: trainables.cckd
-study.measured: trainables.cckd.files trainables.cckd
 trainables.cckd.data.images.formats:
 trainables.cckd.data.images: trainables.cckd trainables.cckd.data.images.formats
 trainables.cckd.data.store: trainables.cckd.files trainables.cckd trainables.cckd.data.images
@@ -40,6 +39,7 @@ trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
 study.terminal: trainables.cckd
+study.measured: trainables.cckd.files trainables.cckd study.terminal
 trainables.cckd.data.sources: trainables.cckd trainables.cckd.data.images
 trainables.cckd.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images
 study.records: study.schema trainables.cckd.files trainables.cckd search_spaces study.lock trainables.cckd.losses
