@@ -41,7 +41,8 @@ from trainables.cckd.teacher.fit import probe
 from trainables.cckd.teacher.fit.probe import fit_probe
 
 _STUDY = "benchmarks.simulated_study"
-_ONE_TRIAL = ("--space", "acckd_core", "--trials", "1", "--epochs", "2", "--sampler", "random", *SEARCH_ONLY)
+#: The study ends with its first step. A trial that could end by itself might do so between two looks at it.
+_ONE_TRIAL = ("--space", "acckd_core", "--trials", "1", "--epochs", "500", "--sampler", "random", *SEARCH_ONLY)
 #: A driver is killed when so many steps of its fit are kept, and a moment later, so that it is inside the next one.
 KILL_AT, _MOMENT_S = (1, 3), 3.0
 _LOOK_EVERY_S = 0.5
