@@ -258,6 +258,8 @@ from types import SimpleNamespace
 from study.execution import workers
 from study.terminal.signals import end_process, ended_by_signals
 
+signal.signal(signal.{name}, signal.SIG_DFL)  # under nohup, for one, SIGHUP is ignored
+
 def connect(*_, **__):  # as Ray does: handlers of its own
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_kill(threading.main_thread().ident, signal.{name})
