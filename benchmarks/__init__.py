@@ -22,7 +22,6 @@ peer_script          the same search in the style of Ray Tune's documentation
 plain_optuna         the same search by study.optimize alone
 planted              how often a knob is named that makes up so much of the variance
 precision            bfloat16 against float32
-step_gains           how many times as fast a step is in bfloat16 here
 probe_fit            a large probe against the fit of every view
 profile              where a second of training goes
 published_baselines  published figures of CE and LA, reproduced
@@ -41,6 +40,7 @@ simulated_study      a study of them, by the product's own commands
 small_images         what encodings of small images keep and cost
 soak                 kills and signals at any time
 start                seconds from command to first step
+step_gains           how many times as fast a step is in bfloat16 here
 streamed_trial       one trial that streams an epoch, and its memory
 streaming            streaming against the bare decoder, from originals and from the image store
 students             students trained side by side, for other benchmarks

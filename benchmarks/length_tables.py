@@ -150,21 +150,16 @@ def differences(rows: Sequence[Row]) -> str:
     ]
     for setting in dict.fromkeys(row.setting for row in rows):
         by_rung = _by_rung([row for row in rows if row.setting == setting])
-        for (rung, epochs), _ in sorted(by_rung.items(), key=_place):
+        for rung, epochs in sorted(by_rung, key=_place):
             for baseline in BASELINES:
                 pairs = _pairs(by_rung, rung, baseline, epochs)
                 if rung in BASELINES[: BASELINES.index(baseline) + 1] or len(pairs) < 2:
                     continue
-                gains = {seed: after.at_end["all"] - ours.at_end["all"] for seed, (after, ours) in pairs.items()}
-                few = [after.at_end["few"] - ours.at_end["few"] for after, ours in pairs.values()]
+                gains, few = _gains(pairs, "all"), _gains(pairs, "few")
                 on_test = [after.on_test - ours.on_test for after, ours in pairs.values() if after.test and ours.test]
-                longer = _pairs(by_rung, rung, baseline, 2 * epochs)
-                growth = [
-                    after.at_end["all"] - ours.at_end["all"] - gains[seed]
-                    for seed, (after, ours) in longer.items()
-                    if seed in gains
-                ]
-                columns = (gains.values(), few, on_test, growth)
+                longer = _gains(_pairs(by_rung, rung, baseline, 2 * epochs), "all")
+                growth = [longer[seed] - gains[seed] for seed in longer if seed in gains]
+                columns = (gains.values(), few.values(), on_test, growth)
                 told = [_interval(values) if len(values) > 1 else "" for values in columns]
                 lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
     return "\n".join(lines)
@@ -179,8 +174,13 @@ def _pairs(
     return {seed: (after[seed], before[seed]) for seed in after if seed in before}
 
 
-def _place(of: tuple[tuple[str, int], Any]) -> tuple[int, int, str]:
-    (rung, epochs), _ = of
+def _gains(pairs: Mapping[int, tuple[Row, Row]], classes: str) -> dict[int, float]:
+    """Return seed -> what the first run of a pair is ahead on D_val, in points."""
+    return {seed: after.at_end[classes] - ours.at_end[classes] for seed, (after, ours) in pairs.items()}
+
+
+def _place(of: tuple[str, int]) -> tuple[int, int, str]:
+    rung, epochs = of
     return epochs, list(METHODS).index(rung.split()[0]), rung
 
 

@@ -19,7 +19,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: the file.
         durable: whether the file must survive a power cut; syncing takes milliseconds per file.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
+    beside = _beside(path)
     try:
         yield beside
         if durable:
@@ -58,7 +58,7 @@ def write_first(path: Path, content: Any) -> bool:
     Raises:
         OSError: the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
+    beside = _beside(path)
     try:
         write_json(beside, content)
         os.link(beside, path)
@@ -67,6 +67,11 @@ def write_first(path: Path, content: Any) -> bool:
     finally:
         beside.unlink(missing_ok=True)
     return True
+
+
+def _beside(path: Path) -> Path:
+    """Return a name in the folder of `path` that no other process takes."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{token_hex(4)}.tmp")
 
 
 def _sync(path: Path) -> None:
