@@ -29,7 +29,7 @@ from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.precision import Precision, StepShape, default_precision, faster_precision
-from trainables.cckd.training.step_times import step_gain
+from trainables.cckd.training.step_times import time_step
 from trainables.cckd.training.trainer import Trainer
 
 BATCH = 64
@@ -136,7 +136,7 @@ def trainer_of(data: TrialData, student: str, method: str, batch_size: int, devi
 
 @cache
 def _precision_here(shape: StepShape) -> Precision:
-    return faster_precision([step_gain(shape)])
+    return faster_precision([time_step(shape).gain])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from statistics import median
 
 from trainables.cckd.precision import StepShape, faster_precision
-from trainables.cckd.training.step_times import step_gain
+from trainables.cckd.training.step_times import time_step
 
 #: The reference steps of these sets, D and D_mix together.
 STEPS = {
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     for data, shape in STEPS.items():
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as apart:
-            gains = sorted(apart.map(step_gain, [shape] * args.turns))
+            gains = sorted(time.gain for time in apart.map(time_step, [shape] * args.turns))
         print(f"{data}: {median(gains):.2f} ({gains[0]:.2f} to {gains[-1]:.2f}), {faster_precision([median(gains)])}")
     return 0
 

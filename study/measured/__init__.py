@@ -1,5 +1,5 @@
 """What has been measured on a kind of machine and is kept there for later studies.
 
 machine     kinds of machines: what decides how fast a processor computes
-step_gains  how many times as fast as in float32 a student's step is in bfloat16
+step_times  how long a student's step takes, in float32 and in bfloat16
 """

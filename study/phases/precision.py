@@ -2,7 +2,8 @@
 
 It is decided once, before the first trial, and stands in the plan from then on. Every phase and every later start takes
 it from there, on whatever machine, because the numbers of a study are compared with each other. Steps are timed once
-per kind of machine and student. The gain is kept for later studies, so that two of them have one format.
+per kind of machine and student. What was timed is kept for later studies, so that two of them have one format. It also
+says better than multiply-adds how long the study takes here.
 """
 
 import logging
@@ -12,22 +13,23 @@ from dataclasses import dataclass, replace
 from study.execution.tasks import Future, TaskError
 from study.execution.workers import Workers
 from study.measured.machine import Machine, this_machine
-from study.measured.step_gains import GainFile
+from study.measured.step_times import StepTimeFile
 from study.phases.state.study_in_progress import Study
 from study.planning.config_file import config_text
+from study.planning.preview.estimate import expected, is_timed_here
 from study.schema import STEP_GAINS
 from study.terminal.faults import one_line
-from trainables.cckd.precision import StepShape, default_precision, faster_precision
+from trainables.cckd.precision import StepShape, StepTime, default_precision, faster_precision
 
 log = logging.getLogger("study")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What a step gains by bfloat16 on the machines that train: gains that are kept, and those that are being timed."""
+    """How long steps take on the machines that train: times that are kept, and those that are being measured."""
 
     shape: StepShape
-    known: Mapping[Machine, float]
+    known: Mapping[Machine, StepTime]
     timed: Mapping[Machine, Future]
 
 
@@ -40,16 +42,16 @@ def begin_timing(study: Study, workers: Workers) -> Timing | None:
     plan = study.checked.plan
     if plan.precision is not None:
         return None
-    known: dict[Machine, float] = {}
+    known: dict[Machine, StepTime] = {}
     timed: dict[Machine, Future] = {}
     shape = study.checked.step_shape
     if plan.device == "cpu":
         for machine, node in _machines(study, workers).items():
-            gain = _read(study, GainFile(machine, shape))
-            if gain is None:
+            kept = _read(study, StepTimeFile(machine, shape))
+            if kept is None:
                 timed[machine] = study.engine.time_steps(node, shape)
             else:
-                known[machine] = gain
+                known[machine] = kept
     return Timing(shape, known, timed)
 
 
@@ -57,34 +59,37 @@ def decide_precision(study: Study, timing: Timing | None) -> None:
     """Decide the number format, write it into study.json and study.yaml, and say what decided it; once per study."""
     if timing is None:
         return
-    plan, gains = study.checked.plan, dict(timing.known)
+    plan, times = study.checked.plan, dict(timing.known)
     for machine, future in timing.timed.items():
         try:
-            gains[machine] = _keep(study, GainFile(machine, timing.shape), future.result())
+            times[machine] = _keep(study, StepTimeFile(machine, timing.shape), future.result())
         except TaskError as error:
             log.warning("steps are not timed on %s: %s", machine.processor, one_line(str(error)))
             _say(study, f"NOTE     steps could not be timed on {machine.processor}: {one_line(str(error))}")
     if plan.device == "cpu":
         # Where no node is left, none is known and none timed.
-        all_known = bool(gains) and gains.keys() >= timing.timed.keys()
-        chosen = faster_precision(gains.values()) if all_known else "float32"
+        all_known = bool(times) and times.keys() >= timing.timed.keys()
+        chosen = faster_precision([time.gain for time in times.values()]) if all_known else "float32"
         missing = "" if all_known else ", because not every kind of machine could be timed"
-        _say(study, f"format   students train in {chosen}{missing}{_told(gains, timing.known)}")
+        _say(study, f"format   students train in {chosen}{missing}{_told(times, timing.known)}")
     else:
         chosen = default_precision(plan.device)
     study.checked = replace(study.checked, plan=replace(plan, precision=chosen))
-    rows = [{"processor": machine.processor, "gain": gain} for machine, gain in gains.items()]
+    rows = [{"processor": machine.processor, "gain": time.gain} for machine, time in times.items()]
     timed = {STEP_GAINS: rows} if plan.device == "cpu" else {}
     study.store.update_manifest(plan=study.checked.plan.to_json(), **timed)
     study.store.write_config(config_text(study.checked.plan, study.checked.space))
+    if is_timed_here(study.checked) and not timing.known:  # otherwise it was told at the start
+        study.progress.say(f"time     {expected(study.checked)}")
 
 
-def _told(gains: Mapping[Machine, float], known: Mapping[Machine, float]) -> str:
+def _told(times: Mapping[Machine, StepTime], known: Mapping[Machine, StepTime]) -> str:
     """Say what was found on each kind of machine."""
     found = []
-    for machine, gain in gains.items():
-        where = f" on {machine.processor}" if len(gains) > 1 else ""
-        found.append(f"{gain:.2f} times as fast as float32{where}{', measured before' if machine in known else ''}")
+    for machine, time in times.items():
+        where = f" on {machine.processor}" if len(times) > 1 else ""
+        before = ", measured before" if machine in known else ""
+        found.append(f"{time.gain:.2f} times as fast as float32{where}{before}")
     return f": bfloat16 is {'; '.join(found)}" if found else ""
 
 
@@ -96,7 +101,7 @@ def _machines(study: Study, workers: Workers) -> dict[Machine, str | None]:
     return {workers.roster.machine(node): node for node in sorted(nodes)}
 
 
-def _read(study: Study, file: GainFile) -> float | None:
+def _read(study: Study, file: StepTimeFile) -> StepTime | None:
     try:
         return file.read()
     except ValueError as error:
@@ -106,12 +111,12 @@ def _read(study: Study, file: GainFile) -> float | None:
     return None
 
 
-def _keep(study: Study, file: GainFile, gain: float) -> float:
+def _keep(study: Study, file: StepTimeFile, time: StepTime) -> StepTime:
     try:
-        return file.keep(gain)
+        return file.keep(time)
     except OSError as error:
         _say(study, f"NOTE     the timing is not kept, so a later study times again: {one_line(str(error))}")
-        return gain
+        return time
 
 
 def _say(study: Study, line: str) -> None:

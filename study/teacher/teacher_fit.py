@@ -73,7 +73,7 @@ def teacher_fit(
     }
     in_driver = plan.address == LOCAL and plan.device == "cpu"
     progress.say(f"teacher  fitting its form, {spec.form}{'' if in_driver else ', on a worker'}")
-    show = _show(progress, n_steps(spec))
+    show = _show(progress, n_steps(spec, train.features.shape, len(data.class_names)))
     if in_driver:
         with naming_memory(plan.device):
             fitted = fit_teacher(

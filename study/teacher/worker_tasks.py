@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.data.images.decoded_images import Images
-from trainables.cckd.precision import StepShape
+from trainables.cckd.precision import StepShape, StepTime
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
 if TYPE_CHECKING:
@@ -102,11 +102,11 @@ def n_parameters(student: str, n_classes: int, channels: int, size: int) -> int:
     return build_student(student, n_classes, channels, size).n_parameters
 
 
-def step_gain(shape: StepShape) -> float:
-    """Return how many times as fast as in float32 a step of a student is in bfloat16 on this node, timed."""
-    from trainables.cckd.training.step_times import step_gain
+def time_step(shape: StepShape) -> StepTime:
+    """Time a step of a student on this node, in float32 and in bfloat16."""
+    from trainables.cckd.training.step_times import time_step
 
-    return step_gain(shape)
+    return time_step(shape)
 
 
 def damaged_files(files: "ImageFiles", workers: int) -> dict[str, str]:

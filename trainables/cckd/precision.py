@@ -37,6 +37,23 @@ class StepShape:
     n_samples: int
 
 
+@dataclass(frozen=True)
+class StepTime:
+    """How long a student's training step takes on one idle core, without the teacher's part.
+
+    Attributes:
+        float32_s: processor seconds in float32.
+        gain: how many times as fast it is in bfloat16.
+    """
+
+    float32_s: float
+    gain: float
+
+    def seconds(self, precision: Precision) -> float:
+        """Return processor seconds of a step in a number format."""
+        return self.float32_s / self.gain if precision == "bfloat16" else self.float32_s
+
+
 def faster_precision(gains: Collection[float]) -> Precision:
     """Return bfloat16 where every machine gains enough by it, else float32.
 

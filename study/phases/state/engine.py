@@ -9,7 +9,7 @@ from study.execution.tuner import Phase, run_trials, trainable_for
 from study.execution.workers import Workers, threads_of
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
-from study.teacher.worker_tasks import step_gain
+from study.teacher.worker_tasks import time_step
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.precision import StepShape
 from trainables.trial_context import TrialContext
@@ -21,8 +21,8 @@ def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
 
 
 def time_steps(node: str | None, shape: StepShape) -> Future:
-    """Start to time steps on a node, None for the driver's; the result is what bfloat16 gains there."""
-    return Future(start_on_node(node, step_gain, shape))
+    """Start to time steps on a node, None for the driver's; the result is a StepTime."""
+    return Future(start_on_node(node, time_step, shape))
 
 
 def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:

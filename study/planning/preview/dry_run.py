@@ -7,11 +7,9 @@ from search_spaces.faults import describe
 from search_spaces.from_file import EXAMPLE
 from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
-from study.measured.machine import this_machine
-from study.measured.step_gains import kept_gain
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL, OF_BEST, StudyPlan
-from study.planning.preview.estimate import estimate_lines, n_passes, store_lines
+from study.planning.preview.estimate import estimate_lines, n_passes, step_time_here, store_lines
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN
@@ -123,11 +121,11 @@ def _precision(checked: Checked) -> str:
     plan = checked.plan
     if plan.precision is not None:
         return plan.precision
-    known = kept_gain(this_machine(), checked.step_shape) if plan.address == LOCAL else None
+    known = step_time_here(checked)
     if known is None:
         where = "" if plan.address == LOCAL else " on its nodes"
         return f"float32 or bfloat16, decided by a timed second{where} at the start"
-    return f"{faster_precision([known])} (measured before: bfloat16 is {known:.2f} times as fast)"
+    return f"{faster_precision([known.gain])} (measured before: bfloat16 is {known.gain:.2f} times as fast)"
 
 
 def _confirmed(plan: StudyPlan) -> str:

@@ -1,7 +1,9 @@
-"""How long a study takes: an estimate from multiply-adds and numbers of steps, made before it starts."""
+"""How long a study takes: an estimate from numbers of steps and a step that was timed here, or its multiply-adds."""
 
 from functools import cache
 
+from study.measured.machine import this_machine
+from study.measured.step_times import kept_time
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores, store_builders
 from study.planning.plan import LOCAL, StudyPlan
@@ -9,6 +11,7 @@ from study.terminal.progress import duration, size_on_disk
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.store.store_cost import store_cost
 from trainables.cckd.errors import UsageError
+from trainables.cckd.precision import StepTime, faster_precision
 from trainables.cckd.recipe import QUICK
 from trainables.cckd.students.speed import multiply_adds, step_seconds
 from trainables.cckd.teacher.fit.fit_cost import fit_products, products_per_second
@@ -72,7 +75,20 @@ def expected(checked: Checked) -> str:
     shorter = "" if plan.recipe == QUICK else "; --recipe quick is for a first look"
     if workers is None:
         return f"about {duration(_student_s(checked))} of one worker's training, an estimate{shorter}"
-    return f"about {_hours(checked)} on {_workers(workers)}, an estimate{shorter}"
+    found = "by a step that was timed here" if is_timed_here(checked) else "an estimate"
+    return f"about {_hours(checked)} on {_workers(workers)}, {found}{shorter}"
+
+
+def is_timed_here(checked: Checked) -> bool:
+    """Return whether a timed step of this machine says how long the students train."""
+    return step_time_here(checked) is not None
+
+
+def step_time_here(checked: Checked) -> StepTime | None:
+    """Return how long a step takes on a core of this machine; None where it was not timed or does not train here."""
+    if checked.plan.address != LOCAL or checked.plan.device != "cpu":
+        return None
+    return kept_time(this_machine(), checked.step_shape)
 
 
 def refuse_long(checked: Checked) -> None:
@@ -159,11 +175,19 @@ _products_per_second = cache(products_per_second)
 
 def _student_s(checked: Checked) -> float:
     """Seconds of all students on one core or GPU, if each epoch costs as much as one of the reference method."""
-    plan, data = checked.plan, checked.data
+    plan = checked.plan
     config = TrialConfig.build({"method": checked.space.method, **plan.training})
-    n_steps = plan.epochs * (len(data.train) // config.batch_size)
-    channels, height, _ = data.image_shape
-    one_image = multiply_adds(plan.student, len(data.class_names), channels, height)
+    n_steps = plan.epochs * (len(checked.data.train) // config.batch_size)
     n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.closing_cost(checked.space)
     mixed = config.mix_until * config.mix_ratio / (1 - config.mix_ratio)
-    return n_trials * n_steps * step_seconds(one_image, config.batch_size * (1 + mixed), plan.device)
+    return n_trials * n_steps * _step_s(checked, config.batch_size * (1 + mixed))
+
+
+def _step_s(checked: Checked, n_samples: float) -> float:
+    """Seconds of a step, as it was timed here or from its multiply-adds; without the teacher's part, some percent."""
+    plan, shape = checked.plan, checked.step_shape
+    timed = step_time_here(checked)
+    if timed is not None:
+        return timed.seconds(plan.precision or faster_precision([timed.gain])) * n_samples / shape.n_samples
+    one_image = multiply_adds(shape.student, shape.n_classes, shape.in_chans, shape.image_size)
+    return step_seconds(one_image, n_samples, plan.device)

@@ -12,7 +12,7 @@ import pytest
 from study.execution.tasks import TaskDied
 from study.execution.workers import Workers
 from study.measured.machine import Machine, this_machine
-from study.measured.step_gains import GainFile, kept_gain
+from study.measured.step_times import StepTimeFile, kept_time
 from study.phases.precision import begin_timing, decide_precision
 from study.phases.state.study_in_progress import Study
 from study.planning.manifest import checked_again
@@ -20,8 +20,11 @@ from study.planning.preview.dry_run import dry_run
 from study.terminal.home import CACHE_VARIABLE
 from study.terminal.progress import Progress
 from tests.study.phases.played import WORKERS
+from trainables.cckd.precision import StepTime
 
 HERE = this_machine()
+#: Processor seconds of a step in float32, whatever it gains.
+STEP_S = 0.08
 NODES = {"a": HERE, "b": Machine("An EPYC", "02"), "c": HERE}
 
 
@@ -43,7 +46,7 @@ def decided(study: Study) -> Callable[..., str]:
         def time_steps(node: str | None, shape: Any) -> Any:
             assert shape == study.checked.step_shape
             found = left.pop(node)
-            return SimpleNamespace(result=lambda: _raise(found))
+            return SimpleNamespace(result=lambda: _found(found))
 
         study.engine = replace(study.engine, time_steps=time_steps)
         decide_precision(study, begin_timing(study, workers))
@@ -53,10 +56,10 @@ def decided(study: Study) -> Callable[..., str]:
     return decide
 
 
-def _raise(found: float | Exception) -> float:
-    if isinstance(found, Exception):
-        raise found
-    return found
+def _found(gain: float | Exception) -> StepTime:
+    if isinstance(gain, Exception):
+        raise gain
+    return StepTime(STEP_S, gain)
 
 
 def _cluster(*nodes: str) -> Workers:
@@ -68,11 +71,13 @@ def test_the_first_study_here_times_steps_and_the_second_reads_what_was_found(st
     undecided = study.checked
     assert undecided.plan.precision is None
     told = decided({None: 1.63})
-    assert told == "format students train in bfloat16: bfloat16 is 1.63 times as fast as float32"
+    said, how_long = told.split(" time ")
+    assert said == "format students train in bfloat16: bfloat16 is 1.63 times as fast as float32"
+    assert how_long.endswith("on 2 workers, by a step that was timed here; --recipe quick is for a first look")
     assert study.checked.plan.precision == "bfloat16"
-    assert kept_gain(HERE, undecided.step_shape) == 1.63
+    assert kept_time(HERE, undecided.step_shape) == StepTime(STEP_S, 1.63)
     study.checked = undecided
-    assert decided({}) == f"{told}, measured before"
+    assert decided({}) == f"{said}, measured before"
     assert study.checked.plan.precision == "bfloat16"
 
 
@@ -88,7 +93,7 @@ def test_study_json_and_study_yaml_have_the_choice_and_resuming_keeps_it(study: 
     assert manifest["step_gains"] == [{"processor": HERE.processor, "gain": 1.63}]
     assert "precision: bfloat16" in (study.store.path / "study.yaml").read_text()
     # Another machine by now, or another torch: it would find another gain.
-    GainFile(HERE, study.checked.step_shape).path.unlink()
+    StepTimeFile(HERE, study.checked.step_shape).path.unlink()
     study.checked = checked_again(study.store.path, manifest | {"teacher": None})
     assert study.checked.plan.precision == "bfloat16"
     assert decided({}) == ""
@@ -128,7 +133,7 @@ def test_unlike_nodes_train_in_one_format_that_helps_all_of_them(
 
 
 def test_nodes_of_a_kind_that_was_timed_before_are_not_timed(study: Study, decided) -> None:
-    GainFile(HERE, study.checked.step_shape).keep(1.6)
+    StepTimeFile(HERE, study.checked.step_shape).keep(StepTime(STEP_S, 1.6))
     assert "measured before; 1.50 times as fast" in decided({"b": 1.5}, _cluster("a", "b"))
 
 
@@ -137,7 +142,7 @@ def test_a_timing_that_dies_ends_nothing_and_leaves_float32(study: Study, decide
     assert "NOTE steps could not be timed on An EPYC: killed by the kernel" in told
     assert "students train in float32, because not every kind of machine could be timed: bfloat16 is 1.60 times" in told
     assert study.checked.plan.precision == "float32"
-    assert kept_gain(NODES["b"], study.checked.step_shape) is None
+    assert kept_time(NODES["b"], study.checked.step_shape) is None
 
 
 def test_a_cluster_that_has_lost_its_nodes_leaves_float32_and_says_why(study: Study, decided) -> None:
@@ -148,13 +153,13 @@ def test_a_cluster_that_has_lost_its_nodes_leaves_float32_and_says_why(study: St
 
 
 def test_a_damaged_file_is_told_once_and_timed_again(study: Study, decided) -> None:
-    file = GainFile(HERE, study.checked.step_shape)
-    file.keep(1.6)
+    file = StepTimeFile(HERE, study.checked.step_shape)
+    file.keep(StepTime(STEP_S, 1.6))
     file.path.write_text(file.path.read_text().replace("1.6", "0.6"))
     told = decided({None: 1.5})
     assert told.count("NOTE") == 1
     assert "steps are timed again, since what was kept of them is damaged" in told
-    assert file.read() == 1.5
+    assert file.read() == StepTime(STEP_S, 1.5)
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_and_ends_nothing(study: Study, decided, cache: Path) -> None:
@@ -170,11 +175,11 @@ def test_a_dry_run_says_what_is_known_and_times_nothing(study: Study) -> None:
         return " ".join(dry_run(study.checked).partition("\nstudent ")[2].partition("recipe ")[0].split())
 
     assert student() == "resnet8_cifar, 4 epochs, in float32 or bfloat16, decided by a timed second at the start"
-    file = GainFile(HERE, study.checked.step_shape)
-    file.keep(1.6)
+    file = StepTimeFile(HERE, study.checked.step_shape)
+    file.keep(StepTime(STEP_S, 1.6))
     assert student() == "resnet8_cifar, 4 epochs, in bfloat16 (measured before: bfloat16 is 1.60 times as fast)"
     file.path.unlink()
-    file.keep(0.9)
+    file.keep(StepTime(STEP_S, 0.9))
     assert student() == "resnet8_cifar, 4 epochs, in float32 (measured before: bfloat16 is 0.90 times as fast)"
     study.checked = replace(study.checked, plan=replace(study.checked.plan, address="auto"))
     assert student().endswith("decided by a timed second on its nodes at the start")

@@ -3,7 +3,7 @@
 trainer        epochs, evaluation, checkpoints
 learner        student, alignment layer and optimiser, one step at a time
 schedule       learning rate of a step
-step_times     how much faster a step is in bfloat16 here
+step_times     how long a step takes here, in float32 and in bfloat16
 cuda_graph     a step replayed as a CUDA graph
 checkpoint     the format of a checkpoint folder
 separability   distances between class means of features

@@ -1,4 +1,4 @@
-"""How many times as fast as in float32 a student's training step is in bfloat16 on a core of this machine, timed.
+"""How long a student's training step takes on a core of this machine, in float32 and in bfloat16, timed.
 
 The steps are a trial's own: student, loss, backward pass and optimiser, on one batch of noise and without a teacher.
 Blocks of steps in both formats take turns, so that whatever else the machine does meets both alike. What counts is this
@@ -16,7 +16,7 @@ from trainables.cckd.batches.steps import StepBatch
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.targets import Targets
-from trainables.cckd.precision import PRECISIONS, Precision, StepShape
+from trainables.cckd.precision import PRECISIONS, Precision, StepShape, StepTime
 from trainables.cckd.training.allocator import keep_freed_memory
 from trainables.cckd.training.learner import Learner
 
@@ -34,8 +34,8 @@ _WARM_UP = 2
 Step = Callable[[], object]
 
 
-def step_gain(shape: StepShape) -> float:
-    """Return seconds of a step in float32 over seconds in bfloat16, on one thread; takes a second or two.
+def time_step(shape: StepShape) -> StepTime:
+    """Time a step in both formats, on one thread; takes a second or two.
 
     The process has one thread and keeps its freed memory from here on, as that of a trial, so it should do nothing
     else.
@@ -52,20 +52,20 @@ def step_gain(shape: StepShape) -> float:
         batch = _noise(shape, n_samples)
         return {precision: partial(own.step, batch, 0.0) for precision, own in learners.items()}
 
-    return timed_gain(steps_on, shape.n_samples)
+    return timed(steps_on, shape.n_samples)
 
 
-def timed_gain(
+def timed(
     steps_on: Callable[[int], Mapping[Precision, Step]],
     n_samples: int,
     *,
     clock: Callable[[], float] = time.process_time,
-) -> float:
-    """Return the median, over turns, of seconds of a block of steps in float32 over seconds in bfloat16.
+) -> StepTime:
+    """Return medians, over turns, of a step's seconds in float32 and of these over its seconds in bfloat16.
 
     Args:
         steps_on: returns a step in each format, on a number of samples.
-        n_samples: samples of a step; fewer are taken where a step takes too long.
+        n_samples: samples of a step. Fewer are taken where a step takes too long, and its seconds are scaled up.
         clock: of the process, in seconds.
     """
     n = min(n_samples, _FEW_SAMPLES)
@@ -75,11 +75,11 @@ def timed_gain(
         n, steps = more, steps_on(more)
         step_s = _warmed_up(steps, clock)
     n_steps = max(1, round(_SHORTEST_BLOCK_S / step_s))
-    end, gains = clock() + _SECONDS, list[float]()
-    while len(gains) < _LEAST_TURNS or clock() < end:
-        seconds = {precision: _seconds(steps[precision], n_steps, clock) for precision in PRECISIONS}
-        gains.append(seconds["float32"] / seconds["bfloat16"])
-    return median(gains)
+    end, turns = clock() + _SECONDS, list[dict[Precision, float]]()
+    while len(turns) < _LEAST_TURNS or clock() < end:
+        turns.append({precision: _seconds(steps[precision], n_steps, clock) for precision in PRECISIONS})
+    float32_s = median(turn["float32"] for turn in turns) / n_steps
+    return StepTime(float32_s * n_samples / n, median(turn["float32"] / turn["bfloat16"] for turn in turns))
 
 
 def _warmed_up(steps: Mapping[Precision, Step], clock: Callable[[], float]) -> float:

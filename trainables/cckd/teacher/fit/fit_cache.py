@@ -32,7 +32,7 @@ from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
 #: Increase it when the code computes another fit from the same ingredients, so that old fits are not found.
-FIT_RECIPE = 4
+FIT_RECIPE = 5
 
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, FoldReadouts)}
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
+from trainables.cckd.teacher.fit import probe
 from trainables.cckd.teacher.fit.fit_steps import FitSteps
 from trainables.cckd.teacher.fit.folds import FoldReadouts, deal_folds
 from trainables.cckd.teacher.fit.ncm import class_means, fit_ncm
@@ -25,7 +26,7 @@ from trainables.cckd.teacher.fit.prior import (
     smooth,
     teacher_log_prior,
 )
-from trainables.cckd.teacher.fit.probe import N_STEPS, ProbeFit, fit_probe, refit
+from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
 from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
 from trainables.cckd.teacher.fit.softmax_regression import Affine
 from trainables.cckd.teacher.readout import Readout, unit
@@ -122,11 +123,17 @@ def fit_teacher(
     )
 
 
-def n_steps(spec: TeacherSpec) -> int:
-    """Return the number of steps that `fit_teacher` counts; 0 where it takes no time worth counting."""
+def n_steps(spec: TeacherSpec, shape: tuple[int, int, int], n_classes: int) -> int:
+    """Return the number of steps that `fit_teacher` counts; 0 where it takes no time worth counting.
+
+    Args:
+        spec: the teacher.
+        shape: (N, V, D) of the training features.
+        n_classes: C.
+    """
     if spec.form != "linear_probe":
         return 0
-    return N_STEPS + (spec.folds if spec.targets == "out_of_fold" else 0)
+    return probe.n_steps(shape, n_classes) + (spec.folds if spec.targets == "out_of_fold" else 0)
 
 
 def _unfitted(

@@ -5,6 +5,7 @@ W f + b. At tau = 1 it is balanced; at tau = 0 it is plain regression, which fav
 on D_val. The training accuracy is kept too, because a probe that memorises has hard targets.
 
 Every view is a row of its own up to row_blocks.MOST_PRODUCTS. Above it an image is one row, its views in expectation.
+Such a set has more weights than rows. So its fits end early, and D_val judges the very fits that are kept.
 """
 
 from collections.abc import Sequence
@@ -24,20 +25,17 @@ from trainables.cckd.teacher.readout import Readout
 #: L2 strengths to try, times the number of classes C, strongest first: each fit starts from the result of the stronger
 #: one. The curvature of the loss by the weights of a class falls with 1/C, and the strength is compared with it.
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
-#: As many where an image is one row. Such sets are large, so that weak strengths are likely and strong ones are not.
-STRENGTHS_OF_MEANS = (10.0, 1.0, 0.1, 0.03, 0.01, 0.003, 0.001)
-
-#: Steps of a fit: one per strength, and the final one.
-N_STEPS = len(STRENGTHS) + 1
+#: More where an image is one row: its views in expectation do a part of what a strength is for.
+STRENGTHS_OF_MEANS = (*STRENGTHS, 0.03, 0.01, 0.003, 0.001)
 
 #: The search ends after so many strengths in a row that are worse on D_val than the best one.
 _WORSE_IN_A_ROW = 2
 
 #: Relative decrease per iteration at which the fit of a strength stops, while it is searched and once it is chosen.
 _SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-6
-#: The same where an image is one row. Weak strengths bring the objective far below 1, and there SciPy's tolerance is
-#: absolute: at 1e-6 the loss on D_val was up to 2 % off the minimum's (`benchmarks/large_fit.py`).
-_FINAL_TOLERANCE_OF_MEANS = 1e-7
+#: The same where an image is one row, and what ends there is kept as it is. Below 1 SciPy's tolerance is absolute, so
+#: that weak strengths end ever earlier. Fitted to the end they are worse on D_val (`benchmarks/large_fit.py`).
+_TOLERANCE_OF_MEANS = 1e-3
 
 
 class StrengthRow(NamedTuple):
@@ -56,7 +54,7 @@ class ProbeFit(Readout):
 
     Attributes:
         strength: the L2 strength chosen.
-        path: one row per strength that was tried, strongest first; the chosen one is fitted to the end.
+        path: one row per strength that was tried, strongest first.
     """
 
     strength: float
@@ -77,7 +75,8 @@ def fit_probe(
 ) -> ProbeFit:
     """Fit along the L2 path; keep the strength with the best balanced accuracy on D_val (ties: the largest).
 
-    The path ends early where D_val is past its best. The chosen strength is then fitted to a finer tolerance.
+    The path ends early where D_val is past its best. Where every view is a row, the chosen strength is then fitted to a
+    finer tolerance.
 
     Args:
         train_features: raw, (N, V, D); every cached view is a sample, so the teacher needs no extra pass.
@@ -87,7 +86,7 @@ def fit_probe(
         n_classes: C.
         tau: strength of the logit adjustment.
         strengths: L2 strengths to try; None for the default ones.
-        steps: runs and keeps the steps.
+        steps: runs and keeps the steps, `n_steps` of them with the default strengths.
         device: where the products of a pass are computed, 'cpu' or 'cuda'.
     """
     steps = steps or FitSteps()
@@ -101,33 +100,51 @@ def fit_probe(
         val = count_classes(problem.predict(val_rows, affine), val_labels, n_classes)
         return StrengthRow(strength, accuracy(seen), accuracy(val), balanced_accuracy(val), iterations)
 
+    of_means = problem.spread is not None
+    tolerance = _TOLERANCE_OF_MEANS if of_means else _SEARCH_TOLERANCE
     if strengths is None:
-        of_classes = STRENGTHS if problem.spread is None else STRENGTHS_OF_MEANS
-        strengths = [strength / n_classes for strength in of_classes]
+        strengths = [strength / n_classes for strength in (STRENGTHS_OF_MEANS if of_means else STRENGTHS)]
     left = sorted(strengths, reverse=True)
-    found: list[tuple[StrengthRow, Affine]] = []
+    path: list[StrengthRow] = []
+    best: tuple[StrengthRow, Affine] | None = None
     affine = Affine.zero(n_classes, train_features.shape[-1])
-    while left and not _is_past_its_best([row.val_balanced_accuracy for row, _ in found]):
+    while left and not _is_past_its_best([row.val_balanced_accuracy for row in path]):
         strength = left.pop(0)
-        searched = partial(solver.minimise, strength, affine, tolerance=_SEARCH_TOLERANCE)
+        searched = partial(solver.minimise, strength, affine, tolerance=tolerance)
         affine, iterations = steps.run(f"strength {strength:g}", searched)
         row = judged(strength, affine, iterations)
-        found.append((row, affine))
+        path.append(row)
+        # The stronger one of equals stays. Equal means may differ in the last bit, so they are rounded.
+        if best is None or round(row.val_balanced_accuracy, 9) > round(best[0].val_balanced_accuracy, 9):
+            best = row, affine
         steps.count(1, f"strength {strength:g}: {row.val_balanced_accuracy:.1%} on D_val")
-    # max takes the first of equals, the stronger one. Equal means may differ in the last bit, so they are rounded.
-    best, start = max(found, key=lambda one: round(one[0].val_balanced_accuracy, 9))
-    to_the_end = partial(solver.minimise, best.strength, start, tolerance=_final_tolerance(problem))
-    affine, iterations = steps.run("chosen", to_the_end)
-    chosen = judged(best.strength, affine, iterations)
-    steps.count(len(left) + 1, f"strength {best.strength:g} is chosen")
+    assert best is not None, "there is a strength to try"
+    chosen, affine = best
+    if not of_means:
+        to_the_end = partial(solver.minimise, chosen.strength, affine, tolerance=_FINAL_TOLERANCE)
+        affine, iterations = steps.run("chosen", to_the_end)
+        path[path.index(chosen)] = chosen = judged(chosen.strength, affine, iterations)
+    steps.count(len(left) + (not of_means), f"strength {chosen.strength:g} is chosen")
     return ProbeFit(
         weight=affine.weight,
         bias=affine.bias,
         feature_mean=feature_mean,
         feature_std=feature_std,
-        strength=best.strength,
-        path=tuple(chosen if row is best else row for row, _ in found),
+        strength=chosen.strength,
+        path=tuple(path),
     )
+
+
+def n_steps(shape: tuple[int, int, int], n_classes: int) -> int:
+    """Return the steps of a fit with the default strengths: one per strength, and a last one where a view is a row.
+
+    Args:
+        shape: (N, V, D) of the training features.
+        n_classes: C.
+    """
+    n_images, n_views, n_features = shape
+    of_means = rows_per_image(n_images, n_views, n_features, n_classes) < n_views
+    return len(STRENGTHS_OF_MEANS) if of_means else len(STRENGTHS) + 1
 
 
 def refit(
@@ -140,7 +157,10 @@ def refit(
     tau: float = 1.0,
     device: str = "cpu",
 ) -> tuple[Affine, int]:
-    """Fit again on some images, at the strength and in the feature space of `fit`, and starting from it.
+    """Fit again on some images, at the strength and in the feature space of `fit`.
+
+    A fit to the end starts from `fit`. One that ends early would remember such a start, which has seen the images that
+    are left out, so it goes along the path of strengths again.
 
     Args:
         fit: the fit on all training images.
@@ -156,8 +176,14 @@ def refit(
     """
     mean, std = fit.feature_mean, fit.feature_std
     problem = _problem(features, labels, mean, std, n_classes=n_classes, tau=tau, device=device, images=images)
-    start = Affine(fit.weight, fit.bias)
-    return Solver(problem).minimise(fit.strength, start, tolerance=_final_tolerance(problem))
+    solver = Solver(problem)
+    if problem.spread is None:
+        return solver.minimise(fit.strength, Affine(fit.weight, fit.bias), tolerance=_FINAL_TOLERANCE)
+    affine, n_iterations = Affine.zero(n_classes, features.shape[-1]), 0
+    for row in fit.path[: [row.strength for row in fit.path].index(fit.strength) + 1]:
+        affine, more = solver.minimise(row.strength, affine, tolerance=_TOLERANCE_OF_MEANS)
+        n_iterations += more
+    return affine, n_iterations
 
 
 def _problem(
@@ -189,10 +215,6 @@ def _regression(device: str) -> type[SoftmaxRegression]:
     from trainables.cckd.teacher.fit.gpu_regression import GpuRegression  # imports torch, which a driver does without
 
     return GpuRegression
-
-
-def _final_tolerance(problem: SoftmaxRegression) -> float:
-    return _FINAL_TOLERANCE if problem.spread is None else _FINAL_TOLERANCE_OF_MEANS
 
 
 def _is_past_its_best(accuracies: list[float]) -> bool:

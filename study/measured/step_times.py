@@ -1,4 +1,4 @@
-"""How many times as fast as in float32 a step is in bfloat16, kept per kind of machine and student.
+"""How long a step takes, in float32 and in bfloat16, kept per kind of machine and student.
 
 Two measurements differ by some percent. A study that is started twice on one machine must have one number format, so
 the first measurement is kept: one small sealed file per kind, in the user's own cache folder. It is written whole or
@@ -10,33 +10,34 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from study.measured.machine import Machine
 from study.terminal.home import CACHE_VARIABLE
 from trainables.cckd.files.atomic import write_first, write_json
 from trainables.cckd.files.digests import json_digest
 from trainables.cckd.files.sealed import sealed, unsealed
-from trainables.cckd.precision import StepShape
+from trainables.cckd.precision import StepShape, StepTime
 
-#: Increase it when gains are measured in another way, so that old ones are not found.
-_RECIPE = 1
+#: Increase it when steps are timed in another way, so that old times are not found.
+_RECIPE = 2
 
 
 @dataclass(frozen=True)
-class GainFile:
-    """The file of one gain; it need not be there."""
+class StepTimeFile:
+    """The file of one measurement; it need not be there."""
 
     machine: Machine
     shape: StepShape
 
     @property
     def path(self) -> Path:
-        """Where it lies: a name that derives from all that the gain depends on."""
+        """Where it lies: a name that derives from all that the time depends on."""
         key = {"recipe": _RECIPE, "machine": self.machine.digest, "shape": asdict(self.shape)}
-        return _cache_folder() / "step-gains" / f"{json_digest(key)}.json"
+        return _cache_folder() / "step-times" / f"{json_digest(key)}.json"
 
-    def read(self) -> float | None:
-        """Return the gain, None where none is kept.
+    def read(self) -> StepTime | None:
+        """Return the time, None where none is kept.
 
         Raises:
             ValueError: the file is damaged.
@@ -46,38 +47,42 @@ class GainFile:
             content = unsealed(self.path.read_bytes(), required=True)
         except FileNotFoundError:
             return None
-        gain = content.get("gain")
-        if not isinstance(gain, float) or not isfinite(gain) or gain <= 0:
-            raise ValueError("it holds no gain")
-        return gain
+        return StepTime(float32_s=_positive(content, "float32_s"), gain=_positive(content, "gain"))
 
-    def keep(self, gain: float) -> float:
-        """Keep a gain, beside what it is of; return the one that is kept, another study's where that came first.
+    def keep(self, time: StepTime) -> StepTime:
+        """Keep a time, beside what it is of; return the one that is kept, another study's where that came first.
 
         Raises:
             OSError: the folder cannot be written.
         """
         content = {
-            "gain": gain,
+            **asdict(time),
             "processor": self.machine.processor,
             "shape": asdict(self.shape),
             "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if write_first(self.path, sealed(content)):
-            return gain
-        if (first := kept_gain(self.machine, self.shape)) is not None:
+            return time
+        if (first := kept_time(self.machine, self.shape)) is not None:
             return first
         write_json(self.path, sealed(content))  # in place of a damaged one
-        return gain
+        return time
 
 
-def kept_gain(machine: Machine, shape: StepShape) -> float | None:
-    """Return the gain that is kept; None where there is none that can be read."""
+def kept_time(machine: Machine, shape: StepShape) -> StepTime | None:
+    """Return the time that is kept; None where there is none that can be read."""
     try:
-        return GainFile(machine, shape).read()
+        return StepTimeFile(machine, shape).read()
     except (OSError, ValueError):
         return None
+
+
+def _positive(content: dict[str, Any], key: str) -> float:
+    found = content.get(key)
+    if not isinstance(found, float) or not isfinite(found) or found <= 0:
+        raise ValueError(f"it holds no {key}")
+    return found
 
 
 def _cache_folder() -> Path:
