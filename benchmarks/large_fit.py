@@ -53,8 +53,8 @@ _MOST_ITERATIONS = "trainables.cckd.teacher.fit.softmax_regression._MAX_ITERATIO
 #: What fits every strength to the end.
 _TO_THE_END: dict[str, Any] = {
     "_SEARCH_TOLERANCE": 1e-8,
-    "_FINAL_TOLERANCE": 1e-10,
-    "_TOLERANCE_OF_MEANS": 1e-10,
+    "_FINAL_TOLERANCE": 1e-8,
+    "_TOLERANCE_OF_MEANS": 1e-8,
 }
 
 

@@ -45,7 +45,7 @@ def test_a_worse_fit_fails_and_a_better_one_does_not() -> None:
 
 
 def test_a_study_agrees_with_a_fit_to_the_end() -> None:
-    size = SimulatedSet(10, 400, 120, 2, 20, n_features=24, n_views=4)
+    size = SimulatedSet(10, 400, 120, 2, 100, n_features=64, n_views=4)
     fits = agreement(size, every_view=True)
     assert list(fits) == ["as a study", "to the end", "every view, to the end"]
     assert fits["to the end"].iterations > fits["as a study"].iterations

@@ -63,7 +63,7 @@ def test_the_fit_of_a_worker_is_the_drivers_to_the_last_bit(tmp_path: Path, in_f
     done, notes, times = zip(*keeper.news(), strict=True)
     assert list(done) == sorted(set(done))
     assert (done[0], notes[0]) == (0, "a worker has begun")
-    assert done[-1] == n_steps(SPEC)
+    assert done[-1] == n_steps(SPEC, TRAIN.shape, 3)
     assert list(times) == sorted(times)
     assert keeper.news() == [], "a report is passed on once"
 

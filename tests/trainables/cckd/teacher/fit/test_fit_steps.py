@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from trainables.cckd.teacher.fit import fit_steps as module
+from trainables.cckd.teacher.fit import probe, row_blocks
 from trainables.cckd.teacher.fit.fit_steps import FitSteps, Step, StepFolder
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher, n_steps
 from trainables.cckd.teacher.fit.softmax_regression import Affine
@@ -41,7 +42,7 @@ def _fit(folder: Path | None, told: list[tuple[int, str]], *, kill_after: int | 
 def test_wherever_it_is_killed_it_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole: list[tuple[int, str]] = []
     undisturbed = _fit(None, whole)
-    assert whole[-1][0] == n_steps(SPEC)
+    assert whole[-1][0] == n_steps(SPEC, TRAIN.shape, 3)
     for kill_after in range(1, len(whole)):
         folder = tmp_path / str(kill_after)
         with pytest.raises(_Killed):
@@ -102,4 +103,16 @@ def test_what_was_kept_is_removed_behind_the_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("form", "targets", "n"), [("ncm", "in_fold", 0), ("linear_probe", "in_fold", 8)])
 def test_only_a_probe_has_steps(form: str, targets: str, n: int) -> None:
-    assert n_steps(TeacherSpec(form=form, targets=targets)) == n
+    assert n_steps(TeacherSpec(form=form, targets=targets), TRAIN.shape, 3) == n
+
+
+@pytest.mark.parametrize("folds", [0, 3])
+def test_a_fit_to_means_counts_all_its_steps_too(folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 0)
+    spec = TeacherSpec(targets="out_of_fold", folds=3) if folds else TeacherSpec()
+    told: list[int] = []
+    fit_teacher(
+        spec, TRAIN, LABELS, VAL, LABELS, n_classes=3, steps=FitSteps(None, lambda done, note: told.append(done))
+    )
+    assert told == sorted(told)
+    assert told[-1] == n_steps(spec, TRAIN.shape, 3) == len(probe.STRENGTHS_OF_MEANS) + folds

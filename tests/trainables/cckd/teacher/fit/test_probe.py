@@ -1,5 +1,7 @@
 """The linear probe and the teacher's prior, against plain numpy and scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -146,6 +148,7 @@ def test_views_in_expectation_judge_like_views_one_by_one(tau: float, monkeypatc
     train = (images[:, None] + rng.normal(size=(len(labels), 8, N_FEATURES))).astype(np.float16)
     val, val_labels = _world((200, 200, 200), seed=7)
     fits = []
+    monkeypatch.setattr(module, "_TOLERANCE_OF_MEANS", 1e-7)
     for most in (2**33, 0):
         monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", most)
         found = fit_probe(train, labels, val, val_labels, n_classes=3, tau=tau, strengths=(0.01,))
@@ -156,6 +159,31 @@ def test_views_in_expectation_judge_like_views_one_by_one(tau: float, monkeypatc
         assert losses[1] == pytest.approx(losses[0], rel=0.03)
         right = [np.mean(logits.argmax(1) == val_labels) for logits in (one_by_one, expected)]
         assert right[1] == pytest.approx(right[0], abs=0.01)
+
+
+def test_a_fit_to_means_is_the_one_that_d_val_has_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 0)
+    images, labels = _world((60, 20, 6), seed=11)
+    train = (images[:, None] + np.random.default_rng(3).normal(size=(len(labels), 4, N_FEATURES))).astype(np.float16)
+    val, val_labels = _world((200, 200, 200), seed=7)
+    found = fit_probe(train, labels, val, val_labels, n_classes=3)
+    (chosen,) = (row for row in found.path if row.strength == found.strength)
+    judged = balanced_accuracy(count_classes(found.logits(val).argmax(1), val_labels, 3))
+    assert judged == pytest.approx(chosen.val_balanced_accuracy, abs=1 / len(val))
+    assert chosen.val_balanced_accuracy == max(row.val_balanced_accuracy for row in found.path)
+
+
+def test_a_fit_to_means_of_some_images_remembers_nothing_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 0)
+    images, labels = _world((60, 20, 6), seed=11)
+    train = (images[:, None] + np.random.default_rng(3).normal(size=(len(labels), 4, N_FEATURES))).astype(np.float16)
+    found = fit_probe(train, labels, images, labels, n_classes=3)
+    some = np.arange(0, len(labels), 2)
+    affine, n_iterations = refit(found, train, labels, some, n_classes=3)
+    forgetful = replace(found, weight=np.full_like(found.weight, 9), bias=np.full_like(found.bias, 9))
+    again, _ = refit(forgetful, train, labels, some, n_classes=3)
+    np.testing.assert_array_equal(again.weight, affine.weight)
+    assert n_iterations > 0
 
 
 def _mean_loss(logits: NDArray, labels: NDArray) -> float:
