@@ -1,15 +1,19 @@
-"""What the fit of a large probe gives up: an image as one row, against every view as a row, on simulated features.
+"""What the fit of a large probe gives up: an image as one row, against every view as a row.
 
     python -m benchmarks.probe_fit --classes 200 --features 256 --largest 60
+    python -m benchmarks.probe_fit --data cifar100_lt:n_max=100,ir=20 --data-root DIR
 
-Features are normal about class centres, with the spectrum of a backbone's: deviations fall with the square root of
-their rank. A view adds noise of its own. Training counts fall from --largest to 5, as in ImageNet-LT. Four fits are
-judged on a balanced D_val, and each chooses its strength there, from the same list:
+The features of --data are the default teacher's. Without it they are simulated: normal about class centres, with the
+spectrum of a backbone's. Deviations fall with the square root of their rank, and a view adds noise of its own. Training
+counts fall from --largest to 5, as in ImageNet-LT.
 
-reference  every view is a row, and every strength is fitted to the end
-views      every view is a row, as a study fits small sets
-one_view   one view of each image is a row
-means      an image is one row, as a study fits large sets (`teacher/fit/softmax_regression.py`)
+Five fits are judged on a balanced D_val, and each chooses its strength there, from the same list:
+
+reference     every view is a row, and every strength is fitted to the end
+views         every view is a row, as a study fits small sets
+one_view      one view of each image is a row
+means_to_end  an image is one row, and every strength is fitted to the end
+means         an image is one row, as a study fits large sets (`teacher/fit/softmax_regression.py`)
 
 ImageNet-LT is --classes 1000 --features 1280 --largest 1280. The fits of every view need hours there; --only means
 leaves them out.
@@ -25,7 +29,9 @@ Simulated views are normal, as the fit of means assumes, and stand for more view
 """
 
 import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 from unittest.mock import patch
@@ -34,9 +40,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from benchmarks.targets import features_of
+from study.teacher.bundle import VIEW_SEED
+from trainables.cckd.bundle.assemble import training_views
+from trainables.cckd.data.load import load_data
+from trainables.cckd.data.spec import parse_data
 from trainables.cckd.long_tail import class_counts
 from trainables.cckd.teacher.fit import probe
 from trainables.cckd.teacher.fit.probe import fit_probe
+from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
 
 def _one_row(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
@@ -54,6 +66,7 @@ FITS: dict[str, dict[str, Any]] = {
     "reference": _VIEWS | {"_SEARCH_TOLERANCE": 1e-8, "_FINAL_TOLERANCE": 1e-9},
     "views": _VIEWS,
     "one_view": _VIEWS,
+    "means_to_end": {"rows_per_image": _one_row, "_TOLERANCE_OF_MEANS": 1e-8},
     "means": {"rows_per_image": _one_row},
 }
 
@@ -65,6 +78,9 @@ _VIEW_SHARE = 0.25
 def main(argv: Sequence[str] | None = None) -> int:
     """Fit the probes, print one line each; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", help="a data set whose features the teacher makes (default: simulated features)")
+    parser.add_argument("--data-root", default="data", type=Path, help="where data sets lie (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of --data (default: one a core)")
     parser.add_argument("--classes", type=int, default=200)
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--largest", type=int, default=60, help="training images of the largest class")
@@ -73,17 +89,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the products (default: cpu)")
     parser.add_argument("--only", choices=tuple(FITS), action="append", help="fits to run (default: all)")
     args = parser.parse_args(argv)
-    world = simulate(args.classes, args.features, args.largest, args.views, apart=args.apart)
-    print(f"{len(world[1])} images in {args.views} views of {args.features} features, {args.classes} classes")
+    if args.data is None:
+        world = simulate(args.classes, args.features, args.largest, args.views, apart=args.apart)
+    else:
+        world = of_teacher(args.data, args.data_root, args.views, args.workers)
+    n_images, n_views, n_features = world[0].shape
+    n_classes = int(world[1].max()) + 1
+    print(f"{n_images} images in {n_views} views of {n_features} features, {n_classes} classes")
     for name in args.only or FITS:
         train = world[0][:, :1] if name == "one_view" else world[0]
         with patch.multiple(probe, **FITS[name]):
             started = perf_counter()
-            found = fit_probe(train, *world[1:], n_classes=args.classes, device=args.device)
+            found = fit_probe(train, *world[1:], n_classes=n_classes, device=args.device)
             seconds = perf_counter() - started
         loss, right = judge(found.logits(world[2]), world[3])
         print(
-            f"{name:<10} {seconds:7.1f} s  strength {found.strength:<8g} D_val loss {loss:.4f}, "
+            f"{name:<12} {seconds:7.1f} s  strength {found.strength:<8g} D_val loss {loss:.4f}, "
             f"balanced accuracy {100 * right:.2f} %, "
             f"{sum(row.iterations for row in found.path)} iterations for {len(found.path)} strengths",
             flush=True,
@@ -91,9 +112,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def simulate(
-    n_classes: int, n_features: int, largest: int, n_views: int, *, apart: float
-) -> tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
+World = tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]
+
+
+def of_teacher(data: str, data_root: Path, n_views: int, workers: int) -> World:
+    """Return what `simulate` returns, of a data set and the default teacher."""
+    loaded = load_data(parse_data(data), data_root=data_root.absolute())
+    spec = TeacherSpec(views=n_views)
+    size = spec.input_size(check_teacher(spec), *loaded.image_shape[1:])
+    views = training_views(loaded, n_views, seed=VIEW_SEED)
+    train, val = features_of(spec, loaded, views, size, workers)
+    return train, loaded.train.labels, val, loaded.val.labels
+
+
+def simulate(n_classes: int, n_features: int, largest: int, n_views: int, *, apart: float) -> World:
     """Return training features (N, V, D), their labels (N,), and the features (M, D) and labels (M,) of D_val."""
     rng = np.random.default_rng(0)
     deviations = (1 + np.arange(n_features, dtype=np.float32)) ** -0.5

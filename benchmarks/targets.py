@@ -61,8 +61,7 @@ def prepare(
     file = check_teacher(spec)
     size = spec.input_size(file, *data.image_shape[1:])
     views = training_views(data, spec.views, seed=VIEW_SEED)
-    train = _features(spec, images_of(data.train), views, size, workers)
-    val = _features(spec, images_of(data.val), None, size, workers)
+    train, val = features_of(spec, data, views, size, workers)
     bundles, teachers = {}, {}
     for name in targets:
         fitted = _fit(replace(spec, targets=name), data, train, val)
@@ -75,6 +74,16 @@ def prepare(
             "prior_distance": fitted.prior_distance,
         }
     return bundles, teachers
+
+
+def features_of(
+    spec: TeacherSpec, data: LongTailData, views: np.ndarray, size: int, workers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the teacher's features, float16, of the views of the training set (N, V, D) and of D_val (M, D)."""
+    return (
+        _features(spec, images_of(data.train), views, size, workers),
+        _features(spec, images_of(data.val), None, size, workers),
+    )
 
 
 def _fit(spec: TeacherSpec, data: LongTailData, train: np.ndarray, val: np.ndarray) -> FittedTeacher:

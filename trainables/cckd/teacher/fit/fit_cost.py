@@ -13,8 +13,8 @@ from trainables.cckd.teacher.fit.row_blocks import blocks, bytes_per_view, in_th
 from trainables.cckd.teacher.fit.softmax_regression import block_sums
 
 #: Passes of a whole fit, and of the fit to all folds but one: where every view is a row, and where an image is one. The
-#: latter has more strengths, and each fold goes along them again. All are estimates, rather too large: an iteration is a
-#: pass or a little more, and `python -m benchmarks.large_fit --small` prints the iterations where an image is one row.
+#: latter has more strengths, and each fold goes along them again. All are estimates, rather too large: an iteration is
+#: a pass or a little more. `python -m benchmarks.large_fit --small` prints the iterations where an image is one row.
 _PASSES, _PASSES_OF_MEANS = (80, 40), (100, 80)
 #: Predictions of all rows, one per strength, and the most of them.
 _PREDICTIONS = 11
