@@ -31,6 +31,16 @@ def test_every_knob_has_its_trials_and_a_curve_over_their_range(study: StudyData
     assert ends == pytest.approx([child.points["value"].min(), child.points["value"].max()])
 
 
+def test_every_value_that_was_tried_has_a_place_on_the_curve(study: StudyData) -> None:
+    for n in range(12, len(study.complete) + 1):  # the ends of the range change with the trials
+        for item in slices_of(study.complete[:n], study.knobs):
+            places = [item.effect.nearest(item.knob, value) for value in item.points["value"]] if item.effect else []
+            assert None not in places
+    log = next(item for item in slices_of(study.complete, study.knobs) if item.knob.name == "cckd_weight")
+    assert log.effect is not None
+    assert log.effect.nearest(log.knob, 1.01 * log.points["value"].max()) is None
+
+
 def test_a_choice_has_one_row_per_value_that_was_tried(study: StudyData) -> None:
     curve = next(item for item in slices_of(study.complete, study.knobs) if item.knob.name == "mix_op").curve
     counts = {
