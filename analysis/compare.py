@@ -26,6 +26,7 @@ from analysis.reading.wording import (
     percent,
     plural,
     plus_minus,
+    still_climb,
     value_text,
 )
 from analysis.results.accuracies import COLUMNS
@@ -130,7 +131,7 @@ def _reached_sentence(label: str, ran: pd.DataFrame, check: LengthCheck) -> str:
         return f"{label}: {BEST} is not confirmed on the test set."
     row = rows.iloc[0].to_dict()
     gains = [f"{_gain(row, baseline)} over {baseline}{_fate_clause(baseline, check)}" for baseline in _over(rows)]
-    n_pairs = int(row["over_la_n"] or 0)
+    n_pairs = 0 if pd.isna(row["over_la_n"]) else int(row["over_la_n"])
     caveat = f" ({plural(n_pairs, 'pair')}: nothing is claimed)" if n_pairs < MIN_PAIRS else ""
     return f"{label}: {BEST} reaches {percent(row['all_mean'])} % on test, {listing(gains) or 'no baseline'}{caveat}."
 
@@ -138,7 +139,7 @@ def _reached_sentence(label: str, ran: pd.DataFrame, check: LengthCheck) -> str:
 def _fate_clause(baseline: str, check: LengthCheck) -> str:
     """Say what becomes of best1's gain over a baseline, in the words of the first screen of each report."""
     if climbing := check.climbing(BEST, baseline):
-        return f" (no claim: {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'})"
+        return f" (no claim: {still_climb(climbing)})"
     gain = next((gain for gain in check.gains if gain.baseline == baseline), None)
     return f" (the gain {fate_text(gain, check)})" if gain and check.claims(baseline) else " (no claim)"
 
@@ -184,8 +185,9 @@ def _ladder(studies: Mapping[str, StudyData], ran: pd.DataFrame, writer: Writer)
         ],
         strong=[index for index, entry in enumerate(entries) if entry == BEST],
         caption=(
-            f"Test balanced accuracy in % (mean ± sd over seeds), and its gain over {listing(over)} in points, paired "
-            f"within the study, with a 95 % t interval. Below {MIN_PAIRS} pairs an interval carries no claim."
+            f"Test balanced accuracy in % (mean ± sd over seeds, over subsets where a study has {MIN_PAIRS}), and its "
+            f"gain over {listing(over)} in points, paired within the study, with a 95 % t interval. Below {MIN_PAIRS} "
+            "pairs an interval carries no claim."
         ),
     )
     by_group = writer.table(
@@ -239,7 +241,7 @@ def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
                 f"{row['entry']} − {row['baseline']}",
                 row["fate"] if row["claimed"] and not row["climbing"] else "not claimed",
                 row["climbing"] or MISSING,
-                f"{gain_text(*before)} at {row['epochs']} epochs",
+                f"{gain_text(*before)} at {plural(row['epochs'], 'epoch')}",
                 f"{gain_text(*after)} at {row['longer_epochs']} epochs" if row["longer_n"] else MISSING,
             )
         )

@@ -31,7 +31,7 @@ class Look:
         named: knobs that are shown to matter, the clearest first.
         open: knobs that are not named, and may cost more than WITHIN at some place.
         unplaced: named knobs that may cost more than WITHIN where the best trial stands.
-        bound: the most that any other knob costs, a fraction; 0 where there is none.
+        bound: the most that a knob costs which is neither open nor unplaced, a fraction; 0 where there is none.
         has_best: whether a trial may be recommended; with guards, whether one keeps them.
     """
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.page.style import BLACK, COLOUR_MAP, VERMILION, canvas, scale_ticks
 from analysis.reading.knob_text import axis_label, is_log
+from analysis.search.interactions import LEVEL
 from analysis.search.pair_surfaces import Axis, PairSurface
 
 _MARKS = {"reference": ("v", BLACK, 8), "best": ("*", VERMILION, 13)}
@@ -93,12 +94,12 @@ def draw_pair(surface: PairSurface, shared: PairScale) -> Figure:
 
 
 def draw_interactions(strengths: pd.DataFrame, names: Sequence[str]) -> Figure:
-    """Draw `interactions.Interactions.frame` as a triangle over `names`; a star says p below 0.05."""
+    """Draw `interactions.Interactions.frame` as a triangle over `names`; a star says p below LEVEL."""
     n = len(names)
     share, clear = np.full((n, n), np.nan), np.zeros((n, n), dtype=bool)
     for row in strengths.itertuples():
         i, j = sorted((names.index(str(row.x_knob)), names.index(str(row.y_knob))))
-        share[j, i], clear[j, i] = 100 * max(0.0, float(str(row.strength))), float(str(row.p)) < 0.05
+        share[j, i], clear[j, i] = 100 * max(0.0, float(str(row.strength))), float(str(row.p)) < LEVEL
     with canvas(1.8 + 0.42 * n, 1.4 + 0.42 * n) as (figure, axes):
         top = max(1.0, float(np.nanmax(share)))
         mesh = axes.imshow(np.ma.masked_invalid(share), cmap=COLOUR_MAP, vmin=0, vmax=top)

@@ -7,5 +7,5 @@ writer          figures and tables as files beside the page
 style           fonts, colours and formats of figures
 figure_workers  processes that draw the figures
 whole_folder    a folder that appears complete or not at all
-latex           the ladder as a LaTeX table
+latex           the ladder and the ablation as LaTeX tables
 """

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, percent, stamp, value_text
+from analysis.reading.wording import MISSING, listing, percent, points, stamp, value_text
 from analysis.results.ablation import SETS, Ablation, ablations
 from analysis.results.accuracies import COLUMNS, claims_by_subset
 from analysis.results.claim_sentences import fate_text
-from analysis.results.entries import BEST, TEACHER
-from analysis.results.ladder import LadderRow, ladder
+from analysis.results.entries import BEST
+from analysis.results.ladder import DIVERGED_TEXT, LadderRow, ladder
 from analysis.results.training_length import check_length
 from analysis.stats.paired_tests import Spread
 from study.schema import GROUPS
@@ -33,14 +33,15 @@ def latex_tables(study: StudyData) -> dict[str, str]:
 def ladder_table(study: StudyData) -> str:
     """Return a table environment: percentages, mean and sd over seeds, the gain over la with its interval.
 
-    The caption begins with the stamps of the report's captions, and ends with what a longer training leaves of the
-    gains. '' where the study has no confirmed entry.
+    The runs of each entry are those of the report's ladder. The caption begins with the stamps of the report's
+    captions, and ends with what a longer training leaves of the gains. '' where the study has no confirmed entry.
     """
     rows = study.once(ladder)
     if not rows:
         return ""
-    head = ["Entry", "Seeds", *(COLUMNS[name] for name in _SHOWN), r"Minus la (95\,\% interval)"]
-    return _table(_caption(study), head, [_line(row) for row in rows])
+    runs = r"Subsets $\times$ seeds" if claims_by_subset(study) else "Seeds"
+    head = ["Entry", runs, *(COLUMNS[name] for name in _SHOWN), r"Minus la (95\,\% interval)"]
+    return _table(_caption(study, rows), head, [_line(row) for row in rows])
 
 
 def ablation_table(study: StudyData, ablation: Ablation) -> str:
@@ -85,7 +86,7 @@ def _table(caption: str, head: Sequence[str], lines: Sequence[str]) -> str:
     return "% needs \\usepackage{booktabs}\n" + "\n".join(whole) + "\n"
 
 
-def _caption(study: StudyData) -> str:
+def _caption(study: StudyData, rows: Sequence[LadderRow]) -> str:
     check = check_length(study)
     spec, units = (
         study.manifest["data"]["spec"],
@@ -94,10 +95,9 @@ def _caption(study: StudyData) -> str:
     said = [
         stamp(study.manifest),
         f"Test recall on {spec} in %, mean and sd over {units}; differences in points of All.",
+        DIVERGED_TEXT if any(row.n_diverged for row in rows) else "",
+        check.climbing_text,
     ]
-    if climbing := check.climbing():
-        verbs = ("climbs", "carries") if len(climbing) == 1 else ("climb", "carry")
-        said.append(f"{listing(climbing)} still {verbs[0]} at {check.epochs} epochs and {verbs[1]} no claim.")
     fates = [f"over {gain.baseline} {fate_text(gain, check)}" for gain in check.gains if check.claims(gain.baseline)]
     if fates:
         said.append(f"The gain of {BEST} {listing(fates)}.")
@@ -110,8 +110,8 @@ def escape(text: str) -> str:
 
 
 def _line(row: LadderRow) -> str:
-    seeds = "--" if row.entry == TEACHER else str(row.n_seeds)
-    cells = [escape(row.entry), seeds, *(_cell(row.cells[name]) for name in _SHOWN), _gain(row)]
+    runs = row.runs_text.replace(MISSING, "--").replace("×", r"$\times$")
+    cells = [escape(row.entry), runs, *(_cell(row.cells[name]) for name in _SHOWN), _gain(row)]
     if row.entry == BEST:
         cells = [rf"\textbf{{{cell}}}" if index == 0 else cell for index, cell in enumerate(cells)]
     return " & ".join(cells) + r" \\"
@@ -134,5 +134,5 @@ def _gain(row: LadderRow) -> str:
 def _interval(mean: float, low: float, high: float) -> str:
     if mean != mean:
         return "--"
-    text = f"${100 * mean:+.1f}$"
-    return text if low != low else f"{text} (${100 * low:+.1f}$ to ${100 * high:+.1f}$)"
+    text, *ends = (f"${points(value).replace('−', '-')}$" for value in (mean, low, high))
+    return text if low != low else f"{text} ({' to '.join(ends)})"

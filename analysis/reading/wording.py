@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from analysis.stats.paired_tests import PairedInterval, Spread
+from analysis.stats.paired_tests import ALPHA, PairedInterval, Spread
 from study.schema import CONTAMINATED_BY, GROUPS, NOT_TRAINED_OUT
 
 MISSING = "–"
@@ -13,6 +13,9 @@ MISSING = "–"
 GROUP_HEADINGS = {name: name.capitalize() for name in GROUPS}
 
 _TINY = 0.001
+
+#: Digits of a p value: the fewest, and the most that a p near a level gets.
+_FEWEST_DIGITS, _MOST_DIGITS = 3, 7
 
 _NO_MARKS = dict.fromkeys((0x2068, 0x2069))
 
@@ -79,16 +82,24 @@ def percent_within(value: float, low: float, high: float) -> str:
     return MISSING if isnan(value) else f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
-def p_value(p: float) -> str:
-    """Return a p value as papers print it."""
+def p_value(p: float, *, level: float = ALPHA) -> str:
+    """Return a p value as papers print it; near `level` with the digits that show on which side of it p lies."""
     if isnan(p):
         return MISSING
-    return f"< {_TINY}" if p < _TINY else f"{p:.3f}"
+    if p < min(_TINY, level):
+        return f"< {min(_TINY, level):g}"
+    kept = (n for n in range(_FEWEST_DIGITS, _MOST_DIGITS) if (round(p, n) <= level) == (p <= level))
+    return f"{p:.{next(kept, _MOST_DIGITS)}f}"
 
 
 def listing(parts: list[str]) -> str:
     """Join with commas and a last 'and'."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def still_climb(names: list[str]) -> str:
+    """Return 'kd still climbs', 'la and kd still climb'."""
+    return f"{listing(names)} still {'climbs' if len(names) == 1 else 'climb'}"
 
 
 def isolated(name: str) -> str:

@@ -20,6 +20,9 @@ _OTHERS = {
 #: Column of `scores` -> heading. 'all' is the balanced accuracy; groups and thirds are means over their classes.
 COLUMNS = {**GROUP_HEADINGS, "all": "All", **_TERCILES, **{name: heading for name, (heading, _) in _OTHERS.items()}}
 
+#: Columns that are means over a part of the classes.
+_GROUPS = (*GROUP_HEADINGS, *_TERCILES)
+
 #: What the columns are whose headings do not say it.
 OTHERS_TEXT = "; ".join(f"{heading} is {text}" for heading, text in _OTHERS.values())
 
@@ -48,7 +51,7 @@ def claim_basis(study: StudyData) -> StudyData:
 
 
 def scores(study: StudyData) -> pd.DataFrame:
-    """Return the test accuracies that claims rest on (fractions): entry, seed, data_seed, COLUMNS, rounding."""
+    """Return the test accuracies that claims rest on, with the columns of `scores_of`."""
     return scores_of(claim_basis(study))
 
 
@@ -63,9 +66,10 @@ def joined(finished: pd.DataFrame, diverged: pd.DataFrame) -> pd.DataFrame:
 
 
 def scores_of(study: StudyData) -> pd.DataFrame:
-    """Return test accuracies (fractions), one row per counted run of `study`, with the columns of `scores`.
+    """Return test accuracies (fractions), one row per counted run of `study`.
 
-    `rounding` is the sd that rounding to whole images gives the column 'all'.
+    Columns: entry, seed, data_seed, COLUMNS, and for each mean recall the sd that rounding to whole images gives it:
+    `rounding` of All, `rounding_<column>` of a group or a third of the classes.
     """
     return study.once(_scores_of)
 
@@ -74,13 +78,15 @@ def _scores_of(study: StudyData) -> pd.DataFrame:
     renamed = {"test_balanced_accuracy": "all"} | {f"test_{name}": name for name in (*GROUP_HEADINGS, *_OTHERS)}
     table = counted_runs(study).rename(columns=renamed)[[*_RUN, *renamed.values()]]
     recalls = class_recalls(study)
-    rounding = recalls.groupby(_RUN, dropna=False)["rounding"].agg(mean_rounding).reset_index()
-    table = table.merge(rounding, on=_RUN, how="left")
+    inside = {group: recalls[recalls["class_id"].isin(study.groups.get(group, ()))] for group in _GROUPS}
     for group in _TERCILES:
-        inside = recalls[recalls["class_id"].isin(study.groups.get(group, ()))]
-        means = inside.groupby(_RUN, dropna=False)["recall"].mean().rename(group)
+        means = inside[group].groupby(_RUN, dropna=False)["recall"].mean().rename(group)
         table = table.merge(means.reset_index(), on=_RUN, how="left")
-    return table[[*_RUN, *COLUMNS, "rounding"]]
+    roundings = {"rounding": recalls} | {f"rounding_{group}": rows for group, rows in inside.items()}
+    for name, rows in roundings.items():
+        rounding = rows.groupby(_RUN, dropna=False)["rounding"].agg(mean_rounding).rename(name)
+        table = table.merge(rounding.reset_index(), on=_RUN, how="left")
+    return table[[*_RUN, *COLUMNS, *roundings]]
 
 
 def class_recalls(study: StudyData) -> pd.DataFrame:

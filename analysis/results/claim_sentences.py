@@ -5,7 +5,7 @@ from math import isnan
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import bounds, listing, p_value, percent, plural, points, span
+from analysis.reading.wording import bounds, listing, p_value, percent, plural, points, span, still_climb
 from analysis.results.accuracies import claims_by_subset
 from analysis.results.comparisons import Comparison, paired_gain, unit_values
 from analysis.results.entries import BASELINES, BEST, baseline_text, compared_entry
@@ -63,6 +63,8 @@ def _claim(item: Comparison, check: LengthCheck) -> str:
     """Return the outcome of one comparison, with what a longer training leaves of a gain in its parentheses."""
     interval, other = item.interval, baseline_text(item.baseline)
     size = f"{_size(interval)} {bounds(interval)}"
+    if item.verdict in ("gain", "loss") and (climbing := check.climbing(BEST, item.baseline)):
+        return _described(interval, other, why=f"no claim, because {still_climb(climbing)}")
     match item.verdict:
         case "incomplete":
             return _incomplete(item)
@@ -74,9 +76,6 @@ def _claim(item: Comparison, check: LengthCheck) -> str:
             return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
         case "too few":
             return _described(interval, other)
-    if climbing := check.climbing(BEST, item.baseline):
-        why = f"no claim, because {listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'}"
-        return _described(interval, other, why=why)
     beats, then = f"beats {other} by {size}", f"at {check.longer_epochs} epochs"
     match check.fate(item.baseline):
         case "shrinks":
@@ -112,23 +111,24 @@ def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list
     states = {name: check.states[name] for name in entries if name in check.states}
     if all(state.state == "unchecked" for state in states.values()):
         return [
-            f"Whether any of this holds at a longer training than {check.epochs} epochs is not checked. "
-            "study.confirm with --epochs-factor 2 checks it."
+            f"Whether any of this holds at a longer training than {plural(check.epochs, 'epoch')} is not checked. "
+            "study.confirm with --epochs-factor 2, on two seeds or more, checks it."
         ]
     said = []
     for state, words in _STATES.items():
         if named := [name for name in check.states if check.states[name].state == state]:
             changes = [f"{name} ({_change(check.states[name].change)})" for name in named]
-            said.append(words.format(names=listing(changes), epochs=check.epochs, longer=check.longer_epochs))
+            epochs = plural(check.epochs, "epoch")
+            said.append(words.format(names=listing(changes), epochs=epochs, longer=check.longer_epochs))
     said += [_fate_sentence(gain, check) for gain in check.gains if gain.fate != "unchecked"]
     return said
 
 
 #: State -> the sentence on the entries in it. "On validation" is on D_val, where lengths are compared.
 _STATES = {
-    "climbs": "Not trained out at {epochs} epochs, so without a claim: on validation {names} at {longer} epochs.",
-    "open": "Whether they are trained out at {epochs} epochs is open: on validation {names} at {longer} epochs.",
-    "trained out": "Trained out at {epochs} epochs: on validation {names} at {longer} epochs.",
+    "climbs": "Not trained out at {epochs}, so without a claim: on validation {names} at {longer} epochs.",
+    "open": "Whether they are trained out at {epochs} is open: on validation {names} at {longer} epochs.",
+    "trained out": "Trained out at {epochs}: on validation {names} at {longer} epochs.",
 }
 
 
@@ -137,8 +137,9 @@ def _change(change: PairedInterval) -> str:
 
 
 def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
-    before = f"{points(gain.at_length.mean)} points at {check.epochs} epochs ({plural(gain.at_length.n, 'seed')})"
-    after = f"{points(gain.longer.mean)} at {check.longer_epochs} ({plural(gain.longer.n, 'seed')}, 95 % interval"
+    n_before, n_after = (plural(found.n, "seed") for found in (gain.at_length, gain.longer))
+    before = f"{points(gain.at_length.mean)} points at {plural(check.epochs, 'epoch')} ({n_before})"
+    after = f"{points(gain.longer.mean)} at {check.longer_epochs} ({n_after}, 95 % interval"
     figures = f"{before}, {after} {span(gain.longer)})"
     if gain.at_length.mean <= 0:
         return f"Over {gain.baseline} there is no gain that a longer training could take: {figures}."
@@ -171,15 +172,16 @@ def _certainty(family: tuple[Comparison, ...]) -> list[str]:
         return [f"With {plural(n, 'paired seed')} nothing is claimed; a claim needs {MIN_PAIRS}."]
     tested = [item for item in family if item.verdict != "incomplete"]
     if tested:
+        level, first = terms.level, tested[0]
         tests = [
-            f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm)}, sign-flip p {_p(item.flip.p)}"
+            f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm, level)}, "
+            f"sign-flip p {_p(item.flip.p, level)}"
             for item in tested
         ]
-        first = tested[0]
-        smallest = p_value(first.flip.smallest_p)
+        smallest, after_holm = (p_value(p, level=level) for p in (first.flip.smallest_p, first.smallest_flip_holm))
         mute = (
             "" if first.flip_can_reject
-            else f", {p_value(first.smallest_flip_holm)} after Holm: it can confirm nothing, and the t test decides"
+            else f", {after_holm} after Holm: it can confirm nothing, and the t test decides"
         )  # fmt: skip
         said.append(
             f"Certainty: {'; '.join(tests)} ({first.interval.n} pairs cannot give a sign-flip p below "
@@ -199,22 +201,34 @@ def _certainty(family: tuple[Comparison, ...]) -> list[str]:
     return said
 
 
-def _p(p: float) -> str:
-    text = p_value(p)
+def _p(p: float, level: float) -> str:
+    text = p_value(p, level=level)
     return text if text.startswith("<") else f"= {text}"
 
 
+def chosen_by(study: StudyData) -> str:
+    """Return how the recommended trial was chosen, e.g. 'by the mean of 3 fresh runs on validation'."""
+    best, plan = study.best, study.manifest["plan"]
+    fresh = {finalist.trial: finalist.fresh for finalist in study.ranked_finalists}
+    if best is not None and best.number in fresh:
+        return f"by the mean of {plural(fresh[best.number].n, 'fresh run')} on validation"
+    if plan.get("second_objective"):
+        return "as the knee of two objectives on validation"
+    if best is study.highest_scoring:
+        return "by its single run on validation"
+    return "within the guards on validation" if plan.get("guards") else "by fresh runs on validation"
+
+
 def _shrinkage(study: StudyData, test_mean: float) -> list[str]:
-    """Say how best1 was chosen, and how far the highest score of the search fell when trained again."""
+    """Say how best1 was chosen, and how far its score or the highest score of the search fell when trained again."""
     highest, fresh = study.highest_scoring, {finalist.trial: finalist.fresh for finalist in study.ranked_finalists}
     if highest is None or study.best is None:
         return []
     if study.best.number in fresh:
         chosen = fresh[study.best.number]
         choice = (
-            f"{BEST} is trial {study.best.number}, chosen among {plural(len(fresh), 'finalist')} by the mean of "
-            f"{plural(chosen.n, 'fresh run')} on validation: {percent(chosen.mean)} % there, "
-            f"{percent(test_mean)} % on test."
+            f"{BEST} is trial {study.best.number}, chosen among {plural(len(fresh), 'finalist')} {chosen_by(study)}: "
+            f"{percent(chosen.mean)} % there, {percent(test_mean)} % on test."
         )
         if highest.number not in fresh:
             return [choice]
@@ -222,12 +236,11 @@ def _shrinkage(study: StudyData, test_mean: float) -> list[str]:
             f"{choice} The highest single score of the search, {percent(highest.value)} % by trial {highest.number}, "
             f"was {percent(fresh[highest.number].mean)} % on average when trained again."
         ]
-    again_rows = spread(study.confirm.loc[study.confirm["entry"] == BEST, "val_balanced_accuracy"])
-    if study.best.value is None or not again_rows.n:
+    again = spread(study.confirm.loc[study.confirm["entry"] == BEST, "val_balanced_accuracy"])
+    if study.best.value is None or not again.n:
         return []
-    outcome = "owed part of its score to chance" if study.best.value > again_rows.mean else "held up"
     return [
-        f"The best of {len(study.complete)} trials {outcome}: trial {study.best.number} scored "
-        f"{percent(study.best.value)} % on validation in the search, {percent(again_rows.mean)} % there on average "
-        f"when trained again with fresh seeds, and {percent(test_mean)} % on test."
+        f"Trial {study.best.number} scored {percent(study.best.value)} % on validation in the search, "
+        f"{percent(again.mean)} % there on average over {plural(again.n, 'fresh seed')}, and {percent(test_mean)} % "
+        "on test."
     ]

@@ -24,7 +24,7 @@ from analysis.stats.paired_tests import (
 )
 from study.schema import LOOKS, look_of
 
-#: The columns whose values `rounding` is about.
+#: The columns whose values `rounding` is about; `rounding_<column>` is about another.
 _ROUNDED = ("all", "recall")
 
 _NO_RUNS = pd.MultiIndex.from_arrays([[], []], names=["data_seed", "seed"])
@@ -145,7 +145,7 @@ def primary_family(table: pd.DataFrame, terms: ClaimTerms) -> tuple[Comparison, 
         [paired_differences(table, BEST, base) for base in terms.baselines],
         terms,
         n_runs=[len(paired_runs(table, BEST, base)) for base in terms.baselines],
-        resolutions=[_resolution(table, BEST, base) for base in terms.baselines],
+        resolutions=[resolution(table, BEST, base) for base in terms.baselines],
     )
 
 
@@ -196,14 +196,15 @@ def paired_gain(table: pd.DataFrame, entry: str, baseline: str, *, column: str =
     Its resolution is that of the test counts, where `table` has `rounding` for this column.
     """
     differences = paired_differences(table, entry, baseline, column=column)
-    return paired_interval(differences, resolution=_resolution(table, entry, baseline, column=column))
+    return paired_interval(differences, resolution=resolution(table, entry, baseline, column=column))
 
 
-def _resolution(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> float:
+def resolution(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> float:
     """Return the sd of the rounding error in the difference of two runs; 0 where `table` does not know it."""
-    if column not in _ROUNDED or "rounding" not in table:
+    rounding = "rounding" if column in _ROUNDED else f"rounding_{column}"
+    if rounding not in table:
         return 0.0
-    squares = [float((table.loc[table["entry"] == name, "rounding"] ** 2).mean()) for name in (entry, baseline)]
+    squares = [float((table.loc[table["entry"] == name, rounding] ** 2).mean()) for name in (entry, baseline)]
     return sum(square for square in squares if square == square) ** 0.5
 
 

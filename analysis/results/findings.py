@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.reading.failed_runs import FailedRun
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, not_trained_out, percent, plural
+from analysis.reading.wording import listing, not_trained_out, percent, plural, still_climb
 from analysis.results.accuracies import scores
-from analysis.results.claim_sentences import claim_sentences, conditions
+from analysis.results.claim_sentences import chosen_by, claim_sentences, conditions
 from analysis.results.comparisons import Comparison, claim_terms, primary_family, unit_values
 from analysis.results.entries import BEST, TEACHER, baseline_text
 from analysis.results.subset_gains import subset_sentences
@@ -58,33 +58,32 @@ def _headline(study: StudyData, family: tuple[Comparison, ...], check: LengthChe
         return f"An indication only: fewer than {MIN_PAIRS} seeds"
     if len(incomplete) == len(verdicts):
         return "No claim: runs of the confirmation are missing"
+    unclear = [name for name in verdicts if name not in (*gained, *lost, *incomplete)]
     missing = [f"none claimed over {_named(incomplete)}, whose runs are incomplete"] if incomplete else []
-    if lost:
-        return ", ".join([f"No gain: worse than {_named(lost)}", *missing])
-    if not gained:
-        unclear = [name for name in verdicts if name not in incomplete]
+    if not gained and not lost:
         return ", ".join([f"No gain shown over {_named(unclear)}", *missing])
-    climbing = {name: check.climbing(BEST, name) for name in gained}
-    claimed = [name for name in gained if not climbing[name]]
-    if not claimed:
-        names = list(dict.fromkeys(name for found in climbing.values() for name in found))
-        return f"No claim: {listing(names)} still {'climbs' if len(names) == 1 else 'climb'} at {check.epochs} epochs"
-    unclear = [name for name in verdicts if name not in (*gained, *incomplete)]
+    climbing = [name for name in (*gained, *lost) if check.climbing(BEST, name)]
+    if len(climbing) == len(gained) + len(lost):
+        names = check.climbing(BEST, *climbing)
+        return f"No claim: {still_climb(names)} at {plural(check.epochs, 'epoch')}"
+    gained, lost = ([name for name in names if name not in climbing] for names in (gained, lost))
+    worse = [f"{'Worse' if gained else 'No gain: worse'} than {_named(lost)}"] if lost else []
     rest = [f"none shown over {_named(unclear)}"] if unclear else []
-    rest += [f"none claimed over {_named([name])}, which still climbs" for name, found in climbing.items() if found]
-    return ", ".join([_gains(claimed, check), *rest, *missing])
+    rest += [f"none claimed over {_named([name])}, which still climbs" for name in climbing]
+    said = ", ".join([*worse, *_gains(gained, check), *rest, *missing])
+    return f"{said[:1].upper()}{said[1:]}"
 
 
-def _gains(baselines: list[str], check: LengthCheck) -> str:
-    """Say over which baselines there is a gain, and what a longer training leaves of it."""
+def _gains(baselines: list[str], check: LengthCheck) -> list[str]:
+    """Say over which baselines there is a gain, and what a longer training leaves of it; nothing without any."""
     by_fate: dict[str, list[str]] = {}
     for name in baselines:
         by_fate.setdefault(check.fate(name), []).append(name)
     longer = f"at {check.longer_epochs} epochs"
     words = {fate: f"that {fate} {longer}" for fate in ("holds", "shrinks", "vanishes")}
-    words |= {"open": f"that is open {longer}", "unchecked": f"at {check.epochs} epochs, not checked at more"}
-    said = [f"gain over {_named(names)} {words[fate]}" for fate, names in by_fate.items()]
-    return f"A {', a '.join(said)}"
+    unchecked = f"at {plural(check.epochs, 'epoch')}, not checked at more"
+    words |= {"open": f"that is open {longer}", "unchecked": unchecked}
+    return [f"a gain over {_named(names)} {words[fate]}" for fate, names in by_fate.items()]
 
 
 def _named(baselines: list[str]) -> str:
@@ -96,17 +95,27 @@ def _unconfirmed(study: StudyData, table: pd.DataFrame) -> list[str]:
     states = f"{counts['COMPLETE']} complete, {counts['PRUNED']} pruned, {counts['FAIL']} failed"
     if study.best is None or study.best.value is None:
         return [f"Of {plural(len(study.trials), 'trial')} none is complete ({states}), so nothing can be concluded."]
-    said = [
-        f"Trial {study.best.number} is the best of {plural(counts['COMPLETE'], 'complete trial')} "
-        f"with {percent(study.best.value)} % balanced accuracy on validation ({states}).",
-        "The highest of many noisy values lies above its own mean; no gain is claimed before the confirmation, "
-        "which trains it again with fresh seeds beside the ladder and opens the test set.",
-    ]
+    number, score = study.best.number, percent(study.best.value)
+    said = (
+        [
+            f"Trial {number} is the best of {plural(counts['COMPLETE'], 'complete trial')} with {score} % balanced "
+            f"accuracy on validation ({states}).",
+            "The highest of many noisy values lies above its own mean.",
+        ]
+        if study.best is study.highest_scoring
+        else [f"Trial {number} is chosen {chosen_by(study)}; its single run scored {score} % there ({states})."]
+    )
+    said.append(
+        "No gain is claimed without a confirmation, which trains the trial with fresh seeds beside the ladder, and "
+        "opens the test set."
+    )
     reference = next((item for item in study.complete if item.user_attrs.get("kind") == "reference"), None)
     if reference is not None and reference.value is not None and reference is not study.best:
         said.insert(1, f"The method's reference point (trial {reference.number}) scored {percent(reference.value)} %.")
     if len(table):
-        said.append(f"The confirmation is under way: {plural(len(table), 'run')} so far.")
+        runs = plural(int((table["entry"] != TEACHER).sum()), "run")
+        under_way = f"The confirmation is under way: {runs} so far."
+        said.append(under_way if study.running else f"The confirmation has {runs}, but compares nothing yet.")
     return said
 
 

@@ -12,7 +12,7 @@ from analysis.results.class_gains import class_gains, group_of
 from analysis.results.comparisons import paired_gain
 from analysis.results.entries import BEST, TEACHER, entries_in_order
 from analysis.results.subset_gains import class_gains_over_subsets
-from analysis.stats.paired_tests import spread
+from analysis.stats.paired_tests import MIN_PAIRS, spread
 from study.schema import GROUPS
 
 #: Classes below a baseline that a sentence names.
@@ -27,7 +27,7 @@ def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.Data
 
     Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
     price: -many / few where Few's interval is above 0 and Many's interval below. It is 0 where Few gains and Many
-    shows no loss, and NaN where Few shows no gain.
+    shows no loss, and NaN where Few shows no gain or has fewer than MIN_PAIRS pairs.
     """
     table = scores(study)
     present = entries_in_order(table["entry"])
@@ -91,9 +91,14 @@ def _losing_classes(study: StudyData, baseline: str) -> list[str]:
     n, n_apart = len(gains), int((below["verdict"] == "loss").sum())
     lie, their = ("lies", "its") if len(below) == 1 else ("lie", "their")
     by_chance = f" Of {n} classes {0.025 * n:.0f} would lie there by chance." if n >= _MANY_CLASSES else ""
+    told = (
+        f"No class is told apart: that takes {MIN_PAIRS} pairs of runs."
+        if (gains["verdict"] == "too few").all()
+        else f"Holm's correction for all classes leaves {n_apart or 'none'} of them."
+    )
     return [
         f"{len(below)} of {plural(n, 'class', 'classes')} {lie} below {baseline} with {their} whole 95 % interval: "
-        f"{listing([*named, *more])}. Holm's correction for all classes leaves {n_apart or 'none'} of them.{by_chance}"
+        f"{listing([*named, *more])}. {told}{by_chance}"
     ]
 
 

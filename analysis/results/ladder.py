@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.reading.study_data import StudyData
+from analysis.reading.wording import MISSING
 from analysis.results.accuracies import COLUMNS, claim_basis, counted_runs, scores
 from analysis.results.comparisons import paired_gain, unit_values
 from analysis.results.entries import OVER, TEACHER, entries_in_order
 from analysis.stats.paired_tests import PairedInterval, Spread, spread
+
+#: What a table says below a row with a diverged run.
+DIVERGED_TEXT = "A diverged run counts with an accuracy by chance."
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,22 @@ class LadderRow:
     gains: Mapping[str, PairedInterval]
     selected_on: str
 
+    @property
+    def runs_text(self) -> str:
+        """Return e.g. '6', '6 × 2 (1 diverged)' for subsets and seeds, or a dash for a teacher of one subset."""
+        if self.entry == TEACHER and self.n_subsets < 2:
+            return MISSING
+        seeds = f"{self.n_subsets} × {self.n_seeds}" if self.n_subsets > 1 else str(self.n_seeds)
+        notes = [f"{n} {what}" for n, what in ((self.n_diverged, "diverged"), (self.n_missing, "missing")) if n]
+        return f"{seeds} ({', '.join(notes)})" if notes else seeds
+
 
 def ladder(study: StudyData) -> tuple[LadderRow, ...]:
     """Return one row per entry: the teacher, the ladder's rungs from the lowest, then the searched entries."""
     table, diverged = scores(study), claim_basis(study).diverged
     planned = study.manifest["plan"].get("confirm_seeds")
     own = table.loc[table["data_seed"] == 0, "entry"].value_counts()
-    selected = counted_runs(study).groupby("entry")["selected_on"].first()
+    selected = counted_runs(claim_basis(study)).groupby("entry")["selected_on"].first()
     present = entries_in_order(table["entry"])
     return tuple(
         LadderRow(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import points, span
+from analysis.reading.wording import bounds, plural, points
 from analysis.results.accuracies import claims_by_subset, class_recalls, scores_of
 from analysis.results.class_gains import by_class, comparable, with_verdicts
-from analysis.results.comparisons import by_subset, claim_terms, paired_gain, paired_runs
+from analysis.results.comparisons import by_subset, claim_terms, paired_gain, paired_runs, resolution
 from analysis.results.entries import BEST, TEACHER, both_forms, entries_in_order
 from analysis.stats.nested_interval import NestedInterval, nested_interval
 from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, Spread, paired_interval, spread
@@ -37,11 +37,14 @@ def subset_gains(study: StudyData) -> tuple[SubsetGain, ...]:
         if entry != base and (base == "la" or entry == BEST)
     ]
     return tuple(
-        SubsetGain(
-            entry, base, paired_gain(own, entry, base), nested_interval(by_subset(paired_runs(table, entry, base)))
-        )
-        for entry, base in pairs
+        SubsetGain(entry, base, paired_gain(own, entry, base), _nested(table, entry, base)) for entry, base in pairs
     )
+
+
+def _nested(table: pd.DataFrame, entry: str, baseline: str, *, column: str = "all") -> NestedInterval:
+    """Return `entry` minus `baseline` over the subsets of `table`, with the resolution of its test counts."""
+    runs = by_subset(paired_runs(table, entry, baseline, column=column))
+    return nested_interval(runs, resolution=resolution(table, entry, baseline, column=column))
 
 
 def subset_means(study: StudyData) -> pd.DataFrame:
@@ -49,16 +52,16 @@ def subset_means(study: StudyData) -> pd.DataFrame:
 
     Columns: entry, baseline, data_seed, n (seeds of the subset; in the last row subsets), gain, low, high (fractions).
     """
-    rows = []
+    table, rows = scores_of(study.every_subset), []
     for gain in (found for found in subset_gains(study) if found.entry == BEST):
-        runs = by_subset(paired_runs(scores_of(study.every_subset), gain.entry, gain.baseline))
-        found = [(subset, paired_interval(values)) for subset, values in sorted(runs.items())]
+        runs, least = by_subset(paired_runs(table, BEST, gain.baseline)), resolution(table, BEST, gain.baseline)
+        found = [(subset, paired_interval(values, resolution=least)) for subset, values in sorted(runs.items())]
         rows += [
             (gain.entry, gain.baseline, subset, interval.n, interval.mean, interval.low, interval.high)
             for subset, interval in [*found, (None, gain.subsets.over_subsets)]
         ]
-    table = pd.DataFrame(rows, columns=["entry", "baseline", "data_seed", "n", "gain", "low", "high"])
-    return table.astype({"data_seed": "Int64"})
+    columns = ["entry", "baseline", "data_seed", "n", "gain", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype({"data_seed": "Int64"})
 
 
 def class_gains_over_subsets(study: StudyData, *, entries: tuple[str, ...], baseline: str = "la") -> pd.DataFrame:
@@ -70,7 +73,7 @@ def class_gains_over_subsets(study: StudyData, *, entries: tuple[str, ...], base
     """
 
     def measured(of_class: pd.DataFrame, entry: str) -> tuple[float, ...]:
-        found = nested_interval(by_subset(paired_runs(of_class, entry, baseline, column="recall")))
+        found = _nested(of_class, entry, baseline, column="recall")
         over, spreads = found.over_subsets, (found.lowest, found.highest, found.sd_subsets, found.sd_seeds)
         return over.n, found.n_runs, over.mean, over.low, over.high, over.p, *spreads
 
@@ -92,14 +95,15 @@ def subset_sentences(study: StudyData) -> list[str]:
     gains = [gain for gain in subset_gains(study) if gain.entry == BEST and gain.baseline in family]
     if not gains or claims_by_subset(study):
         return []
-    gains_text = [
-        f"{points(gain.subsets.over_subsets.mean)} points to {gain.baseline} (95 % interval over subsets "
-        f"{span(gain.subsets.over_subsets)}; by subset {points(gain.subsets.lowest)} to {points(gain.subsets.highest)})"
-        for gain in gains
-    ]
-    n_subsets = min(gain.subsets.over_subsets.n for gain in gains)
+    gains_text = " and ".join(_subsets_text(gain.baseline, gain.subsets) for gain in gains)
     return [
-        f"Trained on {n_subsets} subsets of the long tail, {BEST} differs by {' and '.join(gains_text)} on average. "
-        f"This is not tested: the claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} "
-        "subsets."
+        f"On several subsets of the long tail, {BEST} differs on average by {gains_text}. This is not tested: the "
+        f"claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} subsets."
     ]
+
+
+def _subsets_text(baseline: str, found: NestedInterval) -> str:
+    over = found.over_subsets
+    each = f"by subset {points(found.lowest)} to {points(found.highest)})"
+    said = f"{points(over.mean)} points to {baseline} over {plural(over.n, 'subset')}"
+    return f"{said} {bounds(over).removesuffix(')')}; {each}"

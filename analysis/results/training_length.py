@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
+from analysis.reading.wording import plural, still_climb
 from analysis.results.accuracies import joined, scores, scores_of
 from analysis.results.comparisons import claim_terms, paired_differences, primary_family
 from analysis.results.entries import BEST, compared_entries, entries_in_order
@@ -90,6 +91,13 @@ class LengthCheck:
         """Return those of `entries` that still climb; without any, of all entries."""
         return [name for name in entries or self.states if name in self.states and self.states[name].state == "climbs"]
 
+    @property
+    def climbing_text(self) -> str:
+        """The sentence on the entries that still climb; '' where none does."""
+        names = self.climbing()
+        carry = "carries" if len(names) == 1 else "carry"
+        return f"{still_climb(names)} at {plural(self.epochs, 'epoch')} and {carry} no claim." if names else ""
+
     def gain(self, baseline: str) -> LongerGain:
         """Return what a longer training leaves of best1's gain over `baseline`, one of `gains`."""
         return next(gain for gain in self.gains if gain.baseline == baseline)
@@ -141,7 +149,7 @@ def fate_of(at_length: Iterable[float], longer: Iterable[float]) -> tuple[Paired
     - holds: the interval lies above 0 and does not end below the gain at the length.
     - shrinks: it lies above 0 and ends below the gain at the length.
     - vanishes: it does not lie above 0, and it ends below the gain at the length or its middle is not above 0.
-    - open: it holds 0 and the gain at the length, so it can tell neither from the other.
+    - open: it holds 0 and the gain at the length, and its middle is above 0, so it can tell neither from the other.
     - unchecked: there is no interval.
 
     Args:

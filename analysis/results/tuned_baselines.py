@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, plural, points, span
+from analysis.reading.wording import listing, plural, points, span, still_climb
 from analysis.results.comparisons import Comparison, paired_gain
 from analysis.results.entries import BASELINES, BEST
 from analysis.results.training_length import LengthCheck
+from analysis.search.history import state_counts
 from analysis.stats.paired_tests import PairedInterval
 from study.schema import TUNED_SUFFIX
+
+#: States of a trial that has ended.
+_ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,28 @@ def tuning_sentences(
     rest = f" At {point} the difference is {beside}; this is not tested." if beside else ""
     others = [item.baseline for item in family if item.baseline in BASELINES]
     at_reference = f" {listing(others)} has reference values." if others else ""
-    budget = plural(int(study.manifest["plan"]["trials"]), "trial")
     names = listing([item.baseline for item in tuned])
+    fresh = f" The choice is by fresh runs, as for {study.space.method}." if chooses_by_fresh_runs(study) else ""
     return [
-        f"{_survives(tuned, check)} The claim rests on {names}, {'each ' * (len(tuned) > 1)}with a search of {budget} "
-        f"and the same choice by fresh runs as {study.space.method}.{at_reference}{rest}"
+        f"{_survives(tuned, check)} The claim rests on {names}, {_budget(study, tuned)}.{fresh}{at_reference}{rest}"
     ]
+
+
+def chooses_by_fresh_runs(study: StudyData) -> bool:
+    """Return whether the plan has finalists, which are trained again to choose among them."""
+    plan = study.manifest["plan"]
+    return bool(plan.get("finalists") and plan.get("finalist_seeds"))
+
+
+def _budget(study: StudyData, tuned: list[Comparison]) -> str:
+    """Say how many trials the searches of the baselines ended, and how many that of the method did if others."""
+    ended = study.baselines[study.baselines["state"].isin(_ENDED)]
+    counts = [int((ended["baseline"] == item.baseline.removesuffix(TUNED_SUFFIX)).sum()) for item in tuned]
+    own = sum(state_counts(study)[state] for state in _ENDED)
+    beside = f", where {study.space.method} had {own}" if set(counts) != {own} else ""
+    if len(set(counts)) == 1:
+        return f"{'each ' * (len(tuned) > 1)}with a search of {plural(counts[0], 'trial')}{beside}"
+    return f"with searches of {listing([str(n) for n in counts])} trials{beside}"
 
 
 def tuning_warnings(study: StudyData, table: pd.DataFrame) -> list[str]:
@@ -113,7 +133,11 @@ def _survives(tuned: list[Comparison], check: LengthCheck) -> str:
         return "Whether a gain stands against tuned baselines cannot be said from so few seeds."
     if unknown := [name for name, verdict in verdicts.items() if verdict == "incomplete"]:
         return f"Whether a gain stands against tuned baselines cannot be said: runs of {listing(unknown)} are missing."
-    if fallen := [name for name in gained if check.climbing(BEST, name) or check.fate(name) == "vanishes"]:
+    if climbing := check.climbing(BEST, *gained) if gained else []:
+        held = [name for name in gained if check.climbing(BEST, name)]
+        rivals = "tuned baselines" if len(held) == len(tuned) else listing(held)
+        return f"No claim against {rivals}: {still_climb(climbing)}."
+    if fallen := [name for name in gained if check.fate(name) == "vanishes"]:
         return f"At a longer training the gain over {listing(fallen)}, tuned, does not stand."
     if len(gained) == len(tuned):
         return "The gain survives against tuned baselines."

@@ -15,7 +15,14 @@ def is_choice(knob: Knob) -> bool:
 
 
 def knob_columns(knob: Knob, positions: Floats, there: Bools, degree: int) -> Floats:
-    """Return (N, k) functions of one knob: polynomials, or a column per choice but one; 0 where the knob is absent."""
+    """Return (N, k) functions of one knob: polynomials, or a column per choice but one; 0 where the knob is absent.
+
+    Args:
+        knob: of the search.
+        positions: of the trials on the knob's scale, (N,).
+        there: which trials have the knob, (N,).
+        degree: of the polynomials.
+    """
     if is_choice(knob):
         values = np.unique(positions[there])
         functions = (positions[:, None] == values[1:]).astype(float)

@@ -24,6 +24,9 @@ _MIN_TRIALS = 8
 #: Trials beyond the number of means that the choices of a knob need.
 _LEAST_FREE = 3
 
+#: The values of a curve come back from their positions with a relative error of at most this.
+_ROUNDING = 1e-9
+
 _CURVE = ["value", "mean", "low", "high", "n"]
 
 
@@ -45,7 +48,9 @@ class Effect:
         """Return the index of the value nearest to `value`; None where that was not searched."""
         if is_choice(knob):
             return self.values.index(value) if value in self.values else None
-        if not self.values[0] <= value <= self.values[-1]:
+        first, last = self.values[0], self.values[-1]
+        slack = _ROUNDING * max(abs(first), abs(last))
+        if not first - slack <= value <= last + slack:
             return None
         return int(np.abs(np.array(self.values) - value).argmin())
 

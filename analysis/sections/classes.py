@@ -13,6 +13,7 @@ from analysis.results.entries import BEST
 from analysis.results.head_tail_exchange import exchange
 from analysis.sections.class_errors import error_blocks, feature_blocks, shown_baselines
 from analysis.sections.class_figures import averaged_over, gain_blocks, recall_blocks, subset_range_blocks
+from analysis.stats.paired_tests import MIN_PAIRS
 
 
 def classes_section(study: StudyData, writer: Writer) -> Section:
@@ -103,7 +104,8 @@ def _exchange(study: StudyData, writer: Writer) -> list[Block]:
             caption=(
                 "The exchange of head for tail, in points of test recall, paired and not tested. The last column says "
                 "how many points less on Many stand against one point more on Few. It is 0 where the interval of Many "
-                "does not lie below 0, and a dash where the interval of Few does not lie above 0."
+                "does not lie below 0. A dash stands where the interval of Few does not lie above 0, or with fewer "
+                f"than {MIN_PAIRS} pairs."
             ),
         )
     ]

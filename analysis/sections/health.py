@@ -148,12 +148,12 @@ def _rungs(complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:
         f"Did early rungs rank like the end? The first, at epoch {first['epoch']:.0f}, has a rank correlation of "
         f"{first['spearman']:.2f} with the end ({plural(int(first['n']), 'trial')})"
     )
-    weak = table.loc[table["spearman"] < WEAK_RANK, "epoch"].tolist()
-    if not weak:
+    weak = table[table["spearman"] < WEAK_RANK]
+    if weak.empty:
         return [Paragraph(f"{said}."), shown]
-    epochs = f"epoch{'s' * (len(weak) > 1)} {listing([str(epoch) for epoch in weak])}"
-    warning = f"Below {WEAK_RANK} at {epochs}: pruning there is close to chance."
-    few = f" So few trials cannot settle it (fewer than {_FEW_RANKED})." if first["n"] < _FEW_RANKED else ""
+    epochs = f"epoch{'s' * (len(weak) > 1)} {listing([str(epoch) for epoch in weak['epoch']])}"
+    warning = f"Below {WEAK_RANK} at {epochs}: pruning there ranks trials poorly."
+    few = f" So few trials cannot settle it (fewer than {_FEW_RANKED})." if weak["n"].min() < _FEW_RANKED else ""
     return [Note(f"{said}. {warning}{few}"), shown]
 
 

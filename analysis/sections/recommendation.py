@@ -15,8 +15,10 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError
 from analysis.reading.wording import mean_sd, percent, points
 from analysis.results.accuracies import scores
+from analysis.results.claim_sentences import chosen_by
 from analysis.results.comparisons import claim_terms, paired_gain, primary_family
 from analysis.results.entries import BEST
+from analysis.results.training_length import check_length
 from study.schema import MODELS
 
 
@@ -48,6 +50,8 @@ def _finalists(study: StudyData, writer: Writer) -> Block:
     kinds = {trial.number: str(trial.user_attrs.get("kind", "")) for trial in study.trials}
     found = study.ranked_finalists
     raw = [(item.trial, item.fresh.n, item.fresh.mean, item.fresh.sd, item.searched) for item in found]
+    strong = [index for index, item in enumerate(found) if study.best and item.trial == study.best.number]
+    among = " among those that keep the guards" if study.manifest["plan"].get("guards") and strong != [0] else ""
     return writer.table(
         "finalists",
         pd.DataFrame(raw, columns=["trial", "n", "val_mean", "val_sd", "val_in_search"]),
@@ -57,10 +61,11 @@ def _finalists(study: StudyData, writer: Writer) -> Block:
             for item in found
         ],
         caption=(
-            f"The finalists, best first: {BEST} is the one with the best mean over fresh training seeds (± sd). The "
-            "single score that nominated a trial does not count, since the best of many scores owes a part to chance."
+            f"The finalists, best first: {BEST} is the one with the best mean over fresh training seeds (± sd){among}. "
+            "The single score that nominated a trial does not count, since the best of many scores owes a part to "
+            "chance."
         ),
-        strong=(0,),
+        strong=strong,
     )
 
 
@@ -76,17 +81,20 @@ def _trust(study: StudyData) -> str:
     table = scores(study)
     family = primary_family(table, claim_terms(study))
     if not family:
-        return "The best complete trial on validation. It is not confirmed: treat it as a candidate."
-    lost = [item.baseline for item in family if item.verdict == "loss"]
+        return f"Chosen {chosen_by(study)}. It is not confirmed: treat it as a candidate."
+    check = check_length(study)
+    claimed = {item.baseline: item.verdict for item in family if not check.climbing(BEST, item.baseline)}
+    lost = [name for name, verdict in claimed.items() if verdict == "loss"]
     if lost:
         return f"The best of the search, but worse than {lost[0]} on test: prefer {lost[0]}."
     method = study.space.method
-    if (tuned := paired_gain(table, BEST, method)).high < 0:
+    tested = {item.baseline for item in family}
+    if method not in tested and (tuned := paired_gain(table, BEST, method)).high < 0:
         return (
             f"The best of the search, but {method} at its reference point stands {points(-tuned.mean)} points above it "
             f"on test (95 % interval {points(-tuned.high)} to {points(-tuned.low)}; not tested): consider that."
         )
-    if all(item.verdict == "gain" for item in family):
+    if all(claimed.get(name) == "gain" for name in tested):
         return "Chosen on validation, confirmed on test with fresh seeds."
     return "Chosen on validation; on test no gain over every baseline is claimed (see the first screen)."
 

@@ -189,12 +189,12 @@ def _failed_run_blocks(study: StudyData, writer: Writer) -> list[Block]:
     if not causes:
         return []
     n_failed = sum(len(names) for _, names in causes)
-    caption = "Runs of the selection (candidate) and the confirmation that failed for good, by cause."
+    caption = "Runs of the later phases that failed for good, by cause; a candidate is one of the selection."
     return [
         Note(
-            f"After the search {plural(n_failed, 'run')} of the selection or the confirmation failed for good: a "
-            "candidate with a failed run cannot be best1. A diverged run of an entry counts at chance, a lost one is "
-            "missing."
+            f"After the search {plural(n_failed, 'run')} of the later phases failed for good: a candidate with a "
+            "failed run cannot be chosen. A diverged run of the confirmation or the ablation counts at chance, a lost "
+            "one is missing."
         ),
         _cause_table("failed_runs", causes, ("runs", "named"), caption, writer),
     ]

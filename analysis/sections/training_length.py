@@ -37,17 +37,13 @@ def training_section(study: StudyData, writer: Writer) -> Section | None:
 def _lead(check: LengthCheck) -> Paragraph | Note:
     if check.factor == 1:
         return Note(
-            f"Nothing was trained longer than {check.epochs} epochs, so no claim is checked at a longer training. The "
-            "curves below are no evidence: while the rate falls, every run rises at its end. "
+            f"Nothing was trained longer than {plural(check.epochs, 'epoch')}, so no claim is checked at a longer "
+            "training. The curves below are no evidence: while the rate falls, every run rises at its end. "
             "study.confirm with --epochs-factor 2 trains the whole ladder longer."
         )
-    climbing = check.climbing()
-    said = (
-        f"{listing(climbing)} still {'climbs' if len(climbing) == 1 else 'climb'} at {check.epochs} epochs and "
-        f"{'carries' if len(climbing) == 1 else 'carry'} no claim."
-        if climbing
-        else f"No entry is shown to climb at {check.epochs} epochs."
-    )
+    said = check.climbing_text or f"No entry is shown to climb at {plural(check.epochs, 'epoch')}."
+    if all(found.state == "unchecked" for found in check.states.values()):
+        said = "One longer run per entry checks nothing: that takes two seeds."
     return Paragraph(
         f"A claim belongs to a training length. {said} Runs at {check.longer_epochs} epochs have the seeds of the "
         "confirmation, and their schedule spans all of their epochs."
@@ -63,7 +59,7 @@ def _curves(study: StudyData, check: LengthCheck, column: str, writer: Writer) -
     group, shown = CURVES[column], list(dict.fromkeys(bands["entry"]))
     last = bands.groupby(["entry", "epochs_factor"], sort=False).tail(1)
     ends = [
-        f"{row['entry']} {percent(row['median'])} % at {int(row['epochs_factor']) * check.epochs} epochs"
+        f"{row['entry']} {percent(row['median'])} % at {plural(int(row['epochs_factor']) * check.epochs, 'epoch')}"
         for row in last.to_dict("records")
     ]
     what = "balanced accuracy" if group == "All" else f"mean recall of {group}"
@@ -143,7 +139,7 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
         pd.DataFrame(raw),
         columns=(
             "difference",
-            f"at {check.epochs} epochs",
+            f"at {plural(check.epochs, 'epoch')}",
             "seeds",
             f"at {check.longer_epochs} epochs",
             "seeds",

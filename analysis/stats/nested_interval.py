@@ -35,7 +35,7 @@ class NestedInterval:
     sd_seeds: float
 
 
-def nested_interval(differences: Mapping[int, Sequence[float]]) -> NestedInterval:
+def nested_interval(differences: Mapping[int, Sequence[float]], *, resolution: float = 0.0) -> NestedInterval:
     """Summarise paired differences by subset. A NaN difference drops its pair, and a subset without a pair drops out.
 
     The interval over subsets is the paired t interval on the R subset means, with R - 1 degrees of freedom. It covers
@@ -49,6 +49,7 @@ def nested_interval(differences: Mapping[int, Sequence[float]]) -> NestedInterva
 
     Args:
         differences: subset -> its differences, paired by seed.
+        resolution: sd of the rounding error in one difference, see `paired_interval`. The components ignore it.
     """
     finite = (np.asarray(list(values), dtype=float) for values in differences.values())
     groups = [group[np.isfinite(group)] for group in finite]
@@ -57,7 +58,8 @@ def nested_interval(differences: Mapping[int, Sequence[float]]) -> NestedInterva
     n = np.array([group.size for group in groups], dtype=float)
     sd_subsets, sd_seeds = _components(groups, means, n)
     lowest, highest = (float(means.min()), float(means.max())) if means.size else (nan, nan)
-    return NestedInterval(paired_interval(means), int(n.sum()), lowest, highest, sd_subsets, sd_seeds)
+    over_subsets = paired_interval(means, resolution=resolution)
+    return NestedInterval(over_subsets, int(n.sum()), lowest, highest, sd_subsets, sd_seeds)
 
 
 def _components(groups: list[np.ndarray], means: np.ndarray, n: np.ndarray) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from study.phases.state.study_in_progress import Analyses, Study, StudyFailed
 from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
-from study.planning.plan import AUTO, LOCAL
+from study.planning.plan import AUTO, LOCAL, StudyPlan
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
@@ -89,7 +89,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         for field in ("tuned_baselines", "ladder", "ablation_knobs"):
             known = getattr(checked.plan, field)
             changes[field] = (*known, *(name for name in changes.get(field, ()) if name not in known))
-        needed = {field: value for field, value in unplanned.items() if not getattr(checked.plan, field)}
+        former = checked.plan
+        needed = {field: value for field, value in unplanned.items() if not getattr(former, field)}
         checked = replace(checked, plan=replace(checked.plan, **needed | changes))
         faults = Faults()
         check_plan(checked.plan, checked.space, faults)
@@ -105,6 +106,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             say_lost(manifest["counts"], ledger.counts())
             try:
                 check_knobs(asked_knobs, checked.plan, checked.space, ledger)
+                _check_totals(former, checked.plan, ledger)
                 planned = {PLANNED: checked.plan.planned_runs(checked.space)}
                 store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned)
                 store.write_config(config_text(checked.plan, checked.space))
@@ -191,6 +193,25 @@ def _check_address(planned: str, changes: dict[str, Any]) -> None:
     """Refuse a cluster that only the folder names: it may come from a stranger, and a cluster can run any code here."""
     if "address" not in changes and planned not in (LOCAL, AUTO):
         raise UsageError(f"a cluster is not joined on a folder's word; to go on where it ran, give --address {planned}")
+
+
+def _check_totals(former: StudyPlan, plan: StudyPlan, ledger: Ledger) -> None:
+    """Refuse fewer seeds or cuts than a confirmation was begun with: who may stop at any seed may stop at a lucky one.
+
+    Raises:
+        UsageError: names every such total.
+    """
+    totals = {
+        "--seeds": (former.confirm_seeds, plan.confirm_seeds),
+        "--data-seeds": (former.data_seeds, plan.data_seeds),
+    }
+    fewer = [
+        f"{flag} is a total and must not be below the {begun} that the confirmation was begun with; got {asked}"
+        for flag, (begun, asked) in totals.items()
+        if asked < begun
+    ]
+    if fewer and ledger.runs.confirm_keys():
+        raise UsageError(fewer)
 
 
 def _create_ledger(checked: Checked, store: StudyStore) -> Ledger:

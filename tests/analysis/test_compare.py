@@ -91,6 +91,12 @@ def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path,
     assert "best1 is not confirmed on the test set" in page
 
 
+def test_a_study_without_a_pair_with_la_claims_nothing(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    drop_runs(pair[0], "entry = 'la'")
+    page = compare.build_comparison(pair, tmp_path / "side").read_text(encoding="utf-8")
+    assert page.count("0 pairs: nothing is claimed") == 1
+
+
 @pytest.mark.parametrize(
     ("longer", "over_la", "over_kd"),
     [

@@ -69,12 +69,21 @@ def test_a_search_that_has_just_begun_says_so(simulated: Simulated) -> None:
 
 
 @pytest.mark.usefixtures("drawn")
-def test_a_confirmation_under_way_shows_what_there_is(simulated: Simulated) -> None:
-    folder = simulated(**SMALL, status="running")
+@pytest.mark.parametrize(
+    ("status", "headline", "said"),
+    [
+        ("running", "Still running: these results will change", "is under way: 6 runs so far."),
+        ("failed", "A best configuration, not yet confirmed", "has 6 runs, but compares nothing yet."),
+    ],
+)
+def test_a_confirmation_that_is_not_whole_shows_what_there_is(
+    simulated: Simulated, status: str, headline: str, said: str
+) -> None:
+    folder = simulated(**SMALL, status=status)
     drop_runs(folder, "entry NOT IN ('teacher', 'la')")
     text = _text(folder)
-    assert "Still running: these results will change" in text
-    assert "The confirmation is under way: 7 runs so far." in text
+    assert headline in text
+    assert f"The confirmation {said}" in text
     assert "Few, la" in text
 
 

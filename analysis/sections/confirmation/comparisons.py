@@ -49,14 +49,14 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
     claims = {item.baseline: item for item in family}
     gains = {name: item.interval for name, item in claims.items()} | untuned_gains(scores(study), family)
     check = check_length(study)
-    raw, cells = [], []
+    level, raw, cells = family[0].terms.level, [], []
     for name, gain in gains.items():
         item = claims.get(name)
         images_sd = image_part(recalls, BEST, name).sd
         verdict: str = item.verdict if item else "not tested"
         if item and verdict == "incomplete":
             verdict = f"incomplete: {item.n_runs} of {item.terms.n_runs} runs"
-        if verdict == "gain" and (climbing := check.climbing(BEST, name)):
+        if verdict in ("gain", "loss") and (climbing := check.climbing(BEST, name)):
             verdict = f"no claim: {listing(climbing)} not trained out"
         numbers = {"n": gain.n, "mean": gain.mean, "sd": gain.sd, "low": gain.low, "high": gain.high, "p_t": gain.p}
         tests = _test_numbers(item) if item else {}
@@ -71,7 +71,7 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
                 "sd": percent(gain.sd),
                 "95 % interval": span(gain),
                 "p (t)": p_value(gain.p),
-                "p (Holm)": p_value(item.p_holm) if item and gain.n else MISSING,
+                "p (Holm)": p_value(item.p_holm, level=level) if item and gain.n else MISSING,
                 "p (sign-flip, Holm)": _flip_text(item) if item and gain.n else MISSING,
                 "sd, test images": percent(images_sd),
                 "verdict": verdict,
@@ -112,4 +112,5 @@ def _test_numbers(item: Comparison) -> dict[str, float]:
 
 
 def _flip_text(item: Comparison) -> str:
-    return f"{p_value(item.flip_holm)} (least {p_value(item.smallest_flip_holm)})"
+    p, least = (p_value(value, level=item.terms.level) for value in (item.flip_holm, item.smallest_flip_holm))
+    return f"{p} (least {least})"

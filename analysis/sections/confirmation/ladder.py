@@ -11,11 +11,9 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, points, span
 from analysis.results.accuracies import COLUMNS, OTHERS_TEXT, claims_by_subset
 from analysis.results.entries import BEST, LA_TUNED, TEACHER
-from analysis.results.ladder import LadderRow
+from analysis.results.ladder import DIVERGED_TEXT, LadderRow
 from analysis.stats.paired_tests import PairedInterval, paired_interval
 from study.schema import GROUPS
-
-_DIVERGED = " A diverged run counts with an accuracy by chance."
 
 
 def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer) -> tuple[ReportTable, ReportTable]:
@@ -31,7 +29,7 @@ def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer)
     on_subsets = claims_by_subset(study)
     tuned = any(row.entry == LA_TUNED for row in rows)
     over = ("la", LA_TUNED) if tuned else ("la",)
-    any_diverged = any(row.n_diverged for row in rows)
+    diverged = f" {DIVERGED_TEXT}" if any(row.n_diverged for row in rows) else ""
     table = writer.table(
         "ladder",
         pd.DataFrame([_raw(row, over) for row in rows]),
@@ -44,7 +42,7 @@ def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer)
         rows=[
             (
                 row.entry,
-                _runs(row),
+                row.runs_text,
                 *(mean_sd(row.cells[name]) for name in shown[:first]),
                 *(text for name in over for text in _gain(row.gains.get(name))),
             )
@@ -57,7 +55,7 @@ def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer)
             "training count: Many over 100, Medium 20 to 100, Few under 20. "
             f"The difference is in points of All, {pairing_text(study)}, with a paired t interval. "
             f"Rungs have their reference values; {BEST}{' and the tuned entries were' if tuned else ' was'} chosen in "
-            f"a search. The teacher is trained once{' per subset' * on_subsets}.{missing}{_DIVERGED * any_diverged}"
+            f"a search. The teacher is trained once{' per subset' * on_subsets}.{missing}{diverged}"
         ),
     )
     return table, replace(
@@ -68,14 +66,6 @@ def ladder_tables(study: StudyData, rows: tuple[LadderRow, ...], writer: Writer)
         columns=("entry", *heads[first:]),
         rows=tuple((row.entry, *(mean_sd(row.cells[name]) for name in shown[first:])) for row in rows),
     )
-
-
-def _runs(row: LadderRow) -> str:
-    if row.entry == TEACHER and row.n_subsets < 2:
-        return MISSING
-    seeds = f"{row.n_subsets} × {row.n_seeds}" if row.n_subsets > 1 else str(row.n_seeds)
-    notes = [f"{n} {what}" for n, what in ((row.n_diverged, "diverged"), (row.n_missing, "missing")) if n]
-    return f"{seeds} ({', '.join(notes)})" if notes else seeds
 
 
 def _units(study: StudyData) -> str:

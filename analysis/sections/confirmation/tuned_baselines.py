@@ -7,7 +7,7 @@ from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, listing, percent, points, span, value_text
 from analysis.results.accuracies import scores
-from analysis.results.tuned_baselines import tuned_baselines
+from analysis.results.tuned_baselines import chooses_by_fresh_runs, tuned_baselines
 
 _STATES = (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"), ("RUNNING", "running"))
 
@@ -17,6 +17,8 @@ def tuned_baseline_blocks(study: StudyData, writer: Writer) -> list[Block]:
     found = tuned_baselines(study, scores(study))
     if not found:
         return []
+    by_fresh_runs = ", and the same choice among finalists by fresh runs on validation"
+    fresh = by_fresh_runs if chooses_by_fresh_runs(study) else ""
     raw, cells = [], []
     for item in found:
         gain = item.gain
@@ -55,10 +57,10 @@ def tuned_baseline_blocks(study: StudyData, writer: Writer) -> list[Block]:
             rows=[tuple(row.values()) for row in cells],
             wordy=True,
             caption=(
-                f"The baselines that were tuned as {study.space.method} was: one search each with as many trials, the "
-                "same sampler, pruner and epochs, and the same choice among finalists by fresh runs on validation. The "
-                "last column is the tuned entry minus the same method at its reference values, paired by seed. "
-                "study.replay takes the names in the column 'chosen'."
+                f"The baselines that were tuned as {study.space.method} was: one search each, planned with as many "
+                f"trials, the same sampler, pruner and epochs{fresh}. The last column is the tuned entry minus the "
+                "same method at its reference values, paired by seed. study.replay takes the names in the column "
+                "'chosen'."
             ),
         )
     ]

@@ -9,7 +9,7 @@ import pytest
 from analysis.page.latex import escape, ladder_table
 from analysis.reading.study_folder import load_study
 from analysis.results.ladder import ladder
-from tests.analysis.simulation import RECALLS
+from tests.analysis.simulation import RECALLS, drop_runs, fail_run
 
 SMALL = {"n_trials": 4, "n_pruned": 0, "n_failed": 0}
 
@@ -56,6 +56,35 @@ def test_the_caption_says_what_a_longer_training_leaves(
 ) -> None:
     folder = simulated(longer={name: RECALLS[name] for name in ("la", "kd", "best1")} | longer, **SMALL)
     assert words in _caption(folder)
+
+
+def test_runs_that_diverged_or_are_missing_stand_beside_the_seeds(simulated: Callable[..., Path]) -> None:
+    folder = simulated(**SMALL)
+    fail_run(folder, "kd", 1002, "non-finite loss: it became nan")
+    drop_runs(folder, "entry = 'ce' AND seed > 1004")
+    seeds = {cells[0]: cells[1] for cells in _rows(folder)}
+    assert (seeds["kd"], seeds["ce"], seeds["la"], seeds["teacher"]) == ("6 (1 diverged)", "4 (2 missing)", "6", "--")
+    assert " A diverged run counts with an accuracy by chance." in _caption(folder)
+
+
+def test_subsets_stand_beside_their_seeds(simulated: Callable[..., Path]) -> None:
+    folder = simulated(n_cuts=6, n_seeds=2, **SMALL)
+    head, *rows = _rows(folder)
+    assert head[:2] == ["Entry", r"Subsets $\times$ seeds"]
+    assert {cells[1] for cells in rows if cells[0] != "teacher"} == {r"6 $\times$ 2"}
+    assert "A diverged run" not in _caption(folder)
+
+
+def test_a_difference_of_nothing_has_no_sign_as_on_the_page(simulated: Callable[..., Path]) -> None:
+    folder = simulated(recalls={"la": (0.86, 0.50), "best1": (0.86, 0.50)}, seed_sd=0.0, **SMALL)
+    assert _rows(folder)[-1][-1] == "$0.0$ ($0.0$ to $0.0$)"
+
+
+def _rows(folder: Path) -> list[list[str]]:
+    lines = ladder_table(load_study(folder)).splitlines()
+    return [
+        line.removesuffix(r" \\").replace(r"\textbf{best1}", "best1").split(" & ") for line in lines if " & " in line
+    ]
 
 
 def test_without_a_confirmation_there_is_no_table(simulated: Callable[..., Path]) -> None:

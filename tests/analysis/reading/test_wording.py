@@ -27,6 +27,23 @@ def test_numbers_are_worded_as_a_reader_meets_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("p", "level", "text"),
+    [
+        (0.0503, 0.05, "0.0503"),
+        (0.0497, 0.05, "0.050"),
+        (0.05, 0.05, "0.050"),
+        (0.0052, 0.005, "0.0052"),
+        (0.0004, 0.0025, "< 0.001"),
+        (0.0003, 0.00015625, "0.0003"),
+        (0.0001, 0.00015625, "< 0.00015625"),
+        (0.05 + 1e-9, 0.05, "0.0500000"),
+    ],
+)
+def test_a_p_value_near_the_level_shows_on_which_side_it_lies(p: float, level: float, text: str) -> None:
+    assert p_value(p, level=level) == text
+
+
+@pytest.mark.parametrize(
     ("longest", "unit"), [(0.0, (1.0, "seconds")), (119.0, (1.0, "seconds")), (120.0, (60.0, "minutes"))]
 )
 def test_durations_below_two_minutes_are_shown_in_seconds(longest: float, unit: tuple[float, str]) -> None:

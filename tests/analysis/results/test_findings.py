@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.page.document import Paragraph
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
@@ -17,6 +18,7 @@ from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.findings import Findings, find
 from analysis.search.importance import Importances
 from analysis.sections.confirmation.comparisons import comparison_table
+from analysis.sections.recommendation import recommendation_section
 from study.strategy.guards import Guard
 from tests.analysis.simulation import SETTINGS, fail_run, rewriting, set_last_counts
 from trainables.cckd.records import ClassCounts
@@ -51,9 +53,19 @@ def test_no_difference_is_reported_as_no_gain(simulated: Simulated) -> None:
     assert "cannot be distinguished" in found.sentences[0]
 
 
-def test_a_loss_is_called_one(simulated: Simulated) -> None:
-    found = _find(simulated(recalls=_recalls((0.82, 0.46)), **SMALL))
-    assert found.headline == f"No gain: worse than {OF_LA}"
+@pytest.mark.parametrize(
+    ("best", "kd", "headline"),
+    [
+        ((0.80, 0.36), (0.93, 0.30), f"No gain: worse than {OF_LA} and {OF_KD}"),
+        ((0.82, 0.46), (0.82, 0.46), f"No gain: worse than {OF_LA}, none shown over {OF_KD}"),
+        ((0.82, 0.46), (0.93, 0.30), f"Worse than {OF_LA}, a gain over {OF_KD} at 20 epochs, not checked at more"),
+    ],
+)
+def test_a_loss_is_called_one_and_takes_no_gain_away(
+    simulated: Simulated, best: tuple[float, float], kd: tuple[float, float], headline: str
+) -> None:
+    found = _find(simulated(recalls=_recalls(best, kd=kd), **SMALL))
+    assert found.headline == headline
     assert "falls behind logit adjustment (la)" in found.sentences[0]
 
 
@@ -173,7 +185,42 @@ def test_the_choice_among_finalists_is_told_with_the_luck_of_the_search(simulate
 def test_without_a_confirmation_no_gain_is_claimed(simulated: Simulated) -> None:
     found = _find(simulated(n_seeds=0, **SMALL))
     assert found.headline == "A best configuration, not yet confirmed on the test set"
-    assert any("no gain is claimed" in sentence for sentence in found.sentences)
+    assert "The highest of many noisy values lies above its own mean." in found.sentences
+    assert any(sentence.startswith("No gain is claimed without a confirmation") for sentence in found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("finalists", "plan", "how"),
+    [
+        ({0: (0.75, 0.76), 1: (0.61, 0.63)}, {}, "by the mean of 2 fresh runs on validation"),
+        ({}, {"second_objective": "few"}, "as the knee of two objectives on validation"),
+        ({}, {"guards": {"many": 1.0}}, "within the guards on validation"),
+        ({}, {}, "by fresh runs on validation"),
+    ],
+)
+def test_a_trial_that_has_not_the_highest_score_is_said_to_be_chosen(
+    simulated: Simulated, tmp_path: Path, finalists: dict[int, tuple[float, ...]], plan: dict[str, Any], how: str
+) -> None:
+    study = load_study(simulated(n_seeds=0, finalists=finalists, **SMALL))
+    study.manifest["chosen_trial"] = 0
+    study.manifest["plan"].update(plan)
+    assert study.best is not study.highest_scoring
+    found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    score = f"{100 * study.complete[0].value:.1f}"
+    assert found.sentences[0] == (
+        f"Trial 0 is chosen {how}; its single run scored {score} % there (6 complete, 0 pruned, 0 failed)."
+    )
+    assert found.sentences[1].startswith("No gain is claimed without a confirmation")
+    (first, *_) = recommendation_section(study, Writer(tmp_path)).blocks
+    assert first == Paragraph(f"Chosen {how}. It is not confirmed: treat it as a candidate.")
+
+
+def test_without_finalists_the_three_figures_of_best1_stand_without_a_verdict(simulated: Simulated) -> None:
+    study = load_study(simulated(**SMALL))
+    (told,) = (text for text in _find(study.folder).sentences if text.startswith(f"Trial {study.best.number} scored "))
+    assert " % on validation in the search, " in told
+    assert " % there on average over 6 fresh seeds, and " in told
+    assert "chance" not in told
 
 
 def test_a_running_study_says_so(simulated: Simulated) -> None:

@@ -107,6 +107,14 @@ def test_many_losing_classes_are_counted_and_the_largest_losses_named(simulated:
     assert f", and {n - 5} more." in named or f" and {n - 5} more." in named
 
 
+def test_from_few_seeds_no_class_is_said_to_fall_to_holms_correction(simulated: Simulated) -> None:
+    recalls = {"la": (0.8, 0.5), "best1": (0.75, 0.44)}
+    folder = simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=3, recalls=recalls)
+    (named,) = price_sentences(load_study(folder), "la")[1:]
+    assert named.endswith(". No class is told apart: that takes 6 pairs of runs.")
+    assert "Holm" not in named
+
+
 def test_flow_is_the_shares_of_each_groups_images(simulated: Simulated) -> None:
     study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0))
     flow = confusion_flow(study, entries=("la", "best1"))

@@ -13,6 +13,7 @@ from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import class_recalls, scores, training_noise
 from analysis.results.comparisons import claim_terms, paired_gain, primary_family
 from analysis.results.ladder import ladder
+from analysis.stats.paired_tests import paired_interval
 from tests.analysis.simulation import drop_runs, fail_run, rewriting
 
 Simulated = Callable[..., Path]
@@ -121,6 +122,22 @@ def test_a_class_without_test_images_has_no_recall(simulated: Simulated) -> None
         del record["test"]["bins"]  # they hold the images of this class too
         ledger._database.connection.execute("UPDATE confirm_runs SET record = ? WHERE rowid = 1", (json.dumps(record),))
     assert class_recalls(load_study(folder))["recall"].isna().sum() == 1
+
+
+def test_an_entry_that_lost_its_run_on_the_own_subset_keeps_its_row(simulated: Simulated) -> None:
+    folder = simulated(n_cuts=6, n_seeds=1, **SMALL)
+    drop_runs(folder, "entry = 'ce' AND data_seed = 0")
+    (row,) = (row for row in ladder(load_study(folder)) if row.entry == "ce")
+    assert (row.n_subsets, row.n_missing, row.selected_on) == (5, 1, "reference")
+
+
+def test_equal_differences_of_a_group_have_the_resolution_of_its_counts(simulated: Simulated) -> None:
+    study = load_study(simulated(seed_sd=0.0, **SMALL))
+    table, n_few = scores(study), len(study.groups["few"])
+    gain = paired_gain(table, "best1", "la", column="few")
+    rounding = (2 / 12 / n_few) ** 0.5 / 300  # of two means over the classes, each of 300 test images
+    assert gain == paired_interval([gain.mean] * 6, resolution=rounding)
+    assert gain.low < gain.mean < gain.high
 
 
 def test_a_diverged_run_counts_at_chance_in_its_row_and_a_lost_one_is_missing(simulated: Simulated) -> None:

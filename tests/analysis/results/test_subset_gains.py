@@ -152,11 +152,29 @@ def test_the_teacher_has_a_result_a_subset(simulated: Simulated) -> None:
 def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
     (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
-    assert over.startswith("Trained on 3 subsets of the long tail, best1 differs by +")
+    assert over.startswith("On several subsets of the long tail, best1 differs on average by +")
+    assert over.count(" over 3 subsets (95 % interval ") == 2
     assert "This is not tested" in over
     assert "A claim beyond it needs 6 subsets" in over
     assert "(mean of 6 seeds)" in said[0]
     assert said[-1].startswith("Every interval over seeds is conditional on one training subset")
+
+
+def test_each_comparison_has_its_own_number_of_subsets(simulated: Simulated) -> None:
+    folder = simulated(**FEW | {"n_cuts": 2})
+    drop_runs(folder, "entry = 'kd' AND data_seed = 1")
+    (over,) = [said for said in _find(load_study(folder)).sentences if said.startswith("On several subsets")]
+    assert " points to la over 2 subsets (95 % interval " in over
+    assert " points to kd over 1 subset (n too small for an interval; by subset +" in over
+
+
+def test_equal_differences_are_no_certain_gain_over_subsets_either(simulated: Simulated) -> None:
+    study = load_study(simulated(**FEW | {"seed_sd": 0.0, "cut_sd": 0.0}))
+    classes = class_gains_over_subsets(study, entries=("best1",))
+    for table in (subset_means(study), classes):
+        assert (table["low"] < table["gain"]).all()
+        assert (table["gain"] < table["high"]).all()
+    assert all(gain.subsets.over_subsets.low < gain.subsets.over_subsets.mean for gain in subset_gains(study))
 
 
 def test_enough_subsets_change_what_the_intervals_cover(simulated: Simulated) -> None:

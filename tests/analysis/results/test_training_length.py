@@ -1,5 +1,6 @@
 """Planted courses and gains are called by their names, and curves alone are evidence of nothing."""
 
+import re
 from collections.abc import Callable, Sequence
 from math import isnan
 from pathlib import Path
@@ -9,10 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.page.document import Paragraph
+from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
+from analysis.results.accuracies import scores
+from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.findings import Findings, find
 from analysis.results.training_length import TOLERANCE, check_length, curve_bands, fate_of, training_states
 from analysis.search.importance import Importances
+from analysis.sections.confirmation.comparisons import comparison_table
+from analysis.sections.recommendation import recommendation_section
+from analysis.sections.training_length import training_section
 from tests.analysis.simulation import RECALLS, fail_run, rewriting
 
 #: The baselines in the words of a headline.
@@ -154,6 +162,45 @@ def test_nothing_is_claimed_where_best1_still_climbs(simulated: Simulated) -> No
     found = _find(_studied(simulated, best1=(0.90, 0.75)))
     assert found.headline == "No claim: best1 still climbs at 20 epochs"
     assert "beats" not in found.sentences[0]
+
+
+def test_a_loss_to_a_rung_that_still_climbs_is_no_claim_either(simulated: Simulated, tmp_path: Path) -> None:
+    recalls = {"la": (0.86, 0.50), "kd": (0.93, 0.30), "best1": (0.82, 0.46)}
+    folder = simulated(
+        recalls=recalls, longer={name: recalls[name] for name in COMPARED} | {"la": (0.95, 0.7)}, **SMALL
+    )
+    found, study = _find(folder), load_study(folder)
+    assert (
+        found.headline == f"A gain over {OF_KD} that holds at 40 epochs, none claimed over {OF_LA}, which still climbs"
+    )
+    assert "points below logit adjustment (la) in this study (95 % interval −" in found.sentences[0]
+    assert "; no claim, because la still climbs) and beats" in found.sentences[0]
+    comparison_table(study, primary_family(scores(study), claim_terms(study)), Writer(tmp_path))
+    verdicts = pd.read_csv(tmp_path / "tables" / "comparisons.csv")["verdict"].tolist()
+    assert verdicts == ["no claim: la not trained out", "gain"]
+    trust = "Chosen on validation; on test no gain over every baseline is claimed (see the first screen)."
+    assert recommendation_section(study, Writer(tmp_path)).blocks[0] == Paragraph(trust)
+
+
+def test_one_longer_run_per_entry_checks_nothing(simulated: Simulated, tmp_path: Path) -> None:
+    folder = simulated(longer={name: RECALLS[name] for name in COMPARED}, n_long_seeds=1, **SMALL)
+    section = training_section(load_study(folder), Writer(tmp_path))
+    assert section is not None
+    assert section.blocks[0] == Paragraph(
+        "A claim belongs to a training length. One longer run per entry checks nothing: that takes two seeds. Runs at "
+        "40 epochs have the seeds of the confirmation, and their schedule spans all of their epochs."
+    )
+    assert _find(folder).sentences[2].endswith("--epochs-factor 2, on two seeds or more, checks it.")
+
+
+@pytest.mark.parametrize("longer", [{}, {"kd": (0.95, 0.60)}])
+def test_one_epoch_is_in_the_singular(simulated: Simulated, longer: dict[str, tuple[float, float]]) -> None:
+    study = load_study(_studied(simulated, **longer) if longer else simulated(**SMALL))
+    study.manifest["plan"]["epochs"] = 1
+    found = find(study, Importances(pd.DataFrame(), 4, 0, ()))
+    told = " ".join([found.headline, *found.sentences, check_length(study).climbing_text])
+    assert "1 epoch" in told
+    assert not re.search(r"\b1 epochs", told)
 
 
 def test_a_gain_that_does_not_hold_says_so_in_the_sentence_that_claims_it(simulated: Simulated) -> None:

@@ -1,6 +1,7 @@
 """Tuned baselines: what the claim rests on, whether the gain survives, and what the tables say of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +69,7 @@ def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive
     assert "beats tuned logit adjustment (la_tuned) by" in found.sentences[0]
     said = found.sentences[1]
     assert said.startswith("The gain survives against la_tuned; against kd_tuned no gain is shown. The claim rests on")
-    assert "each with a search of 6 trials" in said
+    assert "each with a search of 4 trials, where acckd had 6." in said
     assert " points to la (" in said
     assert said.endswith("; this is not tested.")
     assert any(line.startswith("By groups, best1 minus la_tuned, not tested: Few") for line in found.sentences)
@@ -84,6 +85,46 @@ def test_the_first_screen_says_whether_the_gain_survives_and_what_is_descriptive
 def test_survival_is_one_sentence(simulated: Simulated, la_tuned, kd_tuned, told: str) -> None:
     found = _find(simulated(recalls=UNTUNED | {"la_tuned": la_tuned, "kd_tuned": kd_tuned}, **SMALL))
     assert found.sentences[1].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("longer", "told"),
+    [
+        ({}, "The gain survives against tuned baselines."),
+        ({"kd_tuned": (0.95, 0.60)}, "No claim against kd_tuned: kd_tuned still climbs."),
+        ({"best1": (0.90, 0.75)}, "No claim against tuned baselines: best1 still climbs."),
+        ({"best1": (0.86, 0.48)}, "At a longer training the gain over la_tuned, tuned, does not stand."),
+    ],
+)
+def test_what_a_longer_training_leaves_of_it_is_said_and_who_still_climbs(
+    simulated: Simulated, longer: dict[str, tuple[float, float]], told: str
+) -> None:
+    recalls = UNTUNED | {"la_tuned": (0.86, 0.50), "kd_tuned": (0.90, 0.40)}
+    at_length = {name: recalls[name] for name in ("la_tuned", "kd_tuned", "best1")}
+    found = _find(simulated(recalls=recalls, longer=at_length | longer, **SMALL))
+    assert found.sentences[1].startswith(f"{told} The claim rests on")
+
+
+@pytest.mark.parametrize(
+    ("ended", "budget"),
+    [
+        ((6, 6), "each with a search of 6 trials."),
+        ((4, 4), "each with a search of 4 trials, where acckd had 6."),
+        ((5, 6), "with searches of 5 and 6 trials, where acckd had 6."),
+    ],
+)
+@pytest.mark.parametrize("finalists", [0, 5])
+def test_the_budget_of_the_searches_is_what_they_ended(
+    simulated: Simulated, ended: tuple[int, int], budget: str, finalists: int
+) -> None:
+    study = load_study(simulated(recalls=TUNED, **SMALL))
+    study.manifest["plan"].update(finalists=finalists, finalist_seeds=3)
+    rows = {name: study.baselines[study.baselines["baseline"] == name].iloc[[0]] for name in ("la", "kd")}
+    running = [row.assign(state="RUNNING") for row in rows.values()]
+    searches = [rows[name] for name, n in zip(("la", "kd"), ended, strict=True) for _ in range(n)]
+    said = find(replace(study, baselines=pd.concat([*searches, *running])), Importances(pd.DataFrame(), 6, 0, ()))
+    assert f"The claim rests on la_tuned and kd_tuned, {budget} " in said.sentences[1]
+    assert ("The choice is by fresh runs, as for acckd." in said.sentences[1]) == bool(finalists)
 
 
 def test_too_few_seeds_say_nothing_of_survival(simulated: Simulated) -> None:
@@ -170,6 +211,6 @@ def test_a_study_without_tuned_baselines_has_no_rows_of_them(simulated: Simulate
 def test_one_tuned_baseline_is_spoken_of_as_one(simulated: Simulated) -> None:
     found = _find(simulated(recalls={name: TUNED[name] for name in TUNED if name != "kd_tuned"}, **SMALL))
     said = found.sentences[1]
-    assert "The claim rests on la_tuned, with a search of 6 trials and the same choice by fresh runs as" in said
+    assert "The claim rests on la_tuned, with a search of 4 trials, where acckd had 6." in said
     assert " kd has reference values. At its reference point the difference is +" in said
     assert " points to la (" in said

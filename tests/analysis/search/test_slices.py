@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import create_trial
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
-from analysis.search.slices import slices_of
-from analysis.search.trial_matrix import value_of
+from analysis.search.slices import Effect, slices_of
+from analysis.search.trial_matrix import at_position, position, value_of
+from analysis.stats.effect_curve import EffectCurve
 from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob
 
@@ -29,6 +31,16 @@ def test_every_knob_has_its_trials_and_a_curve_over_their_range(study: StudyData
     child = found["kd_weight"]
     ends = child.curve["value"].iloc[[0, -1]].to_list()
     assert ends == pytest.approx([child.points["value"].min(), child.points["value"].max()])
+
+
+def test_the_ends_of_what_was_tried_have_their_places_on_the_curve_of_a_log_scale() -> None:
+    knob = Knob("weight", FloatDistribution(0.05, 20.0, log=True), "1", "a factor", 1.0)
+    curve = EffectCurve(np.zeros(2), np.zeros((2, 2)), 5.0)
+    for low, high in np.random.default_rng(0).uniform((0.05, 2.0), (1.0, 20.0), size=(50, 2)):
+        ends = at_position(knob, np.array([position(knob, low), position(knob, high)]))
+        effect = Effect(tuple(map(float, ends)), curve, (9, 9))
+        assert (effect.nearest(knob, low), effect.nearest(knob, high)) == (0, 1)
+        assert effect.nearest(knob, 0.99 * low) is effect.nearest(knob, 1.01 * high) is None
 
 
 def test_a_choice_has_one_row_per_value_that_was_tried(study: StudyData) -> None:

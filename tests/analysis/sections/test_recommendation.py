@@ -2,14 +2,18 @@
 
 import html
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from analysis.page.document import Report, Section
+from analysis.page.document import Paragraph, Report, ReportTable, Section, unfolded
 from analysis.page.render import to_html, to_markdown
-from analysis.reading.study_folder import StudyFolderError
-from analysis.sections.recommendation import loading_lines
+from analysis.page.writer import Writer
+from analysis.reading.study_folder import StudyFolderError, load_study
+from analysis.sections.recommendation import loading_lines, recommendation_section
+from search_spaces.registry import get_space
+from tests.analysis.simulation import RECALLS
 
 LINES = ["import timm, torch", 'net = timm.create_model("resnet18", num_classes=3 < 4).eval()']
 ABOUT = {
@@ -19,6 +23,48 @@ ABOUT = {
     "pixel_mean": [0.28604],
     "pixel_std": [0.35302],
 }
+
+
+Simulated = Callable[..., Path]
+UNCLAIMED = "Chosen on validation; on test no gain over every baseline is claimed (see the first screen)."
+SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("longer", "trust"),
+    [
+        ({}, "Chosen on validation, confirmed on test with fresh seeds."),
+        ({"best1": (0.90, 0.75)}, UNCLAIMED),
+    ],
+)
+def test_best1_that_still_climbs_is_not_confirmed(
+    simulated: Simulated, tmp_path: Path, longer: dict[str, tuple[float, float]], trust: str
+) -> None:
+    folder = simulated(longer={name: RECALLS[name] for name in ("la", "kd", "best1")} | longer, **SMALL)
+    assert recommendation_section(load_study(folder), Writer(tmp_path)).blocks[0] == Paragraph(trust)
+
+
+def test_a_reference_point_that_is_a_tested_baseline_is_not_called_untested(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    recalls = {"la": (0.86, 0.50), "kd": (0.93, 0.50), "best1": (0.86, 0.50)}
+    folder = simulated(space=get_space("kd"), recalls=recalls, n_seeds=5, **SMALL)
+    trust = recommendation_section(load_study(folder), Writer(tmp_path)).blocks[0]
+    assert trust == Paragraph(UNCLAIMED)
+
+
+@pytest.mark.parametrize(("chosen", "guards"), [(1, {}), (0, {"many": 1.0})])
+def test_the_finalist_in_bold_is_the_one_that_was_chosen(
+    simulated: Simulated, tmp_path: Path, chosen: int, guards: dict[str, float]
+) -> None:
+    study = load_study(simulated(n_seeds=0, finalists={1: (0.8, 0.81), 0: (0.7, 0.71)}, **SMALL))
+    study.manifest["plan"]["guards"] = guards
+    study.manifest["chosen_trial"] = chosen
+    blocks = unfolded(recommendation_section(study, Writer(tmp_path)).blocks)
+    (table,) = (block for block in blocks if isinstance(block, ReportTable))
+    assert [row[0] for row in table.rows] == ["1", "0"]
+    assert table.strong == ([row[0] for row in table.rows].index(str(chosen)),)
+    assert ("(± sd) among those that keep the guards. The" in table.caption) == bool(guards)
 
 
 def _study(folder: Path, about: object) -> Path:

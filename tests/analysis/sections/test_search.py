@@ -39,7 +39,7 @@ def test_the_section_names_every_failed_run_in_its_table_and_the_first_few_on_th
     said, warned, table = failure_blocks(_noting(noted), Writer(tmp_path))
     assert isinstance(said, Paragraph)
     assert isinstance(warned, Note)
-    assert "10 runs of the selection or the confirmation failed" in warned.text
+    assert warned.text.startswith("After the search 10 runs of the later phases failed for good: a candidate with a")
     assert isinstance(table, ReportTable)
     ((n, named, cause),) = table.rows
     assert (n, cause) == ("10", "exception: OSError: lost")

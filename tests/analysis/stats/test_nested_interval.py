@@ -52,6 +52,13 @@ def test_the_interval_is_student_s_on_the_subset_means() -> None:
     assert (found.lowest, found.highest) == pytest.approx((0.01, 0.06))
 
 
+def test_equal_subset_means_have_the_resolution_of_their_counts() -> None:
+    found = nested_interval({subset: [0.1, 0.1] for subset in range(6)}, resolution=0.01)
+    assert found.over_subsets == paired_interval([0.1] * 6, resolution=0.01)
+    assert found.over_subsets.low == pytest.approx(0.0895, abs=1e-4)
+    assert (found.sd_subsets, found.sd_seeds) == pytest.approx((0, 0)), "the components ignore it"
+
+
 def test_missing_differences_drop_their_pair_and_empty_subsets_drop_out() -> None:
     assert nested_interval({0: [0.1, nan, 0.3], 1: [nan], 2: [0.2, 0.1], 3: []}) == nested_interval(
         {0: [0.1, 0.3], 2: [0.2, 0.1]}

@@ -537,6 +537,30 @@ def test_confirm_changes_finalists_and_seeds(checked, play, folder) -> None:
     assert (driven[0].confirm_top, driven[0].confirm_seeds, driven[0].trials) == (3, 4, 4)
 
 
+@pytest.mark.parametrize(
+    ("flag", "field", "begun"), [("--seeds", "confirm_seeds", 6), ("--data-seeds", "data_seeds", 3)]
+)
+def test_fewer_seeds_or_cuts_than_a_confirmation_was_begun_with_are_refused(
+    checked, play, folder, capsys, flag: str, field: str, begun: int
+) -> None:
+    """Who may stop at any seed may stop at a lucky one; before the test set is opened nobody knows a lucky one."""
+    play(lambda study: None)
+    session.begin(replace(checked, plan=replace(checked.plan, confirm_seeds=6, data_seeds=3)), "...", analyses())
+    assert confirm.main([str(folder), flag, str(begun - 1)]) == 0
+    assert _manifest(folder)["plan"][field] == begun - 1
+    play(lambda study: study.ledger.runs.add_confirm_run("la", 1, None, {}))
+    assert confirm.main([str(folder), flag, str(begun)]) == 0
+    play(lambda study: pytest.fail("it must not go on"))
+    before = (folder / "study.json").read_bytes()
+    capsys.readouterr()
+    assert confirm.main([str(folder), flag, str(begun - 1)]) == 2
+    said = f"{flag} is a total and must not be below the {begun} that the confirmation was begun with; got {begun - 1}"
+    assert capsys.readouterr().err == f"error: {said}\n"
+    assert (folder / "study.json").read_bytes() == before
+    play(lambda study: None)
+    assert confirm.main([str(folder), flag, str(begun + 1)]) == 0
+
+
 def test_confirm_adds_rungs_to_the_ladder_and_takes_none_away(folder, play, tmp_path) -> None:
     what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(tmp_path), "--name", "mine"]
     play(lambda study: None)
