@@ -16,8 +16,8 @@ from trainables.cckd.teacher.fit.softmax_regression import block_sums
 #: latter has more strengths, and each fold goes along them again. All are estimates, rather too large: an iteration is
 #: a pass or a little more. `python -m benchmarks.large_fit --small` prints the iterations where an image is one row.
 _PASSES, _PASSES_OF_MEANS = (80, 40), (100, 80)
-#: Predictions of all rows, one per strength, and the most of them.
-_PREDICTIONS = 11
+#: Predictions of all rows: one per strength, and one of the fit to the end.
+_PREDICTIONS, _PREDICTIONS_OF_MEANS = 8, 11
 #: The sample's blocks per thread, their most rows, and how often they are timed; a first turn is not.
 _BLOCKS_PER_THREAD, _MOST_ROWS, _TURNS = 2, 2000, 3
 
@@ -37,7 +37,8 @@ def fit_products(n_images: int, n_views: int, n_features: int, n_classes: int, *
     of_all, of_others = _PASSES_OF_MEANS if of_means else _PASSES
     passes = of_all + of_others * max(n_folds - 1, 0)  # each of K folds has (K - 1) / K of the images
     of_rows = n_features * n_classes
-    predicted = (_PREDICTIONS * n_rows + n_images * n_views) * of_rows
+    n_predictions = _PREDICTIONS_OF_MEANS if of_means else _PREDICTIONS
+    predicted = (n_predictions * n_rows + n_images * n_views) * of_rows
     return passes * pass_products(n_rows, n_features, n_classes, of_means=of_means) + predicted
 
 
