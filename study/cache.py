@@ -68,7 +68,7 @@ def _verify(root: Path, stores: Sequence[StoreEntry]) -> int:
         n_bad += fault is not None
         verdict = "unfinished" if not entry.complete else "good" if fault is None else f"BAD: {fault}"
         print(f"{entry.folder.name[:12]}  {verdict}")
-    print(f"{n_bad} can not be used" if n_bad else "no fault found")
+    print(f"{n_bad} cannot be used" if n_bad else "no fault found")
     return 1 if n_bad else 0
 
 
@@ -90,27 +90,35 @@ def _prune(root: Path, stores: Sequence[StoreEntry], *, unfinished: bool, everyt
         if everything or not store.reachable
     )
     for entry in entries(root):
-        why = reason(entry)
-        if why is None:
-            freed += entry.remove_leftovers()
-        elif entry.remove():
-            freed += entry.n_bytes
-            print(f"{entry.folder.name[:12]}  removed: {why}")
-        else:
-            print(f"{entry.folder.name[:12]}  kept, a study uses it: {why}")
+        why, name = reason(entry), entry.folder.name[:12]
+        try:
+            if why is None:
+                freed += entry.remove_leftovers()
+            elif entry.remove():
+                freed += entry.n_bytes
+                print(f"{name}  removed: {why}")
+            else:
+                print(f"{name}  kept, a study uses it: {why}")
+        except OSError as error:  # another user of the machine has made it
+            print(f"{name}  kept: {error.strerror}")
     print(f"{size_on_disk(freed)} freed")
     return 0
 
 
 def _without(store: StoreEntry, why: str) -> int:
-    """Remove a store unless a study uses it; return the bytes freed."""
-    with CacheLock(store.folder) as claim:
-        if not claim.try_take():
-            print(f"{store.folder.name:<12}  kept, a study uses it: {why}")
-            return 0
-        shutil.rmtree(store.folder)
-        claim.remove_file()
-    print(f"{store.folder.name:<12}  removed: {why}")
+    """Remove a store unless a study uses it, or another user's right forbids it; return the bytes freed."""
+    name = f"{store.folder.name:<12}"
+    try:
+        with CacheLock(store.folder) as claim:
+            if not claim.try_take():
+                print(f"{name}  kept, a study uses it: {why}")
+                return 0
+            shutil.rmtree(store.folder)
+            claim.remove_file()
+    except OSError as error:
+        print(f"{name}  kept: {error.strerror}")
+        return 0
+    print(f"{name}  removed: {why}")
     return store.n_bytes
 
 

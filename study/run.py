@@ -81,8 +81,8 @@ def run_study(
         out: folder of study folders.
         name: of the study's folder; made of space, data set and time where None.
         yes_long: start the study although it takes more than 24 hours.
-        choices: fields of `StudyPlan` that differ from `plan` or the defaults; `teacher` may be a mapping of fields of
-            `TeacherSpec`.
+        choices: fields of `StudyPlan` that differ from `plan` or the defaults; `teacher` may be its name, or a mapping
+            of fields of `TeacherSpec`.
 
     Raises:
         TypeError: `teacher` has a field that there is not.

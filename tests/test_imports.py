@@ -38,7 +38,7 @@ trainables.cckd.data.store: trainables.cckd.files trainables.cckd trainables.cck
 trainables.cckd.teacher.cache: trainables.cckd.files trainables.cckd
 analysis.stats: search_spaces
 study.strategy: study.schema trainables.cckd search_spaces
-study.terminal: trainables.cckd
+study.terminal: study.schema trainables.cckd.files trainables.cckd
 study.measured: trainables.cckd.files trainables.cckd study.terminal
 trainables.cckd.data.sources: trainables.cckd trainables.cckd.data.images
 trainables.cckd.teacher: trainables.cckd.files trainables.cckd trainables.cckd.data.images

@@ -40,7 +40,7 @@ SUBCOMMANDS = {
     **{name: f"analysis.{name}" for name in ("report", "compare", "export")},
 }
 #: Commands of others, which are split into words and no more.
-FOREIGN = {"git", "kubectl", "optuna-dashboard", "pip", "pre-commit", "ray", "sbatch", "wandb"}
+FOREIGN = {"git", "kubectl", "optuna-dashboard", "pip", "pre-commit", "ray", "sbatch", "source", "wandb"}
 #: Flags of the project's commands that need something this machine may lack: data, weights, folders, a cluster.
 NOT_AT_HAND = {"--warm-start", "--teacher-weights", "--teacher-embeddings", "--data-root", "--out", "--storage"}
 

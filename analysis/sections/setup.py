@@ -73,6 +73,7 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("seed", str(plan.get("seed", ""))),
         ("device", _device(manifest, plan)),
         ("hardware", ", ".join(f"{key} {value}" for key, value in hardware.items() if value)),
+        ("cckd-study", str(manifest.get("toolkit") or "")),
         ("versions", ", ".join(f"{key} {value}" for key, value in manifest.get("versions", {}).items())),
         ("git commit", str(manifest.get("git_commit") or "")),
     ]

@@ -85,8 +85,6 @@ def _read_changes(args: argparse.Namespace, options: Mapping[str, Option]) -> di
     changes = read_flags(args, options, faults)
     if wrong := address_fault(changes.get("address", LOCAL)):
         faults.add(wrong)
-    if "device" in changes:
-        changes |= {"gpus_per_trial": float(changes["device"] == "cuda"), "trials_per_process": 1}
     if "storage" in changes:
         from study.planning.readers import read_storage
 

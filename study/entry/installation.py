@@ -31,8 +31,8 @@ def refuse_shadows(*, workers: bool) -> None:
     if workers:
         found |= {package: _origin(package, [str(here)]) or found[package] for package in _OF_WORKERS}
     faults = [
-        f"{origin} would be imported instead of this program's package {package}; rename it, or start from another "
-        "folder"
+        f"{origin} would be imported instead of this program's package {package}; start from another folder, or "
+        "rename it"
         for package, origin in found.items()
         if origin is not None and not origin.is_relative_to(_ROOT / package)
     ]

@@ -131,12 +131,12 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
     """Start a private Ray, or join the cluster at `address` and send it our code.
 
     Args:
-        address: one that `address_fault` accepts.
+        address: one that `address_fault` accepts, and of a cluster that `try_to_join` has found.
         environment: variables that Ray's workers need.
         verbose: let Ray print to the terminal. Otherwise Ray's lines about lost nodes and workers go to our log.
 
     Raises:
-        ClusterError: a private Ray does not start; there is no cluster, it refuses us, or it runs other versions.
+        ClusterError: a private Ray does not start, or the cluster has gone meanwhile.
     """
     import ray
 
@@ -148,7 +148,6 @@ def connect(address: str, environment: Mapping[str, str], *, verbose: bool) -> N
         with loopback_only(), without_head_servers(), lines, leaving_no_half_node(), _short_temporary_folder():
             _start(options)
         return
-    _try_to_join(address)
     with _shipped(environment) as runtime_env:
         try:
             ray.init(address=address, runtime_env=runtime_env, **options)
@@ -184,8 +183,12 @@ def _start(options: Mapping[str, Any]) -> None:
             print(f"NOTE     Ray did not start ({busy}); it is started once more", flush=True)
 
 
-def _try_to_join(address: str) -> None:
-    """Join in a separate process that can be ended: if it is refused, Ray asks for minutes and fills stderr."""
+def try_to_join(address: str) -> None:
+    """Join a cluster in a separate process that can be ended: if it is refused, Ray asks for minutes and fills stderr.
+
+    Raises:
+        ClusterError: there is no cluster, it refuses us, or it runs other versions.
+    """
     code = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
     try:
         asked = subprocess.run(

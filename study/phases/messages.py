@@ -7,10 +7,9 @@ from study.execution.workers import load
 from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
-from study.planning.plan import AUTO, LOCAL
+from study.planning.plan import LOCAL
 from study.planning.preview.estimate import expected
 from study.records.store import StudyStore
-from study.terminal.command_line import resume_command
 from study.terminal.progress import Progress
 
 log = logging.getLogger("study")
@@ -38,7 +37,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         progress.say(f"NOTE     {caution.text}")
     if data.skipped:
         progress.say(
-            f"NOTE     {len(data.skipped)} image files that can not be used are left out; {store.log} names them"
+            f"NOTE     {len(data.skipped)} image files that cannot be used are left out; {store.log} names them"
         )
         log.warning("image files left out:\n%s", "\n".join(data.skipped))
     if plan.points:
@@ -88,9 +87,3 @@ def say_failures(study: Study) -> None:
             f"NOTE     {len(failed)} of the later runs failed, listed under Study health in the report: "
             f"{'; '.join(failed[:_MOST_FAILURES])}{more}"
         )
-
-
-def command_to_resume(study: Study) -> str:
-    """Return the command that continues `study` where it ran."""
-    address = study.checked.plan.address
-    return resume_command(study.store.path, *([] if address in (LOCAL, AUTO) else ["--address", address]))

@@ -11,15 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.execution.cluster import ClusterError, check_process
+from study.execution.cluster import ClusterError, check_process, try_to_join
 from study.phases.ablation import check_knobs
 from study.phases.drive import drive, finish
-from study.phases.messages import command_to_resume, say_failures, say_lost, say_plan, say_retried
+from study.phases.messages import say_failures, say_lost, say_plan, say_retried
 from study.phases.state.study_in_progress import Analyses, Study, StudyFailed
 from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL, StudyPlan
+from study.planning.readers import check_device
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
@@ -27,6 +28,7 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.store import StudyStore
 from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
 from study.terminal.signals import undisturbed
@@ -48,11 +50,12 @@ def begin(checked: Checked, command: str, analyses: Analyses) -> int:
         analyses: builds the report, and screens the knobs.
 
     Raises:
-        UsageError: the folder cannot be made, the object store cannot be used, or no study can run in this process.
+        UsageError: the folder cannot be made, the object store cannot be used, the cluster cannot be joined, or no
+            study can run in this process.
     """
     check_process(checked.plan.address)
     manifest = first_manifest(checked, command)
-    _check_object_store(checked, is_new=True)
+    _check_elsewhere(checked, is_new=True)
     with _new_folder(checked.folder) as store, store.lock(), _end_recorded(store, is_new=True), logging_to(store.log):
         with _writing(store):
             store.write_manifest(manifest)
@@ -75,8 +78,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         changes: new values of fields of its plan (trials, address, device, ...), and `retry_failed`.
 
     Raises:
-        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, or its
-            object store cannot be used.
+        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, its plan
+            and the changes do not go together, its object store cannot be used, or its cluster cannot be joined.
     """
     check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
@@ -90,12 +93,15 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             known = getattr(checked.plan, field)
             changes[field] = (*known, *(name for name in changes.get(field, ()) if name not in known))
         former = checked.plan
+        if changes.get("device", former.device) != former.device:
+            changes |= {"gpus_per_trial": float(changes["device"] == "cuda"), "trials_per_process": 1}
         needed = {field: value for field, value in unplanned.items() if not getattr(former, field)}
         checked = replace(checked, plan=replace(checked.plan, **needed | changes))
         faults = Faults()
         check_plan(checked.plan, checked.space, faults)
+        check_device(vars(checked.plan), faults)
         faults.raise_any()
-        _check_object_store(checked)
+        _check_elsewhere(checked)
         cuts = manifest["data"].get("cuts", [])
         lost = checked.data.left_out.keys() - manifest["data"].get(LEFT_OUT, {}).keys()
         checked = with_cuts(checked, [] if lost else cuts)  # no cut has all the images that it had
@@ -173,7 +179,18 @@ def _writing(store: StudyStore) -> Iterator[None]:
         ) from error
 
 
-def _check_object_store(checked: Checked, *, is_new: bool = False) -> None:
+def _check_elsewhere(checked: Checked, *, is_new: bool = False) -> None:
+    """Ask the object store and the cluster of a study, if it has any: last of all checks, because it takes seconds.
+
+    Raises:
+        UsageError: one of them cannot be used.
+    """
+    _check_object_store(checked, is_new=is_new)
+    if checked.plan.address != LOCAL:
+        try_to_join(checked.plan.address)
+
+
+def _check_object_store(checked: Checked, *, is_new: bool) -> None:
     """Ask the object store of the checkpoints, if they lie in one; it must hold no study of the name of a new one.
 
     Raises:
@@ -245,18 +262,18 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
     except KeyboardInterrupt:
         _record_end(study, "interrupted")
         progress.say("interrupted; nothing is lost. Continue with:")
-        progress.show_command(command_to_resume(study))
+        progress.show_command(resume_command(store.path))
         return _last_line(store, 130)
     except (StudyFailed, ClusterError, StorageError) as error:
         _record_end(study, "failed")
         complain(str(error).splitlines())
-        print(f"continue with: {command_to_resume(study)}", file=sys.stderr)
+        print(f"continue with: {resume_command(store.path)}", file=sys.stderr)
         return _last_line(store, 1)
     except Exception as error:
         log.error("%s", traceback.format_exc())
         _record_end(study, "failed")
         complain([f"{type(error).__name__}: {disk_fault(error) or error}"])
-        print(f"details: {store.log}; continue with: {command_to_resume(study)}", file=sys.stderr)
+        print(f"details: {store.log}; continue with: {resume_command(store.path)}", file=sys.stderr)
         return _last_line(store, 1)
     finally:
         ledger.close()

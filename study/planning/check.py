@@ -98,19 +98,20 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     assert spec is not None, "a missing part is a fault"
     assert teacher_file is not None, "a missing part is a fault"
 
+    asked_space = space  # without the references of a recipe, which are those of the set that is loaded
     try:
-        plan, space, batch_size = _judged(_plan(asked, given, space, spec), space, points, faults)
+        plan, space, batch_size = _judged(_plan(asked, given, asked_space, spec), asked_space, points, faults)
         data = watched_load(plan)
     except DataUnavailableError as error:
         if args.data is not None:
             raise
         # The default set cannot be loaded, and none was named.
         fallback = replace(
-            _plan(asked, given, space, parse_data(FALLBACK_DATA)),
+            _plan(asked, given, asked_space, parse_data(FALLBACK_DATA)),
             fallback_from=str(spec),
             fallback_reason=error.faults[0],
         )
-        plan, space, batch_size = _judged(fallback, space, points, faults)
+        plan, space, batch_size = _judged(fallback, asked_space, points, faults)
         data = watched_load(plan)
         if args.name is None:
             folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
@@ -170,8 +171,6 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
     if asked["warm_start"] and not SAMPLERS[sampler].learns:
         learners = ", ".join(name for name, kind in SAMPLERS.items() if kind.learns)
         faults.add(f"--warm-start needs a sampler that learns, one of {learners}; got {sampler!r}")
-    if asked["max_hours"] == 0:
-        faults.add("--max-hours must be above 0; got 0")
     check_device(asked, faults)
     if wrong := address_fault(asked["address"]):
         faults.add(wrong)

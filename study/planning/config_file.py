@@ -8,6 +8,7 @@ Paths are taken from the current folder, as on the command line.
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ from trainables.cckd.errors import UsageError
 #: The recipe decides these where they are not chosen, so a choice that equals the general default is still a choice.
 _BY_RECIPE = ("teacher_views",)
 
-#: Flags of `study.run` that are no field of the plan and may stand in a file.
-_OTHERS = ("out", "name", "yes_long")
+#: Fields of the plan whose own fields are flags: the teacher.
+_NESTED = {option.path[0] for option in OPTIONS.values() if len(option.path) > 1}
+
+#: Flags of `study.run` that are no field of the plan and may stand in a file -> what they take.
+_OTHERS = {"out": "one value", "name": "one value", "yes_long": "true or false"}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -67,7 +71,10 @@ def config_flags(content: Mapping[str, Any], path: Path, given: argparse.Namespa
                 faults.append(f"{path}: {key} must be {_wanted(known[key])}; got {value!r}")
             found += flags or ()
         elif key in _OTHERS:
-            found += [f"--{key.replace('_', '-')}" + ("" if value is True else f"={value}")] if value else []
+            flags = _other_flags(key, value)
+            if flags is None:
+                faults.append(f"{path}: {key} must be {_OTHERS[key]}; got {value!r}")
+            found += flags or ()
         else:
             near = get_close_matches(key, [*known, *_OTHERS], n=1, cutoff=0.75)
             meant = f"; did you mean {near[0]}?" if near else ""
@@ -77,10 +84,25 @@ def config_flags(content: Mapping[str, Any], path: Path, given: argparse.Namespa
     return found
 
 
-def chosen_flags(choices: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the flags that ask for these fields of a plan; a value that is the flag's default needs none."""
-    for option, value in _chosen(choices):
-        yield from _flags(option, value) or ()
+def chosen_flags(choices: Mapping[str, Any]) -> list[str]:
+    """Return the flags that ask for these fields of a plan; a value that is the flag's default needs none.
+
+    Args:
+        choices: field -> value; the name of a nested field may stand for all of it, a teacher's for the teacher.
+
+    Raises:
+        UsageError: values of a kind that no flag takes; all of them at once.
+    """
+    found: list[str] = []
+    faults: list[str] = []
+    for option, value in _chosen({key: _with_name(key, value) for key, value in choices.items()}):
+        flags = _flags(option, value)
+        if flags is None:
+            faults.append(f"{option.spelled} must be {_wanted(option)}; got {value!r}")
+        found += flags or ()
+    if faults:
+        raise UsageError(faults)
+    return found
 
 
 def config_text(plan: StudyPlan, space: SearchSpace) -> str:
@@ -130,16 +152,27 @@ def _flags(option: Option, value: Any, *, without: set[str] | frozenset[str] = f
     return None if isinstance(value, Mapping) else [f"{option.spelled}={value}"]
 
 
+def _other_flags(key: str, value: Any) -> list[str] | None:
+    """Return a flag of _OTHERS with a value; None where the value is of no kind that it takes."""
+    if value is None or (value is False and key == "yes_long"):
+        return []
+    if key == "yes_long":
+        return ["--yes-long"] if value is True else None
+    return None if isinstance(value, bool | list | Mapping) else [f"--{key}={value}"]
+
+
 def _flat(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield key and value; the keys of a nested field are `teacher.form` and so on, a name alone is `teacher.name`."""
-    nested = {option.path[0] for option in OPTIONS.values() if len(option.path) > 1}
     for key, value in content.items():
-        if key not in nested:
-            yield str(key), value
-        elif isinstance(value, Mapping):
-            yield from ((f"{key}.{inner}", item) for inner, item in value.items())
+        if key in _NESTED:
+            yield from ((f"{key}.{inner}", item) for inner, item in _with_name(key, value).items())
         else:
-            yield f"{key}.name", value
+            yield str(key), value
+
+
+def _with_name(key: str, value: Any) -> Any:
+    """Return the value of a field; of a nested one, what is neither a mapping nor the field's own is its name."""
+    return value if key not in _NESTED or isinstance(value, Mapping) or is_dataclass(value) else {"name": value}
 
 
 def _key(option: Option) -> str:

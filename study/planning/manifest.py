@@ -18,6 +18,7 @@ from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.cores import allotted_cores
 from study.planning.plan import StudyPlan
+from study.terminal import command_line
 from trainables.cckd.data.file_record import files_lost
 from trainables.cckd.data.load import LongTailData, without
 from trainables.cckd.errors import DataError, TeacherError, UsageError
@@ -75,6 +76,7 @@ def first_manifest(checked: Checked, command: str) -> dict[str, Any]:
         schema.CAUTIONS: [caution._asdict() for caution in checked.cautions],
         "recipe": _recipe(checked),
         "student": _student(checked),
+        "toolkit": command_line.version(),
         "versions": versions(),
         "git_commit": git_commit(),
         "hardware": hardware(plan.device),
@@ -232,16 +234,22 @@ def hardware(device: str) -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that ran, with '+' where the tree had changes; None outside a checkout."""
-    here = Path(__file__).resolve().parent
+    """The commit of the checkout that ran, with '+' where the tree had changes; None outside a checkout.
+
+    An installed package may lie in the repository of somebody's own work, which does not track it.
+    """
+    here = Path(__file__).resolve()
     try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        return _git(here.parent, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*") or None
     except (OSError, subprocess.SubprocessError):
         return None
-    return run.stdout.strip() or None
+
+
+def _git(folder: Path, *words: str) -> str:
+    """Return what git answers in a folder; an error where it fails or takes too long."""
+    run = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    return run.stdout.strip()
 
 
 def _cpu_name() -> str:

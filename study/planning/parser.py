@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         if option.key == "storage":
             group.add_argument("--out", default="runs", metavar="DIR", help="folder of study folders (default: runs)")
             group.add_argument("--name", metavar="NAME", help="study folder (default: <space>-<data>-<timestamp>)")
+    group = parser.add_argument_group("how it starts")
     group.add_argument("--yes-long", action="store_true", help="start although the study takes more than 24 hours")
     group.add_argument(
         "--config",

@@ -119,7 +119,9 @@ def check_device(asked: Mapping[str, Any], faults: Faults) -> None:
         faults.add("--cpus-per-trial must be above 0 where --gpus-per-trial is not; got 0")
     if asked["address"] == LOCAL and device != "cpu" and (device == "cuda" or gpus) and not _has_cuda():
         flag = "--device cuda" if device == "cuda" else f"--gpus-per-trial {gpus:g}"
-        faults.add(f"{flag} needs a CUDA device, and torch sees none; choices: --device auto, --device cpu")
+        faults.add(
+            f"{flag} needs a CUDA device, and torch sees none; without one give --device cpu (study.run, study.resume)"
+        )
 
 
 def study_folder(out: str, name: str | None, space: str, data: str, faults: Faults) -> Path:

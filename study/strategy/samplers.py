@@ -133,9 +133,9 @@ def _grid(draw: Draw) -> BaseSampler:
 
 
 def _grid_size(space: SearchSpace, n_levels: int) -> int:
-    from study.strategy.space_filling import grid_points
+    from study.strategy.space_filling import grid_size
 
-    return len(grid_points(space, n_levels))
+    return grid_size(space, n_levels)
 
 
 #: Kind of the trials at the user's own points, which come before all that a sampler chooses.

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from study.schema import MANIFEST, MANIFEST_BEFORE
+from trainables.cckd.files.sealed import read_sealed
+
 #: The console script that starts all commands.
 SCRIPT = "cckd-study"
 
@@ -18,9 +21,22 @@ def command_line(command: str, argv: Sequence[str] = (), *, package: str = "stud
     return shlex.join([*([SCRIPT, command] if by_script else ["python", "-m", f"{package}.{command}"]), *argv])
 
 
-def resume_command(folder: object, *flags: str) -> str:
-    """Return the command that continues the study in `folder`."""
-    return command_line("resume", [str(folder), *flags])
+def resume_command(folder: Path | str, *flags: str) -> str:
+    """Return the command that continues the study in `folder`, where it ran.
+
+    It names a cluster at HOST:PORT again: no folder decides which cluster is joined.
+    """
+    address = _planned_address(Path(folder))
+    return command_line("resume", [str(folder), *(["--address", address] if ":" in address else []), *flags])
+
+
+def _planned_address(folder: Path) -> str:
+    """Return the address in the plan of the study in a folder; empty where no plan can be read, or none of ours."""
+    try:
+        address = read_sealed(folder / MANIFEST, folder / MANIFEST_BEFORE)[0]["plan"]["address"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return address if isinstance(address, str) and address.isprintable() else ""
 
 
 def version() -> str:

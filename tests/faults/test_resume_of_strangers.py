@@ -70,15 +70,18 @@ def test_it_is_joined_where_the_user_names_it(folder: Path, monkeypatch) -> None
     _rewrite(folder, "plan", "address", to="203.0.113.7:6379")
     driven: list[str] = []
     monkeypatch.setattr(session, "drive", lambda study: driven.append(study.checked.plan.address))
+    joined: list[str] = []
+    monkeypatch.setattr(session, "try_to_join", joined.append)
     assert resume.main([str(folder), "--address", "10.0.0.1:6379"]) == 0
-    assert driven == ["10.0.0.1:6379"]
+    assert driven == joined == ["10.0.0.1:6379"]
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("trials", "many"), ("trials", 4.5), ("epochs", None), ("seed", [1]), ("cpus_per_trial", "1"),
-        ("student", 7), ("overrides", [1]), ("storage", {"a": 1}), ("verbose", "yes"), ("address", "\x1b[2J"),
+        ("teacher", {"size": 8}), ("teacher", {"views": 0}), ("teacher", {"folds": 1}), ("student", 7),
+        ("overrides", [1]), ("storage", {"a": 1}), ("verbose", "yes"), ("address", "\x1b[2J"),
     ],
 )  # fmt: skip
 def test_a_plan_of_other_types_is_refused_by_key(folder: Path, capsys, key: str, value: Any) -> None:

@@ -116,6 +116,36 @@ def test_prune_removes_what_a_killed_driver_was_writing(tmp_path: Path, capsys: 
     assert _run(tmp_path, capsys, "verify")[0] == 0
 
 
+def _refused(*_: object) -> None:
+    raise PermissionError(13, "Permission denied", "/data/of/another/user")
+
+
+@pytest.mark.parametrize("what", ["shutil.rmtree", "CacheLock.try_take", "CacheLock.remove_file"])
+def test_prune_keeps_what_another_user_has_made_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Root may remove everything, so the system's answer is played."""
+    folder = _build(tmp_path)
+    (tmp_path / "image-store" / "32px-999" / "ab").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        for module in ("study.cache", "trainables.cckd.teacher.cache.inventory"):
+            patch.setattr(f"{module}.{what}", _refused)
+        code, shown = _run(tmp_path, capsys, "prune", "--all")
+    assert (code, shown.splitlines()) == (
+        0,
+        ["32px-999      kept: Permission denied", f"{folder.name[:12]}  kept: Permission denied", "0.0 MB freed"],
+    )
+
+
+def test_prune_keeps_another_users_leftovers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _build(tmp_path)
+    (folder / ".features.safetensors.123.abcd.tmp").write_bytes(bytes(200_000))
+    monkeypatch.setattr(CacheLock, "try_take", _refused)
+    assert _run(tmp_path, capsys, "prune") == (0, f"{folder.name[:12]}  kept: Permission denied\n0.0 MB freed\n")
+
+
 def test_it_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["clean"])

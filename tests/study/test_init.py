@@ -75,6 +75,42 @@ def test_every_fault_of_the_choices_is_told_at_once(begun) -> None:
     assert begun == []
 
 
+@pytest.mark.parametrize(
+    ("choices", "faults"),
+    [
+        ({"data": ["digits_lt"]}, ["--data must be one value; got ['digits_lt']"]),
+        ({"guards": "many=1"}, ["--guard must be a mapping; got 'many=1'"]),
+        ({"overrides": "lr=0.1"}, ["--set must be a mapping; got 'lr=0.1'"]),
+        ({"skip_corrupt": 1}, ["--skip-corrupt must be true or false; got 1"]),
+        ({"trials": True}, ["--trials must be one value; got True"]),
+        ({"ladder": {"ce": 1}}, ["--ladder must be a list; got {'ce': 1}"]),
+        ({"teacher": ["resnet50"]}, ["--teacher must be one value; got ['resnet50']"]),
+        ({"teacher": {"views": [8]}}, ["--teacher-views must be one value; got [8]"]),
+        (
+            {"space": {"name": "mine"}, "verbose": "yes"},
+            ["--space must be one value; got {'name': 'mine'}", "--verbose must be true or false; got 'yes'"],
+        ),
+    ],
+    ids=str,
+)
+def test_a_value_of_a_kind_that_no_flag_takes_is_refused_not_dropped(
+    begun, choices: dict[str, Any], faults: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        study.run_study(**{"space": "acckd_smoke", "data": "digits_lt"} | choices)
+    assert list(caught.value.faults) == faults
+    assert begun == []
+
+
+def test_a_teachers_name_stands_for_the_teacher(begun) -> None:
+    with pytest.raises(UsageError, match=r"^teacher must be a model of timm, e\.g\. resnet50, .*; got 'resnet50x'$"):
+        study.run_study(space="acckd_smoke", data="digits_lt", teacher="resnet50x")
+    study.run_study(space="acckd_smoke", data="digits_lt", teacher="tf_efficientnet_lite0")
+    assert begun[0][0].plan.teacher.name == "tf_efficientnet_lite0"
+    study.run_study(space="acckd_smoke", data="digits_lt", teacher=None)
+    assert begun[1][0].plan.teacher == begun[0][0].plan.teacher
+
+
 @pytest.mark.parametrize(("code", "error"), [(1, StudyFailed), (130, KeyboardInterrupt)])
 def test_another_end_is_an_error(begun, monkeypatch: pytest.MonkeyPatch, code: int, error: type[BaseException]) -> None:
     monkeypatch.setattr("study.phases.session.begin", lambda *_: code)

@@ -62,6 +62,7 @@ def test_a_file_that_the_workers_would_import_instead_of_ours_is_refused_by_name
         done = _script(tmp_path, *argv)
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"error: {tmp_path / name} would be imported instead of this program's package")
+        assert line.endswith("; start from another folder, or rename it")
         assert done.returncode == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [Path(name).parts[0]]
 

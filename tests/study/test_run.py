@@ -114,6 +114,7 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--cpus-per-trial", "nan"), ("--cpus-per-trial", "a number", "got 'nan'")),
         (("--cpus-per-trial", "0"), ("--cpus-per-trial must be above 0", "got 0")),
         (("--max-concurrent", "0"), ("--max-concurrent", "got '0'")),
+        (("--max-hours", "0"), ("--max-hours must be above 0; got 0",)),
         (("--sampler", "cmaes"), ("--sampler must be one of lhs, lhs+tpe, sobol+tpe, tpe, random", "got 'cmaes'")),
         (("--pruner", "hope"), ("--pruner must be one of none, median", "got 'hope'")),
         (("--device", "tpu"), ("--device must be one of auto, cpu, cuda", "got 'tpu'")),

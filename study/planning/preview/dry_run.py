@@ -95,7 +95,7 @@ def dry_run(checked: Checked) -> str:
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
-        lines.insert(4, f"skipped   {len(data.skipped)} image files that can not be used; first {data.skipped[0]}")
+        lines.insert(4, f"skipped   {len(data.skipped)} image files that cannot be used; first {data.skipped[0]}")
     if plan.fallback_from:
         note = f"NOTE      {plan.fallback_from} cannot be had here: {plan.fallback_reason}"
         lines.insert(2, textwrap.fill(note, 80, subsequent_indent=" " * 10, break_long_words=False))

@@ -57,3 +57,11 @@ def test_the_page_names_the_image_store_of_a_study_that_has_one(simulated: Calla
     data = {**study.manifest["data"], "image_store": 256}
     section = provenance_section(replace(study, manifest={**study.manifest, "data": data}), Writer(tmp_path))
     assert "shorter side 256 pixels" in str(section)
+
+
+def test_the_page_names_the_version_of_the_toolkit_where_the_study_knows_it(
+    simulated: Callable[[], Path], tmp_path: Path
+) -> None:
+    study = load_study(simulated())
+    assert "cckd-study" not in _said(study, {}, tmp_path)
+    assert "('cckd-study', '9.8')" in _said(study, {"toolkit": "9.8"}, tmp_path)

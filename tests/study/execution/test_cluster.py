@@ -292,10 +292,10 @@ def test_a_cluster_with_a_token_lets_in_who_has_it_and_others_are_told(tmp_path,
         address = head.stdout.readline().strip()
         monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
         with pytest.raises(ClusterError, match=f"{address}: the cluster asks for its token; set RAY_AUTH_MODE=token"):
-            module._try_to_join(address)
+            module.try_to_join(address)
         for key, value in token.items():
             monkeypatch.setenv(key, value)
-        module._try_to_join(address)
+        module.try_to_join(address)
     finally:
         head.communicate("", timeout=200)
 

@@ -105,7 +105,7 @@ def test_a_cluster_that_cannot_be_joined_is_one_line_of_ours(monkeypatch, said: 
 
     monkeypatch.setattr(subprocess, "run", answer)
     with pytest.raises(ClusterError) as raised:
-        cluster.connect("head:6379", {}, verbose=False)
+        cluster.try_to_join("head:6379")
     (fault,) = raised.value.faults
     assert fault.startswith("--address head:6379: ")
     assert told in fault
@@ -136,7 +136,7 @@ def test_a_variable_that_names_a_dead_cluster_is_named(
     if variable is None:
         monkeypatch.delenv("RAY_ADDRESS")
     with pytest.raises(ClusterError) as raised:
-        cluster.connect(address, {}, verbose=False)
+        cluster.try_to_join(address)
     (fault,) = raised.value.faults
     assert fault.startswith(f"--address {address}: no Ray cluster answered within ")
     assert (f" at RAY_ADDRESS={variable};" in fault) == named

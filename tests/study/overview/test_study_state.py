@@ -47,6 +47,14 @@ def test_a_study_runs_only_while_its_driver_lives(tmp_path: Path) -> None:
     assert stopped.resume == f"python -m study.resume {folder}"
 
 
+@pytest.mark.parametrize(
+    ("address", "named"), [("head:6379", " --address head:6379"), ("10.0.0.1:1", " --address 10.0.0.1:1"), ("auto", "")]
+)
+def test_a_study_that_ran_on_a_cluster_is_continued_there(tmp_path: Path, address: str, named: str) -> None:
+    found = read_state(_study(tmp_path, plan={"address": address}))
+    assert found.resume == f"python -m study.resume {tmp_path}{named}"
+
+
 @pytest.mark.parametrize(("status", "resumable"), [("interrupted", True), ("failed", True), ("done", False)])
 def test_an_end_that_was_written_is_told_as_it_was(tmp_path: Path, status: str, resumable: bool) -> None:
     found = read_state(_study(tmp_path, status=status, phase=None))

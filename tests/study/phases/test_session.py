@@ -45,8 +45,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
-    """Replace the walk through the phases, and the report."""
+    """Replace the walk through the phases, the report, and the question to a cluster."""
     monkeypatch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
+    monkeypatch.setattr(session, "try_to_join", lambda address: None)
     return lambda act: monkeypatch.setattr(session, "drive", act)
 
 
@@ -232,7 +233,7 @@ def _pressing(*_: Any, **__: Any) -> Any:
 
 
 @pytest.mark.usefixtures("heard")
-@pytest.mark.parametrize("what", ["_record_end", "finish", "command_to_resume"])
+@pytest.mark.parametrize("what", ["_record_end", "finish", "resume_command"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StudyFailed("no trial completed"), RuntimeError("no word")])
 def test_a_second_ctrl_c_while_the_end_is_recorded_leaves_no_folder_that_says_running(
     checked, play, folder, monkeypatch, capsys, what: str, error: BaseException
@@ -510,6 +511,88 @@ def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path)
     assert plan.trials_per_process == 1, "a trial that takes a whole GPU shares it with none"
     assert plan.storage == str(Path("~/x").expanduser())
     assert settings.n_sobol == 3, "an extended study keeps its evenly spread points"
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--device", "cuda"), "--device cuda needs a CUDA device, and torch sees none; without one give --device cpu"),
+        (("--max-hours", "0"), "--max-hours must be above 0; got 0"),
+        (("--device", "cuda", "--max-hours", "0"), "--max-hours must be above 0; got 0"),
+    ],
+)
+def test_resume_judges_the_plan_that_the_flags_make_and_changes_nothing(
+    checked, play, folder, capsys, monkeypatch, flags, told: str
+) -> None:
+    play(_raising(KeyboardInterrupt()))
+    session.begin(checked, "...", analyses())
+    monkeypatch.setattr("study.planning.readers._has_cuda", lambda: False)
+    before = [(folder / name).read_bytes() for name in ("study.json", "study.yaml")]
+    capsys.readouterr()
+    assert resume.main([str(folder), *flags]) == 2
+    assert told in capsys.readouterr().err
+    assert [(folder / name).read_bytes() for name in ("study.json", "study.yaml")] == before
+
+
+@pytest.mark.parametrize(
+    ("device", "share", "together", "kept"),
+    [("cuda", 0.25, 1, (0.25, 1)), ("cuda", 0.25, 4, (0.25, 4)), ("cpu", 0.25, 4, (0.0, 1))],
+)
+def test_a_device_that_is_named_again_keeps_the_share_of_a_gpu(
+    checked, play, folder, monkeypatch, device: str, share: float, together: int, kept: tuple[float, int]
+) -> None:
+    monkeypatch.setattr("study.planning.readers._has_cuda", lambda: True)
+    play(lambda study: None)
+    on_gpu = {"device": "cuda", "gpus_per_trial": share, "trials_per_process": together, "precision": "bfloat16"}
+    session.begin(replace(checked, plan=replace(checked.plan, **on_gpu)), "...", analyses())
+    driven = []
+    play(lambda study: driven.append(study.checked.plan))
+    assert resume.main([str(folder), "--device", device]) == 0
+    assert (driven[0].device, driven[0].gpus_per_trial, driven[0].trials_per_process) == (device, *kept)
+
+
+@pytest.mark.parametrize("address", ["auto", "head:6379", "10.0.0.1:6379"])
+def test_a_cluster_that_cannot_be_joined_is_refused_before_anything_is_made(
+    checked, play, folder, capsys, monkeypatch, address: str
+) -> None:
+    def silent(address: str) -> None:
+        raise ClusterError(f"--address {address}: no Ray cluster answered")
+
+    play(lambda study: None)
+    there = replace(checked, plan=replace(checked.plan, address=address))
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "try_to_join", silent)
+        with pytest.raises(UsageError, match="no Ray cluster answered"):
+            session.begin(there, "...", analyses())
+        assert not folder.exists()
+        assert session.begin(checked, "...", analyses()) == 0, "a private Ray asks no cluster"
+        before = (folder / "study.json").read_bytes()
+        assert resume.main([str(folder), "--address", address]) == 2
+        assert "no Ray cluster answered" in capsys.readouterr().err
+        assert (folder / "study.json").read_bytes() == before
+
+
+def test_a_cluster_is_asked_behind_every_other_check(checked, play, folder, monkeypatch) -> None:
+    play(lambda study: None)
+    assert session.begin(checked, "...", analyses()) == 0
+    monkeypatch.setattr(session, "try_to_join", lambda address: pytest.fail("it takes seconds"))
+    for flags in (["--max-hours", "0"], ["--storage", "s3://b"], ["--trials", "0"]):
+        monkeypatch.setattr(session, "probe", lambda storage: "there is no such bucket")
+        assert resume.main([str(folder), "--address", "head:6379", *flags]) == 2
+
+
+@pytest.mark.parametrize(("address", "named"), [("head:6379", ["--address", "head:6379"]), ("auto", []), ("local", [])])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StudyFailed("no trial completed")])
+def test_the_printed_command_names_the_cluster_again(
+    checked, play, folder, capsys, error: BaseException, address: str, named: list[str]
+) -> None:
+    play(_raising(error))
+    session.begin(replace(checked, plan=replace(checked.plan, address=address)), "...", analyses())
+    printed = capsys.readouterr()
+    command = " ".join(["python -m study.resume", str(folder), *named])
+    assert command in [
+        line.removeprefix("continue with: ").strip() for line in (printed.out + printed.err).splitlines()
+    ]
 
 
 @pytest.mark.parametrize("flags", [("--address", "ray://head:10001"), ("--storage", "ftp://x"), ("--trials", "0")])

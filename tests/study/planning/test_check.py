@@ -1,6 +1,7 @@
 """What a good command line becomes: a resolved plan, its space, its data and a folder that is not made yet."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.schema import CautionReason
 from trainables.cckd.config import TrialConfig, training_settings
+from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
 from trainables.cckd.errors import UsageError
 from trainables.cckd.methods import LADDER
@@ -220,6 +222,26 @@ def test_a_searched_setting_starts_from_the_recipes_value(checked) -> None:
     assert found.space.reference_point()["lr"] == 0.15
     searched = found.space.config(found.space.reference_point() | {"lr": 0.5}) | found.plan.training_in(found.space)
     assert (searched["lr"], searched["batch_size"]) == (0.5, 32)
+
+
+@pytest.mark.parametrize(("space", "knob"), [("la", "lr"), ("ce", "lr"), ("la", "weight_decay")])
+def test_a_fallback_has_the_references_of_its_own_recipe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, space: str, knob: str
+) -> None:
+    def absent(*_: object) -> None:
+        raise DataUnavailableError("no network, no files")
+
+    monkeypatch.chdir(tmp_path)
+    fashion = DATA_SETS["fashion_mnist_lt"]
+    # Other settings than those of digits_lt, whatever the two recipes have in common.
+    other = replace(fashion.recipes[0], lr=0.77, weight_decay=0.077)
+    without = dict(DATA_SETS) | {"fashion_mnist_lt": replace(fashion, recipes=(other,), read=absent)}
+    monkeypatch.setattr("trainables.cckd.data.spec.DATA_SETS", without)
+    fallback = check(build_parser().parse_args(["--space", space]))
+    named = check(build_parser().parse_args(["--space", space, "--data", "digits_lt"]))
+    assert fallback.plan.fallback_from.startswith("fashion_mnist_lt")
+    assert fallback.space.reference_point()[knob] == named.space.reference_point()[knob]
+    assert fallback.space == named.space
 
 
 def test_a_set_knob_reaches_the_searched_method_and_settings_reach_every_rung(checked) -> None:

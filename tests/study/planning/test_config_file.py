@@ -1,5 +1,6 @@
 """A study as a YAML file: what is written starts the same study, what is read is what the flags would ask for."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,32 @@ def test_every_fault_of_a_file_is_told_with_its_name(tmp_path: Path, content: ob
     with pytest.raises(UsageError, match=told) as fault:
         parse(["--config", path])
     assert all(path in line for line in fault.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("out", ["a", "b"], "one value"),
+        ("out", {"a": 1}, "one value"),
+        ("out", False, "one value"),
+        ("name", True, "one value"),
+        ("name", ["mine"], "one value"),
+        ("yes_long", 1, "true or false"),
+        ("yes_long", 0, "true or false"),
+        ("yes_long", "yes please", "true or false"),
+    ],
+)
+def test_a_flag_that_is_no_field_of_the_plan_is_judged_too(
+    tmp_path: Path, key: str, value: object, wanted: str
+) -> None:
+    path = _written(tmp_path, {key: value})
+    with pytest.raises(UsageError, match=re.escape(f"{path}: {key} must be {wanted}; got {value!r}")):
+        parse(["--config", path])
+
+
+def test_such_a_flag_may_be_left_empty_or_be_a_number(tmp_path: Path) -> None:
+    args, unknown = parse(["--config", _written(tmp_path, {"out": None, "name": 0, "yes_long": False})])
+    assert (args.out, args.name, args.yes_long, unknown) == ("runs", "0", False, [])
 
 
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:

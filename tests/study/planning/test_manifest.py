@@ -1,6 +1,7 @@
 """study.json holds what a resumed study needs, and a study is not continued on other data."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -170,6 +171,35 @@ def test_outside_a_checkout_or_without_git_there_is_no_commit(monkeypatch: pytes
 
     monkeypatch.setattr(subprocess, "run", no_git)
     assert git_commit() is None
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+@pytest.mark.parametrize("below", [".venv/lib/site-packages/study/planning", "vendored"])
+def test_a_repository_that_does_not_track_the_package_has_not_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, below: str, ignored: bool
+) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    here = tmp_path / below / "manifest.py"
+    here.parent.mkdir(parents=True)
+    here.touch()
+    (tmp_path / "mine.py").touch()
+    (tmp_path / ".gitignore").write_text(below.partition("/")[0] if ignored else "")
+    git("init")
+    git("add", "mine.py")
+    git("commit", "-m", "mine")
+    monkeypatch.setattr(module, "__file__", str(here))
+    assert git_commit() is None
+    git("add", "--force", str(here))
+    git("commit", "-m", "a checkout of ours")
+    assert re.fullmatch("[0-9a-f]{12}", git_commit() or "")
+
+
+def test_the_manifest_names_the_version_of_the_toolkit(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 9.8")
+    assert first_manifest(checked, "...")["toolkit"] == "cckd-study 9.8"
 
 
 def test_a_checkpoint_whose_class_map_has_changed_is_another_teacher(

@@ -1,8 +1,10 @@
 """The help says everything a user may type, with its default, in 80 columns."""
 
 import dataclasses
+import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ from study.strategy.pruners import PRUNERS
 from study.strategy.samplers import SAMPLERS
 from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults
-from trainables.cckd.data.images.memory_choice import DATA_PATHS
+from trainables.cckd.files.sealed import sealed
 from trainables.cckd.teacher.spec import TeacherSpec
 
 FLAGS = [action for action in build_parser()._actions if action.dest not in ("help", "version")]
@@ -46,6 +48,13 @@ def test_help_mentions_every_flag_with_its_default(printed: str, action) -> None
         assert f"default: {default:g}" if isinstance(default, float) else f"default: {default}" in entry
 
 
+def test_the_heading_of_the_help_says_what_a_flag_is_for(printed: str) -> None:
+    shown, starts = printed.partition("what is shown:")[2].split("how it starts:")
+    assert re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE) == ["--verbose"]
+    flags = ["--yes-long", "--config", "--write-config", "--dry-run", "--list-spaces", "--list-data"]
+    assert re.findall(r"^  (--[a-z-]+)", starts, re.MULTILINE) == flags
+
+
 def test_help_fits_80_columns(printed: str) -> None:
     assert [line for line in printed.splitlines() if len(line) > 80] == []
 
@@ -75,6 +84,32 @@ def test_commands_can_be_pasted_whatever_they_hold() -> None:
     argv = ["--out", "my runs", "--set", "mix_op='x'"]
     assert shlex.split(command_line("run", argv)) == ["python", "-m", "study.run", *argv]
     assert shlex.split(resume_command("/a b/c'd")) == ["python", "-m", "study.resume", "/a b/c'd"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"),
+    [
+        ({"address": "head:6379"}, ["--address", "head:6379"]),
+        ({"address": "[fd00::1]:6379"}, ["--address", "[fd00::1]:6379"]),
+        ({"address": "local"}, []),
+        ({"address": "auto"}, []),
+        ({"address": "\x1b[2J:1"}, []),
+        ({"address": 7}, []),
+        ({}, []),
+        (None, []),
+        ("local:1", []),
+    ],
+)
+def test_the_command_names_the_cluster_at_which_a_study_ran(tmp_path: Path, plan: object, named: list[str]) -> None:
+    (tmp_path / "study.json").write_text(json.dumps(sealed({"plan": plan})))
+    words = shlex.split(resume_command(tmp_path, "--skip-corrupt"))[3:]
+    assert words == [str(tmp_path), *named, "--skip-corrupt"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"plan": '])
+def test_the_command_of_a_damaged_study_names_its_folder_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "study.json").write_text(content)
+    assert shlex.split(resume_command(tmp_path))[3:] == [str(tmp_path)]
 
 
 def _fields(model: type) -> set[str]:
@@ -119,7 +154,3 @@ def test_a_word_stands_for_a_number() -> None:
 
 def test_what_is_not_given_is_not_read() -> None:
     assert read_flags(build_parser().parse_args([]), OPTIONS, Faults()) == {}
-
-
-def test_the_ways_to_hold_images_are_those_of_the_data() -> None:
-    assert OPTIONS["data_path"].choices == DATA_PATHS

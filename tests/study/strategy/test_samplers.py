@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 from scipy.stats import qmc
 
+from search_spaces import get_space
 from search_spaces.faults import contains
+from search_spaces.knob import Condition, Knob
 from search_spaces.space import SearchSpace
 from study.strategy.objectives import SecondObjective
 from study.strategy.samplers import SAMPLERS
@@ -24,7 +27,7 @@ from study.strategy.search_settings import (
     make_sampler,
     most_trials,
 )
-from study.strategy.space_filling import at_fraction, grid_points, latin_hypercube, levels
+from study.strategy.space_filling import at_fraction, grid_point, grid_size, latin_hypercube, levels
 
 
 def _run(space: SearchSpace, settings, n_trials: int) -> list[dict]:
@@ -164,9 +167,46 @@ def test_the_grid_gives_each_of_its_points_once_and_no_more_trials_than_points(s
     chosen = settings(sampler="grid", trials=108)
     check_sampler(space, chosen)
     points = _run(space, chosen, 108)
-    assert {tuple(point.items()) for point in points} == {tuple(point.items()) for point in grid_points(space, 3)}
+    assert {tuple(point.items()) for point in points} == {tuple(point.items()) for point in _grid_points(space, 3)}
     with pytest.raises(SettingsError, match=r"^trials must not exceed the grid's 108 points, at 3 levels.*got 109$"):
         check_sampler(space, settings(sampler="grid", trials=109))
+
+
+def _grid_points(space: SearchSpace, n_levels: int) -> list[dict]:
+    """Every point of a grid, built knob by knob."""
+    points: list[dict] = [{}]
+    for knob in space.tunable:
+        values = levels(knob.distribution, n_levels)
+        points = [
+            grown
+            for point in points
+            for grown in (
+                [point | {knob.name: value} for value in values] if space.is_active(knob.name, point) else [point]
+            )
+        ]
+    return points
+
+
+@pytest.mark.parametrize("n_levels", [2, 3])
+@pytest.mark.parametrize("name", ["toy", "acckd_smoke", "la_mix", "deep"])
+def test_each_point_of_a_grid_is_found_without_the_others(space, name: str, n_levels: int) -> None:
+    deep = replace(
+        space,
+        tunable=(*space.tunable, Knob("innermost", IntDistribution(1, 9), "1", "toy", 2)),
+        conditions=(*space.conditions, Condition("innermost", "inner", (0.1, 10.0))),
+    )
+    chosen = {"toy": space, "deep": deep}.get(name) or get_space(name)
+    points = _grid_points(chosen, n_levels)
+    assert grid_size(chosen, n_levels) == len(points)
+    assert [grid_point(chosen, n_levels, index) for index in range(len(points))] == points
+
+
+def test_the_grid_of_a_large_space_is_counted_and_read_without_being_built(settings) -> None:
+    space = get_space("acckd_full")
+    assert most_trials("grid", space) == 1_417_176
+    points = _run(space, settings(sampler="grid", trials=3), 3)
+    order = np.random.default_rng(int(np.random.SeedSequence([7]).generate_state(1)[0])).permutation(1_417_176)
+    assert points == [grid_point(space, 3, int(index)) for index in order[:3]]
 
 
 def test_levels_reach_both_ends_on_the_knobs_own_scale() -> None:

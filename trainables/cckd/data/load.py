@@ -25,7 +25,7 @@ class LongTailData:
         class_names: C names, in label order.
         train, val, test: under split 'paper' val and test are the same images.
         counts: training images of each class, (C,).
-        split: where D_val comes from, a key of splits.SPLIT_MODES.
+        split: where D_val comes from, one of splits.SPLIT_MODES.
         selected_on: 'val', or 'test' where D_val is the test set.
         source: where the files were found, one line.
         sha256: over the images and labels of all three sets; for files, over their paths and fingerprints.

@@ -10,13 +10,9 @@ from trainables.cckd.data.images.sets import DataSetInfo, LabelledImages, RawDat
 from trainables.cckd.errors import DataError, first_few
 from trainables.cckd.long_tail import cut
 
-#: Split mode -> what it does. `DataSetInfo.splits` lists the modes that make sense for a set.
-SPLIT_MODES = {
-    "holdout": "D_val is held out of the training pool before the long tail is cut",
-    "split_test": "D_val is one stratified half of the test set, the other half is reported",
-    "own": "D_val is the set's own validation set",
-    "paper": "D_val is the test set itself, as in many papers; tables are stamped 'selected on test'",
-}
+#: Split modes. D_val is held out of the training pool before the long tail is cut, is one stratified half of the test
+#: set, the set's own validation set, or the test set itself. `DataSetInfo.splits` lists the modes that suit a set.
+SPLIT_MODES = ("holdout", "split_test", "own", "paper")
 
 SPLIT_SEED = 0
 
@@ -70,8 +66,8 @@ def split_sets(raw: RawData, split: str, *, class_names: tuple[str, ...], n_hold
             per_class,
             n_holdout + 1,
             class_names,
-            f"the hold-out must be smaller than the smallest class of the training images; it takes {n_holdout} "
-            "a class, but",
+            f"the hold-out must be smaller than the smallest class of the training images; it takes {n_holdout} per "
+            "class; give a val set, holdout=K after --data, or --split split_test;",
         )
         held = cut(raw.pool.labels, (n_holdout,) * n_classes, rng)
         return raw.pool.take(_rest(held, len(raw.pool))), raw.pool.take(held), raw.test

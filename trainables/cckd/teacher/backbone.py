@@ -1,7 +1,8 @@
 """The teacher's frozen backbone, any timm model: from images to penultimate features."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Any
 
@@ -121,7 +122,8 @@ def measure(file: TeacherFile, *, size: int) -> tuple[int, int]:
     n_outputs = classifier.out_features if isinstance(classifier, nn.Linear) else 0
     network.reset_classifier(0)
     backbone = Backbone(network, size=size, features=file.features)
-    return backbone(torch.zeros(1, 3, size, size)).shape[1], n_outputs
+    with _judging_size(file.name, size):
+        return backbone(torch.zeros(1, 3, size, size)).shape[1], n_outputs
 
 
 def read_classifier(file: TeacherFile, *, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -159,10 +161,25 @@ def _build_network(file: TeacherFile, *, size: int) -> Any:
             return _empty_network(file.name, size=size, n_outputs=n_outputs, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, AssertionError, ValueError) as error:
             faults.append("; ".join(line.strip() for line in str(error).splitlines()[:3]))
-    known = _empty_network(file.name, size=size, n_outputs=0).state_dict()
+    with _judging_size(file.name, size):
+        known = _empty_network(file.name, size=size, n_outputs=0).state_dict()
     if tensors.keys().isdisjoint(known):
         faults = [f"its tensors are called {_first_names(tensors)}, the model's {_first_names(known)}"]
     raise TeacherError(f"{file.path} does not fit timm's {file.name} at {size} pixels: {faults[0][:_LONGEST_FAULT]}")
+
+
+@contextmanager
+def _judging_size(name: str, size: int) -> Iterator[None]:
+    """Turn what timm's models raise at an input size that they do not take into one fault.
+
+    Raises:
+        TeacherError: names the model, the size, and the first line of what was raised.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise TeacherError(f"teacher {name} does not take images of {size} pixels: {why}") from error
 
 
 def _first_names(tensors: Mapping[str, Tensor]) -> str:

@@ -20,6 +20,9 @@ CLIP_SCALE = 100.0
 #: The prompt for open_clip's text encoder, the paper's single prompt.
 PROMPT = "a photo of a {}."
 
+#: Letters that a message shows of class names that are no list.
+_SHOWN = 60
+
 
 @dataclass(frozen=True, eq=False)
 class ClassEmbeddings:
@@ -66,7 +69,11 @@ def read_embeddings(path: Path, class_names: Sequence[str]) -> ClassEmbeddings:
         )
     if not np.isfinite(vectors).all() or not (scale > 0 and np.isfinite(scale)):
         faults.append(f"{path}: 'embeddings' must be finite and 'logit_scale' above 0; got scale {scale:g}")
-    if names is not None and list(names) != list(class_names):
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        faults.append(
+            f"{path}: class_names must be a list of names, in JSON where it is metadata; got {str(names)[:_SHOWN]!r}"
+        )
+    elif names is not None and names != list(class_names):
         faults.append(f"{path}: its classes must be the data set's, in order; {_first_difference(names, class_names)}")
     if faults:
         raise TeacherError(faults)
@@ -106,18 +113,25 @@ def encode_class_names(name: str, class_names: Sequence[str]) -> ClassEmbeddings
     return ClassEmbeddings(vectors, scale, f"open_clip {where}, prompt {PROMPT!r}", digest)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], Sequence[str] | None]:
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Return the arrays of a file, and its class names as they stand there; None where it has none."""
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     names = arrays.pop("class_names", None)
-    return arrays, None if names is None else [str(name) for name in names]
+    if names is None or names.ndim != 1:
+        return arrays, None if names is None else names.tolist()
+    return arrays, [str(name) for name in names]
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], Sequence[str] | None]:
+def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Return the arrays of a file, and its class names as they stand there; None where it has none."""
     with safe_open(path, "np") as content:
         arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118, no mapping
         names = (content.metadata() or {}).get("class_names")
-    return arrays, None if names is None else json.loads(names)
+    try:
+        return arrays, None if names is None else json.loads(names)
+    except ValueError:
+        return arrays, names
 
 
 def _first_difference(found: Sequence[str], wanted: Sequence[str]) -> str:

@@ -76,8 +76,10 @@ def fitted_on_val(spec: TeacherSpec) -> tuple[str, ...]:
 def check_teacher(spec: TeacherSpec) -> TeacherFile:
     """Find and verify the weights that `spec` needs. The embedded teacher needs no torch for that.
 
+    The bounds of numbers stand in the fields. The flags, and the plan that is read from a manifest, are held to them.
+
     Raises:
-        TeacherError: an unknown name or form, a value out of range, contradictory options, or a weight file that is
+        TeacherError: an unknown name or form, a smoothing of 1 or more, contradictory options, or a weight file that is
             missing, altered or of another model; lists every fault with the choices.
     """
     faults = [
@@ -90,14 +92,8 @@ def check_teacher(spec: TeacherSpec) -> TeacherFile:
         )
         if value not in choices
     ]
-    if spec.size is not None and spec.size < _SMALLEST_SIZE:
-        faults.append(f"teacher size must be at least {_SMALLEST_SIZE} pixels; got {spec.size}")
-    if spec.views < 1:
-        faults.append(f"teacher views must be at least 1; got {spec.views}")
     if not 0 <= spec.prior_smoothing < 1:
         faults.append(f"teacher prior smoothing must be at least 0 and below 1; got {spec.prior_smoothing:g}")
-    if spec.folds < 2:
-        faults.append(f"teacher folds must be at least 2; got {spec.folds}")
     faults += _combination_faults(spec)
     try:
         features = spec.features if spec.features in FEATURES else FEATURES[0]

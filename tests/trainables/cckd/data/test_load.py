@@ -77,7 +77,10 @@ def test_own_takes_the_sets_val_and_leaves_pool_and_test_whole() -> None:
 def test_a_hold_out_that_would_leave_a_class_empty_is_refused_by_class() -> None:
     raw = _numbered(10, 3)
     raw = replace(raw, pool=raw.pool.take(np.flatnonzero((raw.pool.labels != 3) | (np.arange(100) < 50))))
-    with pytest.raises(DataError, match=r"smaller than the smallest class.*takes 5 a class, but class 3 \(3\) has 5$"):
+    ways = "give a val set, holdout=K after --data, or --split split_test"
+    with pytest.raises(
+        DataError, match=rf"smaller than the smallest class.*takes 5 per class; {ways}; class 3 \(3\) has 5$"
+    ):
         split_sets(raw, "holdout", class_names=NAMES, n_holdout=5)
 
 

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from trainables.cckd.data.images.views import apply_views, draw_views
 from trainables.cckd.errors import TeacherError
-from trainables.cckd.teacher.backbone import Backbone, build_backbone
+from trainables.cckd.teacher.backbone import Backbone, build_backbone, measure
 from trainables.cckd.teacher.features import extract
+from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 from trainables.cckd.teacher.teacher_file import TeacherFile
 
 
@@ -107,3 +110,33 @@ def test_extract_reads_arrays_that_are_lent_read_only(backbone: Backbone) -> Non
     images = _images(3)
     images.flags.writeable = False
     assert extract(backbone, images).shape == (3, 1280)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "why"),
+    [
+        ("inception_v3", 64, "Calculated padded input size per channel: (2 x 2). Kernel size: (3 x 3)"),
+        ("efficientformer_l1", 40, "The size of tensor a (4) must match the size of tensor b (49)"),
+        ("xcit_nano_12_p8_224", 36, "`patch_size` should divide image dimensions evenly"),
+    ],
+)
+def test_a_size_that_the_model_does_not_take_is_one_fault(tmp_path: Path, name: str, size: int, why: str) -> None:
+    save_file(timm.create_model(name).state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(TeacherError) as caught:
+        check_teacher(TeacherSpec(name=name, weights=str(tmp_path / "w.safetensors"), size=size))
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"teacher {name} does not take images of {size} pixels: {why}")
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a\nb"), AssertionError(), ValueError("a")])
+def test_each_way_in_which_a_model_refuses_a_size_is_one_fault(
+    teacher_file: TeacherFile, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Backbone, "forward", refuse)
+    why = "AssertionError" if isinstance(error, AssertionError) else "a"
+    with pytest.raises(TeacherError, match=f"^teacher tf_efficientnet_lite0 does not take images of 32 pixels: {why}$"):
+        measure(teacher_file, size=32)

@@ -38,7 +38,7 @@ SLOTS = 8
 
 #: Seconds that a process has to end when its pipe is closed.
 _END_S = 5.0
-#: Deaths of processes that were at no image, after which no more are started.
+#: Deaths in a row of processes that were at no image, after which each one more fails a chunk.
 _MOST_DEATHS = 3
 #: Signals that come from outside: the image at hand is not at fault.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -8,8 +8,6 @@ from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.errors import DataError
 
-DATA_PATHS = ("auto", "resident", "streamed")
-
 #: Bytes of decoded images that may stay in a machine's memory, once for all of its trials.
 RESIDENT_LIMIT = 2**30
 
@@ -31,12 +29,11 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
     Args:
         sets: after the scan, which finds the sizes of images in files. Sets of an image store are streamed: the choice
             was made by the originals.
-        wanted: one of DATA_PATHS; 'auto' keeps up to RESIDENT_LIMIT bytes in memory.
+        wanted: the plan's `data_path`; 'auto' keeps up to RESIDENT_LIMIT bytes in memory.
 
     Raises:
-        DataError: an unknown path, or 'streamed' for a set that has no image files.
+        DataError: 'streamed' for a set that has no image files.
     """
-    check_path(wanted)
     files = [of_set for of_set in sets if isinstance(of_set, ImageFiles)]
     if not files:
         if wanted == "streamed":
@@ -50,13 +47,3 @@ def choose_path(sets: Iterable[ImageSet | ImageFiles | RaggedImages], wanted: st
     if n_bytes > RESIDENT_LIMIT:
         by_size = DataPath("streamed", f"{size}, more than {limit}")
     return by_size if wanted in ("auto", by_size.name) else DataPath(wanted, f"{size}; as chosen")
-
-
-def check_path(wanted: str) -> None:
-    """Refuse a name that is not in DATA_PATHS.
-
-    Raises:
-        DataError: names the choices.
-    """
-    if wanted not in DATA_PATHS:
-        raise DataError(f"--data-path must be one of {', '.join(DATA_PATHS)}; got {wanted!r}")

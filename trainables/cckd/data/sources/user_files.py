@@ -126,7 +126,7 @@ INFOS = (
         name="image_folder",
         description="Your own images in folders PATH/train/CLASS, PATH/test/CLASS and perhaps PATH/val/CLASS (valid, "
         "validation or dev). Without one, `holdout` images of each class are held out of train. A long tail is cut "
-        "only where n_max is given.",
+        "where n_max and ir are given; n_max alone keeps as many images of each class.",
         options={"path": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
         recipes=_RECIPES,
         splits=_SPLITS,
@@ -137,8 +137,8 @@ INFOS = (
     DataSetInfo(
         name="image_list",
         description="Your own images by list files with lines `relative/path label`, the paths relative to root. "
-        "Without val, `holdout` images of each class are held out of train. A long tail is cut only where n_max is "
-        "given.",
+        "Without val, `holdout` images of each class are held out of train. A long tail is cut where n_max and ir are "
+        "given; n_max alone keeps as many images of each class.",
         options={"root": "", "train": "", "val": "", "test": "", **FILE_OPTIONS, **_TAIL_OPTIONS},
         recipes=_RECIPES,
         splits=_SPLITS,

@@ -23,8 +23,8 @@ BLOCK_BYTES = 2**26
 #: Standardised rows of at most so many bytes are kept between passes; larger sets are standardised in every pass.
 KEEP_BYTES = 2**30
 
-#: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-100-LT in 24 views has
-#: 3.3e10, of which a fit makes 80 passes in minutes; ImageNet-LT in 8 views has 1.2e12.
+#: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-100-LT in 20 views has
+#: 2.8e10, of which a fit makes 80 passes in minutes; ImageNet-LT in 8 views has 1.2e12.
 MOST_PRODUCTS = 2**36
 
 

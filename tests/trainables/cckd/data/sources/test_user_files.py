@@ -97,7 +97,8 @@ def test_a_hold_out_larger_than_the_smallest_class_is_refused(tmp_path: Path) ->
     _folder(tmp_path, train=5, test=3)
     (tmp_path / "train" / "bee" / "0.jpg").unlink()
     with pytest.raises(
-        DataError, match=r"smaller than the smallest class.*takes 4 a class, but class 1 \(bee\) has 4$"
+        DataError,
+        match=r"smaller than the smallest class.*takes 4 per class; give .*holdout=K.*; class 1 \(bee\) has 4$",
     ):
         _load(f"image_folder:path={tmp_path},holdout=4")
 

@@ -149,6 +149,20 @@ def test_embeddings_of_another_width_number_or_name_are_refused(tmp_path: Path, 
         _check(TeacherSpec(form="zero_shot", embeddings=_write(path, 4, names=("ant", "cow", "cat"))))
 
 
+@pytest.mark.parametrize("names", ["cat,dog", "5", '"ant"', '{"ant": 1}', "[1, 2, 3]", '["ant", null]'])
+def test_class_names_in_metadata_that_are_no_list_of_names_are_refused(tmp_path: Path, names: str) -> None:
+    save_file({"embeddings": np.ones((3, 4), np.float32)}, tmp_path / "e.safetensors", {"class_names": names})
+    with pytest.raises(TeacherError, match=r"class_names must be a list of names, in JSON where it is metadata; got "):
+        read_embeddings(tmp_path / "e.safetensors", NAMES)
+
+
+@pytest.mark.parametrize("names", ["ant", 3, [["ant", "bee", "cat"]]])
+def test_an_array_of_class_names_that_is_no_list_is_refused(tmp_path: Path, names: object) -> None:
+    np.savez(tmp_path / "e.npz", embeddings=np.ones((3, 4), np.float32), class_names=np.array(names))
+    with pytest.raises(TeacherError, match=r"class_names must be a list of names, .*; got "):
+        read_embeddings(tmp_path / "e.npz", NAMES)
+
+
 @pytest.mark.parametrize("name", ["e.npz", "e.safetensors"])
 def test_a_file_that_holds_no_embeddings_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not it")
