@@ -5,6 +5,7 @@ agreement            whether two studies of one question agree within their erro
 bare                 the bound of an epoch: the student's own forward, backward and step
 bare_decoder         what any loader must do for a view, by torchvision alone
 calibration          whether the report's statistics keep their promises
+careful_optuna       the same search in a script that a careful user would write
 claims               confirmations without a gain, for calibration
 driver               what the driver does per trial
 emulator             a response surface as a function, with its noise and its curves

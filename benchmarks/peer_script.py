@@ -12,7 +12,7 @@ Measured: 114 s (two cores of an AMD EPYC, other work running).
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -45,6 +45,9 @@ from trainables.cckd.teacher.forward import ForwardTeacher
 from trainables.cckd.teacher.readout import TeacherState
 from trainables.cckd.teacher.spec import TeacherSpec, check_teacher
 
+#: Pixels of a step, float32 (N, Ch, H, W), plain ones first; targets of the plain ones; of the mixed ones, if any.
+Batch = tuple[Tensor, Targets, Targets | None]
+
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
     """Training images, each a fresh random view when it is asked for."""
@@ -72,21 +75,55 @@ def epochs(
     trial: TrialConfig, data: LongTailData, teacher_state: TeacherState, log_prior: np.ndarray
 ) -> Iterator[float]:
     """Train one student with the teacher in the loop; yield balanced accuracy on D_val after every epoch."""
+    teacher, n_mixed = ForwardTeacher(teacher_state).eval(), mixed_per_step(trial)
+    counts, dataset = np.bincount(data.train.labels), AugmentedImages(data)
+    loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)
+    balanced = WeightedRandomSampler((1.0 / counts)[data.train.labels].tolist(), 2 * n_mixed * len(loader))
+    pair_loader = DataLoader(dataset, batch_size=2 * n_mixed, sampler=balanced)
+
+    def batches(mixes: bool) -> Iterator[Batch]:
+        pairs = _mixed_pairs(pair_loader, len(counts), trial.mix_alpha) if mixes else repeat(None, len(loader))
+        for (images, labels), pair in zip(loader, pairs, strict=True):
+            pixels = images if pair is None else torch.cat([images, pair[0]])
+            logits, features = (seen.split([len(images), len(pixels) - len(images)]) for seen in teacher(pixels))
+            mixed = None if pair is None else Targets(pair[1], logits[1], features[1])
+            yield pixels, Targets(labels, logits[0], features[0]), mixed
+
+    return student_epochs(trial, data, batches, len(loader), len(teacher_state.feature_mean), log_prior)
+
+
+def mixed_per_step(trial: TrialConfig) -> int:
+    """Return the mixed images of a step."""
+    return round(trial.batch_size * trial.mix_ratio / (1 - trial.mix_ratio))
+
+
+def student_epochs(
+    trial: TrialConfig,
+    data: LongTailData,
+    batches: Callable[[bool], Iterable[Batch]],
+    n_steps: int,
+    n_teacher_features: int,
+    log_prior: np.ndarray,
+) -> Iterator[float]:
+    """Train one student; yield balanced accuracy on D_val after every epoch.
+
+    Args:
+        trial: the configuration.
+        data: that is trained on.
+        batches: returns those of an epoch; called with whether the epoch mixes.
+        n_steps: of an epoch.
+        n_teacher_features: D.
+        log_prior: of the teacher, (C,).
+    """
     torch.manual_seed(trial.seed)
-    teacher = ForwardTeacher(teacher_state).eval()
     channels, size, _ = data.image_shape
-    n_classes, n_mixed = len(data.class_names), round(trial.batch_size * trial.mix_ratio / (1 - trial.mix_ratio))
+    n_classes, n_mixed = len(data.class_names), mixed_per_step(trial)
     student = build_student(trial.student, n_classes, channels, size).to(memory_format=torch.channels_last)
-    align = torch.nn.Linear(student.n_features, len(teacher_state.feature_mean))
+    align = torch.nn.Linear(student.n_features, n_teacher_features)
     counts = np.bincount(data.train.labels)
     priors = torch.from_numpy(counts), torch.from_numpy(log_prior)
     mixing = Objective(trial, *priors, n_mixed=n_mixed)
     plain = Objective(trial.without_mixing, *priors, n_mixed=0)
-
-    dataset = AugmentedImages(data)
-    loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)
-    balanced = WeightedRandomSampler((1.0 / counts)[data.train.labels].tolist(), 2 * n_mixed * len(loader))
-    pair_loader = DataLoader(dataset, batch_size=2 * n_mixed, sampler=balanced)
     val_set = TensorDataset(torch.from_numpy(_pixels(data.val)), torch.from_numpy(data.val.labels))
     val_loader = DataLoader(val_set, batch_size=500)
     mean, std = _pixel_statistics(data)
@@ -99,20 +136,13 @@ def epochs(
         weight_decay=trial.weight_decay,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, trial.lr, trial.epochs * len(loader), pct_start=0.25, cycle_momentum=False
+        optimizer, trial.lr, trial.epochs * n_steps, pct_start=0.25, cycle_momentum=False
     )
     for epoch in range(trial.epochs):
         student.train()
         mixes = epoch < trial.mixing_epochs
-        pairs = _mixed_pairs(pair_loader, n_classes, trial.mix_alpha) if mixes else repeat(None, len(loader))
-        for (images, labels), pair in zip(loader, pairs, strict=True):
-            pixels = images if pair is None else torch.cat([images, pair[0]])
-            teacher_logits, teacher_features = teacher(pixels)
+        for pixels, targets, of_mixed in batches(mixes):
             logits, features = student(((pixels - mean) / std).contiguous(memory_format=torch.channels_last))
-            sizes = [len(images), len(pixels) - len(images)]
-            logits_of, features_of = teacher_logits.split(sizes), teacher_features.split(sizes)
-            targets = Targets(labels, logits_of[0], features_of[0])
-            of_mixed = None if pair is None else Targets(pair[1], logits_of[1], features_of[1])
             losses = (mixing if mixes else plain)(logits, align(features), targets, of_mixed)
             optimizer.zero_grad()
             losses["total"].backward()

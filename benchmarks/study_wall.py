@@ -24,7 +24,7 @@ from benchmarks.timing import Ratio, Seconds, take_turns
 from tests.support.commands import SEARCH_ONLY, fresh_data_root
 
 #: What the study is held against, and how many times sooner it is to end.
-PEERS = {"peer script": 8.0, "plain Optuna": 1.0}
+PEERS = {"peer script": 8.0, "plain Optuna": 1.0, "careful Optuna": 1.0}
 
 #: Fewer trial epochs than half the default study's are no base to judge the goal on.
 _JUDGED_FROM = 64 * 20 // 2
@@ -46,7 +46,7 @@ class Budget:
 
 
 def measure(budget: Budget, turns: int, *, peers: Collection[str] = tuple(PEERS)) -> Seconds:
-    """Wall seconds of the study, of the script in Ray Tune's style and of the one in Optuna's, turn by turn.
+    """Wall seconds of the study, and of the scripts of PEERS, turn by turn.
 
     Args:
         budget: of each.
@@ -60,6 +60,7 @@ def measure(budget: Budget, turns: int, *, peers: Collection[str] = tuple(PEERS)
         "study": lambda: _study(budget),
         "peer script": lambda: _peer(budget, "benchmarks.peer_script", with_out=True),
         "plain Optuna": lambda: _peer(budget, "benchmarks.plain_optuna", with_out=False),
+        "careful Optuna": lambda: _peer(budget, "benchmarks.careful_optuna", with_out=False),
     }
     asked = {name: run for name, run in contenders.items() if name in ("study", *peers)}
     return take_turns(asked, turns, warm_up=0, clock=time.perf_counter)
