@@ -15,7 +15,7 @@ from trainables.cckd.teacher.fit.softmax_regression import block_sums
 #: Passes of a whole fit, and of the fit to all folds but one: where every view is a row, and where an image is one. The
 #: latter has more strengths, and each fold goes along them again. All are estimates, rather too large: an iteration is
 #: a pass or a little more. `python -m benchmarks.large_fit --small` prints the iterations where an image is one row.
-_PASSES, _PASSES_OF_MEANS = (80, 40), (100, 80)
+_PASSES, _PASSES_OF_MEANS = (80, 40), (120, 100)
 #: Predictions of all rows: one per strength, and one of the fit to the end.
 _PREDICTIONS, _PREDICTIONS_OF_MEANS = 8, 11
 #: The sample's blocks per thread, their most rows, and how often they are timed; a first turn is not.

@@ -17,7 +17,7 @@ def test_every_view_is_a_row_up_to_the_limit_and_an_image_above_it(monkeypatch: 
     assert fit_products(n, v, d, c) == 80 * 2 * rows * d * c + (8 * rows + rows) * d * c
     monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", rows * d * c - 1)
     one_pass = 2 * n * d * c + 2 * c * c * d + c * d * d
-    assert fit_products(n, v, d, c) == 100 * one_pass + (11 * n + rows) * d * c
+    assert fit_products(n, v, d, c) == 120 * one_pass + (11 * n + rows) * d * c
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
