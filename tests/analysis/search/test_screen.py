@@ -160,7 +160,11 @@ def test_the_first_of_its_p_values_is_the_f_test_of_a_parabola() -> None:
 def test_scale_and_shift_of_the_values_change_nothing(seed: int, scale: float, shift: float) -> None:
     matrix, y = drawn(20, seed), np.random.default_rng(seed).normal(size=20)
     first, second = (judged(matrix, values, n_permutations=19).frame for values in (y, shift + scale * y.round(6)))
-    assert list(first["knob"]) == list(second["knob"])
+    # Knobs that explain nothing may tie, and rounding then orders them.
+    orders = [list(frame.loc[frame["share"] > 1e-4, "knob"]) for frame in (first, second)]
+    assert orders[0] == orders[1]
+    shares = [frame.set_index("knob")["share"].sort_index() for frame in (first, second)]
+    np.testing.assert_allclose(shares[0], shares[1], atol=1e-4)
 
 
 def test_knobs_that_exclude_each_other_are_judged_apart() -> None:
