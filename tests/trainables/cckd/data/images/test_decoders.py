@@ -61,6 +61,13 @@ def _dying_at(monkeypatch: pytest.MonkeyPatch, number: int, path: str, deaths: P
     monkeypatch.setattr(decoder_process, "read_views", read)
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has this policy")
+def test_a_process_that_decodes_interrupts_nobody(image_files: ImageFiles) -> None:
+    _streamed(image_files)
+    assert {os.sched_getscheduler(pid) for pid in _pids()} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 def test_a_second_stream_starts_no_process(image_files: ImageFiles) -> None:
     np.testing.assert_array_equal(_streamed(image_files), _expected(image_files))
     before = _pids()
