@@ -34,7 +34,7 @@ _WORSE_IN_A_ROW = 2
 #: Relative decrease per iteration at which the fit of a strength stops, while it is searched and once it is chosen.
 _SEARCH_TOLERANCE, _FINAL_TOLERANCE = 1e-4, 1e-6
 #: The same where an image is one row, and what ends there is kept as it is. Below 1 SciPy's tolerance is absolute, so
-#: that weak strengths end ever earlier. Fitted to the end they are worse on D_val (`benchmarks/large_fit.py`).
+#: that weak strengths end ever earlier. Fitted to the end they are no better on D_val (`benchmarks/probe_fit.py`).
 _TOLERANCE_OF_MEANS = 1e-3
 
 
