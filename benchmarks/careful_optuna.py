@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,15 +26,9 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from torch import Tensor
 
-from benchmarks.peer_script import (
-    AugmentedImages,
-    Batch,
-    fit_teacher,
-    mixed_per_step,
-    search_parser,
-    student_epochs,
-    suggest_knobs,
-)
+from benchmarks.peer_script import AugmentedImages, Batch, fit_teacher, search_parser, student_epochs
+from benchmarks.plain_optuna import objective
+from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
@@ -102,20 +97,11 @@ def _storage(journal: str) -> JournalStorage:
 
 def _work(data: LongTailData, seen: Seen, journal: str, space_name: str, trials: int, epochs: int, seed: int) -> None:
     torch.set_num_threads(1)
-    settings = {"epochs": epochs, "seed": seed}
-
-    def objective(trial: optuna.Trial) -> float:
-        shared = suggest_knobs(trial, space_name, settings)
-        config = TrialConfig.build({**shared, **trial.params})
-        accuracy = float("nan")
-        for epoch, accuracy in enumerate(epochs_of(config, data, seen)):
-            trial.report(accuracy, epoch)
-        return accuracy
-
+    train = partial(epochs_of, data=data, seen=seen)
     sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.load_study(storage=_storage(journal), study_name=_NAME, sampler=sampler)
     enough = MaxTrialsCallback(trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    study.optimize(objective, callbacks=[enough])
+    study.optimize(objective(train, space_name, {"epochs": epochs, "seed": seed}), callbacks=[enough])
 
 
 def _see(data: LongTailData) -> Seen:
@@ -133,7 +119,7 @@ def _see(data: LongTailData) -> Seen:
 def epochs_of(trial: TrialConfig, data: LongTailData, seen: Seen) -> Iterator[float]:
     """Train one student from what the teacher has seen; yield balanced accuracy on D_val after every epoch."""
     labels = torch.from_numpy(data.train.labels)
-    n_steps, n_mixed = len(labels) // trial.batch_size, mixed_per_step(trial)
+    n_steps, n_mixed = len(labels) // trial.batch_size, mixed_per_step(trial.batch_size, trial.mix_ratio)
     one_hot = torch.nn.functional.one_hot(labels).float()
     rarity = 1.0 / one_hot.sum(dim=0)[labels]
     beta = torch.distributions.Beta(trial.mix_alpha, trial.mix_alpha)

@@ -7,7 +7,9 @@ what Optuna's own documentation teaches. No Ray to start, and no second trial be
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import optuna
 
@@ -20,20 +22,31 @@ from trainables.cckd.data.spec import parse_data
 def search(data: LongTailData, *, space_name: str, trials: int, n_epochs: int, seed: int) -> optuna.Study:
     """Prepare the teacher and run the search."""
     teacher_state, log_prior = fit_teacher(data)
-    settings = {"epochs": n_epochs, "seed": seed}
+    train = partial(epochs, data=data, teacher_state=teacher_state, log_prior=log_prior)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.optimize(objective(train, space_name, {"epochs": n_epochs, "seed": seed}), n_trials=trials)
+    return study
 
-    def objective(trial: optuna.Trial) -> float:
+
+def objective(
+    train: Callable[[TrialConfig], Iterable[float]], space_name: str, settings: dict[str, Any]
+) -> Callable[[optuna.Trial], float]:
+    """Return what Optuna maximises: the accuracy behind the last epoch, every one of which is reported.
+
+    Args:
+        train: trains one student, and yields its accuracy after every epoch.
+        space_name: of the knobs.
+        settings: that all trials share.
+    """
+
+    def reached(trial: optuna.Trial) -> float:
         shared = suggest_knobs(trial, space_name, settings)
         accuracy = float("nan")
-        for epoch, accuracy in enumerate(
-            epochs(TrialConfig.build({**shared, **trial.params}), data, teacher_state, log_prior)
-        ):
+        for epoch, accuracy in enumerate(train(TrialConfig.build({**shared, **trial.params}))):
             trial.report(accuracy, epoch)
         return accuracy
 
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, n_trials=trials)
-    return study
+    return reached
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from study.measured.machine import Machine, this_machine
 from study.measured.step_times import StepTimeFile
 from study.phases.state.study_in_progress import Study
 from study.planning.config_file import config_text
-from study.planning.preview.estimate import expected, is_timed_here
+from study.planning.preview.estimate import expected, step_time_here
 from study.schema import STEP_GAINS
 from study.terminal.faults import one_line
 from trainables.cckd.precision import StepShape, StepTime, default_precision, faster_precision
@@ -79,7 +79,7 @@ def decide_precision(study: Study, timing: Timing | None) -> None:
     timed = {STEP_GAINS: rows} if plan.device == "cpu" else {}
     study.store.update_manifest(plan=study.checked.plan.to_json(), **timed)
     study.store.write_config(config_text(study.checked.plan, study.checked.space))
-    if is_timed_here(study.checked) and not timing.known:  # otherwise it was told at the start
+    if step_time_here(study.checked) and not timing.known:  # otherwise it was told at the start
         study.progress.say(f"time     {expected(study.checked)}")
 
 

@@ -75,13 +75,8 @@ def expected(checked: Checked) -> str:
     shorter = "" if plan.recipe == QUICK else "; --recipe quick is for a first look"
     if workers is None:
         return f"about {duration(_student_s(checked))} of one worker's training, an estimate{shorter}"
-    found = "by a step that was timed here" if is_timed_here(checked) else "an estimate"
+    found = "by a step that was timed here" if step_time_here(checked) else "an estimate"
     return f"about {_hours(checked)} on {_workers(workers)}, {found}{shorter}"
-
-
-def is_timed_here(checked: Checked) -> bool:
-    """Return whether a timed step of this machine says how long the students train."""
-    return step_time_here(checked) is not None
 
 
 def step_time_here(checked: Checked) -> StepTime | None:
