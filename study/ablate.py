@@ -33,10 +33,10 @@ def _may_change() -> Mapping[str, Option]:
     from study.planning.plan import OPTIONS
 
     knobs = Flag("LIST", "knobs that are put back too, beside those that the search shows to matter", name="knobs")
-    on_test = Flag("", "judge the runs on the test set, not on D_val; they are trained anew", name="test")
+    on_test = Flag("", "judge the runs on the test set, not on D_val; the changes are trained anew", name="test")
     return {
         "ablation_seeds": OPTIONS["ablation_seeds"].continued(
-            name="seeds", ge=1, help=f"fresh seeds per change; best1 has twice as many; {_SEEDS} if none are planned"
+            name="seeds", ge=1, help=f"seeds per change; best1 has twice as many; {_SEEDS} if none are planned"
         ),
         "ablation_knobs": Option(("ablation_knobs",), tuple[str, ...], knobs, ()),
         "ablation_on_test": Option(("ablation_on_test",), bool, on_test, False),

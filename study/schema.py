@@ -294,7 +294,7 @@ SEPARABILITY = {
 ABLATION = {
     "kind": "best1 (nothing is changed), knob (put back to its reference value) or part (taken out of the method).",
     "change": "Name of the knob or of the part (trainables/cckd/methods.py); best1 where nothing is changed.",
-    "seed": "Training seed, of no other phase; best1 has twice as many as each change, and shares the first ones.",
+    "seed": "Training seed, the confirmation's first; best1 has twice as many as each change, and shares the first.",
     "judged_on": "val or test: the set on which the run was judged after its last epoch.",
     "balanced_accuracy": "Mean per-class recall on that set; empty where the run failed.",
     "many": "Mean recall on that set over classes with more than 100 training images; empty as above.",

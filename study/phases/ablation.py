@@ -2,6 +2,9 @@
 
 What a setting buys is measured by training, because a model that is fitted to the trials extrapolates. The knobs are
 those that the search shows to matter, the clearest first. The list is made once and kept in study.json.
+
+The seeds are those of the confirmation. So its runs of best1 on the study's own cut are runs of the ablation too, and
+none of them is trained twice. No choice rests on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +15,7 @@ from search_spaces.space import SearchSpace
 from study import schema
 from study.execution.workers import Workers
 from study.phases.changes import Change, changed_knobs, put_back, without_parts
+from study.phases.confirmation import confirm_seeds
 from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
 from study.phases.search import studied_method
 from study.phases.selection import ranked
@@ -23,7 +27,6 @@ from study.records.run_tables import AblationRun, counts_of
 from study.records.trial_rows import Finalist
 from study.teacher.bundle import Prepared
 from trainables.cckd.errors import UsageError
-from trainables.cckd.random_streams import derive_seed
 
 
 def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
@@ -38,12 +41,17 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
         return
     best = ranked(ledger, plan)[0]
     config = studied_method(study).config(best.params)
-    changes = [Change(**plain) for plain in _planned(study, best, config)["changes"]]
-    queue = _queue(study, best.number, config, changes)
-    n_left = len(queue.missing(study))
+    planned = _planned(study, best, config)
+    seeds = planned["seeds"][: OF_BEST * plan.ablation_seeds]
+    changes = [Change(**plain) for plain in planned["changes"]]
+    queue = _queue(study, best.number, config, changes, seeds)
+    confirmed = _confirmed(study, best.number, seeds)
+    n_left = len({run.name for run in queue.missing(study)} - {run.name for run in confirmed})
     if n_left and not study.has_time_for(n_left):
         study.leave_out(f"the ablation ({n_left} runs)")
         return
+    for run in confirmed:
+        ledger.runs.add_ablation_run(run)
     if not n_left:
         return
     study.store.update_manifest(phase=schema.PhaseName.ABLATION)
@@ -51,13 +59,7 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
     study.progress.say(f"ablate   best1 is trial {best.number}; put back or taken out: {what}")
     run_reruns(study, ledger, queue, prepared, workers)
     n_failed = len(queue.counted & given_up(ledger, plan.max_retries))
-    judged = "test" if plan.ablation_on_test else "val"
-    study.progress.say(f"ablate   {queue.n_done()} runs judged on {judged}, {n_failed} failed")
-
-
-def ablation_seeds(study_seed: int, n_seeds: int) -> tuple[int, ...]:
-    """Return the training seeds of best1, hashes of this phase alone; each change has the first half of them."""
-    return tuple(derive_seed("ablation", study_seed, k) for k in range(1, OF_BEST * n_seeds + 1))
+    study.progress.say(f"ablate   {queue.n_done()} runs judged on {_judged_on(study)}, {n_failed} failed")
 
 
 def check_knobs(asked: Sequence[str], plan: StudyPlan, space: SearchSpace, ledger: Ledger) -> None:
@@ -92,20 +94,41 @@ def _planned(study: Study, best: Finalist, config: Mapping[str, Any]) -> dict[st
         if name not in changed:
             study.progress.say(f"NOTE     {name} has its reference value in best1: it is not put back")
     more = [put_back(space, best.params, fixed, name) for name in plan.ablation_knobs if name in changed]
-    seeds = list(ablation_seeds(plan.seed, plan.ablation_seeds))
+    # An earlier version chose other seeds; a study that it began keeps them.
+    seeds = confirm_seeds(plan.seed, OF_BEST * plan.ablation_seeds)
     planned = {
         "trial": best.number,
-        "seeds": seeds if len(seeds) > len(known["seeds"]) else known["seeds"],
+        "seeds": [*known["seeds"], *seeds[len(known["seeds"]) :]],
         "changes": [*known["changes"], *(asdict(change) for change in more if change.name not in present)],
     }
     study.store.update_manifest(**{schema.ABLATED: planned})
     return planned
 
 
-def _queue(study: Study, trial: int, config: dict[str, Any], changes: Sequence[Change]) -> RerunQueue:
-    """Return the runs of best1, whose trial is `trial`, and of its changes, seed by seed."""
-    plan, table = study.checked.plan, study.ledger.runs
-    judged_on = "test" if plan.ablation_on_test else "val"
+def _confirmed(study: Study, trial: int, seeds: Sequence[int]) -> list[AblationRun]:
+    """Return the confirmation's runs of best1 on these seeds as runs of the ablation."""
+    found = []
+    for run in study.ledger.runs.confirm_runs():
+        if (run.entry, run.trial, run.data_seed, run.epochs_factor) != (schema.BEST, trial, 0, 1):
+            continue
+        counts = counts_of(run.record["test"]) if study.checked.plan.ablation_on_test else run.val
+        if run.seed is not None and run.seed in seeds and counts is not None:
+            found.append(AblationRun(trial, schema.BEST, schema.BEST, run.seed, _judged_on(study), counts))
+    return found
+
+
+def _judged_on(study: Study) -> str:
+    return "test" if study.checked.plan.ablation_on_test else "val"
+
+
+def _queue(
+    study: Study, trial: int, config: dict[str, Any], changes: Sequence[Change], seeds: Sequence[int]
+) -> RerunQueue:
+    """Return the runs of best1, whose trial is `trial`, and of its changes, seed by seed.
+
+    Each change is trained on the first of the seeds of best1.
+    """
+    plan, table, judged_on = study.checked.plan, study.ledger.runs, _judged_on(study)
     trained = [
         ((schema.BEST, schema.BEST), config),
         *(((change.kind, change.name), change.config) for change in changes),
@@ -113,7 +136,7 @@ def _queue(study: Study, trial: int, config: dict[str, Any], changes: Sequence[C
     entries = {ablation_entry(*key, judged_on): (key, flat) for key, flat in trained}
     runs = [
         Rerun(entry, seed, trial, flat, export=False)
-        for place, seed in enumerate(ablation_seeds(plan.seed, plan.ablation_seeds))
+        for place, seed in enumerate(seeds)
         for entry, (key, flat) in entries.items()
         if place < plan.ablation_seeds or key[0] == schema.BEST
     ]

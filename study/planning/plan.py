@@ -242,9 +242,13 @@ class StudyPlan:
         return self.n_confirm_runs + sum(factor * n for factor, n in self.n_longer_runs.items())
 
     def most_ablation_runs(self, space: "SearchSpace") -> int:
-        """Return the most runs of the ablation; how many knobs are put back is known after the search."""
+        """Return the most runs that the ablation trains; how many knobs are put back is known after the search.
+
+        The runs of best1 that the confirmation trains are not among them.
+        """
         n_knobs = min(MOST_PUT_BACK, len(space.tunable)) + len(self.ablation_knobs)
-        return self.ablation_seeds * (OF_BEST + n_knobs + len(parts_of(space.method)))
+        n_best = max(0, OF_BEST * self.ablation_seeds - self.confirm_seeds)
+        return n_best + self.ablation_seeds * (n_knobs + len(parts_of(space.method)))
 
     def planned_runs(self, space: "SearchSpace") -> dict[str, int]:
         """Return phase -> its most runs, in the order of the phases, for those that have any."""

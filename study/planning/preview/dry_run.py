@@ -137,6 +137,8 @@ def _confirmed(plan: StudyPlan) -> str:
 def _ablated(checked: Checked) -> list[str]:
     plan, n_runs = checked.plan, checked.plan.most_ablation_runs(checked.space)
     what = f"{plan.ablation_seeds} seeds of best1 without each setting and part, {OF_BEST} times as many of best1"
+    if plan.confirm_seeds:
+        what += ", those that the confirmation trains among them"
     return [_line("ablate", f"at most {n_runs} runs ({what})")] if n_runs else []
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from study import schema
-from study.phases.ablation import ablate, ablation_seeds, check_knobs
-from study.phases.confirmation import confirm_seeds
+from study.phases.ablation import ablate, check_knobs
+from study.phases.confirmation import confirm, confirm_seeds
 from study.phases.selection import ranked, selection_seeds
 from study.phases.state.study_in_progress import Study
 from study.planning.plan import OF_BEST
@@ -63,7 +63,7 @@ def test_best1_is_trained_on_twice_the_seeds_of_each_change(ablated: Study, ray:
     wanted |= {f"ablation-val-knob-{name}": N_SEEDS for name in knobs}
     wanted |= {f"ablation-val-part-{name}": N_SEEDS for name in PARTS}
     assert _trained(ray) == wanted
-    seeds = ablation_seeds(ablated.checked.plan.seed, N_SEEDS)
+    seeds = confirm_seeds(ablated.checked.plan.seed, OF_BEST * N_SEEDS)
     for entry in wanted:
         mine = [config["config"]["seed"] for config in ray.configs if config["number"].startswith(f"{entry}-trial")]
         assert mine == list(seeds[: wanted[entry]])
@@ -97,13 +97,61 @@ def test_each_run_differs_from_best1_by_its_change_alone(ablated: Study, ray: Pl
     assert of["ablation-val-part-mixing"]["mix_ratio"] == 0.0
 
 
-def test_the_seeds_are_those_of_no_other_phase(ablated: Study) -> None:
-    seed = ablated.checked.plan.seed
-    seeds = ablation_seeds(seed, 20)
-    others = {*selection_seeds(seed, 40), *confirm_seeds(seed, 40), *(row.seed for row in ablated.ledger.rows())}
-    assert len(set(seeds)) == 40
-    assert not set(seeds) & others
-    assert seeds[:6] == ablation_seeds(seed, 3)
+@pytest.mark.parametrize("on_test", [False, True])
+def test_a_run_of_best1_that_the_confirmation_trained_is_not_trained_again(ablated, ray, on_test) -> None:
+    n_confirmed = OF_BEST * N_SEEDS - 1
+    _plan(ablated, confirm_seeds=n_confirmed, ladder=("la",), ablation_on_test=on_test)
+    confirm(ablated, OWN, WORKERS)
+    ray.configs = []
+    ablate(ablated, OWN, WORKERS)
+    judged_on = "test" if on_test else "val"
+    assert _trained(ray)[f"ablation-{judged_on}-best1-best1"] == 1
+    of_best = [row for row in _table(ablated) if row["kind"] == "best1"]
+    assert [row["seed"] for row in of_best] == list(confirm_seeds(ablated.checked.plan.seed, OF_BEST * N_SEEDS))
+    assert {row["judged_on"] for row in of_best} == {judged_on}
+    assert {row["balanced_accuracy"] for row in of_best} == {(30 if on_test else 20) / 40}
+    ray.configs = []
+    ablate(ablated, OWN, WORKERS)
+    assert ray.configs == []
+
+
+def test_runs_of_another_best1_another_cut_or_another_length_are_none_of_the_ablation(ablated, ray) -> None:
+    _plan(ablated, confirm_seeds=2, ladder=("la",))
+    confirm(ablated, OWN, WORKERS)
+    best, runs = _best(ablated).number, ablated.ledger.runs
+    (seed, *_) = confirm_seeds(ablated.checked.plan.seed, 1)
+    record = next(run.record for run in runs.confirm_runs() if run.entry == "best1")
+    runs.drop_confirm_runs("best1", but_of=-1)
+    runs.add_confirm_run("best1", seed, best + 1, record)
+    runs.add_confirm_run("best1", seed, best, record, data_seed=1)
+    runs.add_confirm_run("best1", seed, best, record, epochs_factor=2)
+    ray.configs = []
+    ablate(ablated, OWN, WORKERS)
+    assert _trained(ray)["ablation-val-best1-best1"] == OF_BEST * N_SEEDS
+
+
+def test_the_hours_count_what_is_left_to_train_and_take_over_nothing_of_what_is_left_out(
+    ablated: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _plan(ablated, confirm_seeds=OF_BEST * N_SEEDS, ladder=("la",), max_hours=2.0)
+    confirm(ablated, OWN, WORKERS)
+    asked: list[int] = []
+    monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: asked.append(n_trials))
+    ablate(ablated, OWN, WORKERS)
+    assert asked == [N_SEEDS * (len(_knobs(ablated)) + len(PARTS))]
+    assert ablated.ledger.runs.ablation_runs() == []
+
+
+def test_a_study_that_an_earlier_version_began_keeps_its_seeds(ablated: Study, ray: PlayedRay) -> None:
+    ablate(ablated, OWN, WORKERS)
+    planned = ablated.store.manifest()[schema.ABLATED]
+    former = [seed + 10**15 for seed in planned["seeds"]]
+    ablated.store.update_manifest(**{schema.ABLATED: planned | {"seeds": former}})
+    _plan(ablated, ablation_seeds=N_SEEDS + 1)
+    ablate(ablated, OWN, WORKERS)
+    seeds = ablated.store.manifest()[schema.ABLATED]["seeds"]
+    n_all = OF_BEST * (N_SEEDS + 1)
+    assert seeds == [*former, *confirm_seeds(ablated.checked.plan.seed, n_all)[len(former) :]]
 
 
 def test_the_list_is_kept_and_the_screen_asked_once(ablated: Study, ray: PlayedRay) -> None:

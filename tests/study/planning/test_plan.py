@@ -74,12 +74,19 @@ def test_a_plan_from_before_there_was_an_image_store_goes_on_with_the_originals(
 
 
 def test_the_plan_counts_the_most_runs_of_the_ablation(plan: StudyPlan) -> None:
-    assert plan.most_ablation_runs(ACCKD_FULL) == 3 * (2 + 4 + 3)
-    assert plan.most_ablation_runs(ACCKD_SMOKE) == 3 * (2 + 3 + 3), "a space of three knobs"
-    assert plan.most_ablation_runs(LA) == 3 * (2 + 3), "a method without parts"
-    more = replace(plan, ablation_seeds=5, ablation_knobs=("tau",))
+    alone = replace(plan, confirm_seeds=0)
+    assert alone.most_ablation_runs(ACCKD_FULL) == 3 * (2 + 4 + 3)
+    assert alone.most_ablation_runs(ACCKD_SMOKE) == 3 * (2 + 3 + 3), "a space of three knobs"
+    assert alone.most_ablation_runs(LA) == 3 * (2 + 3), "a method without parts"
+    more = replace(alone, ablation_seeds=5, ablation_knobs=("tau",))
     assert more.most_ablation_runs(ACCKD_FULL) == 5 * (2 + 4 + 1 + 3)
     assert more.closing_cost(ACCKD_FULL) == more.confirm_cost + 50
+
+
+@pytest.mark.parametrize(("confirmed", "left"), [(2, 4), (6, 0), (12, 0)])
+def test_runs_of_best1_that_the_confirmation_trains_are_no_more_work(plan, confirmed, left) -> None:
+    shared = replace(plan, ablation_seeds=3, confirm_seeds=confirmed)
+    assert shared.most_ablation_runs(ACCKD_FULL) == left + 3 * (4 + 3)
 
 
 def test_a_plan_from_before_there_were_cuts_has_the_studys_own(plan: StudyPlan) -> None:
