@@ -6,7 +6,7 @@
 command: the moment of its first checkpoint, less the seconds that the epochs in it took, so a little late rather than
 early. Once with an empty teacher cache, then with the cache this left, which is what the goal means by a warm disk.
 Expected: at most 0.5 s, 1.5 s, 0.5 s and 8 s. The processor time that the last start took is told process by process:
-as many cores as there are can not do it sooner.
+as many cores as there are cannot do it sooner.
 """
 
 import argparse

@@ -138,7 +138,7 @@ def _survives(tuned: list[Comparison], check: LengthCheck) -> str:
         rivals = "tuned baselines" if len(held) == len(tuned) else listing(held)
         return f"No claim against {rivals}: {still_climb(climbing)}."
     if fallen := [name for name in gained if check.fate(name) == "vanishes"]:
-        return f"At a longer training the gain over {listing(fallen)}, tuned, does not stand."
+        return f"At a longer training the gain over {listing(fallen)} does not stand."
     if len(gained) == len(tuned):
         return "The gain survives against tuned baselines."
     if gained:

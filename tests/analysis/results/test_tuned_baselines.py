@@ -93,7 +93,7 @@ def test_survival_is_one_sentence(simulated: Simulated, la_tuned, kd_tuned, told
         ({}, "The gain survives against tuned baselines."),
         ({"kd_tuned": (0.95, 0.60)}, "No claim against kd_tuned: kd_tuned still climbs."),
         ({"best1": (0.90, 0.75)}, "No claim against tuned baselines: best1 still climbs."),
-        ({"best1": (0.86, 0.48)}, "At a longer training the gain over la_tuned, tuned, does not stand."),
+        ({"best1": (0.86, 0.48)}, "At a longer training the gain over la_tuned does not stand."),
     ],
 )
 def test_what_a_longer_training_leaves_of_it_is_said_and_who_still_climbs(
