@@ -21,16 +21,23 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One measured ratio; `judged` is False where the run was too short to hold it against its goal."""
+    """One measured ratio; `judged` is False where the run was too short to hold it against its goal, if it has one."""
 
     what: str
-    goal: Goal
+    goal: Goal | None
     ratio: Ratio
     judged: bool = True
 
     @property
+    def bound(self) -> str:
+        """The goal in words; '-' without one."""
+        return "-" if self.goal is None else f"{self.goal.sense} {self.goal.bound:g}"
+
+    @property
     def verdict(self) -> str:
-        """'met', 'not met', or 'too short to judge'."""
+        """'met', 'not met', or 'too short to judge'; '-' without a goal."""
+        if self.goal is None:
+            return "-"
         if not self.judged:
             return "too short to judge"
         return "met" if self.goal.met(self.ratio) else "not met"
@@ -39,5 +46,5 @@ class Row:
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: what, goal, median (least to largest), verdict."""
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
-    lines += [f"| {row.what} | {row.goal.sense} {row.goal.bound:g} | {row.ratio} | {row.verdict} |" for row in rows]
+    lines += [f"| {row.what} | {row.bound} | {row.ratio} | {row.verdict} |" for row in rows]
     return "\n".join(lines)

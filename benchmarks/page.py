@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.goals import Goal, Row
 from benchmarks.record import RESULTS
+from benchmarks.report_time import FEW_CLASSES, TRIALS
 from benchmarks.shapes import SHAPES
 from benchmarks.timing import Ratio, fastest
 
@@ -80,9 +81,13 @@ class _Result:
             command += " --device cuda" if self.document["hardware"]["gpu"] else ""
         if self.kind == "large-fit":
             asked = self.document["raw"]["asked"]
-            command += f" --{asked['of'].replace('_', '-')}" + (
-                f" --scale {asked['scale']:g}" if asked["scale"] < 1 else ""
-            )
+            command += f" --{asked['of'].replace('_', '-')}"
+            command += f" --scale {asked['scale']:g}" if asked["scale"] < 1 else ""
+            command += f" --only {asked['only']}" if asked["only"] else ""
+        if self.kind == "report-time":
+            raw = self.document["raw"]
+            command += f" --trials {raw['trials']}" if raw["trials"] != TRIALS else ""
+            command += f" --classes {raw['classes']}" if raw.get("classes", FEW_CLASSES) != FEW_CLASSES else ""
         if self.kind == "streaming":
             asked = self.document["raw"]["asked"]
             command += f" --images {asked['images']} --workers {asked['workers']}"
@@ -133,7 +138,7 @@ def _section(machine: str, results: Sequence[_Result]) -> str:
         measured = [_row(goal) for goal in document["goals"]] + _sharing(result) + _soak(result)
         for row in measured:
             what = _CONTENDER.sub("", row.what)
-            rows[what] = f"| {what} | {_bound(row.goal)} | {_number(row.ratio)} | {_verdict(row)} | {result.source} |"
+            rows[what] = f"| {what} | {row.bound} | {_number(row.ratio)} | {row.verdict} | {result.source} |"
         for data, seconds in _epoch_seconds(result):
             bare = fastest({name: turns for name, turns in seconds.items() if name.startswith("bare")})
             cells = [seconds[name] for name in ("acckd", "student only", bare)]
@@ -150,7 +155,8 @@ def _section(machine: str, results: Sequence[_Result]) -> str:
 
 
 def _row(goal: Mapping[str, Any]) -> Row:
-    return Row(goal["what"], Goal(**goal["goal"]), Ratio(**goal["ratio"]), goal["judged"])
+    bound = None if goal["goal"] is None else Goal(**goal["goal"])
+    return Row(goal["what"], bound, Ratio(**goal["ratio"]), goal["judged"])
 
 
 def _sharing(result: _Result) -> list[Row]:
@@ -160,7 +166,7 @@ def _sharing(result: _Result) -> list[Row]:
     rates, data = result.document["raw"]["rates"], result.document["raw"]["data"]
     alone, way = sum(rates["1"]), result.document["raw"].get("by", "processes")
     return [
-        Row(f"{data}: {n} trials on one card by {way} / one trial", _NO_GOAL, Ratio.single(sum(rates[n]) / alone))
+        Row(f"{data}: {n} trials on one card by {way} / one trial", None, Ratio.single(sum(rates[n]) / alone))
         for n in rates
         if n != "1"
     ]
@@ -181,9 +187,7 @@ def _soak(result: _Result) -> list[Row]:
                 Goal("at most", 30),
                 Ratio(median(first), min(first), max(first)),
             ),
-            Row(
-                "after a kill of the driver: unsaved work, s, the most", _NO_GOAL, Ratio.single(max(drivers["lost_s"]))
-            ),
+            Row("after a kill of the driver: unsaved work, s, the most", None, Ratio.single(max(drivers["lost_s"]))),
         ]
     return rows
 
@@ -191,17 +195,6 @@ def _soak(result: _Result) -> list[Row]:
 def _left_behind(what: str, parts: Sequence[Mapping[str, Any]]) -> Row:
     found = sum(len(part["faults"]) + part["orphans"] for part in parts)
     return Row(f"{what}: faults and processes left behind", Goal("at most", 0), Ratio.single(found))
-
-
-_NO_GOAL = Goal("at least", 0)
-
-
-def _bound(goal: Goal) -> str:
-    return "-" if goal is _NO_GOAL else f"{goal.sense} {goal.bound:g}"
-
-
-def _verdict(row: Row) -> str:
-    return "-" if row.goal is _NO_GOAL else row.verdict
 
 
 def _number(ratio: Ratio) -> str:

@@ -29,6 +29,8 @@ from search_spaces.acckd import ACCKD_FULL
 from study.schema import EPOCHS
 from tests.analysis.simulation import Simulation, write_study
 
+#: What is measured without a flag, and what the goals are for.
+TRIALS, FEW_CLASSES = 500, 10
 MOST_S, MOST_GB, MOST_MB = 15.0, 2.0, 4.0
 #: Starts a command and tells what it took. Linux counts what the starting process holds among the started one's peak
 #: memory, so that one starts it which holds next to nothing.
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print one line, write the JSON; return 1 where a goal is not met."""
     what = (__doc__ or "").split("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report_time", description=what)
-    parser.add_argument("--trials", type=int, default=500, help="default: %(default)s")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="default: %(default)s")
     parser.add_argument("--classes", type=int, help="classes of a long tail; default: those of the simulation")
     args = parser.parse_args(argv)
     load_before = os.getloadavg()[0]
@@ -63,11 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def rows(found: dict[str, Any]) -> list[Row]:
     """Seconds, memory and page of the report, against their goals."""
-    of = f"report of {found['trials']} trials"
+    usual = found["classes"] == FEW_CLASSES
+    of = f"report of {found['trials']} trials" + ("" if usual else f" of {found['classes']} classes")
+    measured = (
+        ("seconds", found["wall_s"], MOST_S),
+        ("GB", found["peak_gb"], MOST_GB),
+        ("page, MB", found["page_mb"], MOST_MB),
+    )
+    judged = usual and found["trials"] == TRIALS
     return [
-        Row(f"{of}, seconds", Goal("at most", MOST_S), Ratio.single(found["wall_s"])),
-        Row(f"{of}, GB", Goal("at most", MOST_GB), Ratio.single(found["peak_gb"])),
-        Row(f"{of}, page, MB", Goal("at most", MOST_MB), Ratio.single(found["page_mb"])),
+        Row(f"{of}, {unit}", Goal("at most", most) if judged else None, Ratio.single(value))
+        for unit, value, most in measured
     ]
 
 
