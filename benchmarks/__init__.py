@@ -27,6 +27,7 @@ probe_fit            a large probe against the fit of every view
 profile              where a second of training goes
 published_baselines  published figures of CE and LA, reproduced
 record               results as JSON under the name of the hardware
+regret               epochs until a search is nearly as good as any, per tool
 report_time          seconds and memory of a report
 response_surface     real trainings of points spread over a space
 run                  the whole bench
