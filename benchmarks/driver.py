@@ -5,8 +5,8 @@
     python -m benchmarks.driver --pruner median
 
 A thousand trials that train nothing go through searcher, scheduler and ticker in the order Ray calls them: asked,
-started, reported at four rungs, ended; the tables are written as a real study writes them. What Optuna does is apart. The
-numbers are chosen at random, and what TPE would take instead is timed on copies of the study as it stood. A pruner
+started, reported at four rungs, ended; the tables are written as a real study writes them. What Optuna does is apart.
+The numbers are chosen at random, and what TPE would take instead is timed on copies of the study as it stood. A pruner
 judges the trials where one is named: its work grows with the complete trials. Expected: a trial of the last hundred at
 most 1.5 times one of the first, and at most 50 ms.
 """

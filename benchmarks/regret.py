@@ -5,8 +5,9 @@
 
 The searches are played on the emulator of real trainings (`benchmarks.emulator`). The regret of a search is how far the
 true mean of its best trial so far lies below the best of 4,096 points. Two tools are studies, by the default sampler
-and by the one that learns. The scripts that a user would write (`benchmarks.peer_script`, `plain_optuna`, `careful_optuna`)
-choose alike: TPE, without a pruner. What an epoch takes each of them is measured by `benchmarks.study_wall`.
+and by the one that learns. The scripts that a user would write (`benchmarks.peer_script`, `benchmarks.plain_optuna` and
+`benchmarks.careful_optuna`) choose alike: TPE, without a pruner. What an epoch takes each of them is measured by
+`benchmarks.study_wall`.
 """
 
 import argparse
