@@ -2,12 +2,13 @@
 
     python -m benchmarks.search_quality
     python -m benchmarks.search_quality --designs "default,half spread" --studies 20
+    python -m benchmarks.search_quality --designs "0.1.0,half the epochs of 0.1.0" --against 0.1.0
 
 Designs differ in the sampler, in how its evenly spread trials are chosen and how many they are, and in the pruner. Each
 is played on the emulator of real trainings (`benchmarks.emulator`) until it has used the epochs of the default. Five
 finalists then run on three fresh seeds, as a study does. The table says how often the screen names each knob that truly
 matters, what the value costs that the table of standing would take for it, and how far best1 lies below the best of
-4,096 points.
+4,096 points. --against prints each design minus another one, with 95 % intervals over studies of the same seeds.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,8 @@ from trainables.cckd.records import rungs
 N_STUDIES, N_EPOCHS = 100, 3000
 
 _EPOCHS, _MOST_TRIALS = 60, 400
+#: Half of the epochs that 64 trials of version 0.1.0 use at today's length, in whole trials.
+_HALF_OF_FORMER = 1440
 _N_FINALISTS, _N_FRESH = 5, 3
 _LOG_POINTS = 12
 
@@ -49,11 +53,15 @@ class Design:
     Attributes:
         sampler, pruner: names that `study.run` knows.
         spread: trials after the reference point that open the search, spread evenly.
+        epochs: it begins no trial once it has used so many.
+        trials: the most.
     """
 
     sampler: str = "lhs"
     pruner: str = "none"
     spread: int = N_EPOCHS // _EPOCHS - 1
+    epochs: float = N_EPOCHS
+    trials: int = _MOST_TRIALS
 
 
 DESIGNS: Mapping[str, Design] = {
@@ -68,15 +76,22 @@ DESIGNS: Mapping[str, Design] = {
     "random": Design("random", "none", 0),
     "tpe alone": Design("tpe", "median", 0),
     "gp alone": Design("gp", "median", 0),
+    "0.1.0": Design("sobol+tpe", "median", 31, inf, 64),
+    "half the epochs of 0.1.0": Design(spread=_HALF_OF_FORMER // _EPOCHS - 1, epochs=_HALF_OF_FORMER),
+    "half the epochs of 0.1.0, half spread": Design("lhs+tpe", "median", 15, _HALF_OF_FORMER),
 }
 
 
 @dataclass(frozen=True)
 class Played:
-    """What one search finds: trials, complete ones, knobs named, costs of values taken, best1's regret (fractions)."""
+    """What one search finds: trials, complete ones, epochs, knobs named, costs of values taken, best1's regret.
+
+    Costs and regret are fractions.
+    """
 
     n: int
     n_complete: int
+    epochs: int
     named: tuple[str, ...]
     costs: Mapping[str, float]
     regret: float
@@ -92,16 +107,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--designs", default=",".join(DESIGNS), help="names of designs (default: all)")
     parser.add_argument("--studies", type=int, default=N_STUDIES, help="per design (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
+    parser.add_argument("--against", help="one of the designs, from which the others are told apart")
     args = parser.parse_args(argv)
     designs = designs_in(args.designs, parser)
+    if args.against is not None and args.against not in designs:
+        parser.error(f"--against must be one of --designs ({', '.join(designs)}); got {args.against}")
     named = emulator(args.data, args.space).named
-    heads = ("design", "trials (complete)", *named, "others", "cost of the values (points)", "regret of best1 (points)")
+    heads = (
+        "design",
+        "trials (complete), epochs",
+        *named,
+        "others",
+        "cost of the values (points)",
+        "regret of best1 (points)",
+    )
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
+    found: dict[str, list[Played]] = {}
     with ProcessPoolExecutor(args.workers) as pool:
         for name, design in designs.items():
             seeds = range(args.studies)
-            print(row_of(name, named, list(pool.map(partial(play, args.data, args.space, design), seeds))), flush=True)
+            found[name] = list(pool.map(partial(play, args.data, args.space, design), seeds))
+            print(row_of(name, named, found[name]), flush=True)
+    if args.against is not None:
+        for name in [name for name in found if name != args.against]:
+            print(difference_of(f"{name} minus {args.against}", named, found[name], found[args.against]))
     return 0
 
 
@@ -125,16 +155,18 @@ def play(data: str, space: str, design: Design, seed: int) -> Played:
         effect, knob = slices[name].effect, slices[name].knob
         taken = effect.best_value(knob) if name in named and effect is not None else knob.reference
         costs[name] = _best_effect(data, space, name) - float(surface.effects(name, [taken])[0])
-    return Played(len(trials), len(complete), named, costs, best_mean(data, space) - _of_best1(surface, complete, rng))
+    epochs = sum(max(trial.intermediate_values) for trial in trials)
+    regret = best_mean(data, space) - _of_best1(surface, complete, rng)
+    return Played(len(trials), len(complete), epochs, named, costs, regret)
 
 
 def search_by(
     space: SearchSpace, design: Design, seed: int, run: Callable[[dict[str, KnobValue]], Mapping[int, float]]
 ) -> list[FrozenTrial]:
-    """Return the trials of a search that ends when its epochs are used; `run` gives each point its curve."""
+    """Return the trials of a search that ends when its epochs or trials are used; `run` gives each point its curve."""
     at = rungs(_EPOCHS)
-    settings = SearchSettings(design.sampler, design.pruner, _MOST_TRIALS, design.spread, seed, at[-1], at)
-    return played(space, settings, run, most_epochs=N_EPOCHS)
+    settings = SearchSettings(design.sampler, design.pruner, design.trials, design.spread, seed, at[-1], at)
+    return played(space, settings, run, most_epochs=design.epochs)
 
 
 def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random.Generator) -> float:
@@ -174,10 +206,29 @@ def row_of(name: str, named: Sequence[str], played: Sequence[Played]) -> str:
     cost = np.mean([sum(one.costs.values()) for one in played])
     regret = np.array([one.regret for one in played])
     size = f"{np.mean([one.n for one in played]):.0f} ({np.mean([one.n_complete for one in played]):.0f})"
+    size += f", {np.mean([one.epochs for one in played]):,.0f}"
     return (
         f"| {name} | {size} | {' | '.join(shares)} | {100 * others:.0f} % | {100 * cost:.2f} "
         f"| {100 * regret.mean():.2f} ± {100 * regret.std() / n**0.5:.2f} |"
     )
+
+
+def difference_of(name: str, named: Sequence[str], ours: Sequence[Played], others: Sequence[Played]) -> str:
+    """Return the row of one design minus another one, over studies of the same seeds, with 95 % intervals."""
+    measures: list[Callable[[Played], float]] = [
+        *(lambda one, knob=knob: knob in one.named for knob in named),
+        lambda one: bool(set(one.named) - set(named)),
+        lambda one: sum(one.costs.values()),
+        lambda one: one.regret,
+    ]
+    cells = []
+    for measure in measures:
+        gaps = 100 * np.array(
+            [measure(one) - measure(other) for one, other in zip(ours, others, strict=True)], dtype=float
+        )
+        middle, reach = gaps.mean(), 1.96 * gaps.std(ddof=1) / len(gaps) ** 0.5
+        cells.append(f"{middle:+.2f} ({middle - reach:+.2f} to {middle + reach:+.2f})")
+    return f"| {name} | | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
