@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,13 +73,40 @@ def test_nodes_must_have_the_teachers_file_and_streamed_images_only(tmp_path: Pa
     assert needed_files(checked) == ["/w.pth"]
     checked.data_path.name = "streamed"
     assert set(needed_files(checked)) == {"/w.pth", *(str(tmp_path / f"{k}.jpg") for k in (0, 4, 8))}
-    # Only the driver needs the originals of a store: all others need the store, which is filled later.
+    # Only the driver needs the originals that a store shrinks: all others need the store, which is filled later.
     checked.image_store = ImageStore(tmp_path / "image-store", 64)
+    checked.data = SimpleNamespace(**dict.fromkeys(("train", "val", "test"), larger))
+    assert needed_files(checked) == ["/w.pth", str(tmp_path / "image-store")]
     assert needed_files(checked) == ["/w.pth", str(tmp_path / "image-store")]
     larger = replace(files, sizes=np.full((9, 2), 100, np.int32))
     checked.data = SimpleNamespace(**dict.fromkeys(("train", "val", "test"), checked.image_store.stored(larger)))
     small = [path for path in needed_files(checked) if path.startswith(str(tmp_path / "image-store" / "64px-1"))]
-    assert len(set(small)) == 3
+    assert len(small) == 3
+
+
+@pytest.mark.parametrize(
+    ("unshrunk", "asked"), [((1, 2, 5, 6, 7), {1, 5, 7}), ((3,), {3}), (range(9), {0, 4, 8}), ((), set())]
+)
+@pytest.mark.parametrize("made", [False, True])
+def test_nodes_must_have_the_originals_that_a_store_leaves_as_they_are(
+    tmp_path: Path, unshrunk: Sequence[int], asked: set[int], made: bool
+) -> None:
+    sizes = np.full((9, 2), 100, np.int32)
+    sizes[list(unshrunk)] = 50
+    scanned = ImageFiles.listed(tmp_path / "own", [f"{k}.jpg" for k in range(9)], np.zeros(9, np.int64))
+    store, files = ImageStore(tmp_path / "image-store", 64), replace(scanned, sizes=sizes)
+    checked: Any = SimpleNamespace(
+        teacher_file=SimpleNamespace(path=Path("/w.pth")),
+        data=SimpleNamespace(**dict.fromkeys(("train", "val", "test"), store.stored(files) if made else files)),
+        data_path=SimpleNamespace(name="streamed"),
+        image_store=store,
+    )
+    found = needed_files(checked)
+    assert len(found) == len(set(found))
+    assert {path for path in found if "/own/" in path} == {str(tmp_path / "own" / f"{k}.jpg") for k in asked}
+    assert any(path.startswith(str(tmp_path / "image-store" / "64px-1")) for path in found) == (
+        made and len(unshrunk) < 9
+    )
 
 
 def test_a_node_that_does_not_see_the_image_store_is_told_the_way_out() -> None:
