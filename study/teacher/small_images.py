@@ -16,7 +16,7 @@ import numpy as np
 from study.execution.tasks import TaskDied, get, start_beside_driver, start_once, wait_for_one
 from study.execution.workers import load
 from study.planning.checked import Checked
-from study.planning.cores import store_builders
+from study.planning.cores import image_workers
 from study.teacher.worker_tasks import damaged_files, make_small
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -75,7 +75,7 @@ def make_small_images(checked: Checked, progress: Progress) -> dict[str, Damaged
         n_missing = sum(map(len, missing))
         progress.say(f"store    making {n_missing:,} small image{'s' * (n_missing != 1)} in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
-        return _build(store, missing, store_builders(), progress, silence)
+        return _build(store, missing, image_workers(), progress, silence)
 
 
 def from_store(checked: Checked) -> Checked:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from study.execution.tasks import TaskDied
-from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.cores import Cores
@@ -32,7 +31,6 @@ from trainables.cckd.data.store import image_store
 from trainables.cckd.errors import DamagedImageError, DataError
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
-WORKERS = Workers(n_workers=2)
 N_TRAIN, N_HELD = 20, 4
 
 
@@ -149,7 +147,7 @@ def test_teacher_and_students_read_the_same_small_images_by_a_key_of_their_own(c
         assert read_image(files, 1).shape == (*files.sizes[1], 3)
     assert small.data_path.name == "streamed"
     assert small.image_store == checked.image_store
-    assert decode_images(small, WORKERS, progress) is small
+    assert decode_images(small) is small
     originals, other_size = _check(images, "--image-store", "none"), _check(images, "--image-store", "40")
     for subset in ("train", "val"):
         keys = {one.sha256_of(subset) for one in (originals, checked, small, other_size)}
@@ -181,7 +179,7 @@ def test_damaged_originals_are_named_and_all_others_made(checked: Checked, image
     (images / "train/bee/7.jpg").write_bytes(b"torn")  # a larger one, and one that stays in its file
     (images / "test/ant/0.jpg").unlink()
     _, progress = _told()
-    found = damaged_images(checked, WORKERS, progress)
+    found = damaged_images(checked, progress)
     assert {path: str(error) for path, error in found.items()} == {
         "train/bee/7.jpg": f"{images}/train/bee/7.jpg cannot be read as an image: not a JPEG, PNG or WebP image",
         "test/ant/0.jpg": f"{images}/test/ant/0.jpg cannot be read as an image: missing",
