@@ -6,6 +6,7 @@ a cluster, or with a GPU, the fit is a task of a worker (`fit_task`). The driver
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
 from trainables.cckd.bundle.mapped_features import source_of
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fit_steps import FitSteps, StepFolder
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
@@ -51,8 +53,10 @@ def teacher_fit(
 
     Raises:
         TeacherError: every worker that was given the fit has died, or its device has too little memory.
+    Of studies that want the same fit one fits, and the others wait for it.
+
     """
-    data, spec, plan = checked.data, checked.teacher, checked.plan
+    data, spec = checked.data, checked.teacher
     kept = FitCache(
         spec,
         train.store,
@@ -67,6 +71,17 @@ def teacher_fit(
         return fitted
     steps = StepFolder(kept.steps)
     options: dict[str, Any] = {
+    with CacheLock(kept.path) as lock:
+        wait = partial(progress.say, "teacher  another study fits the same teacher; waiting")
+        with suppress(OSError):  # this user cannot write into the cache: no other study will find the fit there
+            lock.take(wait, unless=lambda: False)
+        return kept.load() or _fit_now(checked, kept, train, val, workers, progress)
+
+
+def _fit_now(
+    checked: Checked, kept: FitCache, train: TeacherPass, val: TeacherPass, workers: Workers, progress: Progress
+) -> FittedTeacher:
+    data, spec, plan = checked.data, checked.teacher, checked.plan
         "n_classes": len(data.class_names),
         "classifier": _classifier(checked),
         "embeddings": checked.embeddings,

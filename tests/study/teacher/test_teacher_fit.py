@@ -1,5 +1,6 @@
 """Where the teacher is fitted, and what becomes of a fit whose worker or driver dies."""
 
+import errno
 import io
 import os
 import signal
@@ -7,6 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -27,6 +30,7 @@ from study.terminal.progress import Progress
 from tests.support.commands import command_line
 from trainables.cckd.bundle.mapped_features import FileArray
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit import fit_steps
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 
@@ -309,6 +313,54 @@ def test_a_worker_of_a_real_ray_is_killed_and_the_fit_ends_the_same(
     assert len(killed) == 1
     assert "has died; another one goes on" in " ".join(told.getvalue().split())
     np.testing.assert_allclose(found.readout.weight, in_driver.readout.weight, atol=0.02)
+
+
+@pytest.mark.parametrize("on_a_cluster", [False, True])
+@pytest.mark.parametrize("kept_by_other", [True, False])
+def test_two_studies_do_not_make_the_same_fit(
+    tmp_path: Path, ray: _PlayedRay, on_a_cluster: bool, kept_by_other: bool
+) -> None:
+    checked = _checked(tmp_path)
+    checked = _on_a_cluster(checked) if on_a_cluster else checked
+    first = _fit(checked)
+    (file,) = tmp_path.rglob("fits/*.safetensors")
+    content = file.read_bytes()
+    file.unlink()
+    ray.asked.clear()
+    other, told, found = CacheLock(file), io.StringIO(), []
+    assert other.try_take()
+    waiting = Thread(target=lambda: found.append(_fit(checked, told)), daemon=True)
+    waiting.start()
+    _until(lambda: "another study fits the same teacher; waiting" in " ".join(told.getvalue().split()), waiting)
+    if kept_by_other:  # and without it the other study was killed
+        file.write_bytes(content)
+    other.release()
+    waiting.join(120)
+    _assert_same(found[0], first)
+    assert ("fitting its form" in told.getvalue()) == (not kept_by_other)
+    assert file.exists()
+
+
+def test_a_fit_beside_a_cache_that_cannot_be_written_is_made_all_the_same(
+    tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _fit(_checked(tmp_path / "one"))
+    checked = _checked(tmp_path / "two")
+    passes = _passes(checked)
+
+    def refuse(path: Path, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("trainables.cckd.teacher.cache.cache_lock.os.open", refuse)
+    _assert_same(teacher_fit(checked, *passes, WORKERS, Progress(io.StringIO())), first)
+
+
+def _until(holds: Callable[[], bool], working: Thread) -> None:
+    limit = monotonic() + 60
+    while not holds():
+        assert working.is_alive()
+        assert monotonic() < limit
+        sleep(0.01)
 
 
 def _pids_of_the_fit() -> list[int]:
