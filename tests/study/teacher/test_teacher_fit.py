@@ -246,7 +246,7 @@ def test_the_time_left_is_that_of_the_last_step_though_reports_come_together(mon
     assert shown == ["begun", "one, 30 s left", "two, 40 s left", "chosen"]
 
 
-def test_silence_is_said_until_a_worker_has_begun_and_no_longer(
+def test_silence_is_said_of_a_worker_that_has_not_begun_and_then_of_steps_that_do_not_end(
     tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 10**9, 61))
@@ -267,7 +267,44 @@ def test_silence_is_said_until_a_worker_has_begun_and_no_longer(
     assert len(looks) == 9
     said = " ".join(told.getvalue().split())
     assert said.count("no worker has begun the teacher's fit for") == 2
+    assert said.count("the teacher's fit has ended no step for") > 0
+    assert said.rindex("no worker has begun") < said.index("has ended no step")
     assert "the nodes may be busy with other work" in said
+
+
+@pytest.mark.parametrize(
+    ("steps_s", "spoken_s"), [((), 60), ((10.0, 10.0), 60), ((10.0, 100.0), 400), ((300.0,), 1200)]
+)
+def test_a_step_may_take_four_times_as_long_as_any_before_it_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, steps_s: tuple[float, ...], spoken_s: int
+) -> None:
+    now, told = [0.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    reports = [(k, "a step", sum(steps_s[:k])) for k in range(len(steps_s) + 1)]
+    silent, between = (
+        module.Silence(lambda line: told.append((now[0], line)), what, str) for what in ("begun", "ended")
+    )
+    begun_s = sum(steps_s)
+
+    def wait(references: Any, timeout_s: float) -> Any:
+        now[0] += 10
+        return references if told else []
+
+    def news() -> Any:
+        found, reports[:] = list(reports), []
+        now[0] = max(now[0], begun_s)
+        return found
+
+    monkeypatch.setattr(module, "wait_for_one", wait)
+    monkeypatch.setattr(module, "get", lambda result: result)
+    keeper = SimpleNamespace(news=SimpleNamespace(remote=news))
+    monkeypatch.setattr(module, "start_actor_beside_driver", lambda *_: keeper)
+    monkeypatch.setattr(module, "start_once_on_worker", lambda *_: "fitted")
+    plan, kept = SimpleNamespace(), SimpleNamespace(steps=None)
+    assert module._on_worker(plan, kept, WORKERS, silent, between, lambda *_: None) == "fitted"  # type: ignore[arg-type]
+    ((at, line),) = told
+    assert "ended" in line
+    assert spoken_s <= at - begun_s <= spoken_s + 20
 
 
 def test_a_fit_that_is_in_the_cache_asks_no_worker(tmp_path: Path, ray: _PlayedRay) -> None:
@@ -276,43 +313,6 @@ def test_a_fit_that_is_in_the_cache_asks_no_worker(tmp_path: Path, ray: _PlayedR
     ray.asked.clear()
     _assert_same(_fit(checked), first)
     assert ray.asked == []
-
-
-#: Processes of this test's Ray carry this in their environment.
-_MARK = f"CCKD_TEST_OF_FIT={uuid4().hex}"
-
-
-@pytest.fixture
-def real_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import ray
-
-    monkeypatch.setenv(*_MARK.split("="))
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.slow
-def test_a_worker_of_a_real_ray_is_killed_and_the_fit_ends_the_same(
-    tmp_path: Path, real_ray: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_driver = _fit(_checked(tmp_path / "one"))
-    killed: list[int] = []
-
-    class _Killing(Progress):
-        def update(self, done: int, note: str = "") -> None:
-            super().update(done, note)
-            if not killed:
-                killed.extend(_pids_of_the_fit())
-                for pid in killed:
-                    os.kill(pid, signal.SIGKILL)
-
-    checked, told = _on_a_cluster(_checked(tmp_path / "two")), io.StringIO()
-    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.05)
-    found = teacher_fit(checked, *_passes(checked), WORKERS, _Killing(told))
-    assert len(killed) == 1
-    assert "has died; another one goes on" in " ".join(told.getvalue().split())
-    np.testing.assert_allclose(found.readout.weight, in_driver.readout.weight, atol=0.02)
 
 
 @pytest.mark.parametrize("on_a_cluster", [False, True])
@@ -361,6 +361,43 @@ def _until(holds: Callable[[], bool], working: Thread) -> None:
         assert working.is_alive()
         assert monotonic() < limit
         sleep(0.01)
+
+
+#: Processes of this test's Ray carry this in their environment.
+_MARK = f"CCKD_TEST_OF_FIT={uuid4().hex}"
+
+
+@pytest.fixture
+def real_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import ray
+
+    monkeypatch.setenv(*_MARK.split("="))
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_real_ray_is_killed_and_the_fit_ends_the_same(
+    tmp_path: Path, real_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_driver = _fit(_checked(tmp_path / "one"))
+    killed: list[int] = []
+
+    class _Killing(Progress):
+        def update(self, done: int, note: str = "") -> None:
+            super().update(done, note)
+            if not killed:
+                killed.extend(_pids_of_the_fit())
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+
+    checked, told = _on_a_cluster(_checked(tmp_path / "two")), io.StringIO()
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.05)
+    found = teacher_fit(checked, *_passes(checked), WORKERS, _Killing(told))
+    assert len(killed) == 1
+    assert "has died; another one goes on" in " ".join(told.getvalue().split())
+    np.testing.assert_allclose(found.readout.weight, in_driver.readout.weight, atol=0.02)
 
 
 def _pids_of_the_fit() -> list[int]:
