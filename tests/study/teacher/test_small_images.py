@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from study.execution.tasks import TaskDied
 from study.planning.check import check
@@ -223,6 +224,38 @@ def test_a_disk_with_too_little_room_is_told_before_it_is_full(checked, tasks: T
     assert line.startswith(f"the image store {checked.image_store.folder} needs ")
     assert line.endswith("GB free; make room there and go on, or begin a study with --image-store none")
     assert tasks.n_made < 10
+
+
+@pytest.mark.parametrize("large", ["ant", "bee"])
+def test_room_is_judged_from_all_classes_though_images_are_sorted_by_class(
+    images: Path, tasks: Tasks, monkeypatch: pytest.MonkeyPatch, large: str
+) -> None:
+    for path in images.rglob("*.jpg"):
+        if path.parent.name != large:
+            Image.new("RGB", (80, 60)).save(path)
+    monkeypatch.setattr(small_images, "_CHUNK", 4)
+    checked = _check(images, "--image-store", "32")
+    make_small_images(checked, _told()[1])
+    store = checked.image_store
+    assert store is not None
+    needed = sum(map(len, _files(checked).values()))
+
+    def disk(size: float) -> None:
+        for path in store.folder.rglob("*.jpg"):
+            path.unlink()
+        tasks.n_made = 0
+
+        def usage(path: Path) -> SimpleNamespace:
+            return SimpleNamespace(free=int(size) - sum(map(len, _files(checked).values())))
+
+        monkeypatch.setattr(image_store.shutil, "disk_usage", usage)
+
+    disk(1.3 * needed)
+    assert make_small_images(checked, _told()[1]) == {}
+    disk(0.7 * needed)
+    with pytest.raises(DataError, match="make room there and go on"):
+        make_small_images(checked, _told()[1])
+    assert tasks.n_made < N_TRAIN // 2
 
 
 @pytest.mark.parametrize("at_work", [claim_store, lambda checked: make_small_images(checked, _told()[1])])
