@@ -47,7 +47,7 @@ def extract(
         decoders: processes that decode image files ahead.
         images: one set.
         rows: (N,) indices into the set.
-        views: (N, V, 3) views of these images; None for the images as they are.
+        views: (N, V, 5) views of these images; None for the images as they are.
 
     Returns:
         Features, float16 (N, V, D), or (N, D) without views; and the number of images that the teacher saw.
