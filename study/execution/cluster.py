@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import secrets
+import select
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,13 @@ _TOO_LONG = re.compile(r"timed out|failed to (start|connect to) GCS", re.IGNOREC
 
 #: Seconds after which a cluster counts as closed to us. Ray itself would go on asking for minutes.
 _PATIENCE_S = 20
+#: Seconds that the start of Python and the import of Ray may take before that: tens on a network disk that is cold.
+_IMPORT_S = 300
+#: The program that joins the cluster at its argument. It says a word when it begins.
+_JOIN = (
+    "import ray, sys; print('imported', flush=True); "
+    "ray.init(address=sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
+)
 
 
 class ClusterError(UsageError):
@@ -189,16 +197,23 @@ def try_to_join(address: str) -> None:
     Raises:
         ClusterError: there is no cluster, it refuses us, or it runs other versions.
     """
-    code = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='CRITICAL')"
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
-        )
-        if asked.returncode == 0:
-            return
-        stderr = asked.stderr
-    except subprocess.TimeoutExpired as expired:
-        stderr = (expired.stderr or b"").decode(errors="replace")
+    with tempfile.TemporaryFile() as errors:  # a pipe that nobody reads would be full
+        asked = subprocess.Popen([sys.executable, "-c", _JOIN, address], stdout=subprocess.PIPE, stderr=errors)
+        try:
+            if not select.select([asked.stdout], [], [], _IMPORT_S)[0]:
+                raise ClusterError(
+                    f"--address {address}: importing Ray must take less than {_IMPORT_S} s on this machine; look at "
+                    "the disk that Python's packages lie on, then try again"
+                )
+            if asked.wait(_PATIENCE_S) == 0:
+                return
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            asked.kill()
+            asked.communicate()
+        errors.seek(0)
+        stderr = errors.read().decode(errors="replace")
     if "AuthenticationError" in stderr or "Unauthenticated" in stderr:
         raise ClusterError(
             f"--address {address}: the cluster asks for its token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "

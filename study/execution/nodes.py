@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from study.execution.cluster import CODE, PACKAGES, ClusterError
 from study.measured.machine import Machine, this_machine
 from study.planning.checked import Checked
@@ -22,7 +24,7 @@ from study.planning.manifest import versions
 from study.schema import SCHEMA_VERSION
 from study.terminal.faults import one_line
 from trainables.cckd.data.images.image_files import ImageFiles, StoredFiles
-from trainables.cckd.data.store.image_store import FOLDER
+from trainables.cckd.data.store.image_store import FOLDER, ImageStore
 from trainables.checkpoint_store import CheckpointStore
 
 #: Seconds after which a silent node counts as unreachable, or as unable to start a worker.
@@ -248,17 +250,29 @@ def needed_files(checked: Checked) -> list[str]:
     """Return the paths that workers open: the teacher's weights, and the streamed images.
 
     The first, middle, and last image of each set stand for all. Everything else comes through the object store.
-    Small images that are still to be made are stood for by their folder, which the driver has made.
+    With an image store the images that stay in their own files have such three of their own. Small images that are
+    still to be made are stood for by the folder of the stores, which the driver has made.
     """
     found = [checked.teacher_file.path]
     if checked.data_path.name == "streamed":
-        to_be_made = checked.image_store is not None and not isinstance(checked.data.train, StoredFiles)
-        if checked.image_store is not None and to_be_made:
-            found.append(checked.image_store.root)
-        for of_set in () if to_be_made else (checked.data.train, checked.data.val, checked.data.test):
-            if isinstance(of_set, ImageFiles) and len(of_set):
-                found += [of_set.root / of_set.paths[row] for row in {0, len(of_set) // 2, len(of_set) - 1}]
-    return [str(path) for path in found]
+        store = checked.image_store
+        if store is not None and not isinstance(checked.data.train, StoredFiles):
+            found.append(store.root)
+        for of_set in (checked.data.train, checked.data.val, checked.data.test):
+            if isinstance(of_set, ImageFiles):
+                found += [of_set.root / of_set.paths[row] for row in _rows_to_ask_for(of_set, store)]
+    return list(dict.fromkeys(map(str, found)))
+
+
+def _rows_to_ask_for(files: ImageFiles, store: ImageStore | None) -> list[int]:
+    """Return the images that stand for a set; those that a store will hold are not there yet."""
+    every: Sequence[int] = range(len(files))
+    own: Sequence[int] = []
+    if isinstance(files, StoredFiles):
+        own = [row for row in every if not files.is_small(row)]
+    elif store is not None:
+        every, own = [], np.setdiff1d(every, store.shrinking(files)).tolist()
+    return [rows[at] for rows in (every, own) if rows for at in (0, len(rows) // 2, -1)]
 
 
 def described(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:

@@ -119,7 +119,8 @@ def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
     """Start an actor `cls(*arguments)` with a trial's resources; return its handle.
 
     The actor asks for no CPU, which it would keep for its lifetime. Its share of a GPU limits how many there are. Like
-    a task, it is tried again if its process dies.
+    a task, it is tried again if its process dies. After its node it needs a free share on another one, so handles of
+    actors that have nothing left to do must be dropped: Ray ends an actor with its last handle.
     """
     options = _resources(plan) | {"num_cpus": 0}
     return ray.remote(**options, max_restarts=3, max_task_retries=3)(cls).remote(*arguments)

@@ -197,7 +197,7 @@ def _prepare_cut(study: Study, data_seed: int, workers: Workers) -> tuple[Checke
     n_cuts = study.checked.plan.data_seeds
     study.progress.say(f"cut      {data_seed + 1} of {n_cuts}: other training images, the same D_val and test")
     checked = stored_images(recut(study.checked, data_seed), study.progress)
-    checked = decode_images(checked, workers, study.progress)
+    checked = decode_images(checked)
     prepared = study.engine.prepare(checked, workers, study.progress)
     _count_passes(study, prepared.teacher["forward_passes"])
     described = {key: value for key, value in prepared.teacher.items() if key not in _PASSES}

@@ -14,7 +14,7 @@ import numpy as np
 
 from study.execution.nodes import NodeReport, Roster, check_nodes, described, needed_files
 from study.execution.tasks import Future
-from study.execution.workers import Workers, ray_session
+from study.execution.workers import ray_session
 from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
@@ -54,11 +54,11 @@ def drive(study: Study) -> None:
             study.store.update_manifest(**begun)
             workers = replace(workers, roster=_check_nodes(study))
             timing = begin_timing(study, workers)
-            _leave_out_damaged(study, workers)
+            _leave_out_damaged(study)
             study.checked = from_store(study.checked)
             if workers.roster is not None and study.checked.image_store is not None:
                 workers.roster.check(needed_files(study.checked))
-            study.checked = decode_images(study.checked, workers, study.progress)
+            study.checked = decode_images(study.checked)
             study.student = count_parameters(study)
             prepared = study.engine.prepare(study.checked, workers, study.progress)
             _note_teacher(study, prepared.teacher)
@@ -125,7 +125,7 @@ def _check_nodes(study: Study) -> Roster | None:
     return None if plan.address == LOCAL else roster
 
 
-def _leave_out_damaged(study: Study, workers: Workers) -> None:
+def _leave_out_damaged(study: Study) -> None:
     """Decode every image file once; what fails leaves the study if the plan allows it. Note all files that have left.
 
     The teacher's pass and all runs from here on are of the images that remain. Runs that were interrupted begin again.
@@ -134,7 +134,7 @@ def _leave_out_damaged(study: Study, workers: Workers) -> None:
         StudyFailed: files are damaged, and the plan does not leave such files out.
         DataError: a class would have no image left, or cuts of the long tail would have unequal numbers.
     """
-    damaged = damaged_images(study.checked, workers, study.progress)
+    damaged = damaged_images(study.checked, study.progress)
     if damaged and not study.checked.plan.skip_corrupt:
         raise StudyFailed(study.with_damage(first_few(damaged.values())))
     if damaged:

@@ -32,10 +32,11 @@ def allotted_cores() -> Cores:
     return least if least.n < machine else Cores(machine, "")
 
 
-def store_builders() -> int:
-    """Return how many processes make small images at a time: one per core here, however many cores a trial takes.
+def image_workers() -> int:
+    """Return how many workers decode image files at a time before the first trial, for an image store for instance.
 
-    Only the driver's node builds the image store, before the first trial.
+    Only the driver's node does so: one worker per core here, however many cores a trial takes, and however many trials
+    a cluster runs.
     """
     return allotted_cores().n
 

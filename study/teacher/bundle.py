@@ -11,6 +11,7 @@ import numpy as np
 from study.execution.tasks import get, start_beside_driver, start_on_worker
 from study.execution.workers import Workers
 from study.planning.checked import Checked
+from study.planning.cores import image_workers
 from study.planning.plan import LOCAL
 from study.teacher.feature_pass import teacher_pass
 from study.teacher.small_images import make_small_images
@@ -53,7 +54,7 @@ class Prepared:
     verification: Verification
 
 
-def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> dict[str, DamagedImageError]:
+def damaged_images(checked: Checked, progress: Progress) -> dict[str, DamagedImageError]:
     """Decode every image file of the study once; return relative path -> what is wrong with it. Needs Ray.
 
     Images that a store keeps small are decoded when they are made for it, and then no more. The scan does not see every
@@ -68,19 +69,19 @@ def damaged_images(checked: Checked, workers: Workers, progress: Progress) -> di
         progress.say(f"data     decoding {n_files} images once")
     for images in filter(len, files):
         relative = {str(images.root / path): path for path in images.paths}
-        found: dict[str, str] = get(start_beside_driver(damaged_files, images, workers.n_workers))
+        found: dict[str, str] = get(start_beside_driver(damaged_files, images, image_workers()))
         damaged |= {relative[path]: DamagedImageError(path, what) for path, what in found.items()}
     return damaged
 
 
-def decode_images(checked: Checked, workers: Workers, progress: Progress) -> Checked:
+def decode_images(checked: Checked) -> Checked:
     """Return the study with its image files decoded in Ray's object store, if its data path says so. Needs Ray."""
     files = {name: images for name, images in checked.data.sets.items() if isinstance(images, ImageFiles)}
     if not files or checked.data_path.name == "streamed":
         return checked
     # One task per set, which may use every core, because no trial runs yet. The driver's node is the only one that must
     # have the files: trials read the decoded images.
-    started = {name: start_beside_driver(hold, images, workers.n_workers) for name, images in files.items()}
+    started = {name: start_beside_driver(hold, images, image_workers()) for name, images in files.items()}
     decoded: dict[str, Any] = {name: get(reference) for name, reference in started.items()}
     return replace(checked, data=replace(checked.data, **decoded))
 

@@ -130,24 +130,34 @@ def _parts(
 ) -> Iterator[tuple[int, tuple[NDArray[np.float16], int]]]:
     """Yield (part number, result of `extract`) as Ray finishes them; each extractor has two parts in its queue.
 
-    `on_wait` is called every few seconds while none is finished.
+    An extractor that has nothing left to do is given up at once, and its actor ends. The actors of a lost node begin
+    again on what the others have freed, and compute the parts that were in their queues.
+
+    Args:
+        extractors: as from `_extractors`. The caller must not keep them.
+        images, views: of the set.
+        ranges: of the parts of the set.
+        missing: numbers of the parts to compute.
+        on_wait: called every few seconds while none is finished.
     """
     all_images = put(images)  # once per node; the worker cuts its part out of it
     waiting = list(reversed(missing))
-    free = 2 * extractors
-    running: dict[Any, tuple[int, StartExtract]] = {}
+    free, busy = 2 * extractors, {}  # no other name may hold an extractor
+    del extractors
+    running: dict[Any, int] = {}
     while waiting or running:
         while waiting and free:
-            part, start = waiting.pop(), free.pop(0)
+            part = waiting.pop()
             rows = np.arange(*ranges[part])
-            part_views = None if views is None else views[rows]
-            running[start(all_images, rows, part_views)] = part, start
+            reference = free[0](all_images, rows, None if views is None else views[rows])
+            running[reference], busy[reference] = part, free.pop(0)
+        if not waiting:
+            free.clear()
         while not (ready := wait_for_one(list(running), _LOOK_EVERY_S)):
             on_wait()
         for reference in ready:
-            part, start = running.pop(reference)
-            free.append(start)
-            yield part, get(reference)
+            free.append(busy.pop(reference))
+            yield running.pop(reference), get(reference)
 
 
 def _extractors(checked: Checked, workers: Workers, n_parts: int) -> list[StartExtract]:
@@ -155,7 +165,7 @@ def _extractors(checked: Checked, workers: Workers, n_parts: int) -> list[StartE
 
     On CPUs the parts are Ray tasks, whose processes train trials afterwards. On GPUs they are actors. Ray ends the
     process of a GPU task with the task, and the next process takes ten seconds to import torch and start CUDA. An actor
-    lives for the whole pass and then frees its GPU.
+    lives while there are parts for it and then frees its GPU.
     """
     plan = checked.plan
     fixed = checked.teacher_file, checked.teacher_size, plan.device, workers.decoders

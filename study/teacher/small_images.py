@@ -4,11 +4,13 @@ Every image is made on its own and written whole, so a killed build continues wi
 share a store: one at a time adds images, and the others read it meanwhile. Nobody removes what a study has claimed.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from study.execution.tasks import TaskDied, get, start_beside_driver, start_once, wait_for_one
 from study.execution.workers import load
 from study.planning.checked import Checked
-from study.planning.cores import store_builders
+from study.planning.cores import image_workers
 from study.teacher.worker_tasks import damaged_files, make_small
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -75,7 +77,7 @@ def make_small_images(checked: Checked, progress: Progress) -> dict[str, Damaged
         n_missing = sum(map(len, missing))
         progress.say(f"store    making {n_missing:,} small image{'s' * (n_missing != 1)} in {store.folder}")
         silence = Silence(progress.say, "no small image is made", partial(load, checked.plan))
-        return _build(store, missing, store_builders(), progress, silence)
+        return _build(store, missing, image_workers(), progress, silence)
 
 
 def from_store(checked: Checked) -> Checked:
@@ -119,11 +121,7 @@ def _build(
     store: ImageStore, missing: Sequence[ImageFiles], n_at_once: int, progress: Progress, silence: Silence
 ) -> dict[str, DamagedImageError]:
     """Make the missing images, `n_at_once` chunks at a time; return what is wrong with originals."""
-    chunks = deque(
-        files.take(np.arange(start, min(start + _CHUNK, len(files))))
-        for files in missing
-        for start in range(0, len(files), _CHUNK)
-    )
+    chunks = deque(_spread(missing))
     total, n_done, n_bytes = sum(map(len, chunks)), 0, 0
     damaged: dict[str, DamagedImageError] = {}
     progress.begin("store", total)
@@ -152,6 +150,18 @@ def _build(
             _require_room(store, n_bytes * (total - n_done) // max(1, n_done))
     progress.end()
     return damaged
+
+
+def _spread(sets: Sequence[ImageFiles]) -> list[ImageFiles]:
+    """Cut sets into chunks. Each is spread evenly over its set, which may be sorted by class, and sets take turns.
+
+    So the first chunks show how many bytes and seconds all of them take.
+    """
+    chunks: list[tuple[float, ImageFiles]] = []
+    for files in sets:
+        n = math.ceil(len(files) / _CHUNK)
+        chunks += [(k / n, files.take(np.arange(k, len(files), n))) for k in range(n)]
+    return [chunk for _, chunk in sorted(chunks, key=itemgetter(0))]
 
 
 def _culprits(files: ImageFiles, death: TaskDied) -> dict[str, str]:

@@ -6,6 +6,7 @@ a cluster, or with a GPU, the fit is a task of a worker (`fit_task`). The driver
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,7 @@ from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
 from trainables.cckd.bundle.mapped_features import source_of
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fit_steps import FitSteps, StepFolder
 from trainables.cckd.teacher.fit.fitted_teacher import Classifier, FittedTeacher, fit_teacher, n_steps
@@ -39,6 +41,8 @@ from trainables.cckd.teacher.spec import OWN_CLASSIFIER
 _MOST_WORKERS = 4
 #: Seconds between two looks at what the fit has reported.
 _LOOK_EVERY_S = 1.0
+#: A step counts as standing still after so many times the longest one so far. Each takes longer than the one before.
+_SLOWER = 4
 
 #: Shows a report of the fit: the number of steps that are done, a note, and the time (`time.monotonic`).
 Show = Callable[[int, str, float], None]
@@ -49,10 +53,12 @@ def teacher_fit(
 ) -> FittedTeacher:
     """Return the teacher's fit from the cache of fits, or fit the teacher now. Needs Ray.
 
+    Of studies that want the same fit one fits, and the others wait for it.
+
     Raises:
         TeacherError: every worker that was given the fit has died, or its device has too little memory.
     """
-    data, spec, plan = checked.data, checked.teacher, checked.plan
+    data, spec = checked.data, checked.teacher
     kept = FitCache(
         spec,
         train.store,
@@ -65,6 +71,17 @@ def teacher_fit(
     fitted = kept.load()
     if fitted is not None:
         return fitted
+    with CacheLock(kept.path) as lock:
+        wait = partial(progress.say, "teacher  another study fits the same teacher; waiting")
+        with suppress(OSError):  # this user cannot write into the cache: no other study will find the fit there
+            lock.take(wait, unless=lambda: False)
+        return kept.load() or _fit_now(checked, kept, train, val, workers, progress)
+
+
+def _fit_now(
+    checked: Checked, kept: FitCache, train: TeacherPass, val: TeacherPass, workers: Workers, progress: Progress
+) -> FittedTeacher:
+    data, spec, plan = checked.data, checked.teacher, checked.plan
     steps = StepFolder(kept.steps)
     options: dict[str, Any] = {
         "n_classes": len(data.class_names),
@@ -95,10 +112,12 @@ def _on_workers(
 ) -> FittedTeacher:
     """Fit on a worker, and on another one if it dies, which goes on behind the last step that was kept."""
     plan, n_died = checked.plan, 0
-    silence = Silence(progress.say, "no worker has begun the teacher's fit", partial(load, plan))
+    why = partial(load, plan)
+    silence = Silence(progress.say, "no worker has begun the teacher's fit", why)
+    between = Silence(progress.say, "the teacher's fit has ended no step", why)
     while True:
         try:
-            return _on_worker(plan, kept, workers, silence, show, *arguments)
+            return _on_worker(plan, kept, workers, silence, between, show, *arguments)
         except TaskStranded:
             silence()
             time.sleep(_LOOK_EVERY_S)
@@ -114,9 +133,24 @@ def _on_workers(
 
 
 def _on_worker(
-    plan: StudyPlan, kept: FitCache, workers: Workers, silence: Silence, show: Show, *arguments: Any
+    plan: StudyPlan,
+    kept: FitCache,
+    workers: Workers,
+    silence: Silence,
+    between: Silence,
+    show: Show,
+    *arguments: Any,
 ) -> FittedTeacher:
     """Fit on a worker and show its reports.
+
+    Args:
+        plan: the study.
+        kept: where its steps are kept.
+        workers: of the Ray session.
+        silence: is told until the worker has begun.
+        between: is told from then on while no step ends.
+        show: shows a report.
+        arguments: of `fit`, after the keeper.
 
     Raises:
         TaskDied: the worker has died.
@@ -127,17 +161,23 @@ def _on_worker(
         raise TaskStranded("no node can run a trial")
     keeper = start_actor_beside_driver(StepKeeper, kept.steps)
     reference = start_once_on_worker(plan, nodes, fit, keeper, *arguments, plan)
-    has_begun = is_done = False
-    while not is_done:
+    before, longest_s = None, 0.0
+    while True:
         is_done = bool(wait_for_one([reference], _LOOK_EVERY_S))
         for report in get(keeper.news.remote()):
-            has_begun = True
+            at = report[-1]
+            longest_s, before = max(longest_s, at - (at if before is None else before)), at
             show(*report)
-        if not has_begun and not is_done:
-            silence()
-            if nodes is not None and nodes.isdisjoint(workers.trial_nodes(plan) or ()):
-                cancel(reference)
-                raise TaskStranded("the nodes are lost")
+            between.end(_SLOWER * longest_s)
+        if is_done:
+            break
+        if before is not None:
+            between()
+            continue
+        silence()
+        if nodes is not None and nodes.isdisjoint(workers.trial_nodes(plan) or ()):
+            cancel(reference)
+            raise TaskStranded("the nodes are lost")
     fitted: FittedTeacher = get(reference)
     return fitted
 

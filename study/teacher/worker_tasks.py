@@ -4,7 +4,10 @@ A worker imports the module that defines its task. So this module imports little
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Niceness of a task that nothing waits for yet. It gives the task a tenth of the CPU time of a process beside it.
 _LOW_PRIORITY = 10
+#: Seconds without a part after which a process lets its backbone go; the next part is in its queue already.
+_KEEP_S = 10.0
 
 
 def extract(
@@ -33,7 +38,7 @@ def extract(
     rows: NDArray[np.int64],
     views: NDArray[np.int16] | None,
 ) -> tuple[NDArray[np.float16], int]:
-    """Compute the features of the images at `rows`; a worker keeps its backbone from one part to the next.
+    """Compute the features of the images at `rows`; a worker keeps its backbone until no further part comes.
 
     Args:
         file: the teacher's weights.
@@ -42,18 +47,18 @@ def extract(
         decoders: processes that decode image files ahead.
         images: one set.
         rows: (N,) indices into the set.
-        views: (N, V, 3) views of these images; None for the images as they are.
+        views: (N, V, 5) views of these images; None for the images as they are.
 
     Returns:
         Features, float16 (N, V, D), or (N, D) without views; and the number of images that the teacher saw.
     """
     from trainables.cckd.teacher.features import extract as features_of
 
-    backbone = _backbone(file, size, device)
-    before = backbone.n_images_seen
-    taken = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
-    features = features_of(backbone, taken, views, workers=decoders)
-    return features, backbone.n_images_seen - before
+    with _KEPT.lent(file, size, device) as backbone:
+        before = backbone.n_images_seen
+        taken = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
+        features = features_of(backbone, taken, views, workers=decoders)
+        return features, backbone.n_images_seen - before
 
 
 class Extractor:
@@ -138,6 +143,28 @@ def make_small(store: "ImageStore", files: "ImageFiles") -> tuple[int, dict[str,
         except DamagedImageError as error:
             damaged[path] = error.what
     return n_bytes, damaged
+
+
+class _KeptBackbone:
+    """The backbone of this process. The process outlives the pass and trains trials, which need the memory."""
+
+    def __init__(self) -> None:
+        self._end: Timer | None = None
+
+    @contextmanager
+    def lent(self, file: TeacherFile, size: int, device: str) -> Iterator["Backbone"]:
+        """Lend the backbone to one part, and let it go if no other part comes within `_KEEP_S`."""
+        if self._end is not None:
+            self._end.cancel()
+        try:
+            yield _backbone(file, size, device)
+        finally:
+            self._end = Timer(_KEEP_S, _backbone.cache_clear)
+            self._end.daemon = True
+            self._end.start()
+
+
+_KEPT = _KeptBackbone()
 
 
 @cache

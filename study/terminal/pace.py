@@ -74,9 +74,9 @@ class Silence:
         self._say, self._what, self._why = say, what, why
         self.end()
 
-    def end(self) -> None:
-        """Note that it has happened."""
-        self._since, self._next_s = time.monotonic(), _SILENCE_S
+    def end(self, least_s: float = _SILENCE_S) -> None:
+        """Note that it has happened, and that `least_s` without it are nothing to speak of, if these are more."""
+        self._since, self._next_s = time.monotonic(), max(_SILENCE_S, least_s)
 
     def __call__(self) -> None:
         """Say so if it is due; called every few seconds."""

@@ -96,7 +96,7 @@ def _decoding(monkeypatch: pytest.MonkeyPatch, found: dict[str, DamagedImageErro
 
 
 def _leave_out(study: Study) -> None:
-    phases._leave_out_damaged(study, workers=None)  # type: ignore[arg-type]
+    phases._leave_out_damaged(study)
 
 
 def test_a_resumed_study_names_the_damaged_file_and_the_flag(

@@ -25,6 +25,8 @@ def srun(argv: list[str]) -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     args = parser.parse_args(argv)
     assert args.nodes == args.ntasks, "one task per node"
+    cpus = os.environ.get("SRUN_CPUS_PER_TASK")  # without it SLURM 22.05 and later binds a task to one core
+    assert cpus == os.environ["SLURM_CPUS_PER_TASK"], f"a task must have the cores of its node; got {cpus}"
     tasks = [subprocess.Popen([*args.command, *_own("--head" in args.command)]) for _ in range(args.ntasks)]
 
     def end(*_: object) -> None:

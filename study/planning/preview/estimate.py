@@ -5,7 +5,7 @@ from functools import cache
 from study.measured.machine import this_machine
 from study.measured.step_times import kept_time
 from study.planning.checked import Checked
-from study.planning.cores import allotted_cores, store_builders
+from study.planning.cores import allotted_cores, image_workers
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.progress import duration, size_on_disk
 from trainables.cckd.config import TrialConfig
@@ -55,7 +55,7 @@ def store_lines(checked: Checked) -> list[str]:
     store = checked.image_store
     if store is None:
         return ["none; every use decodes an original"] if checked.data_path.name == "streamed" else []
-    cost, builders = store_cost(store, checked.data.image_files), store_builders()
+    cost, builders = store_cost(store, checked.data.image_files), image_workers()
     lines = [f"{store.folder}, shorter side {store.shorter} px"]
     if cost.n_unshrunk:
         lines.append(f"{cost.n_unshrunk:,} images are not larger and stay in their files")

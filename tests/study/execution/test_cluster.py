@@ -226,19 +226,58 @@ def test_a_pass_on_a_gpu_keeps_its_processes_from_part_to_part_and_then_frees_it
     checked = SimpleNamespace(
         plan=SimpleNamespace(gpus_per_trial=0.5, device="cuda"), teacher_file=None, teacher_size=32
     )
-    extractors = feature_pass._extractors(checked, Workers(2), 12)  # type: ignore[arg-type]
     images, ranges = np.arange(115), part_ranges(115, 10)
-    found = dict(feature_pass._parts(extractors, images, None, ranges, tuple(range(12))))
+    extractors = feature_pass._extractors(checked, Workers(2), 12)  # type: ignore[arg-type]
+    parts = feature_pass._parts(extractors, images, None, ranges, tuple(range(12)))
+    del extractors
+    found = dict(parts)
     for part, (doubled, _) in found.items():
         np.testing.assert_array_equal(doubled, 2 * np.arange(*ranges[part]))
     assert found.keys() == set(range(12))
     pids = {pid for _, pid in found.values()}
     assert len(pids) == 2
-    del extractors
     limit = time.monotonic() + 120
     while any(Path(f"/proc/{pid}").exists() for pid in pids):
         assert time.monotonic() < limit, "the GPU's memory is not free for trials"
         time.sleep(0.1)
+
+
+def test_a_pass_on_gpus_ends_on_the_others_when_a_node_is_lost(joined, nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stub:
+        """Says on which node it is."""
+
+        def __init__(self, *fixed: Any) -> None:
+            import ray
+
+            self.node = ray.get_runtime_context().get_node_id()
+
+        def extract(self, images: Any, rows: Any, views: Any) -> Any:
+            time.sleep(0.3)
+            return 2 * images[rows], self.node
+
+    monkeypatch.setattr(feature_pass, "Extractor", Stub)
+    checked = SimpleNamespace(
+        plan=SimpleNamespace(gpus_per_trial=1.0, device="cuda"), teacher_file=None, teacher_size=32
+    )
+    images, ranges, found = np.arange(400), part_ranges(400, 10), {}
+    limit = time.monotonic() + 240
+
+    def look() -> None:
+        assert time.monotonic() < limit, "the parts of the lost node never come"
+
+    third = nodes.add_node(num_cpus=1, num_gpus=1, temp_dir=nodes.folders[1], env_vars={"TMPDIR": nodes.folders[1]})
+    extractors = feature_pass._extractors(checked, Workers(2), 40)  # type: ignore[arg-type]
+    parts = feature_pass._parts(extractors, images, None, ranges, tuple(range(40)), look)
+    del extractors
+    for part, result in parts:
+        found[part] = result
+        if third is not None and len({node for _, node in found.values()}) == 2:
+            nodes.remove_node(third, allow_graceful=False)
+            third = None
+    assert third is None, "both nodes computed"
+    assert found.keys() == set(range(40))
+    for part, (doubled, _) in found.items():
+        np.testing.assert_array_equal(doubled, 2 * np.arange(*ranges[part]))
 
 
 def test_a_study_outlives_a_node_that_is_lost_while_its_trial_runs(nodes, tmp_path) -> None:

@@ -1,7 +1,7 @@
 """What makes a node unfit is said by node and reason; what Ray says of a cluster that cannot be joined, in one line."""
 
 import json
-import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,13 +72,39 @@ def test_nodes_must_have_the_teachers_file_and_streamed_images_only(tmp_path: Pa
     assert needed_files(checked) == ["/w.pth"]
     checked.data_path.name = "streamed"
     assert set(needed_files(checked)) == {"/w.pth", *(str(tmp_path / f"{k}.jpg") for k in (0, 4, 8))}
-    # Only the driver needs the originals of a store: all others need the store, which is filled later.
+    # Only the driver needs the originals that a store shrinks: all others need the store, which is filled later.
     checked.image_store = ImageStore(tmp_path / "image-store", 64)
-    assert needed_files(checked) == ["/w.pth", str(tmp_path / "image-store")]
     larger = replace(files, sizes=np.full((9, 2), 100, np.int32))
+    checked.data = SimpleNamespace(**dict.fromkeys(("train", "val", "test"), larger))
+    assert needed_files(checked) == ["/w.pth", str(tmp_path / "image-store")]
     checked.data = SimpleNamespace(**dict.fromkeys(("train", "val", "test"), checked.image_store.stored(larger)))
     small = [path for path in needed_files(checked) if path.startswith(str(tmp_path / "image-store" / "64px-1"))]
-    assert len(set(small)) == 3
+    assert len(small) == 3
+
+
+@pytest.mark.parametrize(
+    ("unshrunk", "asked"), [((1, 2, 5, 6, 7), {1, 5, 7}), ((3,), {3}), (range(9), {0, 4, 8}), ((), set())]
+)
+@pytest.mark.parametrize("made", [False, True])
+def test_nodes_must_have_the_originals_that_a_store_leaves_as_they_are(
+    tmp_path: Path, unshrunk: Sequence[int], asked: set[int], made: bool
+) -> None:
+    sizes = np.full((9, 2), 100, np.int32)
+    sizes[list(unshrunk)] = 50
+    scanned = ImageFiles.listed(tmp_path / "own", [f"{k}.jpg" for k in range(9)], np.zeros(9, np.int64))
+    store, files = ImageStore(tmp_path / "image-store", 64), replace(scanned, sizes=sizes)
+    checked: Any = SimpleNamespace(
+        teacher_file=SimpleNamespace(path=Path("/w.pth")),
+        data=SimpleNamespace(**dict.fromkeys(("train", "val", "test"), store.stored(files) if made else files)),
+        data_path=SimpleNamespace(name="streamed"),
+        image_store=store,
+    )
+    found = needed_files(checked)
+    assert len(found) == len(set(found))
+    assert {path for path in found if "/own/" in path} == {str(tmp_path / "own" / f"{k}.jpg") for k in asked}
+    assert any(path.startswith(str(tmp_path / "image-store" / "64px-1")) for path in found) == (
+        made and len(unshrunk) < 9
+    )
 
 
 def test_a_node_that_does_not_see_the_image_store_is_told_the_way_out() -> None:
@@ -86,6 +112,15 @@ def test_a_node_that_does_not_see_the_image_store_is_told_the_way_out() -> None:
     assert fault.endswith("it cannot read /data/image-store/64px-1/ab/ab.jpg; or --image-store none")
     (other,) = node_faults(replace(GOOD, unreadable=("/data/x.jpg",)), HERE)
     assert "--image-store" not in other
+
+
+def _play_joining(monkeypatch: pytest.MonkeyPatch, said: str, *, silent: bool) -> None:
+    """Let the process that joins a cluster say so much on stderr, then fail or stay."""
+    ending = "time.sleep(600)" if silent else "sys.exit(1)"
+    code = f"import sys, time; sys.stderr.write({said!r}); sys.stderr.flush(); print(1, flush=True); {ending}"
+    monkeypatch.setattr(cluster, "_JOIN", code)
+    if silent:
+        monkeypatch.setattr(cluster, "_PATIENCE_S", 0.1)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +133,7 @@ def test_a_node_that_does_not_see_the_image_store_is_told_the_way_out() -> None:
     ],
 )
 def test_a_cluster_that_cannot_be_joined_is_one_line_of_ours(monkeypatch, said: str, told: str) -> None:
-    def answer(*_: Any, **options: Any) -> Any:
-        if "gcs_client" in said:
-            raise subprocess.TimeoutExpired("ask", options["timeout"], stderr=said.encode())
-        return SimpleNamespace(returncode=1, stderr=said)
-
-    monkeypatch.setattr(subprocess, "run", answer)
+    _play_joining(monkeypatch, said, silent="gcs_client" in said)
     with pytest.raises(ClusterError) as raised:
         cluster.try_to_join("head:6379")
     (fault,) = raised.value.faults
@@ -126,12 +156,7 @@ def test_a_cluster_that_cannot_be_joined_is_one_line_of_ours(monkeypatch, said: 
 def test_a_variable_that_names_a_dead_cluster_is_named(
     monkeypatch, address: str, variable: str | None, named: bool, silent: bool
 ) -> None:
-    def answer(*_: Any, **options: Any) -> Any:
-        if silent:
-            raise subprocess.TimeoutExpired("ask", options["timeout"])
-        return SimpleNamespace(returncode=1, stderr="ConnectionError: no")
-
-    monkeypatch.setattr(subprocess, "run", answer)
+    _play_joining(monkeypatch, "" if silent else "ConnectionError: no", silent=silent)
     monkeypatch.setenv("RAY_ADDRESS", variable or "")
     if variable is None:
         monkeypatch.delenv("RAY_ADDRESS")
@@ -141,6 +166,21 @@ def test_a_variable_that_names_a_dead_cluster_is_named(
     assert fault.startswith(f"--address {address}: no Ray cluster answered within ")
     assert (f" at RAY_ADDRESS={variable};" in fault) == named
     assert "\n" not in fault
+
+
+@pytest.mark.parametrize("n_letters", [0, 1_000_000])
+def test_the_time_to_import_ray_does_not_count_as_silence_of_the_cluster(monkeypatch, n_letters: int) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE_S", 4)
+    importing = f"import sys, time; time.sleep(4.5); sys.stderr.write({n_letters} * 'x'); print(1, flush=True)"
+    monkeypatch.setattr(cluster, "_JOIN", importing)
+    cluster.try_to_join("head:6379")
+
+
+def test_an_import_of_ray_that_does_not_end_is_not_laid_on_the_cluster(monkeypatch) -> None:
+    monkeypatch.setattr(cluster, "_IMPORT_S", 0.1)
+    monkeypatch.setattr(cluster, "_JOIN", "import time; time.sleep(600)")
+    with pytest.raises(ClusterError, match=r"^--address head:6379: importing Ray must take less than 0.1 s on this"):
+        cluster.try_to_join("head:6379")
 
 
 def test_the_code_that_is_shipped_is_ours_alone_and_small(monkeypatch) -> None:

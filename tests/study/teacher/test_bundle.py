@@ -19,10 +19,11 @@ from study.execution import tasks
 from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
+from study.planning.cores import Cores
 from study.planning.parser import build_parser
 from study.teacher import bundle, teacher_fit
-from study.teacher.bundle import damaged_images, prepare, teacher_on_test
-from study.teacher.worker_tasks import extract, extract_all, read_classifier
+from study.teacher.bundle import damaged_images, decode_images, prepare, teacher_on_test
+from study.teacher.worker_tasks import damaged_files, extract, extract_all, hold, read_classifier
 from study.terminal.progress import Progress
 from tests.support.damaged_images import encoded
 from trainables.cckd.errors import TeacherError
@@ -300,20 +301,45 @@ def test_every_image_file_is_decoded_once_and_what_fails_is_named(
     checked = check(build_parser().parse_args(["--space", "acckd_smoke", "--out", str(tmp_path / "out"), *asked]))
     monkeypatch.setattr(bundle, "start_beside_driver", lambda task, *arguments: task(*arguments))
     monkeypatch.setattr(bundle, "get", lambda result: result)
-    workers, progress = Workers(n_workers=2), Progress(io.StringIO())
-    assert damaged_images(checked, workers, progress) == {}
+    progress = Progress(io.StringIO())
+    assert damaged_images(checked, progress) == {}
     (tmp_path / "train/bee/7.png").write_bytes(b"torn")
     (tmp_path / "test/ant/0.png").unlink()
-    found = damaged_images(checked, workers, progress)
+    found = damaged_images(checked, progress)
     assert {relative: str(error) for relative, error in found.items()} == {
         "train/bee/7.png": f"{tmp_path}/train/bee/7.png cannot be read as an image: not a JPEG, PNG or WebP image",
         "test/ant/0.png": f"{tmp_path}/test/ant/0.png cannot be read as an image: missing",
     }
 
 
+@pytest.mark.parametrize("n_cores", [1, 3])
+def test_files_are_decoded_by_as_many_workers_as_the_driver_has_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cores: int
+) -> None:
+    for part in ("train", "val", "test"):
+        for name in ("ant", "bee"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(8):
+                (tmp_path / part / name / f"{index}.png").write_bytes(encoded("png", 9, 8, seed=index))
+    asked = ["--data", f"image_folder:path={tmp_path},size=8", "--set", "batch_size=8", "--data-path", "resident"]
+    checked = check(build_parser().parse_args(["--space", "acckd_smoke", "--out", str(tmp_path / "out"), *asked]))
+    n_asked = []
+
+    def start(task: Any, files: Any, n_workers: int) -> Any:
+        n_asked.append(n_workers)
+        return {} if task is damaged_files else hold(files, n_workers)
+
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(n_cores, ""))
+    monkeypatch.setattr(bundle, "start_beside_driver", start)
+    monkeypatch.setattr(bundle, "get", lambda result: result)
+    damaged_images(checked, Progress(io.StringIO()))
+    decode_images(checked)
+    assert n_asked == [n_cores] * 6
+
+
 def test_a_data_set_without_image_files_decodes_nothing(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "start_beside_driver", lambda *asked: pytest.fail("there is nothing to decode"))
-    assert damaged_images(checked, Workers(n_workers=2), Progress(io.StringIO())) == {}
+    assert damaged_images(checked, Progress(io.StringIO())) == {}
 
 
 def test_the_rows_of_a_classifier_follow_the_labels_whatever_its_order(

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from study.execution.tasks import TaskDied
-from study.execution.workers import Workers
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.cores import Cores
@@ -32,7 +32,6 @@ from trainables.cckd.data.store import image_store
 from trainables.cckd.errors import DamagedImageError, DataError
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 
-WORKERS = Workers(n_workers=2)
 N_TRAIN, N_HELD = 20, 4
 
 
@@ -149,7 +148,7 @@ def test_teacher_and_students_read_the_same_small_images_by_a_key_of_their_own(c
         assert read_image(files, 1).shape == (*files.sizes[1], 3)
     assert small.data_path.name == "streamed"
     assert small.image_store == checked.image_store
-    assert decode_images(small, WORKERS, progress) is small
+    assert decode_images(small) is small
     originals, other_size = _check(images, "--image-store", "none"), _check(images, "--image-store", "40")
     for subset in ("train", "val"):
         keys = {one.sha256_of(subset) for one in (originals, checked, small, other_size)}
@@ -181,7 +180,7 @@ def test_damaged_originals_are_named_and_all_others_made(checked: Checked, image
     (images / "train/bee/7.jpg").write_bytes(b"torn")  # a larger one, and one that stays in its file
     (images / "test/ant/0.jpg").unlink()
     _, progress = _told()
-    found = damaged_images(checked, WORKERS, progress)
+    found = damaged_images(checked, progress)
     assert {path: str(error) for path, error in found.items()} == {
         "train/bee/7.jpg": f"{images}/train/bee/7.jpg cannot be read as an image: not a JPEG, PNG or WebP image",
         "test/ant/0.jpg": f"{images}/test/ant/0.jpg cannot be read as an image: missing",
@@ -225,6 +224,38 @@ def test_a_disk_with_too_little_room_is_told_before_it_is_full(checked, tasks: T
     assert line.startswith(f"the image store {checked.image_store.folder} needs ")
     assert line.endswith("GB free; make room there and go on, or begin a study with --image-store none")
     assert tasks.n_made < 10
+
+
+@pytest.mark.parametrize("large", ["ant", "bee"])
+def test_room_is_judged_from_all_classes_though_images_are_sorted_by_class(
+    images: Path, tasks: Tasks, monkeypatch: pytest.MonkeyPatch, large: str
+) -> None:
+    for path in images.rglob("*.jpg"):
+        if path.parent.name != large:
+            Image.new("RGB", (80, 60)).save(path)
+    monkeypatch.setattr(small_images, "_CHUNK", 4)
+    checked = _check(images, "--image-store", "32")
+    make_small_images(checked, _told()[1])
+    store = checked.image_store
+    assert store is not None
+    needed = sum(map(len, _files(checked).values()))
+
+    def disk(size: float) -> None:
+        for path in store.folder.rglob("*.jpg"):
+            path.unlink()
+        tasks.n_made = 0
+
+        def usage(path: Path) -> SimpleNamespace:
+            return SimpleNamespace(free=int(size) - sum(map(len, _files(checked).values())))
+
+        monkeypatch.setattr(image_store.shutil, "disk_usage", usage)
+
+    disk(1.3 * needed)
+    assert make_small_images(checked, _told()[1]) == {}
+    disk(0.7 * needed)
+    with pytest.raises(DataError, match="make room there and go on"):
+        make_small_images(checked, _told()[1])
+    assert tasks.n_made < N_TRAIN // 2
 
 
 @pytest.mark.parametrize("at_work", [claim_store, lambda checked: make_small_images(checked, _told()[1])])

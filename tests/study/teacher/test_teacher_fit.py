@@ -1,5 +1,6 @@
 """Where the teacher is fitted, and what becomes of a fit whose worker or driver dies."""
 
+import errno
 import io
 import os
 import signal
@@ -7,6 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -27,6 +30,7 @@ from study.terminal.progress import Progress
 from tests.support.commands import command_line
 from trainables.cckd.bundle.mapped_features import FileArray
 from trainables.cckd.errors import TeacherError
+from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.fit import fit_steps
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 
@@ -242,7 +246,7 @@ def test_the_time_left_is_that_of_the_last_step_though_reports_come_together(mon
     assert shown == ["begun", "one, 30 s left", "two, 40 s left", "chosen"]
 
 
-def test_silence_is_said_until_a_worker_has_begun_and_no_longer(
+def test_silence_is_said_of_a_worker_that_has_not_begun_and_then_of_steps_that_do_not_end(
     tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 10**9, 61))
@@ -263,7 +267,44 @@ def test_silence_is_said_until_a_worker_has_begun_and_no_longer(
     assert len(looks) == 9
     said = " ".join(told.getvalue().split())
     assert said.count("no worker has begun the teacher's fit for") == 2
+    assert said.count("the teacher's fit has ended no step for") > 0
+    assert said.rindex("no worker has begun") < said.index("has ended no step")
     assert "the nodes may be busy with other work" in said
+
+
+@pytest.mark.parametrize(
+    ("steps_s", "spoken_s"), [((), 60), ((10.0, 10.0), 60), ((10.0, 100.0), 400), ((300.0,), 1200)]
+)
+def test_a_step_may_take_four_times_as_long_as_any_before_it_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, steps_s: tuple[float, ...], spoken_s: int
+) -> None:
+    now, told = [0.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    reports = [(k, "a step", sum(steps_s[:k])) for k in range(len(steps_s) + 1)]
+    silent, between = (
+        module.Silence(lambda line: told.append((now[0], line)), what, str) for what in ("begun", "ended")
+    )
+    begun_s = sum(steps_s)
+
+    def wait(references: Any, timeout_s: float) -> Any:
+        now[0] += 10
+        return references if told else []
+
+    def news() -> Any:
+        found, reports[:] = list(reports), []
+        now[0] = max(now[0], begun_s)
+        return found
+
+    monkeypatch.setattr(module, "wait_for_one", wait)
+    monkeypatch.setattr(module, "get", lambda result: result)
+    keeper = SimpleNamespace(news=SimpleNamespace(remote=news))
+    monkeypatch.setattr(module, "start_actor_beside_driver", lambda *_: keeper)
+    monkeypatch.setattr(module, "start_once_on_worker", lambda *_: "fitted")
+    plan, kept = SimpleNamespace(), SimpleNamespace(steps=None)
+    assert module._on_worker(plan, kept, WORKERS, silent, between, lambda *_: None) == "fitted"  # type: ignore[arg-type]
+    ((at, line),) = told
+    assert "ended" in line
+    assert spoken_s <= at - begun_s <= spoken_s + 20
 
 
 def test_a_fit_that_is_in_the_cache_asks_no_worker(tmp_path: Path, ray: _PlayedRay) -> None:
@@ -272,6 +313,54 @@ def test_a_fit_that_is_in_the_cache_asks_no_worker(tmp_path: Path, ray: _PlayedR
     ray.asked.clear()
     _assert_same(_fit(checked), first)
     assert ray.asked == []
+
+
+@pytest.mark.parametrize("on_a_cluster", [False, True])
+@pytest.mark.parametrize("kept_by_other", [True, False])
+def test_two_studies_do_not_make_the_same_fit(
+    tmp_path: Path, ray: _PlayedRay, on_a_cluster: bool, kept_by_other: bool
+) -> None:
+    checked = _checked(tmp_path)
+    checked = _on_a_cluster(checked) if on_a_cluster else checked
+    first = _fit(checked)
+    (file,) = tmp_path.rglob("fits/*.safetensors")
+    content = file.read_bytes()
+    file.unlink()
+    ray.asked.clear()
+    other, told, found = CacheLock(file), io.StringIO(), []
+    assert other.try_take()
+    waiting = Thread(target=lambda: found.append(_fit(checked, told)), daemon=True)
+    waiting.start()
+    _until(lambda: "another study fits the same teacher; waiting" in " ".join(told.getvalue().split()), waiting)
+    if kept_by_other:  # and without it the other study was killed
+        file.write_bytes(content)
+    other.release()
+    waiting.join(120)
+    _assert_same(found[0], first)
+    assert ("fitting its form" in told.getvalue()) == (not kept_by_other)
+    assert file.exists()
+
+
+def test_a_fit_beside_a_cache_that_cannot_be_written_is_made_all_the_same(
+    tmp_path: Path, ray: _PlayedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _fit(_checked(tmp_path / "one"))
+    checked = _checked(tmp_path / "two")
+    passes = _passes(checked)
+
+    def refuse(path: Path, *_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("trainables.cckd.teacher.cache.cache_lock.os.open", refuse)
+    _assert_same(teacher_fit(checked, *passes, WORKERS, Progress(io.StringIO())), first)
+
+
+def _until(holds: Callable[[], bool], working: Thread) -> None:
+    limit = monotonic() + 60
+    while not holds():
+        assert working.is_alive()
+        assert monotonic() < limit
+        sleep(0.01)
 
 
 #: Processes of this test's Ray carry this in their environment.

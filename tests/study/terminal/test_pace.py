@@ -4,6 +4,7 @@ import pytest
 
 from study.terminal import pace as module
 from study.terminal.pace import Pace, Silence, TimeBudget
+from study.terminal.progress import duration
 
 
 class Clock:
@@ -80,3 +81,11 @@ def test_silence_is_broken_after_one_two_and_four_minutes(clock: Clock) -> None:
     clock.now += 1
     silence()
     assert len(said) == 4
+    for least_s, first_s in ((100.0, 100), (20.0, 60)):
+        silence.end(least_s)
+        clock.now += first_s - 1
+        silence()
+        assert len(said) == 4
+        clock.now += 1
+        silence()
+        assert said.pop().startswith(f"NOTE     no part is finished for {duration(first_s)};")
