@@ -35,14 +35,17 @@ def fit_products(n_images: int, n_views: int, n_features: int, n_classes: int, *
     n_rows = n_images * rows_per_image(n_images, n_views, n_features, n_classes)
     of_means = n_rows == n_images and n_views > 1
     of_all, of_others = _PASSES_OF_MEANS if of_means else _PASSES
-    passes = of_all + of_others * max(n_folds - 1, 0)  # each of K folds has (K - 1) / K of the images
+    of_passes = of_all * pass_products(n_rows, n_features, n_classes, of_means=of_means)
+    if n_folds:  # K fits, each to (K - 1) / K of the images
+        of_fold = pass_products(n_rows * (1 - 1 / n_folds), n_features, n_classes, of_means=of_means)
+        of_passes += n_folds * of_others * of_fold
     of_rows = n_features * n_classes
     n_predictions = _PREDICTIONS_OF_MEANS if of_means else _PREDICTIONS
     predicted = (n_predictions * n_rows + n_images * n_views) * of_rows
-    return passes * pass_products(n_rows, n_features, n_classes, of_means=of_means) + predicted
+    return of_passes + predicted
 
 
-def pass_products(n_rows: int, n_features: int, n_classes: int, *, of_means: bool) -> float:
+def pass_products(n_rows: float, n_features: int, n_classes: int, *, of_means: bool) -> float:
     """Return the multiply-adds of one pass."""
     of_pairs = 2.0 * n_classes**2 * n_features + 1.0 * n_classes * n_features**2 if of_means else 0.0
     return 2.0 * n_rows * n_features * n_classes + of_pairs

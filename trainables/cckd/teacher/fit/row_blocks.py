@@ -33,7 +33,14 @@ _Result = TypeVar("_Result")
 
 
 def rows_per_image(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
-    """Return how many rows of each image a probe is fitted to: one per view, or one for all views of a large set."""
+    """Return how many rows of each image a probe is fitted to: one per view, or one for all views of a large set.
+
+    Args:
+        n_images: training images, N, also where a fold leaves some of them out.
+        n_views: views of each, V.
+        n_features: D.
+        n_classes: C.
+    """
     return n_views if n_images * n_views * n_features * n_classes <= MOST_PRODUCTS else 1
 
 

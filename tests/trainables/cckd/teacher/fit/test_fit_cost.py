@@ -26,6 +26,14 @@ def test_folds_cost_what_their_images_do(n_folds: int) -> None:
     assert of_folds == pytest.approx(n_folds * 40 * pass_products(180, 8, 5, of_means=False) * (1 - 1 / n_folds))
 
 
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_each_fold_of_a_large_set_compares_every_pair_of_classes(n_folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 90 * 2 * 8 * 5 - 1)  # the others of a fold alone lie below it
+    of_folds = fit_products(90, 2, 8, 5, n_folds=n_folds) - fit_products(90, 2, 8, 5)
+    others = 90 - 90 // n_folds
+    assert of_folds == pytest.approx(n_folds * 100 * (2 * others * 8 * 5 + 2 * 5 * 5 * 8 + 5 * 8 * 8))
+
+
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_a_speed_is_products_by_the_median_of_the_clock(monkeypatch: pytest.MonkeyPatch, n_threads: int) -> None:
     times = iter([0.0, 99.0, 100.0, 102.0, 110.0, 110.5, 120.0, 129.0])  # a first turn, then 2, 0.5 and 9 seconds
