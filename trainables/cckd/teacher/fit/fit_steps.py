@@ -1,7 +1,8 @@
 """The steps of a long fit: each is kept on disk when it is done, so that a killed fit goes on behind it.
 
 A step begins where the one before it ended. So a fit that was killed ends equal to the last bit on the CPUs of one
-machine, with as many threads. On another machine, or a GPU, sums may be rounded in another order.
+machine, with as many threads. On another machine, or a GPU, sums may be rounded in another order, and two strengths that
+are nearly equal on D_val may change places. So the name of a step has the strength that it belongs to.
 """
 
 import shutil

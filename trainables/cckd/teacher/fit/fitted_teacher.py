@@ -185,7 +185,7 @@ def _fit_folds(
             refitted = partial(
                 refit, readout, features, labels, others, n_classes=n_classes, tau=spec.tau, device=device
             )
-            of_others, _ = steps.run(f"fold {fold}", refitted)
+            of_others, _ = steps.run(f"fold {fold} at {readout.strength:g}", refitted)
             steps.count(1, f"fold {fold + 1} of {spec.folds}")
         else:
             of_others = Affine(class_means(features, labels, others, n_classes=n_classes), readout.bias)

@@ -122,7 +122,7 @@ def fit_probe(
     chosen, affine = best
     if not of_means:
         to_the_end = partial(solver.minimise, chosen.strength, affine, tolerance=_FINAL_TOLERANCE)
-        affine, iterations = steps.run("chosen", to_the_end)
+        affine, iterations = steps.run(f"chosen {chosen.strength:g}", to_the_end)
         path[path.index(chosen)] = chosen = judged(chosen.strength, affine, iterations)
     steps.count(len(left) + (not of_means), f"strength {chosen.strength:g} is chosen")
     return ProbeFit(
