@@ -7,13 +7,13 @@ every float32 copy, and 228 GB for float64 logits of 8,142 classes.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from trainables.cckd.teacher.readout import standardise
+from trainables.cckd.teacher.readout import Readout, standardise
 
 _STD_FLOOR = 1e-6  # a feature with a smaller deviation is constant and keeps its scale
 
@@ -77,6 +77,53 @@ def image_blocks(
     chosen = np.arange(len(features)) if images is None else images
     for rows in blocks(len(chosen), n_views * bytes_per_view(n_features, n_classes)):
         yield chosen[rows], features[rows] if images is None else features[chosen[rows]]
+
+
+class Logits(Protocol):
+    """Logits of M images, (M, C), as an array has them, or `ReadoutLogits`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """M and C."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
+
+
+class ReadoutLogits:
+    """The logits of a readout, float32 (M, C): some rows at a time, where all of them would not fit in one block.
+
+    iNaturalist's D_val has 0.8 GB of them. Those of the default data sets are computed once and kept.
+    """
+
+    def __init__(self, readout: Readout, features: NDArray[np.float16]) -> None:
+        """Prepare without reading.
+
+        Args:
+            readout: computes the logits.
+            features: raw, (M, D); may be memory-mapped.
+        """
+        self._readout, self._features = readout, features
+        self.shape = len(features), len(readout.weight)
+        self._kept: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
+        if 4 * self.shape[0] * self.shape[1] > BLOCK_BYTES:
+            return self._logits(self._features[rows])
+        if self._kept is None:
+            self._kept = self._logits(self._features)
+        return self._kept[rows]
+
+    def _logits(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Return the logits of some images; their float32 features take one block at a time."""
+        found = np.empty((len(features), self.shape[1]), np.float32)
+        for rows in blocks(len(features), bytes_per_view(features.shape[1], self.shape[1])):
+            found[rows] = self._readout.logits(features[rows])
+        return found
 
 
 def pool_threads() -> int:
