@@ -23,6 +23,10 @@ BLOCK_BYTES = 2**26
 #: Standardised rows of at most so many bytes are kept between passes; larger sets are standardised in every pass.
 KEEP_BYTES = 2**30
 
+#: Bytes that results of blocks may take together before they are summed. One thread sums them, in the order of the
+#: blocks. A slope of iNaturalist 2018 has 42 MB, so that 25 of them may wait, whatever the number of threads.
+WAITING_BYTES = 2**30
+
 #: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-100-LT in 20 views has
 #: 2.8e10, of which a fit makes 80 passes in minutes; ImageNet-LT in 8 views has 1.2e12.
 MOST_PRODUCTS = 2**36
@@ -131,18 +135,27 @@ def pool_threads() -> int:
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
 
-def in_threads(function: Callable[[_Block], _Result], blocks: Iterable[_Block]) -> Iterator[_Result]:
+def in_threads(
+    function: Callable[[_Block], _Result], blocks: Iterable[_Block], *, result_bytes: int
+) -> Iterator[_Result]:
     """Yield `function(block)` in the order of the blocks; each is computed by one thread, several at a time.
 
     There are as many threads as the library of products has. It uses one meanwhile, so that a result does not depend on
     their number. Between products numpy computes on one core; here these stretches of different blocks overlap.
+
+    Args:
+        function: computes the result of a block.
+        blocks: the blocks.
+        result_bytes: bytes of a result. Where results are so large that those of all threads would exceed
+            WAITING_BYTES, fewer blocks are computed at a time, but two at least. The caller may hold one more.
     """
     n_threads = pool_threads()
+    most_waiting = min(n_threads + 1, max(2, WAITING_BYTES // result_bytes))
     waiting: deque[Future[_Result]] = deque()
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_threads) as threads:
         for block in blocks:
             waiting.append(threads.submit(function, block))
-            if len(waiting) > n_threads:
+            if len(waiting) == most_waiting:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

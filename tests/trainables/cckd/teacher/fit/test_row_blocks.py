@@ -3,7 +3,7 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -209,7 +209,7 @@ def test_blocks_in_threads_come_in_order_and_each_has_one_thread_of_products(n_t
         return number * number
 
     with threadpool_limits(n_threads, "blas"):
-        assert list(in_threads(work, range(12))) == [k * k for k in range(12)]
+        assert list(in_threads(work, range(12), result_bytes=1)) == [k * k for k in range(12)]
         after = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     assert seen == {1}
     assert after == {n_threads}, "as before"
@@ -221,4 +221,24 @@ def test_an_error_of_a_block_comes_through() -> None:
         raise FloatingPointError(str(number))
 
     with pytest.raises(FloatingPointError, match="0"):
-        list(in_threads(fail, range(3)))
+        list(in_threads(fail, range(3), result_bytes=1))
+
+
+@pytest.mark.parametrize(("result_bytes", "most"), [(1, 7), (40, 2), (25, 4), (1000, 2)])
+def test_few_large_results_wait_whatever_the_threads(
+    result_bytes: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 100)
+    taken, begun = 0, []
+
+    def numbers() -> Iterator[int]:
+        for number in range(20):
+            begun.append(number)
+            yield number
+
+    with threadpool_limits(6, "blas"):
+        for result in in_threads(lambda number: number, numbers(), result_bytes=result_bytes):
+            assert result == taken
+            assert len(begun) <= taken + most
+            taken += 1
+    assert taken == 20
