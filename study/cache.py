@@ -28,11 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, what in (
         ("list", "show what is cached"),
         ("verify", "read every finished cache and check it against its hash"),
-        ("prune", "remove caches that are damaged or of other versions; a cache or store that a study uses stays"),
+        (
+            "prune",
+            "remove caches and fits of other versions, or damaged ones; a cache or store that a study uses stays",
+        ),
     ):
         OPTIONS["data_root"].add_to(commands.add_parser(name, help=what, description=what, allow_abbrev=False))
     prune = commands.choices["prune"]
-    prune.add_argument("--unfinished", action="store_true", help="remove unfinished caches too")
+    prune.add_argument("--unfinished", action="store_true", help="remove unfinished caches and fits too")
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
@@ -93,7 +96,7 @@ def _prune(root: Path, stores: Sequence[StoreEntry], *, unfinished: bool, everyt
         why, name = reason(entry), entry.folder.name[:12]
         try:
             if why is None:
-                freed += entry.remove_leftovers()
+                freed += entry.remove_leftovers(unfinished=unfinished)
             elif entry.remove():
                 freed += entry.n_bytes
                 print(f"{name}  removed: {why}")

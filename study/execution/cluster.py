@@ -199,6 +199,7 @@ def try_to_join(address: str) -> None:
     """
     with tempfile.TemporaryFile() as errors:  # a pipe that nobody reads would be full
         asked = subprocess.Popen([sys.executable, "-c", _JOIN, address], stdout=subprocess.PIPE, stderr=errors)
+        assert asked.stdout is not None, "it is a pipe"
         try:
             if not select.select([asked.stdout], [], [], _IMPORT_S)[0]:
                 raise ClusterError(

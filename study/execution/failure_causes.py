@@ -26,8 +26,8 @@ class Kind(StrEnum):
     HUNG = "hung"
 
 
-_CUDA = re.compile(r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED")
-_MEMORY = re.compile(r"^MemoryError\b|can't allocate memory|Cannot allocate memory")
+_CUDA = re.compile(r"(?:CUDA|HIP)(?: error:)? out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED")
+_MEMORY = re.compile(r"^(?:_Array)?MemoryError\b|can't allocate memory|Cannot allocate memory")
 #: Ray's own words. They are matched at the beginning of a text, because an exception may quote them.
 _MONITOR = re.compile(
     r"\d+ worker\(s\) were killed due to the node running low on memory.* was (\S+) used / (\S+) limit"
@@ -52,9 +52,8 @@ def cause_of(error_file: str) -> str:
         code = _EXIT_CODE.search(error)
         how = f"its process ended with exit code {code[1]}" if code else "its process died, by a signal or for memory"
         return cause(Kind.WORKER_KILLED, how)
-    for kind, wording in ((Kind.CUDA_OUT_OF_MEMORY, _CUDA), (Kind.OUT_OF_MEMORY, _MEMORY)):
-        if wording.search(error):
-            return cause(kind, error)
+    if kind := memory_kind(error):
+        return cause(kind, error)
     name, _, message = error.partition(": ")
     raised = {
         "NonFiniteLossError": Kind.NON_FINITE_LOSS,
@@ -62,6 +61,14 @@ def cause_of(error_file: str) -> str:
         "DamagedImageError": Kind.DAMAGED_IMAGE,
     }.get(name)
     return cause(raised, message) if raised else cause(Kind.EXCEPTION, error)
+
+
+def memory_kind(error: str) -> Kind | None:
+    """Return which memory was too small by the text of an error, with its type or without; None for another error."""
+    for kind, wording in ((Kind.CUDA_OUT_OF_MEMORY, _CUDA), (Kind.OUT_OF_MEMORY, _MEMORY)):
+        if wording.search(error):
+            return kind
+    return None
 
 
 def cause(kind: Kind, what: str) -> str:

@@ -4,8 +4,8 @@ A worker that dies costs the step that it was at. So does a driver that dies, be
 the driver's cache at once.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,9 +18,8 @@ from threadpoolctl import threadpool_limits
 from study.execution.tasks import get, own_node
 from study.execution.workers import fit_threads
 from study.planning.plan import StudyPlan
-from study.terminal.faults import one_line
+from study.teacher.memory import naming_memory
 from trainables.cckd.bundle.mapped_features import FeatureSource, opened
-from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.fit.fit_steps import FitSteps, Step, StepFolder
 from trainables.cckd.teacher.spec import TeacherSpec
 
@@ -46,6 +45,11 @@ class FitQuestion:
     train_labels: NDArray[np.int64]
     val_labels: NDArray[np.int64]
     options: Mapping[str, Any]
+
+
+def fit_memory(device: str) -> AbstractContextManager[None]:
+    """Return a block in which a device with too little memory for the fit is a TeacherError of one line."""
+    return naming_memory("the teacher's fit", device, "more memory, fewer --teacher-views, --teacher-form ncm")
 
 
 class StepKeeper:
@@ -117,7 +121,7 @@ def fit(
 
     kept = KeptElsewhere(keeper)
     kept.report(0, "a worker has begun")
-    with naming_memory(plan.device), threadpool_limits(fit_threads(plan, own_node())):
+    with fit_memory(plan.device), threadpool_limits(fit_threads(plan, own_node())):
         return fit_teacher(
             question.spec,
             opened(train),
@@ -128,29 +132,3 @@ def fit(
             device=plan.device,
             **question.options,
         )
-
-
-@contextmanager
-def naming_memory(device: str) -> Iterator[None]:
-    """Turn the errors of a fit whose device has too little memory into one that says so.
-
-    Raises:
-        TeacherError: the device has too little memory.
-    """
-    try:
-        yield
-    except _memory_errors(device) as error:
-        where = "the memory of its node" if device == "cpu" else "the memory of its GPU"
-        raise TeacherError(
-            f"the teacher's fit on device {device} must fit {where}; got {one_line(str(error)) or 'no more'}; "
-            "choices: more memory, fewer --teacher-views, --teacher-form ncm"
-        ) from None
-
-
-def _memory_errors(device: str) -> tuple[type[Exception], ...]:
-    """Return what is raised where memory does not suffice; torch is asked where the fit has imported it."""
-    if device == "cpu":
-        return (MemoryError,)
-    import torch
-
-    return MemoryError, torch.OutOfMemoryError

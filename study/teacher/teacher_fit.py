@@ -25,7 +25,7 @@ from study.execution.workers import Workers, load
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL, StudyPlan
 from study.teacher.feature_pass import TeacherPass
-from study.teacher.fit_task import FitQuestion, StepKeeper, fit, naming_memory
+from study.teacher.fit_task import FitQuestion, StepKeeper, fit, fit_memory
 from study.teacher.worker_tasks import read_classifier
 from study.terminal.pace import Silence
 from study.terminal.progress import Progress, duration
@@ -92,7 +92,7 @@ def _fit_now(
     progress.say(f"teacher  fitting its form, {spec.form}{'' if in_driver else ', on a worker'}")
     show = _show(progress, n_steps(spec, train.features.shape, len(data.class_names)))
     if in_driver:
-        with naming_memory(plan.device):
+        with fit_memory(plan.device):
             fitted = fit_teacher(
                 spec, train.features, data.train.labels, val.features, data.val.labels,
                 steps=FitSteps(steps, lambda done, note: show(done, note, time.monotonic())), **options,

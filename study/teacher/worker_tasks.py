@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from study.teacher.memory import naming_memory
 from trainables.cckd.data.images.decoded_images import Images
 from trainables.cckd.precision import StepShape, StepTime
 from trainables.cckd.teacher.teacher_file import TeacherFile
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 _LOW_PRIORITY = 10
 #: Seconds without a part after which a process lets its backbone go; the next part is in its queue already.
 _KEEP_S = 10.0
+
+#: What a user can do where the teacher's pass needs more memory than a device has.
+_PASS_CHOICES = {
+    "cuda": "a larger --gpus-per-trial, a smaller --teacher-size, a smaller --teacher",
+    "cpu": "a smaller --max-concurrent, a smaller --teacher-size, a smaller --teacher",
+}
 
 
 def extract(
@@ -51,10 +58,13 @@ def extract(
 
     Returns:
         Features, float16 (N, V, D), or (N, D) without views; and the number of images that the teacher saw.
+
+    Raises:
+        TeacherError: the device has too little memory.
     """
     from trainables.cckd.teacher.features import extract as features_of
 
-    with _KEPT.lent(file, size, device) as backbone:
+    with naming_memory("the teacher's pass", device, _PASS_CHOICES[device]), _KEPT.lent(file, size, device) as backbone:
         before = backbone.n_images_seen
         taken = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
         features = features_of(backbone, taken, views, workers=decoders)

@@ -12,8 +12,11 @@ from tests.support.damaged_images import encoded
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.store.image_store import ImageStore
+from trainables.cckd.teacher.cache import fit_files
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey, library_versions
+from trainables.cckd.teacher.fit.fit_steps import StepFolder
+from trainables.cckd.teacher.fit.softmax_regression import Affine
 
 FEATURES = np.ones((6, 2, 3), np.float16)
 KEY = FeatureKey("stub", "aa", 96, "bb", "train", "cc", FEATURES.shape, library_versions())
@@ -113,6 +116,31 @@ def test_prune_removes_what_a_killed_driver_was_writing(tmp_path: Path, capsys: 
         assert torn.exists()
     assert "0.2 MB freed" in _run(tmp_path, capsys, "prune")[1]
     assert not torn.exists()
+    assert _run(tmp_path, capsys, "verify")[0] == 0
+
+
+def test_prune_removes_fits_of_other_versions_and_asked_for_unfinished_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _build(tmp_path)
+    step = Affine.zero(2, 3), 7
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_files, "FIT_RECIPE", 0)
+        StepFolder(folder / "fits" / "old.steps").write("strength 1", step)
+    StepFolder(folder / "fits" / "killed.steps").write("strength 1", step)
+    (folder / "fits" / "killed.steps" / ".strength-3.safetensors.1.ab.tmp").write_bytes(bytes(100_000))
+    (folder / "fits" / "old.safetensors").write_bytes(bytes(200_000))
+    (folder / "fits" / "foreign").write_text("stays")
+    with CacheLock(folder) as claim:
+        claim.share(lambda: None)
+        assert "0.0 MB freed" in _run(tmp_path, capsys, "prune", "--unfinished")[1]
+        assert len(list((folder / "fits").iterdir())) == 4
+    assert "0.3 MB freed" in _run(tmp_path, capsys, "prune")[1]
+    assert [path.name for path in sorted((folder / "fits").rglob("*"))] == [
+        "foreign", "killed.steps", "strength-1.safetensors"
+    ]  # fmt: skip
+    assert _run(tmp_path, capsys, "prune", "--unfinished")[0] == 0
+    assert [path.name for path in (folder / "fits").iterdir()] == ["foreign"]
     assert _run(tmp_path, capsys, "verify")[0] == 0
 
 

@@ -51,6 +51,7 @@ INIT = "The actor died because of an error raised in its creation task, "
         (MONITOR, Kind.OUT_OF_MEMORY, "Ray killed the worker, its node used 5.63GB of 23.54GB"),
         (FRAME + "trainables.cckd.errors.DamagedImageError: /a/3.png is torn", Kind.DAMAGED_IMAGE, "/a/3.png is torn"),
         (FRAME + "MemoryError: Unable to allocate 9 GiB", Kind.OUT_OF_MEMORY, "Unable to allocate 9 GiB"),
+        (FRAME + "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 8 GiB", Kind.OUT_OF_MEMORY, "8 GiB"),
         (FRAME + NO_MEMORY, Kind.OUT_OF_MEMORY, "DefaultCPUAllocator"),
         (FRAME + CUDA, Kind.CUDA_OUT_OF_MEMORY, "Tried to allocate 20.00 GiB"),
         (FRAME + "RuntimeError: CUDA error: out of memory", Kind.CUDA_OUT_OF_MEMORY, "CUDA error"),

@@ -119,7 +119,9 @@ def test_a_gpu_computes_the_products_where_the_plan_says_so(tmp_path: Path, monk
             torch.OutOfMemoryError("CUDA out of memory.\nTried 9 GiB"),
             r"device cuda .* GPU; got CUDA out .*Tried 9",
         ),
-        ("cuda", MemoryError("Unable"), r"device cuda must fit"),
+        ("cuda", RuntimeError("CUDA error: out of memory"), r"device cuda .* GPU; got CUDA error"),
+        ("cuda", RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling"), r"device cuda .* GPU; got CUBLAS"),
+        ("cuda", MemoryError("Unable"), r"device cuda must fit the memory of its node"),
     ],
 )
 def test_a_device_with_too_little_memory_is_named_in_one_line(

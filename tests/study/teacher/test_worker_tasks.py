@@ -1,18 +1,22 @@
-"""A worker keeps the teacher's backbone from part to part of a pass, and not behind it."""
+"""A worker keeps the backbone from part to part of a pass and not behind it; too little memory is one line."""
 
 import gc
 import time
 import weakref
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from study.teacher import worker_tasks as module
 from study.teacher.worker_tasks import Extractor, extract
+from trainables.cckd.errors import TeacherError
 
 IMAGES, ROWS = np.zeros((3, 8, 8, 1), np.uint8), np.arange(2)
+PART = np.zeros((2, 4, 4, 3), np.uint8), np.arange(2), None
 
 
 class _Backbone:
@@ -68,3 +72,49 @@ def test_a_backbone_is_kept_for_the_next_part_and_let_go_when_none_comes(
     monkeypatch.setattr(module, "_KEEP_S", 600.0)
     extract(file, 32, "cpu", 0, IMAGES, ROWS, None)
     assert len(built) == 2, "the next pass builds it again"
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "said"),
+    [
+        ("cuda", torch.OutOfMemoryError("CUDA out of memory.\nTried 9 GiB"), r"its GPU; got CUDA out .*Tried 9 GiB"),
+        ("cuda", RuntimeError("CUDA error: out of memory\nCompile with"), r"its GPU; got CUDA error: out of memory"),
+        (
+            "cuda",
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+            "its GPU; got CUDA error: CUBLAS",
+        ),
+        ("cuda", RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "its GPU; got cuDNN error"),
+        ("cuda", MemoryError("Unable to allocate"), "its node; got Unable"),
+        ("cpu", RuntimeError("DefaultCPUAllocator: can't allocate memory: 9"), "its node; got DefaultCPU"),
+        ("cpu", MemoryError(), "its node; got no more"),
+    ],
+)
+@pytest.mark.parametrize("where", ["build", "pass"])
+def test_too_little_memory_is_one_line_with_choices(
+    monkeypatch: pytest.MonkeyPatch, where: str, device: str, error: Exception, said: str
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(module, "_backbone", cache(fails if where == "build" else lambda *_: _Backbone()))
+    monkeypatch.setattr("trainables.cckd.teacher.features.extract", fails)
+    begins = rf"^the teacher's pass on device {device} must fit the memory of {said}"
+    for call in (
+        lambda: extract("file", 32, device, 0, *PART),
+        lambda: Extractor("file", 32, device, 0).extract(*PART),
+    ):
+        with pytest.raises(TeacherError, match=begins) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+        assert "choices: " in str(raised.value)
+        assert "--teacher-size" in str(raised.value)
+
+
+def test_another_error_of_the_pass_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(module, "_backbone", cache(fails))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        extract("file", 32, "cuda", 0, *PART)

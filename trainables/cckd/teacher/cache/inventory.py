@@ -9,6 +9,7 @@ from typing import Any
 from trainables.cckd.errors import TeacherError
 from trainables.cckd.teacher.cache.cache_lock import CacheLock
 from trainables.cckd.teacher.cache.feature_cache import RECIPE, FeatureCache, FeatureKey, library_versions
+from trainables.cckd.teacher.cache.fit_files import dead_fits
 
 #: Hexadecimal digits of a SHA-256, the name of a cache's folder; other folders are left alone.
 _DIGITS = 64
@@ -58,18 +59,24 @@ class CacheEntry:
             claim.remove_file()
             return True
 
-    def remove_leftovers(self) -> int:
-        """Delete the temporary files of a killed driver unless a study uses the folder; return the bytes freed."""
-        left = sorted(path for path in self.folder.rglob(".*.tmp") if path.is_file())
-        if not left:
+    def remove_leftovers(self, *, unfinished: bool = False) -> int:
+        """Delete what no study can use in a folder that stays, unless a study uses the folder; return the bytes freed.
+
+        That are the temporary files of a killed driver, and fits of other versions with their steps.
+
+        Args:
+            unfinished: delete the steps of every fit that was killed.
+        """
+        if not self._leftovers(unfinished=unfinished):
             return 0
         with CacheLock(self.folder) as claim:
             if not claim.try_take():
                 return 0
-            n_bytes = sum(path.stat().st_size for path in left)
-            for path in left:
-                path.unlink()
-            return n_bytes
+            return sum(map(_remove, self._leftovers(unfinished=unfinished)))
+
+    def _leftovers(self, *, unfinished: bool) -> list[Path]:
+        torn = (path for path in self.folder.rglob(".*.tmp") if path.is_file())
+        return [*sorted(torn), *dead_fits(self.folder, unfinished=unfinished)]
 
 
 def entries(root: Path) -> tuple[CacheEntry, ...]:
@@ -88,6 +95,17 @@ def entries(root: Path) -> tuple[CacheEntry, ...]:
         )
         found.append(entry)
     return tuple(found)
+
+
+def _remove(path: Path) -> int:
+    """Delete a file, or a folder with its files; return the bytes freed."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    n_bytes = sum(file.stat().st_size for file in files)
+    if path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
+    return n_bytes
 
 
 def _read_key(path: Path) -> FeatureKey | None:

@@ -9,6 +9,6 @@ fit_cost        what a fit will take, from a timed sample
 fit_steps       finished steps of a long fit, kept on disk
 class_order     which class each output of a network's own classifier stands for
 prior           four ways to take the teacher's prior
-row_blocks      features a block of rows at a time
+row_blocks      features, and logits of D_val, a block of rows at a time
 fit_cache       fitted teachers on disk
 """

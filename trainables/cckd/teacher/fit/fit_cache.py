@@ -6,14 +6,14 @@ A fit takes seconds on every core before the first trial; without this cache a r
 
     <features' folder>/fits/<key>.steps/         finished steps of a long fit, until it is complete
 
-A damaged fit counts as absent, and the teacher is fitted again.
+A damaged fit counts as absent, and the teacher is fitted again. Each file notes the recipe and the libraries that made
+it, so that `study.cache prune` finds those that no study can use.
 """
 
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,12 @@ from safetensors.numpy import save
 from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.digests import hash_array, json_digest
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache
+from trainables.cckd.teacher.cache.fit_files import FITS, made_by
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher
 from trainables.cckd.teacher.fit.folds import FoldReadouts
 from trainables.cckd.teacher.fit.probe import ProbeFit, StrengthRow
 from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
-
-#: Increase it when the code computes another fit from the same ingredients, so that old fits are not found.
-FIT_RECIPE = 5
 
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Readout, ProbeFit, FoldReadouts)}
 
@@ -57,17 +55,16 @@ class FitCache:
         The network's own classifier is covered: it comes from the weight file whose hash is in the features' key.
         """
         ingredients: dict[str, Any] = {
-            "recipe": FIT_RECIPE,
+            "made_by": made_by(),
             "form": [spec.form, spec.tau, spec.targets, spec.folds],
             "prior": [spec.prior, spec.prior_smoothing],
             "features": [(of.key.digest, of.sha256) for of in (train, val)],
             "labels": [hash_array(labels) for labels in (train_labels, val_labels)],
             "embeddings": embeddings_sha256,
-            "versions": {name: version(name) for name in ("numpy", "scipy")},
         }
-        if outputs is not None:  # fits of earlier versions keep their names
+        if outputs is not None:
             ingredients["outputs"] = list(outputs)
-        self.path = train.folder / "fits" / f"{json_digest(ingredients, spaced=True)}.safetensors"
+        self.path = train.folder / FITS / f"{json_digest(ingredients, spaced=True)}.safetensors"
 
     @property
     def steps(self) -> Path:
@@ -83,7 +80,7 @@ class FitCache:
                 noted = file.metadata() or {}
         except (OSError, SafetensorError):
             return None
-        if noted.get("sha256") != _hash(arrays, noted.get("plain", "")):
+        if noted.get("made_by") != made_by() or noted.get("sha256") != _hash(arrays, noted.get("plain", "")):
             return None
         plain = json.loads(noted["plain"])
         return FittedTeacher(
@@ -106,9 +103,10 @@ class FitCache:
                 plain["parts"][field.name] = _parted(field.name, value, arrays)
         text = json.dumps(plain)
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        noted = {"made_by": made_by(), "plain": text, "sha256": _hash(arrays, text)}
         with suppress(OSError):
             self.path.parent.mkdir(exist_ok=True)
-            write_bytes(self.path, save(arrays, {"plain": text, "sha256": _hash(arrays, text)}))
+            write_bytes(self.path, save(arrays, noted))
 
 
 def _parted(name: str, value: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The steps of a long fit: each is kept on disk when it is done, so that a killed fit goes on behind it.
 
 A step begins where the one before it ended. So a fit that was killed ends equal to the last bit on the CPUs of one
-machine, with as many threads. On another machine, or a GPU, sums may be rounded in another order.
+machine, with as many threads. On another machine, or a GPU, sums may be rounded in another order, and two strengths
+that are nearly equal on D_val may change places. So the name of a step has the strength that it belongs to.
 """
 
 import shutil
@@ -17,6 +18,7 @@ from safetensors.numpy import save
 
 from trainables.cckd.files.atomic import write_bytes
 from trainables.cckd.files.digests import hash_array, json_digest
+from trainables.cckd.teacher.cache.fit_files import made_by
 from trainables.cckd.teacher.fit.softmax_regression import Affine
 
 #: A step that takes less seconds is not kept: to compute it again costs little more than to read it.
@@ -58,12 +60,13 @@ class StepFolder:
             n_iterations = int(noted["iterations"])
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
-        return (affine, n_iterations) if noted.get("sha256") == _hash(affine, n_iterations) else None
+        intact = noted.get("made_by") == made_by() and noted.get("sha256") == _hash(affine, n_iterations)
+        return (affine, n_iterations) if intact else None
 
     def write(self, name: str, step: Step) -> None:
         """Keep a step. A cache that cannot be written costs a killed fit its time only."""
         affine, n_iterations = step
-        noted = {"iterations": str(n_iterations), "sha256": _hash(affine, n_iterations)}
+        noted = {"made_by": made_by(), "iterations": str(n_iterations), "sha256": _hash(affine, n_iterations)}
         arrays = {key: np.ascontiguousarray(array) for key, array in affine._asdict().items()}
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)

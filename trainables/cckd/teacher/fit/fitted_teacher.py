@@ -27,7 +27,7 @@ from trainables.cckd.teacher.fit.prior import (
     teacher_log_prior,
 )
 from trainables.cckd.teacher.fit.probe import ProbeFit, fit_probe, refit
-from trainables.cckd.teacher.fit.row_blocks import feature_statistics, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import Logits, ReadoutLogits, feature_statistics, image_blocks
 from trainables.cckd.teacher.fit.softmax_regression import Affine
 from trainables.cckd.teacher.readout import Readout, unit
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -112,7 +112,7 @@ def fit_teacher(
         judges = _fold_judges(fold_readouts, readout)
     target_accuracy = _accuracy(judges, train_features, train_labels)
     train_accuracy = target_accuracy if judges is seen else _accuracy(seen, train_features, train_labels)
-    log_prior = _log_prior(spec, judges, train_features, train_labels, readout.logits(val_features), val_labels)
+    log_prior = _log_prior(spec, judges, train_features, train_labels, ReadoutLogits(readout, val_features), val_labels)
     return FittedTeacher(
         readout=readout,
         log_prior=log_prior,
@@ -185,7 +185,7 @@ def _fit_folds(
             refitted = partial(
                 refit, readout, features, labels, others, n_classes=n_classes, tau=spec.tau, device=device
             )
-            of_others, _ = steps.run(f"fold {fold}", refitted)
+            of_others, _ = steps.run(f"fold {fold} at {readout.strength:g}", refitted)
             steps.count(1, f"fold {fold + 1} of {spec.folds}")
         else:
             of_others = Affine(class_means(features, labels, others, n_classes=n_classes), readout.bias)
@@ -220,7 +220,7 @@ def _log_prior(
     judges: list[Judge],
     train_features: NDArray[np.float16],
     train_labels: NDArray[np.int64],
-    val_logits: NDArray[np.float32],
+    val_logits: Logits,
     val_labels: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     n_classes = val_logits.shape[1]

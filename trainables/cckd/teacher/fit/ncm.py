@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from trainables.cckd.teacher.fit.row_blocks import blocks, feature_statistics, image_blocks
+from trainables.cckd.teacher.fit.row_blocks import Logits, ReadoutLogits, blocks, feature_statistics, image_blocks
 from trainables.cckd.teacher.readout import Readout, unit
 
 _LARGEST_SCALE = 1e3
@@ -40,7 +40,7 @@ def fit_ncm(
         feature_std=std,
         scale=1.0,
     )
-    return replace(readout, scale=best_scale(readout.logits(val_features), val_labels))
+    return replace(readout, scale=best_scale(ReadoutLogits(readout, val_features), val_labels))
 
 
 def class_means(
@@ -64,20 +64,19 @@ def class_means(
     return unit(sums.astype(np.float32))
 
 
-def best_scale(cosines: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def best_scale(cosines: Logits, labels: NDArray[np.int64]) -> float:
     """Return the factor on `cosines` (M, C) that minimises their balanced cross-entropy with `labels` (M,)."""
     from scipy.optimize import minimize_scalar  # takes as long as Ray itself to import; a cached fit does without it
 
     share = 1.0 / np.bincount(labels)[labels]
-    own = cosines[np.arange(len(labels)), labels].astype(np.float64)
 
     def loss(log_scale: float) -> float:
-        scale = np.exp(log_scale)
-        total = [
-            logsumexp(scale * cosines[rows].astype(np.float64), axis=1)
-            for rows in blocks(len(cosines), 32 * cosines.shape[1])
-        ]
-        return float(np.average(np.concatenate(total) - scale * own, weights=share))
+        scale, losses = np.exp(log_scale), []
+        for rows in blocks(len(cosines), 32 * cosines.shape[1]):
+            of_rows = cosines[rows].astype(np.float64)
+            own = of_rows[np.arange(len(of_rows)), labels[rows]]
+            losses.append(logsumexp(scale * of_rows, axis=1) - scale * own)
+        return float(np.average(np.concatenate(losses), weights=share))
 
     found = minimize_scalar(loss, bounds=(0.0, np.log(_LARGEST_SCALE)), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
-from trainables.cckd.teacher.fit.row_blocks import blocks
+from trainables.cckd.teacher.fit.row_blocks import Logits, blocks
 
 
-def teacher_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def teacher_log_prior(logits: Logits, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return log p^t: the log of the mean softmax over a set, with equal weight for every class.
 
     On a balanced set this is the plain mean. Absent classes have no weight.
@@ -53,7 +53,7 @@ def log_prior_of_views(
     return np.log(np.sum(sums, axis=0) / np.count_nonzero(counts))
 
 
-def fixed_point_log_prior(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def fixed_point_log_prior(logits: Logits, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return log_softmax of the b whose removal makes the teacher's mean posterior uniform.
 
     b minimises the convex mean of logsumexp(z_t - b) + mean(b), whose gradient is 1/C minus that mean posterior.
@@ -94,7 +94,7 @@ def distance_from_labels(log_prior: NDArray[np.float64], val_labels: NDArray[np.
     return float(np.abs(np.exp(log_prior) - true).sum() / 2)
 
 
-def _soften(logits: NDArray[np.floating]) -> Iterator[slice]:
+def _soften(logits: Logits) -> Iterator[slice]:
     """Yield the rows of logits (M, C) that become float64 posteriors at a time."""
     return blocks(len(logits), 32 * logits.shape[1])
 

@@ -122,7 +122,7 @@ def fit_probe(
     chosen, affine = best
     if not of_means:
         to_the_end = partial(solver.minimise, chosen.strength, affine, tolerance=_FINAL_TOLERANCE)
-        affine, iterations = steps.run("chosen", to_the_end)
+        affine, iterations = steps.run(f"chosen {chosen.strength:g}", to_the_end)
         path[path.index(chosen)] = chosen = judged(chosen.strength, affine, iterations)
     steps.count(len(left) + (not of_means), f"strength {chosen.strength:g} is chosen")
     return ProbeFit(
@@ -197,10 +197,13 @@ def _problem(
     device: str,
     images: NDArray[np.int64] | None = None,
 ) -> SoftmaxRegression:
-    """Return the regression on some images (None: on all), with a row per view or per image."""
+    """Return the regression on some images (None: on all), with a row per view or per image.
+
+    The size of the whole set decides which, so that the fit to a fold's images is the same regression as the whole fit.
+    """
     chosen = np.arange(len(features)) if images is None else images
-    n_views, n_features = features.shape[1:]
-    if rows_per_image(len(chosen), n_views, n_features, n_classes) == n_views:
+    n_images, n_views, n_features = features.shape
+    if rows_per_image(n_images, n_views, n_features, n_classes) == n_views:
         rows = StandardRows(features, mean, std, n_classes=n_classes, images=images)
         return _regression(device)(rows, np.repeat(labels[chosen], n_views), n_classes, tau)
     by_class = chosen[np.argsort(labels[chosen], kind="stable")]

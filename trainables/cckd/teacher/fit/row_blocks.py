@@ -7,13 +7,13 @@ every float32 copy, and 228 GB for float64 logits of 8,142 classes.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from trainables.cckd.teacher.readout import standardise
+from trainables.cckd.teacher.readout import Readout, standardise
 
 _STD_FLOOR = 1e-6  # a feature with a smaller deviation is constant and keeps its scale
 
@@ -22,6 +22,10 @@ BLOCK_BYTES = 2**26
 
 #: Standardised rows of at most so many bytes are kept between passes; larger sets are standardised in every pass.
 KEEP_BYTES = 2**30
+
+#: Bytes that results of blocks may take together before they are summed. One thread sums them, in the order of the
+#: blocks. A slope of iNaturalist 2018 has 42 MB, so that 25 of them may wait, whatever the number of threads.
+WAITING_BYTES = 2**30
 
 #: Products of a probe's pass (rows x features x classes) up to which every view is a row. CIFAR-100-LT in 20 views has
 #: 2.8e10, of which a fit makes 80 passes in minutes; ImageNet-LT in 8 views has 1.2e12.
@@ -33,7 +37,14 @@ _Result = TypeVar("_Result")
 
 
 def rows_per_image(n_images: int, n_views: int, n_features: int, n_classes: int) -> int:
-    """Return how many rows of each image a probe is fitted to: one per view, or one for all views of a large set."""
+    """Return how many rows of each image a probe is fitted to: one per view, or one for all views of a large set.
+
+    Args:
+        n_images: training images, N, also where a fold leaves some of them out.
+        n_views: views of each, V.
+        n_features: D.
+        n_classes: C.
+    """
     return n_views if n_images * n_views * n_features * n_classes <= MOST_PRODUCTS else 1
 
 
@@ -72,23 +83,79 @@ def image_blocks(
         yield chosen[rows], features[rows] if images is None else features[chosen[rows]]
 
 
+class Logits(Protocol):
+    """Logits of M images, (M, C), as an array has them, or `ReadoutLogits`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """M and C."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
+
+
+class ReadoutLogits:
+    """The logits of a readout, float32 (M, C): some rows at a time, where all of them would not fit in one block.
+
+    iNaturalist's D_val has 0.8 GB of them. Those of the default data sets are computed once and kept.
+    """
+
+    def __init__(self, readout: Readout, features: NDArray[np.float16]) -> None:
+        """Prepare without reading.
+
+        Args:
+            readout: computes the logits.
+            features: raw, (M, D); may be memory-mapped.
+        """
+        self._readout, self._features = readout, features
+        self.shape = len(features), len(readout.weight)
+        self._kept: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.float32]:
+        if 4 * self.shape[0] * self.shape[1] > BLOCK_BYTES:
+            return self._logits(self._features[rows])
+        if self._kept is None:
+            self._kept = self._logits(self._features)
+        return self._kept[rows]
+
+    def _logits(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
+        """Return the logits of some images; their float32 features take one block at a time."""
+        found = np.empty((len(features), self.shape[1]), np.float32)
+        for rows in blocks(len(features), bytes_per_view(features.shape[1], self.shape[1])):
+            found[rows] = self._readout.logits(features[rows])
+        return found
+
+
 def pool_threads() -> int:
     """Return the threads that the library of products uses now, which `in_threads` uses too."""
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
 
-def in_threads(function: Callable[[_Block], _Result], blocks: Iterable[_Block]) -> Iterator[_Result]:
+def in_threads(
+    function: Callable[[_Block], _Result], blocks: Iterable[_Block], *, result_bytes: int
+) -> Iterator[_Result]:
     """Yield `function(block)` in the order of the blocks; each is computed by one thread, several at a time.
 
     There are as many threads as the library of products has. It uses one meanwhile, so that a result does not depend on
     their number. Between products numpy computes on one core; here these stretches of different blocks overlap.
+
+    Args:
+        function: computes the result of a block.
+        blocks: the blocks.
+        result_bytes: bytes of a result. Where results are so large that those of all threads would exceed
+            WAITING_BYTES, fewer blocks are computed at a time, but two at least. The caller may hold one more.
     """
     n_threads = pool_threads()
+    most_waiting = min(n_threads + 1, max(2, WAITING_BYTES // result_bytes))
     waiting: deque[Future[_Result]] = deque()
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_threads) as threads:
         for block in blocks:
             waiting.append(threads.submit(function, block))
-            if len(waiting) > n_threads:
+            if len(waiting) == most_waiting:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

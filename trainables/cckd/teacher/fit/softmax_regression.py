@@ -118,7 +118,12 @@ class SoftmaxRegression:
         loss, slope, bias_slope = 0.0, np.zeros_like(point.weight), np.zeros(self.n_classes)
         posterior_of_class = np.zeros((self.n_classes,) * 2, np.float32) if self.spread is not None else None
         # Where every view is a row, a set may be one block, whose products use all threads.
-        for sums in map(of_block, self.rows) if self.spread is None else in_threads(of_block, self.rows):
+        all_sums = (
+            map(of_block, self.rows)
+            if self.spread is None
+            else in_threads(of_block, self.rows, result_bytes=slope.nbytes)
+        )
+        for sums in all_sums:
             loss += sums.loss
             slope += sums.slope
             bias_slope += sums.bias_slope

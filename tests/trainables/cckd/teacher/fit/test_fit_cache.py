@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainables.cckd.teacher.cache import fit_files as module
 from trainables.cckd.teacher.cache.feature_cache import FeatureCache, FeatureKey
 from trainables.cckd.teacher.embeddings import ClassEmbeddings
-from trainables.cckd.teacher.fit import fit_cache as module
 from trainables.cckd.teacher.fit.fit_cache import FitCache
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
 from trainables.cckd.teacher.spec import TeacherSpec
@@ -93,6 +93,8 @@ def test_whoever_fits_something_else_does_not_find_it(opened: Open, cached, monk
     cached["train"] = _features(tmp_path / "other", "train", TRAIN + np.float16(1))
     taken.append(opened())
     monkeypatch.setattr(module, "version", lambda name: "another")
+    taken.append(opened())
+    monkeypatch.setattr(module, "FIT_RECIPE", module.FIT_RECIPE + 1)
     taken.append(opened())
     assert len({cache.path.name for cache in taken}) == len(taken)
 

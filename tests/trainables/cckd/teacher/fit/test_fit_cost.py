@@ -1,6 +1,8 @@
 """The products of a fit by hand, and a speed that is measured."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,24 @@ def test_every_view_is_a_row_up_to_the_limit_and_an_image_above_it(monkeypatch: 
 def test_folds_cost_what_their_images_do(n_folds: int) -> None:
     of_folds = fit_products(90, 2, 8, 5, n_folds=n_folds) - fit_products(90, 2, 8, 5)
     assert of_folds == pytest.approx(n_folds * 40 * pass_products(180, 8, 5, of_means=False) * (1 - 1 / n_folds))
+
+
+def test_the_page_has_the_formula_of_the_code() -> None:
+    page = (Path(__file__).resolve().parents[5] / "docs" / "performance.md").read_text(encoding="utf-8")
+    found = re.findall(r"^    seconds = \((.*) \+ \((\d+) \+ V\) N D C\) / speed$", page, re.MULTILINE)
+    ((of_passes, n_predictions),) = found
+    assert of_passes == "passes x (2 N D C + 2 C^2 D + C D^2)"
+    n, v, d, c = 115_846, 8, 1280, 1000
+    one_pass = 2 * n * d * c + 2 * c**2 * d + c * d**2
+    assert fit_products(n, v, d, c) == 120 * one_pass + (int(n_predictions) + v) * n * d * c
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_each_fold_of_a_large_set_compares_every_pair_of_classes(n_folds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 90 * 2 * 8 * 5 - 1)  # the others of a fold alone lie below it
+    of_folds = fit_products(90, 2, 8, 5, n_folds=n_folds) - fit_products(90, 2, 8, 5)
+    others = 90 - 90 // n_folds
+    assert of_folds == pytest.approx(n_folds * 100 * (2 * others * 8 * 5 + 2 * 5 * 5 * 8 + 5 * 8 * 8))
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

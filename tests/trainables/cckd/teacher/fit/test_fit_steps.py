@@ -61,6 +61,26 @@ def test_wherever_it_is_killed_it_goes_on_and_ends_the_same(tmp_path: Path, monk
             np.testing.assert_array_equal(ours.bias, theirs.bias)
 
 
+@pytest.mark.parametrize("of_means", [False, True])
+def test_steps_of_a_strength_that_is_no_longer_chosen_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_means: bool
+) -> None:
+    """As where another device goes on with a fit, and its rounding prefers another strength."""
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 0 if of_means else 2**36)
+
+    def prefer(place: int, folder: Path | None) -> FittedTeacher:
+        on_val = iter([float(number == place) for number in range(20)])
+        monkeypatch.setattr(probe, "balanced_accuracy", lambda counts: next(on_val))
+        return _fit(folder, [])
+
+    before, expected = prefer(1, tmp_path), prefer(0, None)
+    found = prefer(0, tmp_path)
+    assert found.readout.strength == expected.readout.strength != before.readout.strength
+    for ours, theirs in ((found.readout, expected.readout), (found.fold_readouts, expected.fold_readouts)):
+        np.testing.assert_array_equal(ours.weight, theirs.weight)
+        np.testing.assert_array_equal(ours.bias, theirs.bias)
+
+
 STEP: Step = Affine(np.ones((3, 5), np.float32), np.zeros(3, np.float32)), 7
 
 

@@ -186,6 +186,21 @@ def test_a_fit_to_means_of_some_images_remembers_nothing_of_the_others(monkeypat
     assert n_iterations > 0
 
 
+def test_the_fold_of_a_set_just_above_the_limit_is_fitted_like_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = _world((60, 20, 6), seed=11)
+    train = (images[:, None] + np.random.default_rng(3).normal(size=(len(labels), 4, N_FEATURES))).astype(np.float16)
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", train.size * 3 - 1)
+    found = fit_probe(train, labels, images, labels, n_classes=3)
+    some = np.arange(0, len(labels), 2)
+    affine, _ = refit(found, train, labels, some, n_classes=3)
+    forgetful = replace(found, weight=np.full_like(found.weight, 9), bias=np.full_like(found.bias, 9))
+    again, _ = refit(forgetful, train, labels, some, n_classes=3)
+    np.testing.assert_array_equal(again.weight, affine.weight, "it has not seen the images that are left out")
+    monkeypatch.setattr(row_blocks, "MOST_PRODUCTS", 0)
+    far_above, _ = refit(found, train, labels, some, n_classes=3)
+    np.testing.assert_array_equal(far_above.weight, affine.weight)
+
+
 def _mean_loss(logits: NDArray, labels: NDArray) -> float:
     odds = np.exp(logits.astype(float))
     return float(-np.log(odds[np.arange(len(labels)), labels] / odds.sum(1)).mean())

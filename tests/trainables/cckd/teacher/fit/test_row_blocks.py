@@ -3,9 +3,9 @@
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from trainables.cckd.teacher.fit import row_blocks as module
 from trainables.cckd.teacher.fit.fitted_teacher import FittedTeacher, fit_teacher
+from trainables.cckd.teacher.fit.ncm import best_scale
+from trainables.cckd.teacher.fit.prior import fixed_point_log_prior, teacher_log_prior
 from trainables.cckd.teacher.fit.row_blocks import (
+    ReadoutLogits,
     StandardRows,
     blocks,
     feature_statistics,
@@ -22,6 +25,7 @@ from trainables.cckd.teacher.fit.row_blocks import (
     in_threads,
     rows_per_image,
 )
+from trainables.cckd.teacher.readout import Readout
 from trainables.cckd.teacher.spec import TeacherSpec
 
 N_CLASSES, N_VIEWS, N_FEATURES = 3, 4, 32
@@ -111,6 +115,56 @@ def test_many_blocks_give_the_teacher_of_one(
     assert cut.target_accuracy == pytest.approx(whole.target_accuracy, abs=0.005)
 
 
+class _Watched(Readout):
+    """A readout that notes how many rows it was given at a time."""
+
+    given: ClassVar[list[int]] = []
+
+    def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+        self.given.append(len(features))
+        return super().logits(features)
+
+
+def _watched() -> _Watched:
+    _Watched.given.clear()
+    mean, std = feature_statistics(TRAIN[0])
+    weight = np.random.default_rng(4).normal(size=(N_CLASSES, N_FEATURES)).astype(np.float32)
+    return _Watched(weight=weight, bias=np.ones(N_CLASSES, np.float32), feature_mean=mean, feature_std=std)
+
+
+@pytest.mark.parametrize("of_val", [teacher_log_prior, fixed_point_log_prior, best_scale])
+def test_what_is_taken_from_d_val_needs_one_block_of_logits_at_a_time(
+    of_val: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    val, labels, readout = VAL[0][:, 0], VAL[1], _watched()
+    monkeypatch.setattr(module, "BLOCK_BYTES", 16 * 32 * N_CLASSES)
+    expected = of_val(readout.logits(val), labels)
+    readout.given.clear()
+    found = of_val(ReadoutLogits(readout, val), labels)
+    assert max(readout.given) <= 16 < len(val) <= sum(readout.given)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if of_val is best_scale else 1e-6)
+
+
+def test_logits_that_fit_in_a_block_are_computed_once_to_the_last_bit() -> None:
+    val, labels, readout = VAL[0][:, 0], VAL[1], _watched()
+    expected = fixed_point_log_prior(readout.logits(val), labels)
+    readout.given.clear()
+    np.testing.assert_array_equal(fixed_point_log_prior(ReadoutLogits(readout, val), labels), expected)
+    assert readout.given == [len(val)]
+
+
+@pytest.mark.parametrize(("prior", "n"), [("uniform", 0), ("train", 0), ("val", 1), ("fixed_point", 1)])
+def test_only_a_prior_of_d_val_computes_its_logits(prior: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+    whole = ReadoutLogits._logits
+    monkeypatch.setattr(ReadoutLogits, "_logits", lambda self, rows: computed.append(1) or whole(self, rows))
+    classifier = np.ones((N_CLASSES, N_FEATURES), np.float32), np.zeros(N_CLASSES, np.float32)
+    fit_teacher(
+        TeacherSpec(form="head", prior=prior), *TRAIN, VAL[0][:, 0], VAL[1], n_classes=N_CLASSES, classifier=classifier
+    )
+    assert len(computed) == n
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["linear_probe", "ncm"])
 @pytest.mark.parametrize("targets", ["in_fold", "out_of_fold"])
@@ -155,7 +209,7 @@ def test_blocks_in_threads_come_in_order_and_each_has_one_thread_of_products(n_t
         return number * number
 
     with threadpool_limits(n_threads, "blas"):
-        assert list(in_threads(work, range(12))) == [k * k for k in range(12)]
+        assert list(in_threads(work, range(12), result_bytes=1)) == [k * k for k in range(12)]
         after = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     assert seen == {1}
     assert after == {n_threads}, "as before"
@@ -167,4 +221,24 @@ def test_an_error_of_a_block_comes_through() -> None:
         raise FloatingPointError(str(number))
 
     with pytest.raises(FloatingPointError, match="0"):
-        list(in_threads(fail, range(3)))
+        list(in_threads(fail, range(3), result_bytes=1))
+
+
+@pytest.mark.parametrize(("result_bytes", "most"), [(1, 7), (40, 2), (25, 4), (1000, 2)])
+def test_few_large_results_wait_whatever_the_threads(
+    result_bytes: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_BYTES", 100)
+    taken, begun = 0, []
+
+    def numbers() -> Iterator[int]:
+        for number in range(20):
+            begun.append(number)
+            yield number
+
+    with threadpool_limits(6, "blas"):
+        for result in in_threads(lambda number: number, numbers(), result_bytes=result_bytes):
+            assert result == taken
+            assert len(begun) <= taken + most
+            taken += 1
+    assert taken == 20
