@@ -142,8 +142,9 @@ def _parts(
     """
     all_images = put(images)  # once per node; the worker cuts its part out of it
     waiting = list(reversed(missing))
-    free, busy = 2 * extractors, {}  # no other name may hold an extractor
-    del extractors
+    free = 2 * extractors
+    del extractors  # beside `free` and `busy` no name may hold one
+    busy: dict[Any, StartExtract] = {}
     running: dict[Any, int] = {}
     while waiting or running:
         while waiting and free:

@@ -161,7 +161,8 @@ def _on_worker(
         raise TaskStranded("no node can run a trial")
     keeper = start_actor_beside_driver(StepKeeper, kept.steps)
     reference = start_once_on_worker(plan, nodes, fit, keeper, *arguments, plan)
-    before, longest_s = None, 0.0
+    before: float | None = None
+    longest_s = 0.0
     while True:
         is_done = bool(wait_for_one([reference], _LOOK_EVERY_S))
         for report in get(keeper.news.remote()):
