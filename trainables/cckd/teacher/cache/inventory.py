@@ -62,7 +62,7 @@ class CacheEntry:
     def remove_leftovers(self, *, unfinished: bool = False) -> int:
         """Delete what no study can use in a folder that stays, unless a study uses the folder; return the bytes freed.
 
-        That are the temporary files of a killed driver, and fits of other versions with their steps.
+        These are the temporary files of a killed driver, and fits of other versions with their steps.
 
         Args:
             unfinished: delete the steps of every fit that was killed.
