@@ -28,7 +28,6 @@ from torch import Tensor
 
 from benchmarks.peer_script import AugmentedImages, Batch, fit_teacher, search_parser, student_epochs
 from benchmarks.plain_optuna import objective
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
@@ -119,7 +118,7 @@ def _see(data: LongTailData) -> Seen:
 def epochs_of(trial: TrialConfig, data: LongTailData, seen: Seen) -> Iterator[float]:
     """Train one student from what the teacher has seen; yield balanced accuracy on D_val after every epoch."""
     labels = torch.from_numpy(data.train.labels)
-    n_steps, n_mixed = len(labels) // trial.batch_size, mixed_per_step(trial.batch_size, trial.mix_ratio)
+    n_steps, n_mixed = len(labels) // trial.batch_size, trial.n_mixed
     one_hot = torch.nn.functional.one_hot(labels).float()
     rarity = 1.0 / one_hot.sum(dim=0)[labels]
     beta = torch.distributions.Beta(trial.mix_alpha, trial.mix_alpha)

@@ -25,9 +25,8 @@ from benchmarks.goals import Goal, Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import ENDLESS, SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.bundle.trial_data import TrialData
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.config import TrialConfig, mixed_per_step
 from trainables.cckd.precision import Precision, StepShape, default_precision, faster_precision
 from trainables.cckd.training.step_times import time_step
 from trainables.cckd.training.trainer import Trainer

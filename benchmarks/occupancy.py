@@ -35,8 +35,8 @@ from benchmarks.shapes import SHAPES, STUDIED
 from benchmarks.timing import Ratio
 from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
 from tests.support.watched_study import WatchedStudy
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.streamed_images import EVAL_BATCH
+from trainables.cckd.config import mixed_per_step
 from trainables.cckd.precision import Precision
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import autocast

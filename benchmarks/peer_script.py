@@ -29,7 +29,6 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomS
 from torchvision.transforms import v2
 
 from search_spaces.registry import get_space
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.data.load import LongTailData, load_data
@@ -76,7 +75,7 @@ def epochs(
     trial: TrialConfig, data: LongTailData, teacher_state: TeacherState, log_prior: np.ndarray
 ) -> Iterator[float]:
     """Train one student with the teacher in the loop; yield balanced accuracy on D_val after every epoch."""
-    teacher, n_mixed = ForwardTeacher(teacher_state).eval(), mixed_per_step(trial.batch_size, trial.mix_ratio)
+    teacher, n_mixed = ForwardTeacher(teacher_state).eval(), trial.n_mixed
     counts, dataset = np.bincount(data.train.labels), AugmentedImages(data)
     loader = DataLoader(dataset, batch_size=trial.batch_size, shuffle=True, drop_last=True)
     balanced = WeightedRandomSampler((1.0 / counts)[data.train.labels].tolist(), 2 * n_mixed * len(loader))
@@ -113,7 +112,7 @@ def student_epochs(
     """
     torch.manual_seed(trial.seed)
     channels, size, _ = data.image_shape
-    n_classes, n_mixed = len(data.class_names), mixed_per_step(trial.batch_size, trial.mix_ratio)
+    n_classes, n_mixed = len(data.class_names), trial.n_mixed
     student = build_student(trial.student, n_classes, channels, size).to(memory_format=torch.channels_last)
     align = torch.nn.Linear(student.n_features, n_teacher_features)
     counts = np.bincount(data.train.labels)

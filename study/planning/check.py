@@ -42,7 +42,7 @@ from trainables.cckd.data.shared_images import shared_images
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
-from trainables.cckd.methods import OWN
+from trainables.cckd.methods import METHODS, OWN
 from trainables.cckd.students.cifar_sizes import N_BLOCKS
 from trainables.cckd.teacher.contamination import imagenet_labels
 from trainables.cckd.teacher.fit.class_order import check_order, output_names
@@ -123,7 +123,15 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         from trainables.cckd.students.build import try_student
 
         channels, height, _ = data.image_shape
-        try_student(plan.student, len(data.class_names), channels, height)
+        methods = (space.method, *plan.ladder, *plan.tuned_baselines)
+        try_student(
+            plan.student,
+            len(data.class_names),
+            channels,
+            height,
+            cosine_scale=max(float(METHODS[method].get("cosine_scale", 0.0)) for method in methods),
+            needs_bias=plan.training_in(space)["prediction_prior"] == "uniform",
+        )
     for own in OWN:
         from trainables.cckd.losses.own_loss import check_own_loss
 

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from benchmarks.careful_optuna import Seen, epochs_of
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
@@ -25,7 +24,7 @@ def test_its_students_learn_from_the_teachers_outputs(tmp_path) -> None:
     )
     settings = {"method": "acckd", "epochs": 4, "batch_size": 32, "mix_until": 0.5}
     trial = TrialConfig.build(settings)
-    assert mixed_per_step(trial.batch_size, trial.mix_ratio) > 0
+    assert trial.n_mixed > 0
     found = list(epochs_of(trial, data, seen))
     assert len(found) == 4
     assert found[-1] > 0.3, "three times the accuracy by chance"

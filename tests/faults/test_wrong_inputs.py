@@ -155,7 +155,7 @@ CASES = {
 
 
 def _argv(world: Path, data: str, flags: tuple[str, ...]) -> list[str]:
-    words = ["--space", "acckd_smoke", "--data", data, "--set", "batch_size=4", *flags]
+    words = ["--space", "acckd_smoke", "--data", data, "--set", "batch_size=5", *flags]
     return [word.replace("{w}", str(world)) for word in words] + ["--out", str(world / "runs")]
 
 

@@ -1,5 +1,6 @@
 """One trial's validated configuration: a flat mapping in, a frozen TrialConfig out, all faults at once."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
@@ -84,6 +85,12 @@ class TrialConfig(Knobs):
                 if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
             ]
         named = [fault for fault in faults if fault]
+        if not named and config.mix_ratio > 0 and not config.n_mixed:
+            least = math.ceil(1e4 * 0.5 / (config.batch_size + 0.5)) / 1e4
+            named = [
+                f"mix_ratio must be 0 or give a batch of {config.batch_size} at least one mixed sample "
+                f"({least:.4f} or more); got {config.mix_ratio!r}"
+            ]
         if not named and not terms_on(config):
             weights = " and ".join(name for name in used if any(name in term.weighed_by for term in TERMS))
             named = [f"method {method} must have a weight above 0; got 0 for {weights}"]
@@ -103,6 +110,11 @@ class TrialConfig(Knobs):
         return {name: getattr(self, name) for name in names if name not in inert}
 
     @property
+    def n_mixed(self) -> int:
+        """M, the mixed samples beside the B plain ones of a step."""
+        return mixed_per_step(self.batch_size, self.mix_ratio)
+
+    @property
     def mixing_epochs(self) -> int:
         """Epochs, counted from the first, that have a D_mix where the method has one: at least 1."""
         return max(1, round(self.mix_until * self.epochs))
@@ -120,6 +132,11 @@ class TrialConfig(Knobs):
 
 if _taken := [knob.name for own in OWN for knob in own.knobs if knob.name in vars(TrialConfig)["__annotations__"]]:
     raise UsageError(f"own method: no knob may have the name of a training setting; got {', '.join(_taken)}")
+
+
+def mixed_per_step(batch_size: int, mix_ratio: float) -> int:
+    """Return M = B r / (1 - r), rounded: M mixed samples beside B plain ones are a share r of the step."""
+    return round(batch_size * mix_ratio / (1.0 - mix_ratio))
 
 
 def training_settings() -> tuple[str, ...]:

@@ -180,7 +180,7 @@ def _photographs(folder: Path) -> str:
 
 
 def test_a_teacher_that_has_learned_the_answers_needs_a_word(checked, tmp_path: Path) -> None:
-    data = ("--data", _photographs(tmp_path / "ImageNet-subset"), "--set", "batch_size=4")
+    data = ("--data", _photographs(tmp_path / "ImageNet-subset"), "--set", "batch_size=6")
     with pytest.raises(UsageError, match=r"must not have learned .* tf_efficientnet_lite0 \(in1k\) .*--allow-contam"):
         checked(*data)
     found = checked(*data, "--allow-contaminated-teacher")
@@ -196,7 +196,7 @@ def test_a_contaminated_teacher_is_refused_before_the_data_are_looked_for(checke
 
 
 def test_a_set_of_other_images_takes_any_teacher_and_its_shared_images_are_told(checked, tmp_path: Path) -> None:
-    found = checked("--data", _photographs(tmp_path / "pets"), "--set", "batch_size=4")
+    found = checked("--data", _photographs(tmp_path / "pets"), "--set", "batch_size=6")
     assert found.contaminated_by is None
     assert found.shared == {("train", "test"): 1}
     (caution,) = found.cautions
@@ -292,3 +292,26 @@ def test_trials_of_one_process_share_a_gpu_unless_told_otherwise(checked) -> Non
     plan = checked(*gpu, "--gpus-per-trial", "0.1").plan
     assert (plan.gpus_per_trial, plan.trials_per_process) == (0.1, 4)
     assert checked("--device", "cpu", "--trials-per-process", "4").plan.gpus_per_trial == 0.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "needed"),
+    [
+        ((), {"cosine_scale": 0.0, "needs_bias": False}),
+        (("--ladder", "la,ldam_drw", "--set", "prediction_prior=uniform"), {"cosine_scale": 30.0, "needs_bias": True}),
+    ],
+)
+def test_a_student_of_timm_is_tried_with_all_that_the_study_needs_of_it(
+    checked, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], needed: dict[str, Any]
+) -> None:
+    tried: list[dict[str, Any]] = []
+    monkeypatch.setattr("trainables.cckd.students.build.try_student", lambda *_, **needed: tried.append(needed))
+    checked("--student", "resnet18", *flags)
+    assert tried == [needed]
+
+
+@pytest.mark.parametrize("space", ["acckd_smoke", "acckd_full", "la_mix"])
+@pytest.mark.parametrize("batch_size", [2, 4])
+def test_a_step_that_would_mix_no_sample_is_refused_before_anything_is_made(checked, space, batch_size) -> None:
+    with pytest.raises(UsageError, match=rf"mix_ratio must be 0 or give a batch of {batch_size} at least one mixed"):
+        checked("--space", space, "--set", f"batch_size={batch_size}")

@@ -133,7 +133,7 @@ def test_a_number_of_cuts_that_is_none_is_refused(tmp_path: Path, value: str) ->
 
 def test_files_are_cut_again_too_unless_every_class_uses_all_it_has(photographs: Path, tmp_path: Path) -> None:
     folder = f"image_folder:path={photographs},size=32,holdout=2"
-    flags = ("--data-seeds", "2", "--set", "batch_size=2", "--epochs", "1")
+    flags = ("--data-seeds", "2", "--set", "batch_size=5", "--epochs", "1")
     checked = _check(tmp_path, "--data", f"{folder},n_max=4,ir=2", *flags)
     other = recut(checked, 1)
     assert len(set(checked.cuts)) == 2

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.config import TrialConfig, mixed_per_step
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import RESERVED
@@ -80,3 +82,24 @@ def test_other_faults_come_before_those_of_knobs_without_effect() -> None:
 def test_the_names_that_no_knob_can_have_are_those_of_the_configuration() -> None:
     public = {name for name in vars(TrialConfig) if not name.startswith("_")}
     assert public - TrialConfig.model_fields.keys() - set(dir(BaseModel)) == set(RESERVED)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.0, 0), (0.2, 16), (0.5, 64), (0.8, 256)])
+def test_the_mixed_share_of_a_step_is_the_ratio(ratio: float, expected: int) -> None:
+    assert mixed_per_step(64, ratio) == expected
+
+
+@given(st.integers(2, 512), st.floats(0, 0.9))
+def test_the_mixed_share_is_the_ratio_up_to_half_a_sample(batch_size: int, ratio: float) -> None:
+    wanted = batch_size * ratio / (1 - ratio)
+    assume(ratio == 0 or wanted > 0.5)
+    assert abs(mixed_per_step(batch_size, ratio) - wanted) <= 0.5
+
+
+@pytest.mark.parametrize(("batch_size", "least"), [(64, 0.0078), (32, 0.0154), (7, 0.0667)])
+def test_a_ratio_that_mixes_no_sample_is_refused_with_the_least_that_does(batch_size: int, least: float) -> None:
+    flat = {"method": "la_mix", "batch_size": batch_size}
+    assert TrialConfig.build({**flat, "mix_ratio": least}).n_mixed == 1
+    with pytest.raises(ConfigError, match=rf"one mixed sample \({least:.4f} or more\); got {least - 2e-4:.4f}"):
+        TrialConfig.build({**flat, "mix_ratio": round(least - 2e-4, 4)})
+    assert TrialConfig.build({**flat, "mix_ratio": least}).without_mixing.n_mixed == 0

@@ -20,9 +20,16 @@ _SMALL_IMAGE = 64
 class Augmentation(ABC):
     """One kind of augmentation for images of one size."""
 
-    def draw(self, shape: tuple[int, int], *, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Draw the choices of an epoch of S steps with K images: int64 (S, K, n) from the stream "augment"."""
-        return self._drawn(shape, generator(seed, "augment", epoch))
+    def draw(self, shape: tuple[int, int], n_plain: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+        """Draw the choices of an epoch of S steps with K images, int64 (S, K, n).
+
+        The first `n_plain` images of a step are D's. They have a stream for themselves, so that at one seed they are
+        altered alike beside any D_mix.
+        """
+        n_steps, n_images = shape
+        parts = {"augment": n_plain, "augment_mixed": n_images - n_plain}
+        drawn = [self._drawn((n_steps, n), generator(seed, stream, epoch)) for stream, n in parts.items()]
+        return np.concatenate(drawn, axis=1)
 
     @abstractmethod
     def _drawn(self, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]: ...

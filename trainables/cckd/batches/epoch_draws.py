@@ -51,8 +51,13 @@ def draw_epoch(config: TrialConfig, data: TrialData, n_mixed: int, epoch: int, *
         samples = np.concatenate([samples, pairs.first, pairs.second], axis=1)
     share, boxes = (None, None) if pairs is None else (pairs.share, pairs.boxes)
     if fresh:
-        views = data.view_rule.draw(data.train_images, samples, seed=derive_seed(config.seed, "fresh_views", epoch))
-        return EpochDraws(samples, views, None, share, boxes)
+        # A stream for D alone: at one seed it sees the same views beside any D_mix.
+        parts = {"fresh_views": samples[:, : config.batch_size], "fresh_mixed_views": samples[:, config.batch_size :]}
+        drawn = [
+            data.view_rule.draw(data.train_images, of_part, seed=derive_seed(config.seed, stream, epoch))
+            for stream, of_part in parts.items()
+        ]
+        return EpochDraws(samples, np.concatenate(drawn, axis=1), None, share, boxes)
     view_of = view_of_epoch(config.seed, epoch, n_train, data.n_views)[samples]
     return EpochDraws(samples, data.views[samples, view_of], samples * data.n_views + view_of, share, boxes)
 

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.errors import ConfigError
 from trainables.cckd.random_streams import generator
 
 
@@ -30,22 +29,6 @@ class Pairs:
     second: NDArray[np.int64]
     share: NDArray[np.float32]
     boxes: NDArray[np.int64] | None
-
-
-def mixed_per_step(batch_size: int, mix_ratio: float) -> int:
-    """Return M = B r / (1 - r), rounded: M mixed samples beside B plain ones are a share r of the step.
-
-    Raises:
-        ConfigError: a ratio above 0 that rounds to no sample and would have no effect.
-    """
-    n_mixed = round(batch_size * mix_ratio / (1.0 - mix_ratio))
-    if mix_ratio > 0 and n_mixed == 0:
-        least = 1.0 / (batch_size + 1)
-        raise ConfigError(
-            f"mix_ratio must be 0 or give a batch of {batch_size} at least one mixed sample "
-            f"({least:.4f} or more); got {mix_ratio!r}"
-        )
-    return n_mixed
 
 
 def draw_pairs(

@@ -104,9 +104,9 @@ def view_of_epoch(seed: int, epoch: int, n_images: int, n_views: int) -> NDArray
     return _view_orders(seed, block, n_images, n_views)[within]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _view_orders(seed: int, block: int, n_images: int, n_views: int) -> NDArray[np.int64]:
-    # (V, N): drawn in the first of V epochs, and kept for the other V - 1.
+    # (V, N): drawn in the first of V epochs, and kept for the other V - 1, for each of the trials of a process.
     orders = generator(seed, "views", block).random((n_images, n_views)).argsort(axis=1, kind="stable").T
     orders.flags.writeable = False
     return orders

@@ -156,7 +156,9 @@ class Batches:
         boxes = None if choices.boxes is None else self._upload(choices.boxes)
         altered = None
         if self._augmentation is not None:
-            altered = self._augmentation.draw(choices.samples.shape, seed=self._config.seed, epoch=epoch)
+            altered = self._augmentation.draw(
+                choices.samples.shape, self._config.batch_size, seed=self._config.seed, epoch=epoch
+            )
         start = 0
         for pixels in self.images.blocks(choices.samples, choices.views, most=self.steps_a_block):
             steps = slice(start, start + len(pixels))

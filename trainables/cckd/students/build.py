@@ -1,6 +1,6 @@
 """Any timm model as a student that yields logits and penultimate features in one pass."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -38,6 +38,10 @@ class StudentNet(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (N, C) and features (N, D_s) of normalised images (N, Ch, H, W)."""
         return _split(self.net, images)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return logits (N, C) of features (N, D_s)."""
+        return _classifier(self.net)(features)
 
     @property
     def n_parameters(self) -> int:
@@ -100,14 +104,22 @@ def build_student(
     return StudentNet(name, kwargs, net, n_features=features.shape[1], small_stem=small_stem)
 
 
-def try_student(name: str, n_classes: int, in_chans: int, image_size: int) -> None:
-    """Train a student for one step on two images of noise; arguments as for `build_student`.
+def try_student(
+    name: str, n_classes: int, in_chans: int, image_size: int, *, cosine_scale: float = 0.0, needs_bias: bool = False
+) -> None:
+    """Train a student for one step on two images of noise.
+
+    Args:
+        name, n_classes, in_chans, image_size, cosine_scale: as for `build_student`.
+        needs_bias: whether its classifier must have a bias, for `prediction_prior` uniform.
 
     Raises:
-        ConfigError: as `build_student`; or it cannot take a step, or sees the image as one patch.
+        ConfigError: as `build_student` and `bias_name`; or it cannot take a step, or sees the image as one patch.
     """
     with torch.random.fork_rng(devices=[]):
-        student = build_student(name, n_classes, in_chans, image_size)
+        student = build_student(name, n_classes, in_chans, image_size, cosine_scale=cosine_scale)
+        if needs_bias:
+            bias_name(student)
         what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
         if _n_patches(student) == 1:
             raise ConfigError(
@@ -163,7 +175,12 @@ def _one_line(error: Exception) -> str:
 
 
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    features, classifier = net.forward_head(net.forward_features(images), pre_logits=True), net.get_classifier()
-    if not isinstance(classifier, nn.Module):
-        raise TypeError(f"it has {len(classifier)} classifiers instead of one")
-    return classifier(features), features
+    features = net.forward_head(net.forward_features(images), pre_logits=True)
+    return _classifier(net)(features), features
+
+
+def _classifier(net: Any) -> Callable[[Tensor], Tensor]:
+    found = net.get_classifier()
+    if not isinstance(found, nn.Module):
+        raise TypeError(f"it has {len(found)} classifiers instead of one")
+    return found

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, TeacherFactory
 from trainables.cckd.batches.streamed_images import evaluation_batches
 from trainables.cckd.bundle.trial_data import TrialData
@@ -120,7 +119,7 @@ class Trainer:
             config,
             torch.from_numpy(self.data.counts).to(self.device),
             torch.from_numpy(self.data.teacher_log_prior.copy()).to(self.device),
-            n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+            n_mixed=config.n_mixed,
         )
 
     @classmethod

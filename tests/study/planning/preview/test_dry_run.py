@@ -137,7 +137,7 @@ def test_the_order_of_classes_is_said_where_they_can_be_sorted_in_two_ways(tmp_p
             (tmp_path / "".join(names) / part / name).mkdir(parents=True)
             Image.new("RGB", (32, 32)).save(tmp_path / "".join(names) / part / name / "a.png")
         folder = f"image_folder:path={tmp_path / ''.join(names)}"
-        assert main(["--space", "acckd_smoke", "--data", folder, "--set", "batch_size=2", "--dry-run"]) == 0
+        assert main(["--space", "cckd", "--data", folder, "--set", "batch_size=2", "--dry-run"]) == 0
         lines = " ".join(capsys.readouterr().out.split())
         return lines.partition(" order ")[2].partition(" groups ")[0]
 

@@ -35,6 +35,14 @@ def test_fresh_views_change_nothing_else(trial_data: TrialData, n_mixed: int) ->
     assert fresh.views.shape == cached.views.shape == (4, 10 + 2 * n_mixed, 5)
 
 
+@pytest.mark.parametrize("n_mixed", [1, 3, 8])
+def test_the_images_of_d_have_the_same_fresh_views_beside_any_d_mix(trial_data: TrialData, n_mixed: int) -> None:
+    alone, beside = (_draw(trial_data, 2, fresh=True, n_mixed=n) for n in (0, n_mixed))
+    np.testing.assert_array_equal(beside.samples[:, :10], alone.samples)
+    np.testing.assert_array_equal(beside.views[:, :10], alone.views)
+    assert (beside.views[:, 10 : 10 + n_mixed] != beside.views[:, 10 + n_mixed :]).any()
+
+
 def test_fresh_views_are_a_function_of_seed_and_epoch(trial_data: TrialData) -> None:
     once, again = (_draw(trial_data, 3, fresh=True).views for _ in range(2))
     np.testing.assert_array_equal(once, again)

@@ -3,11 +3,8 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from trainables.cckd.batches.mixing import Pairs, draw_balanced, draw_pairs, mix_images, mix_rows, mixed_per_step
-from trainables.cckd.errors import ConfigError
+from trainables.cckd.batches.mixing import Pairs, draw_balanced, draw_pairs, mix_images, mix_rows
 
 LABELS = np.repeat([0, 2, 1], [90, 6, 4])  # neither sorted nor balanced
 
@@ -31,24 +28,6 @@ def _pairs(
         seed=seed,
         epoch=epoch,
     )
-
-
-@pytest.mark.parametrize(("ratio", "expected"), [(0.0, 0), (0.2, 16), (0.5, 64), (0.8, 256)])
-def test_the_mixed_share_of_a_step_is_the_ratio(ratio: float, expected: int) -> None:
-    assert mixed_per_step(64, ratio) == expected
-
-
-@given(st.integers(2, 512), st.floats(0, 0.9))
-def test_the_mixed_share_is_the_ratio_up_to_half_a_sample(batch_size: int, ratio: float) -> None:
-    wanted = batch_size * ratio / (1 - ratio)
-    assume(ratio == 0 or wanted > 0.5)
-    assert abs(mixed_per_step(batch_size, ratio) - wanted) <= 0.5
-
-
-def test_a_ratio_that_would_be_ignored_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"0\.0154 or more\); got 0\.001"):
-        mixed_per_step(64, 0.001)
-    assert mixed_per_step(64, 0.0154) == 1
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.cckd.batches.epoch_draws import draw_epoch
-from trainables.cckd.batches.mixing import draw_pairs, mixed_per_step
+from trainables.cckd.batches.mixing import draw_pairs
 from trainables.cckd.batches.resident_images import view_of_epoch
 from trainables.cckd.batches.steps import Batches, StepBatch
 from trainables.cckd.bundle.trial_data import TrialData
@@ -20,7 +20,7 @@ _MIX_ONLY = {"cckd_weight": 0.0, "cckd_mix_weight": 0.0}
 
 def _batches(data: TrialData, *, teacher_factory: Any = None, **flat: Any) -> Batches:
     config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
-    n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
+    n_mixed = config.n_mixed
     counts = torch.from_numpy(data.counts)
     objective = Objective(config, counts, torch.tensor(data.teacher_log_prior), n_mixed=n_mixed)
     return Batches(config, data, objective, device=torch.device("cpu"), teacher_factory=teacher_factory)
@@ -75,7 +75,7 @@ def test_student_and_teacher_see_the_same_view_the_samples_own(trial_data: Trial
 )
 def test_without_a_teacher_the_student_sees_fresh_views(trial_data: TrialData, flat: dict[str, Any]) -> None:
     config = TrialConfig.build({"batch_size": BATCH, "seed": SEED} | flat)
-    n_mixed = mixed_per_step(config.batch_size, config.mix_ratio)
+    n_mixed = config.n_mixed
     draws = draw_epoch(config, trial_data, n_mixed, EPOCH, fresh=True)
     assert np.abs(draws.views[..., :2]).max() == trial_data.view_rule.padding == 2
     for step, batch in enumerate(_epoch(trial_data, **flat)):

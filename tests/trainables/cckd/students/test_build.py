@@ -101,6 +101,22 @@ def test_a_student_that_cannot_be_trained_is_refused_in_one_line(name: str, size
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("classifier", "needed", "fault"),
+    [
+        (nn.Sequential(nn.Linear(64, 10)), {"cosine_scale": 16.0}, "a cosine classifier replaces a linear layer"),
+        (nn.Linear(64, 10, bias=False), {"needs_bias": True}, "needs a student whose classifier has a bias"),
+    ],
+)
+def test_a_student_that_lacks_what_a_rung_or_a_setting_needs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, classifier: nn.Module, needed: dict[str, Any], fault: str
+) -> None:
+    monkeypatch.setattr(CifarResNet, "get_classifier", lambda self: classifier)
+    try_student("resnet8_cifar", 10, 3, 32)
+    with pytest.raises(ConfigError, match=fault):
+        try_student("resnet8_cifar", 10, 3, 32, **needed)
+
+
 def test_a_student_whose_last_stage_alone_has_one_patch_can_be_trained() -> None:
     try_student("twins_svt_small", 10, 3, 32)  # 64 patches, then 16, 4 and 1
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.cckd import plain_losses
-from trainables.cckd.batches.mixing import mixed_per_step
 from trainables.cckd.batches.steps import Batches, StepBatch
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
@@ -18,6 +17,7 @@ from trainables.cckd.losses.layout import student_log_prior
 from trainables.cckd.losses.objective import Objective
 from trainables.cckd.losses.soft_targets import kd
 from trainables.cckd.losses.targets import Targets
+from trainables.cckd.precision import Precision
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import Learner
@@ -39,12 +39,12 @@ def wide_data(trial_data: TrialData) -> TrialData:
     return replace(trial_data, teacher_features=features, teacher=teacher)
 
 
-def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
+def _learner(config: TrialConfig, data: TrialData, *, precision: Precision = "float32") -> tuple[Learner, Batches]:
     objective = Objective(
         config,
         torch.from_numpy(data.counts),
         torch.from_numpy(data.teacher_log_prior.copy()),
-        n_mixed=mixed_per_step(config.batch_size, config.mix_ratio),
+        n_mixed=config.n_mixed,
     )
     learner = Learner(
         config,
@@ -53,7 +53,7 @@ def _learner(config: TrialConfig, data: TrialData) -> tuple[Learner, Batches]:
         image_shape=data.image_shape,
         n_teacher_features=data.teacher_features.shape[2],
         device=CPU,
-        precision="float32",
+        precision=precision,
     )
     return learner, Batches(config, data, objective, device=CPU)
 
@@ -213,6 +213,25 @@ def test_answers_under_the_uniform_prior_are_raw_logits_over_the_students_prior(
     trained, _ = _learner(TrialConfig.build(flat), trial_data)
     trained.student.eval()
     np.testing.assert_array_equal(trained.read(images)[0].numpy(), raw)
+
+
+@pytest.mark.parametrize("prior", ["trained", "uniform"])
+def test_a_student_answers_by_float32_logits_whose_ties_in_bfloat16_favour_no_class(
+    trial_data: TrialData, prior: str
+) -> None:
+    flat = {"method": "ce", "batch_size": 10, "prediction_prior": prior}
+    learner, _ = _learner(TrialConfig.build(flat), trial_data, precision="bfloat16")
+    learner.student.eval()
+    images = torch.randn(400, 1, 8, 8)
+    with torch.no_grad():
+        learner.student.net.get_classifier().bias += 12.0  # logits of 8 to 16 lie a 16th apart in bfloat16
+        with torch.autocast("cpu", torch.bfloat16):
+            coarse, features = learner.student(images)
+        logits = learner.student.net.get_classifier()(features.float())
+    expected = logits if learner.correction is None else logits + learner.correction
+    top = coarse.float().topk(2, dim=1).values
+    assert (top[:, 0] == top[:, 1]).any(), "there must be ties to break"
+    np.testing.assert_array_equal(learner.predict(images).numpy(), expected.argmax(dim=1).numpy())
 
 
 def test_at_tau_1_the_uniform_prior_changes_no_answer(trial_data: TrialData) -> None:
