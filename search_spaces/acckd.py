@@ -2,8 +2,9 @@
 
     python -m study.run --space acckd_core --data fashion_mnist_lt
 
-`acckd_core` has the four knobs that a user would tune first. `acckd_full` has every knob of the method, and the classic
-term that can be switched on. `acckd_smoke` has three, for a run that only has to show that everything works.
+`acckd_core` has the four knobs that a user would tune first. `acckd_full` has the others too, and the classic term that
+can be switched on. `mix_statistics` and `mix_targets` keep their references, and the estimator is never `batch_mass`.
+`acckd_smoke` has three knobs, for a run that only has to show that everything works.
 """
 
 from search_spaces import knobs
@@ -19,7 +20,7 @@ ACCKD_CORE = SearchSpace(
 
 ACCKD_FULL = SearchSpace(
     name="acckd_full",
-    purpose="Which of all of ACCKD's knobs matter?",
+    purpose="Which of ACCKD's knobs matter?",
     method="acckd",
     tunable=knobs.ACCKD,
     conditions=(knobs.KD_WEIGHT_NEEDS_KD,),

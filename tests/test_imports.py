@@ -54,7 +54,7 @@ analysis.search: search_spaces analysis.stats study.strategy analysis.reading
 trainables.cckd.batches: trainables.cckd trainables.cckd.config trainables.cckd.data.images trainables.cckd.losses
     trainables.cckd.teacher trainables.cckd.bundle
 trainables.cckd.students: trainables.cckd.files trainables.cckd trainables.cckd.bundle
-analysis.results: study.schema trainables.cckd analysis.stats analysis.reading analysis.search
+analysis.results: study.schema trainables.cckd trainables.cckd.losses analysis.stats analysis.reading analysis.search
 trainables.cckd.training: trainables.cckd.files trainables.cckd trainables.cckd.config trainables.cckd.data.images
     trainables.cckd.losses trainables.cckd.bundle trainables.cckd.batches trainables.cckd.students
 analysis.page: study.schema analysis.stats study.terminal analysis.reading analysis.results

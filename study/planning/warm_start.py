@@ -2,7 +2,8 @@
 
 study.db keeps them in an attribute of the search and not among its trials. So `--trials`, the numbering, the tables and
 the report count the trials of this study alone. Only a sampler that learns can start warm. Its evenly spread points
-continue after those of the other study, which would come a second time under the same seed.
+are none of the other study's, which would come a second time under the same seed: a Sobol sequence goes on, and a Latin
+hypercube is another one.
 
 Of another tool it learns through the file that `study.ingest` has written. The study folder keeps a copy of that file.
 

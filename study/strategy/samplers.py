@@ -32,6 +32,7 @@ class Draw:
         seed: seed of the study.
         number: the trial's number without the user's own points, counted on from the trials of the study that this
             one starts warm from.
+        behind: these trials, of the other study.
         n_sobol: trials after the reference point that are spread evenly, by a Sobol sequence or a Latin hypercube.
         grid_levels: values that a numeric knob takes on a grid.
     """
@@ -39,6 +40,7 @@ class Draw:
     space: SearchSpace
     seed: int
     number: int
+    behind: int
     n_sobol: int
     grid_levels: int
 
@@ -87,13 +89,16 @@ def sobol(draw: Draw) -> BaseSampler:
 
 
 def latin(draw: Draw) -> BaseSampler:
-    """Consecutive points of Latin hypercubes; trial 1 is the first point of the first one.
+    """Consecutive points of Latin hypercubes; trial 1 is the first point of one of them.
 
+    A study that starts warm skips as many hypercubes as there are trials behind it, not as many points: its opening is
+    one whole hypercube, and no study behind another one opens with the same.
     A study of the reference point alone that is extended goes on with hypercubes of one point.
     """
     from study.strategy.space_filling import PointSampler, latin_point
 
-    return PointSampler(latin_point(draw.space, draw.seed_of(), max(1, draw.n_sobol), draw.number - 1))
+    n, own = max(1, draw.n_sobol), draw.number - draw.behind
+    return PointSampler(latin_point(draw.space, draw.seed_of(), n, draw.behind * n + own - 1))
 
 
 def reference(draw: Draw) -> BaseSampler:

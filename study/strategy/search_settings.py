@@ -123,7 +123,7 @@ def make_sampler(space: SearchSpace, settings: SearchSettings, number: int, behi
     if kind == POINTS:
         return PointSampler(settings.points[number - SAMPLERS[settings.sampler].tries_reference])
     place = number - len(settings.points) + behind
-    draw = Draw(space, settings.seed, place, settings.n_sobol, settings.grid_levels)
+    draw = Draw(space, settings.seed, place, behind, settings.n_sobol, settings.grid_levels)
     return OPENINGS.get(kind, SAMPLERS[settings.sampler].make)(draw)
 
 

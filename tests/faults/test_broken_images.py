@@ -52,7 +52,7 @@ def test_selecting_on_test_is_said(folder: Path, capsys: pytest.CaptureFixture[s
     [
         ("holdout=2,n_max=5,ir=0.5", "ir must be a finite number of at least 1; got 0.5"),
         ("holdout=10", "the hold-out must be smaller than the smallest class"),
-        ("holdout=2,n_max=9", "class 0 has 8 images to choose from; got a request for 9"),
+        ("holdout=2,n_max=9", "but n_max=9 needs 9; choose n_max="),
     ],
 )
 def test_options_that_do_not_fit_the_images_end_the_command(

@@ -11,13 +11,13 @@ import pytest
 
 from analysis.exports.tidy import dictionary, tidy
 from analysis.reading.study_folder import StudyFolderError, load_study
-from analysis.results.ablation import ablations, bought_table, learns_no_outputs
+from analysis.results.ablation import ablations, bought_table, learns_no_outputs, without_teacher
 from analysis.stats.many_to_one import differences
 from study.records.ledger import Ledger
 from study.records.run_tables import AblationRun
 from study.schema import ABLATION
 from tests.analysis.simulation import ABLATION_SEEDS, rewriting
-from trainables.cckd.methods import CLASS_CONDITIONAL
+from trainables.cckd.methods import CLASS_CONDITIONAL, PARTS
 from trainables.cckd.records import ClassCounts
 
 Simulated = Callable[..., Path]
@@ -141,3 +141,28 @@ def test_without_its_own_part_and_without_use_kd_nothing_learns_from_the_teacher
     assert learns_no_outputs(study, found) is learns_none
     others = tuple(row for row in found.bought if row.change != CLASS_CONDITIONAL)
     assert not learns_no_outputs(study, replace(found, bought=others))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes"),
+    [
+        ({}, []),  # features are imitated
+        ({"feature_weight": 0.0}, [CLASS_CONDITIONAL]),
+        ({"feature_weight": 0.0, "use_kd": True, "kd_weight": 1.0}, []),
+        ({"cckd_weight": 0.0, "cckd_mix_weight": 0.0}, ["imitation"]),
+        ({"feature_weight": 0.0, "cckd_weight": 0.0}, ["mixing", CLASS_CONDITIONAL]),
+        ({"feature_weight": 0.0, "cckd_weight": 0.0, "cckd_mix_weight": 0.0}, []),  # nor does best1 read any
+    ],
+    ids=str,
+)
+def test_a_part_without_which_nothing_reads_the_teacher_is_found(
+    simulated: Simulated, overrides: dict[str, Any], changes: list[str]
+) -> None:
+    parts = {("part", part.name): RUNS[PART] for part in PARTS}
+    study = load_study(simulated(ablation={BEST: RUNS[BEST], KNOB: RUNS[KNOB], **parts}, **SMALL))
+    assert study.best is not None
+    for name in ("use_kd", "kd_weight", "feature_weight", "cckd_weight", "cckd_mix_weight"):
+        study.best.params.pop(name, None)
+    study.manifest["plan"]["overrides"] = overrides
+    (found,) = ablations(study)
+    assert sorted(row.change for row in without_teacher(study, found)) == sorted(changes)

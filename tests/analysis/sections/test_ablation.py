@@ -47,6 +47,14 @@ def test_it_says_what_was_trained_where_it_was_judged_and_what_is_shown(simulate
     assert len(body) == 1 + 1 + 2
 
 
+def test_a_row_that_saw_fresh_views_is_told(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = simulated(ablation=RUNS, **SMALL)
+    assert "fresh views" not in _text(folder)
+    monkeypatch.setattr("analysis.sections.ablation.without_teacher", lambda _, ablation: ablation.bought[1:])
+    said = "Without the feature imitation nothing reads the teacher, so that this row saw fresh views in every epoch"
+    assert said in _text(folder)
+
+
 def test_runs_that_failed_are_told(simulated: Simulated) -> None:
     runs = RUNS | {KNOB: (0.79, "non-finite loss: it", "worker killed: by the night")}
     text = _text(simulated(ablation=runs, ablated_on="test", **SMALL))

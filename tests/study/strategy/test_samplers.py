@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 import optuna
@@ -129,6 +130,22 @@ def test_the_trials_of_a_latin_hypercube_fill_each_part_of_a_knob_and_go_on_in_a
     more = [sampler.sample_independent(None, None, "tau", None) for sampler in behind]  # type: ignore[attr-defined]
     assert sorted(int(24 * (tau - 0.5)) for tau in more) == list(range(24))
     assert not set(more) & {point["tau"] for point in _run(space, chosen, 25)}
+
+
+@given(n=st.integers(1, 12), behind=st.lists(st.integers(1, 60), min_size=1, max_size=3), own=st.integers(0, 2))
+@budget(max_examples=15, deadline=None)
+def test_the_opening_of_any_warm_start_is_one_whole_hypercube_that_no_study_before_it_had(n, behind, own) -> None:
+    """Each of `behind` is how many trials one more study adds to those behind it, however few it has finished."""
+    space = get_space("acckd_core")
+    shared = {"pruner": "none", "trials": 30, "n_sobol": n, "seed": 7, "epochs": 4, "rungs": (4,)}
+    chosen = SearchSettings(sampler="lhs+tpe", points=(space.reference_point(),) * own, **shared)
+    seen: set[float] = set()
+    for total in accumulate(behind, initial=0):
+        samplers = [make_sampler(space, chosen, number, total) for number in range(own + 1, own + n + 1)]
+        found = [sampler.sample_independent(None, None, "mix_ratio", None) for sampler in samplers]  # type: ignore[attr-defined]
+        assert sorted(int(n * (ratio - 0.1) / 0.6) for ratio in found) == list(range(n))
+        assert not seen & {*found}
+        seen |= {*found}
 
 
 @given(n=st.integers(1, 40), d=st.integers(1, 17), seed=st.integers(0, 2**32 - 1))

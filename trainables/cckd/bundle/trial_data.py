@@ -96,11 +96,6 @@ class TrialData:
         """Number of training images of each class, n, int64 (C,)."""
         return np.bincount(self.train_labels, minlength=self.n_classes).astype(np.int64)
 
-    @property
-    def prior(self) -> NDArray[np.float64]:
-        """The training prior p_tr = n / sum n, float64 (C,)."""
-        return self.counts / self.counts.sum()
-
 
 def _shape_faults(data: TrialData) -> list[str]:
     n_train, n_val, n_classes = len(data.train_images), len(data.val_images), data.n_classes

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
@@ -139,6 +140,8 @@ def load_data(
     assert class_names is not None, "a set names its classes, or its files do"
     pool, val, test = split_sets(raw, mode, class_names=class_names, n_holdout=spec.n_holdout)
     tail = spec.tail(len(class_names))
+    if tail is not None and mode == "holdout":
+        _require_room(spec, np.array(tail), np.bincount(pool.labels, minlength=len(class_names)), class_names)
     train = pool if tail is None else pool.take(cut(pool.labels, tail, np.random.RandomState(seed)))
     all_sets = {"train": train, "val": val, "test": test}
     sets, skipped = _scanned(all_sets, class_names, skip_corrupt=skip_corrupt, on_scan=on_scan)
@@ -156,6 +159,22 @@ def load_data(
         padding=info.padding,
         flip=info.flip,
         skipped=skipped,
+    )
+
+
+def _require_room(
+    spec: DataSpec, tail: NDArray[np.int64], left: NDArray[np.int64], class_names: tuple[str, ...]
+) -> None:
+    """Refuse a tail (C,) that fits the training images, but not those that the hold-out leaves, `left` (C,)."""
+    short = np.flatnonzero(tail > left)
+    if not short.size or (tail > left + spec.n_holdout).any():  # what does not fit in any case, `cut` names
+        return
+    first = int(short[0])
+    ways = [f"n_max={left.min()} or less", *(["a smaller holdout=K"] if "holdout" in spec.options else [])]
+    raise DataError(
+        f"the hold-out takes {spec.n_holdout} images of each class and leaves {left[first]} of class {first} "
+        f"({class_names[first]}), but n_max={spec.options['n_max']} needs {tail[first]}; choose {', '.join(ways)}, or "
+        "--split split_test"
     )
 
 

@@ -9,9 +9,8 @@ from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.errors import DataError
 
 
-def test_counts_and_prior_describe_the_training_labels(trial_data: TrialData) -> None:
+def test_counts_describe_the_training_labels(trial_data: TrialData) -> None:
     assert trial_data.counts.tolist() == [24, 12, 6]
-    np.testing.assert_allclose(trial_data.prior, [24 / 42, 12 / 42, 6 / 42])
     assert (trial_data.n_classes, trial_data.n_views, trial_data.image_shape) == (3, 3, (1, 8, 8))
 
 

@@ -121,8 +121,16 @@ def test_paper_selects_on_test_and_says_so() -> None:
 
 
 def test_more_images_than_a_class_has_are_refused_by_class() -> None:
-    with pytest.raises(DataError, match="class 0 has 98 images to choose from; got a request for 120"):
+    with pytest.raises(DataError, match="class 0 has 98 images to choose from; got a request for 139"):
+        _load("digits_lt:n_max=139")
+
+
+def test_a_tail_that_only_the_hold_out_makes_too_long_is_refused_by_its_name() -> None:
+    with pytest.raises(
+        DataError, match=r"^the hold-out takes 40 .* leaves 98 of class 0 \(0\), but n_max=120 needs 120; "
+    ):
         _load("digits_lt:n_max=120")
+    assert _load("digits_lt:n_max=120", split="split_test").counts[0] == 120
 
 
 def test_the_hash_sees_images_labels_and_which_set_they_are_in() -> None:

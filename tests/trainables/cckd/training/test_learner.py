@@ -77,10 +77,11 @@ class _PlainLearner:
             nesterov=config.nesterov and config.momentum > 0,
             weight_decay=config.weight_decay,
         )
-        self.train = torch.from_numpy(np.log(data.prior)).float()
+        log_prior = torch.from_numpy(np.log(data.counts / data.counts.sum()))
+        self.train = log_prior.float()
         self.uniform = torch.full_like(self.train, -np.log(data.n_classes))
         self.mixed = torch.log_softmax((1 - config.mix_balance) * self.train, dim=0)
-        self.own = student_log_prior(torch.from_numpy(np.log(data.prior)), config.tau).float()
+        self.own = student_log_prior(log_prior, config.tau).float()
         self.teacher = torch.from_numpy(data.teacher_log_prior).float()
 
     def step(self, batch: StepBatch, rate: float) -> Tensor:
@@ -201,7 +202,7 @@ def test_answers_under_the_uniform_prior_are_raw_logits_over_the_students_prior(
     learner.student.eval()
     with torch.no_grad():
         raw = learner.student(images)[0].numpy()
-    own = trial_data.prior ** (1.0 - tau)
+    own = (trial_data.counts / trial_data.counts.sum()) ** (1.0 - tau)
     probability = np.exp(raw) / (own / own.sum())
     found = learner.read(images)[0].numpy()
     np.testing.assert_array_equal(learner.predict(images).numpy(), found.argmax(axis=1))

@@ -4,7 +4,8 @@ No logits of training views are kept: a trial forms them from the cached feature
 `in_fold` (the fit has seen the image) or `out_of_fold`. For the latter the training images, not their views, are dealt
 into K folds, class by class. The targets of each fold come from a fit on the other folds. A probe that memorises its
 training set has hard targets in fold (100 % accuracy against 72 % was seen), honest ones out of fold. Everywhere else
-the teacher is the fit on all images: on D_val, on test, for its prior and for `forward` targets.
+the teacher is the fit on all images: on D_val, on test and for `forward` targets, which are then not out of fold. So it
+is for its prior, save the prior `train`, which is that of the targets.
 """
 
 from collections.abc import Iterator

@@ -109,10 +109,21 @@ def test_the_default_split_is_one_half_of_the_test_set_and_leaves_the_pool_whole
     assert _load(root, "cifar100_lt", "paper").selected_on == "test"
 
 
-def test_a_hold_out_needs_a_smaller_n_max(root: Path) -> None:
-    with pytest.raises(DataError, match="class 0 has 450 images to choose from; got a request for 500"):
-        _load(root, "cifar100_lt", "holdout")
-    assert len(_load(root, "cifar100_lt:n_max=450", "holdout").val) == 5000
+@pytest.mark.parametrize(
+    ("name", "held", "left", "n_max", "first"),
+    [("cifar10_lt", 500, 4500, 5000, "airplane"), ("cifar100_lt", 50, 450, 500, "apple")],
+)
+def test_a_hold_out_needs_a_smaller_n_max(root: Path, name: str, held: int, left: int, n_max: int, first: str) -> None:
+    with pytest.raises(DataError) as caught:
+        _load(root, name, "holdout")
+    assert caught.value.faults == (
+        f"the hold-out takes {held} images of each class and leaves {left} of class 0 ({first}), but n_max={n_max} "
+        f"needs {n_max}; choose n_max={left} or less, or --split split_test",
+    )
+    assert _load(root, f"{name}:n_max={left}", "holdout").counts[0] == left
+    assert len(_load(root, f"{name}:n_max={left}", "holdout").val) == 5000
+    with pytest.raises(DataError, match=f"class 0 has {left} images to choose from; got a request for {n_max + 1}"):
+        _load(root, f"{name}:n_max={n_max + 1}", "holdout")
 
 
 def test_the_ir_100_groups_can_be_kept_at_another_ir(root: Path) -> None:

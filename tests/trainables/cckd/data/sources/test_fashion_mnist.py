@@ -137,7 +137,9 @@ def test_the_fields_size_is_cut_after_a_hold_out_of_100_a_class(tmp_path: Path) 
     assert (data.counts[0], data.counts[-1], len(data.val), len(data.test)) == (5900, 59, 1000, 10_000)
     small = load_data(parse_data("fashion_mnist_lt:n_max=500,ir=100"), data_root=tmp_path, download=False)
     assert sum(small.counts) == 1236
-    with pytest.raises(DataError, match="class 0 has 5900 images to choose from; got a request for 6000"):
+    with pytest.raises(
+        DataError, match=r"leaves 5900 of class 0 \(T-shirt/top\), but n_max=6000 needs 6000; choose n_max=5900 or less"
+    ):
         load_data(parse_data("fashion_mnist_lt:n_max=6000,ir=100"), data_root=tmp_path, download=False)
 
 

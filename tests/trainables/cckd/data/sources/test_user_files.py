@@ -108,7 +108,10 @@ def test_a_long_tail_is_cut_on_top_of_what_the_hold_out_leaves(tmp_path: Path) -
     data = _load(f"image_folder:path={tmp_path},holdout=2,n_max=10,ir=5")
     assert data.counts == (10, 4, 2)
     assert not _paths(data.train) & _paths(data.val)
-    with pytest.raises(DataError, match="class 0 has 10 images to choose from; got a request for 11"):
+    ways = "choose n_max=10 or less, a smaller holdout=K, or --split split_test"
+    with pytest.raises(
+        DataError, match=rf"takes 2 images .* leaves 10 of class 0 \(\w+\), but n_max=11 needs 11; {ways}$"
+    ):
         _load(f"image_folder:path={tmp_path},holdout=2,n_max=11")
 
 
