@@ -78,7 +78,7 @@ DESIGNS: Mapping[str, Design] = {
     "gp alone": Design("gp", "median", 0),
     "0.1.0": Design("sobol+tpe", "median", 31, inf, 64),
     "half the epochs of 0.1.0": Design(spread=_HALF_OF_FORMER // _EPOCHS - 1, epochs=_HALF_OF_FORMER),
-    "half the epochs of 0.1.0, half spread": Design("lhs+tpe", "median", 15, _HALF_OF_FORMER),
+    "half the epochs of 0.1.0 with tpe": Design("lhs+tpe", "median", 15, _HALF_OF_FORMER),
 }
 
 

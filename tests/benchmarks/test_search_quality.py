@@ -52,3 +52,7 @@ def test_an_unknown_design_is_refused_with_the_choices(asked: str, capsys: pytes
     with pytest.raises(SystemExit):
         main(["--designs", asked])
     assert "--designs must be of default, three quarters spread," in capsys.readouterr().err
+
+
+def test_the_names_of_designs_can_be_listed_with_commas() -> None:
+    assert not [name for name in DESIGNS if "," in name]
