@@ -130,7 +130,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             channels,
             height,
             cosine_scale=max(float(METHODS[method].get("cosine_scale", 0.0)) for method in methods),
-            needs_bias=plan.training_in(space)["prediction_prior"] == "uniform",
+            needs_bias=plan.training_in(space).get("prediction_prior") == "uniform",
         )
     for own in OWN:
         from trainables.cckd.losses.own_loss import check_own_loss

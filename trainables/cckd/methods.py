@@ -30,7 +30,7 @@ OWN_SOURCE = OwnSource.entered()
 OWN = _own_method()
 
 #: Names that config.TrialConfig has beside knobs and settings; no knob can have one.
-RESERVED = ("build", "flat", "inert_in", "knobs", "mixing_epochs", "without_mixing")
+RESERVED = ("build", "flat", "inert_in", "knobs", "mixing_epochs", "n_mixed", "without_mixing")
 
 
 def _number(reference: float, rule: str, *, inert: float | None = None, **limits: float) -> Any:

@@ -57,11 +57,15 @@ def test_the_first_losses_are_those_of_float32_to_the_rounding_of_bfloat16(trial
 
 def test_passes_of_training_and_validation_are_rounded_and_nothing_else(trial_data: TrialData) -> None:
     trainer = Trainer(_config(), trial_data, precision="bfloat16")
-    seen = []
-    trainer.student.net.fc.register_forward_hook(lambda _, __, logits: seen.append(logits.dtype))
+    seen, answered = [], []
+    trainer.student.net.blocks.register_forward_hook(lambda _, __, maps: seen.append(maps.dtype))
+    trainer.student.net.fc.register_forward_hook(lambda _, __, logits: answered.append(logits.dtype))
     trainer.run_epoch()
+    assert answered[0] == torch.bfloat16
+    answered.clear()
     trainer.evaluate(trial_data.val_images, trial_data.val_labels)
     assert set(seen) == {torch.bfloat16}
+    assert set(answered) == {torch.float32}, "equal logits would favour the first class"
     seen.clear()
     floats = [tensor for tensor in trainer.learner.tensors().values() if tensor.is_floating_point()]
     assert {tensor.dtype for tensor in floats} == {torch.float32}

@@ -39,6 +39,10 @@ class StudentNet(nn.Module):
         """Return logits (N, C) and features (N, D_s) of normalised images (N, Ch, H, W)."""
         return _split(self.net, images)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return features (N, D_s) of normalised images (N, Ch, H, W)."""
+        return _features(self.net, images)
+
     def classify(self, features: Tensor) -> Tensor:
         """Return logits (N, C) of features (N, D_s)."""
         return _classifier(self.net)(features)
@@ -175,8 +179,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _split(net: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    features = net.forward_head(net.forward_features(images), pre_logits=True)
+    features = _features(net, images)
     return _classifier(net)(features), features
+
+
+def _features(net: Any, images: Tensor) -> Tensor:
+    found: Tensor = net.forward_head(net.forward_features(images), pre_logits=True)
+    return found
 
 
 def _classifier(net: Any) -> Callable[[Tensor], Tensor]:

@@ -128,7 +128,7 @@ class Learner:
         lie a 16th apart. Equal ones would go to the first class, which has most images in a set that is cut.
         """
         with autocast(self._device, self._precision):
-            _, features = self.student(images.contiguous(memory_format=torch.channels_last))
+            features = self.student.features(images.contiguous(memory_format=torch.channels_last))
         return self._answer(self.student.classify(features.float())).argmax(dim=1)
 
     @torch.no_grad()
