@@ -92,7 +92,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _decoding(monkeypatch: pytest.MonkeyPatch, found: dict[str, DamagedImageError]) -> None:
     """Say what decoding every file finds, without Ray."""
-    monkeypatch.setattr(phases, "damaged_images", lambda checked, workers, progress: found)
+    monkeypatch.setattr(phases, "damaged_images", lambda checked, progress: found)
 
 
 def _leave_out(study: Study) -> None:
