@@ -123,7 +123,8 @@ def start_actor(plan: StudyPlan, cls: type, *arguments: Any) -> Any:
     actors that have nothing left to do must be dropped: Ray ends an actor with its last handle.
     """
     options = _resources(plan) | {"num_cpus": 0}
-    return ray.remote(**options, max_restarts=3, max_task_retries=3)(cls).remote(*arguments)
+    # A handful of tries is over before a lost node counts as dead. What an actor cannot do, it does not survive often.
+    return ray.remote(**options, max_restarts=3, max_task_retries=-1)(cls).remote(*arguments)
 
 
 def start_beside_driver(function: Callable[..., Any], *arguments: Any, own_process: bool = False) -> Any:
