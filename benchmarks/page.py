@@ -155,8 +155,8 @@ def _section(machine: str, results: Sequence[_Result]) -> str:
 
 
 def _row(goal: Mapping[str, Any]) -> Row:
-    bound = None if goal["goal"] is None else Goal(**goal["goal"])
-    return Row(goal["what"], bound, Ratio(**goal["ratio"]), goal["judged"])
+    aim = None if goal["goal"] is None else Goal(**goal["goal"])
+    return Row(goal["what"], aim, Ratio(**goal["ratio"]), goal["judged"])
 
 
 def _sharing(result: _Result) -> list[Row]:

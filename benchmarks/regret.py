@@ -22,12 +22,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.search.trial_matrix import value_of
-from benchmarks.search_quality import best_mean, emulator
-from benchmarks.searches import played
+from benchmarks.search_quality import Design, best_mean, emulator, search_by
 from search_spaces.knob import KnobValue
 from search_spaces.space import SearchSpace
-from study.strategy.search_settings import SearchSettings
-from trainables.cckd.records import rungs
 
 #: Studies per tool, and epochs of a search: twice those of the default study.
 N_STUDIES, N_EPOCHS = 200, 6000
@@ -35,8 +32,7 @@ N_STUDIES, N_EPOCHS = 200, 6000
 REGRETS = (3.0, 2.0, 1.5, 1.0, 0.5)
 
 _EPOCHS = 60
-#: Pruned trials are short, so that more of them fit.
-_MOST_TRIALS = {"none": N_EPOCHS // _EPOCHS, "median": 4 * N_EPOCHS // _EPOCHS}
+_N_WHOLE = N_EPOCHS // _EPOCHS
 
 Run = Callable[[dict[str, KnobValue]], Mapping[int, float]]
 Search = Callable[[SearchSpace, int, Run], list[FrozenTrial]]
@@ -59,17 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _by_study(sampler: str, pruner: str, space: SearchSpace, seed: int, run: Run) -> list[FrozenTrial]:
-    at, most = rungs(_EPOCHS), _MOST_TRIALS[pruner]
-    n_spread = most - 1 if sampler == "lhs" else N_EPOCHS // _EPOCHS // 2
-    settings = SearchSettings(sampler, pruner, most, n_spread, seed, at[-1], at)
-    return played(space, settings, run, most_epochs=N_EPOCHS)
+def _by_study(design: Design, space: SearchSpace, seed: int, run: Run) -> list[FrozenTrial]:
+    return search_by(space, design, seed, run)
 
 
 def _by_script(space: SearchSpace, seed: int, run: Run) -> list[FrozenTrial]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    for _ in range(N_EPOCHS // _EPOCHS):
+    for _ in range(_N_WHOLE):
         trial = study.ask()
         values = run(space.suggest(trial))
         trial.report(values[_EPOCHS], _EPOCHS)
@@ -79,8 +72,12 @@ def _by_script(space: SearchSpace, seed: int, run: Run) -> list[FrozenTrial]:
 
 #: Name in the table -> a search of N_EPOCHS epochs: (space, seed, training) -> its trials.
 TOOLS: Mapping[str, Search] = {
-    "a study, default: all trials spread evenly, no pruner": partial(_by_study, "lhs", "none"),
-    "a study, `--sampler lhs+tpe --pruner median`": partial(_by_study, "lhs+tpe", "median"),
+    "a study, default: all trials spread evenly, no pruner": partial(
+        _by_study, Design(spread=_N_WHOLE - 1, epochs=N_EPOCHS)
+    ),
+    "a study, `--sampler lhs+tpe --pruner median`": partial(
+        _by_study, Design("lhs+tpe", "median", _N_WHOLE // 2, N_EPOCHS)
+    ),
     "the scripts: TPE, no pruner": _by_script,
 }
 
