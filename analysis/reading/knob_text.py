@@ -1,9 +1,10 @@
-"""Searched knobs in words: scale, range, axis label, flags; and the leading knobs, which a report shows in pairs."""
+"""Searched knobs in words: scale, range, axis label, points; and the leading knobs, which a report shows in pairs."""
 
-import shlex
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces.knob import Knob
@@ -56,12 +57,6 @@ def axis_label(knob: Knob) -> str:
     return f"{knob.name} ({', '.join(dict.fromkeys(notes))})"
 
 
-def set_flags(values: Mapping[str, Any]) -> str:
-    """Return the flags that fix knobs at these values, for a shell: '--set tau=1.0 --set use_kd=true'."""
-    return " ".join(f"--set {name}={_flag(value)}" for name, value in values.items())
-
-
-def _flag(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return shlex.quote(repr(value) if isinstance(value, float) else str(value))
+def point_line(values: Mapping[str, Any]) -> str:
+    """Return a point as the line of a YAML file for `--points`: '- {tau: 1.0, use_kd: true}'."""
+    return yaml.safe_dump([dict(values)], default_flow_style=None, sort_keys=False, width=math.inf).rstrip()

@@ -39,15 +39,20 @@ def not_trained_out(manifest: Mapping[str, Any]) -> str | None:
 
 def percent(fraction: float | None, *, decimals: int = 1) -> str:
     """Return 0.7062 as '70.6', -0.03 as '−3.0', -0.0001 as '0.0'."""
-    return MISSING if fraction is None or isnan(fraction) else f"{100 * fraction:z.{decimals}f}".replace("-", "−")
+    return MISSING if fraction is None or isnan(fraction) else f"{_percents(fraction):z.{decimals}f}".replace("-", "−")
 
 
 def points(fraction: float) -> str:
     """Return a difference of fractions with its sign, 0.041 as '+4.1', -0.014 as '−1.4', -0.0001 as '0.0'."""
     if isnan(fraction):
         return MISSING
-    text = f"{100 * fraction:+.1f}".replace("-", "−")
+    text = f"{_percents(fraction):+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
+
+
+def _percents(fraction: float) -> float:
+    """Return 0.7955 as 79.55 to nine decimals, so that two ways of computing it are not written as 79.5 and 79.6."""
+    return round(100 * fraction, 9)
 
 
 def span(interval: PairedInterval) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph, Section, fold
 from analysis.page.writer import Writer
-from analysis.reading.knob_text import set_flags
+from analysis.reading.knob_text import point_line
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import StudyFolderError
 from analysis.reading.wording import mean_sd, percent, points
@@ -21,22 +21,22 @@ from analysis.results.entries import BEST
 from analysis.results.training_length import check_length
 from study.schema import MODELS
 
+#: What best1's searched values are good for beside `study.replay`.
+_AS_POINT = "Its searched values as a file for --points, for another study in this space"
+
 
 def recommendation_section(study: StudyData, writer: Writer) -> Section:
-    """Return the best trial's replay command, its flat configuration and its `--set` flags."""
+    """Return the best trial's replay command, its flat configuration and its point."""
     title = "Recommended configuration"
     if study.best is None:
         return Section("recommendation", title, (Paragraph("There is none: no trial is complete."),))
     number, config = _chosen(study)
-    searched = {name: config[name] for name in (knob.name for knob in study.knobs) if name in config}
+    searched = {knob.name: config[knob.name] for knob in study.knobs if knob.name in config}
     folder = shlex.quote(_shown(study.folder))
     blocks: list[Block] = [
         Paragraph(_trust(study)),
         Code("Train it again, from the row of the study", f"python -m study.replay {folder} {number}"),
-        Code(
-            "Its searched values as fixed knobs, for a space that does not search them",
-            set_flags(searched),
-        ),
+        *([] if searched == study.space.reference_point() else [Code(_AS_POINT, point_line(searched))]),
         *fold("Load its trained student", loading_lines(study.folder, BEST)),
         *fold("The whole configuration", [Code("As JSON", json.dumps(config, indent=2))]),
     ]

@@ -48,11 +48,20 @@ def pair_pictures(
     return [_picture(surface, shared, surrogate, writer) for surface in surfaces]
 
 
-def pair_blocks(study: StudyData, surrogate: Surrogate | None, pictures: Sequence[Picture]) -> list[Block]:
-    """Return what the heatmaps show, and the heatmaps: the clearest pairs in the open, the others folded away."""
+def pair_blocks(
+    study: StudyData, surrogate: Surrogate | None, pictures: Sequence[Picture], *, one_above: bool
+) -> list[Block]:
+    """Return what the heatmaps show, and the heatmaps: the clearest pairs in the open, the others folded away.
+
+    Args:
+        study: the study.
+        surrogate: what the heatmaps show; None where the trials are too few.
+        pictures: the heatmaps that stand here.
+        one_above: whether the clearest one stands in an earlier section.
+    """
     if surrogate is None:
         return [Paragraph(f"No heatmaps: they need {MIN_TRIALS} complete trials that differ.")]
-    if not pictures:
+    if not pictures and not one_above:
         return [Paragraph("No pair of knobs to show: a pair needs trials that have two searched knobs.")]
     noise, others = training_noise(study), tuple(pictures[_MOST_SHOWN:])
     surface = (
@@ -67,13 +76,14 @@ def pair_blocks(study: StudyData, surrogate: Surrogate | None, pictures: Sequenc
         if noise == noise and surrogate.r2 > 0
         else ""
     )
+    above = " The clearest pair stands above, where each knob should stand." if one_above else ""
     return [
         Paragraph(
             "Pairs of knobs: the colours are validation balanced accuracy, the effects of all other knobs taken out. "
-            f"Each dot is a complete trial.{surface}{seeds}"
+            f"Each dot is a complete trial.{surface}{seeds}{above}"
         ),
         Paragraph(_judged(surrogate)),
-        Gallery(tuple(pictures[:_MOST_SHOWN])),
+        *([Gallery(tuple(pictures[:_MOST_SHOWN]))] if pictures else []),
         *fold(f"Heatmaps of {plural(len(others), 'further pair')}", [Gallery(others)] if others else []),
     ]
 

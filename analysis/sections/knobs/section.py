@@ -38,14 +38,15 @@ def knob_sections(study: StudyData, importances: Importances, writer: Writer) ->
     standing = standing_blocks(study, slices, importances, writer)
     of_groups = group_pictures(study, importances, writer)
     first: list[Picture] = []
-    if standing and of_groups and surrogate is not None and surrogate.r2 <= 0:
-        first, of_groups = of_groups[:1], of_groups[1:]  # all classes together have no surface to show
-    elif standing:
+    of_all = not (of_groups and surrogate is not None and surrogate.r2 <= 0)
+    if standing and of_all:
         first, heatmaps = heatmaps[:1], heatmaps[1:]
+    elif standing:
+        first, of_groups = of_groups[:1], of_groups[1:]  # all classes together have no surface to show
     blocks = (
         *importance_blocks(importances, writer),
         *slice_blocks(slices, trials, ranking, len(named), writer),
-        *pair_blocks(study, surrogate, heatmaps),
+        *pair_blocks(study, surrogate, heatmaps, one_above=bool(first) and of_all),
         *fold("Heatmaps of groups of classes", [Gallery(tuple(of_groups))] if of_groups else []),
         *interaction_blocks(study, matrix, found, writer),
         *fold("The searched space: every knob with its range and the reason", [_space_table(study, writer)]),

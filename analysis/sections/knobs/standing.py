@@ -1,6 +1,6 @@
 """Where each knob should stand: the range not told from its best place, what the rest costs, and a value to take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph
 from analysis.page.writer import Writer
-from analysis.reading.knob_text import range_text, set_flags
+from analysis.reading.knob_text import point_line, range_text
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, p_value, percent, percent_within, value_text
 from analysis.search.columns import is_choice
@@ -18,13 +18,13 @@ from analysis.search.slices import Effect, Slice
 
 
 def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Importances, writer: Writer) -> list[Block]:
-    """Return what to set first, one row per knob whose effect is known, the clearest first, and its values as flags.
+    """Return what to set first, one row per knob whose effect is known, the clearest first, and its values as a point.
 
-    Nothing where no knob's effect is known.
+    Nothing where no knob's effect is known, and no point where all values are the references.
     """
     known = {found.knob.name: (found.knob, found.effect) for found in slices if found.effect is not None}
     reference = study.space.reference_point()
-    raw, rows, taken = [], [], {knob.name: knob.reference for knob in study.knobs}
+    raw, rows, moved, taken = [], [], set(), {knob.name: knob.reference for knob in study.knobs}
     for judged in importances.of("all").to_dict("records"):
         name, matters = str(judged["knob"]), bool(judged["matters"])
         if name not in known:
@@ -38,6 +38,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         of_reference = effect.curve.cost(at) if at is not None else (np.nan, np.nan, np.nan)
         if matters and at not in places:
             taken[name] = effect.best_value(knob)
+            moved.add(name)
         ends = str(effect.values[places[0]]), str(effect.values[places[-1]])
         raw.append((name, matters, judged["p_family"], *ends, taken[name], cost, *of_reference))
         rows.append(
@@ -55,7 +56,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         return []
     names = ["knob", "matters", "p_family", "from", "to", "value", "costs_at_most", "reference_costs", "low", "high"]
     return [
-        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}) + _for_groups(importances)),
+        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}, moved) + _for_groups(importances)),
         writer.table(
             "standing",
             pd.DataFrame(raw, columns=names),
@@ -65,26 +66,38 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
             ),
             rows=rows,
             caption=(
-                "The clearest knob first. The value is the reference, or the best one where the reference is told from "
-                "it. A knob that matters stands in the values not told from its best one (95 %), an open knob in the "
-                "range that was tried. Costs are points of validation balanced accuracy behind the knob's best value, "
-                "with the other knobs as in the trials' mean. A cost at most is a 95 % bound, which may be too small "
-                "on a very narrow peak. Parentheses hold one-sided 95 % bounds."
+                "The clearest knob first. The value is the reference. Of a knob that matters it is the best one, where "
+                "the reference is told from it. A knob that matters stands in the values not told from its best one "
+                "(95 %), an open knob in the range that was tried. Costs are points of validation balanced accuracy "
+                "behind the knob's best value, with the other knobs as in the trials' mean. A cost at most is a 95 % "
+                "bound, which may be too small on a very narrow peak. Parentheses hold one-sided 95 % bounds."
             ),
         ),
-        Code(
-            "These values as fixed knobs: each was judged on its own, and they were not trained together",
-            set_flags(study.space.active(taken)),
-        ),
+        *_together(study, taken),
     ]
 
 
-def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) -> str:
+def _together(study: StudyData, taken: Mapping[str, Any]) -> list[Block]:
+    """Return the values as a point that a study of this space can train; nothing where it has done so: trial 0."""
+    point = study.space.active(taken)
+    if point == study.space.reference_point():
+        return []
+    return [
+        Code(
+            f"These values as a file for --points, in the space {study.space.name}: each was judged on its own, and "
+            "they were not trained together",
+            point_line(point),
+        )
+    ]
+
+
+def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]], moved: Collection[str]) -> str:
     """Say which knob to set first, to what, how sure that is, and what it costs to leave a knob at its reference.
 
     Args:
         raw: rows of the table's numbers.
         stand: knob -> its value and its range, as the table says them.
+        moved: the knobs whose value is not the reference.
     """
     named = [row for row in raw if row[1]]
     if not named:
@@ -99,10 +112,11 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]]) 
     said = []
     for place, (name, _, p, *_, cost, low, high) in enumerate(named):
         value, told = stand[name]
-        order = "Set first" if place == 0 else "Then"
+        moves, when = name in moved, "First" if place == 0 else "Then"
+        where = f"set {name} to {value}" if moves else f"keep {name} at its reference {value}"
         elsewhere = f", or elsewhere in {told}" if " " in told else ""
-        said.append(f"{order} {name} to {value}{elsewhere} (p {p_value(p)}).")
-        if cost == cost:
+        said.append(f"{when} {where}{elsewhere} (p {p_value(p)}).")
+        if moves and cost == cost:
             said.append(f"Left at its reference it costs {percent_within(cost, low, high)} points.")
     if len(named) < len(raw):
         said.append("The other knobs are open; the table bounds what each may cost.")

@@ -1,5 +1,7 @@
 """Numbers in the form the report prints them."""
 
+from math import nextafter
+
 import pytest
 
 from analysis.reading.wording import (
@@ -55,3 +57,10 @@ def test_stamps_stand_in_one_order() -> None:
     assert stamp(manifest) == "Selected on test. Contaminated teacher. Not trained out."
     assert stamp({"data": {"selected_on": "val"}, "contaminated_by": None, "recipe": {"not_trained_out": None}}) == ""
     assert not_trained_out({"recipe": ["quick"]}) is None
+
+
+@pytest.mark.parametrize("tie", [0.7955, 0.8755, 0.0345])
+def test_a_tie_is_rounded_alike_however_it_was_computed(tie: float) -> None:
+    near = [tie, nextafter(tie, 0), nextafter(tie, 1)]
+    assert len({percent(value) for value in near}) == 1
+    assert len({points(-value) for value in near}) == 1

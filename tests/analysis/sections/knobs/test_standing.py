@@ -17,6 +17,8 @@ from analysis.search.importance import importances
 from analysis.search.slices import slices_of
 from analysis.sections.knobs.standing import range_of, standing_blocks
 from search_spaces.acckd import ACCKD_FULL
+from study.planning.points.points_file import read_points
+from study.terminal.faults import Faults
 
 
 def _load(folder: Path) -> StudyData:
@@ -41,11 +43,11 @@ def study(folder: Path) -> StudyData:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the section shows of a study, its table as it is written, and the knobs that matter for groups."""
+    """What the section shows of a study: its table, also as it is written, its point, and the knobs of groups."""
 
     lead: Paragraph
     shown: ReportTable
-    flags: Code
+    together: Code | None
     written: pd.DataFrame
     moving: tuple[str, ...]
 
@@ -53,12 +55,12 @@ class Standing:
 def _standing(study: StudyData, folder: Path) -> Standing:
     judged = importances(study, n_samples=4)
     writer = Writer(folder, draw=lambda *_: None)
-    lead, shown, flags = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
+    lead, shown, *together = standing_blocks(study, slices_of(study.complete, study.knobs), judged, writer)
     assert isinstance(lead, Paragraph)
     assert isinstance(shown, ReportTable)
-    assert isinstance(flags, Code)
+    assert all(isinstance(block, Code) for block in together)
     written = pd.read_csv(folder / "tables" / "standing.csv").set_index("knob")
-    return Standing(lead, shown, flags, written, tuple(effect.knob for effect in judged.groups))
+    return Standing(lead, shown, next(iter(together), None), written, tuple(effect.knob for effect in judged.groups))
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +91,25 @@ def test_an_open_knob_keeps_the_range_that_was_tried_and_has_a_bound(study: Stud
     assert (found["low"].dropna() <= found["high"].dropna()).all()
 
 
-def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(
-    study: StudyData, standing: Standing, tmp_path: Path
-) -> None:
-    assert standing.written["value"]["tau"] == "1.0"  # the reference is the best
+@pytest.fixture
+def rising(study: StudyData) -> StudyData:
+    """The study with another truth: the more tau, the better."""
     for trial in study.complete:
         trial.values = [trial.values[0] + 0.4 * (trial.params["tau"] - 1) ** 2 + 0.3 * trial.params["tau"]]
-    found = _standing(study, tmp_path).written
+    return study
+
+
+def test_the_value_is_the_reference_unless_it_is_told_to_be_worse(
+    study: StudyData, standing: Standing, rising: StudyData, tmp_path: Path
+) -> None:
+    assert standing.written["value"]["tau"] == "1.0"  # the reference is the best
+    stands = _standing(rising, tmp_path)
+    found = stands.written
     assert float(str(found["value"]["tau"])) > 1.3
+    knob, value, _, _, reference, *_ = stands.shown.rows[0]
+    assert knob == "tau"
+    assert stands.lead.text.startswith(f"First set tau to {value}")
+    assert f"Left at its reference it costs {reference} points." in stands.lead.text
     references = {knob.name: knob.reference for knob in study.knobs}
     assert float(str(found["value"]["temperature"])) == references["temperature"]
     assert found["value"]["mix_op"] == references["mix_op"]
@@ -106,13 +119,13 @@ def test_the_first_sentence_says_what_to_set_first_how_sure_that_is_and_what_lea
     standing: Standing,
 ) -> None:
     lead = standing.lead
-    knob, value, stand, matters, reference, *_ = standing.shown.rows[0]
+    knob, value, stand, matters, *_ = standing.shown.rows[0]
     assert knob == "tau"
     assert matters.startswith("yes, p ")
     assert lead.text.startswith(
-        f"Set first tau to {value}, or elsewhere in {stand} ({matters.removeprefix('yes, ')}). "
+        f"First keep tau at its reference {value}, or elsewhere in {stand} ({matters.removeprefix('yes, ')}). "
     )
-    assert f"Left at its reference it costs {reference} points." in lead.text
+    assert "Left at its reference" not in lead.text
     assert "The other knobs are open; the table bounds what each may cost." in lead.text
     moved = listing([name for name in dict.fromkeys(standing.moving) if name != "tau"])
     assert lead.text.endswith(f"For groups of classes {moved} matter: set them by the group that counts for you.")
@@ -137,11 +150,20 @@ def test_without_a_knob_that_matters_the_first_sentence_bounds_the_cost_of_the_r
     assert f"costs at most {100 * numbers.max():.1f} points ({numbers.idxmax()})" in lead.text
 
 
-def test_the_flags_hold_the_values_of_active_knobs(study: StudyData, standing: Standing) -> None:
-    flags = standing.flags.text
-    assert flags.startswith("--set temperature=")
-    named = [part.partition("=")[0] for part in flags.split("--set ")[1:]]
-    assert named == list(study.space.active({knob.name: knob.reference for knob in study.knobs}))
+def test_the_values_are_a_point_that_a_study_of_the_space_takes(
+    standing: Standing, rising: StudyData, tmp_path: Path
+) -> None:
+    assert standing.together is None  # all values are the references, which are trial 0 of every study
+    found = _standing(rising, tmp_path).together
+    assert found is not None
+    file, faults = tmp_path / "values.yaml", Faults()
+    file.write_text(found.text)
+    points = read_points(str(file), rising.space, faults)
+    assert faults.found == []
+    (point,) = points.values()
+    assert point == rising.space.reference_point() | {"tau": point["tau"]}
+    assert isinstance(point["tau"], float)
+    assert point["tau"] > 1.3
 
 
 def test_a_study_without_a_known_effect_has_no_table(study: StudyData, tmp_path: Path) -> None:
