@@ -4,9 +4,9 @@ With `--data-seeds`, this is done on several cuts of the long tail, one after th
 and teacher outputs is needed at a time. The teacher is part of what is judged: it is fitted to every cut.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -19,10 +19,12 @@ from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name
+from study.records.run_tables import ConfirmRun
 from study.schema import LOOKS, PhaseName, look_of
 from study.teacher.bundle import Prepared, decode_images
 from study.teacher.small_images import stored_images
 from trainables.cckd.confidence import ConfidenceBins
+from trainables.cckd.config import TrialConfig
 
 #: The confirmation entry of the teacher itself, which has no training seed.
 _TEACHER = "teacher"
@@ -93,17 +95,56 @@ def _note_look(study: Study, runs: Sequence[Rerun]) -> None:
 
 
 def queue_on_test(study: Study, title: str, runs: Sequence[Rerun]) -> RerunQueue:
-    """Return the queue of `runs`, each of which is judged on the test set and recorded with the confirmation."""
+    """Return the queue of `runs`, each of which is judged on the test set and recorded with the confirmation.
+
+    Nothing is trained twice: a run whose twin is recorded, now or later, takes the results of its twin.
+    """
+    hopeless = given_up(study.ledger, study.checked.plan.max_retries)
+    twins = [(run, twin) for run, twin in twins_of(runs) if twin.name not in hopeless]
+    copied = {run.name for run, _ in twins}
+    _copy(study, twins)
+
+    def record(run: Rerun, result: dict[str, Any]) -> None:
+        record_run(study, run, result)
+        _copy(study, twins)
+
     return RerunQueue(
         title=title,
-        runs=runs,
+        runs=[run for run in runs if run.name not in copied],
         counted={run.name for run in runs},
         recorded=study.ledger.runs.recorded_reruns,
-        record=partial(record_run, study),
+        record=record,
         checkpoints=study.checkpoints,
         forwards_teacher=studied_method(study).forwards_teacher,
         opens_test=True,
     )
+
+
+def twins_of(runs: Sequence[Rerun]) -> list[tuple[Rerun, Rerun]]:
+    """Return each run that would train what an earlier one trains, with that one.
+
+    There are some where the reference point is the best trial: best1 is the method's own rung, on the same seeds.
+    """
+    first: dict[tuple[str, int | None, int, int], Rerun] = {}
+    pairs = [
+        (run, first.setdefault((json.dumps(TrialConfig.build(run.config).flat()), *_place(run)), run)) for run in runs
+    ]
+    return [(run, twin) for run, twin in pairs if twin is not run]
+
+
+def _place(run: Rerun | ConfirmRun) -> tuple[int | None, int, int]:
+    return run.seed, run.data_seed, run.epochs_factor
+
+
+def _copy(study: Study, twins: Sequence[tuple[Rerun, Rerun]]) -> None:
+    """Record each run whose twin has a record, with the results of the twin."""
+    if not twins:
+        return
+    recorded = {(run.entry, *_place(run)): run.record for run in study.ledger.runs.confirm_runs()}
+    for run, twin in twins:
+        record = recorded.get((twin.entry, *_place(twin)))
+        if record is not None and (run.entry, *_place(run)) not in recorded:
+            _add(study, run, record)
 
 
 def runs_of_cut(study: Study, data_seed: int) -> list[Rerun]:
@@ -182,13 +223,22 @@ def record_run(study: Study, run: Rerun, result: dict[str, Any]) -> None:
     """Record a finished run of the confirmation, and keep the model that it exports."""
     if run.export:
         study.keep_model(run.name)
-    selected_on = "reference" if run.trial is None else study.checked.data.selected_on
     test = {name: result[f"test_{name}"] for name in ("correct", "seen", "confusion")}
     test["bins"] = {name: result[f"test_bin_{name}"] for name in ConfidenceBins._fields}
-    record = {"test": test, "selected_on": selected_on, "epochs": result["epochs"]}
+    record = {"test": test, "epochs": result["epochs"]}
     record["separability"] = {name: result[f"test_{name}"] for name in ("deviation", "intra", "inter")}
+    _add(study, run, record)
+
+
+def _add(study: Study, run: Rerun, record: Mapping[str, Any]) -> None:
+    selected_on = "reference" if run.trial is None else study.checked.data.selected_on
     study.ledger.runs.add_confirm_run(
-        run.entry, run.seed, run.trial, record, data_seed=run.data_seed, epochs_factor=run.epochs_factor
+        run.entry,
+        run.seed,
+        run.trial,
+        {**record, "selected_on": selected_on},
+        data_seed=run.data_seed,
+        epochs_factor=run.epochs_factor,
     )
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from study.phases import search
-from study.phases.confirmation import confirm
+from study.phases import confirmation, search
+from study.phases.confirmation import confirm, twins_of
 from study.phases.drive import _note_teacher
+from study.phases.reruns import Rerun
 from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.checked import Checked
+from study.records.trial_rows import Finalist
 from tests.study.phases.played import EPOCHS, N_RUNS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay, allow, good
 from trainables.cckd.methods import LADDER
 
@@ -178,3 +180,59 @@ def test_the_teachers_passes_add_up_over_starts(searched: Study) -> None:
     assert searched.store.manifest()["teacher"] == teacher
     _note_teacher(searched, teacher | {"forward_passes": 0, "name": "y"})
     assert searched.store.manifest()["teacher"] == teacher | {"name": "y"}
+
+
+@pytest.fixture
+def kept(searched: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """The searched study where its reference point, trial 0, is the best, and no knob of the method is fixed."""
+    allow(searched, overrides={"lr": 0.1})
+    first = Finalist(0, searched.checked.space.reference_point(), 0.5)
+    monkeypatch.setattr(confirmation, "ranked", lambda ledger, plan: [first])
+    return searched
+
+
+def _entries(ray: PlayedRay) -> set[str]:
+    return {config["number"].split("-")[0] for config in ray.configs}
+
+
+def test_a_best_trial_at_the_references_is_trained_once_for_itself_and_its_rung(kept: Study, ray: PlayedRay) -> None:
+    confirm(kept, OWN, WORKERS)
+    assert len(ray.configs) == N_RUNS - N_SEEDS
+    assert _entries(ray) == {"best1", *LADDER} - {"acckd"}
+    runs = kept.ledger.runs.confirm_runs()
+    assert len(runs) == N_RUNS + 1
+    for seed in {run.seed for run in runs if run.entry == "best1"}:
+        best, rung = ({run.entry: run for run in runs if run.seed == seed}[name] for name in ("best1", "acckd"))
+        assert (rung.epochs, rung.record["test"]) == (best.epochs, best.record["test"])
+        assert (rung.trial, rung.record["selected_on"]) == (None, "reference")
+        assert (best.trial, best.record["selected_on"]) == (0, "val")
+    confirm(kept, OWN, WORKERS)
+    assert kept.ledger.runs.confirm_runs() == runs
+
+
+def test_a_rung_takes_the_results_that_an_earlier_start_recorded(kept: Study, ray: PlayedRay) -> None:
+    ray.stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        confirm(kept, OWN, WORKERS)
+    assert _entries(ray) == {"best1"}
+    ray.stop_after = None
+    confirm(kept, OWN, WORKERS)
+    assert "acckd" not in _entries(ray)
+    assert len(kept.ledger.runs.confirm_runs()) == N_RUNS + 1
+
+
+def test_a_rung_whose_twin_cannot_be_trained_is_trained_itself(kept: Study, ray: PlayedRay) -> None:
+    allow(kept, max_retries=0, max_failures=N_RUNS)
+    ray.outcome = lambda config: None if config["number"].startswith("best1") else good(config)
+    confirm(kept, OWN, WORKERS)
+    confirm(kept, OWN, WORKERS)
+    assert _entries(ray) == {"acckd"}
+    assert len(kept.ledger.runs.confirm_runs()) == N_RUNS - N_SEEDS + 1
+
+
+def test_twins_share_all_that_decides_a_training() -> None:
+    best = Rerun("best1", 1, 0, {"method": "acckd", "mix_ratio": 0.5, "lr": 0.1}, export=False)
+    rung = replace(best, entry="acckd", trial=None, config={"method": "acckd", "lr": 0.1})
+    assert twins_of([best, rung]) == [(rung, best)]
+    for other in ({"seed": 2}, {"data_seed": 1}, {"epochs_factor": 2}, {"config": {"method": "acckd", "lr": 0.2}}):
+        assert twins_of([best, replace(rung, **other)]) == []
