@@ -93,7 +93,7 @@ def test_the_command_fails_where_forty_points_break_a_bound(
 
 
 def test_a_row_has_the_shares_with_their_intervals() -> None:
-    row = row_of("default", 0.3, _studies(4, screen=1, told=2))
+    row = row_of("default", 0.3, _studies(4, screen=1, told=2, first=0))
     assert row.startswith("| default | 40 | 30% | 25.0 % (4.6 to 69.9) | 50.0 % (15.0 to 85.0) | 0.0 % (0.0 to 49.0) |")
 
 

@@ -103,14 +103,14 @@ def test_another_training_is_refused_before_anything_is_trained(
     [
         ("precision", "float32", 'precision "bfloat16" and "float32"'),
         ("data", "fashion_mnist_lt:n_max=500,ir=50,imb_type=exp", "n_max=500"),
-        ("point", 1, "point 1 {"),
+        ("point", 0, "point 0 {"),
     ],
 )
 def test_a_file_of_mixed_trainings_is_refused(trained: list[Task], column: str, value: object, differs: str) -> None:
     main(["--points", "2", "--repeated", "0"])
     path = path_of("fashion_mnist_lt")
     rows = read_rows(path)
-    rows.loc[0, column] = value
+    rows.loc[1, column] = value
     rows.to_parquet(path)
     with pytest.raises(SystemExit) as refused:
         read_rows(path)
