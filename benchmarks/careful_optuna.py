@@ -26,7 +26,7 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from torch import Tensor
 
-from benchmarks.peer_script import AugmentedImages, Batch, fit_teacher, search_parser, student_epochs
+from benchmarks.peer_script import AugmentedImages, Batch, fit_teacher, search_parser, settings_of, student_epochs
 from benchmarks.plain_optuna import objective
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import LongTailData, load_data
@@ -100,7 +100,7 @@ def _work(data: LongTailData, seen: Seen, journal: str, space_name: str, trials:
     sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.load_study(storage=_storage(journal), study_name=_NAME, sampler=sampler)
     enough = MaxTrialsCallback(trials, states=(TrialState.COMPLETE, TrialState.RUNNING))
-    study.optimize(objective(train, space_name, {"epochs": epochs, "seed": seed}), callbacks=[enough])
+    study.optimize(objective(train, space_name, settings_of(data, epochs, seed)), callbacks=[enough])
 
 
 def _see(data: LongTailData) -> Seen:

@@ -4,7 +4,7 @@
 
 One thread, no evaluation: only training. The bound takes the same number of steps of the same number of
 samples with the same optimiser on one resident batch, cross-entropy alone, in the fastest of the settings tried.
-Expected: at most 1.05 times the bound, and at most 1.05 times an epoch without a teacher, sample for sample.
+Both ratios, to the bound and to an epoch without a teacher, sample for sample, have goals (`benchmarks.goals`).
 On the CPU one thread is measured by its processor time. What is left on digits_lt is the alignment layer, see
 benchmarks/profile.py: its products take the operations of a ninth of the student's. The raw seconds are kept in
 benchmarks/results/epoch-<data>-<hardware>-<date>.json.
@@ -21,7 +21,7 @@ from functools import cache
 import torch
 
 from benchmarks.bare import COMPILED, SETTINGS, bare_epoch
-from benchmarks.goals import Goal, Row, table
+from benchmarks.goals import Row, table
 from benchmarks.record import RESULTS, write_results
 from benchmarks.shapes import ENDLESS, SHAPES, Shape, random_trial_data
 from benchmarks.timing import Ratio, Seconds, fastest, take_turns
@@ -90,12 +90,8 @@ def measure(
 def rows(name: str, times: EpochTimes) -> list[Row]:
     """The two ratios that have a goal."""
     return [
-        Row(f"{name}: epoch / bare compute ({times.bound})", Goal("at most", 1.05), times.ratio("acckd", times.bound)),
-        Row(
-            f"{name}: cached-teacher epoch / student-only epoch",
-            Goal("at most", 1.05),
-            times.ratio("acckd", "student only"),
-        ),
+        Row(f"{name}: epoch / bare compute ({times.bound})", times.ratio("acckd", times.bound)),
+        Row(f"{name}: cached-teacher epoch / student-only epoch", times.ratio("acckd", "student only")),
     ]
 
 

@@ -153,7 +153,7 @@ def student_epochs(
 def search(data: LongTailData, *, space_name: str, trials: int, epochs: int, seed: int, out: Path) -> tune.ResultGrid:
     """Prepare the teacher and run the search, one trial a core."""
     teacher_state, log_prior = fit_teacher(data)
-    settings = {"epochs": epochs, "seed": seed}
+    settings = settings_of(data, epochs, seed)
     # Ray pickles the searcher: a function of the module, not one of this call.
     suggest = partial(suggest_knobs, space_name=space_name, settings=settings)
     trainable = tune.with_parameters(train, data=data, teacher_state=teacher_state, log_prior=log_prior)
@@ -200,6 +200,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     best = results.get_best_result()
     print(f"best balanced accuracy on val {best.metrics['val_balanced_accuracy']:.4f} with {best.config}")
     return 0
+
+
+def settings_of(data: LongTailData, epochs: int, seed: int) -> dict[str, Any]:
+    """Return what all trials share: the training settings of the data set's default recipe, as a study has them."""
+    return data.spec.info.recipe().training | {"epochs": epochs, "seed": seed}
 
 
 def suggest_knobs(trial: optuna.Trial, space_name: str, settings: dict[str, Any]) -> dict[str, Any]:

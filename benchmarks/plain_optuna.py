@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 
-from benchmarks.peer_script import epochs, fit_teacher, search_parser, suggest_knobs
+from benchmarks.peer_script import epochs, fit_teacher, search_parser, settings_of, suggest_knobs
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import LongTailData, load_data
 from trainables.cckd.data.spec import parse_data
@@ -24,7 +24,7 @@ def search(data: LongTailData, *, space_name: str, trials: int, n_epochs: int, s
     teacher_state, log_prior = fit_teacher(data)
     train = partial(epochs, data=data, teacher_state=teacher_state, log_prior=log_prior)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective(train, space_name, {"epochs": n_epochs, "seed": seed}), n_trials=trials)
+    study.optimize(objective(train, space_name, settings_of(data, n_epochs, seed)), n_trials=trials)
     return study
 
 

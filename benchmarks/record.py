@@ -23,7 +23,7 @@ def write_results(
 
     Args:
         folder: made where absent.
-        rows: goals and what was measured.
+        rows: what was measured; kept with the goals of the day, by which nothing is judged later.
         raw: anything JSON takes.
         load_before: the machine's, before the run.
         what: begins the file's name.
@@ -37,7 +37,10 @@ def write_results(
         "load_before": load_before,
         "versions": versions(),
         "commit": git_commit(),
-        "goals": [asdict(row) | {"verdict": row.verdict} for row in rows],
+        "goals": [
+            asdict(row) | {"goal": None if row.goal is None else asdict(row.goal), "verdict": row.verdict}
+            for row in rows
+        ],
         "raw": raw,
     }
     folder.mkdir(parents=True, exist_ok=True)

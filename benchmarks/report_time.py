@@ -5,8 +5,7 @@
 
 A simulated study folder of the tests' making (a quarter of the trials pruned) is reported on by `python -m
 analysis.report` in a process of its own; wall time, processor time, the largest process's peak memory and the size of
-the page are kept in benchmarks/results. Goal: 500 trials within 15 s, 2 GB and a page
-of 4 MB on two cores.
+the page are kept in benchmarks/results. The report without a flag has goals for all but the processor time.
 """
 
 import argparse
@@ -22,16 +21,15 @@ from typing import Any
 
 from pyarrow import parquet
 
-from benchmarks.goals import Goal, Row
+from benchmarks.goals import Row
 from benchmarks.record import RESULTS, write_results
 from benchmarks.timing import Ratio
 from search_spaces.acckd import ACCKD_FULL
 from study.schema import EPOCHS
 from tests.analysis.simulation import Simulation, write_study
 
-#: What is measured without a flag, and what the goals are for.
+#: What is measured without a flag.
 TRIALS, FEW_CLASSES = 500, 10
-MOST_S, MOST_GB, MOST_MB = 15.0, 2.0, 4.0
 #: Starts a command and tells what it took. Linux counts what the starting process holds among the started one's peak
 #: memory, so that one starts it which holds next to nothing.
 _WATCH = """
@@ -60,23 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     judged = rows(found)
     print(f"results: {write_results(RESULTS, judged, found, load_before=load_before, what='report-time')}")
-    return 0 if all(row.verdict == "met" for row in judged) else 1
+    return int(any(row.verdict == "not met" for row in judged))
 
 
 def rows(found: dict[str, Any]) -> list[Row]:
-    """Seconds, memory and page of the report, against their goals."""
+    """Seconds, memory and page of the report."""
     usual = found["classes"] == FEW_CLASSES
     of = f"report of {found['trials']} trials" + ("" if usual else f" of {found['classes']} classes")
-    measured = (
-        ("seconds", found["wall_s"], MOST_S),
-        ("GB", found["peak_gb"], MOST_GB),
-        ("page, MB", found["page_mb"], MOST_MB),
-    )
-    judged = usual and found["trials"] == TRIALS
-    return [
-        Row(f"{of}, {unit}", Goal("at most", most) if judged else None, Ratio.single(value))
-        for unit, value, most in measured
-    ]
+    measured = {"seconds": found["wall_s"], "GB": found["peak_gb"], "page, MB": found["page_mb"]}
+    return [Row(f"{of}, {unit}", Ratio.single(value)) for unit, value in measured.items()]
 
 
 def simulated(n_trials: int, n_classes: int | None = None) -> Simulation:

@@ -1,20 +1,23 @@
 """The truth that methods are held against: real trainings of points spread evenly over a space.
 
     python -m benchmarks.response_surface --minutes 120
-    python -m benchmarks.response_surface --data cifar10_lt:n_max=500,ir=100 --data-root DIR --points 120 \
-        --set student=resnet8_cifar
+    python -m benchmarks.response_surface --data cifar10_lt:n_max=200,ir=50 --data-root DIR --points 120 \
+        --precision bfloat16 --set student=resnet8_cifar --set epochs=60 --set batch_size=32 --set lr=0.15 \
+        --set nesterov=true --set weight_decay=0.0005 --set schedule=one_cycle
 
 Every point of one Sobol sequence over the space is trained to the end by the recipe `field`, and the first of them on
 more seeds. A run is evaluated on D_val at 20 evenly spaced epochs and on test after the last. Each finished run is one
 row of benchmarks/results/response_surface-<data set>.parquet. Runs that stand there are not trained again, so the work
-can be stopped at any time.
+can be stopped at any time. A file holds one training: the same data, precision and settings, the same searched knobs,
+and one set of their values per point. Runs of another one are refused.
 """
 
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from time import monotonic
 from typing import Any
 
@@ -38,6 +41,9 @@ from trainables.cckd.teacher.spec import TeacherSpec
 #: Seed of the Sobol sequence.
 _SOBOL_SEED = 0
 
+#: Differences that an error names; it counts the others.
+_MOST_TOLD = 6
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train the runs that are not recorded yet, until the minutes are over; return the exit code."""
@@ -57,9 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe, path = spec.info.recipe("field"), path_of(spec.info.name)
     settings = recipe.training | dict(setting_of(text) for text in args.set)
     rows = read_rows(path)
-    planned = {
-        _key(str(spec), args.precision, config): (point, config) for point, config in _planned(space, settings, args)
-    }
+    plan = _planned(space, settings, args)
+    described = [_description(str(spec), args.precision, point, *_parts(config, space)) for point, config in plan]
+    if other := _differences([*_recorded(rows), *described]):
+        raise SystemExit(
+            f"error: {path} holds runs of another training, which differs from this one by {other}; start this command "
+            "as that training was started, or keep this one in another folder, which CCKD_RESULTS=DIR names"
+        )
+    planned = {_key(str(spec), args.precision, config): (point, config) for point, config in plan}
     known = {_key(row["data"], row["precision"], _config(row)) for row in rows.to_dict("records")}
     runs = {key: planned[key] for key in planned if key not in known}
     print(f"{len(planned) - len(runs)} runs recorded, {len(runs)} to train", flush=True)
@@ -94,8 +105,53 @@ def read_rows(path: Path) -> pd.DataFrame:
     flat configuration), precision, epochs (E,), val (E, C) and test (C,) correct answers, val_seen and test_seen (C,)
     images, train_counts (C,), train_s, data, where. `epochs` and `val` are empty and `test` is missing where the
     training diverged.
+
+    Raises:
+        SystemExit: the rows are of several trainings; names the file and what differs.
     """
-    return pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    rows = pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    if mixed := _differences(_recorded(rows)):
+        raise SystemExit(
+            f"error: {path} mixes runs of several trainings, which differ by {mixed}; keep the runs of one of them in "
+            "it, and the others in a file of the same name in another folder, which CCKD_RESULTS=DIR names"
+        )
+    return rows
+
+
+def _recorded(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The description of each recorded run."""
+    for row in rows.to_dict("records"):
+        params, settings = json.loads(row["params"]), json.loads(row["settings"])
+        yield _description(row["data"], row["precision"], row["point"], params, settings)
+
+
+def _description(
+    data: str, precision: str, point: int, params: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Name -> what all runs of one training that have the name have in common; a point may lack an inactive knob."""
+    searched = dict.fromkeys(params, "searched")
+    return {"data": data, "precision": precision, **settings, **searched, f"point {point}": dict(params)}
+
+
+def _differences(runs: Iterable[Mapping[str, Any]]) -> str:
+    """Return in words where the descriptions of runs differ; empty where they are of one training."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for name, value in run.items():
+            found.setdefault(name, {})[json.dumps(value, sort_keys=True)] = None
+    differ = [
+        f"{name} {' and '.join(shorten(value, 60, placeholder=' ...') for value in values)}"
+        for name, values in found.items()
+        if len(values) > 1
+    ]
+    rest = [f"and {len(differ) - _MOST_TOLD} more"] if len(differ) > _MOST_TOLD else []
+    return ", ".join([*differ[:_MOST_TOLD], *rest])
+
+
+def _parts(config: Mapping[str, Any], space: SearchSpace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a flat configuration into the active knobs that the space searches and the rest but the seed."""
+    searched = {name: config[name] for name in space.distributions if name in config}
+    return searched, {name: value for name, value in config.items() if name not in (*searched, "seed")}
 
 
 def _planned(
@@ -128,12 +184,12 @@ def active_point(space: SearchSpace, index: int) -> dict[str, KnobValue]:
 
 def _row(point: int, space: SearchSpace, student: Student, world: World) -> dict[str, Any]:
     config = student.task.config
-    searched = {name: config[name] for name in space.distributions if name in config}
+    params, settings = _parts(config, space)
     return {
         "point": point,
         "seed": config["seed"],
-        "params": json.dumps(searched),
-        "settings": json.dumps({name: value for name, value in config.items() if name not in (*searched, "seed")}),
+        "params": json.dumps(params),
+        "settings": json.dumps(settings),
         "precision": student.task.precision,
         "epochs": list(student.val),
         "val": list(student.val.values()),

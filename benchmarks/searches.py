@@ -17,6 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.search.trial_matrix import position
+from search_spaces.acckd import ACCKD_FULL
 from search_spaces.knob import Knob, KnobValue
 from search_spaces.space import SearchSpace
 from study.strategy.pruners import PROTECTED
@@ -34,7 +35,7 @@ KNOBS = (
     Knob("three", CategoricalDistribution(tuple("abc")), "choice", "a reason", "a"),
     Knob("eight", CategoricalDistribution(tuple("abcdefgh")), "choice", "a reason", "a"),
 )
-SPACE = SearchSpace("simulated", "Is a known truth found?", "acckd", KNOBS, default_trials=50)
+SPACE = SearchSpace("simulated", "Is a known truth found?", "acckd", KNOBS, ACCKD_FULL.default_trials)
 
 
 @dataclass(frozen=True)

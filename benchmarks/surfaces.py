@@ -2,10 +2,11 @@
 
     python -m benchmarks.surfaces
 
-Searches of 64 trials of 14 knobs by the default sampler and pruner have a truth that is known (`benchmarks.searches`).
-Each model is fitted to what a search leaves, and predicts the truth at places that are spread evenly over the space.
-Then pairs of knobs are set where the surrogate's surface is highest, or in the middle of the cell of a grid whose
-trials have the highest mean. The cost of a setting is how far it lies below the best one of the pair.
+Searches of 14 knobs by the default sampler, without a pruner, have a truth that is known (`benchmarks.searches`). They
+have as many trials as a default study. Each model is fitted to what a search leaves, and predicts the truth at places
+that are spread evenly over the space. Then pairs of knobs are set where the surrogate's surface is highest, or in the
+middle of the cell of a grid whose trials have the highest mean. The cost of a setting is how far it lies below the best
+one of the pair.
 """
 
 import argparse

@@ -4,11 +4,20 @@ import numpy as np
 import torch
 
 from benchmarks.careful_optuna import Seen, epochs_of
+from benchmarks.peer_script import settings_of
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.load import load_data
 from trainables.cckd.data.spec import parse_data
 
 N_VIEWS, N_FEATURES = 8, 6
+
+
+def test_all_scripts_train_by_the_recipe_that_a_study_has(tmp_path) -> None:
+    data = load_data(parse_data("digits_lt"), data_root=tmp_path)
+    recipe = parse_data("digits_lt").info.recipe()
+    trial = TrialConfig.build({"method": "acckd", **settings_of(data, 4, 7)})
+    assert (trial.epochs, trial.seed) == (4, 7)
+    assert (trial.batch_size, trial.lr, trial.student) == (recipe.batch_size, recipe.lr, recipe.student)
 
 
 def test_its_students_learn_from_the_teachers_outputs(tmp_path) -> None:

@@ -17,10 +17,12 @@ class Told(WatchedStudy):
     """A search of two trials that never ran: two epochs each, the first with a D_mix, the last evaluated."""
 
     taken: float = 1.0
+    batch_size: int = 64
 
     @property
     def manifest(self) -> dict[str, Any]:
-        return {"data": {"n_train": [100, 29], "n_val": [10, 10]}, "teacher": {"views": 2}}
+        plan = {"recipe_settings": {"batch_size": self.batch_size}}
+        return {"data": {"n_train": [100, 29], "n_val": [10, 10]}, "teacher": {"views": 2}, "plan": plan}
 
     def epochs(self) -> list[tuple[int, int, dict[str, Any]]]:
         val = [None, {"correct": [1], "seen": [20]}]
@@ -49,6 +51,11 @@ def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
     assert found.inside_s == pytest.approx(4.0)
     assert found.busy == pytest.approx(2.0 / 2.125)
     assert found.passes == pytest.approx(1.0)
+
+
+def test_the_steps_are_those_of_the_studys_own_batch(told: Told) -> None:
+    found = judge(replace(told, batch_size=32), Prices(step=0.05, sample=0.0, forward=0.0), workers=1, passes=278)
+    assert found.bound_s == pytest.approx(2 * 2 * 4 * 0.05)
 
 
 @pytest.mark.parametrize(("price", "verdict"), [(0.0036, "met"), (0.0022, "not met")])

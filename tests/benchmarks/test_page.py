@@ -18,6 +18,43 @@ def test_of_two_measurements_on_one_machine_the_newer_stands() -> None:
     assert "`make bench`, 2026-11-27" in row, "benchmarks.report_time measured it a day before"
 
 
+def _written(folder: Path, goals: list[dict[str, object]]) -> list[list[str]]:
+    """The cells of the table of one result file, written when other goals held."""
+    hardware = {"cpu": "Some Processor", "cores": 2, "memory_gb": 8, "gpu": None}
+    found = {"date": "2026-11-27", "hardware": hardware, "goals": goals, "raw": {}}
+    (folder / "full-some-2026-11-27.json").write_text(json.dumps(found))
+    rows = [line.strip("| ").split(" | ") for line in page.tables(folder).splitlines() if "`make bench`" in line]
+    return [cells[:4] for cells in rows]
+
+
+def test_a_stored_ratio_is_judged_by_the_goal_of_today(tmp_path: Path) -> None:
+    def stored(what: str, sense: str, bound: float, value: float) -> dict[str, object]:
+        ratio = {"median": value, "low": value, "high": value}
+        return {
+            "what": what,
+            "goal": {"sense": sense, "bound": bound},
+            "ratio": ratio,
+            "judged": True,
+            "verdict": "met",
+        }
+
+    faster = "fashion_mnist_lt: study against peer script, {} trials of {} epochs, times faster"
+    goals = [
+        stored("digits_lt: epoch / bare compute (bare bfloat16)", "at most", 1.05, 1.12),
+        stored("report of 500 trials, seconds", "at most", 60, 51.9),
+        stored("abandoned: something / something", "at most", 2, 1.0),
+        stored(faster.format(32, 20), "at least", 8, 8.1),
+        stored(faster.format(25, 60), "at least", 8, 8.1),
+    ]
+    assert _written(tmp_path, goals) == [
+        ["abandoned: something / something", "-", "1", "-"],
+        ["digits_lt: epoch / bare compute", "at most 1.15", "1.12", "met"],
+        [faster.format(25, 60), "at least 10", "8.1", "not met"],
+        [faster.format(32, 20), "at least 10", "8.1", "too short to judge"],
+        ["report of 500 trials, seconds", "at most 15", "51.9", "not met"],
+    ]
+
+
 def test_a_page_without_the_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold the lines"):
         page.with_tables("no markers")

@@ -1,10 +1,12 @@
 """What a report is said to take is its own."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks.report_time import simulated, watched
+from benchmarks import report_time
+from benchmarks.report_time import main, simulated, watched
 
 _ALLOCATE = "import sys; held = bytearray(int(sys.argv[1])); held[::4096] = bytes([1]) * len(held[::4096])"
 
@@ -22,6 +24,17 @@ def test_memory_of_the_measuring_process_is_not_counted() -> None:
 def test_a_command_that_fails_ends_the_measurement() -> None:
     with pytest.raises(SystemExit, match="ended with 3"):
         watched([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+@pytest.mark.parametrize(("trials", "wall_s", "code"), [(500, 14.0, 0), (500, 16.0, 1), (1000, 16.0, 0)])
+def test_only_the_usual_report_can_miss_a_goal(
+    trials: int, wall_s: float, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = {"wall_s": wall_s, "cpu_s": 1.0, "peak_gb": 1.0, "page_mb": 1.0}
+    found = {"trials": trials, "epoch_rows": 1, "classes": 10, **taken}
+    monkeypatch.setattr(report_time, "measure", lambda n_trials, n_classes: found)
+    monkeypatch.setattr(report_time, "RESULTS", tmp_path)
+    assert main(["--trials", str(trials)]) == code
 
 
 def test_many_classes_have_a_long_tail() -> None:

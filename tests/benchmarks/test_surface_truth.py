@@ -1,6 +1,7 @@
 """The truth of a response surface is told as it is: its noise, its effects, and what forty points of it show."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from analysis.search.trial_matrix import position
-from benchmarks import surface_truth
-from benchmarks.response_surface import active_point
+from benchmarks import response_surface, surface_truth
+from benchmarks.response_surface import active_point, path_of, read_rows
+from benchmarks.search_quality import emulator
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
 
@@ -40,6 +42,21 @@ def rows(space: SearchSpace) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def trials(rows: pd.DataFrame, space: SearchSpace) -> list[FrozenTrial]:
     return surface_truth.trials_of(surface_truth.accuracies(rows), space)
+
+
+def test_a_file_of_mixed_trainings_is_refused_and_no_emulator_is_fitted_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = read_rows(path_of("fashion_mnist_lt"))
+    monkeypatch.setattr(response_surface, "RESULTS", tmp_path)
+    other = recorded.tail(1).assign(point=999, precision="float32")
+    pd.concat([recorded.head(3), other]).to_parquet(path_of("mixed"))
+    said = 'mixed.parquet mixes runs of several trainings, which differ by precision "bfloat16" and "float32"'
+    with pytest.raises(SystemExit, match=said):
+        surface_truth.main(["--data", "mixed"])
+    for recorded_as in (surface_truth.recorded, emulator):
+        with pytest.raises(SystemExit, match=said):
+            recorded_as("mixed", "acckd_full")
 
 
 def test_a_diverged_run_has_the_value_of_chance(rows: pd.DataFrame) -> None:

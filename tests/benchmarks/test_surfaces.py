@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 
-from benchmarks.searches import KNOBS, TRUTHS
+from benchmarks.searches import KNOBS, TRUTHS, search
 from benchmarks.surfaces import Found, judge, ratio, rivals
+from search_spaces.registry import get_space
 
 _PEAK = next(truth for truth in TRUTHS if truth.name == "a peak worth half")
+
+
+def test_a_search_has_as_many_trials_as_a_default_study_and_none_is_pruned() -> None:
+    trials = search(_PEAK, 0)
+    assert len(trials) == get_space("acckd_full").default_trials
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE}
 
 
 def test_effects_of_a_truth_have_the_variance_that_they_are_said_to_have() -> None:
