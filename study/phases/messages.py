@@ -9,6 +9,9 @@ from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL
 from study.planning.preview.estimate import expected
+from study.planning.preview.missing import missing_work
+from study.planning.preview.training_length import training_length
+from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
 
@@ -18,8 +21,8 @@ log = logging.getLogger("study")
 _MOST_FAILURES = 3
 
 
-def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
-    """Say what the study is: its folder, its data, its plan."""
+def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Ledger) -> None:
+    """Say what the study is: its folder, its data, its plan, and how long it takes."""
     plan, data, n_ablation = checked.plan, checked.data, checked.plan.most_ablation_runs(checked.space)
     if plan.fallback_from:
         progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
@@ -49,7 +52,9 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         progress.say(f"cores    {cores.n} of this machine's {os.cpu_count()}: {cores.limited_by} allots no more")
     if checked.origins:  # of a new study
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
-        progress.say(f"time     {expected(checked)}")
+        for note in training_length(checked).notes:
+            progress.say(f"NOTE     {note}")
+    progress.say(f"time     {how_long(checked, store, ledger)}")
     if plan.address == LOCAL:
         progress.say(f"machine  {load(plan)}")
     progress.say(
@@ -61,6 +66,13 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         + (f", at most {n_ablation} to see what settings and parts buy" if n_ablation else "")
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
+
+
+def how_long(checked: Checked, store: StudyStore, ledger: Ledger) -> str:
+    """Say how long a new study takes, or what is missing of one that goes on."""
+    if checked.origins:  # of a new study
+        return expected(checked)
+    return expected(checked, missing_work(checked.plan, checked.space, ledger, store.manifest()))
 
 
 def say_lost(known: dict[str, int], found: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ from math import nextafter
 import pytest
 
 from analysis.reading.wording import (
+    length_not_measured,
     mean_sd,
     not_trained_out,
     p_value,
@@ -64,3 +65,15 @@ def test_a_tie_is_rounded_alike_however_it_was_computed(tie: float) -> None:
     near = [tie, nextafter(tie, 0), nextafter(tie, 1)]
     assert len({percent(value) for value in near}) == 1
     assert len({points(-value) for value in near}) == 1
+
+
+def test_a_length_that_is_not_known_for_the_data_is_stamped_in_fixed_words() -> None:
+    def of(text: object) -> str:
+        recipe = {"not_trained_out": None, "length_not_measured": text}
+        return stamp({"data": {"selected_on": "val"}, "recipe": recipe})
+
+    assert of("length not measured for this cut (n_max=500); it") == "Length not measured for this cut."
+    assert of("length not measured for these images; it") == "Length not measured for these images."
+    assert of("\\input{it}") == "Length not measured for this cut.", "a stranger's may hold anything"
+    assert of(None) == of(7) == ""
+    assert length_not_measured({}) is None
