@@ -8,6 +8,7 @@ calibration          whether the report's statistics keep their promises
 careful_optuna       the same search in a script that a careful user would write
 claims               confirmations without a gain, for calibration
 driver               what the driver does per trial
+early_epochs         whether an early epoch says which trial will be good
 emulator             a response surface as a function, with its noise and its curves
 epoch                an epoch against that bound
 goals                what was measured against what was aimed at
