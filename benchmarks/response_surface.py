@@ -41,6 +41,9 @@ from trainables.cckd.teacher.spec import TeacherSpec
 #: Seed of the Sobol sequence.
 _SOBOL_SEED = 0
 
+#: Begins the name of a point in the description of a run.
+_POINT = "point "
+
 #: Differences that an error names; it counts the others.
 _MOST_TOLD = 6
 
@@ -130,7 +133,7 @@ def _description(
 ) -> dict[str, Any]:
     """Name -> what all runs of one training that have the name have in common; a point may lack an inactive knob."""
     searched = dict.fromkeys(params, "searched")
-    return {"data": data, "precision": precision, **settings, **searched, f"point {point}": dict(params)}
+    return {"data": data, "precision": precision, **settings, **searched, f"{_POINT}{point}": dict(params)}
 
 
 def _differences(runs: Iterable[Mapping[str, Any]]) -> str:
@@ -139,10 +142,12 @@ def _differences(runs: Iterable[Mapping[str, Any]]) -> str:
     for run in runs:
         for name, value in run.items():
             found.setdefault(name, {})[json.dumps(value, sort_keys=True)] = None
+    several = {name: values for name, values in found.items() if len(values) > 1}
+    # Where another space is searched, all points differ, which says nothing more.
+    several = {name: values for name, values in several.items() if not name.startswith(_POINT)} or several
     differ = [
         f"{name} {' and '.join(shorten(value, 60, placeholder=' ...') for value in values)}"
-        for name, values in found.items()
-        if len(values) > 1
+        for name, values in several.items()
     ]
     rest = [f"and {len(differ) - _MOST_TOLD} more"] if len(differ) > _MOST_TOLD else []
     return ", ".join([*differ[:_MOST_TOLD], *rest])
