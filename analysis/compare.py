@@ -21,6 +21,7 @@ from analysis.reading.study_folder import StudyFolderError, load_study, one_erro
 from analysis.reading.wording import (
     MISSING,
     gain_text,
+    length_not_measured,
     listing,
     not_trained_out,
     percent,
@@ -160,6 +161,8 @@ def _warnings(studies: Mapping[str, StudyData]) -> tuple[str, ...]:
     short = [f"{label} ({reason})" for label, study in studies.items() if (reason := not_trained_out(study.manifest))]
     if short:
         sentences.append(f"Not trained out: {listing(short)}.")
+    told = {label: length_not_measured(study.manifest) for label, study in studies.items()}
+    sentences += [f"{label}: {text}." for label, text in told.items() if text]
     unfinished = [label for label, study in studies.items() if study.manifest["status"] != "done"]
     if unfinished:
         sentences.append(f"Not finished: {listing(unfinished)}.")

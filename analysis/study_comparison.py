@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import not_trained_out
+from analysis.reading.wording import length_not_measured, not_trained_out
 from analysis.results.accuracies import COLUMNS
 from analysis.results.entries import OVER, entries_in_order
 from analysis.results.ladder import LadderRow, ladder
@@ -125,6 +125,7 @@ def _facts(study: StudyData) -> dict[str, Any]:
         "trials failed": counts["FAIL"],
         "epochs": plan.get("epochs"),
         "not trained out": not_trained_out(manifest),
+        "length not measured": length_not_measured(manifest),
         "sampler": plan.get("sampler"),
         "pruner": plan.get("pruner"),
         "seconds spent in trials": round(sum(seconds), 1),

@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before the imports
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from study.entry.continuation import continue_study
+from study.entry.continuation import YES_LONG, continue_study
 from study.planning.flags import Flag, Option
 
 #: Seeds per change where the study planned none.
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Train best1 again with one knob put back to its reference value, or without one part of the method, and best1 "
         "itself beside it; runs that exist already are kept, so more seeds or knobs only add to them.",
         unplanned=MappingProxyType({"ablation_seeds": _SEEDS}),
-        unasked=MappingProxyType({"ablation_on_test": False}),
+        unasked=MappingProxyType({"ablation_on_test": False, YES_LONG.key: False}),
     )
 
 
@@ -41,4 +41,5 @@ def _may_change() -> Mapping[str, Option]:
         "ablation_knobs": Option(("ablation_knobs",), tuple[str, ...], knobs, ()),
         "ablation_on_test": Option(("ablation_on_test",), bool, on_test, False),
         "address": OPTIONS["address"].continued(),
+        YES_LONG.key: YES_LONG,
     }

@@ -6,8 +6,9 @@ if __name__ == "__main__":  # before the imports
     end_process(command_of("study.confirm"))
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from study.entry.continuation import continue_study
+from study.entry.continuation import YES_LONG, continue_study
 from study.planning.flags import Option
 
 
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _may_change,
         "Train the finalists and the ladder afresh on shared seeds and open the test set for them; runs that exist "
         "already are kept, so more entries, rungs, seeds, cuts or lengths only add to them.",
+        unasked=MappingProxyType({YES_LONG.key: False}),
     )
 
 
@@ -34,4 +36,5 @@ def _may_change() -> Mapping[str, Option]:
             ge=2, help="train every confirmed entry again at F times the epochs, on every seed"
         ),
         **{key: OPTIONS[key].continued() for key in planned},
+        YES_LONG.key: YES_LONG,
     }

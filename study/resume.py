@@ -7,7 +7,7 @@ if __name__ == "__main__":  # before the imports
 
 from collections.abc import Mapping, Sequence
 
-from study.entry.continuation import continue_study
+from study.entry.continuation import YES_LONG, continue_study
 from study.planning.flags import Flag, Option
 
 
@@ -28,7 +28,7 @@ def _may_change() -> Mapping[str, Option]:
 
     again = Flag("", "try failed trials and runs again, under their own numbers and knobs; not those that diverged")
     retry = Option(("retry_failed",), bool, again, False)
-    return {retry.key: retry} | {
+    return {retry.key: retry, YES_LONG.key: YES_LONG} | {
         key: OPTIONS[key].continued()
         for key in (
             "trials",

@@ -144,6 +144,10 @@ OWN_METHOD = "own_method"
 #: Key of study.json's `recipe`: why the students are not trained out, in words; null where they are.
 NOT_TRAINED_OUT = "not_trained_out"
 
+#: Key of study.json's `recipe`: a sentence where the recipe's length is known for other data than these, and the
+#: students take its steps; else null. Absent in studies of earlier versions.
+LENGTH_NOT_MEASURED = "length_not_measured"
+
 #: Key of study.json: the looks at the test set, a list with one row per confirmation that came to its end with other
 #: seeds, subsets or another best1 than before: {"seeds": S, "subsets": R, "trial": number of best1}.
 LOOKS = "looks"

@@ -5,7 +5,7 @@ from math import isnan
 from typing import Any
 
 from analysis.stats.paired_tests import ALPHA, PairedInterval, Spread
-from study.schema import CONTAMINATED_BY, GROUPS, NOT_TRAINED_OUT
+from study.schema import CONTAMINATED_BY, GROUPS, LENGTH_NOT_MEASURED, NOT_TRAINED_OUT
 
 MISSING = "–"
 
@@ -22,18 +22,30 @@ _NO_MARKS = dict.fromkeys((0x2068, 0x2069))
 
 def stamp(manifest: Mapping[str, Any]) -> str:
     """Return what stands before the caption of every result: why its numbers are not what they seem; or ''."""
+    length = length_not_measured(manifest)
+    data = "these images" if length and "these images" in length else "this cut"
     stamps = {
         "Selected on test.": manifest["data"].get("selected_on") == "test",
         "Contaminated teacher.": isinstance(manifest.get(CONTAMINATED_BY), str),
         "Not trained out.": not_trained_out(manifest) is not None,
+        f"Length not measured for {data}.": length is not None,
     }
     return " ".join(text for text, holds in stamps.items() if holds)
 
 
 def not_trained_out(manifest: Mapping[str, Any]) -> str | None:
     """Return why the students are not trained out, where study.json says so; a stranger's may hold anything."""
+    return _of_recipe(manifest, NOT_TRAINED_OUT)
+
+
+def length_not_measured(manifest: Mapping[str, Any]) -> str | None:
+    """Return the sentence of study.json that says so where the recipe's length is not known for the study's data."""
+    return _of_recipe(manifest, LENGTH_NOT_MEASURED)
+
+
+def _of_recipe(manifest: Mapping[str, Any], key: str) -> str | None:
     recipe = manifest.get("recipe")
-    reason = recipe.get(NOT_TRAINED_OUT) if isinstance(recipe, dict) else None
+    reason = recipe.get(key) if isinstance(recipe, dict) else None
     return reason if isinstance(reason, str) else None
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.reading.failed_runs import FailedRun
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, not_trained_out, percent, plural, still_climb
+from analysis.reading.wording import length_not_measured, listing, not_trained_out, percent, plural, still_climb
 from analysis.results.accuracies import scores
 from analysis.results.claim_sentences import chosen_by, claim_sentences, conditions
 from analysis.results.comparisons import Comparison, claim_terms, primary_family, unit_values
@@ -181,9 +181,9 @@ def _cautions(study: StudyData) -> list[tuple[object, str]]:
 
 
 def _training_warnings(study: StudyData, check: LengthCheck) -> list[str]:
-    """Say why the students are not trained out by their recipe, and where the longer runs show nothing of it."""
-    reason = not_trained_out(study.manifest)
-    if reason is None:
+    """Say what is wrong with the training length by the recipe, and where the longer runs show nothing of it."""
+    reason, unknown = not_trained_out(study.manifest), length_not_measured(study.manifest)
+    if reason is None and unknown is None:
         return []
     flat = [name for name, found in check.states.items() if found.state == "trained out"]
     measured = (
@@ -191,7 +191,8 @@ def _training_warnings(study: StudyData, check: LengthCheck) -> list[str]:
         if flat
         else ""
     )
-    return [f"Not trained out: {reason}.{measured}"]
+    said = f"{unknown[:1].upper()}{unknown[1:]}" if reason is None and unknown else f"Not trained out: {reason}"
+    return [f"{said}.{measured}"]
 
 
 def _below_on_val(study: StudyData) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import enter_recorded, folder_in
-from study.planning.flags import Option
+from study.planning.flags import Flag, Option
 from study.schema import MANIFEST
 from study.terminal.command_line import command_line, resume_command
 from study.terminal.faults import Faults, complain
@@ -20,6 +20,9 @@ from trainables.cckd.errors import UsageError
 
 if TYPE_CHECKING:
     from study.phases.state.study_in_progress import Analyses
+
+#: The flag of every command that may make a study longer. A command whose `unasked` has it asks whatever the plan was.
+YES_LONG = Option(("yes_long",), bool, Flag("", "go on although what is missing takes more than 24 hours"), False)
 
 
 @outliving_its_reader()

@@ -155,8 +155,11 @@ def _warnings(manifest: Mapping[str, Any]) -> list[str]:
     # A sentence alone is how study.json had them before each had a reason.
     cautions = manifest.get(schema.CAUTIONS) or ()
     found = [str(one["text"] if isinstance(one, dict) else one) for one in cautions]
-    if too_short := (manifest.get("recipe") or {}).get(schema.NOT_TRAINED_OUT):
+    recipe = manifest.get("recipe") or {}
+    if too_short := recipe.get(schema.NOT_TRAINED_OUT):
         found.append(f"the students are not trained out: {too_short}")
+    if not_measured := recipe.get(schema.LENGTH_NOT_MEASURED):
+        found.append(str(not_measured))
     if reason := manifest["data"].get("fallback_reason"):
         found.append(f"{manifest['data']['fallback_from']} could not be had: {reason}")
     return found

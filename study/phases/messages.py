@@ -9,6 +9,9 @@ from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL
 from study.planning.preview.estimate import expected
+from study.planning.preview.missing import missing_work
+from study.planning.preview.training_length import training_length
+from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
 
@@ -18,8 +21,8 @@ log = logging.getLogger("study")
 _MOST_FAILURES = 3
 
 
-def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
-    """Say what the study is: its folder, its data, its plan."""
+def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Ledger) -> None:
+    """Say what the study is: its folder, its data, its plan, and how long it takes."""
     plan, data, n_ablation = checked.plan, checked.data, checked.plan.most_ablation_runs(checked.space)
     if plan.fallback_from:
         progress.say(f"NOTE     {plan.fallback_from} cannot be had here: {plan.fallback_reason}")
@@ -49,7 +52,12 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore) -> None:
         progress.say(f"cores    {cores.n} of this machine's {os.cpu_count()}: {cores.limited_by} allots no more")
     if checked.origins:  # of a new study
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
+        for note in training_length(checked).notes:
+            progress.say(f"NOTE     {note}")
         progress.say(f"time     {expected(checked)}")
+    else:
+        missing = missing_work(plan, checked.space, ledger, store.manifest())
+        progress.say(f"time     {expected(checked, missing)}")
     if plan.address == LOCAL:
         progress.say(f"machine  {load(plan)}")
     progress.say(

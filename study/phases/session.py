@@ -6,7 +6,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
 from study.planning.plan import AUTO, LOCAL, StudyPlan
+from study.planning.preview.estimate import refuse_long
+from study.planning.preview.missing import missing_work
 from study.planning.readers import check_device
 from study.planning.tail_subsets import with_cuts
 from study.planning.warm_start import read_warm_start
 from study.records.connection import disk_fault
 from study.records.ledger import Ledger
 from study.records.run_log import logging_to
+from study.records.search_reader import SearchReader
 from study.records.store import StudyStore
-from study.schema import CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, sqlite_url
+from study.schema import CAUTIONS, CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, CautionReason, sqlite_url
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
@@ -75,11 +78,13 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         command: the command line, for the manifest.
         analyses: builds the report, and screens the knobs.
         unplanned: values of fields of its plan that have none there: 0, or nothing.
-        changes: new values of fields of its plan (trials, address, device, ...), and `retry_failed`.
+        changes: new values of fields of its plan (trials, address, device, ...), `retry_failed`, and `yes_long`:
+            whether what is missing may take more than a day. Without `yes_long`, only a larger plan is asked about.
 
     Raises:
         UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, its plan
-            and the changes do not go together, its object store cannot be used, or its cluster cannot be joined.
+            and the changes do not go together, it takes long and nobody said that it may, its object store cannot be
+            used, or its cluster cannot be joined.
     """
     check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
@@ -88,6 +93,7 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         checked = checked_again(store.path, manifest, skip_corrupt=changes.get("skip_corrupt", False))
         _check_address(checked.plan.address, changes)
         asked_knobs, retries = changes.get("ablation_knobs", ()), changes.pop("retry_failed", False)
+        may_be_long = changes.pop("yes_long", None)
         # A baseline that has been tuned, a rung that has been confirmed, and a knob that was put back stay in the plan.
         for field in ("tuned_baselines", "ladder", "ablation_knobs"):
             known = getattr(checked.plan, field)
@@ -101,10 +107,14 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         check_plan(checked.plan, checked.space, faults)
         check_device(vars(checked.plan), faults)
         faults.raise_any()
+        if not may_be_long:
+            _refuse_long(checked, former, store, manifest, is_asked=may_be_long is not None)
         _check_elsewhere(checked)
         cuts = manifest["data"].get("cuts", [])
         lost = checked.data.left_out.keys() - manifest["data"].get(LEFT_OUT, {}).keys()
         checked = with_cuts(checked, [] if lost else cuts)  # no cut has all the images that it had
+        checked = replace(checked, shared_cuts={k: n for k, n in checked.shared_cuts.items() if k >= len(cuts)})
+        new = [one._asdict() for one in checked.cautions if one.reason is CautionReason.SHARED_IMAGES]
         starts = [*manifest["starts"], {"started": now(), "command": command}]
         data = manifest["data"] | {"cuts": [*checked.cuts, *cuts[len(checked.cuts) :]]}
         with _writing(store):
@@ -114,7 +124,8 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
                 check_knobs(asked_knobs, checked.plan, checked.space, ledger)
                 _check_totals(former, checked.plan, ledger)
                 planned = {PLANNED: checked.plan.planned_runs(checked.space)}
-                store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned)
+                cautions = {CAUTIONS: [*manifest.get(CAUTIONS, []), *new]} if new else {}
+                store.update_manifest(starts=starts, plan=checked.plan.to_json(), data=data, **planned, **cautions)
                 store.write_config(config_text(checked.plan, checked.space))
                 if retries:
                     trials = [number for one in (ledger, *ledger.baselines.values()) for number in one.retry_failed()]
@@ -177,6 +188,32 @@ def _writing(store: StudyStore) -> Iterator[None]:
         raise UsageError(
             f"{store.path} must be a folder that can be written; {fault}; make room, then go on"
         ) from error
+
+
+def _refuse_long(
+    checked: Checked, former: StudyPlan, store: StudyStore, manifest: Mapping[str, Any], *, is_asked: bool
+) -> None:
+    """Refuse a continuation that the user may not have meant to be so long; nothing is written before.
+
+    Args:
+        checked: the study with its new plan.
+        former: the plan that the user has accepted.
+        store: its folder.
+        manifest: its study.json.
+        is_asked: whether the user is asked even where the former plan asks for as much.
+
+    Raises:
+        UsageError: what is missing takes more than a day.
+    """
+    if not is_asked and checked.plan == former:
+        return
+    with ExitStack() as at_end:
+        search = SearchReader.read(store.database) if store.database.exists() else None
+        if search is not None:
+            at_end.callback(search.close)
+        missing, accepted = (missing_work(plan, checked.space, search, manifest) for plan in (checked.plan, former))
+    if is_asked or missing.epochs > accepted.epochs:
+        refuse_long(checked, missing)
 
 
 def _check_elsewhere(checked: Checked, *, is_new: bool = False) -> None:
@@ -255,7 +292,7 @@ def _run_to_report(checked: Checked, store: StudyStore, ledger: Ledger, analyses
     progress = Progress()
     study = Study(checked, store, ledger, progress, analyses)
     try:
-        say_plan(progress, checked, store)
+        say_plan(progress, checked, store, ledger)
         drive(study)
         finish(study, "done")
         report = analyses.build_report(store.path)

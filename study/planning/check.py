@@ -30,15 +30,15 @@ from study.planning.spaces import (
     shared_settings,
     with_references,
 )
-from study.planning.tail_subsets import cut_hashes, recut_faults
+from study.planning.tail_subsets import judged_cuts, recut_faults
 from study.planning.warm_start import read_warm_start
 from study.strategy.objectives import SECONDS
 from study.strategy.samplers import SAMPLERS
 from study.strategy.search_settings import limit_text, most_trials
 from study.terminal.faults import Faults
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.config import TrialConfig, reference_of
 from trainables.cckd.data.images.sets import DataUnavailableError
-from trainables.cckd.data.shared_images import shared_images
+from trainables.cckd.data.shared_images import SharedImages
 from trainables.cckd.data.spec import DataSpec, parse_data
 from trainables.cckd.data.splits import resolve_split
 from trainables.cckd.errors import UsageError
@@ -131,6 +131,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             height,
             cosine_scale=max(float(METHODS[method].get("cosine_scale", 0.0)) for method in methods),
             needs_bias=plan.training_in(space).get("prediction_prior") == "uniform",
+            statistics_rule=_statistics_rule(plan, space),
         )
     for own in OWN:
         from trainables.cckd.losses.own_loss import check_own_loss
@@ -142,9 +143,12 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         outputs=output_names(plan.teacher, data.class_names),
         warm=read_warm_start(plan, space, data, begun.image_store),
         embeddings=check_teacher_fit(plan.teacher, teacher_file, data),
-        cuts=cut_hashes(plan, data),
-        shared=shared_images({"train": data.train, "D_val": data.val, "test": data.test}),
     )
+    images = SharedImages({"D_val": data.val, "test": data.test})
+    cuts = judged_cuts(plan, data, images)
+    in_train = {("train", judged): n for judged, n in images.in_training(data.train).items()}
+    shared = in_train | images.among_judged()
+    checked = replace(checked, cuts=cuts.hashes, shared=shared, shared_cuts=cuts.shared)
     unsure = check_order(checked.teacher, teacher_file, checked.teacher_size, data.train, data.class_names)
     return replace(checked, order_unsure=unsure) if unsure else checked
 
@@ -264,6 +268,14 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
         limit = limit_text(plan.sampler, most, len(plan.points))
         faults.add(f"--trials must not exceed {limit}; got {plan.trials}")
     return batch_size
+
+
+def _statistics_rule(plan: StudyPlan, space: SearchSpace) -> str | None:
+    """Say how a study chooses `mix_statistics`, which acts through BatchNorm; None where the default stays."""
+    if "mix_statistics" in space.distributions:
+        return f"mix_statistics, which space {space.name} searches,"
+    chosen = {**space.fixed, **plan.overrides}.get("mix_statistics", reference_of("mix_statistics"))
+    return None if chosen == reference_of("mix_statistics") else f"mix_statistics={chosen}"
 
 
 def _origins(

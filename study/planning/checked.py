@@ -63,6 +63,8 @@ class Checked:
         origins: setting -> where its value comes from, for the training settings and what the recipe says of the
             teacher; empty for a resumed study, whose plan has the values.
         shared: (first set, second set) -> images of the second that the first holds too; empty for a resumed study.
+        shared_cuts: number of a further cut of the long tail -> judged set -> its images that the cut trains on; for a
+            resumed study, of the cuts that it adds.
         order_unsure: one sentence where training images do not show that `outputs` is right; None for a resumed study.
         data_path: whether images are held in memory or streamed from their files.
         image_store: where streamed images are read from; None for the originals.
@@ -84,6 +86,7 @@ class Checked:
     warm: WarmStart | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     shared: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    shared_cuts: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     order_unsure: str | None = None
     data_path: DataPath = field(init=False)
     image_store: ImageStore | None = field(init=False)
@@ -155,6 +158,10 @@ class Checked:
             Caution(CautionReason.SHARED_IMAGES, f"{n} of the {second} images are also in {first}, pixel by pixel")
             for (first, second), n in self.shared.items()
         ]
+        for cut, counts in self.shared_cuts.items():
+            images = " and ".join(f"{n} of the {judged} images" for judged, n in counts.items())
+            told = f"cut {cut} of the long tail (--data-seeds) trains on {images}, pixel by pixel"
+            said.append(Caution(CautionReason.SHARED_IMAGES, told))
         if self.order_unsure:
             said.append(Caution(CautionReason.UNSURE_CLASS_ORDER, self.order_unsure))
         if self.contaminated_by:

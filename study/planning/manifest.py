@@ -18,12 +18,12 @@ from study import schema
 from study.planning.checked import Checked, check_teacher_fit, watched_load
 from study.planning.cores import allotted_cores
 from study.planning.plan import StudyPlan
+from study.planning.preview.training_length import training_length
 from study.terminal import command_line
 from trainables.cckd.data.file_record import files_lost
 from trainables.cckd.data.load import LongTailData, without
 from trainables.cckd.errors import DataError, TeacherError, UsageError
 from trainables.cckd.methods import OWN, OWN_SOURCE
-from trainables.cckd.recipe import QUICK
 from trainables.cckd.students.cifar_sizes import N_BLOCKS, cifar_parameters
 from trainables.cckd.teacher.fit.class_order import output_names
 from trainables.cckd.teacher.spec import check_teacher
@@ -186,18 +186,14 @@ def _student(checked: Checked) -> dict[str, Any]:
 
 
 def _recipe(checked: Checked) -> dict[str, Any]:
-    """The recipe, every value that it can give with its origin, and why the students are not trained out, if so."""
-    plan, recipe = checked.plan, checked.data.spec.info.recipe(checked.plan.recipe)
+    """The recipe, every value that it can give with its origin, and what is known of the training length."""
+    plan, length = checked.plan, training_length(checked)
     values = plan.training | {"teacher_views": checked.teacher.views, "teacher_size": checked.teacher_size}
-    too_short = None
-    if recipe.name == QUICK:
-        too_short = f"recipe {QUICK}"
-    elif plan.epochs < recipe.epochs:
-        too_short = f"{plan.epochs} of the {recipe.epochs} epochs of recipe {recipe.name}"
     return {
-        "name": recipe.name,
+        "name": checked.data.spec.info.recipe(plan.recipe).name,
         "values": {key: {"value": values[key], "from": origin} for key, origin in checked.origins.items()},
-        schema.NOT_TRAINED_OUT: too_short,
+        schema.NOT_TRAINED_OUT: length.not_trained_out,
+        schema.LENGTH_NOT_MEASURED: length.not_measured,
     }
 
 

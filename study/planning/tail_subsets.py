@@ -3,9 +3,10 @@
 The study searches and selects on its own cut, cut 0. Only the confirmation uses cuts 1, 2, ...
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from trainables.cckd.data.images.decoded_images import RaggedImages
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.sets import LabelledImages, hash_sets
 from trainables.cckd.data.load import LongTailData, load_data, without
+from trainables.cckd.data.shared_images import SharedImages
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.errors import DataError, first_few
 
@@ -47,7 +49,39 @@ def cut_hashes(plan: StudyPlan, data: LongTailData) -> tuple[str, ...]:
         DataError: a cut has unusable image files, other class counts (files were left out of only one of them), or
             the same images as cut 0, because the pool has no others.
     """
-    return (data.sha256, *(_checked_cut(plan, data, data_seed).sha256 for data_seed in range(1, plan.data_seeds)))
+    return (data.sha256, *(found.sha256 for _, found in _further_cuts(plan, data)))
+
+
+class Cuts(NamedTuple):
+    """Every cut of a study.
+
+    Attributes:
+        hashes: SHA-256 of the data set with each cut, cut 0 first.
+        shared: number of a further cut -> judged set -> its images that this cut trains on; absent without any.
+    """
+
+    hashes: tuple[str, ...]
+    shared: Mapping[int, Mapping[str, int]]
+
+
+def judged_cuts(plan: StudyPlan, data: LongTailData, images: SharedImages, *, n_known: int = 1) -> Cuts:
+    """Check every cut as `cut_hashes` does, and count the images that it shares with D_val and the test set.
+
+    Args:
+        plan: holds the number of cuts.
+        data: the study's own cut, its images not yet decoded.
+        images: of D_val and the test set, which are those of every cut.
+        n_known: cuts whose shared images are told already.
+
+    Raises:
+        DataError: as `cut_hashes`.
+    """
+    hashes, shared = [data.sha256], {}
+    for data_seed, found in _further_cuts(plan, data):
+        hashes.append(found.sha256)
+        if data_seed >= n_known and (counts := images.in_training(found.train)):
+            shared[data_seed] = counts
+    return Cuts(tuple(hashes), shared)
 
 
 def recut(checked: Checked, data_seed: int) -> Checked:
@@ -79,6 +113,8 @@ def left_out(checked: Checked, files: Mapping[str, str]) -> Checked:
 def with_cuts(checked: Checked, known: list[str]) -> Checked:
     """Add the cuts that the plan of a resumed study asks for; the cuts in `known`, from its manifest, must be the same.
 
+    Images that a new cut shares with D_val and test set are counted.
+
     Raises:
         DataError: as `cut_hashes`; or the data set cannot be cut again, or a cut has changed.
     """
@@ -86,14 +122,21 @@ def with_cuts(checked: Checked, known: list[str]) -> Checked:
     faults = recut_faults(data.spec, data_seeds=plan.data_seeds, confirm_seeds=plan.confirm_seeds)
     if faults:
         raise DataError(faults)
-    cuts = cut_hashes(plan, data)
+    images = SharedImages({"D_val": data.val, "test": data.test})
+    cuts, shared = judged_cuts(plan, data, images, n_known=max(1, len(known)))
     changed = [k for k, (now, before) in enumerate(zip(cuts, known, strict=False)) if now != before]
     if changed:
         raise DataError(
             f"every cut must have the images it had when the study in {checked.folder} was begun; other images in "
             f"cuts {', '.join(map(str, changed))}"
         )
-    return replace(checked, cuts=cuts)
+    return replace(checked, cuts=cuts, shared_cuts=shared)
+
+
+def _further_cuts(plan: StudyPlan, data: LongTailData) -> Iterator[tuple[int, LongTailData]]:
+    """Yield (number, data) of each further cut, one at a time, so that the images of one cut are in memory."""
+    for data_seed in range(1, plan.data_seeds):
+        yield data_seed, _checked_cut(plan, data, data_seed)
 
 
 def _load(plan: StudyPlan, data: LongTailData, data_seed: int) -> LongTailData:

@@ -1,6 +1,6 @@
 """A training recipe: how a data set's students are trained, each value with its source."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -12,8 +12,11 @@ Schedule = Literal["one_cycle", "cosine", "step"]
 #: What the student sees on top of the view that it shares with the teacher; batches/augmentation.py has the kinds.
 Augment = Literal["none", "cutout", "autoaugment", "randaugment"]
 
+#: How the epochs of a recipe were found: measured on D_val, as published, or neither.
+Length = Literal["measured", "published", ""]
+
 #: Fields of a recipe that are no training settings.
-_OTHERS = ("name", "source", "sources", "teacher_size", "teacher_views")
+_OTHERS = ("name", "source", "sources", "teacher_size", "teacher_views", "length", "length_at")
 
 #: Name of the recipe that is too short to train a student out.
 QUICK = "quick"
@@ -30,6 +33,8 @@ class Recipe:
         student, epochs, batch_size, lr, momentum, nesterov, weight_decay, schedule, augment: training settings.
         teacher_size: side of the teacher's input, pixels; None for the model's own.
         teacher_views: views of each training image that the teacher sees.
+        length: how its epochs were found.
+        length_at: option of the data set -> the values at which they were found; absent options do not matter.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Recipe:
     teacher_size: int | None = None
     teacher_views: int = 8
     sources: Mapping[str, str] = field(default_factory=dict)
+    length: Length = ""
+    length_at: Mapping[str, Collection[int | float | str]] = field(default_factory=dict)
 
     @property
     def training(self) -> dict[str, KnobValue]:

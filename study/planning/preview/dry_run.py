@@ -10,6 +10,7 @@ from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL, OF_BEST, StudyPlan
 from study.planning.preview.estimate import estimate_lines, n_passes, step_time_here, store_lines
+from study.planning.preview.training_length import training_length
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
 from trainables.cckd.methods import OWN
@@ -81,6 +82,7 @@ def dry_run(checked: Checked) -> str:
         *teacher_lines(checked),
         _line("student", f"{plan.student}, {plan.epochs} epochs, in {_precision(checked)}"),
         *recipe_lines(checked),
+        *(_line("NOTE", note) for note in training_length(checked).notes),
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([_line("points", checked.points_text)] if plan.points else []),
         *([f"warm      {checked.warm}"] if checked.warm else []),

@@ -1,5 +1,9 @@
-"""How long a study takes: an estimate from numbers of steps and a step that was timed here, or its multiply-adds."""
+"""How long a study takes: an estimate from numbers of steps and a step that was timed here, or its multiply-adds.
 
+Of a study that was begun, what is missing takes as long as its trials took before, where some have ended.
+"""
+
+from dataclasses import dataclass
 from functools import cache
 
 from study.measured.machine import this_machine
@@ -20,6 +24,9 @@ from trainables.cckd.teacher.weights import EMBEDDED
 #: A study that takes longer than this starts only with --yes-long.
 LONG_S = 24 * 3600.0
 
+#: How the time of a study that was begun is found, in words.
+_BY_TRIALS = "by the pace of its trials"
+
 #: Core seconds of the embedded teacher for an image of 96 x 96 pixels, on an AMD EPYC core with AVX-512; they grow with
 #: the area.
 _TEACHER_S = 0.007
@@ -31,15 +38,47 @@ _SAMPLED_PRODUCTS = 1e12
 _SHORTEST_FIT_S = 60.0
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is to be computed.
+
+    Attributes:
+        epochs: of all students together.
+        own_cut: whether the teacher has yet to see the study's own cut of the long tail, with D_val and test set.
+        further_cuts: number of further cuts that it has yet to see.
+        epoch_s: seconds of an epoch, as trials of the study took them; None where an estimate stands for them.
+        at_once: trials that made progress at a time meanwhile; None where this machine's workers are counted.
+    """
+
+    epochs: float
+    own_cut: bool
+    further_cuts: int
+    epoch_s: float | None = None
+    at_once: int | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left to train."""
+        return not (self.epochs or self.further_cuts)
+
+
+def whole_work(checked: Checked) -> Work:
+    """Return all that a study computes, if each epoch costs as much as one of the reference method."""
+    plan = checked.plan
+    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.closing_cost(checked.space)
+    return Work(n_trials * plan.epochs, own_cut=True, further_cuts=plan.data_seeds - 1)
+
+
 def estimate_lines(checked: Checked) -> list[str]:
     """Say how long the students train, and how long the teacher takes where its speed is known."""
-    plan, workers = checked.plan, workers_here(checked.plan)
+    plan, work, workers = checked.plan, whole_work(checked), workers_here(checked.plan)
     one = "one GPU's" if plan.device == "cuda" else "one core's"
-    here = "divided by your workers" if workers is None else f"{_hours(checked)} on {_workers(workers)} here"
-    lines = [f"about {duration(_student_s(checked))} of {one} student training; {here}"]
+    here = "divided by your workers" if workers is None else f"{_hours(checked, work)} on {_workers(workers)} here"
+    lines = [f"about {duration(_student_s(checked, work))} of {one} student training; {here}"]
     if checked.teacher.name == EMBEDDED:
-        lines.append(f"about {duration(_teacher_s(checked))} of one core's teacher passes, none where they are cached")
-    if (fit_s := _fit_s(checked)) > _SHORTEST_FIT_S:
+        passes_s = duration(_teacher_s(checked, work))
+        lines.append(f"about {passes_s} of one core's teacher passes, none where they are cached")
+    if (fit_s := _fit_s(checked, work)) > _SHORTEST_FIT_S:
         cuts = "s, one per cut," if plan.data_seeds > 1 else ""
         lines.append(
             f"about {duration(fit_s)} of the teacher's fit{cuts} at this machine's speed, none where it is cached"
@@ -69,14 +108,24 @@ def store_lines(checked: Checked) -> list[str]:
     ]
 
 
-def expected(checked: Checked) -> str:
-    """Say how long the study will take on these workers, and what would be shorter."""
-    plan, workers = checked.plan, workers_here(checked.plan)
-    shorter = "" if plan.recipe == QUICK else "; --recipe quick is for a first look"
-    if workers is None:
-        return f"about {duration(_student_s(checked))} of one worker's training, an estimate{shorter}"
+def expected(checked: Checked, missing: Work | None = None) -> str:
+    """Say how long the study will take on these workers, and what would be shorter.
+
+    Args:
+        checked: the study.
+        missing: of one that was begun, what it lacks; None for a new one.
+    """
+    plan, work = checked.plan, whole_work(checked) if missing is None else missing
+    if work.is_nothing:
+        return "nothing is left to train"
+    workers, lacks = _at_once(checked, work), "" if missing is None else " for what is missing"
     found = "by a step that was timed here" if step_time_here(checked) else "an estimate"
-    return f"about {_hours(checked)} on {_workers(workers)}, {found}{shorter}"
+    if work.epoch_s is not None:
+        found = _BY_TRIALS
+    shorter = "" if missing is not None or plan.recipe == QUICK else "; --recipe quick is for a first look"
+    if workers is None:
+        return f"about {duration(_student_s(checked, work))} of one worker's training{lacks}, {found}{shorter}"
+    return f"about {_hours(checked, work)}{lacks} on {_workers(workers)}, {found}{shorter}"
 
 
 def step_time_here(checked: Checked) -> StepTime | None:
@@ -86,21 +135,31 @@ def step_time_here(checked: Checked) -> StepTime | None:
     return kept_time(this_machine(), checked.step_shape)
 
 
-def refuse_long(checked: Checked) -> None:
+def refuse_long(checked: Checked, missing: Work | None = None) -> None:
     """Refuse a study that the user may not have meant to be so long.
+
+    Args:
+        checked: the study.
+        missing: of one that was begun, what it lacks; None for a new one.
 
     Raises:
         UsageError: it takes more than LONG_S on this machine. What a cluster offers is not known before it is joined.
     """
-    seconds = _study_s(checked)
-    if seconds is not None and seconds > LONG_S:
-        shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
-        if (fit_s := _fit_s(checked)) > LONG_S / 2:
-            shorter += f"; the fit of the teacher takes {duration(fit_s)} of it, none with --teacher-form ncm"
-        raise UsageError(
-            f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; this one takes about {_hours(checked)} on "
-            f"{_workers(workers_here(checked.plan) or 1)}, an estimate; choices: --yes-long, {shorter}"
-        )
+    work = whole_work(checked) if missing is None else missing
+    workers, seconds = _at_once(checked, work), _study_s(checked, work)
+    if workers is None or seconds is None or seconds <= LONG_S:
+        return
+    takes = "this one takes" if missing is None else "what is missing of this one takes"
+    found = "an estimate" if work.epoch_s is None else _BY_TRIALS
+    shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
+    if missing is not None:
+        shorter = "fewer runs"
+    elif (fit_s := _fit_s(checked, work)) > LONG_S / 2:
+        shorter += f"; the fit of the teacher takes {duration(fit_s)} of it, none with --teacher-form ncm"
+    raise UsageError(
+        f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; {takes} about {_hours(checked, work)} on "
+        f"{_workers(workers)}, {found}; choices: --yes-long, {shorter}"
+    )
 
 
 def n_passes(checked: Checked) -> tuple[int, int]:
@@ -131,27 +190,33 @@ def _workers(n: int) -> str:
     return "1 worker" if n == 1 else f"{n} workers"
 
 
-def _hours(checked: Checked) -> str:
-    seconds = _study_s(checked)
+def _at_once(checked: Checked, work: Work) -> int | None:
+    return work.at_once or workers_here(checked.plan)
+
+
+def _hours(checked: Checked, work: Work) -> str:
+    seconds = _study_s(checked, work)
     assert seconds is not None, "the workers are known"
     return duration(seconds)
 
 
-def _study_s(checked: Checked) -> float | None:
+def _study_s(checked: Checked, work: Work) -> float | None:
     """Seconds on the workers of this machine, None where they are not known."""
-    workers = workers_here(checked.plan)
+    workers = _at_once(checked, work)
     if workers is None:
         return None
     on_cores = checked.teacher.name == EMBEDDED and checked.plan.device == "cpu"
-    return (_student_s(checked) + (_teacher_s(checked) if on_cores else 0.0)) / workers + _fit_s(checked)
+    teacher_s = _teacher_s(checked, work) if on_cores else 0.0
+    return (_student_s(checked, work) + teacher_s) / workers + _fit_s(checked, work)
 
 
-def _teacher_s(checked: Checked) -> float:
+def _teacher_s(checked: Checked, work: Work) -> float:
     own, further = n_passes(checked)
-    return (own + (checked.plan.data_seeds - 1) * further) * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
+    n_images = own * work.own_cut + further * work.further_cuts
+    return n_images * checked.teacher_size**2 / _TEACHER_PIXELS * _TEACHER_S
 
 
-def _fit_s(checked: Checked) -> float:
+def _fit_s(checked: Checked, work: Work) -> float:
     """Seconds of the probe's fits on all cores of this machine, one fit per cut of the long tail.
 
     It is 0 where they are few, where the form is another one, and with a GPU, whose speed is not known here.
@@ -161,21 +226,25 @@ def _fit_s(checked: Checked) -> float:
     if spec.form != "linear_probe" or plan.device != "cpu":
         return 0.0
     n_folds = spec.folds if spec.targets == "out_of_fold" else 0
-    products = plan.data_seeds * fit_products(len(data.train), spec.views, *size, n_folds=n_folds)
+    n_fits = work.own_cut + work.further_cuts
+    products = n_fits * fit_products(len(data.train), spec.views, *size, n_folds=n_folds)
     return products / _products_per_second(*size) if products >= _SAMPLED_PRODUCTS else 0.0
 
 
 _products_per_second = cache(products_per_second)
 
 
-def _student_s(checked: Checked) -> float:
-    """Seconds of all students on one core or GPU, if each epoch costs as much as one of the reference method."""
-    plan = checked.plan
-    config = TrialConfig.build({"method": checked.space.method, **plan.training})
-    n_steps = plan.epochs * (len(checked.data.train) // config.batch_size)
-    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.closing_cost(checked.space)
+def _student_s(checked: Checked, work: Work) -> float:
+    """Seconds of the students on one core or GPU."""
+    return work.epochs * (_epoch_s(checked) if work.epoch_s is None else work.epoch_s)
+
+
+def _epoch_s(checked: Checked) -> float:
+    """Seconds of an epoch of the reference method."""
+    config = TrialConfig.build({"method": checked.space.method, **checked.plan.training})
+    n_steps = len(checked.data.train) // config.batch_size
     mixed = config.mix_until * config.mix_ratio / (1 - config.mix_ratio)
-    return n_trials * n_steps * _step_s(checked, config.batch_size * (1 + mixed))
+    return n_steps * _step_s(checked, config.batch_size * (1 + mixed))
 
 
 def _step_s(checked: Checked, n_samples: float) -> float:

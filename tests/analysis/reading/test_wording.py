@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.reading.wording import (
+    length_not_measured,
     mean_sd,
     not_trained_out,
     p_value,
@@ -55,3 +56,15 @@ def test_stamps_stand_in_one_order() -> None:
     assert stamp(manifest) == "Selected on test. Contaminated teacher. Not trained out."
     assert stamp({"data": {"selected_on": "val"}, "contaminated_by": None, "recipe": {"not_trained_out": None}}) == ""
     assert not_trained_out({"recipe": ["quick"]}) is None
+
+
+def test_a_length_that_is_not_known_for_the_data_is_stamped_in_fixed_words() -> None:
+    def of(text: object) -> str:
+        recipe = {"not_trained_out": None, "length_not_measured": text}
+        return stamp({"data": {"selected_on": "val"}, "recipe": recipe})
+
+    assert of("length not measured for this cut (n_max=500); it") == "Length not measured for this cut."
+    assert of("length not measured for these images; it") == "Length not measured for these images."
+    assert of("\\input{it}") == "Length not measured for this cut.", "a stranger's may hold anything"
+    assert of(None) == of(7) == ""
+    assert length_not_measured({}) is None

@@ -115,6 +115,12 @@ def test_what_a_reader_must_know_is_a_warning(tmp_path: Path) -> None:
     assert found.failures == ("kd-seed1: hung",)
 
 
+def test_a_length_that_is_not_known_for_the_data_is_a_warning(tmp_path: Path) -> None:
+    unknown = "length not measured for this cut (n_max=60); it"
+    recipe = {"not_trained_out": None, "length_not_measured": unknown}
+    assert read_state(_study(tmp_path, recipe=recipe)).warnings == (unknown,)
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"status": "running"}', '{"status": 1, "sha256_of_this": "0"}', "\xff"]
 )

@@ -700,6 +700,79 @@ def test_a_knob_that_is_not_searched_is_refused_and_changes_nothing(checked, pla
     assert (folder / "study.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        (confirm, ["--seeds", "6", "--epochs-factor", "900000"]),
+        (confirm, ["--seeds", "900000"]),
+        (ablate, ["--seeds", "900000"]),
+    ],
+)
+def test_a_continuation_of_days_needs_a_word_once(checked, play, folder, capsys, command, flags) -> None:
+    driven = []
+    play(lambda study: driven.append(study.checked.plan))
+    session.begin(checked, "...", analyses())
+    before = [(folder / name).read_bytes() for name in ("study.json", "study.yaml", "study.db")]
+    capsys.readouterr()
+    assert command.main([str(folder), *flags]) == 2
+    said = "error: a study of more than 24 hours needs --yes-long; what is missing of this one takes about "
+    assert capsys.readouterr().err.startswith(said)
+    assert [(folder / name).read_bytes() for name in ("study.json", "study.yaml", "study.db")] == before
+    assert command.main([str(folder), *flags, "--yes-long"]) == 0
+    assert resume.main([str(folder)]) == 0, "what was accepted is not asked about again"
+    (begun, accepted, resumed) = driven
+    assert begun != accepted == resumed
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("time ")]
+    assert len(told) == 2
+    assert all("for what is missing on" in line for line in told)
+
+
+def test_more_trials_of_days_need_a_word_and_more_of_minutes_none(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", analyses())
+    before = (folder / "study.json").read_bytes()
+    assert resume.main([str(folder), "--trials", "900000"]) == 2
+    assert "needs --yes-long; what is missing of this one takes about " in capsys.readouterr().err
+    assert (folder / "study.json").read_bytes() == before
+    ledger = Ledger.open(folder / "study.db")
+    assert ledger.settings.trials == 4
+    ledger.close()
+    assert resume.main([str(folder), "--trials", "5"]) == 0
+    assert resume.main([str(folder), "--trials", "900000", "--yes-long"]) == 0
+    assert resume.main([str(folder), "--max-retries", "3"]) == 0, "it asks for no more"
+    assert confirm.main([str(folder)]) == 2, "a confirmation asks whatever the plan was"
+
+
+def test_a_study_without_a_database_lacks_all_of_it(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", analyses())
+    (folder / "study.db").unlink()
+    assert confirm.main([str(folder), "--seeds", "900000"]) == 2
+    assert "needs --yes-long" in capsys.readouterr().err
+    assert not (folder / "study.db").exists()
+    assert confirm.main([str(folder), "--seeds", "2"]) == 0
+
+
+def test_images_that_cuts_share_are_told_when_the_cuts_are_asked_for(
+    checked, play, folder, monkeypatch, capsys
+) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", analyses())
+    monkeypatch.setattr("study.planning.tail_subsets.SharedImages.in_training", lambda self, train: {"test": 3})
+
+    def told() -> list[str]:
+        return [row["text"][:5] for row in _manifest(folder)["cautions"] if row["reason"] == "shared_images"]
+
+    assert told() == []
+    assert confirm.main([str(folder), "--seeds", "2", "--data-seeds", "3"]) == 0
+    assert told() == ["cut 1", "cut 2"]
+    assert "NOTE     cut 2 of the long tail (--data-seeds) trains on 3 of the test images," in capsys.readouterr().out
+    assert resume.main([str(folder)]) == 0
+    assert "trains on" not in capsys.readouterr().out
+    assert confirm.main([str(folder), "--data-seeds", "4"]) == 0
+    assert told() == ["cut 1", "cut 2", "cut 3"]
+
+
 @pytest.mark.parametrize("factor", ["1", "0", "-2", "1.5", "x"])
 def test_a_factor_that_is_no_whole_number_from_2_is_refused(checked, play, folder, capsys, factor: str) -> None:
     play(lambda study: None)

@@ -166,7 +166,42 @@ def test_a_space_may_search_the_augmentation_which_then_has_no_flag(checked, tmp
         checked("--space", str(space), "--augment", "cutout")
 
 
-def _photographs(folder: Path) -> str:
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        ((), None),
+        (("--set", "mix_statistics=separate"), None),
+        (("--set", "mix_statistics=joint"), "mix_statistics=joint"),
+        (("--space", "{fixed}"), "mix_statistics=joint"),
+        (("--space", "{searched}"), "mix_statistics, which space searched searches,"),
+    ],
+)
+def test_a_student_is_tried_with_the_rule_for_statistics_that_a_study_chooses(
+    checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], rule: str | None
+) -> None:
+    head = "purpose: Together?\nmethod: acckd\ntrials: 4\nknobs:\n"
+    tau = "  tau: {low: 0.5, high: 1.5, unit: '1', reason: A knob.}\n"
+    both = "  mix_statistics: {choices: [joint, separate], unit: choice, reason: Two kinds.}\n"
+    (tmp_path / "fixed.yaml").write_text(f"name: fixed\n{head}{tau}fixed: {{mix_statistics: joint}}\n")
+    (tmp_path / "searched.yaml").write_text(f"name: searched\n{head}{both}")
+    tried: list[Any] = []
+    monkeypatch.setattr(
+        "trainables.cckd.students.build.try_student", lambda *_, statistics_rule, **__: tried.append(statistics_rule)
+    )
+    spaces = {name: str(tmp_path / f"{name}.yaml") for name in ("fixed", "searched")}
+    checked("--student", "resnet10t", *(flag.format(**spaces) for flag in flags))
+    assert tried == [rule]
+
+
+def test_a_rule_for_statistics_that_a_student_has_not_is_refused(checked, tmp_path: Path) -> None:
+    data = ("--data", _photographs(tmp_path / "pets", side=40), "--set", "batch_size=6")
+    student = ("--student", "convnext_atto")
+    checked(*data, *student)
+    with pytest.raises(UsageError, match=r"mix_statistics=joint acts through BatchNorm .* 'convnext_atto' has none"):
+        checked(*data, *student, "--set", "mix_statistics=joint")
+
+
+def _photographs(folder: Path, *, side: int = 16) -> str:
     """An image folder of two classes; its first test image is a copy of a training image."""
     random = np.random.default_rng(0)
     for part in ("train", "val", "test"):
@@ -176,7 +211,7 @@ def _photographs(folder: Path) -> str:
                 pixels = random.integers(0, 256, (24, 24, 3), np.uint8)
                 Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
     shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / "cat" / "0.png")
-    return f"image_folder:path={folder},size=16"
+    return f"image_folder:path={folder},size={side}"
 
 
 def test_a_teacher_that_has_learned_the_answers_needs_a_word(checked, tmp_path: Path) -> None:

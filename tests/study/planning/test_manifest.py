@@ -71,7 +71,9 @@ def test_the_manifest_says_where_each_value_comes_from_and_a_resumed_study_keeps
     checked: Checked, manifest: dict[str, Any]
 ) -> None:
     recipe = manifest["recipe"]
-    assert (recipe["name"], recipe["not_trained_out"]) == ("quick", "recipe quick")
+    assert recipe["name"] == "quick"
+    assert recipe["not_trained_out"].startswith("recipe quick, ")
+    assert recipe["length_not_measured"] is None, "the stamp stands in its place"
     assert recipe["values"]["lr"] == {"value": 0.1, "from": "--set"}
     assert recipe["values"]["batch_size"] == {"value": 64, "from": "recipe: our choice for a first look"}
     planned = manifest["plan"] | {"recipe_settings": {"lr": 0.3, "batch_size": 7}}
@@ -79,14 +81,19 @@ def test_the_manifest_says_where_each_value_comes_from_and_a_resumed_study_keeps
     assert (again.plan.training["lr"], again.plan.training["batch_size"]) == (0.1, 7)
 
 
-def test_a_study_of_fewer_epochs_than_its_recipe_is_not_trained_out(tmp_path: Path) -> None:
-    def reason(*flags: str) -> str | None:
-        argv = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "field", "--out", str(tmp_path), *flags]
-        found: str | None = first_manifest(check(build_parser().parse_args(argv)), "")["recipe"]["not_trained_out"]
-        return found
+def test_the_manifest_says_what_is_known_of_the_training_length(tmp_path: Path) -> None:
+    def told(*flags: str, data: str = "digits_lt") -> tuple[str | None, str | None]:
+        argv = ["--space", "acckd_smoke", "--data", data, "--recipe", "field", "--out", str(tmp_path), *flags]
+        recipe = first_manifest(check(build_parser().parse_args(argv)), "")["recipe"]
+        return recipe["not_trained_out"], recipe["length_not_measured"]
 
-    assert reason("--epochs", "3") == "3 of the 120 epochs of recipe field"
-    assert reason() is reason("--epochs", "121") is None
+    short, nothing = told("--epochs", "3")
+    assert short == "27 of the 1,080 steps of recipe field (3 epochs at batch 32 in place of 120 at 32)"
+    assert nothing is None
+    assert told() == told("--epochs", "121") == (None, None)
+    nothing, unknown = told(data="digits_lt:n_max=60")
+    assert nothing is None
+    assert unknown == "length not measured for this cut (n_max=60); that of recipe field was measured for n_max=90"
 
 
 def test_a_plan_of_a_version_without_recipes_keeps_the_general_defaults(

@@ -1,5 +1,7 @@
 """Cuts of the long tail: which sets have them, what must stay the same, and what a resumed study holds against them."""
 
+import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
 from study.planning.tail_subsets import cut_hashes, recut, recut_faults, with_cuts
+from study.schema import CautionReason
+from trainables.cckd.data.images import decode
 from trainables.cckd.data.images.sets import hash_sets
+from trainables.cckd.data.shared_images import SharedImages
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError, UsageError
 
@@ -140,3 +145,38 @@ def test_files_are_cut_again_too_unless_every_class_uses_all_it_has(photographs:
     assert set(other.data.train.paths) != set(checked.data.train.paths)
     with pytest.raises(DataError, match=r"needs a pool to choose from; cut 1 of .* has the same images"):
         _check(tmp_path, "--data", f"{folder},n_max=6,ir=1", *flags)
+
+
+def test_images_that_a_cut_shares_are_told_by_its_number_and_none_is_read_twice(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every image of one class is in the test set too, so a cut trains on as many test images as it has of it."""
+    shutil.copytree(photographs, tmp_path / "copied")
+    for image in (photographs / "train" / "ant").iterdir():
+        shutil.copy(image, tmp_path / "copied" / "test" / "ant" / f"copy of {image.name}")
+    decoded: Counter[str] = Counter()
+    read = decode.read_image
+    monkeypatch.setattr(
+        decode, "read_image", lambda files, index: decoded.update([files.paths[index]]) or read(files, index)
+    )
+    data = f"image_folder:path={tmp_path / 'copied'},size=32,holdout=2,n_max=4,ir=2"
+    checked = _check(tmp_path, "--data", data, "--data-seeds", "3", "--set", "batch_size=5", "--epochs", "1")
+    assert checked.shared == {("train", "test"): 4, ("D_val", "test"): 2}
+    assert checked.shared_cuts == {1: {"test": 4}, 2: {"test": 4}}
+    told = "cut 2 of the long tail (--data-seeds) trains on 4 of the test images, pixel by pixel"
+    assert (CautionReason.SHARED_IMAGES, told) in checked.cautions
+    assert set(decoded.values()) == {1}
+
+
+def test_a_resumed_study_counts_what_its_new_cuts_share(checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SharedImages, "in_training", lambda self, train: {"D_val": 1, "test": len(train)})
+    before = replace(checked, cuts=())
+    counts = {"D_val": 1, "test": 303}
+    assert with_cuts(before, list(checked.cuts[:2])).shared_cuts == {2: counts}
+    found = with_cuts(before, list(checked.cuts[:1]))
+    assert found.shared_cuts == {1: counts, 2: counts}
+    assert found.cautions[0].text == (
+        "cut 1 of the long tail (--data-seeds) trains on 1 of the D_val images and 303 of the test images, pixel by "
+        "pixel"
+    )
+    assert with_cuts(before, list(checked.cuts)).shared_cuts == {}

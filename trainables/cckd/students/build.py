@@ -109,21 +109,35 @@ def build_student(
 
 
 def try_student(
-    name: str, n_classes: int, in_chans: int, image_size: int, *, cosine_scale: float = 0.0, needs_bias: bool = False
+    name: str,
+    n_classes: int,
+    in_chans: int,
+    image_size: int,
+    *,
+    cosine_scale: float = 0.0,
+    needs_bias: bool = False,
+    statistics_rule: str | None = None,
 ) -> None:
     """Train a student for one step on two images of noise.
 
     Args:
         name, n_classes, in_chans, image_size, cosine_scale: as for `build_student`.
         needs_bias: whether its classifier must have a bias, for `prediction_prior` uniform.
+        statistics_rule: the chosen rule for statistics of batches, in words; None where the default stays.
 
     Raises:
-        ConfigError: as `build_student` and `bias_name`; or it cannot take a step, or sees the image as one patch.
+        ConfigError: as `build_student` and `bias_name`; or it cannot take a step, sees the image as one patch, or
+            keeps no statistics of batches, so that `statistics_rule` would change nothing.
     """
     with torch.random.fork_rng(devices=[]):
         student = build_student(name, n_classes, in_chans, image_size, cosine_scale=cosine_scale)
         if needs_bias:
             bias_name(student)
+        if statistics_rule and not _keeps_statistics(student):
+            raise ConfigError(
+                f"{statistics_rule} acts through BatchNorm with running statistics, and student {name!r} has none, so "
+                "that it changes nothing; leave mix_statistics out, or choose a student with BatchNorm"
+            )
         what = f"student {name!r} on {image_size}-pixel images of {in_chans} channels"
         if _n_patches(student) == 1:
             raise ConfigError(
@@ -135,6 +149,11 @@ def try_student(
             (logits.square().mean() + features.square().mean()).backward()
         except Exception as error:  # as in build_student
             raise ConfigError(f"{what} cannot be trained: {_one_line(error)}") from error
+
+
+def _keeps_statistics(student: StudentNet) -> bool:
+    """Whether a layer keeps running statistics of batches: BatchNorm does, and what timm derives from it."""
+    return any(name.endswith("running_var") for name, _ in student.net.named_buffers())
 
 
 def _n_patches(student: StudentNet) -> int | None:

@@ -1,8 +1,11 @@
-"""Images that two sets share are counted by their pixels."""
+"""Images that two sets share are counted by their pixels, each of which is read once."""
 
 import shutil
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from trainables.cckd.data.images import decode
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.scan import scan
 from trainables.cckd.data.images.sets import ImageSet
 from trainables.cckd.data.images.view_stream import hold
-from trainables.cckd.data.shared_images import shared_images
+from trainables.cckd.data.shared_images import SharedImages
 
 
 def _set(values: list[int]) -> ImageSet:
     images = np.array(values, np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 3), np.uint8)
     return ImageSet(images, np.zeros(len(values), np.int64))
+
+
+def shared_images(sets: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """All that a training set and its judged sets share."""
+    judged = {name: of_set for name, of_set in sets.items() if name != "train"}
+    found = SharedImages(judged)
+    of_train = {("train", name): n for name, n in found.in_training(sets["train"]).items()}
+    return of_train | found.among_judged()
 
 
 @given(*[st.lists(st.integers(0, 9), max_size=8)] * 3)
@@ -69,3 +81,39 @@ def test_an_equal_mark_alone_counts_nothing(files: dict[str, ImageFiles]) -> Non
 def test_decoded_images_are_compared_by_their_pixels(files: dict[str, ImageFiles]) -> None:
     held = {name: hold(of_set, workers=1) for name, of_set in files.items()}
     assert shared_images(held) == {("train", "test"): 3}
+
+
+@given(*[st.lists(st.integers(0, 9), max_size=8)] * 4)
+def test_each_of_several_training_sets_is_counted_by_itself(a: list[int], b: list[int], val: list[int], test) -> None:
+    judged = {"D_val": val, "test": test}
+    images = SharedImages({name: _set(values) for name, values in judged.items()})
+    for train in (a, b, a):
+        found = images.in_training(_set(train))
+        for name, values in judged.items():
+            assert found.get(name, 0) == sum(value in train for value in values)
+        assert 0 not in found.values()
+
+
+def test_no_file_is_decoded_twice_for_however_many_training_sets(
+    files: dict[str, ImageFiles], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[str] = Counter()
+    read = decode.read_image
+
+    def counting(files: ImageFiles, index: int) -> Any:
+        decoded[files.paths[index]] += 1
+        return read(files, index)
+
+    monkeypatch.setattr(decode, "read_image", counting)
+    images = SharedImages({"D_val": files["test"].take(np.array([1])), "test": files["test"]})
+    train = files["train"]
+    cuts = [train, train.take(np.array([0, 2])), train.take(np.array([1, 2])), train.take(np.array([2]))]
+    assert [images.in_training(cut) for cut in cuts] == [{"test": 2}, {"test": 1}, {"test": 1}, {}]
+    assert images.among_judged() == {("D_val", "test"): 1}
+    assert set(decoded.values()) == {1}
+
+
+def test_a_file_that_cannot_be_decoded_is_like_no_other_one(files: dict[str, ImageFiles], tmp_path: Path) -> None:
+    marked = {name: replace(of_set, marks=np.ones(len(of_set), np.uint64)) for name, of_set in files.items()}
+    (tmp_path / "copy.png").write_bytes(b"no image")
+    assert shared_images(marked) == {("train", "test"): 2}

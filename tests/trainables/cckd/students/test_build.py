@@ -117,6 +117,22 @@ def test_a_student_that_lacks_what_a_rung_or_a_setting_needs_is_refused(
         try_student("resnet8_cifar", 10, 3, 32, **needed)
 
 
+@pytest.mark.parametrize("name", ["resnet50_gn", "vit_tiny_patch16_224", "convnext_atto"])
+def test_a_rule_for_statistics_of_batches_needs_a_student_that_keeps_them(name: str) -> None:
+    try_student(name, 10, 3, 64)
+    with pytest.raises(ConfigError) as error:
+        try_student(name, 10, 3, 64, statistics_rule="mix_statistics=joint")
+    assert error.value.faults == (
+        f"mix_statistics=joint acts through BatchNorm with running statistics, and student {name!r} has none, so that "
+        "it changes nothing; leave mix_statistics out, or choose a student with BatchNorm",
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet8_cifar", "resnet10t", "mobilenetv3_small_050"])
+def test_a_student_with_batch_norm_follows_a_rule_for_its_statistics(name: str) -> None:
+    try_student(name, 10, 3, 32, statistics_rule="mix_statistics=joint")
+
+
 def test_a_student_whose_last_stage_alone_has_one_patch_can_be_trained() -> None:
     try_student("twins_svt_small", 10, 3, 32)  # 64 patches, then 16, 4 and 1
 

@@ -1,6 +1,7 @@
 """cifar10_lt and cifar100_lt: 32x32 colour photographs (Krizhevsky, 2009), with the long tail of the LDAM release."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -104,18 +105,24 @@ FIELD = Recipe(
     schedule="step",
     teacher_views=20,
     sources={"teacher_views": "our choice: a student sees each view ten times, and 20 fit in memory"},
+    length="published",
 )
+
+#: The tails that are published with this recipe: all images of the first class, and 10 or 100 times as many as of the
+#: last; in later papers 50 times as many, too.
+_PUBLISHED_AT: Mapping[str, tuple[OptionValue, ...]] = {"ir": (10.0, 50.0, 100.0), "imb_type": ("exp", "step")}
 
 
 def _info(
     name: str, description: str, class_names: tuple[str, ...], options: Mapping[str, OptionValue], **files: Any
 ) -> DataSetInfo:
+    field = replace(FIELD, length_at={"n_max": (options["n_max"],), **_PUBLISHED_AT})
     return DataSetInfo(
         name=name,
         description=description,
         class_names=class_names,
         options=options,
-        recipes=(FIELD, quick(20)),
+        recipes=(field, quick(20)),
         splits=("split_test", "holdout", "paper"),
         n_holdout=5000 // len(class_names),  # a tenth of the training images
         padding=4,

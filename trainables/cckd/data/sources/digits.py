@@ -47,6 +47,8 @@ FIELD = replace(
     lr=0.15,
     teacher_views=30,
     sources={"epochs": "our choice on D_val"},
+    length="measured",
+    length_at={"n_max": (90,), "ir": (20.0,), "imb_type": ("exp",)},
 )
 
 INFO = DataSetInfo(

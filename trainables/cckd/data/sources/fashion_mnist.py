@@ -85,6 +85,8 @@ FIELD = replace(
     batch_size=32,
     lr=0.15,
     sources=dict.fromkeys(("epochs", "batch_size", "lr"), "our choice on D_val"),
+    length="measured",
+    length_at={"n_max": (200,), "ir": (50.0,), "imb_type": ("exp",)},
 )
 
 #: A quarter of the steps that train a student out.

@@ -19,6 +19,9 @@ from trainables.cckd.recipe import Recipe, quick
 #: Options of every set of image files: side of the student's input, smallest share of an image in a crop.
 FILE_OPTIONS: Mapping[str, OptionValue] = {"size": 224, "crop_scale": 0.25}
 
+#: The smallest share of an image in a crop, as the published sets are trained.
+_CROP_SCALE = 0.08
+
 
 @dataclass(frozen=True)
 class Release:
@@ -160,6 +163,8 @@ def _field(epochs: int) -> Recipe:
         nesterov=False,
         weight_decay=5e-4,
         schedule="cosine",
+        length="published",
+        length_at={"size": (FILE_OPTIONS["size"],), "crop_scale": (_CROP_SCALE,)},
         sources={
             "batch_size": "half of Decoupling's 512",
             "lr": "half of Decoupling's 0.2, as the batch",
@@ -172,7 +177,7 @@ def _info(name: str, description: str, splits: tuple[str, ...], epochs: int) -> 
     return DataSetInfo(
         name=name,
         description=description,
-        options={**FILE_OPTIONS, "crop_scale": 0.08, "root": "", "lists": ""},
+        options={**FILE_OPTIONS, "crop_scale": _CROP_SCALE, "root": "", "lists": ""},
         recipes=(_field(epochs), quick(10, student="resnet18")),
         splits=splits,
         read=partial(read_release, name=name),

@@ -1,0 +1,68 @@
+"""What a session says before it starts: the hours of a continuation are those of the runs that it lacks."""
+
+import io
+from dataclasses import replace
+
+from study.phases.ablation import ablate
+from study.phases.baselines import tune_baselines
+from study.phases.confirmation import confirm
+from study.phases.longer_runs import train_longer
+from study.phases.messages import say_plan
+from study.phases.search import search, studied_method
+from study.phases.selection import select
+from study.phases.state.study_in_progress import Study
+from study.planning.preview.missing import missing_work
+from study.terminal.progress import Progress
+from tests.study.phases.played import OWN, WORKERS, PlayedRay, selecting
+
+
+def _missing(study: Study) -> float:
+    return missing_work(study.checked.plan, study.checked.space, study.ledger, study.store.manifest()).epochs
+
+
+def _said(study: Study) -> list[str]:
+    shown = io.StringIO()
+    say_plan(Progress(shown), replace(study.checked, origins={}), study.store, study.ledger)
+    return shown.getvalue().splitlines()
+
+
+def test_each_phase_takes_away_what_it_trains_until_nothing_is_left(study: Study, ray: PlayedRay) -> None:
+    selecting(study, epochs_factor=3, long_seeds=1, ablation_seeds=2, confirm_top=2, tuned_baselines=("la",))
+    trained: list[int] = []
+    good = ray.outcome
+
+    def outcome(config):
+        trained.append(config["config"]["epochs"])
+        return good(config)
+
+    ray.outcome = outcome
+    target = studied_method(study)
+    phases = {
+        "select": lambda: select(study, target, OWN, WORKERS),
+        "tune": lambda: tune_baselines(study, OWN, WORKERS),
+        "confirm": lambda: confirm(study, OWN, WORKERS),
+        "longer": lambda: train_longer(study, OWN, WORKERS),
+        "ablate": lambda: ablate(study, OWN, WORKERS),
+    }
+    most = _missing(study)
+    search(study, target, OWN, WORKERS)
+    before = _missing(study)
+    assert most - before >= sum(trained), "the reference may be among the best"
+    for name, run in phases.items():
+        trained.clear()
+        run()
+        after = _missing(study)
+        assert trained, name
+        if name in ("tune", "ablate"):  # at most so many: candidates and knobs are known afterwards
+            assert before - after >= sum(trained), name
+        else:
+            assert before - after == sum(trained), name
+        before = after
+    assert before == 0
+    assert "time     nothing is left to train" in _said(study)
+
+
+def test_a_continuation_says_its_hours(searched: Study) -> None:
+    (line,) = [line for line in _said(searched) if line.startswith("time ")]
+    assert line.startswith("time     about ")
+    assert "for what is missing on " in line
