@@ -54,10 +54,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
         for note in training_length(checked).notes:
             progress.say(f"NOTE     {note}")
-        progress.say(f"time     {expected(checked)}")
-    else:
-        missing = missing_work(plan, checked.space, ledger, store.manifest())
-        progress.say(f"time     {expected(checked, missing)}")
+    progress.say(f"time     {how_long(checked, store, ledger)}")
     if plan.address == LOCAL:
         progress.say(f"machine  {load(plan)}")
     progress.say(
@@ -69,6 +66,13 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         + (f", at most {n_ablation} to see what settings and parts buy" if n_ablation else "")
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
+
+
+def how_long(checked: Checked, store: StudyStore, ledger: Ledger) -> str:
+    """Say how long a new study takes, or what is missing of one that goes on."""
+    if checked.origins:  # of a new study
+        return expected(checked)
+    return expected(checked, missing_work(checked.plan, checked.space, ledger, store.manifest()))
 
 
 def say_lost(known: dict[str, int], found: dict[str, int]) -> None:

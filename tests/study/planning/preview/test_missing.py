@@ -124,13 +124,15 @@ def test_more_seeds_cuts_entries_and_lengths_are_counted(checked: Checked, searc
 
 def test_what_is_missing_is_told_by_the_pace_or_by_the_estimate(checked: Checked, monkeypatch) -> None:
     monkeypatch.setattr("study.planning.preview.estimate.allotted_cores", lambda: Cores(4, ""))
-    paced = Work(1440, own_cut=False, further_cuts=0, epoch_s=10.0)
-    assert expected(checked, paced) == "about 1 h for what is missing on 4 workers, by the pace of its trials"
-    assert expected(checked, replace(paced, at_once=2)).startswith("about 2 h for what is missing on 2 workers, ")
+    paced = Work(2880, own_cut=False, further_cuts=0, epoch_s=10.0)
+    assert expected(checked, paced) == "about 2 h 00 min for what is missing on 4 workers, by the pace of its trials"
+    assert expected(checked, replace(paced, at_once=2)).startswith(
+        "about 4 h 00 min for what is missing on 2 workers, "
+    )
     assert "for what is missing on 4 workers, an estimate" in expected(checked, replace(paced, epoch_s=None))
     assert expected(checked, Work(0, own_cut=False, further_cuts=0)) == "nothing is left to train"
     away = replace(checked, plan=replace(checked.plan, address="auto"))
-    told = "about 4 h of one worker's training for what is missing, by the pace of its trials"
+    told = "about 8 h 00 min of one worker's training for what is missing, by the pace of its trials"
     assert expected(away, paced) == told
 
 
@@ -141,7 +143,7 @@ def test_more_than_a_day_of_what_is_missing_needs_a_word(checked: Checked, monke
     with pytest.raises(UsageError) as error:
         refuse_long(checked, replace(day, epochs=36000))
     assert error.value.faults == (
-        "a study of more than 24 hours needs --yes-long; what is missing of this one takes about 25 h on 4 workers, by "
+        "a study of more than 24 hours needs --yes-long; what is missing of this one takes about 25 h 00 min on 4 workers, by "
         "the pace of its trials; choices: --yes-long, fewer runs",
     )
     refuse_long(replace(checked, plan=replace(checked.plan, address="auto")), replace(day, epochs=10**9))

@@ -64,7 +64,7 @@ def test_a_searched_batch_counts_with_its_largest(asked, tmp_path: Path) -> None
     space = tmp_path / "mine.yaml"
     space.write_text(
         "name: mine\npurpose: Which batch?\nmethod: la\ntrials: 4\nknobs:\n"
-        "  batch_size: {low: 16, high: 100, unit: images, reason: Both ways., reference: 32}\n"
+        "  batch_size: {range: [16, 100], type: int, unit: images, reason: Both ways., reference: 32}\n"
     )
     reason = training_length(asked("--space", str(space))).not_trained_out
     assert reason == "360 of the 1,080 steps of recipe field (120 epochs at batch 100 in place of 120 at 32)"
