@@ -1,5 +1,6 @@
 """Studies side by side: gains as each report gives them, chosen values by knob, and one message for any fault."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,20 @@ def test_a_running_study_without_a_test_result_is_compared_too(pair: tuple[Path,
     drop_runs(pair[1], "1")
     page = compare.build_comparison(pair, tmp_path / "side").read_text(encoding="utf-8")
     assert "best1 is not confirmed on the test set" in page
+
+
+def test_what_is_known_of_the_training_length_is_said_of_each_study(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    unknown = "length not measured for this cut (n_max=60); it"
+    recipes = {"not_trained_out": "recipe quick"}, {"not_trained_out": None, "length_not_measured": unknown}
+    for folder, recipe in zip(pair, recipes, strict=True):
+        path = folder / "study.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": recipe}))
+    compare.build_comparison(pair, tmp_path / "side")
+    text = (tmp_path / "side" / "comparison.md").read_text(encoding="utf-8")
+    first, second = (load_study(folder).manifest["name"] for folder in pair)
+    assert f"Not trained out: {first} (recipe quick)." in text
+    assert f"{second}: {unknown}." in text
+    assert facts({"b": load_study(pair[1])}).set_index("fact")["b"]["length not measured"] == unknown
 
 
 def test_a_study_without_a_pair_with_la_claims_nothing(pair: tuple[Path, Path], tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ def test_a_student_is_tried_with_the_rule_for_statistics_that_a_study_chooses(
     checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...], rule: str | None
 ) -> None:
     head = "purpose: Together?\nmethod: acckd\ntrials: 4\nknobs:\n"
-    tau = "  tau: {range: [0.5, 1.5], unit: '1', reason: A knob.}\n"
-    both = "  mix_statistics: {choices: [joint, separate], unit: choice, reason: Two kinds.}\n"
+    tau = "  tau: {range: [0.5, 1.5], unit: '1', reason: A knob., reference: 1.0}\n"
+    both = "  mix_statistics: {choices: [joint, separate], unit: choice, reason: Two kinds., reference: separate}\n"
     (tmp_path / "fixed.yaml").write_text(f"name: fixed\n{head}{tau}fixed: {{mix_statistics: joint}}\n")
     (tmp_path / "searched.yaml").write_text(f"name: searched\n{head}{both}")
     tried: list[Any] = []

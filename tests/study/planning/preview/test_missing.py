@@ -143,7 +143,7 @@ def test_more_than_a_day_of_what_is_missing_needs_a_word(checked: Checked, monke
     with pytest.raises(UsageError) as error:
         refuse_long(checked, replace(day, epochs=36000))
     assert error.value.faults == (
-        "a study of more than 24 hours needs --yes-long; what is missing of this one takes about 25 h 00 min on 4 workers, by "
-        "the pace of its trials; choices: --yes-long, fewer runs",
+        "a study of more than 24 hours needs --yes-long; what is missing of this one takes about 25 h 00 min on 4 "
+        "workers, by the pace of its trials; choices: --yes-long, fewer runs",
     )
     refuse_long(replace(checked, plan=replace(checked.plan, address="auto")), replace(day, epochs=10**9))
