@@ -99,7 +99,7 @@ def test_what_is_known_of_the_training_length_is_said_of_each_study(pair: tuple[
         path = folder / "study.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": recipe}))
     compare.build_comparison(pair, tmp_path / "side")
-    text = (tmp_path / "side" / "comparison.md").read_text(encoding="utf-8")
+    text = (tmp_path / "side" / "comparison.md").read_text(encoding="utf-8").replace("\\", "")
     first, second = (load_study(folder).manifest["name"] for folder in pair)
     assert f"Not trained out: {first} (recipe quick)." in text
     assert f"{second}: {unknown}." in text

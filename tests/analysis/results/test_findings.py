@@ -261,21 +261,23 @@ def test_a_study_that_is_not_trained_out_says_so(simulated: Simulated, recipe: o
 UNKNOWN = "length not measured for this cut (n_max=500); that of recipe field was measured for n_max=200"
 
 
-def test_a_length_that_is_not_known_for_the_cut_is_said_where_the_stamp_would_stand(simulated: Simulated) -> None:
-    for longer, more in (
+@pytest.mark.parametrize(
+    ("longer", "more"),
+    [
         ({}, ""),
         (
             {"longer": {"la": LA, "best1": (0.83, 0.64), "kd": (0.95, 0.60)}},
             " This is by the recipe; the runs at 40 epochs show no further rise of la and best1.",
         ),
-    ):
-        study = load_study(simulated(**longer, **SMALL))
-        study.manifest["recipe"] = {"not_trained_out": None, "length_not_measured": UNKNOWN}
-        found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
-        assert found.warnings[0] == f"L{UNKNOWN[1:]}.{more}"
-        study.manifest["recipe"]["not_trained_out"] = "recipe quick"
-        found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
-        assert found.warnings[0] == f"Not trained out: recipe quick.{more}"
+    ],
+)
+def test_a_length_that_is_not_known_for_the_cut_is_said_where_the_stamp_would_stand(
+    simulated: Simulated, longer: dict[str, object], more: str
+) -> None:
+    study = load_study(simulated(**longer, **SMALL))
+    for reason, said in ((None, f"L{UNKNOWN[1:]}."), ("recipe quick", "Not trained out: recipe quick.")):
+        study.manifest["recipe"] = {"not_trained_out": reason, "length_not_measured": UNKNOWN}
+        assert find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings[0] == said + more
 
 
 def test_where_the_longer_runs_show_no_rise_the_stamp_of_the_recipe_says_so(simulated: Simulated) -> None:
