@@ -342,7 +342,7 @@ def test_a_student_of_timm_is_tried_with_all_that_the_study_needs_of_it(
     tried: list[dict[str, Any]] = []
     monkeypatch.setattr("trainables.cckd.students.build.try_student", lambda *_, **needed: tried.append(needed))
     checked("--student", "resnet18", *flags)
-    assert tried == [needed]
+    assert tried == [needed | {"statistics_rule": None}]
 
 
 @pytest.mark.parametrize("space", ["acckd_smoke", "acckd_full", "la_mix"])
