@@ -18,7 +18,7 @@ from scipy import stats
 
 from analysis.search.trial_matrix import Floats
 from benchmarks.emulator import Emulator
-from benchmarks.response_surface import path_of, read_rows
+from benchmarks.response_surface import recorded_rows
 from benchmarks.surface_truth import accuracies, trials_of
 from search_spaces.registry import get_space
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", default="fashion_mnist_lt", help="name of a data set (default: %(default)s)")
     parser.add_argument("--space", default="acckd_full", help="default: %(default)s")
     args = parser.parse_args(argv)
-    rows, space = read_rows(path_of(args.data)), get_space(args.space)
+    rows, space = recorded_rows(args.data), get_space(args.space)
     emulator = Emulator.of(rows, space)
     first = rows[(rows["seed"] == rows["seed"].min()) & (rows["val"].str.len() > 0)]
     curves = np.array(

@@ -101,6 +101,22 @@ def path_of(data_set: str) -> Path:
     return RESULTS / f"response_surface-{data_set}.parquet"
 
 
+def recorded_rows(data_set: str) -> pd.DataFrame:
+    """Return the rows of a data set, as `read_rows` does.
+
+    Raises:
+        SystemExit: it has none, or they are of several trainings.
+    """
+    rows = read_rows(path_of(data_set))
+    if rows.empty:
+        there = sorted(path.stem.removeprefix(path_of("").stem) for path in RESULTS.glob(path_of("*").name))
+        raise SystemExit(
+            f"error: --data must be a set whose trainings are recorded ({', '.join(there)}); got {data_set!r}; "
+            "python -m benchmarks.response_surface records them"
+        )
+    return rows
+
+
 def read_rows(path: Path) -> pd.DataFrame:
     """Return one row per finished run.
 

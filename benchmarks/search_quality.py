@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.search.slices import slices_of
 from analysis.search.trial_matrix import value_of
 from benchmarks.emulator import Emulator
-from benchmarks.response_surface import path_of, read_rows
+from benchmarks.response_surface import recorded_rows
 from benchmarks.searches import played
 from benchmarks.surfaces import screened
 from search_spaces.knob import KnobValue
@@ -180,7 +180,7 @@ def _of_best1(surface: Emulator, complete: Sequence[FrozenTrial], rng: np.random
 @cache
 def emulator(data: str, space: str) -> Emulator:
     """Return the emulator of a data set's recorded trainings."""
-    return Emulator.of(read_rows(path_of(data)), get_space(space))
+    return Emulator.of(recorded_rows(data), get_space(space))
 
 
 @cache

@@ -31,7 +31,7 @@ from analysis.search.columns import stage_columns
 from analysis.search.screen import LEVEL
 from analysis.search.slices import slices_of
 from analysis.search.trial_matrix import Floats, stages, trial_matrix
-from benchmarks.response_surface import path_of, read_rows
+from benchmarks.response_surface import recorded_rows
 from benchmarks.surfaces import fitted, rivals, screened
 from search_spaces.knob import Knob
 from search_spaces.registry import get_space
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=N_STUDIES, help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per core")
     args = parser.parse_args(argv)
-    rows, space = accuracies(read_rows(path_of(args.data))), get_space(args.space)
+    rows, space = accuracies(recorded_rows(args.data)), get_space(args.space)
     trials = trials_of(rows, space)
     noise = noise_of(rows)
     ceiling = print_noise(rows, noise)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 @cache
 def recorded(data: str, space: str) -> list[FrozenTrial]:
     """Return the recorded trainings of a data set as complete trials of a space."""
-    return trials_of(accuracies(read_rows(path_of(data))), get_space(space))
+    return trials_of(accuracies(recorded_rows(data)), get_space(space))
 
 
 def accuracies(rows: pd.DataFrame) -> pd.DataFrame:

@@ -59,7 +59,11 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         progress.say(f"machine  {load(plan)}")
     progress.say(
         f"plan     {plan.trials} trials of {plan.epochs} epochs ({plan.sampler}, pruner {plan.pruner}), "
-        + (f"{plan.n_selection_runs} runs to choose among the best {plan.finalists}, " if plan.n_selection_runs else "")
+        + (
+            f"{plan.n_selection_runs} runs to choose among the best {plan.n_candidates}, "
+            if plan.n_selection_runs
+            else ""
+        )
         + (f"as many for each of {', '.join(plan.tuned_baselines)}, " if plan.tuned_baselines else "")
         + f"{plan.n_confirm_runs} on test"
         + "".join(f", {n} at {factor} times the epochs" for factor, n in plan.n_longer_runs.items())

@@ -40,9 +40,9 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
         _report_guards(study, target, reference_failed if n_kept is None else none_kept if n_kept == 0 else None)
     if plan.second_objective:
         _report_front(study, target, plan.second_objective)
-    if not plan.finalists or not plan.finalist_seeds:
+    if not plan.n_candidates:
         return
-    found = ledger.candidates(max(plan.finalists, plan.confirm_top))
+    found = ledger.candidates(plan.n_candidates)
     candidates = [(candidate.number, target.config(candidate.params)) for candidate in found]
     seeds = selection_seeds(plan.seed, plan.finalist_seeds)
     # Seed by seed, so that an early stop leaves whole seeds.

@@ -203,9 +203,14 @@ class StudyPlan:
         return max(3, n_trials // 4) if self.max_failures is None else self.max_failures
 
     @property
+    def n_candidates(self) -> int:
+        """Best trials that the selection trains again: the finalists, or all that are to be confirmed; 0 without it."""
+        return max(self.finalists, self.confirm_top) if self.finalists and self.finalist_seeds else 0
+
+    @property
     def n_selection_runs(self) -> int:
-        """Most runs of the selection: the finalists and the reference point."""
-        return (self.finalists + 1) * self.finalist_seeds if self.finalists else 0
+        """Most runs of the selection: the candidates and the reference point."""
+        return (self.n_candidates + 1) * self.finalist_seeds if self.n_candidates else 0
 
     @property
     def n_tuning_runs(self) -> int:

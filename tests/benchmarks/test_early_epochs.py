@@ -39,3 +39,9 @@ def test_the_committed_curves_are_judged_whole(capsys: pytest.CaptureFixture[str
     _, _, _, *rows = capsys.readouterr().out.splitlines()
     assert rows[-1].startswith("| 60 | 1.00 | 30 | ")
     assert float(rows[0].split("|")[2]) < 0.6
+
+
+@pytest.mark.parametrize("data", ["digits_lt", "fashion_mnist_lt:n_max=90", "nothing"])
+def test_a_set_without_recorded_trainings_is_refused(data: str) -> None:
+    with pytest.raises(SystemExit, match=r"recorded \(cifar10_lt, fashion_mnist_lt\); got '" + data):
+        main(["--data", data])

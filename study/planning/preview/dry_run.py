@@ -86,7 +86,8 @@ def dry_run(checked: Checked) -> str:
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([_line("points", checked.points_text)] if plan.points else []),
         *([f"warm      {checked.warm}"] if checked.warm else []),
-        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.finalists} and reference)",
+        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.n_candidates} and the "
+        "reference)",
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),

@@ -49,23 +49,22 @@ class _Lacking:
         self._plan, self._space, self._search, self._manifest = plan, space, search, manifest
         looks = manifest.get(SEARCH_LOOKS, []) if plan.stop_when == SETTLED else []
         self._settled = any(row["settled"] and row["of"] == plan.trials for row in looks)
-        self._n_candidates = max(plan.finalists, plan.confirm_top) if plan.finalists and plan.finalist_seeds else 0
         self.done = Counter(self._keys())
         self.entries = self._entries()
 
     def tuning(self, baseline: str) -> float:
         """Return the epochs that search and selection lack: of a tuned baseline, or of the studied method ('')."""
         plan, search = self._plan, self._search_of(baseline)
-        of_selection = plan.epochs * plan.finalist_seeds * (self._n_candidates + 1) if self._n_candidates else 0
+        of_selection = plan.epochs * plan.n_selection_runs
         if search is None:
             return float(plan.epochs * plan.trials + of_selection)
         running = [trial.number for trial in search.trials if not trial.state.is_finished()]
         n_left = max(len(running), 0 if self._ends_early(baseline) else plan.trials - search.finished_total)
         begun = sum(len(search.runs.epochs(number)) for number in running)
         of_search = max(0.0, n_left * search.mean_epochs() - begun)
-        if n_left or not self._n_candidates:
+        if n_left or not plan.n_candidates:
             return of_search + of_selection
-        entry, candidates = search.runs.candidate, search.candidates(self._n_candidates)
+        entry, candidates = search.runs.candidate, search.candidates(plan.n_candidates)
         return float(plan.epochs * sum(self._lacks(plan.finalist_seeds, entry, one.number) for one in candidates))
 
     def confirmation(self) -> int:
@@ -131,7 +130,7 @@ class _Lacking:
         """Return the entries of the confirmation; a search without a complete trial has none."""
         plan, top = self._plan, self._plan.confirm_top
         if self._search is not None and self._is_over(""):
-            known = self._search.candidates(self._n_candidates) if self._n_candidates else self._search.best(top)
+            known = self._search.candidates(plan.n_candidates) if plan.n_candidates else self._search.best(top)
             top = min(top, len(known))
         searched = [(f"best{rank}", "") for rank in range(1, top + 1)]
         for name in plan.tuned_baselines:

@@ -151,6 +151,7 @@ def test_overrides_are_shared_where_they_are_training_settings_and_the_searched_
 
 def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
     assert plan.n_selection_runs == (4 + 1) * 2
+    assert replace(plan, confirm_top=7).n_selection_runs == (7 + 1) * 2  # what is confirmed is trained again first
     assert replace(plan, data_seeds=4).n_confirm_runs == 4 * (6 + 2 + 1) * 3
     assert replace(plan, finalists=0).n_selection_runs == replace(plan, finalist_seeds=0).n_selection_runs == 0
     assert plan.n_confirm_runs == (6 + 2 + 1) * 3
