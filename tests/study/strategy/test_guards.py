@@ -154,7 +154,14 @@ class _Progress:
 def _chosen(ledger: Ledger, fresh: dict[int, tuple[int, int]], guards: dict[str, float]) -> tuple[int, dict, list[str]]:
     """Let the selection choose where all fresh runs are filed; return its choice, the manifest and what it said."""
     plan = SimpleNamespace(
-        seed=7, finalists=3, finalist_seeds=2, confirm_top=1, guards=guards, second_objective=None, max_retries=2
+        seed=7,
+        finalists=3,
+        n_candidates=3,
+        finalist_seeds=2,
+        confirm_top=1,
+        guards=guards,
+        second_objective=None,
+        max_retries=2,
     )
     plan.training, plan.fixed_knobs = {}, {}
     for trial, counts in fresh.items():

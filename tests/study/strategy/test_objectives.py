@@ -150,7 +150,9 @@ def test_the_sampler_learns_from_both_objectives(played, seed_of) -> None:
 
 def test_the_selection_says_which_trials_the_front_gives(played) -> None:
     ledger = played(FEW, trials=6)
-    plan = SimpleNamespace(seed=7, finalists=0, finalist_seeds=3, confirm_top=3, guards={}, second_objective="few")
+    plan = SimpleNamespace(
+        seed=7, finalists=0, n_candidates=0, finalist_seeds=3, confirm_top=3, guards={}, second_objective="few"
+    )
     manifest: dict[str, Any] = {}
     said: list[str] = []
     checked = SimpleNamespace(plan=plan, space=ledger.space)
