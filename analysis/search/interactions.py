@@ -6,7 +6,9 @@ support it. For each pair follow the products of degree one and two, orthogonal 
 it finds planted interactions that the partial dependence of a forest misses: a forest has to split on a knob before it
 can find its interaction with another.
 
-A p value compares the residuals' normal scores with normal noise, so that heavy tails make no interactions. A value far
+A p value compares the residuals' normal scores with normal noise, so that heavy tails make no interactions. There a
+product of degrees d and e weighs 1 / (d e), because effects that turn more often are rarer: with equal weights four
+products a pair, of which one or two hold an effect, hide it behind the noise of the others. A value far
 from the others would make some of its own. It is drawn in to Tukey's fence, and where there is one, everything is
 measured without such trials too. The larger p value counts: a cliff of one knob looks like an interaction without the
 trials beyond it, a corner that diverged looks like one with them.
@@ -19,10 +21,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.search.columns import columns_of, products
+from analysis.search.columns import columns_of, is_choice, products
 from analysis.search.trial_matrix import Floats, TrialMatrix, drawn_in
 from analysis.stats.mixed_model import MixedModel
 from analysis.stats.permuted_evidence import orthonormal
+from search_spaces.knob import Knob
 
 #: The fewest degrees of freedom beside the main effects.
 MIN_FREE = 20
@@ -93,16 +96,18 @@ def _measured(matrix: TrialMatrix, y: Floats, n_draws: int, seed: int) -> Intera
     chance *= np.linalg.norm(scores) / np.linalg.norm(chance, axis=0)
     spread = float((scores**2).sum())
     drawn = np.column_stack([rest, scores, chance])
-    squares, totals = (drawn**2).sum(axis=0), np.array([total, *[spread] * (1 + n_draws)])
+    squares = (drawn**2).sum(axis=0)
     joint = [products(bases[i], bases[j]) for i, j in pairs]
+    degrees = [_degrees(knob, base.shape[1]) for knob, base in zip(matrix.knobs, bases, strict=True)]
     whitened = _cleaned(white @ np.column_stack(joint), mains)  # of all pairs at once
     ends = np.cumsum([each.shape[1] for each in joint])[:-1]
     strengths, evidence, largest = [], [], np.full(n_draws, -np.inf)
-    for columns in np.split(whitened, ends, axis=1):
-        found = _strength(orthonormal(columns, least), drawn, squares, free) / totals
-        strengths.append(float(found[0]))
-        evidence.append(float(found[1]))
-        largest = np.maximum(largest, found[2:])
+    for (i, j), columns in zip(pairs, np.split(whitened, ends, axis=1), strict=True):
+        axes, weights = _axes(columns, 1 / np.outer(degrees[i], degrees[j]).ravel(), least)
+        strengths.append(float(_strength(axes, np.ones(len(weights)), drawn[:, :1], squares[:1], free)[0] / total))
+        found = _strength(axes, weights, drawn[:, 1:], squares[1:], free) / spread
+        evidence.append(float(found[0]))
+        largest = np.maximum(largest, found[1:])
     frame = pd.DataFrame(
         {
             "x_knob": [matrix.names[i] for i, _ in pairs],
@@ -132,11 +137,27 @@ def _cleaned(columns: Floats, basis: Floats) -> Floats:
     return np.asarray(columns - basis @ (basis.T @ columns))
 
 
-def _strength(axes: Floats, drawn: Floats, squares: Floats, free: int) -> Floats:
-    """Explained squares, less those of as many random directions; one value per column of `drawn` (N, R).
+def _degrees(knob: Knob, n_columns: int) -> Floats:
+    """Return the degree of each column of a knob; contrasts of a choice have no order, so all have degree one."""
+    return np.ones(n_columns) if is_choice(knob) else np.arange(1.0, n_columns + 1)
+
+
+def _axes(columns: Floats, weights: Floats, least: float) -> tuple[Floats, Floats]:
+    """Return orthonormal axes (N, K) of columns, the heaviest first, and their weights, whose squares add up to 1.
+
+    So nothing depends on the order of the knobs or of a choice's values, but for rounding.
+    """
+    order = np.argsort(-weights, kind="stable")
+    kept = order[np.abs(np.diag(np.linalg.qr(columns[:, order])[1])) > least]
+    size = max(float(np.linalg.norm(weights[kept])), _LEAST_SIZE)
+    return np.asarray(np.linalg.qr(columns[:, kept])[0]), weights[kept] / size
+
+
+def _strength(axes: Floats, weights: Floats, drawn: Floats, squares: Floats, free: int) -> Floats:
+    """Weighted squares along `axes` (N, K), less those along as many random directions, per column of `drawn` (N, R).
 
     `squares` (R,) are the sums of squares of these columns.
     """
-    n_axes = axes.shape[1]
-    explained = ((axes.T @ drawn) ** 2).sum(axis=0)
-    return np.asarray(explained - n_axes * (squares - explained) / max(1, free - n_axes))
+    along = (axes.T @ drawn) ** 2
+    noise = (squares - along.sum(axis=0)) / max(1, free - len(weights))
+    return np.asarray(weights @ along - weights.sum() * noise)

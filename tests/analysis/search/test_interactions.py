@@ -118,3 +118,41 @@ def test_too_few_trials_give_none_and_say_how_many_degrees_of_freedom_there_were
     found = interactions(_matrix(x), x[:, 0])
     assert found.frame.empty
     assert found.free == MIN_FREE - 1
+
+
+def _three_choices(x: np.ndarray, order: tuple[int, ...]) -> TrialMatrix:
+    """Knobs k0 and k1 on a scale and k2 of three values, which are written in an order."""
+    column = np.array([order.index(value) for value in (3 * x[:, 2]).astype(int)], dtype=float)
+    values = tuple("abc"[place] for place in order)
+    knobs = (*_matrix(x[:, :2]).knobs, Knob("k2", CategoricalDistribution(values), "1", "a reason", values[0]))
+    return TrialMatrix(knobs, np.column_stack([x[:, :2], column]), np.ones(x.shape, dtype=bool), ())
+
+
+@pytest.mark.parametrize("order", [(1, 2, 0), (2, 1, 0)])
+def test_the_order_of_a_choices_values_does_not_matter(order: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.random((60, 3))
+    y = x[:, 0] * (x[:, 2] > 0.66) + rng.normal(0, 0.3, 60)
+    found, again = (interactions(_three_choices(x, named), y).frame for named in ((0, 1, 2), order))
+    assert found["x_knob"].tolist() == again["x_knob"].tolist()
+    np.testing.assert_allclose(found[["strength", "p"]], again[["strength", "p"]], atol=1e-9)
+
+
+def test_the_order_of_two_knobs_does_not_matter() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.random((50, 2))
+    y = (2 * x[:, 0] - 1) * (2 * x[:, 1] - 1) ** 2 + rng.normal(0, 0.2, 50)
+    (found,), (again,) = (interactions(_matrix(of), y).frame["p"] for of in (x, x[:, ::-1]))
+    assert found == pytest.approx(again)
+
+
+def test_a_smooth_product_of_a_fifth_of_the_variance_is_shown_in_most_small_searches() -> None:
+    shown = 0
+    for study in range(30):
+        rng = np.random.default_rng([study, 5])
+        x = rng.random((64, 8))
+        main, joint = x[:, 0], (2 * x[:, 1] - 1) * (2 * x[:, 2] - 1)
+        parts = ((main, 0.5), (joint, 0.2), (rng.normal(size=64), 0.3))
+        y = sum(np.sqrt(share) * (part - part.mean()) / part.std() for part, share in parts)
+        shown += ("k1", "k2") in interactions(_matrix(x), y, n_draws=200).clear
+    assert shown >= 24
