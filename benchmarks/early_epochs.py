@@ -19,7 +19,7 @@ from scipy import stats
 from analysis.search.trial_matrix import Floats
 from benchmarks.emulator import Emulator
 from benchmarks.response_surface import recorded_rows
-from benchmarks.surface_truth import accuracies, trials_of
+from benchmarks.surface_truth import accuracies, curves_of, trials_of
 from search_spaces.registry import get_space
 
 #: Whole trials whose epochs a search has, and searches.
@@ -40,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows, space = recorded_rows(args.data), get_space(args.space)
     emulator = Emulator.of(rows, space)
     first = rows[(rows["seed"] == rows["seed"].min()) & (rows["val"].str.len() > 0)]
-    curves = np.array(
-        [np.mean(np.divide(np.stack(row["val"]), row["val_seen"]), axis=1) for _, row in first.iterrows()]
-    )
+    curves = curves_of(first)
     params = {trial.number: trial.params for trial in trials_of(accuracies(rows), space)}
     truth = emulator.mean([params[int(point)] for point in first["point"]])
     print(f"{len(curves)} points of {args.data}; searches with the epochs of {N_TRIALS} whole trials")

@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution
 
 from analysis.search.surrogate import Shape, Surrogate, fit_surrogate
 from analysis.search.trial_matrix import Floats, matrix_like, position
-from benchmarks.surface_truth import accuracies, noise_of, trials_of
+from benchmarks.surface_truth import accuracies, curves_of, noise_of, trials_of
 from benchmarks.surfaces import screened
 from search_spaces.space import SearchSpace
 
@@ -66,15 +66,15 @@ class Emulator:
         # log sd = a + b (mean - middle), by regression on the points with more than one seed.
         middle = float(noise["mean"].mean())
         slope, level = np.polyfit(noise["mean"] - middle, np.log(noise["var"].clip(1e-8)) / 2, 1)
-        curves = [row for row in rows.to_dict("records") if len(row["val"])]
-        curve = np.array([np.mean(np.divide(np.stack(row["val"]), row["val_seen"]), axis=1) for row in curves])
+        whole = rows[rows["val"].str.len() > 0]
+        curve = curves_of(whole)
         rng = np.random.default_rng(0)
         places = np.array([_place(space, trial.params) for trial in trials])
         of_point = {trial.number: k for k, trial in enumerate(trials)}
         found = cls(
             space,
             tuple(named),
-            tuple(int(epoch) for epoch in curves[0]["epochs"]),
+            tuple(int(epoch) for epoch in whole["epochs"].iloc[0]),
             surrogate,
             rng.normal(size=(places.shape[1], _N_WAVES)) / _REACH,
             rng.uniform(0, 2 * np.pi, _N_WAVES),
@@ -82,7 +82,7 @@ class Emulator:
             middle,
             (float(level), float(slope)),
             np.zeros(0),
-            places[[of_point[int(row["point"])] for row in curves]],
+            places[[of_point[int(point)] for point in whole["point"]]],
             curve - curve[:, -1:],
         )
         repeated = known[known["point"].isin(noise.index)]

@@ -89,6 +89,12 @@ def accuracies(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[["point", "seed"]].assign(params=[json.loads(text) for text in rows["params"]], value=values)
 
 
+def curves_of(rows: pd.DataFrame) -> Floats:
+    """Return validation balanced accuracy at the evaluated epochs, (N, E) fractions; none of the runs diverged."""
+    counts = zip(rows["val"], rows["val_seen"], strict=True)
+    return np.array([np.mean(np.divide(np.stack(correct), seen), axis=1) for correct, seen in counts])
+
+
 def trials_of(rows: pd.DataFrame, space: SearchSpace) -> list[FrozenTrial]:
     """Return the runs of the first seed as complete trials, numbered by their points."""
     return [

@@ -24,7 +24,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
     """
     known = {found.knob.name: (found.knob, found.effect) for found in slices if found.effect is not None}
     reference = study.space.reference_point()
-    raw, rows, moved, taken = [], [], set(), {knob.name: knob.reference for knob in study.knobs}
+    raw, rows, taken = [], [], {knob.name: knob.reference for knob in study.knobs}
     for judged in importances.of("all").to_dict("records"):
         name, matters = str(judged["knob"]), bool(judged["matters"])
         if name not in known:
@@ -38,7 +38,6 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         of_reference = effect.curve.cost(at) if at is not None else (np.nan, np.nan, np.nan)
         if matters and at not in places:
             taken[name] = effect.best_value(knob)
-            moved.add(name)
         ends = str(effect.values[places[0]]), str(effect.values[places[-1]])
         raw.append((name, matters, judged["p_family"], *ends, taken[name], cost, *of_reference))
         rows.append(
@@ -54,6 +53,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         )
     if not rows:
         return []
+    moved = {knob.name for knob in study.knobs if taken[knob.name] != knob.reference}
     names = ["knob", "matters", "p_family", "from", "to", "value", "costs_at_most", "reference_costs", "low", "high"]
     return [
         Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}, moved) + _for_groups(importances)),
