@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.commands import ROOT, SEARCH_ONLY, Command, command_line
 from tests.support.ray_nodes import RayNode, RayNodes, free_port, ray_nodes
-from tests.whole.whole import SMOKE, Start, Study, interrupted, wait
+from tests.whole.whole import SMOKE, Start, Study, interrupted, query, wait
 from trainables.cckd.precision import faster_precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -61,6 +61,7 @@ def test_a_lost_nodes_trial_goes_on_and_late_nodes_are_asked_before_their_first(
             return _trains(late) and all(told in log for told in ("gets no trial", " is lost; "))
 
         wait(command, all_is_told_and_the_late_one_trains)
+        wait(command, lambda: bool(query(path, "SELECT 1 FROM trials WHERE state = 'COMPLETE'")))
         command.interrupt()
         study = interrupted(path, command)
     finally:
