@@ -91,6 +91,8 @@ def judged(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], share: float, b
             still_open.append(knob.name)
             continue
         is_named = knob.name in named
+        if is_named and best is not None and knob.name not in at:
+            continue  # the choice without which it does not exist is judged by itself
         place = effect.nearest(knob, at[knob.name]) if is_named and knob.name in at else None
         cost = effect.curve.costs_at_most(range(len(effect.values)) if place is None else [place])
         if cost <= WITHIN:

@@ -27,6 +27,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 from scipy import stats
 
+from analysis.reading.wording import EXACT, value_text
 from analysis.search.columns import stage_columns
 from analysis.search.screen import LEVEL
 from analysis.search.slices import slices_of
@@ -150,6 +151,7 @@ def print_effects(trials: Sequence[FrozenTrial], space: SearchSpace) -> None:
     """Print each knob's effect in all trainings: share, p, the range not told from its best, what the worst costs."""
     _, _, judged = screened(trials, space.tunable)
     effects = {found.knob.name: found.effect for found in slices_of(trials, space.tunable)}
+    knobs = {knob.name: knob for knob in space.tunable}
     print("| knob | share of the variance | p | best value | not told from it | its worst value costs (points) |")
     print("|---|---|---|---|---|---|")
     for row in judged.frame.to_dict("records"):
@@ -158,14 +160,11 @@ def print_effects(trials: Sequence[FrozenTrial], space: SearchSpace) -> None:
         curve = effect.curve
         allowed = np.flatnonzero(curve.not_below_best)
         worst, least, most = curve.cost(int(curve.mean.argmin()))
-        told = [f"{value:.2g}" if isinstance(value, float) else str(value) for value in effect.values]
-        stay = (
-            f"{told[allowed[0]]} to {told[allowed[-1]]}" if isinstance(effect.values[0], float)
-            else ", ".join(told[place] for place in allowed)
-        )  # fmt: skip
+        knob = knobs[str(row["knob"])]
+        best = value_text(effect.best_value(knob), digits=EXACT)
         print(
-            f"| `{row['knob']}` | {100 * row['share']:.1f} % | {row['p_family']:.3f} | {told[curve.best]} | {stay} "
-            f"| {100 * worst:.1f} ({100 * least:.1f} to {100 * most:.1f}) |"
+            f"| `{knob.name}` | {100 * row['share']:.1f} % | {row['p_family']:.3f} | {best} "
+            f"| {effect.told(knob, allowed)} | {100 * worst:.1f} ({100 * least:.1f} to {100 * most:.1f}) |"
         )
     print()
 

@@ -8,6 +8,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search_spaces.knob import Knob
+from search_spaces.space import SearchSpace
 
 #: Every report shows the pairs of these knobs, where the space searches them.
 CORE = ("temperature", "cckd_weight", "mix_ratio", "feature_weight")
@@ -55,6 +56,12 @@ def axis_label(knob: Knob) -> str:
     """Return the axis label, e.g. 'temperature (pure number, log scale)'."""
     notes = [unit_text(knob), *(["log scale"] if is_log(knob) else [])]
     return f"{knob.name} ({', '.join(dict.fromkeys(notes))})"
+
+
+def where_active(space: SearchSpace, name: str) -> str:
+    """Return under which choices a knob exists, e.g. 'use_kd is True'; empty where it always does."""
+    rules = [rule for rule in space.conditions if rule.knob == name]
+    return " and ".join(f"{rule.parent} is {' or '.join(map(str, rule.values))}" for rule in rules)
 
 
 def point_line(values: Mapping[str, Any]) -> str:

@@ -127,11 +127,16 @@ def isolated(name: str) -> str:
     return f"\u2068{name.translate(_NO_MARKS)}\u2069"
 
 
+#: Significant digits that print a number as it was typed or rounded.
+EXACT = 10
+
+
 def value_text(value: object, *, digits: int = 4) -> str:
     """Return a knob's value or a fact: a float with `digits` significant digits, a dash where there is none."""
     if value is None or value == "" or value != value:
         return MISSING
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    # Formatted twice: '120', not '1.2e+02'.
+    return f"{float(f'{value:.{digits}g}'):.{EXACT}g}" if isinstance(value, float) else str(value)
 
 
 def time_unit(longest_s: float) -> tuple[float, str]:

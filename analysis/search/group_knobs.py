@@ -14,7 +14,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import GROUP_HEADINGS, p_value, percent
 from analysis.search.screen import LEVEL
 from analysis.search.slices import effect_of
-from analysis.search.trial_matrix import stages, targets, trial_matrix
+from analysis.search.trial_matrix import stages, targets, told_value, trial_matrix
 
 #: Knobs that are named in a sentence each.
 _MOST_NAMED = 2
@@ -60,8 +60,8 @@ def group_effects(study: StudyData, judged: Sequence[Mapping[Any, Any]]) -> tupl
         if effect is None:
             continue
         mean, best, worst = effect.curve.mean, effect.curve.best, int(effect.curve.mean.argmin())
-        places = effect.value_at(knob, best), effect.value_at(knob, worst)
-        found.append(GroupEffect(knob.name, str(row["target"]), p, *places, float(mean[best] - mean[worst])))
+        at_best, at_worst = (told_value(knob, effect.values, place) for place in (best, worst))
+        found.append(GroupEffect(knob.name, str(row["target"]), p, at_best, at_worst, float(mean[best] - mean[worst])))
     n_of = {name: sum(effect.knob == name for effect in found) for name in knobs}
     names = sorted(knobs, key=lambda name: -n_of[name])
     return tuple(sorted(found, key=lambda effect: names.index(effect.knob)))

@@ -14,7 +14,15 @@ from optuna.trial import FrozenTrial
 from analysis.reading.knob_text import leading_knobs
 from analysis.search.columns import is_choice
 from analysis.search.surrogate import Surrogate
-from analysis.search.trial_matrix import Bools, Floats, at_position
+from analysis.search.trial_matrix import (
+    Bools,
+    Floats,
+    at_position,
+    has_steps,
+    position,
+    told_value,
+    values_between,
+)
 from search_spaces.knob import Knob
 
 #: Cells along a number.
@@ -48,12 +56,19 @@ class Axis:
 
     @classmethod
     def of(cls, knob: Knob) -> "Axis":
-        """Divide a knob's range evenly on its own scale; one cell per choice."""
+        """Divide a knob's range evenly on its own scale; one cell per choice, and per step where those are few."""
         if isinstance(knob.distribution, CategoricalDistribution):
             choices = tuple(knob.distribution.choices)
             return cls(knob, np.linspace(0, 1, len(choices)), choices, np.arange(len(choices) + 1, dtype=float) - 0.5)
-        middles, edges = (np.arange(_N_CELLS) + 0.5) / _N_CELLS, np.linspace(0, 1, _N_CELLS + 1)
-        return cls(knob, middles, tuple(map(float, at_position(knob, middles))), at_position(knob, edges))
+        if has_steps(knob):
+            values = values_between(knob, 0, 1, _N_CELLS)
+            middles = np.array([position(knob, value) for value in values])
+            between = (middles[1:] + middles[:-1]) / 2
+            edges = np.array([2 * middles[0] - between[0], *between, 2 * middles[-1] - between[-1]])
+        else:
+            middles, edges = (np.arange(_N_CELLS) + 0.5) / _N_CELLS, np.linspace(0, 1, _N_CELLS + 1)
+            values = tuple(map(float, at_position(knob, middles)))
+        return cls(knob, middles, values, at_position(knob, edges))
 
     @property
     def is_choice(self) -> bool:
@@ -91,9 +106,9 @@ class PairSurface:
 
     @property
     def best(self) -> tuple[Any, Any]:
-        """The values of x and y in the highest cell."""
+        """The values of x and y in the highest cell, as `told_value` gives them."""
         row, column = np.unravel_index(self.mean.argmax(), self.mean.shape)
-        return self.x.values[int(column)], self.y.values[int(row)]
+        return told_value(self.x.knob, self.x.values, int(column)), told_value(self.y.knob, self.y.values, int(row))
 
     def frame(self) -> pd.DataFrame:
         """Return cells and trials as one table: part ('cell' or 'trial'), x_knob, x, y_knob, y, mean, n, may_stay."""

@@ -10,11 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from analysis.reading.wording import EXACT, value_text
 from analysis.search.columns import columns_of, is_choice, stage_columns
-from analysis.search.trial_matrix import Floats, TrialMatrix, at_position, stages, trial_matrix, value_of
+from analysis.search.trial_matrix import (
+    Floats,
+    TrialMatrix,
+    position,
+    stages,
+    told_value,
+    trial_matrix,
+    value_of,
+    values_between,
+)
 from analysis.stats.effect_curve import EffectCurve, effect_curve, effect_of_choices
 from search_spaces.knob import Knob
 
@@ -33,6 +43,8 @@ _CURVE = ["value", "mean", "low", "high", "n"]
 @dataclass(frozen=True)
 class Effect:
     """What the trials say of one knob: at G values along the range that holds trials, or at each choice that was tried.
+
+    A trial can have every one of the values: a whole number, or one with a step, has a place per value it can have.
 
     Attributes:
         values: (G,) in the knob's unit, or the choices.
@@ -55,16 +67,16 @@ class Effect:
         return int(np.abs(np.array(self.values) - value).argmin())
 
     def best_value(self, knob: Knob) -> Any:
-        """Return the best value, as `value_at` gives it."""
-        return self.value_at(knob, self.curve.best)
+        """Return the best value, as `told_value` gives it."""
+        return told_value(knob, self.values, self.curve.best)
 
-    def value_at(self, knob: Knob, place: int) -> Any:
-        """Return the value at a place of the curve: a number with two significant digits, within the searched range."""
-        value, spec = self.values[place], knob.distribution
-        if not isinstance(spec, FloatDistribution | IntDistribution):
-            return value
-        rounded = round(value) if isinstance(spec, IntDistribution) else float(f"{value:.2g}")
-        return min(max(rounded, spec.low), spec.high)
+    def told(self, knob: Knob, places: npt.NDArray[np.int64]) -> str:
+        """Return some of the values in words: '0.2 to 0.41' or '0.2' for neighbours, 'mixup or cutmix' for choices."""
+        if not is_choice(knob):
+            ends = (told_value(knob, self.values, place) for place in (places[0], places[-1]))
+            return " to ".join(dict.fromkeys(value_text(end, digits=EXACT) for end in ends))
+        *some, last = (str(self.values[place]) for place in places)
+        return f"{', '.join(some)} or {last}" if some else last
 
 
 @dataclass(frozen=True)
@@ -142,6 +154,7 @@ def _effect(matrix: TrialMatrix, knob: Knob, y: Floats, stage: npt.NDArray[np.in
             effect_of_choices(member, y, beside=beside, others=others),
             tuple(int(n) for n in member.sum(axis=0)),
         )
-    grid = np.linspace(x.min(), x.max(), _N_GRID)
+    values = values_between(knob, x.min(), x.max(), _N_GRID)
+    grid = np.array([position(knob, value) for value in values])
     curve = effect_curve(x, y, grid, beside=beside, others=others)
-    return Effect(tuple(map(float, at_position(knob, grid))), curve, (len(x),) * len(grid))
+    return Effect(values, curve, (len(x),) * len(grid))

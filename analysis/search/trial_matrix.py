@@ -102,6 +102,47 @@ def at_position(knob: Knob, places: Floats) -> Floats:
     return np.asarray(spec.low + places * (spec.high - spec.low))
 
 
+def has_steps(knob: Knob) -> bool:
+    """Return whether a number has a smallest step, as whole numbers have."""
+    spec = knob.distribution
+    return isinstance(spec, FloatDistribution | IntDistribution) and spec.step is not None
+
+
+def values_between(knob: Knob, first: float, last: float, most: int) -> tuple[float, ...]:
+    """Return values of a number that a trial can have, evenly placed on its scale.
+
+    Args:
+        knob: a number.
+        first: the place of the lowest value, 0 to 1.
+        last: the place of the highest value.
+        most: how many values there are; fewer where the knob's step leaves fewer.
+    """
+    values, spec = at_position(knob, np.linspace(first, last, most)), knob.distribution
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    if spec.step is None:
+        return tuple(map(float, values))
+    steps = np.unique(np.round((values - spec.low) / spec.step).astype(int))
+    # Twelve digits: 0.1 + 2 * 0.1 is not 0.3.
+    exact = (spec.low + spec.step * int(step) for step in steps)
+    return tuple(float(f"{value:.12g}") if isinstance(value, float) else value for value in exact)
+
+
+def told_value(knob: Knob, values: Sequence[Any], place: int) -> Any:
+    """Return one of the values of a knob as it is told and set: a choice or a step as it is, another number rounded.
+
+    It has the fewest significant digits, two at least, that leave it nearer to its own value than to the next one.
+    """
+    value, spec = values[place], knob.distribution
+    if not isinstance(spec, FloatDistribution) or has_steps(knob):
+        return value
+    room = min((abs(value - other) for other in values if other != value), default=np.inf) / 2
+    for digits in range(2, 17):
+        told = float(f"{value:.{digits}g}")
+        if abs(told - value) <= room and spec.low <= told <= spec.high:
+            return told
+    return value
+
+
 def numeric_position(knob: Knob, value: Any) -> float:
     """Return `position` of a number, kept within 0 and 1; NaN for every choice."""
     is_choice = isinstance(knob.distribution, CategoricalDistribution)

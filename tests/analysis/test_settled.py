@@ -81,3 +81,20 @@ def test_a_search_without_a_trial_to_recommend_goes_on() -> None:
     found = judged(trials(60, 0.005), KNOBS, 0.25, None)
     assert not found.settled
     assert found.text == "none of 60 complete trials may be recommended"
+
+
+def test_a_named_knob_that_the_best_trial_does_not_have_keeps_no_search_going() -> None:
+    """Without the switch, the best trials; with it, the weight decides."""
+    rng = np.random.default_rng(0)
+    found = []
+    for k, (tau, weight) in enumerate(zip(rng.permutation(80) / 40, rng.permutation(80) / 80, strict=True)):
+        switch = k % 2 == 1
+        params = {"tau": float(tau), "switch": switch} | ({"weight": float(weight)} if switch else {})
+        value = 0.7 - 0.1 * params.get("weight", -0.5) + 0.004 * rng.normal()
+        distributions = {knob.name: knob.distribution for knob in KNOBS if knob.name in params}
+        found.append(create_trial(params=params, distributions=distributions, value=value))
+    seen = looked(found)
+    assert {"switch", "weight"} <= set(seen.named)
+    assert "weight" not in seen.unplaced
+    best_with_it = max((trial for trial in found if "weight" in trial.params), key=lambda trial: -trial.value)
+    assert "weight" in judged(found, KNOBS, 0.25, best_with_it).unplaced

@@ -3,11 +3,11 @@
 import pandas as pd
 from scipy import stats
 
-from analysis.page.document import Block
+from analysis.page.document import Block, ReportTable
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, mean_sd, percent, plural, points
+from analysis.reading.wording import MISSING, mean_sd, percent, plural, points, value_text
 from analysis.results.accuracies import scores_of, training_noise
 from analysis.search.trial_matrix import scored
 from analysis.stats.best_subset import BestSubset, best_subset
@@ -19,7 +19,7 @@ def winners_curse_blocks(study: StudyData, writer: Writer) -> list[Block]:
     blocks = _shrinkage(study, training_noise(study), writer)
     fresh = {finalist.trial: finalist.fresh for finalist in study.ranked_finalists}
     kept = best_subset(scored(study), study.knobs, fresh=fresh)
-    return [*blocks, _best_subset_table(study, kept, writer)] if kept else blocks
+    return [*blocks, best_subset_table(study, kept, writer)] if kept else blocks
 
 
 def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
@@ -69,12 +69,14 @@ def _expected_maximum(n: int) -> float:
     return float(stats.norm.ppf((n - 0.375) / (n + 0.25)))
 
 
-def _best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> Block:
+def best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> ReportTable:
+    """Return the trials that cannot be told from the best one, and the values that they have of each knob."""
     searched = {knob.name: knob for knob in study.knobs}
     rows = []
     for row in kept.ranges.to_dict("records"):
-        text = row["low"] if isinstance(row["low"], str) else f"{row['low']:.3g} to {row['high']:.3g}"
-        rows.append((row["knob"], range_text(searched[row["knob"]]), text if row["n"] else MISSING, str(row["n"])))
+        ends = dict.fromkeys(value_text(row[end], digits=3) for end in ("low", "high"))
+        text = " to ".join(ends) if row["n"] else MISSING  # of choices both ends name all
+        rows.append((row["knob"], range_text(searched[row["knob"]]), text, str(row["n"])))
     numbers = ", ".join(str(number) for number in kept.trials[:12])
     more = f" and {len(kept.trials) - 12} more" if len(kept.trials) > 12 else ""
     n = len(scored(study))

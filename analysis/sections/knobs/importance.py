@@ -8,7 +8,16 @@ import pandas as pd
 from analysis.figures.importance import draw_groups, draw_screen, draw_shares
 from analysis.page.document import Block, Paragraph, fold
 from analysis.page.writer import Writer
-from analysis.reading.wording import GROUP_HEADINGS, listing, p_value, percent, percent_within, plural, value_text
+from analysis.reading.wording import (
+    EXACT,
+    GROUP_HEADINGS,
+    listing,
+    p_value,
+    percent,
+    percent_within,
+    plural,
+    value_text,
+)
 from analysis.search.importance import FANOVA, PED_ANOVA, Importances
 from analysis.search.screen import LEVEL, MIN_TRIALS
 from analysis.search.trial_matrix import TARGETS
@@ -98,8 +107,8 @@ def _where_groups_are_best(importances: Importances, writer: Writer) -> list[Blo
             effect.knob,
             GROUP_HEADINGS[effect.group],
             p_value(effect.p),
-            value_text(effect.best, digits=2),
-            value_text(effect.worst, digits=2),
+            value_text(effect.best, digits=EXACT),
+            value_text(effect.worst, digits=EXACT),
             percent(effect.falls),
         )
         for effect in importances.groups

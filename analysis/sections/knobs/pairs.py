@@ -9,7 +9,7 @@ from analysis.figures.pairs import PairScale, colour_limits, draw_pair
 from analysis.page.document import Block, Gallery, Paragraph, Picture, fold
 from analysis.page.writer import Writer
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import percent, plural, value_text
+from analysis.reading.wording import EXACT, percent, plural, value_text
 from analysis.results.accuracies import training_noise
 from analysis.search.pair_surfaces import PairSurface, pair_surface, shown_pairs
 from analysis.search.surrogate import MIN_TRIALS, Surrogate
@@ -123,7 +123,7 @@ def _picture(surface: PairSurface, shared: PairScale, surrogate: Surrogate, writ
 
 def highest_text(surface: PairSurface) -> str:
     """Say how high the surface is, where, and from how many trials."""
-    x, y = (value_text(value, digits=2) for value in surface.best)
+    x, y = (value_text(value, digits=EXACT) for value in surface.best)
     return (
         f"highest {percent(surface.mean.max())} % at {surface.x.knob.name} {x} and {surface.y.knob.name} {y}, from "
         f"{plural(len(surface.points), 'complete trial')}"

@@ -9,7 +9,7 @@ from analysis.figures.slices import draw_slice
 from analysis.page.document import Block, Gallery, Paragraph, Picture, fold
 from analysis.page.style import robust_limits
 from analysis.page.writer import Writer
-from analysis.reading.wording import percent, plural
+from analysis.reading.wording import EXACT, percent, plural, value_text
 from analysis.search.slices import Slice
 from analysis.search.trial_matrix import value_of
 
@@ -53,10 +53,9 @@ def slice_blocks(
 def _slice_picture(item: Slice, limits: tuple[float, float], writer: Writer) -> Picture:
     name, n = item.knob.name, plural(len(item.points), "complete trial")
     summary = f"{n}, too few for a curve"
-    if len(item.curve):
-        top = item.curve.iloc[int(item.curve["mean"].astype(float).argmax())]
-        value = f"{top['value']:.2g}" if isinstance(top["value"], float) else str(top["value"])
-        summary = f"highest {percent(top['mean'])} % at {value}, from {n}"
+    if item.effect is not None:
+        value = value_text(item.effect.best_value(item.knob), digits=EXACT)
+        summary = f"highest {percent(item.effect.curve.mean.max())} % at {value}, from {n}"
     return writer.picture(
         f"slice_{name}",
         partial(draw_slice, item, limits=limits),

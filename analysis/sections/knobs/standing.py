@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.page.document import Block, Code, Paragraph
 from analysis.page.writer import Writer
-from analysis.reading.knob_text import point_line, range_text
+from analysis.reading.knob_text import point_line, range_text, where_active
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import listing, p_value, percent, percent_within, value_text
+from analysis.reading.wording import EXACT, listing, p_value, percent, percent_within, value_text
 from analysis.search.columns import is_choice
 from analysis.search.importance import Importances
 from analysis.search.slices import Effect, Slice
@@ -30,9 +30,8 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         if name not in known:
             continue
         knob, effect = known[name]
-        ordered = not is_choice(knob)
-        places = _stand(effect, matters=matters, ordered=ordered)
-        told = _told(effect, places, ordered=ordered)
+        places = _stand(effect, matters=matters, ordered=not is_choice(knob))
+        told = effect.told(knob, places)
         cost = effect.curve.costs_at_most(places)
         at = effect.nearest(knob, reference[name]) if name in reference else None
         of_reference = effect.curve.cost(at) if at is not None else (np.nan, np.nan, np.nan)
@@ -43,7 +42,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         rows.append(
             (
                 name,
-                value_text(taken[name], digits=2),
+                value_text(taken[name], digits=EXACT),
                 told if matters else f"open: {told}",
                 f"{'yes' if matters else 'no'}, p {p_value(judged['p_family'])}",
                 percent_within(*of_reference),
@@ -53,10 +52,13 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
         )
     if not rows:
         return []
-    moved = {knob.name for knob in study.knobs if taken[knob.name] != knob.reference}
+    point = study.space.active(taken)
+    moved = {name for name, value in point.items() if value != reference.get(name)}
+    apart = {name: where_active(study.space, name) for name in taken if name not in point}
+    unknown = [name for name in importances.named("all") if name not in known]
     names = ["knob", "matters", "p_family", "from", "to", "value", "costs_at_most", "reference_costs", "low", "high"]
     return [
-        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}, moved) + _for_groups(importances)),
+        Paragraph(_advice(raw, {row[0]: row[1:3] for row in rows}, moved, apart, unknown) + _for_groups(importances)),
         writer.table(
             "standing",
             pd.DataFrame(raw, columns=names),
@@ -67,19 +69,19 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
             rows=rows,
             caption=(
                 "The clearest knob first. The value is the reference. Of a knob that matters it is the best one, where "
-                "the reference is told from it. A knob that matters stands in the values not told from its best one "
-                "(95 %), an open knob in the range that was tried. Costs are points of validation balanced accuracy "
-                "behind the knob's best value, with the other knobs as in the trials' mean. A cost at most is a 95 % "
-                "bound, which may be too small on a very narrow peak. Parentheses hold one-sided 95 % bounds."
+                "the reference is told from it or does not have the knob. A knob that matters stands in the values not "
+                "told from its best one (95 %), an open knob in the range that was tried. Costs are points of "
+                "validation balanced accuracy behind the knob's best value, with the other knobs as in the trials' "
+                "mean. A cost at most is a 95 % bound, which may be too small on a very narrow peak. Parentheses hold "
+                "one-sided 95 % bounds."
             ),
         ),
-        *_together(study, taken),
+        *_together(study, point),
     ]
 
 
-def _together(study: StudyData, taken: Mapping[str, Any]) -> list[Block]:
+def _together(study: StudyData, point: Mapping[str, Any]) -> list[Block]:
     """Return the values as a point that a study of this space can train; nothing where it has done so: trial 0."""
-    point = study.space.active(taken)
     if point == study.space.reference_point():
         return []
     return [
@@ -91,16 +93,24 @@ def _together(study: StudyData, taken: Mapping[str, Any]) -> list[Block]:
     ]
 
 
-def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]], moved: Collection[str]) -> str:
+def _advice(
+    raw: Sequence[tuple[Any, ...]],
+    stand: Mapping[str, Sequence[str]],
+    moved: Collection[str],
+    apart: Mapping[str, str],
+    unknown: Sequence[str],
+) -> str:
     """Say which knob to set first, to what, how sure that is, and what it costs to leave a knob at its reference.
 
     Args:
         raw: rows of the table's numbers.
         stand: knob -> its value and its range, as the table says them.
         moved: the knobs whose value is not the reference.
+        apart: the knobs that do not exist beside the others' values -> where they do.
+        unknown: knobs that matter, but have too few trials for an effect.
     """
-    named = [row for row in raw if row[1]]
-    if not named:
+    matter = [row for row in raw if row[1]]
+    if not matter and not unknown:
         costs = {row[0]: float(row[-1]) for row in raw if row[-1] == row[-1]}
         dearest = max(costs, key=lambda name: costs[name], default=None)
         surest = p_value(min(row[2] for row in raw))
@@ -109,16 +119,21 @@ def _advice(raw: Sequence[tuple[Any, ...]], stand: Mapping[str, Sequence[str]], 
             return none
         bound = f"costs at most {percent(costs[dearest])} points ({dearest})"
         return f"{none} Keep the reference values: one knob left there {bound}; the table has the bound of each."
-    said = []
-    for place, (name, _, p, *_, cost, low, high) in enumerate(named):
+    said: list[str] = []
+    for name, _, p, *_, cost, low, high in sorted(matter, key=lambda row: row[0] in apart):
         value, told = stand[name]
-        moves, when = name in moved, "First" if place == 0 else "Then"
-        where = f"set {name} to {value}" if moves else f"keep {name} at its reference {value}"
         elsewhere = f", or elsewhere in {told}" if " " in told else ""
-        said.append(f"{when} {where}{elsewhere} (p {p_value(p)}).")
-        if moves and cost == cost:
+        if name in apart:
+            said.append(f"Where {apart[name]}, set {name} to {value}{elsewhere} (p {p_value(p)}).")
+            continue
+        where = f"set {name} to {value}" if name in moved else f"keep {name} at its reference {value}"
+        said.append(f"{'Then' if said else 'First'} {where}{elsewhere} (p {p_value(p)}).")
+        if name in moved and cost == cost:
             said.append(f"Left at its reference it costs {percent_within(cost, low, high)} points.")
-    if len(named) < len(raw):
+    if unknown:
+        verb = "matters" if len(unknown) == 1 else "matter"
+        said.append(f"{listing(list(unknown))} {verb}, but too few trials show at which values.")
+    if len(matter) < len(raw):
         said.append("The other knobs are open; the table bounds what each may cost.")
     return " ".join(said)
 
@@ -142,19 +157,3 @@ def _stand(effect: Effect, *, matters: bool, ordered: bool) -> npt.NDArray[np.in
         return np.flatnonzero(allowed)
     below = np.flatnonzero(~allowed)
     return np.arange(below[below < best].max(initial=-1) + 1, below[below > best].min(initial=len(allowed)))
-
-
-def _told(effect: Effect, places: npt.NDArray[np.int64], *, ordered: bool) -> str:
-    if not ordered:
-        *some, last = (str(effect.values[place]) for place in places)
-        return f"{', '.join(some)} or {last}" if some else last
-    return range_of(float(effect.values[places[0]]), float(effect.values[places[-1]]))
-
-
-def range_of(low: float, high: float) -> str:
-    """Return a range in as few digits as tell its ends apart, two at least: '0.2 to 0.201', or '0.2' for one value."""
-    for digits in range(2, 18):
-        first, last = f"{low:.{digits}g}", f"{high:.{digits}g}"
-        if first != last:
-            return f"{first} to {last}"
-    return f"{low:.2g}"

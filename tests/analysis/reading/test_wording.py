@@ -5,6 +5,8 @@ from math import nextafter
 import pytest
 
 from analysis.reading.wording import (
+    EXACT,
+    MISSING,
     length_not_measured,
     mean_sd,
     not_trained_out,
@@ -14,6 +16,7 @@ from analysis.reading.wording import (
     points,
     stamp,
     time_unit,
+    value_text,
 )
 from analysis.stats.paired_tests import spread
 
@@ -77,3 +80,14 @@ def test_a_length_that_is_not_known_for_the_data_is_stamped_in_fixed_words() -> 
     assert of("\\input{it}") == "Length not measured for this cut.", "a stranger's may hold anything"
     assert of(None) == of(7) == ""
     assert length_not_measured({}) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.9999, EXACT, "0.9999"), (0.996, EXACT, "0.996"), (120.0, EXACT, "120"), (True, EXACT, "True"),
+        (121.4, 2, "120"), (0.28134, 2, "0.28"), (1e-5, 4, "1e-05"), (None, 2, MISSING),
+    ],
+)  # fmt: skip
+def test_a_value_keeps_its_own_digits_or_so_many(value: object, digits: int, text: str) -> None:
+    assert value_text(value, digits=digits) == text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from analysis.reading.knob_text import axis_label, leading_knobs, range_text
 from analysis.reading.study_folder import load_study
@@ -42,7 +42,9 @@ def test_a_surface_has_one_cell_per_choice_and_every_complete_trial_as_a_point(s
     assert len(frame) == surface.mean.size + 34
     row, column = np.unravel_index(surface.mean.argmax(), surface.mean.shape)
     top = frame[frame["part"] == "cell"].sort_values("mean").iloc[-1]
-    assert (top["x"], top["y"]) == surface.best == (surface.x.values[column], surface.y.values[row])
+    assert (top["x"], top["y"]) == (surface.x.values[column], surface.y.values[row])
+    assert surface.best == (pytest.approx(top["x"], rel=0.05), top["y"])
+    assert surface.best[0] == float(f"{surface.best[0]:.2g}")
 
 
 def test_trials_near_a_cell_are_counted_by_their_distance(surface: PairSurface) -> None:
@@ -116,3 +118,13 @@ def test_labels_say_unit_and_scale() -> None:
     knob = _knob("w", FloatDistribution(0.1, 10.0, log=True))
     assert axis_label(knob) == "w (pure number, log scale)"
     assert range_text(knob) == "0.1 to 10"
+
+
+def test_a_whole_number_has_a_cell_per_value() -> None:
+    axis = Axis.of(_knob("layers", IntDistribution(1, 4), 1))
+    assert axis.values == (1, 2, 3, 4)
+    assert axis.edges == pytest.approx([0.5, 1.5, 2.5, 3.5, 4.5])
+    assert axis.cell(axis.places).tolist() == [0, 1, 2, 3]
+    by_factor = Axis.of(_knob("batch", IntDistribution(1, 4, log=True), 1))
+    assert by_factor.values == (1, 2, 3, 4)
+    assert by_factor.edges[1:-1] == pytest.approx([2**0.5, 6**0.5, 12**0.5])

@@ -8,7 +8,10 @@ import pytest
 
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
-from analysis.sections.confirmation.winners_curse import winners_curse_blocks
+from analysis.sections.confirmation.winners_curse import best_subset_table, winners_curse_blocks
+from analysis.stats.best_subset import best_subset
+from analysis.stats.paired_tests import Spread
+from search_spaces.acckd import ACCKD_FULL
 
 
 def test_the_report_shows_shrinkage(reported: Path) -> None:
@@ -32,6 +35,23 @@ def test_the_set_rests_on_the_fresh_runs_of_the_finalists(simulated: Callable[..
     assert kept["highest"].iloc[0] == pytest.approx(0.70, abs=1e-6)
     assert kept["margin"].iloc[0] == pytest.approx(0.01 * 2.776 * (4 / 3) ** 0.5, abs=1e-4)
     assert "cannot be told from the best on this D_val" in table.caption
+
+
+def test_a_conditional_knob_that_no_kept_trial_has_is_shown_as_a_dash(
+    simulated: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = simulated(space=ACCKD_FULL, finalists={}, n_trials=30, n_pruned=0, n_failed=0, n_seeds=0)
+    study = load_study(folder)
+    for trial in study.complete:
+        trial.values = [0.5 if trial.params["use_kd"] else 0.7 + 0.001 * trial.number]
+    best, second = [trial.number for trial in study.complete if not trial.params["use_kd"]][-2:]
+    fresh = {best: Spread(3, 0.72, 0.005), second: Spread(3, 0.72, 0.005)}
+    kept = best_subset(study.complete, study.knobs, fresh=fresh)
+    assert kept is not None
+    table = best_subset_table(study, kept, Writer(tmp_path))
+    shown = {row[0]: row[2] for row in table.rows}
+    assert (shown["kd_weight"], shown["use_kd"]) == ("–", "False")
+    assert " to " in shown["tau"]
 
 
 @pytest.mark.parametrize("finalists", [{}, {0: (0.66, 0.67)}, {0: (0.66,), 2: (0.7,)}])

@@ -15,7 +15,7 @@ from analysis.reading.study_folder import load_study
 from analysis.reading.wording import listing
 from analysis.search.importance import importances
 from analysis.search.slices import slices_of
-from analysis.sections.knobs.standing import range_of, standing_blocks
+from analysis.sections.knobs.standing import standing_blocks
 from search_spaces.acckd import ACCKD_FULL
 from study.planning.points.points_file import read_points
 from study.terminal.faults import Faults
@@ -173,14 +173,29 @@ def test_a_study_without_a_known_effect_has_no_table(study: StudyData, tmp_path:
     )
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "told"),
-    [
-        (0.5, 8.0, "0.5 to 8"),
-        (0.2, 0.2000001, "0.2 to 0.2000001"),
-        (119.0, 121.0, "119 to 121"),
-        (0.2, 0.2, "0.2"),
-    ],
-)
-def test_the_ends_of_a_range_are_told_apart(low: float, high: float, told: str) -> None:
-    assert range_of(low, high) == told
+def test_a_knob_that_the_reference_lacks_is_told_where_it_exists(study: StudyData, tmp_path: Path) -> None:
+    """Without kd, twenty points more; with it, kd_weight decides: so the point has no kd_weight to set."""
+    rng = np.random.default_rng(3)
+    for trial in study.complete:
+        weight = trial.params.get("kd_weight")
+        lost = 0.0 if weight is None else 0.2 + 0.1 * np.log(weight / 0.3) ** 2
+        trial.values = [0.75 - lost + rng.normal(0, 0.004)]
+    assert "kd_weight" not in study.space.reference_point()
+    stands = _standing(study, tmp_path)
+    values = {row[0]: row[1:3] for row in stands.shown.rows}
+    value, told = values["kd_weight"]
+    assert f"Where use_kd is True, set kd_weight to {value}, or elsewhere in {told} (p " in stands.lead.text
+    assert stands.lead.text.startswith("First keep use_kd at its reference False (p ")
+    assert stands.together is None, "all values that exist together are the references"
+
+
+def test_a_knob_with_too_few_trials_for_an_effect_is_named_all_the_same(study: StudyData, tmp_path: Path) -> None:
+    slices = slices_of(study.complete, study.knobs)
+    without = [replace(found, effect=None) if found.knob.name == "tau" else found for found in slices]
+    judged = importances(study, n_samples=4)
+    lead, shown, *_ = standing_blocks(study, without, judged, Writer(tmp_path, draw=lambda *_: None))
+    assert isinstance(lead, Paragraph)
+    assert isinstance(shown, ReportTable)
+    assert "tau" not in {row[0] for row in shown.rows}
+    assert "tau matters, but too few trials show at which values." in lead.text
+    assert "No knob is shown to matter" not in lead.text
