@@ -215,7 +215,8 @@ def _columns(matrix: TrialMatrix, name: str, *, bends: bool) -> Floats:
         n_choices = len(knob.distribution.choices)
         functions = np.eye(n_choices)[np.rint(x * (n_choices - 1)).astype(int)]
     else:
-        functions = np.column_stack([polynomials(x, 2), *([cosines(x, _BEND)] if bends else [])])
+        places, at = np.unique(x, return_inverse=True)  # a grid has thousands of rows, and few places
+        functions = np.column_stack([polynomials(places, 2), *([cosines(places, _BEND)] if bends else [])])[at]
     return np.asarray(functions * matrix.present[:, [k]])
 
 
