@@ -1,4 +1,4 @@
-"""The ablation: best1 is trained with one knob put back, or without one part, on fresh seeds, beside best1 itself.
+"""The ablation: best1 is trained with one knob put back, or without one part, beside best1 itself.
 
 What a setting buys is measured by training, because a model that is fitted to the trials extrapolates. The knobs are
 those that the search shows to matter, the clearest first. The list is made once and kept in study.json.
