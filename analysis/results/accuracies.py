@@ -5,7 +5,8 @@ import pandas as pd
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import GROUP_HEADINGS
 from analysis.results.entries import BEST, TEACHER, compared_entries
-from analysis.stats.paired_tests import MIN_PAIRS
+from analysis.stats.paired_tests import MIN_PAIRS, spread
+from analysis.stats.pooled_interval import pooled_sd
 from trainables.cckd.confidence import N_BINS
 
 _TERCILES = {"tercile_high": "High third", "tercile_middle": "Middle third", "tercile_low": "Low third"}
@@ -119,7 +120,10 @@ def _classes_at_chance(study: StudyData) -> pd.DataFrame:
 
 
 def training_noise(study: StudyData) -> float:
-    """Return the pooled sd over seeds of validation balanced accuracy (a fraction): the chance in one trial's value."""
+    """Return the sd over seeds of validation balanced accuracy (a fraction): the chance in one trial's value.
+
+    It is pooled over the entries of the confirmation, the baselines among them. Diverged runs are no chance of training
+    and stay out. NaN where no entry has two runs.
+    """
     trained = study.confirm[study.confirm["entry"] != TEACHER]
-    variances = trained.groupby("entry")["val_balanced_accuracy"].var(ddof=1)
-    return float(variances.mean() ** 0.5)
+    return pooled_sd(spread(runs["val_balanced_accuracy"]) for _, runs in trained.groupby("entry"))[0]

@@ -1,7 +1,7 @@
 """Statistics as pure functions.
 
 paired_tests        spread, paired t interval, Holm's correction, sign-flip test
-pooled_interval     small samples with one standard deviation pooled over them
+pooled_interval     the variance pooled over small samples, and the intervals that it gives
 nested_interval     differences nested in subsets of the long tail
 test_set_bootstrap  the part of the test images in a gain
 many_to_one         groups compared with one control, together

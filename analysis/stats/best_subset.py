@@ -8,13 +8,13 @@ runs by more than the noise explains: multiple comparisons with the best (Hsu 19
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from scipy import stats
 
 from analysis.stats.paired_tests import Spread
+from analysis.stats.pooled_interval import pooled_sd
 from search_spaces.knob import Knob
 
 #: Share of studies that may lose the best, under equal normal noise.
@@ -59,8 +59,7 @@ def best_subset(
     usable = {number: found for number, found in fresh.items() if found.n > 1}
     if len(trials) < 2 or len(usable) < 2:
         return None
-    free = sum(found.n - 1 for found in usable.values())
-    noise = float(np.sqrt(sum((found.n - 1) * found.sd**2 for found in usable.values()) / free))
+    noise, free = pooled_sd(usable.values())
     distance = noise * float(stats.t.ppf(1 - _LEVEL / len(usable), free))
     winner = max(usable.values(), key=lambda found: found.mean)
     scores = {trial.number: Spread(1, float(trial.value or 0), noise) for trial in trials} | usable

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import optimize, special, stats
 
 from analysis.stats.paired_tests import ALPHA
+from analysis.stats.pooled_interval import pooled_variance
 
 Floats = npt.NDArray[np.float64]
 _Name = TypeVar("_Name", bound=Hashable)
@@ -126,20 +127,18 @@ def _pooled(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the variance pooled over the groups that do not scatter far more than the others, and its degrees."""
     spread = sorted((_variance(values), len(values) - 1) for values in groups if len(values) > 1)
     while len(spread) > 2:
-        (largest, degrees), (others, free) = spread[-1], _together(spread[:-1])
+        (largest, degrees), (others, free) = spread[-1], pooled_variance(spread[:-1])
         if not others or stats.f.sf(largest / others, degrees, free) * len(spread) > _FAR_NOISIER:
             break
         spread.pop()
-    return _together(spread)
-
-
-def _together(spread: Sequence[tuple[float, int]]) -> tuple[float, int]:
-    free = sum(degrees for _, degrees in spread)
-    return (sum(variance * degrees for variance, degrees in spread) / free if free else 0.0), free
+    return pooled_variance(spread)
 
 
 def _error(values: Sequence[float], pool: float) -> float:
-    """Return the squared standard error of a mean; the variance is the pooled one, or the group's own if larger."""
+    """Return the squared standard error of a mean; the variance is the pooled one, or the group's own if larger.
+
+    A group's own variance stands apart from the pool here, because changes may scatter more than the control does.
+    """
     return max(_variance(values) if len(values) > 1 else 0.0, pool) / len(values)
 
 

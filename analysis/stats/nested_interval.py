@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 
 from analysis.stats.paired_tests import PairedInterval, paired_interval
+from analysis.stats.pooled_interval import pooled_variance
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,9 @@ def nested_interval(differences: Mapping[int, Sequence[float]], *, resolution: f
 def _components(groups: list[np.ndarray], means: np.ndarray, n: np.ndarray) -> tuple[float, float]:
     """Return the standard deviations between subsets and between seeds within one."""
     n_subsets, n_total = len(groups), float(n.sum())
-    if n_total <= n_subsets:
+    within, free = pooled_variance((float(group.var(ddof=1)), group.size - 1) for group in groups if group.size > 1)
+    if not free:
         return nan, nan
-    within = sum(float(((group - mean) ** 2).sum()) for group, mean in zip(groups, means, strict=True))
-    within /= n_total - n_subsets
     if n_subsets < 2:
         return nan, within**0.5
     grand = float(n @ means) / n_total

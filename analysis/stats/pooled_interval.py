@@ -1,26 +1,45 @@
-"""Intervals of several small samples with one standard deviation pooled over them."""
+"""Several small samples with one standard deviation pooled over them, and the intervals that it gives."""
 
 from collections.abc import Iterable, Sequence
 from math import nan
 
 from scipy import stats
 
-from analysis.stats.paired_tests import NO_SPREAD, PairedInterval, spread
+from analysis.stats.paired_tests import NO_SPREAD, PairedInterval, Spread, spread
+
+
+def pooled_variance(samples: Iterable[tuple[float, int]]) -> tuple[float, int]:
+    """Return the variance of samples that scatter alike, and its degrees of freedom.
+
+    It is the pooled one of a one-way analysis of variance, sum(f_i v_i) / sum(f_i), with sum(f_i) degrees (Fisher
+    1925). A larger sample weighs more, as it knows its variance better. NaN and 0 where no sample has a variance.
+
+    Args:
+        samples: the variance of each sample and its degrees of freedom, one less than its values; 0 for a sample of
+            one value, whose variance is not read.
+    """
+    known = [(variance, degrees) for variance, degrees in samples if degrees > 0]
+    free = sum(degrees for _, degrees in known)
+    return (sum(variance * degrees for variance, degrees in known) / free if free else nan), free
+
+
+def pooled_sd(samples: Iterable[Spread]) -> tuple[float, int]:
+    """Return the root of `pooled_variance` of samples that are known by their spreads, and its degrees of freedom."""
+    variance, free = pooled_variance((one.sd**2, one.n - 1) for one in samples)
+    return variance**0.5, free
 
 
 def pooled_intervals(samples: Sequence[Iterable[float]]) -> tuple[PairedInterval, ...]:
     """Return the mean of each sample with its two-sided 95 % t interval.
 
-    The variance is the pooled one of a one-way analysis of variance, sum((n_i - 1) s_i^2) / sum(n_i - 1), with
-    sum(n_i - 1) degrees of freedom (Fisher 1925). Three values alone have a t of 4.3; three samples of three have 2.4.
+    The variance is that of `pooled_variance`. Three values alone have a t of 4.3; three samples of three have 2.4.
     It assumes that the samples scatter alike. Bounds and p are NaN for an empty sample, and where no sample has two
     values. `sd` is the pooled one.
     """
     found = [spread(sample) for sample in samples]
-    free = sum(max(0, one.n - 1) for one in found)
+    sd, free = pooled_sd(found)
     if not free:
         return tuple(PairedInterval(one.n, one.mean, nan, nan, nan, nan) for one in found)
-    sd = (sum((one.n - 1) * one.sd**2 for one in found if one.n > 1) / free) ** 0.5
     reach = float(stats.t.ppf(0.975, free))
     return tuple(_interval(one.n, one.mean, sd, free, reach) for one in found)
 

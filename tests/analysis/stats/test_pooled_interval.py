@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.stats.paired_tests import paired_interval
-from analysis.stats.pooled_interval import pooled_intervals
+from analysis.stats.paired_tests import paired_interval, spread
+from analysis.stats.pooled_interval import pooled_intervals, pooled_sd, pooled_variance
 
 _SAMPLE = st.lists(st.floats(-1, 1), min_size=0, max_size=6)
 
@@ -27,6 +27,21 @@ def test_mean_and_bounds_are_those_of_the_plain_formula(samples: list[list[float
         pooled = sqrt(sum((len(one) - 1) * variance(one) for one in samples if len(one) > 1) / free)
         half = stats.t.ppf(0.975, free) * pooled / sqrt(len(sample))
         assert (found.low, found.high) == pytest.approx((mean(sample) - half, mean(sample) + half), abs=1e-12)
+
+
+@given(st.lists(_SAMPLE, max_size=5))
+def test_a_larger_sample_weighs_more_in_the_pool(samples: list[list[float]]) -> None:
+    known = [sample for sample in samples if len(sample) > 1]
+    weights = [len(sample) - 1 for sample in known]
+    sd, free = pooled_sd(map(spread, samples))
+    assert free == sum(weights)
+    if not free:
+        assert isnan(sd)
+        return
+    variances = [variance(sample) for sample in known]
+    expected = sum(weight * one for weight, one in zip(weights, variances, strict=True)) / free
+    assert sd == pytest.approx(sqrt(expected), abs=1e-9)
+    assert pooled_variance(zip(variances, weights, strict=True)) == pytest.approx((expected, free))
 
 
 @given(_SAMPLE)
