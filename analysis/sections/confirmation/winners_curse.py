@@ -8,23 +8,27 @@ from analysis.page.writer import Writer
 from analysis.reading.knob_text import range_text
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import MISSING, mean_sd, percent, plural, points, value_text
-from analysis.results.accuracies import scores_of, training_noise
+from analysis.results.accuracies import counted_runs, scores_of, training_noise
 from analysis.search.trial_matrix import scored
 from analysis.stats.best_subset import BestSubset, best_subset
 from analysis.stats.paired_tests import spread
+from analysis.stats.pooled_interval import pooled_sd
+
+#: The runs over which `BestSubset.noise` is pooled, in words.
+_FRESH_RUNS = "the finalists' fresh runs"
 
 
 def winners_curse_blocks(study: StudyData, writer: Writer) -> list[Block]:
     """Return the shrinkage of the searched entries, and the trials that may still be the best, where each exists."""
-    blocks = _shrinkage(study, training_noise(study), writer)
+    blocks = _shrinkage(study, writer)
     fresh = {finalist.trial: finalist.fresh for finalist in study.ranked_finalists}
     kept = best_subset(scored(study), study.knobs, fresh=fresh)
     return [*blocks, best_subset_table(study, kept, writer)] if kept else blocks
 
 
-def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
-    searched = study.confirm[study.confirm["trial"].notna()]
-    tests = scores_of(study)
+def _shrinkage(study: StudyData, writer: Writer) -> list[Block]:
+    counted, tests = counted_runs(study), scores_of(study)
+    searched = counted[counted["trial"].notna()]
     rows, raw = [], []
     for entry, runs in searched.groupby("entry", sort=True):
         number = int(runs["trial"].iloc[0])
@@ -42,14 +46,7 @@ def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
         )  # fmt: skip
     if not rows:
         return []
-    n = len(study.complete)
-    expected = (
-        f" If all {plural(n, 'complete trial')} were equally good, the highest would lie "
-        f"{percent(noise * _expected_maximum(n))} points above its own mean by chance alone (training seeds "
-        f"move one run by an sd of {percent(noise)} points)."
-        if noise == noise and n > 1
-        else ""
-    )
+    diverged = " A diverged run counts at chance on both sets." if len(study.diverged) else ""
     return [
         writer.table(
             "shrinkage",
@@ -57,11 +54,36 @@ def _shrinkage(study: StudyData, noise: float, writer: Writer) -> list[Block]:
             columns=("entry", "trial", "val, one run in the search", "val, trained again", "change", "test", "change"),
             rows=rows,
             caption=(
-                "The winner's curse, in % and points: each searched entry in its one run of the search, its mean over "
-                f"fresh seeds on the same validation images, and on test.{expected}"
+                "The winner's curse, in % and points: each searched entry in the one run of its search, and trained "
+                "again on fresh seeds. The first mean of these runs is on the same validation images, the second on "
+                f"test.{diverged}{_luck(study)}"
             ),
         )
     ]
+
+
+def _luck(study: StudyData) -> str:
+    """Say how far chance alone lifts the highest of the trials; '' where the noise of one run is not known."""
+    (noise, runs), n = _noise(study), len(study.complete)
+    if noise != noise or n < 2:
+        return ""
+    return (
+        f" If all {plural(n, 'complete trial')} were equally good, chance alone would lift the highest "
+        f"{percent(noise * _expected_maximum(n))} points above its own mean. {_noise_text(noise, runs)}"
+    )
+
+
+def _noise(study: StudyData) -> tuple[float, str]:
+    """Return the sd over training seeds of one run of a trial on D_val (a fraction), and the runs it is pooled over.
+
+    The finalists' fresh runs are runs of trials. Without them the confirmation's entries stand in, baselines included.
+    """
+    noise, free = pooled_sd(finalist.fresh for finalist in study.ranked_finalists)
+    return (noise, _FRESH_RUNS) if free else (training_noise(study), "the runs of each entry of the confirmation")
+
+
+def _noise_text(noise: float, runs: str) -> str:
+    return f"Training seeds move one run by an sd of {percent(noise)} points, pooled over {runs}."
 
 
 def _expected_maximum(n: int) -> float:
@@ -89,9 +111,8 @@ def best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> Rep
             f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best on this D_val (trials "
             f"{numbers}{more}). The highest mean of a finalist's fresh runs is {percent(kept.highest)} % there. A "
             f"trial is in the set if its value lies at most {percent(kept.margin)} points below. A finalist is judged "
-            "by the mean of its fresh runs, with a smaller margin. Training seeds move one run by an sd of "
-            f"{percent(kept.noise)} points, pooled over the finalists. In at least 95 % of simulated studies the set "
-            "holds the trial that is best on this D_val. A knob with its whole searched range in the set is left open "
-            "by this study."
+            f"by the mean of its fresh runs, with a smaller margin. {_noise_text(kept.noise, _FRESH_RUNS)} In at least "
+            "95 % of simulated studies the set holds the trial that is best on this D_val. A knob with its whole "
+            "searched range in the set is left open by this study."
         ),
     )
