@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from math import nan
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from analysis.results.class_gains import class_gains, group_of
 from analysis.results.comparisons import paired_gain
 from analysis.results.entries import BEST, TEACHER, entries_in_order
 from analysis.results.subset_gains import class_gains_over_subsets
-from analysis.stats.paired_tests import MIN_PAIRS, spread
+from analysis.stats.paired_tests import MIN_PAIRS, PairedInterval, spread
 from study.schema import GROUPS
 
 #: Classes below a baseline that a sentence names.
@@ -26,8 +27,7 @@ def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.Data
     """Return one row per (baseline, entry): the gains of Few and Many, and the points of Many lost per point of Few.
 
     Columns: entry, baseline, n, few, few_low, few_high, many, many_low, many_high (fractions, 95 % paired t intervals),
-    price: -many / few where Few's interval is above 0 and Many's interval below. It is 0 where Few gains and Many
-    shows no loss, and NaN where Few shows no gain or has fewer than MIN_PAIRS pairs.
+    price: by the rule of `_price`.
     """
     table = scores(study)
     present = entries_in_order(table["entry"])
@@ -37,13 +37,21 @@ def exchange(study: StudyData, *, baselines: Sequence[str] = ("la",)) -> pd.Data
             few, many = (paired_gain(table, entry, baseline, column=column) for column in ("few", "many"))
             if not few.n or not many.n:
                 continue
-            price = float("nan")
-            if few.verdict == "gain" and many.verdict != "too few":
-                price = -many.mean / few.mean if many.verdict == "loss" else 0.0
             gains = (few.mean, few.low, few.high, many.mean, many.low, many.high)
-            rows.append((entry, baseline, few.n, *gains, price))
+            rows.append((entry, baseline, few.n, *gains, _price(few, many)))
     columns = ["entry", "baseline", "n", "few", "few_low", "few_high", "many", "many_low", "many_high", "price"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _price(few: PairedInterval, many: PairedInterval) -> float:
+    """Return the points of Many lost per point of Few, by the gains of both groups. This is the one rule for a price.
+
+    It is -many / few where Few's interval lies above 0 and Many's below, and 0 where Few gains and Many shows no loss.
+    It is NaN where Few shows no gain: a ratio to a number near 0 has no bound. MIN_PAIRS pairs show either.
+    """
+    if few.verdict != "gain" or many.verdict == "too few":
+        return nan
+    return -many.mean / few.mean if many.verdict == "loss" else 0.0
 
 
 def price_sentences(study: StudyData, baseline: str) -> list[str]:
@@ -62,13 +70,13 @@ def price_sentences(study: StudyData, baseline: str) -> list[str]:
     said = f"By groups, {BEST} minus {baseline}, not tested: {figures}."
     if not (few.n and many.n) or "too few" in (few.verdict, many.verdict):
         return [said, *_losing_classes(study, baseline)]
-    if many.verdict == "loss" and few.mean > 0:
-        price = f"Per point more on Few there are {-many.mean / few.mean:.2f} points less on Many."
+    if (price := _price(few, many)) > 0:
+        told = f"Per point more on Few there are {price:.2f} points less on Many."
     elif many.verdict == "loss":
-        price = f"The head lies below {baseline}."
+        told = f"Many lies below {baseline} with its whole 95 % interval; Few shows no gain."
     else:
-        price = "No price for the head is shown."
-    return [f"{said} {price}", *_losing_classes(study, baseline)]
+        told = "No price for the head is shown."
+    return [f"{said} {told}", *_losing_classes(study, baseline)]
 
 
 def _losing_classes(study: StudyData, baseline: str) -> list[str]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.trial import TrialState
+from scipy import stats
 
+from analysis.reading.study_data import StudyData
 from search_spaces.acckd import ACCKD_CORE
 from search_spaces.registry import get_space
 from search_spaces.space import SearchSpace
@@ -21,7 +23,7 @@ from study.records.ledger import Ledger
 from study.records.rerun_names import ablation_name, rerun_name
 from study.records.run_tables import AblationRun
 from study.records.store import StudyStore
-from study.schema import ABLATED, TUNED_SUFFIX
+from study.schema import ABLATED, BEST, TUNED_SUFFIX
 from study.strategy.search_settings import SearchSettings
 from trainables.cckd.records import ClassCounts, EpochRecord
 
@@ -137,6 +139,20 @@ def fail_run(
         where = "entry = ? AND seed = ? AND data_seed = ? AND epochs_factor = ?"
         ledger._database.connection.execute(f"DELETE FROM confirm_runs WHERE {where}", key)
         ledger.runs.fail_rerun(rerun_name(entry, seed, run.trial, data_seed, epochs_factor), str(cause))
+
+
+def paired_values(mean: float, half: float, n: int = 6) -> np.ndarray:
+    """Return `n` values, an even number, whose 95 % t interval is `mean` +- `half`."""
+    step = half * ((n - 1) ** 0.5) / float(stats.t.ppf(0.975, n - 1))
+    return np.asarray(mean + step * np.array([1.0, -1.0] * (n // 2)))
+
+
+def with_gains(study: StudyData, baseline: str, column: str, gains: np.ndarray) -> StudyData:
+    """Return a study of one subset in which best1 has exactly these gains over a baseline in a column of CONFIRM."""
+    table = study.confirm.copy()
+    base = table.loc[table["entry"] == baseline, column].to_numpy(dtype=float)
+    table.loc[table["entry"] == BEST, column] = base + gains
+    return replace(study, confirm=table, confirm_all=table)
 
 
 def set_last_counts(ledger: Ledger, number: int, counts: ClassCounts) -> None:

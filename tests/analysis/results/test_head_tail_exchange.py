@@ -19,7 +19,7 @@ from analysis.results.head_tail_exchange import (
     leading_confusions,
     price_sentences,
 )
-from tests.analysis.simulation import rewriting
+from tests.analysis.simulation import paired_values, rewriting, with_gains
 
 Simulated = Callable[..., Path]
 
@@ -54,6 +54,34 @@ def test_every_baseline_has_its_own_exchange(simulated: Simulated) -> None:
 def test_nothing_is_priced_from_few_seeds(simulated: Simulated) -> None:
     study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0, n_seeds=3))
     assert exchange(study)["price"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "price"),
+    [
+        ((0.001, 0.031), (-0.020, 0.010), None),  # -2.0 / 0.1 would be 20 points of Many per point of Few
+        ((0.005, 0.006), (-0.010, 0.004), None),
+        ((-0.010, 0.004), (-0.020, 0.010), None),
+        ((0.010, 0.006), (-0.020, 0.010), "2.00"),
+        ((0.010, 0.006), (-0.020, 0.030), "0.00"),
+    ],
+)
+def test_the_first_screen_and_the_table_give_a_price_by_one_rule(
+    simulated: Simulated, few: tuple[float, float], many: tuple[float, float], price: str | None
+) -> None:
+    study = load_study(simulated(n_trials=4, n_pruned=0, n_failed=0, recalls={"la": (0.8, 0.5), "best1": (0.8, 0.5)}))
+    for group, (mean, half) in (("few", few), ("many", many)):
+        study = with_gains(study, "la", f"test_{group}", paired_values(mean, half))
+    row = exchange(study).set_index("entry").loc["best1"]
+    assert (row["few_low"], row["few_high"]) == pytest.approx((few[0] - few[1], few[0] + few[1]))
+    said = price_sentences(study, "la")[0]
+    if price is None:
+        assert np.isnan(row["price"])
+        assert said.endswith(" Many lies below la with its whole 95 % interval; Few shows no gain.")
+    else:
+        assert f"{row['price']:.2f}" == price
+        told = f"Per point more on Few there are {price} points less on Many."
+        assert said.endswith(told if row["price"] else "No price for the head is shown.")
 
 
 def _lowered(folder: Path, entry: str, class_id: int, n: int) -> None:
