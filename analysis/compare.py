@@ -254,10 +254,10 @@ def _longer(checks: Mapping[str, LengthCheck], writer: Writer) -> Block:
         columns=("study", "difference", "the gain", "still climbs", "at the length", "at the longer training"),
         rows=rows,
         caption=(
-            "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals; the words are those "
-            "of each study's report. A gain holds, shrinks, vanishes or is open at the longer training, or is "
-            "unchecked without it. Differences that passed no test of their study have no claim, nor have entries that "
-            "still climb."
+            "Differences of test balanced accuracy on each study's own subset, in points, paired by seed, with 95 % "
+            "intervals. The words are those of each study's report. At the longer training a gain holds, shrinks, "
+            "vanishes, is not seen or is open; without it a gain is unchecked. Differences that passed no test of "
+            "their study have no claim, nor have entries that still climb."
         ),
     )
 
@@ -271,7 +271,8 @@ def _knobs(studies: Mapping[str, StudyData], writer: Writer) -> Block:
         rows=[[row["knob"], *(value_text(row[label]) for label in studies)] for row in chosen.to_dict("records")],
         caption=(
             f"The values of {BEST} (before the confirmation: of the best trial). A knob that a study did not search "
-            "shows its fixed value; a dash means that the method or the trial did not use it."
+            "shows the value that it trained with: fixed, or the method's reference. A dash means that the method or "
+            "the trial did not use it, or that study.json does not say its value."
         ),
     )
 

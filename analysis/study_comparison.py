@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import length_not_measured, not_trained_out
 from analysis.results.accuracies import COLUMNS
-from analysis.results.entries import OVER, entries_in_order
+from analysis.results.entries import OVER, entries_in_order, used_value_of_best
 from analysis.results.ladder import LadderRow, ladder
 from analysis.results.training_length import LengthCheck
 from analysis.search.history import state_counts
@@ -65,14 +65,15 @@ def chosen_values(studies: Mapping[str, StudyData]) -> pd.DataFrame:
     """Return one row per knob that any study searched, one column per study: the chosen value or None.
 
     Columns: knob, then for each study its label; `searched` counts the studies that searched the knob. A knob that a
-    study held fixed shows the fixed value, since its students were trained with that value.
+    study did not search shows the value that its students were trained with, see `used_value_of_best`.
     """
     knobs = list(dict.fromkeys(knob.name for study in studies.values() for knob in study.knobs))
     rows = []
     for knob in knobs:
         searched = sum(knob in study.space.distributions for study in studies.values())
         rows.append(
-            {"knob": knob, "searched": searched} | {name: _chosen(study, knob) for name, study in studies.items()}
+            {"knob": knob, "searched": searched}
+            | {name: used_value_of_best(study, knob) for name, study in studies.items()}
         )
     return pd.DataFrame(rows, columns=["knob", "searched", *studies]).astype(object)
 
@@ -92,11 +93,6 @@ def _entry(row: LadderRow) -> dict[str, Any]:
         for part in ("n", "mean", "low", "high")
     }
     return {"entry": row.entry, "n_cuts": row.n_subsets, "n_seeds": row.n_seeds, **cells, **gains}
-
-
-def _chosen(study: StudyData, knob: str) -> Any:
-    best = study.best.params if study.best else {}
-    return best.get(knob, study.space.fixed.get(knob))
 
 
 def _facts(study: StudyData) -> dict[str, Any]:

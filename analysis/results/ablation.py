@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.study_data import StudyData
-from analysis.results.entries import BEST
+from analysis.results.entries import BEST, values_of_best
 from analysis.stats.many_to_one import Difference, differences
 from analysis.stats.paired_tests import Spread, spread
 from trainables.cckd.errors import is_divergence
 from trainables.cckd.losses.terms import terms_on
-from trainables.cckd.methods import CLASS_CONDITIONAL, METHODS, PARTS, Knobs
+from trainables.cckd.methods import CLASS_CONDITIONAL, PARTS, Knobs
 
 #: Set on which runs are judged -> its name in a report.
 SETS = {"val": "validation", "test": "test"}
@@ -81,24 +81,18 @@ def ablations(study: StudyData) -> tuple[Ablation, ...]:
 
 def learns_no_outputs(study: StudyData, ablation: Ablation) -> bool:
     """Whether a change leaves best1 without any loss on the teacher's outputs: its own part is out, `use_kd` is off."""
-    use_kd = _values_of_best(study).get("use_kd", False)
+    use_kd = values_of_best(study).get("use_kd", False)
     return not use_kd and any(row.change == CLASS_CONDITIONAL for row in ablation.bought)
 
 
 def without_teacher(study: StudyData, ablation: Ablation) -> tuple[Bought, ...]:
     """Return the changes that leave best1 nothing to read of the teacher: they were trained on fresh views."""
-    values = {**METHODS.get(study.space.method, {}), **_values_of_best(study)}
-    knobs = {name: value for name, value in values.items() if name in Knobs.model_fields}
+    knobs = {name: value for name, value in values_of_best(study).items() if name in Knobs.model_fields}
     if not _reads_teacher(knobs):
         return ()  # nor does best1
     off = {part.name: part.off for part in PARTS}
     parts = [row for row in ablation.bought if row.kind == "part" and row.change in off]
     return tuple(row for row in parts if not _reads_teacher({**knobs, **off[row.change]}))
-
-
-def _values_of_best(study: StudyData) -> dict[str, Any]:
-    searched = study.best.params if study.best else {}
-    return {**study.space.fixed, **study.manifest["plan"].get("overrides", {}), **searched}
 
 
 def _reads_teacher(knobs: Mapping[str, Any]) -> bool:

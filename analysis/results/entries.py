@@ -1,12 +1,14 @@
-"""The entries of a confirmation: their names, their order, and which baselines the claim is about."""
+"""The entries of a confirmation: their names and order, the baselines of the claim, and the values of best1."""
 
 import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from analysis.reading.study_data import StudyData
 from study.schema import BEST as BEST
 from study.schema import COMPARED, TUNED_SUFFIX
-from trainables.cckd.methods import METHODS
+from trainables.cckd.losses.inert_knobs import inert_knobs
+from trainables.cckd.methods import METHODS, Knobs
 
 TEACHER = "teacher"
 LA_TUNED = "la" + TUNED_SUFFIX
@@ -62,3 +64,35 @@ def baseline_text(entry: str) -> str:
     """Return e.g. 'logit adjustment (la)' or 'tuned logit adjustment (la_tuned)'."""
     baseline = entry.removesuffix(TUNED_SUFFIX)
     return f"{'tuned ' * (entry != baseline)}{BASELINES[baseline]} ({entry})"
+
+
+def values_of_best(study: StudyData) -> dict[str, Any]:
+    """Return every known value that best1 trains with, by name: knobs of its method and training settings.
+
+    The method's reference values come first, then the recipe's settings, what the space fixes, what `--set` fixes, and
+    the searched values of the best trial. Each takes precedence over those before it. A searched knob that the trial
+    does not have stands at its reference.
+    """
+    plan, best = study.manifest["plan"], study.best
+    return {
+        **METHODS.get(study.space.method, {}),
+        **plan.get("recipe_settings", {}),
+        **study.space.fixed,
+        **plan.get("overrides", {}),
+        **(best.params if best else {}),
+    }
+
+
+def used_value_of_best(study: StudyData, name: str) -> Any:
+    """Return the value of a knob or setting that best1 trains with; None where nothing in its training reads it.
+
+    A searched knob that the trial does not have, and a knob that no term reads at the values of the others, have none.
+    """
+    values = values_of_best(study)
+    if name in study.space.distributions:
+        return study.best.params.get(name) if study.best else None
+    of_method = {knob: value for knob, value in values.items() if knob in Knobs.model_fields}
+    known_method = study.space.method in METHODS  # a user's own method need not be at hand
+    if known_method and name in of_method and inert_knobs(Knobs.model_validate(of_method), [name], tuple(of_method)):
+        return None
+    return values.get(name)

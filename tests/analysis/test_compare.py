@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,13 @@ from analysis import compare
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
 from analysis.results.comparisons import paired_gain
+from analysis.results.entries import used_value_of_best
 from analysis.results.ladder import ladder
 from analysis.results.training_length import check_length
 from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
-from search_spaces.acckd import ACCKD_CORE, ACCKD_SMOKE
+from search_spaces.acckd import ACCKD_CORE, ACCKD_FULL, ACCKD_SMOKE
 from tests.analysis.simulation import RECALLS, drop_runs
+from trainables.cckd.methods import METHODS
 
 Written = Callable[..., Path]
 NASTY = ("<script>alert(1)</script>", "=1+1", "拖鞋, 'q'")
@@ -52,9 +55,51 @@ def test_a_knob_shows_the_chosen_value_the_fixed_one_or_nothing(pair: tuple[Path
     assert set(values.index) == {*ACCKD_SMOKE.distributions, *ACCKD_CORE.distributions}
     for knob in ACCKD_CORE.distributions:
         assert values.loc[knob, "b"] == studies["b"].best.params[knob]
-        expected = studies["a"].best.params.get(knob, ACCKD_SMOKE.fixed.get(knob))
-        assert values.loc[knob, "a"] == expected or (expected is None and pd.isna(values.loc[knob, "a"]))
+        assert values.loc[knob, "a"] == studies["a"].best.params.get(knob, METHODS["acckd"][knob])
         assert values.loc[knob, "searched"] == 1 + (knob in ACCKD_SMOKE.distributions)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "knob", "shown"),
+    [
+        ({"tau": 0.8}, "tau", 0.8),
+        ({}, "tau", 1.0),  # the method's reference
+        ({}, "mix_alpha", 0.5),
+        ({"mix_balance": 0.0}, "mix_balance", 0.0),
+        ({}, "kd_weight", None),  # use_kd is off
+        ({"use_kd": True, "kd_weight": 0.7}, "kd_weight", 0.7),
+        ({"cckd_weight": 0.0, "cckd_mix_weight": 0.0}, "estimator", None),  # no term reads it
+    ],
+)
+def test_a_knob_that_was_not_searched_shows_what_its_students_trained_with(
+    simulated: Callable[..., Path], tmp_path: Path, overrides: dict[str, object], knob: str, shown: object
+) -> None:
+    wide = simulated(space=ACCKD_FULL, n_trials=4, n_pruned=0, n_failed=0, n_seeds=0).rename(tmp_path / "wide")
+    narrow = simulated(space=replace(ACCKD_CORE, tunable=ACCKD_CORE.tunable[:1]), n_trials=4, n_pruned=0, n_failed=0)
+    path = narrow / "study.json"
+    manifest = json.loads(path.read_text())
+    manifest["plan"]["overrides"] = overrides
+    path.write_text(json.dumps(manifest))
+    compare.build_comparison([narrow, wide], tmp_path / "side")
+    row = pd.read_csv(tmp_path / "side" / "tables" / "comparison_knobs.csv").set_index("knob").loc[knob]
+    assert row["searched"] == 1
+    assert pd.isna(row.iloc[1]) if shown is None else float(row.iloc[1]) == shown
+
+
+def test_a_training_setting_that_was_not_searched_shows_the_recipes_value(pair: tuple[Path, Path]) -> None:
+    study = load_study(pair[0])
+    study.manifest["plan"]["recipe_settings"] = {"lr": 0.05, "batch_size": 32}
+    assert used_value_of_best(study, "lr") == 0.05
+    study.manifest["plan"]["overrides"] = {"lr": 0.4}
+    assert used_value_of_best(study, "lr") == 0.4
+
+
+def test_a_searched_knob_that_the_chosen_trial_does_not_have_has_no_value(simulated: Callable[..., Path]) -> None:
+    study = load_study(simulated(space=ACCKD_FULL, n_trials=4, n_pruned=0, n_failed=0))
+    assert study.best is not None
+    study.best.params.pop("kd_weight", None)
+    assert used_value_of_best(study, "kd_weight") is None
+    assert used_value_of_best(study, "use_kd") == study.best.params["use_kd"]
 
 
 def test_the_budget_is_what_was_spent(pair: tuple[Path, Path]) -> None:
