@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import bounds, listing, p_value, percent, plural, points, span, still_climb
-from analysis.results.accuracies import claims_by_subset
+from analysis.results.accuracies import claim_basis, claims_by_subset, counted_runs
 from analysis.results.comparisons import Comparison, paired_gain, unit_values
 from analysis.results.entries import BASELINES, BEST, baseline_text, compared_entry
 from analysis.results.head_tail_exchange import price_sentences
@@ -27,8 +27,8 @@ def claim_sentences(
     name = f"The tuned {study.space.method} ({BEST})"
     over = plural(mean.n, "subset") + " of the long tail" if claims_by_subset(study) else plural(mean.n, "seed")
     reached = f"{name} reaches {percent(mean.mean)} % test balanced accuracy (mean of {over})"
-    outcomes = [_claim(item, check) for item in family]
-    said = [f"{reached}; it {listing(outcomes)}.", *tuning_sentences(study, table, family, check)]
+    outcomes = [f"It {_claim(item, check)}." for item in family]
+    said = [" ".join([f"{reached}.", *outcomes]), *tuning_sentences(study, table, family, check)]
     said += [*length_sentences(family, check), *_certainty(family)]
     present = set(table["entry"])
     if (base := compared_entry("la", present)) in present:
@@ -46,46 +46,49 @@ def conditions(study: StudyData) -> str:
     images = f"the chance of drawing these {sum(n_train):,} training images"
     if claims_by_subset(study):
         return (
-            f"Every interval over the {study.n_subsets} subsets of the long tail covers both {training} and {images}. "
-            "It is conditional on the pool of images, on the validation and test images, and on a configuration that "
-            "was searched on one of the subsets."
+            f"Every interval over the {study.n_subsets} subsets of the long tail covers {training}. It also covers "
+            f"{images}. It is conditional on the pool of images, on the validation and test images, and on a "
+            "configuration searched on one subset."
         )
-    said = f"is conditional on one training subset: it covers {training}, not {images}"
+    said = f"is conditional on one training subset. It covers {training}, not {images}."
     if study.n_subsets > 1:
         return (
-            f"Every interval over seeds {said}. The interval over {study.n_subsets} subsets covers that too, but so "
+            f"Every interval over seeds {said} The interval over {study.n_subsets} subsets covers that too, but so "
             "few subsets show little of how subsets vary."
         )
-    return f"Every interval {said}."
+    return f"Every interval {said}"
 
 
 def _claim(item: Comparison, check: LengthCheck) -> str:
-    """Return the outcome of one comparison, with what a longer training leaves of a gain in its parentheses."""
+    """Return the outcome of one comparison, with what a longer training leaves of a gain in its parentheses.
+
+    Beside a claim over subsets stands no size from the study's own subset: the two are different means.
+    """
     interval, other = item.interval, baseline_text(item.baseline)
     size = f"{_size(interval)} {bounds(interval)}"
     if item.verdict in ("gain", "loss") and (climbing := check.climbing(BEST, item.baseline)):
-        return _described(interval, other, why=f"no claim, because {still_climb(climbing)}")
+        return _described(interval, other, why=still_climb(climbing))
     match item.verdict:
         case "incomplete":
             return _incomplete(item)
         case "loss":
             return f"falls behind {other} by {size}"
         case "unclear":
-            apart = interval.verdict == "unclear"
-            several = "" if apart else ", not significant after correction for all comparisons"
-            return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{several}"
+            why = "" if interval.verdict == "unclear" else f", not significant {_against(item)}"
+            return f"cannot be distinguished from {other}: {points(interval.mean)} points {bounds(interval)}{why}"
         case "too few":
             return _described(interval, other)
-    beats, then = f"beats {other} by {size}", f"at {check.longer_epochs} epochs"
-    match check.fate(item.baseline):
-        case "shrinks":
-            return f"{beats.removesuffix(')')}; shrinks to {_size(check.gain(item.baseline).longer)} {then})"
-        case "vanishes":
-            return f"{beats.removesuffix(')')}; vanishes {then})"
-        case "open":
-            return f"{beats.removesuffix(')')}; open {then})"
-        case _:
-            return beats
+    beats, fate = f"beats {other} by {size}", check.fate(item.baseline)
+    if fate in ("holds", "unchecked"):
+        return beats
+    left = f" to {_size(check.gain(item.baseline).longer)}" if fate == "shrinks" and not check.over_subsets else ""
+    own = ", own subset" if check.over_subsets else ""
+    return f"{beats.removesuffix(')')}; {fate}{left} at {check.longer_epochs} epochs{own})"
+
+
+def _against(item: Comparison) -> str:
+    """Say what keeps a difference whose own interval lies beside 0 from a claim: the correction, or a later look."""
+    return "after Holm's correction" if item.p_holm > ALPHA else f"at level {item.terms.level:g}"
 
 
 def _incomplete(item: Comparison) -> str:
@@ -94,15 +97,19 @@ def _incomplete(item: Comparison) -> str:
         return f"cannot be compared with {other}: of {planned} planned pairs of runs none is there"
     n_missing = planned - item.n_runs
     missing = f"{n_missing} of {planned} pairs of runs {'is' if n_missing == 1 else 'are'} missing"
-    return _described(item.interval, other, why=f"no claim, because {missing}")
+    return _described(item.interval, other, why=missing)
 
 
-def _described(interval: PairedInterval, other: str, *, why: str = "not tested") -> str:
-    """Return e.g. 'is 1.2 points above kd in this study (95 % interval -0.3 to +2.7; not tested)'."""
+def _described(interval: PairedInterval, other: str, *, why: str = "") -> str:
+    """Return e.g. 'is 1.2 points above kd in this study (95 % interval -0.3 to +2.7; not tested)'.
+
+    Where there is a reason `why` a difference carries no claim, a sentence of its own gives it.
+    """
     if isnan(interval.mean):
         return f"cannot be compared with {other}: they share no seed"
     side = "above" if interval.mean >= 0 else "below"
-    return f"is {_size(interval)} {side} {other} in this study {bounds(interval).removesuffix(')')}; {why})"
+    said = f"is {_size(interval)} {side} {other} in this study {bounds(interval)}"
+    return f"{said}. This carries no claim, because {why}" if why else f"{said.removesuffix(')')}; not tested)"
 
 
 def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list[str]:
@@ -117,23 +124,23 @@ def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list
     said = []
     for state, words in _STATES.items():
         if named := [name for name in check.states if check.states[name].state == state]:
-            changes = [f"{name} ({_change(check.states[name].change)})" for name in named]
-            epochs = plural(check.epochs, "epoch")
-            said.append(words.format(names=listing(changes), epochs=epochs, longer=check.longer_epochs))
+            changes = listing([f"{name} {_change(check.states[name].change)}" for name in named])
+            at = f"{words} at {plural(check.epochs, 'epoch')}"
+            said.append(f"{at}, with the change on validation at {check.longer_epochs} epochs: {changes}.")
     said += [_fate_sentence(gain, check) for gain in check.gains if gain.fate != "unchecked"]
     return said
 
 
-#: State -> the sentence on the entries in it. "On validation" is on D_val, where lengths are compared.
+#: State -> how the list of the entries in it begins. "On validation" is on D_val, where lengths are compared.
 _STATES = {
-    "climbs": "Not trained out at {epochs}, so without a claim: on validation {names} at {longer} epochs.",
-    "open": "Whether they are trained out at {epochs} is open: on validation {names} at {longer} epochs.",
-    "trained out": "Trained out at {epochs}: on validation {names} at {longer} epochs.",
+    "climbs": "Without a claim, because not trained out",
+    "open": "Perhaps not trained out",
+    "trained out": "Trained out",
 }
 
 
 def _change(change: PairedInterval) -> str:
-    return f"{points(change.mean)} points, 95 % interval {span(change)}"
+    return f"{points(change.mean)} points (95 % interval {span(change)})"
 
 
 def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
@@ -141,11 +148,16 @@ def _fate_sentence(gain: LongerGain, check: LengthCheck) -> str:
     before = f"{points(gain.at_length.mean)} points at {plural(check.epochs, 'epoch')} ({n_before})"
     after = f"{points(gain.longer.mean)} at {check.longer_epochs} ({n_after}, 95 % interval"
     figures = f"{before}, {after} {span(gain.longer)})"
+    if check.claims(gain.baseline):
+        if gain.at_length.mean <= 0:  # the other subsets carry the claim
+            return (
+                f"The claimed gain over {gain.baseline} is the mean over all subsets. The study's own, which alone is "
+                f"trained longer, does not show it: {figures}."
+            )
+        return f"The gain over {gain.baseline} {fate_text(gain, check)}: {figures}."
     if gain.at_length.mean <= 0:
-        return f"Over {gain.baseline} there is no gain that a longer training could take: {figures}."
-    if not check.claims(gain.baseline):
-        return f"{gain.entry} minus {gain.baseline} is {figures}; no gain is claimed."
-    return f"The gain over {gain.baseline} {fate_text(gain, check)}: {figures}."
+        return f"Over {gain.baseline} there is no gain{check.own_text} that a longer training could take: {figures}."
+    return f"No gain over {gain.baseline} is claimed; {gain.entry} minus {gain.baseline}{check.own_text}: {figures}."
 
 
 def fate_text(gain: LongerGain, check: LengthCheck) -> str:
@@ -154,10 +166,13 @@ def fate_text(gain: LongerGain, check: LengthCheck) -> str:
         "holds": "holds",
         "shrinks": f"shrinks to {_size(gain.longer)}",
         "vanishes": "vanishes",
+        "not seen": "is not seen",
         "open": "is open",
         "unchecked": "is not checked",
     }
-    return f"{words[gain.fate]} at {f'{check.longer_epochs}' if check.factor > 1 else 'more'} epochs"
+    then = f"at {check.longer_epochs} epochs{check.own_text}" if check.factor > 1 else "at more epochs"
+    doubt = f", but {plural(gain.longer.n, 'seed')} cannot tell" if gain.fate == "not seen" else ""
+    return f"{words[gain.fate]} {then}{doubt}"
 
 
 def _size(interval: PairedInterval) -> str:
@@ -173,19 +188,18 @@ def _certainty(family: tuple[Comparison, ...]) -> list[str]:
     tested = [item for item in family if item.verdict != "incomplete"]
     if tested:
         level, first = terms.level, tested[0]
-        tests = [
-            f"over {item.baseline}: paired t, Holm-adjusted p {_p(item.p_holm, level)}, "
-            f"sign-flip p {_p(item.flip.p, level)}"
-            for item in tested
-        ]
+        by_t = listing([f"p {_p(item.p_holm, level)} over {item.baseline}" for item in tested])
+        by_flip = listing([f"p {_p(item.flip.p, level)} over {item.baseline}" for item in tested])
         smallest, after_holm = (p_value(p, level=level) for p in (first.flip.smallest_p, first.smallest_flip_holm))
         mute = (
-            "" if first.flip_can_reject
-            else f", {after_holm} after Holm: it can confirm nothing, and the t test decides"
-        )  # fmt: skip
+            ""
+            if first.flip_can_reject
+            else f" After Holm's correction that is {after_holm}: the sign flips can confirm nothing, and the t test "
+            "decides."
+        )
         said.append(
-            f"Certainty: {'; '.join(tests)} ({first.interval.n} pairs cannot give a sign-flip p below "
-            f"{smallest}{mute})."
+            f"Certainty, by paired t tests with Holm's correction: {by_t}. By sign-flip tests without it: {by_flip}. "
+            f"With {first.interval.n} pairs no sign-flip p is below {smallest}.{mute}"
         )
     if missing := [item for item in family if item.verdict == "incomplete"]:
         shares = listing([f"{item.baseline} ({item.n_runs} of {terms.n_runs} pairs of runs)" for item in missing])
@@ -236,11 +250,12 @@ def _shrinkage(study: StudyData, test_mean: float) -> list[str]:
             f"{choice} The highest single score of the search, {percent(highest.value)} % by trial {highest.number}, "
             f"was {percent(fresh[highest.number].mean)} % on average when trained again."
         ]
-    again = spread(study.confirm.loc[study.confirm["entry"] == BEST, "val_balanced_accuracy"])
+    # The same runs as behind the mean on test, the diverged ones at chance on both sets.
+    again = spread(unit_values(counted_runs(claim_basis(study)), BEST, "val_balanced_accuracy"))
     if study.best.value is None or not again.n:
         return []
+    over = plural(again.n, "subset" if claims_by_subset(study) else "fresh seed")
     return [
         f"Trial {study.best.number} scored {percent(study.best.value)} % on validation in the search, "
-        f"{percent(again.mean)} % there on average over {plural(again.n, 'fresh seed')}, and {percent(test_mean)} % "
-        "on test."
+        f"{percent(again.mean)} % there on average over {over}, and {percent(test_mean)} % on test."
     ]

@@ -79,8 +79,9 @@ def _gains(baselines: list[str], check: LengthCheck) -> list[str]:
     by_fate: dict[str, list[str]] = {}
     for name in baselines:
         by_fate.setdefault(check.fate(name), []).append(name)
-    longer = f"at {check.longer_epochs} epochs"
+    longer = f"at {check.longer_epochs} epochs{check.own_text}"
     words = {fate: f"that {fate} {longer}" for fate in ("holds", "shrinks", "vanishes")}
+    words["not seen"] = f"that is not seen {longer}, where the seeds cannot tell"
     unchecked = f"at {plural(check.epochs, 'epoch')}, not checked at more"
     words |= {"open": f"that is open {longer}", "unchecked": unchecked}
     return [f"a gain over {_named(names)} {words[fate]}" for fate, names in by_fate.items()]

@@ -97,8 +97,8 @@ def subset_sentences(study: StudyData) -> list[str]:
         return []
     gains_text = " and ".join(_subsets_text(gain.baseline, gain.subsets) for gain in gains)
     return [
-        f"On several subsets of the long tail, {BEST} differs on average by {gains_text}. This is not tested: the "
-        f"claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} subsets."
+        f"On several subsets of the long tail, {BEST} has these mean differences: {gains_text}. This is not tested: "
+        f"the claims above hold for the study's own subset. A claim beyond it needs {MIN_PAIRS} subsets."
     ]
 
 

@@ -13,14 +13,17 @@ import pandas as pd
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.wording import plural, still_climb
-from analysis.results.accuracies import joined, scores, scores_of
+from analysis.results.accuracies import claims_by_subset, joined, scores, scores_of
 from analysis.results.comparisons import claim_terms, paired_differences, primary_family
 from analysis.results.entries import BEST, compared_entries, entries_in_order
 from analysis.stats.paired_tests import PairedInterval, paired_interval
 from analysis.stats.pooled_interval import pooled_intervals
 
 State = Literal["climbs", "trained out", "open", "unchecked"]
-Fate = Literal["holds", "shrinks", "vanishes", "open", "unchecked"]
+Fate = Literal["holds", "shrinks", "vanishes", "not seen", "open", "unchecked"]
+
+#: Fates in which the longer training leaves no gain to stand on.
+FALLEN: tuple[Fate, ...] = ("vanishes", "not seen")
 
 #: An entry is trained out where a longer training gains less than this on D_val (a fraction).
 TOLERANCE = 0.015
@@ -75,12 +78,20 @@ class LengthCheck:
         states: entry -> its state, in the order of entries.
         gains: the primary comparisons: best1 over each baseline; then over the method at its reference point, where
             that was trained longer too.
+        over_subsets: whether the claims rest on subsets of the long tail. All of the above is of the study's own
+            subset in any case: nothing else is trained longer.
     """
 
     epochs: int
     factor: int
     states: Mapping[str, TrainingState]
     gains: tuple[LongerGain, ...]
+    over_subsets: bool = False
+
+    @property
+    def own_text(self) -> str:
+        """What a sentence beside a claim over subsets has to add: ' on the study's own subset'; '' otherwise."""
+        return " on the study's own subset" if self.over_subsets else ""
 
     @property
     def longer_epochs(self) -> int:
@@ -148,7 +159,9 @@ def fate_of(at_length: Iterable[float], longer: Iterable[float]) -> tuple[Paired
 
     - holds: the interval lies above 0 and does not end below the gain at the length.
     - shrinks: it lies above 0 and ends below the gain at the length.
-    - vanishes: it does not lie above 0, and it ends below the gain at the length or its middle is not above 0.
+    - vanishes: it does not lie above 0, and it ends below the gain at the length, so a fall is shown.
+    - not seen: its middle is not above 0, but it reaches the gain at the length. The gain is not there at the longer
+      training, and these seeds cannot tell whether it fell.
     - open: it holds 0 and the gain at the length, and its middle is above 0, so it can tell neither from the other.
     - unchecked: there is no interval.
 
@@ -164,7 +177,9 @@ def fate_of(at_length: Iterable[float], longer: Iterable[float]) -> tuple[Paired
     smaller = second.high < first.mean
     if second.low > 0:
         return first, second, "shrinks" if smaller else "holds"
-    return first, second, "vanishes" if smaller or second.mean <= 0 else "open"
+    if smaller:
+        return first, second, "vanishes"
+    return first, second, "not seen" if second.mean <= 0 else "open"
 
 
 def check_length(study: StudyData) -> LengthCheck:
@@ -193,9 +208,8 @@ def check_length(study: StudyData) -> LengthCheck:
         )
         for base in bases
     ]
-    return LengthCheck(
-        int(study.manifest["plan"]["epochs"]), factor, {name: states[name] for name in names}, tuple(gains)
-    )
+    epochs, in_order = int(study.manifest["plan"]["epochs"]), {name: states[name] for name in names}
+    return LengthCheck(epochs, factor, in_order, tuple(gains), claims_by_subset(study))
 
 
 def curve_bands(study: StudyData, entries: Sequence[str], column: str) -> pd.DataFrame:

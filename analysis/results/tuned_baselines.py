@@ -8,7 +8,7 @@ from analysis.reading.study_data import StudyData
 from analysis.reading.wording import listing, plural, points, span, still_climb
 from analysis.results.comparisons import Comparison, paired_gain
 from analysis.results.entries import BASELINES, BEST
-from analysis.results.training_length import LengthCheck
+from analysis.results.training_length import FALLEN, LengthCheck
 from analysis.search.history import state_counts
 from analysis.stats.paired_tests import PairedInterval
 from study.schema import TUNED_SUFFIX
@@ -86,7 +86,7 @@ def tuning_sentences(
     untuned = untuned_gains(table, family)
     beside = listing([f"{points(gain.mean)} points to {name} ({span(gain)})" for name, gain in untuned.items()])
     point = "their reference points" if len(untuned) > 1 else "its reference point"
-    rest = f" At {point} the difference is {beside}; this is not tested." if beside else ""
+    rest = f" At {point} the difference is {beside}. This is not tested." if beside else ""
     others = [item.baseline for item in family if item.baseline in BASELINES]
     at_reference = f" {listing(others)} has reference values." if others else ""
     names = listing([item.baseline for item in tuned])
@@ -137,14 +137,22 @@ def _survives(tuned: list[Comparison], check: LengthCheck) -> str:
         held = [name for name in gained if check.climbing(BEST, name)]
         rivals = "tuned baselines" if len(held) == len(tuned) else listing(held)
         return f"No claim against {rivals}: {still_climb(climbing)}."
-    if fallen := [name for name in gained if check.fate(name) == "vanishes"]:
-        return f"At a longer training the gain over {listing(fallen)} does not stand."
+    if fallen := [name for name in gained if check.fate(name) in FALLEN]:
+        return _fallen(fallen, check)
     if len(gained) == len(tuned):
         return "The gain survives against tuned baselines."
     if gained:
         lost = [name for name in verdicts if name not in gained]
         return f"The gain survives against {listing(gained)}; against {listing(lost)} no gain is shown."
     return "No gain is shown against tuned baselines."
+
+
+def _fallen(baselines: list[str], check: LengthCheck) -> str:
+    """Say of gains that no longer training leaves whether their fall is shown, or whether the seeds cannot tell."""
+    by_fate = {fate: [name for name in baselines if check.fate(name) == fate] for fate in FALLEN}
+    ends = {"vanishes": "does not stand", "not seen": "is not seen, but these seeds cannot tell"}
+    at = f"At a longer training{check.own_text}"
+    return " ".join(f"{at} the gain over {listing(names)} {ends[fate]}." for fate, names in by_fate.items() if names)
 
 
 def _chosen(study: StudyData, name: str) -> int | None:

@@ -63,7 +63,7 @@ def _curves(study: StudyData, check: LengthCheck, column: str, writer: Writer) -
         for row in last.to_dict("records")
     ]
     what = "balanced accuracy" if group == "All" else f"mean recall of {group}"
-    dashed = "; dashed: the same seeds at a longer training" if bands["epochs_factor"].max() > 1 else ""
+    dashed = " Dashed lines are the same seeds at a longer training." if bands["epochs_factor"].max() > 1 else ""
     name = "learning_curves" if group == "All" else f"learning_curves_{group.lower()}"
     return [
         writer.picture(
@@ -71,8 +71,8 @@ def _curves(study: StudyData, check: LengthCheck, column: str, writer: Writer) -
             partial(draw_learning_curves, bands, group=what, length=check.epochs),
             bands,
             alt=f"Learning curves of {listing(shown)} on validation, {what}: {'; '.join(ends)}.",
-            caption=f"{what[0].upper()}{what[1:]} on validation along the runs of the confirmation: the median over "
-            f"seeds, and a band from the lowest to the highest seed{dashed}.",
+            caption=f"{what[0].upper()}{what[1:]} on validation along the runs of the confirmation. A line is the "
+            f"median over seeds, and its band goes from the lowest to the highest seed.{dashed}",
         )
     ]
 
@@ -110,8 +110,8 @@ def _entries_table(check: LengthCheck, writer: Writer) -> Block:
         strong=[index for index, name in enumerate(check.states) if name == BEST],
         caption=(
             "Balanced accuracy on validation, in points. The change is the longer training minus the length, paired by "
-            "seed; its interval has one standard deviation pooled over the entries. An entry climbs where the interval "
-            f"lies above 0, and is trained out where it ends below {100 * TOLERANCE:g}; otherwise it is open. The rise "
+            "seed. Its interval has one standard deviation pooled over the entries. An entry climbs where the interval "
+            f"lies above 0, and is trained out where it ends below {100 * TOLERANCE:g}. Otherwise it is open. The rise "
             "decides nothing: while the rate falls, every run rises at its end."
         ),
     )
@@ -147,11 +147,13 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
         ),
         rows=cells,
         caption=(
-            "Differences of test balanced accuracy in points, paired by seed, with 95 % intervals. The interval at the "
-            "longer training has one standard deviation pooled over both lengths. A gain holds where it lies above "
-            "0 and reaches the former gain; it shrinks where it lies above 0 and ends below the former gain; it "
-            "vanishes where it does not lie above 0 and ends below the former gain, or has a middle of at most 0. "
-            "Otherwise it is open. Differences that are no claim have no such word."
+            f"Differences of test balanced accuracy{check.own_text}, in points, paired by seed, with 95 % intervals. "
+            "The interval at the longer training has one standard deviation pooled over both lengths, and decides. A "
+            "gain holds where the interval lies above 0 and reaches the former gain. It shrinks where the interval "
+            "lies above 0 and ends below the former gain. It vanishes where the interval does not lie above 0 and ends "
+            "below the former gain. It is not seen where the interval reaches the former gain and its middle is not "
+            "above 0: these seeds cannot tell. Otherwise the gain is open. Differences that are no claim have no such "
+            "word."
         ),
     )
 

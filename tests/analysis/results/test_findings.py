@@ -1,6 +1,7 @@
 """The first screen claims what the intervals carry, and nothing else."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.page.document import Paragraph
 from analysis.page.writer import Writer
@@ -20,7 +22,7 @@ from analysis.search.importance import Importances
 from analysis.sections.confirmation.comparisons import comparison_table
 from analysis.sections.recommendation import recommendation_section
 from study.strategy.guards import Guard
-from tests.analysis.simulation import SETTINGS, fail_run, rewriting, set_last_counts
+from tests.analysis.simulation import SETTINGS, fail_run, paired_values, rewriting, set_last_counts, with_gains
 from trainables.cckd.records import ClassCounts
 
 #: The baselines in the words of a headline.
@@ -93,6 +95,10 @@ def test_a_diverged_run_counts_at_chance_and_is_told(simulated: Simulated) -> No
     found = _find(folder)
     assert "beats logit adjustment (la)" in before
     assert found.headline == f"No gain shown over {OF_LA} and {OF_KD}"
+    (on_val,) = (text for text in found.sentences if " % there on average over 6 fresh seeds" in text)
+    reached = float(found.sentences[0].split("reaches ")[1][:4])
+    # Validation lies half a point above test; the diverged run is at chance on both.
+    assert float(on_val.split(" % there")[0].split()[-1]) == pytest.approx(reached + 0.5 * 5 / 6, abs=0.11)
     mean = (5 * float(before.split("reaches ")[1][:4]) + 10) / 6
     assert float(found.sentences[0].split("reaches ")[1][:4]) == pytest.approx(mean, abs=0.6)
     assert "(mean of 6 seeds)" in found.sentences[0]
@@ -142,6 +148,59 @@ def test_a_second_look_is_told_with_its_level(simulated: Simulated) -> None:
     (folder / "study.json").write_text(json.dumps(manifest))
     (told,) = (text for text in _find(folder).sentences if text.startswith("This is look 2 at the test set"))
     assert "So a claim needs an adjusted p of at most 0.005 in place of 0.05." in told
+
+
+@pytest.mark.parametrize(
+    ("p", "n_looks", "why"),
+    [
+        (0.01, 2, "not significant at level 0.005"),
+        (0.002, 3, "not significant at level 0.0025"),
+        (0.04, 1, "not significant after Holm's correction"),
+        (0.04, 2, "not significant after Holm's correction"),
+    ],
+)
+def test_what_keeps_an_interval_beside_0_from_a_claim_is_named(
+    simulated: Simulated, p: float, n_looks: int, why: str
+) -> None:
+    """The Holm-adjusted p is twice `p`: over la it is the smaller of two."""
+    study = load_study(simulated(recalls=_recalls((0.83, 0.64)), **SMALL))
+    gains = {"la": paired_values(0.01 * stats.t.isf(p / 2, 5) / stats.t.ppf(0.975, 5), 0.01)}
+    gains["kd"] = paired_values(0.001, 0.01)
+    study = with_gains(study, "la", "test_balanced_accuracy", gains["la"])
+    table = study.confirm.copy()
+    of_best = table.loc[table["entry"] == "best1", "test_balanced_accuracy"].to_numpy()
+    table.loc[table["entry"] == "kd", "test_balanced_accuracy"] = of_best - gains["kd"]
+    study = replace(study, confirm=table, confirm_all=table)
+    study.manifest["looks"] = [{"seeds": n, "subsets": 1, "trial": 0} for n in range(1, n_looks)]
+    (la, _) = primary_family(scores(study), claim_terms(study))
+    assert la.p_holm == pytest.approx(2 * p)
+    said = find(study, Importances(pd.DataFrame(), 6, 0, ())).sentences[0]
+    assert re.search(rf"from logit adjustment \(la\): \+[\d.]+ points \(95 % interval [^)]+\), {why}\.", said)
+
+
+TUNED = {"la_tuned": (0.86, 0.52), "kd_tuned": (0.84, 0.63)}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {},
+        {"recalls": _recalls((0.82, 0.46)) | TUNED},
+        {"longer": {"la": LA, "best1": (0.84, 0.52), "kd": (0.95, 0.60)}},
+        {"longer": {"la": LA, "best1": (0.84, 0.52), "kd": (0.93, 0.30)}, "seed_sd": 0.1},
+        {"n_cuts": 6, "n_seeds": 2, "longer": {"la": LA, "best1": (0.84, 0.52), "kd": (0.93, 0.30)}},
+        {"n_cuts": 2},
+        {"recalls": _recalls((0.83, 0.64)) | TUNED, "longer": TUNED | {"best1": (0.83, 0.56)}},
+    ],
+    ids=str,
+)
+def test_no_sentence_is_longer_than_25_words_before_its_list(simulated: Simulated, plan: dict[str, Any]) -> None:
+    folder = simulated(**SMALL | {"recalls": _recalls((0.83, 0.64)), **plan})
+    for entry, seed, cause in (("kd", 1001, "out of memory: Ray"), ("la", 1002, "non-finite loss: it became nan")):
+        said = [text for item in _find(folder).sentences for text in re.split(r"(?<=\.)\s+(?=[A-Za-z])", item)]
+        lengths = {text: len(text.split(": ")[0].split()) for text in said}
+        assert not {text: n for text, n in lengths.items() if n > 25}
+        fail_run(folder, entry, seed, cause)
 
 
 def _ranked(*named: str) -> Importances:

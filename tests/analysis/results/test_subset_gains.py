@@ -4,6 +4,7 @@ import csv
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -22,7 +23,7 @@ from analysis.results.subset_gains import class_gains_over_subsets, subset_gains
 from analysis.search.importance import Importances
 from analysis.stats.paired_tests import paired_interval
 from search_spaces.acckd import ACCKD_SMOKE
-from tests.analysis.simulation import drop_runs
+from tests.analysis.simulation import RECALLS, drop_runs
 
 #: The baselines in the words of a headline.
 OF_LA = "logit adjustment (la)"
@@ -152,7 +153,7 @@ def test_the_teacher_has_a_result_a_subset(simulated: Simulated) -> None:
 def test_a_few_subsets_are_described_and_said_to_carry_no_claim(simulated: Simulated) -> None:
     said = _find(load_study(simulated(**FEW))).sentences
     (over,) = [sentence for sentence in said if "subsets of the long tail" in sentence]
-    assert over.startswith("On several subsets of the long tail, best1 differs on average by +")
+    assert over.startswith("On several subsets of the long tail, best1 has these mean differences: +")
     assert over.count(" over 3 subsets (95 % interval ") == 2
     assert "This is not tested" in over
     assert "A claim beyond it needs 6 subsets" in over
@@ -183,9 +184,46 @@ def test_enough_subsets_change_what_the_intervals_cover(simulated: Simulated) ->
     assert found.headline == f"A gain over {OF_LA} and {OF_KD} at 20 epochs, not checked at more"
     assert "(mean of 6 subsets of the long tail)" in found.sentences[0]
     assert "conditional on one training subset" not in " ".join(found.sentences)
-    assert "covers both the chance of training" in found.sentences[-1]
+    assert "covers the chance of training (initial weights, order, mixing). It also covers" in found.sentences[-1]
     row = next(row for row in ladder(study) if row.entry == "best1")
     assert (row.n_subsets, row.n_seeds, row.cells["all"].n) == (6, 2, 6)
+
+
+LONGER = {name: RECALLS[name] for name in ("la", "kd", "best1")}
+
+
+def test_beside_a_claim_over_subsets_a_fate_is_said_to_be_of_the_own_subset(simulated: Simulated) -> None:
+    study = load_study(simulated(**ENOUGH, longer=LONGER | {"best1": (0.83, 0.56)}))
+    found = _find(study)
+    own = "on the study's own subset"
+    assert found.headline.endswith(f" at 40 epochs {own}")
+    assert "; shrinks at 40 epochs, own subset)" in found.sentences[0]
+    told = [said for said in found.sentences if said.startswith("The gain over ")]
+    assert len(told) == 2
+    assert all(f" at 40 epochs {own}: " in said for said in told)
+
+
+def test_a_study_of_one_subset_does_not_speak_of_its_own(simulated: Simulated) -> None:
+    alone = _find(load_study(simulated(**ENOUGH | {"n_cuts": 1, "n_seeds": 6}, longer=LONGER)))
+    assert "own subset" not in " ".join([alone.headline, *alone.sentences])
+
+
+@pytest.mark.parametrize("own_gain", [-0.001, 0.0, -0.02])
+def test_a_claim_over_subsets_stands_beside_an_own_subset_without_a_gain(simulated: Simulated, own_gain: float) -> None:
+    study = load_study(simulated(**ENOUGH | {"cut_sd": 0.002}, longer=LONGER))
+    tables = {}
+    for name in ("confirm", "confirm_all"):
+        table = getattr(study, name).copy()
+        own = (table["data_seed"] == 0, table["entry"])
+        la = table.loc[own[0] & (own[1] == "la"), "test_balanced_accuracy"].to_numpy()
+        table.loc[own[0] & (own[1] == "best1"), "test_balanced_accuracy"] = la + own_gain
+        tables[name] = table
+    study = replace(study, **tables)
+    found = _find(study)
+    assert "beats logit adjustment (la)" in found.sentences[0]
+    (of_la,) = (said for said in found.sentences if said.startswith("The claimed gain over la "))
+    assert of_la.startswith("The claimed gain over la is the mean over all subsets. The study's own, which alone is")
+    assert "that a longer training could take" not in " ".join(found.sentences)
 
 
 def test_subsets_that_disagree_take_the_claim_back(simulated: Simulated) -> None:

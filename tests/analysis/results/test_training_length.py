@@ -89,7 +89,8 @@ def test_a_trained_out_entry_is_called_climbing_in_a_fortieth_of_studies() -> No
         (0.08, 0.03, "shrinks"),
         (0.08, 0.001, "vanishes"),
         (0.08, -0.03, "vanishes"),
-        (0.01, -0.001, "vanishes"),
+        (0.01, -0.001, "not seen"),
+        (0.011, 0.0, "not seen"),
         (0.008, 0.006, "open"),
     ],
 )
@@ -101,6 +102,24 @@ def test_the_fate_of_a_gain_follows_from_the_interval_at_the_longer_training(
     assert found == fate
     assert (first.n, second.n) == (6, 3)
     assert (first.mean, second.mean) == pytest.approx((before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "half", "fate"),
+    [
+        (0.046, -0.004, 0.092, "not seen"),
+        (0.046, -0.060, 0.092, "vanishes"),
+        (0.020, -0.100, 0.130, "not seen"),
+        (0.046, 0.004, 0.092, "open"),
+    ],
+)
+def test_a_gain_vanishes_only_where_its_fall_is_shown(before: float, after: float, half: float, fate: str) -> None:
+    sd = half * 3**0.5 / 2.3646  # t of seven degrees
+    short = before + sd * (5 / 6) ** 0.5 * np.array([1, -1] * 3)
+    _, longer, found = fate_of(short, after + sd * np.array([-1, 0, 1]))
+    assert (longer.mean, longer.low, longer.high) == pytest.approx((after, after - half, after + half), abs=1e-5)
+    assert found == fate
+    assert (found == "vanishes") == (longer.high < before)
 
 
 @pytest.mark.parametrize("after", [[], [0.01]])
@@ -125,7 +144,7 @@ def test_gains_that_hold_are_said_to_hold_with_both_figures(simulated: Simulated
     assert check.states["ce"].state == "unchecked"
     assert found.headline == f"A gain over {OF_LA} and {OF_KD} that holds at 40 epochs"
     assert "beats logit adjustment (la) by 5." in found.sentences[0]
-    assert found.sentences[2].startswith("Trained out at 20 epochs: on validation la (")
+    assert found.sentences[2].startswith("Trained out at 20 epochs, with the change on validation at 40 epochs: la ")
     assert found.sentences[3].startswith("The gain over la holds at 40 epochs: +5.")
     assert "points at 20 epochs (6 seeds), +5." in found.sentences[3]
     assert "at 40 (3 seeds, 95 % interval +" in found.sentences[3]
@@ -138,9 +157,16 @@ def test_a_diverged_longer_run_counts_in_the_gain_and_says_nothing_of_who_climbs
     fail_run(folder, "best1", 1002, "non-finite loss: it became inf", epochs_factor=2)
     after = check_length(load_study(folder))
     assert after.gain("la").at_length == before.gain("la").at_length
-    assert (after.gain("la").longer.n, after.fate("la")) == (3, "vanishes")
+    assert (after.gain("la").longer.n, after.fate("la")) == (3, "not seen")
     assert after.gain("la").longer.mean < -0.1
     assert (after.states["best1"].state, after.states["best1"].change.n) == ("trained out", 2)
+    found = _find(folder)
+    assert (
+        found.headline == f"A gain over {OF_LA} and {OF_KD} that is not seen at 40 epochs, where the seeds cannot tell"
+    )
+    assert found.sentences[0].count("; not seen at 40 epochs).") == 2
+    (of_la,) = (said for said in found.sentences if said.startswith("The gain over la "))
+    assert of_la.startswith("The gain over la is not seen at 40 epochs, but 3 seeds cannot tell: +5.")
 
 
 def test_a_rung_that_still_climbs_is_named_and_carries_no_claim(simulated: Simulated) -> None:
@@ -150,12 +176,13 @@ def test_a_rung_that_still_climbs_is_named_and_carries_no_claim(simulated: Simul
     assert (
         found.headline == f"A gain over {OF_LA} that holds at 40 epochs, none claimed over {OF_KD}, which still climbs"
     )
-    assert "; no claim, because kd still climbs)." in found.sentences[0]
+    assert found.sentences[0].endswith("). This carries no claim, because kd still climbs.")
     assert "beats logit adjustment (la)" in found.sentences[0]
     assert "beats logit adjustment with" not in found.sentences[0]
-    assert found.sentences[2].startswith("Not trained out at 20 epochs, so without a claim: on validation kd (+1")
-    (kd,) = (said for said in found.sentences if said.startswith("best1 minus kd is +"))
-    assert kd.endswith("; no gain is claimed.")
+    assert found.sentences[2].startswith(
+        "Without a claim, because not trained out at 20 epochs, with the change on validation at 40 epochs: kd +1"
+    )
+    assert any(said.startswith("No gain over kd is claimed; best1 minus kd: +") for said in found.sentences)
 
 
 def test_nothing_is_claimed_where_best1_still_climbs(simulated: Simulated) -> None:
@@ -174,7 +201,7 @@ def test_a_loss_to_a_rung_that_still_climbs_is_no_claim_either(simulated: Simula
         found.headline == f"A gain over {OF_KD} that holds at 40 epochs, none claimed over {OF_LA}, which still climbs"
     )
     assert "points below logit adjustment (la) in this study (95 % interval −" in found.sentences[0]
-    assert "; no claim, because la still climbs) and beats" in found.sentences[0]
+    assert "). This carries no claim, because la still climbs. It beats" in found.sentences[0]
     comparison_table(study, primary_family(scores(study), claim_terms(study)), Writer(tmp_path))
     verdicts = pd.read_csv(tmp_path / "tables" / "comparisons.csv")["verdict"].tolist()
     assert verdicts == ["no claim: la not trained out", "gain"]
@@ -211,7 +238,7 @@ def test_a_gain_that_does_not_hold_says_so_in_the_sentence_that_claims_it(simula
         == f"A gain over {OF_LA} that vanishes at 40 epochs, a gain over {OF_KD} that shrinks at 40 epochs"
     )
     first, *others = found.sentences
-    assert "; vanishes at 40 epochs) and beats logit adjustment with classic distillation (kd) by 12." in first
+    assert "; vanishes at 40 epochs). It beats logit adjustment with classic distillation (kd) by 12." in first
     assert first.endswith("at 40 epochs).")
     assert "; shrinks to 6." in first
     assert [said[:24] for said in others if said.startswith("The gain over")] == [
