@@ -38,7 +38,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
         return []
     name = "class_gains" if baseline == BASELINE else f"class_gains_{baseline}"
     counts = _verdict_counts(gains)
-    averaged = f"mean over {averaged_over(study)} with 95 % paired t intervals{_reach(gains)}"
+    averaged = f"A point is the mean over {averaged_over(study)} with its 95 % paired t interval.{_reach(gains)}"
     if gains["class_id"].nunique() <= MOST_RANKED:
         figure, look = _drawn(gains, baseline)
         return [
@@ -48,7 +48,7 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
                 gains,
                 alt=f"Difference in test recall to {baseline} for each class, by number of training images. {counts} "
                 f"{_ends(gains)}",
-                caption=f"Difference in test recall to {baseline_text(baseline)} per class, {averaged}. {counts} {look}"
+                caption=f"Difference in test recall to {baseline_text(baseline)} per class. {averaged} {counts} {look}"
                 "The intervals themselves are not corrected.",
             )
         ]
@@ -60,8 +60,8 @@ def gain_blocks(study: StudyData, entries: tuple[str, ...], baseline: str, write
             binned,
             alt=f"Difference in mean test recall to {baseline} of classes of similar training counts. {counts} "
             f"{_ends(gains)}",
-            caption=f"Difference in test recall to {baseline_text(baseline)}, {averaged}. Each point is the mean "
-            f"recall of the classes of one group whose training counts are similar; below, their number. {counts}",
+            caption=f"Difference in test recall to {baseline_text(baseline)}. Each point stands for the classes of "
+            f"one group whose training counts are similar; below is their number. {averaged} {counts}",
         ),
         _extremes(gains, name, baseline, writer),
     ]
@@ -88,7 +88,7 @@ def _in_reach(gains: pd.DataFrame) -> pd.DataFrame:
 
 def _reach(gains: pd.DataFrame) -> str:
     beyond = (gains["low"] < -1) | (gains["high"] > 1)
-    return ", drawn to 100 points, the most that a recall can change" if beyond.any() else ""
+    return " Intervals are drawn to 100 points, the most that a recall can change." if beyond.any() else ""
 
 
 def _verdict_counts(gains: pd.DataFrame) -> str:
@@ -99,8 +99,8 @@ def _verdict_counts(gains: pd.DataFrame) -> str:
     said = []
     for entry, rows in gains.groupby("entry", sort=False):
         gain, loss = (int((rows["verdict"] == verdict).sum()) for verdict in APART)
-        said.append(f"{entry} gains in {gain}, loses in {loss}, and is not told apart in {len(rows) - gain - loss}")
-    return f"Of {n_classes} classes, {'; '.join(said)} (paired t tests after Holm's correction for all classes)."
+        said.append(f"{entry} gains in {gain}, loses in {loss}, and is not told apart in {len(rows) - gain - loss}.")
+    return f"Of {n_classes} classes, {' '.join(said)} Paired t tests after Holm's correction for all classes say so."
 
 
 def _ends(gains: pd.DataFrame) -> str:
@@ -158,8 +158,8 @@ def recall_blocks(study: StudyData, writer: Writer) -> list[Block]:
             partial(figure, numbers),
             numbers,
             alt=f"Test recall of {listing(list(dict.fromkeys(recalls['entry'])))} {what}.",
-            caption=f"Test recall {what}, mean over {averaged_over(study)} with bars of one sd; the teacher is trained "
-            f"{once}.{lines}",
+            caption=f"Test recall {what}. A point is the mean over {averaged_over(study)}, with bars of one sd. The "
+            f"teacher is trained {once}.{lines}",
         )
     ]
 
@@ -183,9 +183,9 @@ def subset_range_blocks(study: StudyData, entries: tuple[str, ...], writer: Writ
             gains,
             alt=f"Difference in test recall to {BASELINE} for each class, mean and range over {n_subsets} subsets.",
             caption=(
-                f"The same differences over {n_subsets} subsets of the long tail: their mean, with bars from the "
-                f"lowest to the highest subset (each the mean over its seeds). Its CSV has the 95 % t intervals over "
-                "subsets and the variance components."
+                f"The same differences over {n_subsets} subsets of the long tail, each the mean over its seeds. A "
+                "point is their mean, and its bar goes from the lowest to the highest subset. The CSV has the 95 % t "
+                "intervals over subsets and the variance components."
             ),
         )
     ]

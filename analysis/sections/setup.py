@@ -168,9 +168,9 @@ def teacher_section(study: StudyData, writer: Writer) -> Section:
     if fit is not None and val is not None and fit - val > _MEMORISED:
         blocks.append(
             Note(
-                f"The teacher recognises far more of its training images than of new ones ({percent(fit)} against "
-                f"{percent(val)} %): its targets on them are close to hard labels and carry little about the other "
-                "classes."
+                f"The teacher recognises far more of its training images than of new ones: {percent(fit)} against "
+                f"{percent(val)} %. So its targets on training images are close to hard labels. They carry little "
+                "about the other classes."
             )
         )
     table = scores(study)
@@ -221,7 +221,7 @@ def _class_table(study: StudyData, writer: Writer) -> Block:
         rows=rows,
         caption=(
             "Recall per class. The prior is the mean probability that the teacher gives a class on balanced validation "
-            f"data; {'recalls are means over subsets' if claims_by_subset(study) else 'students are means over seeds'}."
+            f"data. {'Recalls are means over subsets' if claims_by_subset(study) else 'Students are means over seeds'}."
         ),
     )
 
