@@ -23,6 +23,7 @@ from analysis.sections.confirmation.comparisons import comparison_table
 from analysis.sections.recommendation import recommendation_section
 from study.strategy.guards import Guard
 from tests.analysis.simulation import SETTINGS, fail_run, paired_values, rewriting, set_last_counts, with_gains
+from tests.support.prose import long_sentences
 from trainables.cckd.records import ClassCounts
 
 #: The baselines in the words of a headline.
@@ -197,9 +198,7 @@ TUNED = {"la_tuned": (0.86, 0.52), "kd_tuned": (0.84, 0.63)}
 def test_no_sentence_is_longer_than_25_words_before_its_list(simulated: Simulated, plan: dict[str, Any]) -> None:
     folder = simulated(**SMALL | {"recalls": _recalls((0.83, 0.64)), **plan})
     for entry, seed, cause in (("kd", 1001, "out of memory: Ray"), ("la", 1002, "non-finite loss: it became nan")):
-        said = [text for item in _find(folder).sentences for text in re.split(r"(?<=\.)\s+(?=[A-Za-z])", item)]
-        lengths = {text: len(text.split(": ")[0].split()) for text in said}
-        assert not {text: n for text, n in lengths.items() if n > 25}
+        assert not [said for item in _find(folder).sentences for said in long_sentences(item)]
         fail_run(folder, entry, seed, cause)
 
 

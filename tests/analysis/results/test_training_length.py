@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.page.document import Paragraph
+from analysis.page.document import Gallery, Paragraph, Picture, ReportTable, unfolded
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
@@ -22,6 +22,7 @@ from analysis.sections.confirmation.comparisons import comparison_table
 from analysis.sections.recommendation import recommendation_section
 from analysis.sections.training_length import training_section
 from tests.analysis.simulation import RECALLS, fail_run, rewriting
+from tests.support.prose import long_sentences
 
 #: The baselines in the words of a headline.
 OF_LA = "logit adjustment (la)"
@@ -218,6 +219,23 @@ def test_one_longer_run_per_entry_checks_nothing(simulated: Simulated, tmp_path:
         "40 epochs have the seeds of the confirmation, and their schedule spans all of their epochs."
     )
     assert _find(folder).sentences[2].endswith("--epochs-factor 2, on two seeds or more, checks it.")
+
+
+@pytest.mark.parametrize("n_cuts", [1, 6])
+def test_the_texts_of_the_section_are_short_and_name_the_own_subset_beside_claims_over_all(
+    simulated: Simulated, tmp_path: Path, n_cuts: int
+) -> None:
+    longer = {name: RECALLS[name] for name in COMPARED}
+    study = load_study(simulated(longer=longer, n_cuts=n_cuts, n_seeds=6 if n_cuts == 1 else 2, **SMALL))
+    section = training_section(study, Writer(tmp_path))
+    assert section is not None
+    captions = [block.caption for block in unfolded(section.blocks) if isinstance(block, Picture | ReportTable)]
+    galleries = [block for block in unfolded(section.blocks) if isinstance(block, Gallery)]
+    captions += [picture.caption for gallery in galleries for picture in gallery.pictures]
+    assert len(captions) == 6
+    assert long_sentences(" ".join(captions)) == []
+    (gains,) = (caption for caption in captions if caption.startswith("Differences of test balanced accuracy"))
+    assert (" on the study's own subset, in points" in gains) == (n_cuts > 1)
 
 
 @pytest.mark.parametrize("longer", [{}, {"kd": (0.95, 0.60)}])

@@ -14,6 +14,7 @@ from analysis.reading.study_folder import load_study
 from analysis.results.class_gains import class_gains
 from analysis.sections.class_figures import MOST_RANKED, _in_reach, gain_blocks, recall_blocks, subset_range_blocks
 from search_spaces.acckd import ACCKD_SMOKE
+from tests.support.prose import long_sentences
 
 Simulated = Callable[..., Path]
 ENTRIES = ("best1", "acckd")
@@ -44,6 +45,7 @@ def test_the_texts_say_how_many_classes_gain_lose_and_are_not_told_apart(simulat
     assert isinstance(first, Picture)
     for text in (first.alt, first.caption):
         assert f"Of {n_classes} classes, " in text
+        assert long_sentences(text) == []
         for entry in ENTRIES:
             verdicts = gains.loc[gains["entry"] == entry, "verdict"].value_counts()
             said = re.search(rf"{entry} gains in (\d+), loses in (\d+), and is not told apart in (\d+)", text)
@@ -64,6 +66,7 @@ def test_more_classes_than_have_a_place_are_binned_and_the_extremes_stand_in_a_t
     assert table.rows[-1][2].startswith(f"{100 * gains['gain'].iloc[-1]:+.1f}".replace("-", "−"))
     (recalls,) = recall_blocks(load_study(folder), Writer(folder / "out"))
     assert isinstance(recalls, Picture)
+    assert long_sentences(recalls.caption) == []
     assert "similar training counts" in recalls.caption
 
 
@@ -80,6 +83,7 @@ def test_the_ranges_over_a_few_subsets_tell_no_class_apart(simulated: Simulated)
     (picture,) = subset_range_blocks(load_study(folder), ENTRIES, Writer(folder / "out"))
     assert isinstance(picture, Picture)
     assert "told apart" not in picture.caption
+    assert long_sentences(picture.caption) == []
 
 
 @pytest.mark.usefixtures("drawn")
@@ -88,6 +92,7 @@ def test_bars_end_where_recalls_do_and_the_numbers_do_not(simulated: Simulated) 
     (picture,) = _blocks(folder)
     assert isinstance(picture, Picture)
     assert "drawn to 100 points" in picture.caption
+    assert long_sentences(picture.caption) == []
     assert pd.read_csv(folder / "out" / picture.csv)["high"].max() > 1
     axes = draw_gains(_in_reach(class_gains(load_study(folder), entries=ENTRIES)), baseline="la").axes[0]
     assert -120 < axes.get_ylim()[0] < axes.get_ylim()[1] < 130

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from analysis.page.document import Note
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
-from analysis.sections.setup import provenance_section
+from analysis.sections.setup import provenance_section, teacher_section
+from tests.support.prose import long_sentences
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,12 @@ def test_the_page_names_the_version_of_the_toolkit_where_the_study_knows_it(
     study = load_study(simulated())
     assert "cckd-study" not in _said(study, {}, tmp_path)
     assert "('cckd-study', '9.8')" in _said(study, {"toolkit": "9.8"}, tmp_path)
+
+
+def test_a_teacher_that_knows_its_training_images_by_heart_is_told_in_short_sentences(
+    simulated: Callable[[], Path], tmp_path: Path
+) -> None:
+    study = load_study(simulated())
+    (note,) = (block for block in teacher_section(study, Writer(tmp_path)).blocks if isinstance(block, Note))
+    assert "far more of its training images than of new ones: 97.0 against 74.0 %." in str(note)
+    assert long_sentences(note.text) == []

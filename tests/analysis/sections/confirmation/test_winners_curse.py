@@ -14,6 +14,7 @@ from analysis.stats.best_subset import best_subset
 from analysis.stats.paired_tests import Spread
 from search_spaces.acckd import ACCKD_FULL
 from tests.analysis.simulation import fail_run
+from tests.support.prose import long_sentences
 
 SMALL = {"n_trials": 8, "n_pruned": 0, "n_failed": 0}
 
@@ -96,6 +97,7 @@ def test_both_tables_have_the_noise_of_the_finalists(simulated: Callable[..., Pa
     noise = ((0.01**2 + 0.04**2) / 2) ** 0.5
     said = f"Training seeds move one run by an sd of {100 * noise:.1f} points, pooled over the finalists' fresh runs."
     assert [caption.count(said) for caption in captions] == [1, 1]
+    assert long_sentences(" ".join(captions)) == []
     # The mean of the largest of eight standard normals is 1.42 (Blom's approximation 1.43).
     assert f"lift the highest {100 * 1.434 * noise:.1f} points above its own mean." in captions[0]
 
