@@ -122,21 +122,25 @@ def length_sentences(family: tuple[Comparison, ...], check: LengthCheck) -> list
             "study.confirm with --epochs-factor 2, on two seeds or more, checks it."
         ]
     said = []
-    for state, words in _STATES.items():
+    for state in ("climbs", "open", "trained out"):
         if named := [name for name in check.states if check.states[name].state == state]:
             changes = listing([f"{name} {_change(check.states[name].change)}" for name in named])
-            at = f"{words} at {plural(check.epochs, 'epoch')}"
-            said.append(f"{at}, with the change on validation at {check.longer_epochs} epochs: {changes}.")
+            change = f"The change on validation at {check.longer_epochs} epochs: {changes}."
+            said.append(f"{_state_sentence(state, named, check)} {change}")
     said += [_fate_sentence(gain, check) for gain in check.gains if gain.fate != "unchecked"]
     return said
 
 
-#: State -> how the list of the entries in it begins. "On validation" is on D_val, where lengths are compared.
-_STATES = {
-    "climbs": "Without a claim, because not trained out",
-    "open": "Perhaps not trained out",
-    "trained out": "Trained out",
-}
+def _state_sentence(state: str, names: list[str], check: LengthCheck) -> str:
+    """Say of the entries in a state whether they are trained out."""
+    are, at = "is" if len(names) == 1 else "are", f"at {plural(check.epochs, 'epoch')}"
+    match state:
+        case "climbs":
+            return check.climbing_text
+        case "open":
+            return f"Whether {listing(names)} {are} trained out {at} is open."
+        case _:
+            return f"{listing(names)} {are} trained out {at}."
 
 
 def _change(change: PairedInterval) -> str:

@@ -152,7 +152,7 @@ def _gains_table(check: LengthCheck, writer: Writer) -> Block:
             "gain holds where the interval lies above 0 and reaches the former gain. It shrinks where the interval "
             "lies above 0 and ends below the former gain. It vanishes where the interval does not lie above 0 and ends "
             "below the former gain. It is not seen where the interval reaches the former gain and its middle is not "
-            "above 0: these seeds cannot tell. Otherwise the gain is open. Differences that are no claim have no such "
+            "above 0: these seeds cannot tell. Otherwise it is open. Differences that are no claim have no such "
             "word."
         ),
     )

@@ -145,7 +145,9 @@ def test_gains_that_hold_are_said_to_hold_with_both_figures(simulated: Simulated
     assert check.states["ce"].state == "unchecked"
     assert found.headline == f"A gain over {OF_LA} and {OF_KD} that holds at 40 epochs"
     assert "beats logit adjustment (la) by 5." in found.sentences[0]
-    assert found.sentences[2].startswith("Trained out at 20 epochs, with the change on validation at 40 epochs: la ")
+    assert found.sentences[2].startswith(
+        "la, kd and best1 are trained out at 20 epochs. The change on validation at 40 epochs: la "
+    )
     assert found.sentences[3].startswith("The gain over la holds at 40 epochs: +5.")
     assert "points at 20 epochs (6 seeds), +5." in found.sentences[3]
     assert "at 40 (3 seeds, 95 % interval +" in found.sentences[3]
@@ -181,7 +183,7 @@ def test_a_rung_that_still_climbs_is_named_and_carries_no_claim(simulated: Simul
     assert "beats logit adjustment (la)" in found.sentences[0]
     assert "beats logit adjustment with" not in found.sentences[0]
     assert found.sentences[2].startswith(
-        "Without a claim, because not trained out at 20 epochs, with the change on validation at 40 epochs: kd +1"
+        "kd still climbs at 20 epochs and carries no claim. The change on validation at 40 epochs: kd +1"
     )
     assert any(said.startswith("No gain over kd is claimed; best1 minus kd: +") for said in found.sentences)
 
