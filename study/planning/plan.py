@@ -122,8 +122,8 @@ class StudyPlan:
         "twice the epochs; 0 skips this check", ge=0)] = 3
     epochs_factor: Annotated[int, Flag("F", "train every confirmed entry again at F times the epochs, on every seed; "
         "1 does not", ge=1)] = 1
-    ablation_seeds: Annotated[int, Flag("S", "how many of the confirmation's seeds best1 is trained on without each setting "
-        "and each part that may matter; 0 skips this", ge=0)] = 3
+    ablation_seeds: Annotated[int, Flag("S", "how many of the confirmation's seeds best1 is trained on without each "
+        "setting and each part that may matter; 0 skips this", ge=0)] = 3
     tuned_baselines: Annotated[tuple[str, ...], Flag("LIST", "tune baselines too, each at the budget of the search, "
         f"and compare the best with them: {', '.join(BASELINES)}; {','.join(COMPARED)} without a list",
         alone=",".join(COMPARED))] = ()
