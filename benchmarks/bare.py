@@ -1,4 +1,4 @@
-"""The bound of an epoch: the student's forward and backward pass and the optimiser's step, and nothing else."""
+"""The bound of an epoch: the student's own passes, forward and back, and the optimiser's step, and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from benchmarks.shapes import Shape
-from trainables.cckd.precision import Precision
+from trainables.cckd.precision import Precision, StepShape
 from trainables.cckd.students.build import StudentNet, build_student
 from trainables.cckd.training.learner import autocast
+from trainables.cckd.training.passes import Passes
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Setting:
 
     Attributes:
         memory_format: of images and weights.
-        precision: of the forward pass.
+        precision: of the forward passes.
         recorded: whether steps are replayed from a CUDA graph.
         compiled: whether the student goes through `torch.compile`.
     """
@@ -58,16 +58,15 @@ _WARM_UP = 3
 
 
 def bare_epoch(
-    shape: Shape, n_samples: int, steps: int, setting: Setting | None = None, *, device: str = "cpu"
+    shape: StepShape, steps: int, setting: Setting | None = None, *, device: str = "cpu"
 ) -> Callable[[], None]:
-    """Return an epoch of `steps` steps on one resident batch of `n_samples` random images."""
+    """Return an epoch of `steps` steps of `shape` on one resident batch of random images."""
     setting = Setting() if setting is None else setting
-    student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size).to(device)
+    student = build_student(shape.student, shape.n_classes, shape.in_chans, shape.image_size).to(device)
     student = student.to(memory_format=setting.memory_format)
-    images = torch.randn(n_samples, shape.n_channels, shape.size, shape.size, device=device)
+    images = torch.randn(shape.n_samples, shape.in_chans, shape.image_size, shape.image_size, device=device)
     images = images.contiguous(memory_format=setting.memory_format)
-    labels = torch.randint(shape.n_classes, (n_samples,), device=device)
-    step = _step(student, images, labels, setting)
+    step = _step(student, images, shape, setting)
     if setting.recorded:
         step = _recorded(step)
 
@@ -80,15 +79,18 @@ def bare_epoch(
     return epoch
 
 
-def _step(student: StudentNet, images: torch.Tensor, labels: torch.Tensor, setting: Setting) -> Callable[[], None]:
+def _step(student: StudentNet, images: torch.Tensor, shape: StepShape, setting: Setting) -> Callable[[], None]:
+    labels = torch.randint(shape.n_classes, (shape.n_samples,), device=images.device)
     optimizer = torch.optim.SGD(
         student.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
     )
-    forward = torch.compile(student) if setting.compiled else student
+    if setting.compiled:
+        student.compile()
+    passes = Passes(student, shape.mix_statistics)
 
     def step() -> None:
         with autocast(images.device, setting.precision):
-            logits, _ = forward(images)
+            logits, _ = passes(images, shape.n_plain)
         loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad()
         loss.backward()

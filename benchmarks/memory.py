@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.goals import Row, table
-from benchmarks.shapes import SHAPES, STUDIED
+from benchmarks.shapes import SHAPES, STUDIED, step_of
 from benchmarks.timing import Ratio
 from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
 
@@ -131,7 +131,7 @@ def _train_bare(data: str, sender: Connection) -> None:
     from benchmarks.epoch import BATCH
 
     torch.set_num_threads(1)
-    bare_epoch(SHAPES[data], 2 * BATCH, 10)()
+    bare_epoch(step_of(SHAPES[data], "acckd", batch_size=BATCH), 10)()
     sender.send(_bytes(os.getpid(), "Private_Clean:", "Private_Dirty:"))
 
 

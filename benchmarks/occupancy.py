@@ -3,11 +3,11 @@
     python -m benchmarks.occupancy --data fashion_mnist_lt
 
 A search of acckd_core runs as a command of its own, with the teacher's outputs in the cache. Its bound is what its
-students would take with nothing around them: every training step of every trial at the price of a bare forward,
-backward and step of as many samples, every evaluated image at that of a bare forward, divided by the workers. A step of
-few small images costs more a sample than one of many: the price is a line through the steps of two sizes. It is taken
-before and after the search, in as many processes at once as there are workers, since cores that share caches slow each
-other.
+students would take with nothing around them: every training step of every trial at the price of a bare one, which makes
+the same passes over as many samples, every evaluated image at that of a bare forward, divided by the workers. A step of
+few small images costs more a sample than one of many: the price of a step that mixes is a line through the steps of two
+sizes, and one that does not mix has a price of its own. Prices are taken before and after the search, in as many
+processes at once as there are workers, since cores that share caches slow each other.
 Goals (`benchmarks.goals`) have the wall from the first step to the empty queue over the bound, which may be larger on
 digits_lt, whose trials take seconds, the share of the slots that is busy until the last trial is handed out, and the
 teacher's passes, of which a second study must need none.
@@ -32,7 +32,7 @@ import torch
 
 from benchmarks.bare import Setting, bare_epoch
 from benchmarks.goals import Row, table
-from benchmarks.shapes import SHAPES, STUDIED
+from benchmarks.shapes import SHAPES, STUDIED, step_of
 from benchmarks.timing import Ratio
 from search_spaces.acckd import ACCKD_CORE
 from tests.support.commands import SEARCH_ONLY, Command, passing_data_root
@@ -40,7 +40,7 @@ from tests.support.watched_study import WatchedStudy
 from trainables.cckd.batches.streamed_images import EVAL_BATCH
 from trainables.cckd.config import mixed_per_step
 from trainables.cckd.data.spec import parse_data
-from trainables.cckd.precision import Precision
+from trainables.cckd.precision import Precision, StepShape
 from trainables.cckd.students.build import build_student
 from trainables.cckd.training.learner import autocast
 
@@ -52,18 +52,31 @@ TRIALS = _SPACE.default_trials // 2
 
 @dataclass(frozen=True)
 class Prices:
-    """Seconds of a bare training step beside its samples, of each sample, and of a bare forward pass of one image."""
+    """Seconds of the bare student.
+
+    Attributes:
+        step, sample: of a training step on D and D_mix beside its samples, and of each sample.
+        plain: of a training step on D alone.
+        forward: of a forward pass of one image.
+    """
 
     step: float
     sample: float
+    plain: float
     forward: float
 
     @classmethod
-    def through(cls, fewer: tuple[int, float], more: tuple[int, float], forward: float) -> Self:
+    def through(cls, fewer: tuple[int, float], more: tuple[int, float], *, plain: float, forward: float) -> Self:
         """The line through two steps, each its samples and its seconds; through nothing where noise has it below."""
         sample = (more[1] - fewer[1]) / (more[0] - fewer[0])
         step = fewer[1] - fewer[0] * sample
-        return cls(step, sample, forward) if step >= 0 else cls(0.0, more[1] / more[0], forward)
+        if step < 0:
+            step, sample = 0.0, more[1] / more[0]
+        return cls(step, sample, plain, forward)
+
+    def of_step(self, n_plain: int, n_mixed: int) -> float:
+        """Seconds of a training step."""
+        return self.step + self.sample * (n_plain + n_mixed) if n_mixed else self.plain
 
 
 @dataclass(frozen=True)
@@ -193,8 +206,7 @@ def judge(study: WatchedStudy, prices: Prices, workers: int, passes: int) -> Occ
     with (study.path / "trials.csv").open(newline="") as file:
         ratios = {int(row["number"]): float(row["config/mix_ratio"]) for row in csv.DictReader(file)}
     trained = sum(
-        steps
-        * (prices.step + prices.sample * (batch_size + _mixed(record) * mixed_per_step(batch_size, ratios[number])))
+        steps * prices.of_step(batch_size, _mixed(record) * mixed_per_step(batch_size, ratios[number]))
         for number, _, record in epochs
     )
     evaluated = sum(n_val for _, _, record in epochs if record["val"] is not None)
@@ -227,9 +239,13 @@ def _prices(data: str, workers: int, precision: Precision, batch_size: int) -> P
 def _price(data: str, precision: Precision, batch_size: int, seconds: float = 8.0) -> Prices:
     torch.set_num_threads(1)
     shape = SHAPES[data]
+
+    def priced(step: StepShape) -> tuple[int, float]:
+        return step.n_samples, _median_s(bare_epoch(step, 1, Setting(precision=precision)), seconds / 2)
+
     # A quarter as many mixed as plain samples, and three times as many.
-    sizes = batch_size + batch_size // 4, 4 * batch_size
-    fewer, more = ((n, _median_s(bare_epoch(shape, n, 1, Setting(precision=precision)), seconds / 2)) for n in sizes)
+    fewer, more = (priced(step_of(shape, "acckd", batch_size=batch_size, mix_ratio=ratio)) for ratio in (0.2, 0.75))
+    _, plain = priced(step_of(shape, "la", batch_size=batch_size))
     student = build_student(shape.student, shape.n_classes, shape.n_channels, shape.size)
     student = student.to(memory_format=torch.channels_last).eval()
     images = torch.randn(EVAL_BATCH, shape.n_channels, shape.size, shape.size)
@@ -239,7 +255,7 @@ def _price(data: str, precision: Precision, batch_size: int, seconds: float = 8.
         with torch.inference_mode(), autocast(torch.device("cpu"), precision):
             student(images)
 
-    return Prices.through(fewer, more, _median_s(forward, seconds / 2) / EVAL_BATCH)
+    return Prices.through(fewer, more, plain=plain, forward=_median_s(forward, seconds / 2) / EVAL_BATCH)
 
 
 def _median_s(step: Callable[[], None], seconds: float) -> float:

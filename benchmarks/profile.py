@@ -91,7 +91,7 @@ def dissect(trainer: Trainer) -> dict[str, float]:
     for batch in batches.epoch(epoch):
         clock.lap(TARGETS)
         with autocast(trainer.device, trainer.precision):
-            logits, features = learner.student(batch.images)
+            logits, features = learner._answers(batch)
         clock.lap(FORWARD)
         # The objective's share of the backward pass ends at these.
         shown, felt = (tensor.detach().requires_grad_() for tensor in (logits, features))

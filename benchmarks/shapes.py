@@ -1,12 +1,15 @@
 """Trial data of a real set's shapes and class counts but random content: an epoch costs the same, no file needed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.config import TrialConfig, step_shape
 from trainables.cckd.data.images.view_rule import ViewRule
 from trainables.cckd.long_tail import class_counts
+from trainables.cckd.precision import StepShape
 from trainables.cckd.teacher.readout import TeacherState
 
 N_VIEWS, N_FEATURES = 8, 1280
@@ -48,6 +51,12 @@ SHAPES = {
 
 #: Those that studies are run on; CIFAR's shape is there for its student's step, which takes seconds on a CPU.
 STUDIED = ("fashion_mnist_lt", "digits_lt")
+
+
+def step_of(shape: Shape, method: str, **settings: Any) -> StepShape:
+    """Return the training step of a trial of `method` with these settings on images of `shape`."""
+    config = TrialConfig.build({"method": method, "student": shape.student, **settings})
+    return step_shape(config, shape.n_classes, (shape.n_channels, shape.size, shape.size))
 
 
 def random_trial_data(shape: Shape) -> TrialData:

@@ -14,15 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from statistics import median
 
-from trainables.cckd.precision import StepShape, faster_precision
+from benchmarks.shapes import SHAPES, step_of
+from trainables.cckd.precision import faster_precision
 from trainables.cckd.training.step_times import time_step
 
-#: The reference steps of these sets, D and D_mix together.
-STEPS = {
-    "fashion_mnist_lt": StepShape("resnet8_cifar", n_classes=10, in_chans=1, image_size=28, n_samples=64),
-    "digits_lt": StepShape("resnet8_cifar", n_classes=10, in_chans=1, image_size=8, n_samples=64),
-    "cifar100_lt": StepShape("resnet32_cifar", n_classes=100, in_chans=3, image_size=32, n_samples=256),
-}
+#: The images of D in a reference step of these sets; D_mix has as many.
+BATCHES = {"fashion_mnist_lt": 32, "digits_lt": 32, "cifar100_lt": 128}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step_gains", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--turns", type=int, default=3, metavar="N", help="timings of each step (default: %(default)s)")
     args = parser.parse_args(argv)
-    for data, shape in STEPS.items():
+    for data, batch_size in BATCHES.items():
+        shape = step_of(SHAPES[data], "acckd", batch_size=batch_size)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as apart:
             gains = sorted(time.gain for time in apart.map(time_step, [shape] * args.turns))
         print(f"{data}: {median(gains):.2f} ({gains[0]:.2f} to {gains[-1]:.2f}), {faster_precision([median(gains)])}")

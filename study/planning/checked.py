@@ -21,7 +21,7 @@ from study.strategy.search_settings import SearchSettings
 from study.strategy.stopping import stopping_fault
 from study.terminal.faults import Faults
 from study.terminal.progress import Progress
-from trainables.cckd.config import TrialConfig
+from trainables.cckd.config import TrialConfig, step_shape
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.images.memory_choice import DataPath, choose_path
 from trainables.cckd.data.load import LongTailData, load_data
@@ -183,13 +183,15 @@ class Checked:
         return f"{n} of your own, {which}; they count among the {self.plan.trials} trials"
 
     @property
+    def reference(self) -> TrialConfig:
+        """The configuration of the studied method at its reference point."""
+        point, shared = self.space.reference_point(), self.plan.training_in(self.space) | self.plan.fixed_knobs
+        return TrialConfig.build({**self.space.config(point), **shared})
+
+    @property
     def step_shape(self) -> StepShape:
-        """A training step of the studied method with the settings of its reference point."""
-        config = TrialConfig.build({"method": self.space.method, **self.plan.training})
-        channels, height, _ = self.data.image_shape
-        mixed = config.mix_ratio / (1 - config.mix_ratio)
-        n_samples = round(config.batch_size * (1 + mixed))
-        return StepShape(self.plan.student, len(self.data.class_names), channels, height, n_samples)
+        """A training step of the reference point, in an epoch that mixes."""
+        return step_shape(self.reference, len(self.data.class_names), self.data.image_shape)
 
     @property
     def teacher(self) -> TeacherSpec:

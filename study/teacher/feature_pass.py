@@ -164,9 +164,9 @@ def _parts(
 def _extractors(checked: Checked, workers: Workers, n_parts: int) -> list[StartExtract]:
     """Return what computes `n_parts` parts: one entry for each part that is computed at the same time.
 
-    On CPUs the parts are Ray tasks, whose processes train trials afterwards. On GPUs they are actors. Ray ends the
-    process of a GPU task with the task, and the next process takes ten seconds to import torch and start CUDA. An actor
-    lives while there are parts for it and then frees its GPU.
+    On CPUs the parts are Ray tasks. Trials do not train in their processes: Ray makes no actor of a worker that has run
+    a task. On GPUs they are actors. Ray ends the process of a GPU task with the task, and the next process takes ten
+    seconds to import torch and start CUDA. An actor lives while there are parts for it and then frees its GPU.
     """
     plan = checked.plan
     fixed = checked.teacher_file, checked.teacher_size, plan.device, workers.decoders

@@ -1,11 +1,16 @@
 """The epoch benchmark at toy size: it runs, and compares what it says it compares."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from benchmarks import epoch
+from benchmarks.bare import SETTINGS
 from benchmarks.shapes import SHAPES, Shape, random_trial_data
+from tests.support.passes import watch_passes
 from trainables.cckd.data.spec import parse_data
+from trainables.cckd.precision import StepTime
 
 TOY = Shape(n_max=6, ir=2, size=8, padding=1, val_per_class=1)
 
@@ -23,9 +28,28 @@ def test_the_epoch_benchmark_measures_every_contender_each_turn() -> None:
     assert [row.bound for row in epoch.rows("toy", times)] == ["at most 1.05", "at most 1.05"]
 
 
-def test_a_ratio_of_epochs_counts_student_samples_not_epochs() -> None:
-    times = epoch.EpochTimes({"whole": [4.0], "half": [1.0]}, {"whole": 200, "half": 100})
-    assert times.ratio("whole", "half").median == 2.0
+def test_the_student_makes_the_same_passes_in_every_contender(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, list[int]] = {}
+
+    def run_each(contenders: dict[str, Callable[[], object]], turns: int, **_: object) -> dict[str, list[float]]:
+        seen = watch_passes(monkeypatch)
+        for name, run in contenders.items():
+            run()
+            made[name] = seen.copy()
+            seen.clear()
+        return {name: [1.0] * turns for name in contenders}
+
+    monkeypatch.setattr(epoch, "take_turns", run_each)
+    monkeypatch.setattr(epoch, "time_step", lambda shape: StepTime(1.0, 1.0))
+    threads = torch.get_num_threads()
+    try:
+        epoch.measure(TOY, turns=1, batch_size=8)
+    finally:
+        torch.set_num_threads(threads)
+        epoch._precision_here.cache_clear()
+    n_steps = len(random_trial_data(TOY).train_labels) // 8
+    assert {"acckd", "student only", *SETTINGS["cpu"]} == made.keys()
+    assert all(passes == n_steps * [8, 8] for passes in made.values())
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -29,9 +29,7 @@ def made_rows() -> list[Row]:
     """Rows of every benchmark that has goals, and of the page for the soak."""
     seconds = {"--help": [1.0], "--dry-run": [1.0], "study.status": [1.0], "first step": [1.0]}
     ways = {f"{way}, {source}": [1.0] for way in ("bare", "stream", "fed") for source in ("originals", "image store")}
-    times = epoch.EpochTimes(
-        {"acckd": [1.0], "student only": [1.0], "bare x": [1.0]}, dict.fromkeys(("acckd", "student only", "bare x"), 1)
-    )
+    times = epoch.EpochTimes({"acckd": [1.0], "student only": [1.0], "bare x": [1.0]})
     parts = [1.0] * 6
     of_driver = driver.DriverTimes(parts, parts, parts, parts, parts, [], [], [])
     fits = {"as a study": large_fit.Judged(1, 1, 1, 1, 1), "to the end": large_fit.Judged(1, 1, 1, 1, 1)}

@@ -43,10 +43,10 @@ def told(tmp_path: Path) -> Told:
 
 
 def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
-    found = judge(told, Prices(step=0.05, sample=0.001, forward=0.01), workers=1, passes=278)
+    found = judge(told, Prices(step=0.05, sample=0.001, plain=0.07, forward=0.01), workers=1, passes=278)
     # Two steps of 64 an epoch, in the first with 64 and 192 mixed samples; 20 images evaluated at each trial's end.
-    samples = 2 * (128 + 256) + 2 * (64 + 64)
-    assert found.bound_s == pytest.approx(2 * 2 * 2 * 0.05 + samples * 0.001 + 2 * 20 * 0.01)
+    mixing = 2 * 2 * 0.05 + 2 * (128 + 256) * 0.001
+    assert found.bound_s == pytest.approx(mixing + 2 * 2 * 0.07 + 2 * 20 * 0.01)
     assert found.wall_s == pytest.approx(4.25)
     assert found.inside_s == pytest.approx(4.0)
     assert found.busy == pytest.approx(2.0 / 2.125)
@@ -54,25 +54,31 @@ def test_a_search_is_held_against_the_price_of_its_samples(told: Told) -> None:
 
 
 def test_the_steps_are_those_of_the_studys_own_batch(told: Told) -> None:
-    found = judge(replace(told, batch_size=32), Prices(step=0.05, sample=0.0, forward=0.0), workers=1, passes=278)
+    prices = Prices(step=0.05, sample=0.0, plain=0.05, forward=0.0)
+    found = judge(replace(told, batch_size=32), prices, workers=1, passes=278)
     assert found.bound_s == pytest.approx(2 * 2 * 4 * 0.05)
 
 
 @pytest.mark.parametrize(("price", "verdict"), [(0.0036, "met"), (0.0022, "not met")])
 def test_the_wall_is_judged(told: Told, price: float, verdict: str) -> None:
-    found = judge(told, Prices(step=0.0, sample=price, forward=0.0), workers=1, passes=278)
+    found = judge(told, Prices(step=0.0, sample=price, plain=64 * price, forward=0.0), workers=1, passes=278)
     assert [row.verdict for row in rows("digits_lt", found)] == [verdict, "not met", "met"]
 
 
 def test_a_price_is_the_line_through_two_steps() -> None:
-    found = Prices.through((80, 0.018), (280, 0.038), 1.0)
-    assert astuple(found) == pytest.approx((0.01, 0.0001, 1.0))
+    found = Prices.through((80, 0.018), (280, 0.038), plain=0.5, forward=1.0)
+    assert astuple(found) == pytest.approx((0.01, 0.0001, 0.5, 1.0))
     # A machine that was slower while the larger step ran: all is the samples'.
-    assert Prices.through((80, 0.01), (160, 0.03), 1.0) == Prices(0.0, 0.03 / 160, 1.0)
+    assert Prices.through((80, 0.01), (160, 0.03), plain=0.5, forward=1.0) == Prices(0.0, 0.03 / 160, 0.5, 1.0)
+
+
+def test_a_step_that_does_not_mix_has_a_price_of_its_own() -> None:
+    prices = Prices(step=0.01, sample=0.001, plain=0.05, forward=0.0)
+    assert (prices.of_step(32, 32), prices.of_step(32, 0)) == (pytest.approx(0.01 + 64 * 0.001), 0.05)
 
 
 def test_the_wall_is_told_at_the_prices_of_before_and_after(told: Told) -> None:
-    found = judge(told, Prices(step=0.0, sample=0.002, forward=0.0), workers=1, passes=278)
+    found = judge(told, Prices(step=0.0, sample=0.002, plain=0.128, forward=0.0), workers=1, passes=278)
     ratio = replace(found, bounds_s=(found.bound_s / 2, found.bound_s * 2)).ratio
     assert (ratio.low, ratio.high) == pytest.approx((ratio.median / 2, ratio.median * 2))
     assert found.ratio.low == found.ratio.high == found.ratio.median

@@ -10,6 +10,7 @@ from trainables.cckd.errors import ConfigError, UsageError
 from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
 from trainables.cckd.losses.terms import TERMS, terms_on
 from trainables.cckd.methods import KNOBS, METHODS, OWN, Knobs, KnobValue, knob_fault, used_knobs
+from trainables.cckd.precision import StepShape
 from trainables.cckd.recipe import Augment, Schedule
 
 #: The prior of the posterior that the student answers by: p^s, which tau leaves in the logits, or the uniform prior.
@@ -137,6 +138,19 @@ if _taken := [knob.name for own in OWN for knob in own.knobs if knob.name in var
 def mixed_per_step(batch_size: int, mix_ratio: float) -> int:
     """Return M = B r / (1 - r), rounded: M mixed samples beside B plain ones are a share r of the step."""
     return round(batch_size * mix_ratio / (1.0 - mix_ratio))
+
+
+def step_shape(config: TrialConfig, n_classes: int, image_shape: tuple[int, int, int]) -> StepShape:
+    """Return what decides how long a step takes that has a D_mix, where the configuration has one.
+
+    Args:
+        config: of the trial.
+        n_classes: C.
+        image_shape: (Ch, H, W).
+    """
+    channels, size, _ = image_shape
+    n_mixed, statistics = config.n_mixed, config.mix_statistics
+    return StepShape(config.student, n_classes, channels, size, config.batch_size, n_mixed, statistics)
 
 
 def training_settings() -> tuple[str, ...]:

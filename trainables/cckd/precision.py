@@ -27,14 +27,34 @@ class StepShape:
         student: name of the student.
         n_classes: C.
         in_chans, image_size: channels, and side in pixels, of its images.
-        n_samples: samples of a step, those of D_mix included.
+        n_plain, n_mixed: samples of D and of D_mix in a step.
+        mix_statistics: 'separate' where BatchNorm normalises D and D_mix apart, which takes a pass over each; 'joint'
+            where one pass has both.
     """
 
     student: str
     n_classes: int
     in_chans: int
     image_size: int
-    n_samples: int
+    n_plain: int
+    n_mixed: int
+    mix_statistics: Literal["joint", "separate"]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a step, those of D_mix included."""
+        return self.n_plain + self.n_mixed
+
+    def split(self, n_samples: int, least: int) -> tuple[int, int]:
+        """Return how many of fewer samples are of D and of D_mix, in the proportion of a step.
+
+        Args:
+            n_samples: at most those of a step.
+            least: samples of each set, or all that it has, if there are as many in `n_samples`.
+        """
+        share = round(n_samples * self.n_mixed / self.n_samples)
+        n_mixed = max(min(least, self.n_mixed), min(share, n_samples - min(least, self.n_plain)))
+        return n_samples - n_mixed, n_mixed
 
 
 @dataclass(frozen=True)

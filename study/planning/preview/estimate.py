@@ -12,7 +12,6 @@ from study.planning.checked import Checked
 from study.planning.cores import allotted_cores, image_workers
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.progress import duration, size_on_disk
-from trainables.cckd.config import TrialConfig
 from trainables.cckd.data.store.store_cost import store_cost
 from trainables.cckd.errors import UsageError
 from trainables.cckd.precision import StepTime, faster_precision
@@ -240,11 +239,10 @@ def _student_s(checked: Checked, work: Work) -> float:
 
 
 def _epoch_s(checked: Checked) -> float:
-    """Seconds of an epoch of the reference method."""
-    config = TrialConfig.build({"method": checked.space.method, **checked.plan.training})
+    """Seconds of an epoch of the reference point, the mean over those that mix and those that do not."""
+    config = checked.reference
     n_steps = len(checked.data.train) // config.batch_size
-    mixed = config.mix_until * config.mix_ratio / (1 - config.mix_ratio)
-    return n_steps * _step_s(checked, config.batch_size * (1 + mixed))
+    return n_steps * _step_s(checked, config.batch_size + config.mix_until * config.n_mixed)
 
 
 def _step_s(checked: Checked, n_samples: float) -> float:

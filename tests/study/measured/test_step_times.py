@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.measured import step_times
 from study.measured.machine import Machine
 from study.measured.step_times import StepTimeFile, kept_time
 from study.terminal.home import CACHE_VARIABLE
+from trainables.cckd.files.atomic import write_json
+from trainables.cckd.files.digests import json_digest
 from trainables.cckd.files.sealed import sealed
 from trainables.cckd.precision import StepShape, StepTime
 
-MACHINE, SHAPE = Machine("A Xeon", "01ab"), StepShape("resnet8_cifar", 10, 1, 28, 128)
+MACHINE, SHAPE = Machine("A Xeon", "01ab"), StepShape("resnet8_cifar", 10, 1, 28, 64, 64, "separate")
 FIRST, SECOND = StepTime(0.08, 1.7), StepTime(0.09, 1.05)
 
 
@@ -37,12 +40,36 @@ def test_a_time_is_found_again_and_the_first_one_stays(file: StepTimeFile) -> No
 
 @pytest.mark.parametrize(
     "changed",
-    [{"student": "resnet20_cifar"}, {"n_classes": 9}, {"in_chans": 3}, {"image_size": 32}, {"n_samples": 64}],
+    [
+        {"student": "resnet20_cifar"},
+        {"n_classes": 9},
+        {"in_chans": 3},
+        {"image_size": 32},
+        {"n_plain": 32},
+        {"n_mixed": 32},
+        {"n_plain": 128, "n_mixed": 0},
+        {"mix_statistics": "joint"},
+    ],
 )
 def test_another_step_or_machine_has_a_time_of_its_own(file: StepTimeFile, changed: dict[str, Any]) -> None:
     file.keep(FIRST)
     assert kept_time(MACHINE, replace(SHAPE, **changed)) is None
     assert kept_time(replace(MACHINE, digest="other torch"), SHAPE) is None
+
+
+def test_times_of_steps_that_had_one_pass_over_both_sets_are_not_read(
+    file: StepTimeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = {"student": "resnet8_cifar", "n_classes": 10, "in_chans": 1, "image_size": 28, "n_samples": 128}
+    name = json_digest({"recipe": 2, "machine": MACHINE.digest, "shape": former})
+    file.path.parent.mkdir(parents=True)
+    write_json(file.path.with_name(f"{name}.json"), sealed({"float32_s": 0.08, "gain": 1.7, "shape": former}))
+    monkeypatch.setattr(step_times, "_RECIPE", 2)
+    file.keep(FIRST)
+    assert kept_time(MACHINE, SHAPE) == FIRST
+    monkeypatch.undo()
+    monkeypatch.setenv(CACHE_VARIABLE, str(file.path.parents[1]))
+    assert kept_time(MACHINE, SHAPE) is None
 
 
 @given(st.integers(0), st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""A long scan of image files is watched; a short one says nothing."""
+"""A long scan of image files is watched; a short one says nothing. A step's shape is that of the reference point."""
 
 import io
 from collections.abc import Callable
@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from study.planning import checked as module
+from study.planning.check import check
 from study.planning.checked import watched_load
+from study.planning.parser import build_parser
 from study.terminal.progress import Progress
+from trainables.cckd.precision import StepShape
 
 
 @pytest.fixture
@@ -56,3 +59,35 @@ def test_data_without_files_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = io.StringIO()
     watched_load(_plan("digits_lt"), Progress(shown))
     assert shown.getvalue() == ""
+
+
+_MINE = """name: mine
+purpose: Which ratio?
+method: kd_mix
+trials: 4
+knobs:
+  mix_ratio: {range: [0.1, 0.8], unit: share, reason: A knob., reference: 0.75}
+fixed: {mix_statistics: joint, batch_size: 16}
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "sets"),
+    [
+        (("--space", "acckd_full"), (64, 64, "separate")),
+        (("--space", "acckd_full", "--recipe", "field"), (32, 32, "separate")),
+        (("--space", "acckd_full", "--set", "batch_size=16"), (16, 16, "separate")),
+        (("--space", "acckd_full", "--set", "mix_statistics=joint"), (64, 64, "joint")),
+        (("--space", "la"), (64, 0, "separate")),
+        (("--space", "{mine}"), (16, 48, "joint")),
+        (("--space", "{mine}", "--set", "mix_statistics=separate"), (16, 48, "separate")),
+    ],
+)
+def test_the_step_that_is_timed_is_that_of_the_reference_point(
+    flags: tuple[str, ...], sets: tuple[int, int, str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(_MINE)
+    named = (flag.format(mine=tmp_path / "mine.yaml") for flag in flags)
+    asked = ["--data", "digits_lt", "--recipe", "quick", "--out", str(tmp_path), *named]
+    found = check(build_parser().parse_args(asked))
+    assert found.step_shape == StepShape("resnet8_cifar", 10, 1, 8, *sets)

@@ -1,5 +1,6 @@
 """A flat configuration that holds a knob without effect is refused; the filled knobs take no part."""
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainables.cckd.config import TrialConfig, mixed_per_step
+from trainables.cckd.config import TrialConfig, mixed_per_step, step_shape
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import RESERVED
@@ -103,3 +104,19 @@ def test_a_ratio_that_mixes_no_sample_is_refused_with_the_least_that_does(batch_
     with pytest.raises(ConfigError, match=rf"one mixed sample \({least:.4f} or more\); got {least - 2e-4:.4f}"):
         TrialConfig.build({**flat, "mix_ratio": round(least - 2e-4, 4)})
     assert TrialConfig.build({**flat, "mix_ratio": least}).without_mixing.n_mixed == 0
+
+
+@pytest.mark.parametrize(
+    ("flat", "expected"),
+    [
+        ({"method": "acckd"}, (64, 64, "separate")),
+        ({"method": "acckd", "batch_size": 32, "mix_ratio": 0.2}, (32, 8, "separate")),
+        ({"method": "la_mix", "mix_statistics": "joint"}, (64, 64, "joint")),
+        ({"method": "acckd", "mix_ratio": 0.0}, (64, 0, "separate")),
+        ({"method": "kd"}, (64, 0, "separate")),
+    ],
+)
+def test_a_steps_shape_has_both_sets_and_their_statistics(flat: dict[str, Any], expected: tuple[int, int, str]) -> None:
+    found = step_shape(TrialConfig.build({**flat, "student": "resnet20_cifar"}), 7, (3, 32, 32))
+    assert astuple(found) == ("resnet20_cifar", 7, 3, 32, *expected)
+    assert found.n_samples == sum(expected[:2])

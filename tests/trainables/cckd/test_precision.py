@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trainables.cckd.bundle.trial_data import TrialData
 from trainables.cckd.config import TrialConfig
 from trainables.cckd.methods import METHODS
-from trainables.cckd.precision import LEAST_GAIN, default_precision, faster_precision
+from trainables.cckd.precision import LEAST_GAIN, StepShape, default_precision, faster_precision
 from trainables.cckd.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,6 +33,19 @@ def test_bfloat16_is_chosen_where_every_machine_gains_a_tenth_by_it(gains: list[
     assert faster_precision(gains[::-1]) == chosen, "their order says nothing"
     assert faster_precision([gain + more for gain in gains]) in {chosen, "bfloat16"}, "a larger gain takes nothing back"
     assert faster_precision([*gains, more]) in {chosen, "float32"}, "a further machine can only forbid it"
+
+
+@given(st.integers(2, 512), st.integers(0, 512), st.data())
+def test_fewer_samples_have_the_proportion_of_a_step_and_some_of_each_set(n_plain: int, n_mixed: int, data) -> None:
+    shape = StepShape("resnet8_cifar", 10, 1, 28, n_plain, n_mixed, "separate")
+    assert shape.split(n_plain + n_mixed, 2) == (n_plain, n_mixed)
+    least = 2, min(2, n_mixed)
+    n = data.draw(st.integers(sum(least), n_plain + n_mixed))
+    plain, mixed = shape.split(n, 2)
+    assert plain + mixed == n
+    assert least[0] <= plain <= n_plain
+    assert least[1] <= mixed <= n_mixed
+    assert mixed in least or plain in least or abs(mixed - n * n_mixed / (n_plain + n_mixed)) <= 0.5
 
 
 @pytest.mark.parametrize("gains", [[], [nan], [2.0, nan]])

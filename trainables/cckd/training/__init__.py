@@ -2,6 +2,7 @@
 
 trainer        epochs, evaluation, checkpoints
 learner        student, alignment layer and optimiser, one step at a time
+passes         the student's passes of a step, over D and D_mix apart or together
 schedule       learning rate of a step
 step_times     how long a step takes here, in float32 and in bfloat16
 cuda_graph     a step replayed as a CUDA graph

@@ -1,7 +1,7 @@
 """The student, its alignment layer and the optimiser of both, one training step at a time."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -15,9 +15,8 @@ from trainables.cckd.precision import Precision
 from trainables.cckd.random_streams import torch_stream
 from trainables.cckd.students.build import StudentNet, bias_name, build_student
 from trainables.cckd.training.cuda_graph import RecordedStep
+from trainables.cckd.training.passes import Passes
 from trainables.cckd.training.torch_private import sgd_step
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 class Learner:
@@ -63,9 +62,7 @@ class Learner:
         self.correction = objective.to_uniform if config.prediction_prior == "uniform" else None
         if self.correction is not None:
             bias_name(self.student)
-        self._averaging = [
-            layer for layer in self.student.modules() if isinstance(layer, BatchNorm) and layer.track_running_stats
-        ]
+        self._passes = Passes(self.student, config.mix_statistics)
         self._parameters = dict(self.student.net.named_parameters(prefix="student"))
         self._align: nn.Linear | None = None
         if objective.needs_features:
@@ -106,19 +103,8 @@ class Learner:
         return torch.stack(list(terms.values())).detach()
 
     def _answers(self, batch: StepBatch) -> tuple[Tensor, Tensor]:
-        """Return logits and features of D and D_mix, in the order of the batch.
-
-        Where `mix_statistics` is 'separate', each set is normalised by its own mean and deviation, and the running
-        averages, by which the student is evaluated, follow D alone.
-        """
-        if batch.mixed is None or self._config.mix_statistics == "joint":
-            logits, features = self.student(batch.images)
-            return logits, features
-        plain, mixed = batch.images.split([len(batch.plain.labels), len(batch.mixed.labels)])
-        of_plain = self.student(plain)
-        with _keeping_averages(self._averaging):
-            of_mixed = self.student(mixed)
-        return torch.cat([of_plain[0], of_mixed[0]]), torch.cat([of_plain[1], of_mixed[1]])
+        """Return logits and features of D and D_mix, in the order of the batch."""
+        return self._passes(batch.images, len(batch.plain.labels))
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -194,18 +180,6 @@ class Learner:
         tensors = {f"student.{name}": tensor for name, tensor in self.student.net.state_dict().items()}
         align = {} if self._align is None else self._align.state_dict()
         return tensors | {f"align.{name}": tensor for name, tensor in align.items()}
-
-
-@contextmanager
-def _keeping_averages(layers: list[BatchNorm]) -> Iterator[None]:
-    """Let layers in training normalise by their batch without a change of their running averages."""
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:  # training goes on after a step that could not be recorded as a CUDA graph
-        for layer in layers:
-            layer.track_running_stats = True
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

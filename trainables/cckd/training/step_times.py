@@ -1,6 +1,7 @@
 """How long a student's training step takes on a core of this machine, in float32 and in bfloat16, timed.
 
-The steps are a trial's own: student, loss, backward pass and optimiser, on one batch of noise and without a teacher.
+The steps are a learner's own: its passes over D and D_mix, loss, backward pass and optimiser, on one batch of noise and
+without a teacher.
 Blocks of steps in both formats take turns, so that whatever else the machine does meets both alike. What counts is this
 process's own processor time, which is that of an idle core even where the cores are busy.
 """
@@ -24,8 +25,10 @@ from trainables.cckd.training.learner import Learner
 _SECONDS, _LEAST_TURNS = 1.0, 3
 #: Processor seconds of a block in float32: a short step is repeated, and a long one gets fewer samples.
 _SHORTEST_BLOCK_S, _LONGEST_STEP_S = 0.03, 0.15
-#: Samples of the first step, and how many times as many the next ones have, until a step is long enough or whole.
-_FEW_SAMPLES, _GROWTH = 2, 8
+#: Samples of each set in the first step: BatchNorm takes no fewer where a channel has one pixel left.
+_FEW_SAMPLES = 2
+#: How many times as many the next steps have, until one is long enough or whole.
+_GROWTH = 8
 #: Times as many samples that are worth the warm-up of another batch.
 _WORTH_IT = 1.5
 #: Steps before the first one that counts: memory is allocated and kernels are chosen in them.
@@ -45,20 +48,22 @@ def time_step(shape: StepShape) -> StepTime:
     """
     torch.set_num_threads(1)
     keep_freed_memory()
-    config = TrialConfig.build({"method": "la", "student": shape.student})
+    mixing = {"method": "la_mix", "mix_statistics": shape.mix_statistics}
+    config = TrialConfig.build({**(mixing if shape.n_mixed else {"method": "la"}), "student": shape.student})
     learners = {precision: _learner(config, shape, precision) for precision in PRECISIONS}
 
     def steps_on(n_samples: int) -> dict[Precision, Step]:
         batch = _noise(shape, n_samples)
         return {precision: partial(own.step, batch, 0.0) for precision, own in learners.items()}
 
-    return timed(steps_on, shape.n_samples)
+    return timed(steps_on, shape.n_samples, few=_FEW_SAMPLES * (2 if shape.n_mixed else 1))
 
 
 def timed(
     steps_on: Callable[[int], Mapping[Precision, Step]],
     n_samples: int,
     *,
+    few: int = _FEW_SAMPLES,
     clock: Callable[[], float] = time.process_time,
 ) -> StepTime:
     """Return medians, over turns, of a step's seconds in float32 and of these over its seconds in bfloat16.
@@ -66,9 +71,10 @@ def timed(
     Args:
         steps_on: returns a step in each format, on a number of samples.
         n_samples: samples of a step. Fewer are taken where a step takes too long, and its seconds are scaled up.
+        few: samples of the first step.
         clock: of the process, in seconds.
     """
-    n = min(n_samples, _FEW_SAMPLES)
+    n = min(n_samples, few)
     steps = steps_on(n)
     step_s = _warmed_up(steps, clock)
     while (more := min(n_samples, _GROWTH * n, int(n * _LONGEST_STEP_S / step_s))) > _WORTH_IT * n:
@@ -101,7 +107,7 @@ def _learner(config: TrialConfig, shape: StepShape, precision: Precision) -> Lea
     prior = torch.full((shape.n_classes,), 1.0 / shape.n_classes, dtype=torch.float64)
     return Learner(
         config,
-        Objective(config, counts, prior.log(), n_mixed=0),
+        Objective(config, counts, prior.log(), n_mixed=shape.n_mixed),
         n_classes=shape.n_classes,
         image_shape=(shape.in_chans, shape.image_size, shape.image_size),
         n_teacher_features=0,
@@ -113,5 +119,7 @@ def _learner(config: TrialConfig, shape: StepShape, precision: Precision) -> Lea
 def _noise(shape: StepShape, n_samples: int) -> StepBatch:
     noise = torch.Generator().manual_seed(0)
     images = torch.randn(n_samples, shape.in_chans, shape.image_size, shape.image_size, generator=noise)
-    labels = torch.arange(n_samples) % shape.n_classes
-    return StepBatch(images.contiguous(memory_format=torch.channels_last), Targets(labels), None)
+    n_plain, n_mixed = shape.split(n_samples, _FEW_SAMPLES)
+    plain = Targets(torch.arange(n_plain) % shape.n_classes)
+    mixed = Targets(torch.full((n_mixed, shape.n_classes), 1.0 / shape.n_classes)) if n_mixed else None
+    return StepBatch(images.contiguous(memory_format=torch.channels_last), plain, mixed)

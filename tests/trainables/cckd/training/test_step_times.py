@@ -1,17 +1,23 @@
 """Steps in both number formats are timed in turns: what is measured is their own ratio, whatever else takes time."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.passes import watch_passes
+from trainables.cckd.bundle.trial_data import TrialData
+from trainables.cckd.config import TrialConfig, step_shape
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.precision import PRECISIONS, Precision, StepShape, StepTime
+from trainables.cckd.training import step_times
 from trainables.cckd.training.step_times import time_step, timed
+from trainables.cckd.training.trainer import Trainer
 
-SHAPE = StepShape("resnet8_cifar", n_classes=3, in_chans=1, image_size=8, n_samples=6)
+SHAPE = StepShape("resnet8_cifar", 3, 1, 8, n_plain=3, n_mixed=3, mix_statistics="separate")
 
 
 class Played:
@@ -34,8 +40,8 @@ class Played:
 
         return {precision: lambda precision=precision: take(precision) for precision in PRECISIONS}
 
-    def timed(self, n_samples: int) -> StepTime:
-        return timed(self.steps_on, n_samples, clock=self.clock)
+    def timed(self, n_samples: int, **few: int) -> StepTime:
+        return timed(self.steps_on, n_samples, clock=self.clock, **few)
 
 
 @given(st.floats(1e-6, 10), st.floats(0.1, 10), st.integers(1, 512))
@@ -63,6 +69,12 @@ def test_a_step_that_is_short_enough_has_all_its_samples() -> None:
     assert played.timed(128).gain == pytest.approx((1e-3 + 128 * 2e-4) / (1e-3 + 128 * 1e-4))
 
 
+def test_the_first_step_has_the_fewest_samples_that_are_asked_for() -> None:
+    played = Played(1e-3, dict.fromkeys(PRECISIONS, 1e-4))
+    played.timed(128, few=4)
+    assert {n for _, n in played.taken} == {4, 32, 128}
+
+
 def test_a_machine_that_stumbles_changes_neither_time_nor_gain() -> None:
     jumps = dict.fromkeys(range(20, 2000, 23), 0.5)
     played = Played(0.0, {"float32": 8e-4, "bfloat16": 4e-4}, jumps)
@@ -81,4 +93,35 @@ def test_a_real_student_has_a_time_and_no_random_number_is_drawn() -> None:
 
 def test_a_student_that_cannot_be_built_is_refused() -> None:
     with pytest.raises(ConfigError, match="no_such_student"):
-        time_step(StepShape("no_such_student", 3, 1, 8, 6))
+        time_step(StepShape("no_such_student", 3, 1, 8, 6, 0, "separate"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({"method": "acckd"}, [10, 10]),
+        ({"method": "acckd", "mix_ratio": 0.75}, [10, 30]),
+        ({"method": "kd_mix", "mix_statistics": "joint"}, [20]),
+        ({"method": "cckd"}, [10]),
+        ({"method": "acckd", "mix_ratio": 0.0}, [10]),
+    ],
+)
+@pytest.mark.usefixtures("one_thread")
+def test_a_timed_step_makes_the_passes_of_a_trained_one(
+    trial_data: TrialData, changes: dict[str, Any], passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrialConfig.build({"batch_size": 10, **changes})
+    seen = watch_passes(monkeypatch)
+    next(Trainer(config, trial_data).steps())
+    trained = seen.copy()
+
+    def one_step_each(steps_on: Callable[[int], Any], n_samples: int, **_: Any) -> StepTime:
+        for step in steps_on(n_samples).values():
+            seen.clear()
+            step()
+            assert seen == trained
+        return StepTime(1.0, 1.0)
+
+    monkeypatch.setattr(step_times, "timed", one_step_each)
+    time_step(step_shape(config, trial_data.n_classes, trial_data.image_shape))
+    assert trained == passes
