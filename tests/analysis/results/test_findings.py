@@ -205,7 +205,7 @@ def test_no_sentence_is_longer_than_25_words_before_its_list(simulated: Simulate
 def _ranked(*named: str) -> Importances:
     frame = pd.DataFrame({"target": "all", "knob": ["a", "b", "c"], "share": [0.5, 0.2, 0.0]})
     frame = frame.assign(p_family=[0.002, 0.03, 0.9], matters=frame["knob"].isin(named))
-    return Importances(frame.assign(ped_anova=[0.5, 0.4, 0.1], fanova=[0.3, 0.6, 0.1]), 60, 50, (), {"all": 0.3})
+    return Importances(frame.assign(ped_anova=[0.5, 0.4, 0.1], fanova=[0.3, 0.6, 0.1]), 60, (), {"all": 0.3})
 
 
 def test_only_knobs_that_the_screen_names_are_said_to_matter(simulated: Simulated) -> None:
