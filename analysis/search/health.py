@@ -17,14 +17,14 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 from scipy.special import gammaln
 
-from analysis.search.trial_matrix import numeric_position, position, value_of
+from analysis.search.trial_matrix import numeric_position, position, value_of, values_between
 from search_spaces.knob import Knob
 
 #: Cells of a knob's range when its coverage is measured.
 KNOB_CELLS = 10
 
-#: Whole numbers from the lower end of a log scale, beyond which each of at most KNOB_CELLS cells is wider than 1.
-_FIRST = 1000
+#: Places of a range whose nearest values lie in every cell that holds a value.
+_FINE = 1000
 
 #: The fewest and the most cells of a number when the coverage of a pair is measured.
 _PAIR_CELLS = (3, 6)
@@ -225,12 +225,8 @@ def _size(knob: Knob, n: int) -> int:
     assert isinstance(spec, FloatDistribution | IntDistribution)
     if spec.step is None:
         return n
-    n_values = _n_values(spec)
-    if n_values <= n or not spec.log:
-        return min(n, n_values)
-    # On a log scale the first cells can be narrower than the step between whole numbers; a later one cannot.
-    first = {_cell(knob, value, n) for value in range(int(spec.low), int(spec.low) + min(n_values, _FIRST))}
-    return len(first | set(range(max(cell for cell in first if cell is not None), n)))
+    # On a log scale the first cells can be narrower than the step between whole numbers.
+    return len({_cell(knob, value, n) for value in values_between(knob, 0.0, 1.0, _FINE)})
 
 
 def _n_values(spec: FloatDistribution | IntDistribution) -> int:
