@@ -1,5 +1,6 @@
 """A flat configuration that holds a knob without effect is refused; the filled knobs take no part."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainables.cckd.config import TrialConfig, mixed_per_step
+from trainables.cckd.config import TrialConfig, legal_ends, mixed_per_step
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import RESERVED
@@ -103,3 +104,18 @@ def test_a_ratio_that_mixes_no_sample_is_refused_with_the_least_that_does(batch_
     with pytest.raises(ConfigError, match=rf"one mixed sample \({least:.4f} or more\); got {least - 2e-4:.4f}"):
         TrialConfig.build({**flat, "mix_ratio": round(least - 2e-4, 4)})
     assert TrialConfig.build({**flat, "mix_ratio": least}).without_mixing.n_mixed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("mix_balance", (0.0, 1.0)),
+        ("mix_until", (-math.inf, 1.0)),  # above 0: no value is the least
+        ("tau", (0.0, math.inf)),
+        ("batch_size", (2, math.inf)),
+        ("mix_op", (-math.inf, math.inf)),
+        ("a_knob_of_another_program", (-math.inf, math.inf)),
+    ],
+)
+def test_the_legal_ends_are_those_of_the_configuration(name: str, ends: tuple[float, float]) -> None:
+    assert legal_ends(name) == ends
