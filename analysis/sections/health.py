@@ -117,7 +117,7 @@ def _on_edges(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer)
         ],
         caption=(
             "The place of the best trial in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
-            f"on its own scale, and the edge on which leading trials lie. The outer {_whole(EDGE)} % count as an edge. "
+            f"on its own scale. The edge is that on which leading trials lie; the outer {_whole(EDGE)} % count as one. "
             "The leading trials are the best tenth of the complete ones, at least five. The p compares them with as "
             "many drawn from all trials, for all knobs and ends together. An end that is the knob's legal bound has no "
             "p, because no range goes on beyond it."
