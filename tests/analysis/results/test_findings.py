@@ -175,7 +175,7 @@ def test_what_keeps_an_interval_beside_0_from_a_claim_is_named(
     study.manifest["looks"] = [{"seeds": n, "subsets": 1, "trial": 0} for n in range(1, n_looks)]
     (la, _) = primary_family(scores(study), claim_terms(study))
     assert la.p_holm == pytest.approx(2 * p)
-    said = find(study, Importances(pd.DataFrame(), 6, 0, ())).sentences[0]
+    said = find(study, Importances(pd.DataFrame(), 6, ())).sentences[0]
     assert re.search(rf"from logit adjustment \(la\): \+[\d.]+ points \(95 % interval [^)]+\), {why}\.", said)
 
 
