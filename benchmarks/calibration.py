@@ -33,7 +33,7 @@ from analysis.search.interactions import interactions
 from analysis.search.screen import screen
 from analysis.search.trial_matrix import TrialMatrix, stages, trial_matrix, value_of
 from analysis.stats.best_subset import best_subset
-from analysis.stats.effect_curve import effect_curve
+from analysis.stats.effect_curve import effect_curve, effect_of_choices
 from analysis.stats.nested_interval import nested_interval
 from analysis.stats.paired_tests import spread
 from benchmarks.ablations import NOISES, shown
@@ -51,6 +51,8 @@ FEW = {"la": (46.8, 2.1), "kd": (39.4, 5.6), "best1": (62.1, 2.0)}
 N_TRIALS, N_KNOBS = 100, 8
 PAIR = (1, 2)
 INTERACTION, NOISE = 0.30, 0.30
+#: Numbers of equal choices.
+N_CHOICES = (2, 3, 4, 8)
 #: Of searches in which an interaction is to be shown, not only to rank first.
 SMALLER, FEWER = 0.20, 64
 
@@ -246,7 +248,7 @@ def _covers_over_cuts(rng: np.random.Generator) -> bool:
 
 
 def slices(n_studies: int, *, seed: int) -> list[Measured]:
-    """Judge bands and bounds of curves: over the range, at the best place, and what a place costs at most."""
+    """Judge bands and bounds of curves: over the range, at the best place, what a place costs at most; then choices."""
     grid, found = np.linspace(0, 1, 41), []
     for name, case in CURVES.items():
         truth = 0.70 + case.curve(grid)
@@ -272,6 +274,25 @@ def slices(n_studies: int, *, seed: int) -> list[Measured]:
             Measured(f"the bound of what {name} costs anywhere holds", 0.95, 1.0, anywhere, n_studies),
             Measured(f"the bound of what {name} costs in that range holds", case.in_range, 1.0, in_range, n_studies),
         ]
+    return found + choices(n_studies, seed=seed)
+
+
+def choices(n_studies: int, *, seed: int) -> list[Measured]:
+    """Judge equal choices, 48 trials in all: nothing is to show that the first of them lies behind another."""
+    found = []
+    for n_choices in N_CHOICES:
+        holds = kept = 0
+        for index in range(n_studies):
+            rng = np.random.default_rng([seed, 6, n_choices, index])
+            member = np.eye(n_choices)[np.arange(48) % n_choices]
+            effect = effect_of_choices(member, 0.70 + _even_noise(rng, member))
+            holds += effect.cost(0)[1] == 0
+            kept += bool(effect.not_below_best[0])
+        found += [
+            Measured(f"the bound of what one of {n_choices} equal choices costs at least holds", 0.95, 1.0, holds,
+                     n_studies),
+            Measured(f"one of {n_choices} equal choices is not told from the best", 0.95, 1.0, kept, n_studies),
+        ]  # fmt: skip
     return found
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
+from trainables.cckd.config import legal_ends
 from trainables.cckd.errors import UsageError
 
 KnobValue = float | int | str | bool
@@ -30,6 +31,14 @@ class Knob:
     unit: str
     reason: str
     reference: KnobValue
+
+    @property
+    def widens(self) -> tuple[bool, bool]:
+        """Whether a number's range could go on below its lower end, and above its upper end, with legal values."""
+        spec = self.distribution
+        assert isinstance(spec, FloatDistribution | IntDistribution)
+        least, greatest = legal_ends(self.name)
+        return spec.low > least, spec.high < greatest
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,23 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 from scipy.special import gammaln
 
-from analysis.search.trial_matrix import numeric_position, position, value_of
+from analysis.search.trial_matrix import numeric_position, position, value_of, values_between
 from search_spaces.knob import Knob
 
 #: Cells of a knob's range when its coverage is measured.
 KNOB_CELLS = 10
+
+#: Places of a range whose nearest values lie in every cell that holds a value.
+_FINE = 1000
 
 #: The fewest and the most cells of a number when the coverage of a pair is measured.
 _PAIR_CELLS = (3, 6)
 
 #: Share of a knob's range, on its own scale, that counts as its edge, at either end.
 EDGE = 0.05
+
+#: Chance that leading trials on an edge are told of any knob without effect.
+LEVEL = 0.05
 
 #: Further trials in the outlook.
 NEXT = 20
@@ -86,25 +92,50 @@ def pair_coverage(trials: Sequence[FrozenTrial], knobs: Sequence[Knob]) -> pd.Da
 
 
 def edges(trials: Sequence[FrozenTrial], knobs: Sequence[Knob], best: FrozenTrial | None) -> pd.DataFrame:
-    """Return one row per numeric knob of the best trial: is its value on an edge, and how many leading trials agree?
+    """Return one row per numeric knob of the best trial: where that lies, and whether leading trials lie on an edge.
 
-    Columns: knob, value, position (0 the lower end, 1 the upper, on the knob's scale), edge ('lower', 'upper' or ''),
-    n_leading (the best tenth of the complete trials, at least 5), leading_on_edge (share of them on that edge).
+    Leading are the best tenth of the complete trials, at least 5. They are compared with as many drawn from all trials
+    that have the knob (hypergeometric test), wherever a sampler, the user or the reference put these. The p is
+    corrected for the number of ends that are tested (Bonferroni). An end that is the knob's legal bound is not tested,
+    because no range goes on beyond it.
+
+    Columns: knob, value, position (0 the lower end, 1 the upper, on the knob's scale), edge (the end on which leading
+    trials lie least by chance: 'lower' or 'upper', '' for none), end (its value), n_leading, leading_on_edge (share of
+    them there), trials_on_edge (share of all trials there), p (NaN where nothing is tested).
     """
     ranked = sorted((trial for trial in trials if trial.value is not None), key=lambda trial: -value_of(trial))
-    leading = ranked[: max(5, len(ranked) // 10)]
+    n_leading = max(5, len(ranked) // 10)
     rows: list[tuple[Any, ...]] = []
+    n_tested = 0
     for knob in knobs:
         value = best.params.get(knob.name) if best else None
         place = nan if value is None else numeric_position(knob, value)
         if place != place:
             continue
-        edge = _edge(place)
-        others = [numeric_position(knob, trial.params[knob.name]) for trial in leading if knob.name in trial.params]
-        share = float(np.mean([_edge(other) == edge for other in others])) if edge and others else nan
-        rows.append((knob.name, value, place, edge, len(others), share))
-    columns = ["knob", "value", "position", "edge", "n_leading", "leading_on_edge"]
-    return pd.DataFrame(rows, columns=columns)
+        n_tested += sum(knob.widens)
+        held = [k for k, trial in enumerate(ranked) if knob.name in trial.params]
+        places = np.array([numeric_position(knob, ranked[k].params[knob.name]) for k in held])
+        rows.append((knob.name, value, place, *_leading_edge(knob, places, sum(k < n_leading for k in held))))
+    columns = ["knob", "value", "position", "edge", "end", "n_leading", "leading_on_edge", "trials_on_edge", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(p=(table["p"].astype(float) * n_tested).clip(upper=1.0))
+
+
+def _leading_edge(knob: Knob, places: npt.NDArray[np.float64], n: int) -> tuple[str, float, int, float, float, float]:
+    """Return the columns of `edges` from `edge` on, with the p of one end alone.
+
+    `places` (N,) are those of the trials that have the knob, the best first; the first `n` are leading.
+    """
+    spec = knob.distribution
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    found = [("", nan, n, nan, nan, nan)]
+    ends = (("lower", spec.low, places <= EDGE), ("upper", spec.high, places >= 1 - EDGE))
+    for (edge, end, there), widens in zip(ends, knob.widens, strict=True):
+        n_there = int(there[:n].sum())
+        if n_there:
+            p = float(stats.hypergeom.sf(n_there - 1, len(places), there.sum(), n)) if widens else nan
+            found.append((edge, end, n, n_there / n, float(there.mean()), p))
+    return min(found, key=lambda row: (not row[0], row[5] != row[5], row[5]))
 
 
 def rung_ranks(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
@@ -186,25 +217,34 @@ def outlook(trials: Sequence[FrozenTrial], *, n_bootstrap: int = 4000) -> Outloo
     return Outlook(NEXT, len(late), float(gains.mean()), float(np.percentile(gains, 95)), float((gains > 0).mean()))
 
 
-def _edge(place: float) -> str:
-    return "lower" if place <= EDGE else "upper" if place >= 1 - EDGE else ""
-
-
 def _size(knob: Knob, n: int) -> int:
-    """Return the number of cells of a knob's range: n, or one per value where it has fewer values."""
+    """Return the number of cells of a knob's range that hold a value: at most n, or one per choice."""
     spec = knob.distribution
     if isinstance(spec, CategoricalDistribution):
         return len(spec.choices)
     assert isinstance(spec, FloatDistribution | IntDistribution)
-    n_values = 1 + round((spec.high - spec.low) / spec.step) if spec.step and not spec.log else n
-    return min(n, n_values)
+    if spec.step is None:
+        return n
+    # On a log scale the first cells can be narrower than the step between whole numbers.
+    return len({_cell(knob, value, n) for value in values_between(knob, 0.0, 1.0, _FINE)})
+
+
+def _n_values(spec: FloatDistribution | IntDistribution) -> int:
+    assert spec.step is not None
+    return 1 + round((spec.high - spec.low) / spec.step)
 
 
 def _cell(knob: Knob, value: Any, n: int) -> int | None:
-    """Return the cell of `value`; None outside the searched range."""
-    place, size = position(knob, value), _size(knob, n)
-    # A value sampled on a log scale can miss the bound by rounding.
-    return min(int(max(place, 0.0) * size), size - 1) if -1e-9 <= place <= 1 + 1e-9 else None
+    """Return the cell of `value`: one of n equal ones, or its own where there are fewer; None outside the range."""
+    spec, place = knob.distribution, position(knob, value)
+    if not -1e-9 <= place <= 1 + 1e-9:  # a value sampled on a log scale can miss the bound by rounding
+        return None
+    if isinstance(spec, CategoricalDistribution):
+        return spec.choices.index(value)
+    assert isinstance(spec, FloatDistribution | IntDistribution)
+    if spec.step is not None and _n_values(spec) <= n:
+        return round((value - spec.low) / spec.step)
+    return min(int(max(place, 0.0) * n), n - 1)
 
 
 def _largest_gap(knob: Knob, values: Sequence[Any]) -> float:

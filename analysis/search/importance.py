@@ -36,7 +36,6 @@ class Importances:
             `Screen.frame`, ped_anova (with _low and _high, 95 % over half-samples of the trials), fanova (NaN for a
             conditional knob). Both are shares that add up to 1. Empty where there were too few trials or knobs.
         n_complete: complete trials used.
-        n_samples: half-samples behind the intervals.
         unranked: knobs left out, which never vary.
         noise: target -> share of the variance that no knob's main effect explains.
         n_learned: complete trials that were chosen by a sampler that learns.
@@ -45,7 +44,6 @@ class Importances:
 
     frame: pd.DataFrame
     n_complete: int
-    n_samples: int
     unranked: tuple[str, ...]
     noise: Mapping[str, float] = field(default_factory=dict)
     n_learned: int = 0
@@ -72,7 +70,7 @@ def importances(study: StudyData, *, n_samples: int = 50) -> Importances:
         parts.append(_measured(kept, rows, values, screened, n_samples=n_samples).assign(target=target))
     frame = pd.concat(parts, ignore_index=True)[list(_COLUMNS)] if parts else pd.DataFrame(columns=list(_COLUMNS))
     unvaried, groups = trial_matrix(trials, study.knobs).unvaried, group_effects(study, frame.to_dict("records"))
-    return Importances(frame, len(trials), n_samples, unvaried, noise, n_learned(trials), groups)
+    return Importances(frame, len(trials), unvaried, noise, n_learned(trials), groups)
 
 
 def screened_knobs(study: StudyData) -> list[str]:

@@ -72,9 +72,11 @@ def screen(
     """Judge the knobs of `matrix` for values `y` (N,) of trials at `stage` (N,)."""
     n, n_knobs = matrix.x.shape
     empty = pd.DataFrame(columns=["knob", "p", "p_family", "matters", "share", "n"])
-    if n < MIN_TRIALS or not n_knobs or not np.ptp(y):
+    if n < MIN_TRIALS or not n_knobs:
         return Screen(empty, np.nan)
     values, near = drawn_in(y)
+    if not np.ptp(values):
+        return Screen(empty, np.nan)
     trials = _Trials(matrix, values, near, stage, np.random.default_rng(0).random((n, n_permutations)))
     order, alone, family = _judged(trials)
     fixed, columns = stage_columns(stage), columns_of(matrix, _DEGREE_OF_OTHERS)

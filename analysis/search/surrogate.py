@@ -133,7 +133,7 @@ class _Values:
 def fit_surrogate(
     trials: Sequence[FrozenTrial], knobs: Sequence[Knob], shape: Shape, fresh: Mapping[int, Sequence[float]]
 ) -> Surrogate | None:
-    """Fit the surrogate; None where there are too few complete trials, or nothing varies.
+    """Fit the surrogate; None where there are too few complete trials, or nothing varies in the trials of some folds.
 
     Args:
         trials: of a search, in any state.
@@ -144,14 +144,17 @@ def fit_surrogate(
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and np.isfinite(value_of(trial))]
     matrix = trial_matrix(complete, knobs)
     known = _values([(trial, value_of(trial), 0.0) for trial in complete], matrix)
-    if len(complete) < MIN_TRIALS or not matrix.knobs or not np.ptp(known.y):
+    if len(complete) < MIN_TRIALS or not matrix.knobs:
+        return None
+    folds = np.array_split(np.random.default_rng(0).permutation(len(complete)), _N_FOLDS)
+    if not all(np.ptp(np.delete(known.y, fold)) for fold in folds):
         return None
     pruned = _expected(trials, complete)
     runs = [(k, trial, value) for k, trial in enumerate(complete) for value in fresh.get(trial.number, ())]
     more = _values([*pruned, *((trial, value, 0.0) for _, trial, value in runs)], matrix)
     of_trial = np.array([*(-1 for _ in pruned), *(k for k, *_ in runs)], dtype=np.int64)
     predicted = np.empty(len(complete))
-    for fold in np.array_split(np.random.default_rng(0).permutation(len(complete)), _N_FOLDS):
+    for fold in folds:
         unseen = np.isin(np.arange(len(complete)), fold)
         chosen = _chosen(known.rows(~unseen))
         model = _fitted(known.rows(~unseen), more.rows(~np.isin(of_trial, fold)), chosen)

@@ -161,8 +161,13 @@ def value_of(trial: FrozenTrial) -> float:
 
 
 def drawn_in(y: Floats) -> tuple[Floats, Bools]:
-    """Return `y` (N,) with values beyond Tukey's fences drawn in to them, and which values are not far off."""
+    """Return `y` (N,) with values beyond Tukey's fences drawn in to them, and which values are not far off.
+
+    Where the quartiles tie, they say nothing of the spread: every value stays.
+    """
     lower, upper = np.quantile(y, [0.25, 0.75])
+    if lower == upper:
+        return y, np.ones(len(y), dtype=bool)
     inner, outer = (factor * (upper - lower) for factor in (_FENCE, _FAR))
     return np.clip(y, lower - inner, upper + inner), (y >= lower - outer) & (y <= upper + outer)
 

@@ -12,11 +12,12 @@ from analysis.page.document import Block, Note, Paragraph, Section, fold
 from analysis.page.writer import Writer
 from analysis.reading.knob_text import leading_knobs
 from analysis.reading.study_data import StudyData
-from analysis.reading.wording import MISSING, listing, percent, plural
+from analysis.reading.wording import MISSING, listing, p_value, percent, plural
 from analysis.results.accuracies import training_noise
 from analysis.search.health import (
     EDGE,
     KNOB_CELLS,
+    LEVEL,
     NEXT,
     WEAK_RANK,
     Outlook,
@@ -94,33 +95,45 @@ def _on_edges(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer)
     table = edges(complete, study.knobs, study.best)
     if table.empty:
         return []
-    places = table.to_dict("records")
-    rows = [
-        (
-            row["knob"],
-            f"{row['value']:.4g}",
-            _whole(row["position"]),
-            row["edge"] or MISSING,
-            _whole(row["leading_on_edge"]),
-        )
-        for row in places
-    ]
+    rows = table.to_dict("records")
     shown = writer.table(
         "edges",
         table,
-        columns=("knob", "best", "place in the range (%)", "edge", "leading trials there (%)"),
-        rows=rows,
+        columns=(
+            *("knob", "best", "place in the range (%)", "edge", "leading trials there (%)", "all trials there (%)"),
+            "p over all knobs",
+        ),
+        rows=[
+            (
+                row["knob"],
+                f"{row['value']:.4g}",
+                _whole(row["position"]),
+                row["edge"] or MISSING,
+                _whole(row["leading_on_edge"]),
+                _whole(row["trials_on_edge"]),
+                p_value(row["p"], level=LEVEL),
+            )
+            for row in rows
+        ],
         caption=(
             "The place of the best trial in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
-            f"on its own scale. The outer {_whole(EDGE)} % count as an edge; the leading trials are the best tenth "
-            "of the complete ones, at least five."
+            f"on its own scale. The edge is that on which leading trials lie; the outer {_whole(EDGE)} % count as one. "
+            "The leading trials are the best tenth of the complete ones, at least five. The p compares them with as "
+            "many drawn from all trials, for all knobs and ends together. An end that is the knob's legal bound has no "
+            "p, because no range goes on beyond it."
         ),
     )
-    on_edge = [f"{row['knob']} = {row['value']:.4g}, its {row['edge']} end" for row in places if row["edge"]]
-    if not on_edge:
-        return [Paragraph("Did the best sit on an edge? No, for no knob."), shown]
-    advice = "Where the leading trials agree, the optimum may lie outside the searched range: widen it."
-    return [Note(f"Did the best sit on an edge? Yes: {listing(on_edge)}. {advice}"), shown]
+    question = "Do the leading trials lie on an edge?"
+    told = [
+        f"{row['knob']} at its {row['edge']} end {row['end']:.4g} ({_whole(row['leading_on_edge'])} % of the leading "
+        f"trials and {_whole(row['trials_on_edge'])} % of all, p {p_value(row['p'], level=LEVEL)})"
+        for row in rows
+        if row["p"] <= LEVEL
+    ]
+    if not told:
+        return [Paragraph(f"{question} No knob's leading trials lie on an edge more often than by chance."), shown]
+    advice = "The optimum may lie outside the searched range: widen it."
+    return [Note(f"{question} Yes, more often than by chance: {listing(told)}. {advice}"), shown]
 
 
 def _rungs(complete: Sequence[FrozenTrial], writer: Writer) -> list[Block]:

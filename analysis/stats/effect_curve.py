@@ -78,7 +78,10 @@ class EffectCurve:
         return self._least_behind(_TWO_SIDED) <= 0
 
     def cost(self, place: int) -> tuple[float, float, float]:
-        """Return how far `place` lies below the best one: estimate, and bounds that hold in 95 % each (one-sided)."""
+        """Return how far `place` lies below the best one: estimate, and bounds that hold in 95 % each (one-sided).
+
+        They hold for one place that was chosen without these values, of one variable: not for the dearest of many.
+        """
         least = max(0.0, float(self._least_behind(_LEVEL)[place]))
         return float(self.mean.max() - self.mean[place]), least, self.costs_at_most([place])
 
@@ -91,9 +94,12 @@ class EffectCurve:
 
     def _least_behind(self, level: float) -> Floats:
         """Lower bound of how far each place lies below the best one, (G,)."""
-        variances, of_best = np.diag(self.covariance), self.covariance[self.best]
-        spread = np.sqrt((variances + variances[self.best] - 2 * of_best).clip(0))
-        return np.asarray(self.mean.max() - self.mean - self._quantile(level) * spread)
+        return np.asarray(self.mean.max() - self.mean - self._quantile(level) * self._spread_from(self.best))
+
+    def _spread_from(self, place: int) -> Floats:
+        """Standard errors of the differences between `place` and each place, (G,)."""
+        variances = np.diag(self.covariance)
+        return np.asarray(np.sqrt((variances + variances[place] - 2 * self.covariance[place]).clip(0)))
 
     @cached_property
     def _draws(self) -> Floats:
@@ -103,6 +109,23 @@ class EffectCurve:
         normal = rng.normal(size=(_N_DRAWS, len(sizes))) * np.sqrt(sizes.clip(0)) @ axes.T
         free = max(1.0, self.free)
         return np.asarray(self.mean + normal * np.sqrt(free / rng.chisquare(free, (_N_DRAWS, 1))))
+
+
+class ChoiceMeans(EffectCurve):
+    """Means of choices, none of which says anything of another.
+
+    The best of many equal ones looks better than the others by chance. So the differences between a choice and all
+    others are bounded together (Dunnett 1955, by draws). It lies behind the best by the largest of these bounds at
+    least (Hsu 1984). A curve needs no such correction, because its neighbours rise and fall together.
+    """
+
+    def _least_behind(self, level: float) -> Floats:
+        errors, behind = self._draws - self.mean, np.empty(len(self.mean))
+        for place in range(len(behind)):
+            spread = self._spread_from(place)
+            largest = ((errors - errors[:, [place]]) / np.where(spread > 0, spread, np.inf)).max(axis=1)
+            behind[place] = (self.mean - self.mean[place] - np.quantile(largest, level) * spread).max()
+        return behind
 
 
 def effect_curve(
@@ -142,7 +165,7 @@ def effect_curve(
 
 def effect_of_choices(
     member: Floats, y: Floats, *, beside: Floats | None = None, others: Sequence[Floats] = ()
-) -> EffectCurve:
+) -> ChoiceMeans:
     """Return the mean of `y` for each of K choices.
 
     Args:
@@ -152,7 +175,7 @@ def effect_of_choices(
     beside = np.ones((len(y), 1)) if beside is None else beside
     fixed = np.column_stack([beside, member[:, 1:]])
     model = MixedModel.fit(drawn_to_model(y, fixed, others), fixed, others)
-    return EffectCurve(*model.predict(_mean_rows(beside, others, np.eye(member.shape[1])[:, 1:])), model.free)
+    return ChoiceMeans(*model.predict(_mean_rows(beside, others, np.eye(member.shape[1])[:, 1:])), model.free)
 
 
 def polynomials(positions: Floats, degree: int) -> Floats:

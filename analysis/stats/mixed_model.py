@@ -25,6 +25,9 @@ _LEAST = 1e-8
 #: grows without a bound where noise vanishes, and the mean between the values could lie anywhere.
 _LEAST_NOISE = 0.1
 
+#: The same beside the values' squares, where the fixed columns explain every value: the square of a rounding.
+_ROUNDING = float(np.finfo(float).eps) ** 2
+
 #: The most that a group may vary, in the values' variances: columns without any trace in the trials say nothing.
 _MOST = 1e4
 
@@ -73,6 +76,7 @@ class MixedModel:
         free, total = len(y) - n_fixed, float(y @ y)
         scale = np.array([np.mean(np.square(group).sum(axis=1)) for group in groups])
         centred = float(np.square(y - fixed @ np.linalg.lstsq(fixed, y, rcond=None)[0]).sum()) / free
+        centred = max(centred, _ROUNDING * total / free)
         variances = np.full(len(sizes), centred / 2 / max(1, len(sizes))) / np.maximum(scale, 1e-12)
         noise, most = centred / 2, _MOST * centred / np.maximum(scale, 1e-12)
         for _ in range(_N_ITERATIONS):
@@ -141,9 +145,12 @@ def drawn_to_model(y: Floats, fixed: Floats, groups: Sequence[Floats]) -> Floats
 
     Each value is compared with the model's prediction from all others. A run that diverged by chance stands alone and
     is drawn in. Values beyond a cliff, or on a narrow peak, support each other and stay. What the others predict is
-    kept within the values' range: where hardly more values than columns are left, it can lie anywhere.
+    kept within the values' range: where hardly more values than columns are left, it can lie anywhere. Where the
+    quartiles tie, every value stays: the median of the distances would be that of the values that tie.
     """
     lower, upper = np.quantile(y, [0.25, 0.75])
+    if lower == upper:
+        return y
     values = np.clip(y, lower - _START * (upper - lower), upper + _START * (upper - lower))
     for _ in range(_N_ROUNDS):
         model = MixedModel.fit(values, fixed, groups)

@@ -65,9 +65,8 @@ class PairedInterval:
 
 @dataclass(frozen=True)
 class SignFlip:
-    """Two-sided sign-flip test: its p, and the smallest p that `n` pairs can give."""
+    """Two-sided sign-flip test: its p, and the smallest p that as many pairs can give."""
 
-    n: int
     p: float
     smallest_p: float
 
@@ -160,7 +159,7 @@ def sign_flip(differences: Iterable[float]) -> SignFlip:
     finite = _finite(differences)
     n = finite.size
     if n == 0:
-        return SignFlip(0, nan, nan)
+        return SignFlip(nan, nan)
     if n <= _MAX_EXACT:
         signs = _all_signs(n)
         smallest = 2.0 ** (1 - n)
@@ -171,7 +170,7 @@ def sign_flip(differences: Iterable[float]) -> SignFlip:
     sums = np.abs(signs @ finite)
     # Sums of the same numbers in another order differ by rounding, but equal patterns must count as equal.
     at_least = sums >= abs(finite.sum()) - 1e-12 * np.abs(finite).sum()
-    return SignFlip(n, float(at_least.mean()), smallest)
+    return SignFlip(float(at_least.mean()), smallest)
 
 
 @cache

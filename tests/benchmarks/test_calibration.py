@@ -5,6 +5,7 @@ import pytest
 from benchmarks.calibration import (
     CURVES,
     N_ABLATIONS,
+    N_CHOICES,
     N_CONFIRMATIONS,
     N_SEARCHES,
     Measured,
@@ -25,7 +26,7 @@ def test_intervals_cover_and_claims_are_rarely_false() -> None:
 
 def test_bands_cover_curves() -> None:
     found = slices(N_SEARCHES // 10, seed=0)
-    assert len(found) == 5 * len(CURVES)
+    assert len(found) == 5 * len(CURVES) + 2 * len(N_CHOICES)
     assert [item.what for item in found if not item.met] == []
 
 

@@ -164,6 +164,18 @@ def reference_of(name: str) -> KnobValue:
     return value
 
 
+def legal_ends(name: str) -> tuple[float, float]:
+    """Return the least and the greatest legal value of a number; infinite where none is, or nothing is known of it.
+
+    The ends of an own method's knob are those that its module searches, so it can be widened.
+    """
+    own = {knob.name for method in OWN for knob in method.knobs}
+    limits = TrialConfig.model_fields[name].metadata if name in TrialConfig.model_fields and name not in own else []
+    least = [limit.ge for limit in limits if hasattr(limit, "ge")]
+    greatest = [limit.le for limit in limits if hasattr(limit, "le")]
+    return max(least, default=-math.inf), min(greatest, default=math.inf)
+
+
 def _key_fault(key: str, value: object, method: str, used: tuple[str, ...]) -> str | None:
     if key in training_settings():
         return None

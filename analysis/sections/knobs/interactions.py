@@ -30,9 +30,12 @@ def _interactions(matrix: TrialMatrix, found: Interactions, writer: Writer) -> l
         needed = f"{MIN_FREE} degrees of freedom beside the main effects; there are {max(0, found.free)}"
         return [Paragraph(f"No interaction strengths: they need {needed}.")]
     first = found.frame.iloc[0]
-    pair = f"{first['x_knob']} and {first['y_knob']} ({percent(first['strength'], decimals=0)} % of the variance"
+    # Corrected for the number of products, a strength may be below 0.
+    share = f"{percent(first['strength'], decimals=0)} % of" if first["strength"] > 0 else "no share of"
+    pair = f"{first['x_knob']} and {first['y_knob']} ({share} the variance"
     n_pairs = plural(len(found.frame), "pair")
-    summary = f"strongest {pair}, p {first['p']:.3f}); {len(found.clear)} of {n_pairs} at p below {LEVEL:g}"
+    p = p_value(first["p"], level=float(np.nextafter(LEVEL, 0)))  # a pair is clear below the level, not at it
+    summary = f"strongest {pair}, p {p}); {len(found.clear)} of {n_pairs} at p below {LEVEL:g}"
     return [
         writer.picture(
             "interactions",
@@ -72,7 +75,7 @@ def _group_interactions(study: StudyData, writer: Writer) -> list[Block]:
                 (
                     TARGETS[row["target"]],
                     f"{row['x_knob']}, {row['y_knob']}",
-                    percent(row["strength"]),
+                    percent(max(row["strength"], 0.0)),  # corrected for the number of products, it may be below 0
                     p_value(row["p"]),
                 )
                 for row in shown.to_dict("records")

@@ -73,7 +73,7 @@ def standing_blocks(study: StudyData, slices: Sequence[Slice], importances: Impo
                 "told from its best one (95 %), an open knob in the range that was tried. Costs are points of "
                 "validation balanced accuracy behind the knob's best value, with the other knobs as in the trials' "
                 "mean. A cost at most is a 95 % bound, which may be too small on a very narrow peak. Parentheses hold "
-                "one-sided 95 % bounds."
+                "one-sided 95 % bounds, each for its knob alone."
             ),
         ),
         *_together(study, point),

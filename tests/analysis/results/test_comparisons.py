@@ -17,7 +17,7 @@ Simulated = Callable[..., Path]
 
 
 def _comparison(interval: PairedInterval, p_holm: float) -> Comparison:
-    flip, terms = SignFlip(6, 1 / 32, 1 / 32), ClaimTerms(("la",), interval.n, interval.n)
+    flip, terms = SignFlip(1 / 32, 1 / 32), ClaimTerms(("la",), interval.n, interval.n)
     return Comparison("best1", "la", interval, p_holm, flip, 2 / 32, 2 / 32, interval.n, terms)
 
 

@@ -36,7 +36,7 @@ SMALL = {"n_trials": 6, "n_pruned": 0, "n_failed": 0}
 
 
 def _find(folder: Path, n_complete: int = 6) -> Findings:
-    return find(load_study(folder), Importances(pd.DataFrame(), n_complete, 0, ()))
+    return find(load_study(folder), Importances(pd.DataFrame(), n_complete, ()))
 
 
 def _recalls(best: tuple[float, float], **others: tuple[float, float]) -> dict[str, tuple[float, float]]:
@@ -175,7 +175,7 @@ def test_what_keeps_an_interval_beside_0_from_a_claim_is_named(
     study.manifest["looks"] = [{"seeds": n, "subsets": 1, "trial": 0} for n in range(1, n_looks)]
     (la, _) = primary_family(scores(study), claim_terms(study))
     assert la.p_holm == pytest.approx(2 * p)
-    said = find(study, Importances(pd.DataFrame(), 6, 0, ())).sentences[0]
+    said = find(study, Importances(pd.DataFrame(), 6, ())).sentences[0]
     assert re.search(rf"from logit adjustment \(la\): \+[\d.]+ points \(95 % interval [^)]+\), {why}\.", said)
 
 
@@ -205,7 +205,7 @@ def test_no_sentence_is_longer_than_25_words_before_its_list(simulated: Simulate
 def _ranked(*named: str) -> Importances:
     frame = pd.DataFrame({"target": "all", "knob": ["a", "b", "c"], "share": [0.5, 0.2, 0.0]})
     frame = frame.assign(p_family=[0.002, 0.03, 0.9], matters=frame["knob"].isin(named))
-    return Importances(frame.assign(ped_anova=[0.5, 0.4, 0.1], fanova=[0.3, 0.6, 0.1]), 60, 50, (), {"all": 0.3})
+    return Importances(frame.assign(ped_anova=[0.5, 0.4, 0.1], fanova=[0.3, 0.6, 0.1]), 60, (), {"all": 0.3})
 
 
 def test_only_knobs_that_the_screen_names_are_said_to_matter(simulated: Simulated) -> None:
@@ -263,7 +263,7 @@ def test_a_trial_that_has_not_the_highest_score_is_said_to_be_chosen(
     study.manifest["chosen_trial"] = 0
     study.manifest["plan"].update(plan)
     assert study.best is not study.highest_scoring
-    found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    found = find(study, Importances(pd.DataFrame(), 6, ()))
     score = f"{100 * study.complete[0].value:.1f}"
     assert found.sentences[0] == (
         f"Trial 0 is chosen {how}; its single run scored {score} % there (6 complete, 0 pruned, 0 failed)."
@@ -312,7 +312,7 @@ def test_selection_on_test_and_a_weak_teacher_are_warned_of(simulated: Simulated
 def test_a_study_that_is_not_trained_out_says_so(simulated: Simulated, recipe: object, warned: list[str]) -> None:
     study = load_study(simulated(**SMALL))
     study.manifest["recipe"] = recipe
-    warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
+    warnings = find(study, Importances(pd.DataFrame(), 6, ())).warnings
     assert [warning for warning in warnings if warning.startswith("Not trained")] == warned
 
 
@@ -335,13 +335,13 @@ def test_a_length_that_is_not_known_for_the_cut_is_said_where_the_stamp_would_st
     study = load_study(simulated(**longer, **SMALL))
     for reason, said in ((None, f"L{UNKNOWN[1:]}."), ("recipe quick", "Not trained out: recipe quick.")):
         study.manifest["recipe"] = {"not_trained_out": reason, "length_not_measured": UNKNOWN}
-        assert find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings[0] == said + more
+        assert find(study, Importances(pd.DataFrame(), 6, ())).warnings[0] == said + more
 
 
 def test_where_the_longer_runs_show_no_rise_the_stamp_of_the_recipe_says_so(simulated: Simulated) -> None:
     study = load_study(simulated(longer={"la": LA, "best1": (0.83, 0.64), "kd": (0.95, 0.60)}, **SMALL))
     study.manifest["recipe"] = {"not_trained_out": "recipe quick"}
-    found = find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    found = find(study, Importances(pd.DataFrame(), 6, ()))
     assert found.warnings[0] == (
         "Not trained out: recipe quick. "
         "This is by the recipe; the runs at 40 epochs show no further rise of la and best1."
@@ -354,7 +354,7 @@ def test_a_teacher_worse_than_la_where_choices_are_made_is_warned_of(simulated: 
     la = study.confirm.loc[study.confirm["entry"] == "la", "val_balanced_accuracy"].mean()
     for own, n_warned in ((la - 0.01, 1), (la + 0.01, 0)):
         study.manifest["teacher"]["val_balanced_accuracy"] = own
-        warnings = find(study, Importances(pd.DataFrame(), 6, 0, ())).warnings
+        warnings = find(study, Importances(pd.DataFrame(), 6, ())).warnings
         assert sum("lies below la on validation" in warning for warning in warnings) == n_warned
 
 

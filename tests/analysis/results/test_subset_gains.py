@@ -36,7 +36,7 @@ FEW, ENOUGH = {"n_cuts": 3, **SMALL}, {"n_cuts": 6, "n_seeds": 2, **SMALL}
 
 
 def _find(study: StudyData) -> Findings:
-    return find(study, Importances(pd.DataFrame(), 6, 0, ()))
+    return find(study, Importances(pd.DataFrame(), 6, ()))
 
 
 def _reference_differences(folder: Path, entry: str, baseline: str) -> dict[str, list[float]]:

@@ -129,7 +129,7 @@ def test_a_gain_without_two_longer_seeds_is_unchecked(after: list[float]) -> Non
 
 
 def _find(folder: Path) -> Findings:
-    return find(load_study(folder), Importances(pd.DataFrame(), 4, 0, ()))
+    return find(load_study(folder), Importances(pd.DataFrame(), 4, ()))
 
 
 def _studied(simulated: Simulated, **longer: tuple[float, float]) -> Path:
@@ -244,7 +244,7 @@ def test_the_texts_of_the_section_are_short_and_name_the_own_subset_beside_claim
 def test_one_epoch_is_in_the_singular(simulated: Simulated, longer: dict[str, tuple[float, float]]) -> None:
     study = load_study(_studied(simulated, **longer) if longer else simulated(**SMALL))
     study.manifest["plan"]["epochs"] = 1
-    found = find(study, Importances(pd.DataFrame(), 4, 0, ()))
+    found = find(study, Importances(pd.DataFrame(), 4, ()))
     told = " ".join([found.headline, *found.sentences, check_length(study).climbing_text])
     assert "1 epoch" in told
     assert not re.search(r"\b1 epochs", told)

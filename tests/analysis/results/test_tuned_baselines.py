@@ -34,7 +34,7 @@ TUNED = UNTUNED | {"la_tuned": (0.86, 0.52), "kd_tuned": (0.84, 0.63)}
 
 
 def _find(folder: Path) -> Findings:
-    return find(load_study(folder), Importances(pd.DataFrame(), 6, 0, ()))
+    return find(load_study(folder), Importances(pd.DataFrame(), 6, ()))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_budget_of_the_searches_is_what_they_ended(
     rows = {name: study.baselines[study.baselines["baseline"] == name].iloc[[0]] for name in ("la", "kd")}
     running = [row.assign(state="RUNNING") for row in rows.values()]
     searches = [rows[name] for name, n in zip(("la", "kd"), ended, strict=True) for _ in range(n)]
-    said = find(replace(study, baselines=pd.concat([*searches, *running])), Importances(pd.DataFrame(), 6, 0, ()))
+    said = find(replace(study, baselines=pd.concat([*searches, *running])), Importances(pd.DataFrame(), 6, ()))
     assert f"The claim rests on la_tuned and kd_tuned, {budget} " in said.sentences[1]
     assert ("The choice is by fresh runs, as for acckd." in said.sentences[1]) == bool(finalists)
 

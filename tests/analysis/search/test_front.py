@@ -77,7 +77,7 @@ def test_the_front_has_its_roles_in_order(two: Path) -> None:
 
 @pytest.mark.usefixtures("drawn")
 def test_the_report_shows_the_front_and_the_first_screen_tells_of_it(two: Path) -> None:
-    found = find(load_study(two), Importances(pd.DataFrame(), 7, 0, ()))
+    found = find(load_study(two), Importances(pd.DataFrame(), 7, ()))
     (told,) = (sentence for sentence in found.sentences if sentence.startswith("Two objectives"))
     assert "all classes and Few: 4 of 7 complete trials are on the front" in told
     assert "trial 1 (68.0 % and 52.0 % on validation)" in told

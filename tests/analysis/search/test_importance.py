@@ -4,10 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator
 
 from analysis.reading.study_data import StudyData
 from analysis.reading.study_folder import load_study
@@ -54,15 +52,6 @@ def test_shares_of_each_measure_add_up_to_one_and_intervals_hold_their_value(stu
         assert frame[name].sum() == pytest.approx(1)
     assert (frame["ped_anova_low"] <= frame["ped_anova_high"]).all()
     assert frame[["ped_anova_low", "ped_anova_high"]].notna().all(axis=None)
-
-
-def test_fanova_is_optunas_own(study: StudyData) -> None:
-    plain = optuna.create_study(direction="maximize")
-    plain.add_trials(study.complete)
-    expected = FanovaImportanceEvaluator(seed=0).evaluate(plain)
-    total = sum(expected.values())
-    ours = importances(study, n_samples=2).of("all").set_index("knob")["fanova"]
-    assert ours.to_dict() == pytest.approx({name: value / total for name, value in expected.items()})
 
 
 def test_every_group_has_every_measure(study: StudyData) -> None:

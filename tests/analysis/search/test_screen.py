@@ -210,3 +210,20 @@ def test_points_that_the_user_chose_well_make_no_knob_matter_where_they_are_thei
             wrong[name] += bool(screen(matrix, y, stage, n_permutations=199).named)
     assert wrong["own stage"] <= 4  # 5 % of 20 is 1; more than 4 has a chance of 0.3 %
     assert wrong["one stage"] >= 10
+
+
+#: What most trials have, and the nine with the highest k0.
+TIED = {"zero": (0.0, 0.4), "ceiling": (0.9, 0.4), "near the others": (0.5, 0.52)}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_a_knob_is_named_though_most_values_tie(name: str) -> None:
+    """A recall of Few is 0 in 31 of 40 trials: the quartiles tie, and the other nine were drawn in to them."""
+    matrix, rng = drawn(40, 0), np.random.default_rng(0)
+    most, others = TIED[name]
+    y = np.full(40, most)
+    y[np.argsort(-matrix.x[:, 0])[:9]] = others + 0.002 * rng.normal(size=9)
+    found = judged(matrix, y)
+    assert found.named == ["k0"]
+    assert found.frame["share"].iloc[0] > 0.5
+    assert np.isfinite(found.noise)

@@ -160,3 +160,16 @@ def test_a_conditional_knob_is_seen_among_the_trials_that_have_it() -> None:
 )
 def test_too_few_trials_or_equal_values_have_no_surrogate(trials: list[FrozenTrial]) -> None:
     assert fit_surrogate(trials, _KNOBS, Shape(()), {}) is None
+
+
+def test_where_most_values_tie_the_r2_is_that_of_the_values() -> None:
+    """With equal quartiles all values were drawn in to one, and an R2 of -5e13 was printed."""
+    trials = _trials(40)
+    highest = {t.number for t in sorted(trials, key=lambda t: -t.params["slope"])[:9]}
+    tied = [_trial(dict(t.params), 0.4 if t.number in highest else 0.0, number=t.number) for t in trials]
+    assert 0 < _fit(tied, Shape(("slope",))).r2 < 1
+
+
+def test_values_that_differ_in_one_fold_alone_have_no_surrogate() -> None:
+    trials = [_trial(dict(t.params), 0.1 if t.number == 7 else 0.7, number=t.number) for t in _trials(40)]
+    assert fit_surrogate(trials, _KNOBS, Shape(()), {}) is None

@@ -99,3 +99,10 @@ def test_a_told_value_has_as_few_digits_as_its_neighbours_allow() -> None:
     assert told_value(narrow, (0.994, 0.99571, 0.9974), 1) == 0.996
     assert told_value(_number(0.0, 8.0), (1.0, 1.12891, 1.25), 1) == 1.1
     assert told_value(_number(0.0, 8.0), (1.12891,), 0) == 1.1
+
+
+@pytest.mark.parametrize("y", [[0.0] * 31 + [0.4] * 9, [0.1] * 9 + [0.9] * 31, [0.4] * 9 + [0.5] * 22 + [0.6] * 9])
+def test_where_the_quartiles_tie_every_value_stays(y: list[float]) -> None:
+    drawn, near = drawn_in(np.array(y))
+    assert drawn.tolist() == y
+    assert near.all()

@@ -85,3 +85,19 @@ def test_more_columns_than_values_leave_noise_and_predict_nothing_absurd(seed: i
     drawn = drawn_to_model(y, fixed, groups)
     assert y.min() <= drawn.min()
     assert drawn.max() <= y.max()
+
+
+@pytest.mark.parametrize("others", [0.4, 0.9])
+def test_where_the_quartiles_tie_no_value_is_drawn_in(others: float) -> None:
+    x = np.arange(40) / 40
+    y = np.where(x > 0.75, others, 0.5)
+    assert drawn_to_model(y, np.ones((40, 1)), [x[:, None]]).tolist() == y.tolist()
+
+
+@pytest.mark.parametrize("of_choice", [(0.0, 1.0), (0.0, 0.5), (0.1, 0.7)])
+def test_fixed_columns_that_explain_every_value_leave_no_noise(of_choice: tuple[float, float]) -> None:
+    member = np.eye(2)[np.arange(40) % 2]
+    other = np.random.default_rng(0).random((40, 3))
+    model = MixedModel.fit(member @ of_choice, member, [other])
+    np.testing.assert_allclose(model.fitted, member @ of_choice, atol=1e-9)
+    assert 0 <= model.noise < 1e-9

@@ -1,5 +1,6 @@
 """A flat configuration that holds a knob without effect is refused; the filled knobs take no part."""
 
+import math
 from dataclasses import astuple
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainables.cckd.config import TrialConfig, mixed_per_step, step_shape
+from trainables.cckd.config import TrialConfig, legal_ends, mixed_per_step, step_shape
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import RESERVED
@@ -120,3 +121,18 @@ def test_a_steps_shape_has_both_sets_and_their_statistics(flat: dict[str, Any], 
     found = step_shape(TrialConfig.build({**flat, "student": "resnet20_cifar"}), 7, (3, 32, 32))
     assert astuple(found) == ("resnet20_cifar", 7, 3, 32, *expected)
     assert found.n_samples == sum(expected[:2])
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("mix_balance", (0.0, 1.0)),
+        ("mix_until", (-math.inf, 1.0)),  # above 0: no value is the least
+        ("tau", (0.0, math.inf)),
+        ("batch_size", (2, math.inf)),
+        ("mix_op", (-math.inf, math.inf)),
+        ("a_knob_of_another_program", (-math.inf, math.inf)),
+    ],
+)
+def test_the_legal_ends_are_those_of_the_configuration(name: str, ends: tuple[float, float]) -> None:
+    assert legal_ends(name) == ends
