@@ -25,7 +25,7 @@ COLUMNS = {**GROUP_HEADINGS, "all": "All", **_TERCILES, **{name: heading for nam
 _GROUPS = (*GROUP_HEADINGS, *_TERCILES)
 
 #: What the columns are whose headings do not say it.
-OTHERS_TEXT = "; ".join(f"{heading} is {text}" for heading, text in _OTHERS.values())
+OTHERS_TEXT = ". ".join(f"{heading} is {text}" for heading, text in _OTHERS.values())
 
 _RUN = ["entry", "seed", "data_seed"]
 

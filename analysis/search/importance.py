@@ -100,7 +100,7 @@ def importance_sentences(importances: Importances) -> list[str]:
     if named.empty:
         noise = percent(importances.noise.get("all", np.nan), decimals=0)
         return [
-            f"None of {n_knobs} is shown to matter for all classes in {trials}: about {noise} % of the variance "
+            f"None of {n_knobs} is shown to matter for all classes in {trials}. About {noise} % of the variance "
             "between trials is no main effect of any knob.",
             *group_sentences(importances.groups, learned=importances.n_learned > 0),
         ]

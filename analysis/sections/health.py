@@ -60,7 +60,7 @@ def _covered(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) 
     answer = (
         f"Was the space covered? The {plural(len(complete), 'complete trial')} reach "
         f"{_whole(table['covered'].mean())} % of the cells of a knob on average, "
-        f"least of {least['knob']} ({_whole(least['covered'])} %)"
+        f"least of {least['knob']} ({_whole(least['covered'])} %)."
     )
     shown = writer.table(
         "coverage",
@@ -76,8 +76,8 @@ def _covered(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer) 
         ),
     )
     if pairs.empty:
-        return [Paragraph(f"{answer}."), shown]
-    answer += f"; of the cells of a pair of core knobs {_whole(pairs['covered'].mean())} % hold a trial."
+        return [Paragraph(answer), shown]
+    answer += f" Of the cells of a pair of core knobs {_whole(pairs['covered'].mean())} % hold a trial."
     of_pairs = writer.table(
         "coverage_pairs",
         pairs,
@@ -116,8 +116,8 @@ def _on_edges(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer)
             for row in rows
         ],
         caption=(
-            "The place of the best trial in each numeric knob's range, from its lower end (0 %) to its upper (100 %) "
-            f"on its own scale. The edge is that on which leading trials lie; the outer {_whole(EDGE)} % count as one. "
+            "The place of the best trial in each numeric knob's range: 0 % is its lower end and 100 % its upper, on "
+            f"its own scale. The edge is that on which leading trials lie; the outer {_whole(EDGE)} % count as one. "
             "The leading trials are the best tenth of the complete ones, at least five. The p compares them with as "
             "many drawn from all trials, for all knobs and ends together. An end that is the knob's legal bound has no "
             "p, because no range goes on beyond it."
@@ -182,8 +182,8 @@ def _converged(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer
     gains = [max(float(curve[-1] - curve[-1 - last]), 0.0) for curve in (best, random)]
     gained, in_random_order = (percent(gain, decimals=2) for gain in gains)
     said = (
-        f"Did the study converge? The highest single value came {came}; the last {last} complete trials raised it by "
-        f"{gained} points, and in random order they would have raised it by {in_random_order} on average."
+        f"Did the study converge? The highest single value came {came}. The last {last} complete trials raised it by "
+        f"{gained} points. In random order they would have raised it by {in_random_order} on average."
     )
     return [
         Paragraph(said),
@@ -192,7 +192,7 @@ def _converged(study: StudyData, complete: Sequence[FrozenTrial], writer: Writer
             "convergence",
             partial(draw_convergence, table),
             table,
-            alt=f"Best validation balanced accuracy after each of {len(values)} complete trials; {said}",
+            alt=f"Best validation balanced accuracy after each of {len(values)} complete trials. {said}",
             caption=(
                 "The highest single validation value after each complete trial, and its mean over all orders of the "
                 "same trials. A curve that is flat at its end promises little from more trials of the same kind."
@@ -216,9 +216,9 @@ def _next(found: Outlook, noise: float) -> str:
     )
     return (
         f"What would the next {found.n} trials most likely bring? {percent(found.mean, decimals=2)} points on average "
-        f"over the best single value, at most {percent(found.high, decimals=2)} in 95 of 100 cases, and nothing in "
-        f"{percent(1 - found.chance, decimals=0)} of 100. This holds if they resemble the last {found.n_seen} trials "
-        f"(smoothed bootstrap); a sampler that learns may find more.{noise_text}"
+        f"over the best single value. In 95 of 100 cases it is at most {percent(found.high, decimals=2)}, and in "
+        f"{percent(1 - found.chance, decimals=0)} it is nothing. This holds if they resemble the last {found.n_seen} "
+        f"trials (smoothed bootstrap). A sampler that learns may find more.{noise_text}"
     )
 
 

@@ -20,6 +20,7 @@ from study.lock import LOCK, study_lock
 from study.schema import COMPARED
 from tests.analysis.results.test_ablation import RUNS as ABLATION
 from tests.analysis.simulation import fail_run
+from tests.support.prose import long_sentences
 
 Simulated = Callable[..., Path]
 #: Two core knobs make one heatmap, where the four of acckd_core make six.
@@ -57,6 +58,13 @@ def test_the_page_is_one_offline_file_and_every_picture_has_alternative_text(rep
     assert len(pictures) == 1 + 3 + 4 + 3 + 4 + n_pairs + 2 + 1
     assert all(len(attrs["alt"] or "") > 20 for attrs in pictures)
     assert {attrs.get("type", "run") for tag, attrs in page.tags if tag == "script"} == {"run", DATA}
+
+
+def test_no_sentence_of_the_page_is_too_long(reported: Path) -> None:
+    lines = (reported / "report" / "report.md").read_text(encoding="utf-8").splitlines()
+    prose = [line.removeprefix("- ") for line in lines if not line.startswith(("|", "#", "    "))]
+    assert sum(len(line.split()) for line in prose) > 500
+    assert [sentence for line in prose for sentence in long_sentences(line)] == []
 
 
 def test_every_figure_has_its_numbers_beside_it(reported: Path) -> None:

@@ -86,7 +86,7 @@ def comparison_table(study: StudyData, family: tuple[Comparison, ...], writer: W
         caption=(
             "The comparisons that carry the claim: differences of test balanced accuracy in points, "
             f"{pairing_text(study)}. The paired t test decides, at p (Holm) of at most {_level_text(family)}. Beside "
-            "it stands the sign-flip test with the smallest adjusted p that its number of pairs can give; where that "
+            "it stands the sign-flip test with the smallest adjusted p that its number of pairs can give. Where that "
             "is larger, it can confirm nothing. The last sd is an upper bound on how far another sample of test images "
             "would move the difference. It does not shrink with the number of seeds, and no interval here covers it. "
             f"Against {names}. A planned comparison with missing runs is incomplete: it claims nothing, and Holm's "

@@ -108,8 +108,8 @@ def best_subset_table(study: StudyData, kept: BestSubset, writer: Writer) -> Rep
         columns=("knob", "searched", "in the set", "trials that have it"),
         rows=rows,
         caption=(
-            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best on this D_val (trials "
-            f"{numbers}{more}). The highest mean of a finalist's fresh runs is {percent(kept.highest)} % there. A "
+            f"Of {plural(n, 'complete trial')}, {len(kept.trials)} cannot be told from the best on this D_val: "
+            f"{numbers}{more}. The highest mean of a finalist's fresh runs is {percent(kept.highest)} % there. A "
             f"trial is in the set if its value lies at most {percent(kept.margin)} points below. A finalist is judged "
             f"by the mean of its fresh runs, with a smaller margin. {_noise_text(kept.noise, _FRESH_RUNS)} In at least "
             "95 % of simulated studies the set holds the trial that is best on this D_val. A knob with its whole "

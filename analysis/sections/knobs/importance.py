@@ -92,7 +92,7 @@ def _groups(importances: Importances, writer: Writer) -> Block:
         importances.frame[["target", "knob", "p", "p_family", "matters", "share", "n"]],
         alt=f"The main effect of each knob by class group. Shown to matter, for {'; '.join(named)}.",
         caption=(
-            "The same for the mean validation recall of each class group; a hollow mark is a knob that is not shown to "
+            "The same for the mean validation recall of each class group. A hollow mark is a knob that is not shown to "
             "matter for its group. The p values hold within a group, not over the groups."
         ),
     )
@@ -120,8 +120,8 @@ def _where_groups_are_best(importances: Importances, writer: Writer) -> list[Blo
             columns=("knob", "group", "p over knobs and groups", "highest at", "lowest at", "falls by (points)"),
             rows=rows,
             caption=(
-                "Where each group's recall is highest and lowest along a knob that is shown to matter for it, with the "
-                "other knobs as in the trials' mean. Values and fall are estimates."
+                "Where a group's recall is highest and lowest along a knob that is shown to matter for it. The other "
+                "knobs are as in the trials' mean. Values and fall are estimates."
             ),
         )
     ]

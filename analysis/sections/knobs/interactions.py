@@ -43,11 +43,11 @@ def _interactions(matrix: TrialMatrix, found: Interactions, writer: Writer) -> l
             found.frame,
             alt=f"Interaction strengths of all pairs of knobs: {summary}.",
             caption=(
-                "The joint effect of two knobs beyond the effect of each: the share of the variance of validation "
-                "balanced accuracy that products of their Legendre polynomials (degree one and two) explain beside "
-                f"all main effects, corrected for their number; {summary}. A star marks these. The p compares "
-                "the strongest of all pairs with chance, so it is corrected for the number of pairs. Values far from "
-                "the others are drawn in, and p is the larger one with and without such trials."
+                "The joint effect of two knobs beyond the effect of each, as a share of the variance of validation "
+                "balanced accuracy. Products of the knobs' Legendre polynomials (degree one and two) explain it beside "
+                f"all main effects. It is corrected for their number. Found: {summary}. A star marks these. The p "
+                "compares the strongest of all pairs with chance, so it is corrected for the number of pairs. Values "
+                "far from the others are drawn in, and p is the larger one with and without such trials."
             ),
         )
     ]
@@ -82,8 +82,8 @@ def _group_interactions(study: StudyData, writer: Writer) -> list[Block]:
             ],
             caption=(
                 f"The {_STRONGEST} strongest pairs for the mean validation recall of each class group, measured in the "
-                "same way; p is corrected for the number of pairs within a group, not for the number of groups. The "
-                "file holds every pair."
+                "same way. The p is corrected for the pairs of a group, not for the number of groups. The file holds "
+                "every pair."
             ),
         )
     ]

@@ -91,9 +91,9 @@ def pair_blocks(
 def _judged(surrogate: Surrogate) -> str:
     """Say what the surface is made of, and how far to trust it."""
     verdict = (
-        "no more than their mean does, so no surface is drawn." if surrogate.r2 <= 0
-        else "which is little: read the surface as a hint." if surrogate.r2 < _HINT
-        else "the rest is noise or beyond this model."
+        "That is no more than their mean explains, so no surface is drawn." if surrogate.r2 <= 0
+        else "That is little: read the surface as a hint." if surrogate.r2 < _HINT
+        else "The rest is noise or beyond this model."
     )  # fmt: skip
     beside = [
         plural(n, noun) for n, noun in ((surrogate.n_pruned, "pruned trial"), (surrogate.n_fresh, "fresh run")) if n
@@ -103,7 +103,7 @@ def _judged(surrogate: Surrogate) -> str:
     return (
         f"The surface is one model of all knobs, fitted to {plural(len(surrogate.residuals), 'complete trial')}{more}. "
         "It adds up the knobs' effects and the products of pairs that interact. On trials that it has not seen it "
-        f"explains R² = {r2} of the variance, {verdict}"
+        f"explains R² = {r2} of the variance. {verdict}"
     )
 
 

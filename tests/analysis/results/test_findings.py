@@ -214,7 +214,7 @@ def test_only_knobs_that_the_screen_names_are_said_to_matter(simulated: Simulate
     assert "Of 3 knobs 2 are shown to matter in 60 complete trials: a (50 %, p 0.002) and b (20 %, p 0.030)." in told
     assert "fANOVA puts b first." in told
     none = " ".join(find(study, _ranked()).sentences)
-    assert "None of 3 knobs is shown to matter for all classes in 60 complete trials: about 30 % of the var" in none
+    assert "None of 3 knobs is shown to matter for all classes in 60 complete trials. About 30 % of the var" in none
 
 
 def test_two_measures_that_put_the_same_knob_first_are_named_together(simulated: Simulated) -> None:
