@@ -30,7 +30,17 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.search_reader import SearchReader
 from study.records.store import StudyStore
-from study.schema import CAUTIONS, CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, CautionReason, sqlite_url
+from study.schema import (
+    CAUTIONS,
+    CHECKPOINTS,
+    EVIDENCE,
+    IMAGE_FILES,
+    LEFT_OUT,
+    PLANNED,
+    CautionReason,
+    lost_database,
+    sqlite_url,
+)
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
@@ -82,14 +92,16 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             whether what is missing may take more than a day. Without `yes_long`, only a larger plan is asked about.
 
     Raises:
-        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, its plan
-            and the changes do not go together, it takes long and nobody said that it may, its object store cannot be
-            used, or its cluster cannot be joined.
+        UsageError: this is no study folder, another driver holds its lock, its study.db is lost, its data or teacher
+            have changed, its plan and the changes do not go together, it takes long and nobody said that it may, its
+            object store cannot be used, or its cluster cannot be joined.
     """
     check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
     with store.lock(), _end_recorded(store), logging_to(store.log):
         manifest = store.manifest()
+        if wrong := lost_database(store.path, manifest):
+            raise UsageError(wrong)
         checked = checked_again(store.path, manifest, skip_corrupt=changes.get("skip_corrupt", False))
         _check_address(checked.plan.address, changes)
         asked_knobs, retries = changes.get("ablation_knobs", ()), changes.pop("retry_failed", False)

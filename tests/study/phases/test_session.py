@@ -820,6 +820,59 @@ def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, pla
     ledger.close()
 
 
+def _end_trials(study: Study, n: int) -> None:
+    for number in range(n):
+        study.ledger.ask(lambda params, replicate: 1)
+        study.ledger.fail(number, "non-finite loss: it")
+    study.export()
+
+
+@pytest.mark.parametrize("command", [resume, confirm, ablate])
+@pytest.mark.parametrize("ended", ["done", "interrupted", "failed", "killed"])
+@pytest.mark.parametrize("harm", [Path.unlink, lambda database: database.write_bytes(b"")])
+def test_a_study_that_has_lost_its_trials_is_refused_and_keeps_what_is_left(
+    checked, play, folder, capsys, command, ended: str, harm: Callable[[Path], object]
+) -> None:
+    def act(study: Study) -> None:
+        _end_trials(study, 3)
+        if ended != "done":
+            raise {"interrupted": KeyboardInterrupt(), "failed": StudyFailed("it"), "killed": RuntimeError()}[ended]
+
+    play(act)
+    session.begin(checked, "...", analyses())
+    if ended == "killed":
+        StudyStore(folder).update_manifest(status="running", phase="search")
+    harm(folder / "study.db")
+    play(lambda study: pytest.fail("its trials would be run again"))
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert folder / "trials.csv" in kept
+    capsys.readouterr()
+    assert command.main([str(folder)]) == 2
+    said = capsys.readouterr()
+    what = "missing" if harm is Path.unlink else "empty"
+    assert said.err == (
+        f"error: {folder / 'study.db'} must hold the trials of the study; it is {what}, and 3 trials have ended; "
+        "choices: restore it from a copy, or start a new study by another --name\n"
+    )
+    assert said.out == ""
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert (folder / "study.db").exists() == (harm is not Path.unlink)
+
+
+def test_a_study_whose_first_trial_has_not_ended_has_lost_none(checked, play, folder) -> None:
+    def act(study: Study) -> None:
+        study.ledger.ask(lambda params, replicate: 1)
+        study.export()
+        raise KeyboardInterrupt
+
+    play(act)
+    assert session.begin(checked, "...", analyses()) == 130
+    assert _manifest(folder)["counts"]["running"] == 1
+    (folder / "study.db").unlink()
+    play(lambda study: None)
+    assert resume.main([str(folder)]) == 0
+
+
 @pytest.mark.parametrize(
     ("command", "argv", "faults"),
     [
