@@ -86,8 +86,8 @@ def dry_run(checked: Checked) -> str:
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([_line("points", checked.points_text)] if plan.points else []),
         *([f"warm      {checked.warm}"] if checked.warm else []),
-        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.n_candidates} and the "
-        "reference)",
+        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.n_candidates}"
+        + (" and the reference)" if plan.selects_reference else ")"),
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),
@@ -133,7 +133,7 @@ def _precision(checked: Checked) -> str:
 
 def _confirmed(plan: StudyPlan) -> str:
     tuned = f", {len(plan.tuned_baselines)} tuned baselines" if plan.tuned_baselines else ""
-    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top}{tuned} and the ladder"
+    what = f"{plan.confirm_seeds} seeds of best {plan.n_confirmed}{tuned} and the ladder"
     return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
 
 
