@@ -9,7 +9,7 @@ from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL, OF_BEST, StudyPlan
-from study.planning.preview.estimate import estimate_lines, n_passes, step_time_here, store_lines
+from study.planning.preview.estimate import estimate_lines, limit_note, n_passes, step_time_here, store_lines
 from study.planning.preview.training_length import training_length
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
@@ -95,6 +95,7 @@ def dry_run(checked: Checked) -> str:
         *(f"longer    {n} runs of {factor} x {plan.epochs} epochs" for factor, n in plan.n_longer_runs.items()),
         *_ablated(checked),
         *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
+        *(_line("NOTE", note) for note in (limit_note(checked),) if note),
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
