@@ -177,7 +177,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     if not counts["complete"]:
         causes = sorted({row.cause for row in ledger.rows() if row.cause})
         if held_back:
-            causes.append(f"--max-hours {plan.max_hours:g} left no time for a trial; more hours may")
+            causes.append(f"--max-hours {plan.max_hours:g} left no time for a trial: give more")
         raise NothingComplete(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 

@@ -120,7 +120,7 @@ def test_trials_that_would_not_fit_the_hours_are_left_out_and_told(
 def test_hours_that_are_over_before_the_first_trial_are_named_as_the_cause(study: Study, ray: PlayedRay, hours) -> None:
     study.checked = replace(study.checked, plan=replace(study.checked.plan, max_hours=hours))
     study.time = TimeBudget(-1.0)
-    cause = f"no trial completed; causes: --max-hours {hours:g} left no time for a trial; more hours may"
+    cause = f"no trial completed; causes: --max-hours {hours:g} left no time for a trial: give more"
     with pytest.raises(NothingComplete, match=f"^{re.escape(cause)}$"):
         search.search(study, search.studied_method(study), OWN, WORKERS)
     assert ray.configs == []
