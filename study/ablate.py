@@ -40,6 +40,6 @@ def _may_change() -> Mapping[str, Option]:
         ),
         "ablation_knobs": Option(("ablation_knobs",), tuple[str, ...], knobs, ()),
         "ablation_on_test": Option(("ablation_on_test",), bool, on_test, False),
-        "address": OPTIONS["address"].continued(),
+        **{key: OPTIONS[key].continued() for key in ("max_hours", "address")},
         YES_LONG.key: YES_LONG,
     }

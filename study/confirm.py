@@ -28,7 +28,7 @@ def _may_change() -> Mapping[str, Option]:
     """What the confirmation may change."""
     from study.planning.plan import OPTIONS
 
-    planned = ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "address")
+    planned = ("long_seeds", "data_seeds", "ladder", "tuned_baselines", "max_hours", "address")
     return {
         "confirm_top": OPTIONS["confirm_top"].continued(name="top"),
         "confirm_seeds": OPTIONS["confirm_seeds"].continued(name="seeds", ge=1, help="fresh seeds per confirmed entry"),

@@ -50,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(dry_run(checked) if args.dry_run else config_text(checked.plan, checked.space))
             return 0
         from study.phases.session import begin
-        from study.planning.preview.estimate import refuse_long
+        from study.planning.preview.estimate import refuse_long, refuse_short_limit
 
+        refuse_short_limit(checked)
         if not args.yes_long:
             refuse_long(checked)
         folder = checked.folder
@@ -97,7 +98,7 @@ def run_study(
     from study.planning.config_file import chosen_flags
     from study.planning.parser import build_parser
     from study.planning.plan import OPTIONS
-    from study.planning.preview.estimate import refuse_long
+    from study.planning.preview.estimate import refuse_long, refuse_short_limit
 
     fields = tuple(dict.fromkeys(option.path[0] for option in OPTIONS.values()))
     faults = [f"there is no choice {key!r}; choices: {', '.join(fields)}" for key in choices if key not in fields]
@@ -108,6 +109,7 @@ def run_study(
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in fields}) | choices
     argv = [f"--out={out}", *([f"--name={name}"] if name else []), *chosen_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
+    refuse_short_limit(checked)
     if not yes_long:
         refuse_long(checked)
     code = begin(checked, command_line("run", argv), analyses())

@@ -354,6 +354,26 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///file:{quote(database)}?uri=true"
 
 
+def lost_database(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Return what is wrong where a study has lost its study.db; None where it has one, or never needed one.
+
+    A driver that died before it made the file has no trial that ended. An empty file holds no more than none.
+    """
+    database = folder / DATABASE
+    exists = database.exists()
+    if exists and database.stat().st_size:
+        return None
+    counts = manifest.get("counts")
+    ended = sum(n for state, n in counts.items() if state != "running") if isinstance(counts, dict) else 0
+    if not ended:
+        return None
+    trials = "1 trial has" if ended == 1 else f"{ended} trials have"
+    return (
+        f"{database} must hold the trials of the study; it is {'empty' if exists else 'missing'}, and {trials} ended; "
+        "choices: restore it from a copy, or start a new study by another --name"
+    )
+
+
 def links_out(folder: Path) -> list[str]:
     """Return the links in a study folder that lead out of it. A study makes none; following one leaves the folder."""
     entries = (Path(path, name) for path, folders, files in os.walk(folder) for name in (*folders, *files))

@@ -19,7 +19,7 @@ STATUS_SCHEMA = 1
 
 #: A study that says it runs and has no driver: the driver was killed.
 STOPPED = "stopped"
-#: A folder whose study.json cannot be read.
+#: A folder whose study.json cannot be read, or whose study.db is lost.
 DAMAGED = "damaged"
 
 
@@ -109,15 +109,18 @@ def _state(folder: Path, manifest: dict[str, Any]) -> StudyState:
     state = str(manifest["status"])
     if state == "running" and not (driver and driver.alive):
         state = STOPPED
-    fault, recorded = None, RunsDone()
-    try:
-        recorded = runs_done(folder / schema.DATABASE, manifest.get("chosen_trial"))
-    except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
-        fault = f"{schema.DATABASE}: {error}"
+    fault, recorded = schema.lost_database(folder, manifest), RunsDone()
+    if fault:
+        state = DAMAGED
+    else:
+        try:
+            recorded = runs_done(folder / schema.DATABASE, manifest.get("chosen_trial"))
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+            fault = f"{schema.DATABASE}: {error}"
     return StudyState(
         folder=str(folder),
         state=state,
-        phase=manifest["phase"],
+        phase=None if state == DAMAGED else manifest["phase"],
         data=str(manifest["data"]["spec"]),
         space=str(manifest["space"]["name"]),
         started=str(manifest["started"]),
@@ -125,7 +128,7 @@ def _state(folder: Path, manifest: dict[str, Any]) -> StudyState:
         left_in_all=bool(left and left.get("all_phases")),
         last_sign=sign.isoformat(timespec="seconds") if sign else None,
         driver=driver,
-        phases=_phases(manifest, recorded),
+        phases=() if state == DAMAGED else _phases(manifest, recorded),
         best=recorded.best,
         unfinished=recorded.unfinished,
         failures=tuple(map(str, manifest.get("failures", ()))),

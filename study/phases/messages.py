@@ -8,7 +8,7 @@ from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL
-from study.planning.preview.estimate import expected
+from study.planning.preview.estimate import Work, expected, limit_note
 from study.planning.preview.missing import missing_work
 from study.planning.preview.training_length import training_length
 from study.records.ledger import Ledger
@@ -55,6 +55,8 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         for note in training_length(checked).notes:
             progress.say(f"NOTE     {note}")
     progress.say(f"time     {how_long(checked, store, ledger)}")
+    if limit := limit_note(checked, _missing(checked, store, ledger)):
+        progress.say(f"NOTE     {limit}")
     if plan.address == LOCAL:
         progress.say(f"machine  {load(plan)}")
     progress.say(
@@ -74,9 +76,13 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
 
 def how_long(checked: Checked, store: StudyStore, ledger: Ledger) -> str:
     """Say how long a new study takes, or what is missing of one that goes on."""
-    if checked.origins:  # of a new study
-        return expected(checked)
-    return expected(checked, missing_work(checked.plan, checked.space, ledger, store.manifest()))
+    return expected(checked, _missing(checked, store, ledger))
+
+
+def _missing(checked: Checked, store: StudyStore, ledger: Ledger) -> Work | None:
+    """Return what a study that goes on lacks; None for a new one."""
+    is_new = bool(checked.origins)
+    return None if is_new else missing_work(checked.plan, checked.space, ledger, store.manifest())
 
 
 def say_lost(known: dict[str, int], found: dict[str, int]) -> None:

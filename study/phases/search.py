@@ -126,7 +126,7 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
         StudyFailed: failures exceed a limit.
         NothingComplete: every trial has ended and none is complete.
     """
-    plan, ledger, looks = study.checked.plan, target.ledger, Looks(study, target)
+    plan, ledger, looks, held_back = study.checked.plan, target.ledger, Looks(study, target), False
     if ledger.finished_total < plan.trials and (ledger.unfinished() or not looks.settled):
         study.store.update_manifest(phase=target.title)
         study.progress.begin(target.title, plan.trials)
@@ -167,7 +167,8 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
 
         study.run(prepared, workers, phase, is_missing=is_missing)
         study.export()
-        if searcher.held_back and not looks.settled:
+        held_back = searcher.held_back and not looks.settled
+        if held_back:
             study.leave_out(f"{plan.trials - ledger.finished_total} of {plan.trials} trials ({target.title})")
     counts = ledger.counts()
     states = f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed"
@@ -175,6 +176,8 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     study.check_failures()
     if not counts["complete"]:
         causes = sorted({row.cause for row in ledger.rows() if row.cause})
+        if held_back:
+            causes.append(f"--max-hours {plan.max_hours:g} left no time for a trial: give more")
         raise NothingComplete(f"no trial completed; causes: {'; '.join(causes) or 'none noted'}")
 
 

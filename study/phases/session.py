@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from study.phases.state.study_in_progress import Analyses, Study, StudyFailed
 from study.planning.checked import Checked, check_plan
 from study.planning.config_file import config_text
 from study.planning.manifest import checked_again, first_manifest, now
-from study.planning.plan import AUTO, LOCAL, StudyPlan
-from study.planning.preview.estimate import refuse_long
+from study.planning.plan import AUTO, LOCAL, StudyPlan, top_fault
+from study.planning.preview.estimate import refuse_long, refuse_short_limit
 from study.planning.preview.missing import missing_work
 from study.planning.readers import check_device
 from study.planning.tail_subsets import with_cuts
@@ -30,7 +31,17 @@ from study.records.ledger import Ledger
 from study.records.run_log import logging_to
 from study.records.search_reader import SearchReader
 from study.records.store import StudyStore
-from study.schema import CAUTIONS, CHECKPOINTS, EVIDENCE, IMAGE_FILES, LEFT_OUT, PLANNED, CautionReason, sqlite_url
+from study.schema import (
+    CAUTIONS,
+    CHECKPOINTS,
+    EVIDENCE,
+    IMAGE_FILES,
+    LEFT_OUT,
+    PLANNED,
+    CautionReason,
+    lost_database,
+    sqlite_url,
+)
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.progress import Progress
@@ -82,14 +93,16 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
             whether what is missing may take more than a day. Without `yes_long`, only a larger plan is asked about.
 
     Raises:
-        UsageError: this is no study folder, another driver holds its lock, its data or teacher have changed, its plan
-            and the changes do not go together, it takes long and nobody said that it may, its object store cannot be
-            used, or its cluster cannot be joined.
+        UsageError: this is no study folder, another driver holds its lock, its study.db is lost, its data or teacher
+            have changed, its plan and the changes do not go together, it takes long and nobody said that it may, its
+            object store cannot be used, or its cluster cannot be joined.
     """
     check_process(changes.get("address", LOCAL))
     store = StudyStore.open(folder)
     with store.lock(), _end_recorded(store), logging_to(store.log):
         manifest = store.manifest()
+        if wrong := lost_database(store.path, manifest):
+            raise UsageError(wrong)
         checked = checked_again(store.path, manifest, skip_corrupt=changes.get("skip_corrupt", False))
         _check_address(checked.plan.address, changes)
         asked_knobs, retries = changes.get("ablation_knobs", ()), changes.pop("retry_failed", False)
@@ -106,9 +119,10 @@ def resume(folder: Path, command: str, analyses: Analyses, unplanned: Mapping[st
         faults = Faults()
         check_plan(checked.plan, checked.space, faults)
         check_device(vars(checked.plan), faults)
+        if "confirm_top" in changes and (wrong := top_fault("--top", changes["confirm_top"], checked.plan.trials)):
+            faults.add(wrong)
         faults.raise_any()
-        if not may_be_long:
-            _refuse_long(checked, former, store, manifest, is_asked=may_be_long is not None)
+        _judge_hours(checked, former, store, manifest, changes, may_be_long=may_be_long)
         _check_elsewhere(checked)
         cuts = manifest["data"].get("cuts", [])
         lost = checked.data.left_out.keys() - manifest["data"].get(LEFT_OUT, {}).keys()
@@ -190,29 +204,42 @@ def _writing(store: StudyStore) -> Iterator[None]:
         ) from error
 
 
-def _refuse_long(
-    checked: Checked, former: StudyPlan, store: StudyStore, manifest: Mapping[str, Any], *, is_asked: bool
+def _judge_hours(
+    checked: Checked,
+    former: StudyPlan,
+    store: StudyStore,
+    manifest: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    may_be_long: bool | None,
 ) -> None:
-    """Refuse a continuation that the user may not have meant to be so long; nothing is written before.
+    """Refuse hours that cannot be kept, and a continuation that the user may not have meant to be so long.
+
+    Nothing is written before. A study that goes on as it was planned is refused for neither.
 
     Args:
         checked: the study with its new plan.
         former: the plan that the user has accepted.
         store: its folder.
         manifest: its study.json.
-        is_asked: whether the user is asked even where the former plan asks for as much.
+        changes: new values of fields of its plan.
+        may_be_long: whether the user allows more than a day; None asks only where the former plan asks for less.
 
     Raises:
-        UsageError: what is missing takes more than a day.
+        UsageError: what is missing takes more than a day, or selection and confirmation more than the hours asked for.
     """
-    if not is_asked and checked.plan == former:
+    asks_long = may_be_long is False or (may_be_long is None and checked.plan != former)
+    if not asks_long and "max_hours" not in changes:
         return
     with ExitStack() as at_end:
         search = SearchReader.read(store.database) if store.database.exists() else None
         if search is not None:
             at_end.callback(search.close)
         missing, accepted = (missing_work(plan, checked.space, search, manifest) for plan in (checked.plan, former))
-    if is_asked or missing.epochs > accepted.epochs:
+    if "max_hours" in changes:
+        refuse_short_limit(checked, missing)
+    is_longer = missing.epochs > accepted.epochs or (checked.plan.max_hours or inf) > (former.max_hours or inf)
+    if asks_long and (may_be_long is False or is_longer):
         refuse_long(checked, missing)
 
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from search_spaces import SearchSpace
-from study.planning.plan import StudyPlan, longer_fault
+from study.planning.cores import cores_fault, share_faults
+from study.planning.plan import CONFIRM_TOP, StudyPlan, longer_fault, top_fault
 from study.planning.points.points_file import PlacedPoints, check_points
 from study.planning.spaces import check_baselines, check_ladder
 from study.planning.warm_start import WarmStart
@@ -217,16 +218,25 @@ def check_plan(plan: StudyPlan, space: SearchSpace, faults: Faults, points: Plac
     check_baselines(plan, space, faults)
     if points is None:
         points = {f"--points: point {k}": dict(point) for k, point in enumerate(plan.points, start=1)}
+    else:  # an earlier version took what these refuse, and a study that it began goes on
+        faults.found += [*share_faults(plan), *filter(None, (_asked_top_fault(plan),))]
     first = SAMPLERS[plan.sampler].tries_reference
     check_points(points, space, plan.trials, with_reference=first, faults=faults)
     faults.found += filter(
         None,
         (
             longer_fault(plan.epochs_factor, plan.confirm_seeds),
+            cores_fault(plan),
             stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
             "--max-hours must be above 0; got 0" if plan.max_hours == 0 else None,
         ),
     )
+
+
+def _asked_top_fault(plan: StudyPlan) -> str | None:
+    """Return what is wrong with --confirm-top; its default is cut to the trials without a word."""
+    top = plan.confirm_top
+    return None if top == CONFIRM_TOP[bool(plan.second_objective)] else top_fault("--confirm-top", top, plan.trials)
 
 
 def check_teacher_fit(teacher: TeacherSpec, file: TeacherFile, data: LongTailData) -> ClassEmbeddings | None:

@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from study.planning.plan import LOCAL, StudyPlan
+
 #: Where Linux mounts its control groups.
 _CGROUPS = Path("/sys/fs/cgroup")
+
+#: The least shares of a core and of a GPU that a new study may give a trial. Each trial has a student and a batch in
+#: memory, and mostly a process with torch, so that more of them would fill the memory and not the core.
+_LEAST_CORE, _LEAST_GPU = 0.1, 0.001
 
 
 class Cores(NamedTuple):
@@ -30,6 +36,40 @@ def allotted_cores() -> Cores:
         found.append(Cores(int(told), "SLURM"))
     least, machine = min(found), os.cpu_count() or 1
     return least if least.n < machine else Cores(machine, "")
+
+
+def share_faults(plan: StudyPlan) -> list[str]:
+    """Return what is wrong with the shares of a core and of a GPU that a new study gives a trial, on any machine.
+
+    Without a share of a core, trials are counted by their GPUs alone.
+    """
+    or_none = ", or 0" if plan.gpus_per_trial else ""
+    shares = [
+        ("--cpus-per-trial", plan.cpus_per_trial, _LEAST_CORE, or_none, "core"),
+        ("--gpus-per-trial", plan.gpus_per_trial, _LEAST_GPU, "", "GPU"),
+    ]
+    return [
+        f"{flag} must be at least {least}{or_none}, for at most {1 / least:g} trials share a {what}; got {share:g}"
+        for flag, share, least, or_none, what in shares
+        if 0 < share < least
+    ]
+
+
+def cores_fault(plan: StudyPlan) -> str | None:
+    """Return what is wrong where no trial fits the cores of this machine; None where one does, and for a cluster.
+
+    Trials that share a process start together.
+    """
+    cpus, together, cores = plan.cpus_per_trial, plan.trials_per_process, allotted_cores()
+    if plan.address != LOCAL or not cpus or math.floor(cores.n / cpus) >= together:
+        return None
+    flags, got = "--cpus-per-trial", f"{cpus:g}"
+    if together > 1:
+        flags, got = f"{flags} times --trials-per-process", f"{got} times {together}"
+    here = f"what {cores.limited_by} allots of" if cores.limited_by else "the cores of"
+    return (
+        f"{flags} must be at most {cores.n}, {here} this machine; got {got}; a larger one is for a cluster (--address)"
+    )
 
 
 def image_workers() -> int:

@@ -114,7 +114,8 @@ class StudyPlan:
     finalists: Annotated[int, Flag("F", "best trials that are trained again to choose best1", ge=0,
         default=_BY_OBJECTIVES(*FINALISTS))]
     finalist_seeds: Annotated[int, Flag("S", "fresh seeds per finalist; 0 skips the choice", ge=0)] = 3
-    confirm_top: Annotated[int, Flag("K", "best trials to confirm", ge=1, default=_BY_OBJECTIVES(*CONFIRM_TOP))]
+    confirm_top: Annotated[int, Flag("K", "best trials to confirm, at most all of them", ge=1,
+        default=_BY_OBJECTIVES(*CONFIRM_TOP))]
     confirm_seeds: Annotated[int, Flag("S", "fresh seeds per confirmed entry; 0 skips the confirmation", ge=0)] = 6
     ladder: Annotated[tuple[str, ...], AfterValidator(_in_order), Flag("LIST", "methods that are confirmed at their "
         f"reference values: {', '.join(METHODS)}; {' and '.join(COMPARED)} are confirmed without being named")] = LADDER
@@ -136,17 +137,18 @@ class StudyPlan:
         f"({', '.join(GROUPS)}) may lose to the reference point, e.g. many=1; may be repeated",
         name="guard")] = field(default_factory=dict)
     seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
-    max_hours: Annotated[float | None, Flag("H", "hours that this command may take: trials, longer runs and an "
-        "ablation that would not fit beside selection and confirmation are left out, which is reported", ge=0,
-        default="no limit")] = None
+    max_hours: Annotated[float | None, Flag("H", "hours of this command: trials, longer runs and an ablation that "
+        "would end later are left out, which is reported; selection and confirmation never are, and may end later",
+        ge=0, default="no limit")] = None
 
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
     precision: Annotated[Precision | None, Flag("P", "number format of the students; auto takes bfloat16 on GPUs, and "
         "elsewhere where a timed step is faster in it by a tenth", choices=PRECISIONS, auto=True)]
     address: Annotated[str, Flag("A", "Ray cluster: local (a private one), auto (the one on this machine) or "
         "HOST:PORT; for a remote one, run this on it with `ray job submit`")] = LOCAL
-    cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial", ge=0)] = 1.0
-    gpus_per_trial: Annotated[float, Flag("X", "GPUs per trial, may be a fraction", ge=0,
+    cpus_per_trial: Annotated[float, Flag("X", "processor cores per trial, at least 0.1; with a GPU it may be 0",
+        ge=0)] = 1.0
+    gpus_per_trial: Annotated[float, Flag("X", "GPUs per trial, may be a fraction from 0.001", ge=0,
         default="0 on cpu, 1/K on cuda")]
     trials_per_process: Annotated[int, Flag("K", ge=1,
         help="trials that one process trains side by side, on a GPU that they share")] = 1
@@ -204,13 +206,27 @@ class StudyPlan:
 
     @property
     def n_candidates(self) -> int:
-        """Best trials that the selection trains again: the finalists, or all that are to be confirmed; 0 without it."""
-        return max(self.finalists, self.confirm_top) if self.finalists and self.finalist_seeds else 0
+        """Best trials that the selection trains again: the finalists, or all that are to be confirmed; 0 without it.
+
+        Every trial of this study can be one, the reference point and the user's own points too; a warm start adds none.
+        """
+        asked = max(self.finalists, self.confirm_top) if self.finalists and self.finalist_seeds else 0
+        return min(asked, self.trials)
+
+    @property
+    def selects_reference(self) -> bool:
+        """Whether the selection trains the reference point beside the candidates; all trials have it among them."""
+        return SAMPLERS[self.sampler].tries_reference and 0 < self.n_candidates < self.trials
 
     @property
     def n_selection_runs(self) -> int:
         """Most runs of the selection: the candidates and the reference point."""
-        return (self.n_candidates + 1) * self.finalist_seeds if self.n_candidates else 0
+        return (self.n_candidates + self.selects_reference) * self.finalist_seeds
+
+    @property
+    def n_confirmed(self) -> int:
+        """Most best trials that are confirmed."""
+        return min(self.confirm_top, self.trials)
 
     @property
     def n_tuning_runs(self) -> int:
@@ -220,7 +236,7 @@ class StudyPlan:
     @property
     def n_entries(self) -> int:
         """Entries of the confirmation: the searched ones and every rung of the ladder."""
-        return len(self.ladder) + self.confirm_top + len(self.tuned_baselines)
+        return len(self.ladder) + self.n_confirmed + len(self.tuned_baselines)
 
     @property
     def n_confirm_runs(self) -> int:
@@ -249,9 +265,12 @@ class StudyPlan:
     def most_ablation_runs(self, space: "SearchSpace") -> int:
         """Return the most runs that the ablation trains; how many knobs are put back is known after the search.
 
-        The runs of best1 that the confirmation trains are not among them.
+        The runs of best1 that the confirmation trains are not among them. Where the only trial is the reference point,
+        no knob has another value than its own.
         """
         n_knobs = min(MOST_PUT_BACK, len(space.tunable)) + len(self.ablation_knobs)
+        if self.trials == 1 and SAMPLERS[self.sampler].tries_reference:
+            n_knobs = 0
         n_best = max(0, OF_BEST * self.ablation_seeds - self.confirm_seeds)
         return n_best + self.ablation_seeds * (n_knobs + len(parts_of(space.method)))
 
@@ -296,6 +315,11 @@ def longer_fault(epochs_factor: int, confirm_seeds: int) -> str | None:
     if epochs_factor < 2 or confirm_seeds:
         return None
     return f"--epochs-factor above 1 is for the confirmation, which --confirm-seeds 0 skips; got {epochs_factor}"
+
+
+def top_fault(flag: str, top: int, trials: int) -> str | None:
+    """Return what is wrong with a number of best trials to confirm that was asked for by `flag`, None if nothing is."""
+    return f"{flag} must not exceed the number of trials, {trials}; got {top}" if top > trials else None
 
 
 def address_fault(address: str) -> str | None:

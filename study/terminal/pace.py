@@ -57,8 +57,8 @@ class TimeBudget:
         self._end = None if hours is None else time.monotonic() + 3600 * hours
 
     def fits(self, seconds: float | None) -> bool:
-        """Return whether work of so many seconds would end in time; True while its length is not known."""
-        return self._end is None or seconds is None or time.monotonic() + seconds <= self._end
+        """Return whether work of so many seconds would end in time; if None, whether there is any time left."""
+        return self._end is None or time.monotonic() + (seconds or 0.0) <= self._end
 
 
 class Silence:

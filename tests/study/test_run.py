@@ -113,6 +113,32 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ),
         (("--cpus-per-trial", "nan"), ("--cpus-per-trial", "a number", "got 'nan'")),
         (("--cpus-per-trial", "0"), ("--cpus-per-trial must be above 0", "got 0")),
+        (("--cpus-per-trial", "640"), ("--cpus-per-trial must be at most ", "the cores of this machine; got 640;")),
+        (("--dry-run", "--cpus-per-trial", "10000"), ("--cpus-per-trial must be at most ", "got 10000;", "--address")),
+        (
+            ("--cpus-per-trial", "1", "--trials-per-process", "4000"),
+            ("--cpus-per-trial times --trials-per-process must be at most ", "got 1 times 4000"),
+        ),
+        (("--cpus-per-trial", "1e-7"), ("--cpus-per-trial must be at least 0.1, for at most 10 trials", "got 1e-07")),
+        (("--dry-run", "--cpus-per-trial", "0.09"), ("--cpus-per-trial must be at least 0.1", "got 0.09")),
+        (("--address", "auto", "--cpus-per-trial", "0.0001"), ("--cpus-per-trial must be at least 0.1", "got 0.0001")),
+        (
+            ("--address", "auto", "--device", "cuda", "--cpus-per-trial", "0.01"),
+            ("--cpus-per-trial must be at least 0.1, or 0, for at most 10 trials share a core; got 0.01",),
+        ),
+        (
+            ("--address", "auto", "--device", "cuda", "--gpus-per-trial", "1e-5"),
+            ("--gpus-per-trial must be at least 0.001, for at most 1000 trials share a GPU; got 1e-05",),
+        ),
+        (
+            ("--confirm-top", "60", "--trials", "50"),
+            ("--confirm-top must not exceed the number of trials, 50; got 60",),
+        ),
+        (("--confirm-top", "2", "--trials", "1"), ("--confirm-top must not exceed the number of trials, 1; got 2",)),
+        (
+            ("--objectives", "all,few", "--confirm-top", "9", "--trials", "8"),
+            ("--confirm-top must not exceed the number of trials, 8; got 9",),
+        ),
         (("--max-concurrent", "0"), ("--max-concurrent", "got '0'")),
         (("--max-hours", "0"), ("--max-hours must be above 0; got 0",)),
         (("--sampler", "cmaes"), ("--sampler must be one of lhs, lhs+tpe, sobol+tpe, tpe, random", "got 'cmaes'")),

@@ -14,6 +14,8 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.state.engine import Engine
 from study.planning.checked import Checked
+from study.planning.preview.estimate import trials_here
+from study.planning.preview.missing import pace_of
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.teacher.bundle import Prepared
@@ -115,8 +117,20 @@ class Study:
             write_bytes(self.store.models / file.name, file.read_bytes())
 
     def has_time_for(self, n_trials: float) -> bool:
-        """Return whether the training of so many trials would end within --max-hours, at the speed that is measured."""
-        return self.time.fits(self.pace.seconds_for(n_trials * self.checked.plan.epochs))
+        """Return whether the training of so many trials would end within --max-hours, at the speed that is measured.
+
+        While too little is measured, the mean cost of the trials in study.db stands for it.
+        """
+        plan = self.checked.plan
+        if plan.max_hours is None:
+            return True
+        n_epochs = n_trials * plan.epochs
+        seconds = self.pace.seconds_for(n_epochs)
+        return self.time.fits(self._seconds_by_trials(n_epochs) if seconds is None else seconds)
+
+    def _seconds_by_trials(self, n_epochs: float) -> float | None:
+        epoch_s, at_once = pace_of(self.checked.plan, self.ledger, self.store.manifest())
+        return None if epoch_s is None else n_epochs * epoch_s / (at_once or trials_here(self.checked.plan) or 1)
 
     def leave_out(self, what: str) -> None:
         """Note and say that --max-hours leaves something out."""

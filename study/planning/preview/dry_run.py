@@ -9,7 +9,7 @@ from search_spaces.registry import list_spaces
 from search_spaces.space import SearchSpace
 from study.planning.checked import Checked
 from study.planning.plan import LOCAL, OF_BEST, StudyPlan
-from study.planning.preview.estimate import estimate_lines, n_passes, step_time_here, store_lines
+from study.planning.preview.estimate import estimate_lines, limit_note, n_passes, step_time_here, store_lines
 from study.planning.preview.training_length import training_length
 from trainables.cckd.data.images.sets import DataSetInfo
 from trainables.cckd.data.registry import list_data
@@ -86,8 +86,8 @@ def dry_run(checked: Checked) -> str:
         f"search    {plan.trials} trials, sampler {plan.sampler}, pruner {plan.pruner}",
         *([_line("points", checked.points_text)] if plan.points else []),
         *([f"warm      {checked.warm}"] if checked.warm else []),
-        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.n_candidates} and the "
-        "reference)",
+        f"select    {plan.n_selection_runs} runs ({plan.finalist_seeds} seeds of best {plan.n_candidates}"
+        + (" and the reference)" if plan.selects_reference else ")"),
         *(f"tune      {name}: {plan.n_tuning_runs} runs, as for {plan.space}" for name in plan.tuned_baselines),
         f"confirm   {plan.n_confirm_runs} runs ({_confirmed(plan)})",
         _line("ladder", ", ".join(plan.ladder)),
@@ -95,6 +95,7 @@ def dry_run(checked: Checked) -> str:
         *(f"longer    {n} runs of {factor} x {plan.epochs} epochs" for factor, n in plan.n_longer_runs.items()),
         *_ablated(checked),
         *(_line("" if k else "estimate", line) for k, line in enumerate(estimate_lines(checked))),
+        *(_line("NOTE", note) for note in (limit_note(checked),) if note),
         f"folder    {checked.folder} (not made: dry run)",
     ]
     if data.skipped:
@@ -133,7 +134,7 @@ def _precision(checked: Checked) -> str:
 
 def _confirmed(plan: StudyPlan) -> str:
     tuned = f", {len(plan.tuned_baselines)} tuned baselines" if plan.tuned_baselines else ""
-    what = f"{plan.confirm_seeds} seeds of best {plan.confirm_top}{tuned} and the ladder"
+    what = f"{plan.confirm_seeds} seeds of best {plan.n_confirmed}{tuned} and the ladder"
     return f"{plan.data_seeds} cuts x {what}" if plan.data_seeds > 1 else what
 
 

@@ -3,8 +3,9 @@
 Of a study that was begun, what is missing takes as long as its trials took before, where some have ended.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from math import inf
 
 from study.measured.machine import this_machine
 from study.measured.step_times import kept_time
@@ -46,7 +47,8 @@ class Work:
         own_cut: whether the teacher has yet to see the study's own cut of the long tail, with D_val and test set.
         further_cuts: number of further cuts that it has yet to see.
         epoch_s: seconds of an epoch, as trials of the study took them; None where an estimate stands for them.
-        at_once: trials that made progress at a time meanwhile; None where this machine's workers are counted.
+        at_once: trials that ran at a time meanwhile; None where this machine's workers are counted.
+        kept_epochs: those of selection and confirmation among the epochs, which --max-hours never leaves out.
     """
 
     epochs: float
@@ -54,6 +56,12 @@ class Work:
     further_cuts: int
     epoch_s: float | None = None
     at_once: int | None = None
+    kept_epochs: float = 0.0
+
+    @property
+    def kept(self) -> "Work":
+        """What --max-hours never leaves out: the teacher, selection and confirmation."""
+        return replace(self, epochs=self.kept_epochs)
 
     @property
     def is_nothing(self) -> bool:
@@ -64,8 +72,12 @@ class Work:
 def whole_work(checked: Checked) -> Work:
     """Return all that a study computes, if each epoch costs as much as one of the reference method."""
     plan = checked.plan
-    n_trials = (1 + len(plan.tuned_baselines)) * plan.n_tuning_runs + plan.closing_cost(checked.space)
-    return Work(n_trials * plan.epochs, own_cut=True, further_cuts=plan.data_seeds - 1)
+    n_searches = 1 + len(plan.tuned_baselines)
+    n_trials = n_searches * plan.n_tuning_runs + plan.closing_cost(checked.space)
+    n_kept = n_searches * plan.n_selection_runs + plan.n_confirm_runs
+    return Work(
+        n_trials * plan.epochs, own_cut=True, further_cuts=plan.data_seeds - 1, kept_epochs=n_kept * plan.epochs
+    )
 
 
 def estimate_lines(checked: Checked) -> list[str]:
@@ -134,8 +146,52 @@ def step_time_here(checked: Checked) -> StepTime | None:
     return kept_time(this_machine(), checked.step_shape)
 
 
+def limit_note(checked: Checked, missing: Work | None = None) -> str | None:
+    """Say how much of --max-hours selection and confirmation take; None without a limit, or where that is not known.
+
+    Args:
+        checked: the study.
+        missing: of one that was begun, what it lacks; None for a new one.
+    """
+    work = whole_work(checked) if missing is None else missing
+    kept_s = _kept_s(checked, work)
+    if checked.plan.max_hours is None or not kept_s:
+        return None
+    over = ", more than these hours" if kept_s > _limit_s(checked.plan) else ""
+    return (
+        f"--max-hours {checked.plan.max_hours:g} never leaves out selection and confirmation; they take about "
+        f"{duration(kept_s)}{over} ({_found(work)})"
+    )
+
+
+def refuse_short_limit(checked: Checked, missing: Work | None = None) -> None:
+    """Refuse a --max-hours that selection and confirmation alone exceed: it could not be kept.
+
+    Args:
+        checked: the study.
+        missing: of one that was begun, what it lacks; None for a new one.
+
+    Raises:
+        UsageError: they take longer on this machine. What a cluster offers is not known before it is joined.
+    """
+    plan, work = checked.plan, whole_work(checked) if missing is None else missing
+    kept_s = _kept_s(checked, work)
+    if kept_s is None or kept_s <= _limit_s(plan):
+        return
+    choices = ["more hours"] + ["fewer runs"] * (missing is not None)
+    if missing is None:
+        choices += ["--finalists 0"] * bool(plan.n_selection_runs) + ["fewer --confirm-seeds"] * bool(
+            plan.confirm_seeds
+        )
+        choices += ["--recipe quick"] * (plan.recipe != QUICK)
+    raise UsageError(
+        f"--max-hours must leave room for selection and confirmation, which are never left out and take about "
+        f"{duration(kept_s)} ({_found(work)}); got {plan.max_hours:g}; choices: {', '.join(choices)}"
+    )
+
+
 def refuse_long(checked: Checked, missing: Work | None = None) -> None:
-    """Refuse a study that the user may not have meant to be so long.
+    """Refuse a study that the user may not have meant to be so long; --max-hours ends it, but for what it never cuts.
 
     Args:
         checked: the study.
@@ -145,11 +201,15 @@ def refuse_long(checked: Checked, missing: Work | None = None) -> None:
         UsageError: it takes more than LONG_S on this machine. What a cluster offers is not known before it is joined.
     """
     work = whole_work(checked) if missing is None else missing
-    workers, seconds = _at_once(checked, work), _study_s(checked, work)
-    if workers is None or seconds is None or seconds <= LONG_S:
+    workers, whole_s, kept_s = _at_once(checked, work), _study_s(checked, work), _study_s(checked, work.kept)
+    if workers is None or whole_s is None or kept_s is None:
+        return
+    limit_s = _limit_s(checked.plan)
+    if min(whole_s, max(limit_s, kept_s)) <= LONG_S:
         return
     takes = "this one takes" if missing is None else "what is missing of this one takes"
-    found = "an estimate" if work.epoch_s is None else _BY_TRIALS
+    allowed = f", of which --max-hours allows {limit_s / 3600:g}" if limit_s < whole_s else ""
+    limited = f"--max-hours {LONG_S / 3600:g}, " if kept_s <= LONG_S else ""
     shorter = "fewer --trials" if checked.plan.recipe == QUICK else "--recipe quick or fewer --trials"
     if missing is not None:
         shorter = "fewer runs"
@@ -157,7 +217,7 @@ def refuse_long(checked: Checked, missing: Work | None = None) -> None:
         shorter += f"; the fit of the teacher takes {duration(fit_s)} of it, none with --teacher-form ncm"
     raise UsageError(
         f"a study of more than {LONG_S / 3600:g} hours needs --yes-long; {takes} about {_hours(checked, work)} on "
-        f"{_workers(workers)}, {found}; choices: --yes-long, {shorter}"
+        f"{_workers(workers)}, {_found(work)}{allowed}; choices: --yes-long, {limited}{shorter}"
     )
 
 
@@ -172,17 +232,27 @@ def n_passes(checked: Checked) -> tuple[int, int]:
 def workers_here(plan: StudyPlan) -> int | None:
     """Return how many trials make progress at a time on this machine; on a cluster only --max-concurrent says it.
 
-    Trials that share a GPU take turns, so a GPU counts once.
+    Trials that share a core or a GPU take turns, so it counts once.
     """
+    return _fitting(plan, max(plan.cpus_per_trial, 1.0))
+
+
+def trials_here(plan: StudyPlan) -> int | None:
+    """Return how many trials run at a time on this machine, those that share a core too: their pace tells the turns."""
+    return _fitting(plan, plan.cpus_per_trial)
+
+
+def _fitting(plan: StudyPlan, cpus: float) -> int | None:
+    """Return how many trials fit this machine if each takes so many cores; a plan of which none fits is refused."""
     if plan.address != LOCAL:
         return plan.max_concurrent
     if plan.device == "cuda":
         import torch
 
-        fitting = int(torch.cuda.device_count() / max(plan.gpus_per_trial, 1.0))
+        fitting = int(max(1, torch.cuda.device_count()) / max(plan.gpus_per_trial, 1.0))
     else:
-        fitting = int(allotted_cores().n / plan.cpus_per_trial)
-    return max(1, min(fitting, plan.max_concurrent or fitting))
+        fitting = int(allotted_cores().n / cpus)
+    return min(fitting, plan.max_concurrent or fitting)
 
 
 def _workers(n: int) -> str:
@@ -190,7 +260,21 @@ def _workers(n: int) -> str:
 
 
 def _at_once(checked: Checked, work: Work) -> int | None:
-    return work.at_once or workers_here(checked.plan)
+    return work.at_once or (workers_here if work.epoch_s is None else trials_here)(checked.plan)
+
+
+def _found(work: Work) -> str:
+    return "an estimate" if work.epoch_s is None else _BY_TRIALS
+
+
+def _limit_s(plan: StudyPlan) -> float:
+    return inf if plan.max_hours is None else 3600 * plan.max_hours
+
+
+def _kept_s(checked: Checked, work: Work) -> float | None:
+    """Seconds of selection and confirmation alone; None where this machine's workers are not known."""
+    workers = _at_once(checked, work)
+    return None if workers is None else _student_s(checked, work.kept) / workers
 
 
 def _hours(checked: Checked, work: Work) -> str:

@@ -30,9 +30,11 @@ def missing_work(plan: StudyPlan, space: SearchSpace, search: SearchReader | Non
         manifest: study.json.
     """
     lacking = _Lacking(plan, space, search, manifest)
-    later = lacking.confirmation() + lacking.longer() + lacking.ablation()
-    epochs = sum(map(lacking.tuning, ("", *plan.tuned_baselines))) + plan.epochs * later
-    return Work(epochs, not manifest.get("teacher"), lacking.unseen_cuts(), *_pace(plan, search, manifest))
+    tuned = ("", *plan.tuned_baselines)
+    kept = sum(map(lacking.selection, tuned)) + plan.epochs * lacking.confirmation()
+    others = sum(map(lacking.search, tuned)) + plan.epochs * (lacking.longer() + lacking.ablation())
+    pace = pace_of(plan, search, manifest)
+    return Work(kept + others, not manifest.get("teacher"), lacking.unseen_cuts(), *pace, kept_epochs=kept)
 
 
 class _Lacking:
@@ -52,18 +54,19 @@ class _Lacking:
         self.done = Counter(self._keys())
         self.entries = self._entries()
 
-    def tuning(self, baseline: str) -> float:
-        """Return the epochs that search and selection lack: of a tuned baseline, or of the studied method ('')."""
-        plan, search = self._plan, self._search_of(baseline)
-        of_selection = plan.epochs * plan.n_selection_runs
+    def search(self, baseline: str) -> float:
+        """Return the epochs that the search of a tuned baseline lacks, or that of the studied method ('')."""
+        search = self._search_of(baseline)
         if search is None:
-            return float(plan.epochs * plan.trials + of_selection)
-        running = [trial.number for trial in search.trials if not trial.state.is_finished()]
-        n_left = max(len(running), 0 if self._ends_early(baseline) else plan.trials - search.finished_total)
-        begun = sum(len(search.runs.epochs(number)) for number in running)
-        of_search = max(0.0, n_left * search.mean_epochs() - begun)
-        if n_left or not plan.n_candidates:
-            return of_search + of_selection
+            return float(self._plan.epochs * self._plan.trials)
+        begun = sum(len(search.runs.epochs(number)) for number in _running(search))
+        return max(0.0, self._n_left(search, baseline) * search.mean_epochs() - begun)
+
+    def selection(self, baseline: str) -> float:
+        """Return the epochs that the selection after this search lacks."""
+        plan, search = self._plan, self._search_of(baseline)
+        if search is None or self._n_left(search, baseline) or not plan.n_candidates:
+            return float(plan.epochs * plan.n_selection_runs)
         entry, candidates = search.runs.candidate, search.candidates(plan.n_candidates)
         return float(plan.epochs * sum(self._lacks(plan.finalist_seeds, entry, one.number) for one in candidates))
 
@@ -128,7 +131,7 @@ class _Lacking:
 
     def _entries(self) -> dict[str, int | None]:
         """Return the entries of the confirmation; a search without a complete trial has none."""
-        plan, top = self._plan, self._plan.confirm_top
+        plan, top = self._plan, self._plan.n_confirmed
         if self._search is not None and self._is_over(""):
             known = self._search.candidates(plan.n_candidates) if plan.n_candidates else self._search.best(top)
             top = min(top, len(known))
@@ -144,6 +147,10 @@ class _Lacking:
         }
         return {**dict.fromkeys(plan.ladder), **trials}
 
+    def _n_left(self, search: SearchReader, baseline: str) -> int:
+        n_new = 0 if self._ends_early(baseline) else self._plan.trials - search.finished_total
+        return max(len(_running(search)), n_new)
+
     def _search_of(self, baseline: str) -> SearchReader | None:
         return self._search.baselines.get(baseline) if self._search and baseline else self._search
 
@@ -157,7 +164,13 @@ class _Lacking:
         return self._ends_early(baseline) or search.finished_total >= self._plan.trials
 
 
-def _pace(plan: StudyPlan, search: SearchReader | None, manifest: Mapping[str, Any]) -> tuple[float | None, int | None]:
+def _running(search: SearchReader) -> list[int]:
+    return [trial.number for trial in search.trials if not trial.state.is_finished()]
+
+
+def pace_of(
+    plan: StudyPlan, search: SearchReader | None, manifest: Mapping[str, Any]
+) -> tuple[float | None, int | None]:
     """Return the seconds of an epoch and the number of trials at a time, as the study's trials had them.
 
     Seconds on another device say nothing. A machine's cores are counted anew, because more or fewer may be allotted.

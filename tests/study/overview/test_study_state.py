@@ -150,6 +150,28 @@ def test_a_database_that_is_damaged_or_locked_leaves_what_the_manifest_says(ledg
     assert "not a database" in (damaged.fault or "")
 
 
+@pytest.mark.parametrize("status", ["done", "running", "interrupted"])
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_study_that_has_lost_its_trials_is_damaged_and_names_no_command(
+    tmp_path: Path, status: str, content: bytes | None
+) -> None:
+    folder = _study(tmp_path, status=status, counts={"complete": 20, "pruned": 3, "fail": 1, "running": 2})
+    if content is not None:
+        (folder / "study.db").write_bytes(content)
+    found = read_state(folder)
+    assert (found.state, found.phase, found.phases, found.resume) == ("damaged", None, (), None)
+    what = "missing" if content is None else "empty"
+    assert f"study.db must hold the trials of the study; it is {what}, and 24 trials have ended" in (found.fault or "")
+    assert found.data == "digits_lt:ir=50"
+
+
+def test_a_study_that_was_killed_before_a_trial_had_ended_has_lost_none(tmp_path: Path) -> None:
+    counts = {"complete": 0, "pruned": 0, "fail": 0, "running": 2}
+    found = read_state(_study(tmp_path, counts=counts))
+    assert found.state == "stopped"
+    assert found.resume is not None
+
+
 def test_the_json_is_plain_and_complete(tmp_path: Path) -> None:
     with study_lock(_study(tmp_path) / LOCK):
         plain = json.loads(json.dumps(read_state(tmp_path).to_json()))

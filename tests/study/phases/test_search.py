@@ -1,6 +1,7 @@
 """What a search asks for, what it files, and how it ends."""
 
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from study.execution.tasks import TaskError
 from study.phases import search
 from study.phases.drive import finish
-from study.phases.state.study_in_progress import Study, StudyFailed
+from study.phases.state.study_in_progress import NothingComplete, Study, StudyFailed
 from study.phases.state.ticker import Ticker
 from study.planning.checked import Checked
 from study.planning.manifest import first_manifest
@@ -19,6 +20,7 @@ from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.schema import CAUTIONS, LEFT, SEARCH_LOOKS, CautionReason
 from study.strategy import stopping
+from study.terminal.pace import TimeBudget
 from study.terminal.progress import Progress, duration
 from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay, then_ctrl_c
 
@@ -112,6 +114,17 @@ def test_trials_that_would_not_fit_the_hours_are_left_out_and_told(
     finish(study, "done")
     assert study.ledger.counts()["complete"] == N_TRIALS
     assert study.store.manifest()[CAUTIONS] == []
+
+
+@pytest.mark.parametrize("hours", [0.0002, 0.5, 3.0])
+def test_hours_that_are_over_before_the_first_trial_are_named_as_the_cause(study: Study, ray: PlayedRay, hours) -> None:
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, max_hours=hours))
+    study.time = TimeBudget(-1.0)
+    cause = f"no trial completed; causes: --max-hours {hours:g} left no time for a trial: give more"
+    with pytest.raises(NothingComplete, match=f"^{re.escape(cause)}$"):
+        search.search(study, search.studied_method(study), OWN, WORKERS)
+    assert ray.configs == []
+    assert study.ledger.n_asked == 0
 
 
 def test_ctrl_c_while_trials_are_held_back_is_a_ctrl_c(study: Study, ray: PlayedRay, monkeypatch) -> None:

@@ -24,6 +24,7 @@ from study.phases import session
 from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.check import check
 from study.planning.checked import Checked
+from study.planning.cores import Cores
 from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
@@ -542,6 +543,7 @@ def test_a_device_that_is_named_again_keeps_the_share_of_a_gpu(
     checked, play, folder, monkeypatch, device: str, share: float, together: int, kept: tuple[float, int]
 ) -> None:
     monkeypatch.setattr("study.planning.readers._has_cuda", lambda: True)
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(4, ""))
     play(lambda study: None)
     on_gpu = {"device": "cuda", "gpus_per_trial": share, "trials_per_process": together, "precision": "bfloat16"}
     session.begin(replace(checked, plan=replace(checked.plan, **on_gpu)), "...", analyses())
@@ -743,6 +745,80 @@ def test_more_trials_of_days_need_a_word_and_more_of_minutes_none(checked, play,
     assert confirm.main([str(folder)]) == 2, "a confirmation asks whatever the plan was"
 
 
+def test_hours_are_judged_where_they_are_asked_for_and_end_what_they_can(checked, play, folder, capsys) -> None:
+    driven = []
+    play(lambda study: driven.append(study.checked.plan.max_hours))
+    session.begin(checked, "...", analyses())
+    before = [(folder / name).read_bytes() for name in ("study.json", "study.yaml", "study.db")]
+    capsys.readouterr()
+    for command in (resume, confirm, ablate):
+        assert command.main([str(folder), "--max-hours", "0.0001"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(
+            "error: --max-hours must leave room for selection and confirmation, which are never left "
+        )
+        assert said.endswith("; got 0.0001; choices: more hours, fewer runs\n")
+    assert [(folder / name).read_bytes() for name in ("study.json", "study.yaml", "study.db")] == before
+    assert resume.main([str(folder), "--trials", "900000", "--max-hours", "12"]) == 0, "it ends within a day"
+    assert "NOTE     --max-hours 12 never leaves out selection and confirmation" in capsys.readouterr().out
+    assert resume.main([str(folder), "--max-hours", "200"]) == 2, "it no longer does"
+    assert "needs --yes-long; what is missing of this one takes about " in capsys.readouterr().err
+    assert resume.main([str(folder), "--max-hours", "6"]) == 0
+    assert ablate.main([str(folder), "--seeds", "900000"]) == 0, "an ablation that does not fit is left out"
+    assert confirm.main([str(folder), "--seeds", "900000"]) == 2, "a confirmation is not"
+    assert "needs --yes-long" in capsys.readouterr().err
+    assert driven == [None, 12, 6, 6]
+
+
+def test_a_study_that_goes_on_as_planned_is_not_refused_for_its_hours(checked, play, folder, capsys) -> None:
+    play(lambda study: None)
+    session.begin(replace(checked, plan=replace(checked.plan, max_hours=0.0001)), "...", analyses())
+    capsys.readouterr()
+    assert resume.main([str(folder)]) == 0
+    assert ", more than these hours (an estimate)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("top", ["5", "60", "4294967295"])
+def test_more_trials_to_confirm_than_there_are_are_refused(checked, play, folder, capsys, top: str) -> None:
+    play(lambda study: None)
+    session.begin(checked, "...", analyses())
+    before = (folder / "study.json").read_bytes()
+    capsys.readouterr()
+    assert confirm.main([str(folder), "--top", top]) == 2
+    assert capsys.readouterr().err == f"error: --top must not exceed the number of trials, 4; got {top}\n"
+    assert (folder / "study.json").read_bytes() == before
+    assert confirm.main([str(folder), "--top", "4"]) == 0
+
+
+def test_a_study_that_an_earlier_version_began_with_odd_shares_goes_on(checked, play, folder) -> None:
+    plans = []
+    play(lambda study: plans.append(study.checked.plan))
+    plan = replace(checked.plan, cpus_per_trial=0.01, confirm_top=60)
+    session.begin(replace(checked, plan=plan), "...", analyses())
+    assert resume.main([str(folder)]) == 0
+    assert (plans[1].cpus_per_trial, plans[1].confirm_top, plans[1].n_confirmed) == (0.01, 60, 4)
+
+
+@pytest.mark.parametrize(("cpus", "together"), [(64.0, 1), (3.0, 1), (1.0, 3)])
+def test_a_study_that_fits_no_core_of_this_machine_is_refused_and_left_alone(
+    checked, play, folder, capsys, monkeypatch, cpus: float, together: int
+) -> None:
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(2, "SLURM"))
+    play(lambda study: None)
+    plan = replace(checked.plan, cpus_per_trial=cpus, trials_per_process=together)
+    session.begin(replace(checked, plan=plan), "...", analyses())
+    before = (folder / "study.json").read_bytes()
+    capsys.readouterr()
+    play(lambda study: pytest.fail("it fits no core"))
+    assert resume.main([str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert " must be at most 2, what SLURM allots of this machine; got " in said
+    assert said.endswith("a larger one is for a cluster (--address)\n")
+    assert (folder / "study.json").read_bytes() == before
+    play(lambda study: None)
+    assert resume.main([str(folder), "--address", "auto"]) == 0
+
+
 def test_a_study_without_a_database_lacks_all_of_it(checked, play, folder, capsys) -> None:
     play(lambda study: None)
     session.begin(checked, "...", analyses())
@@ -818,6 +894,59 @@ def test_a_study_killed_before_it_had_a_database_is_begun_on_resume(checked, pla
     ledger = Ledger.open(folder / "study.db")
     assert (ledger.settings.trials, ledger.n_asked) == (4, 0)
     ledger.close()
+
+
+def _end_trials(study: Study, n: int) -> None:
+    for number in range(n):
+        study.ledger.ask(lambda params, replicate: 1)
+        study.ledger.fail(number, "non-finite loss: it")
+    study.export()
+
+
+@pytest.mark.parametrize("command", [resume, confirm, ablate])
+@pytest.mark.parametrize("ended", ["done", "interrupted", "failed", "killed"])
+@pytest.mark.parametrize("harm", [Path.unlink, lambda database: database.write_bytes(b"")])
+def test_a_study_that_has_lost_its_trials_is_refused_and_keeps_what_is_left(
+    checked, play, folder, capsys, command, ended: str, harm: Callable[[Path], object]
+) -> None:
+    def act(study: Study) -> None:
+        _end_trials(study, 3)
+        if ended != "done":
+            raise {"interrupted": KeyboardInterrupt(), "failed": StudyFailed("it"), "killed": RuntimeError()}[ended]
+
+    play(act)
+    session.begin(checked, "...", analyses())
+    if ended == "killed":
+        StudyStore(folder).update_manifest(status="running", phase="search")
+    harm(folder / "study.db")
+    play(lambda study: pytest.fail("its trials would be run again"))
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert folder / "trials.csv" in kept
+    capsys.readouterr()
+    assert command.main([str(folder)]) == 2
+    said = capsys.readouterr()
+    what = "missing" if harm is Path.unlink else "empty"
+    assert said.err == (
+        f"error: {folder / 'study.db'} must hold the trials of the study; it is {what}, and 3 trials have ended; "
+        "choices: restore it from a copy, or start a new study by another --name\n"
+    )
+    assert said.out == ""
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert (folder / "study.db").exists() == (harm is not Path.unlink)
+
+
+def test_a_study_whose_first_trial_has_not_ended_has_lost_none(checked, play, folder) -> None:
+    def act(study: Study) -> None:
+        study.ledger.ask(lambda params, replicate: 1)
+        study.export()
+        raise KeyboardInterrupt
+
+    play(act)
+    assert session.begin(checked, "...", analyses()) == 130
+    assert _manifest(folder)["counts"]["running"] == 1
+    (folder / "study.db").unlink()
+    play(lambda study: None)
+    assert resume.main([str(folder)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from search_spaces import get_space
 from study.planning.check import check
 from study.planning.checked import Checked
+from study.planning.cores import Cores
 from study.planning.parser import build_parser
 from study.schema import CautionReason
 from trainables.cckd.config import TrialConfig, training_settings
@@ -321,7 +322,15 @@ def test_a_cluster_may_have_the_gpu_that_the_driver_lacks(checked, monkeypatch: 
     assert (plan.device, plan.gpus_per_trial) == ("cuda", 0.5)
 
 
-def test_trials_of_one_process_share_a_gpu_unless_told_otherwise(checked) -> None:
+@pytest.mark.parametrize("trials", [1, 2, 3])
+def test_the_default_number_of_confirmed_trials_is_cut_to_those_that_there_are(checked, trials: int) -> None:
+    plan = checked("--objectives", "all,few", "--trials", str(trials)).plan
+    assert (plan.confirm_top, plan.n_confirmed) == (3, trials)
+    assert checked("--trials", str(trials), "--confirm-top", str(trials)).plan.n_confirmed == trials
+
+
+def test_trials_of_one_process_share_a_gpu_unless_told_otherwise(checked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.planning.cores.allotted_cores", lambda: Cores(4, ""))
     gpu = ("--address", "auto", "--device", "cuda", "--trials-per-process", "4")
     assert checked(*gpu).plan.gpus_per_trial == 0.25
     plan = checked(*gpu, "--gpus-per-trial", "0.1").plan

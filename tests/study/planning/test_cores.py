@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from study.execution.workers import Workers
 from study.planning import cores
-from study.planning.cores import Cores, allotted_cores
+from study.planning.cores import Cores, allotted_cores, cores_fault, share_faults
 
 N_MACHINE = 16
 
@@ -76,3 +79,64 @@ def test_slurm_says_how_many_cores_the_job_has(monkeypatch: pytest.MonkeyPatch, 
 def test_a_machine_without_control_groups_has_no_quota(machine: Path) -> None:
     (machine / "of_self").unlink()
     assert allotted_cores() == Cores(N_MACHINE, "")
+
+
+@pytest.mark.parametrize(
+    ("cpus", "together", "limited_by", "told"),
+    [
+        (64.0, 1, "", "--cpus-per-trial must be at most 16, the cores of this machine; got 64; "),
+        (16.5, 1, "", "--cpus-per-trial must be at most 16, the cores of this machine; got 16.5; "),
+        (3.0, 1, "SLURM", "--cpus-per-trial must be at most 2, what SLURM allots of this machine; got 3; "),
+        (
+            1.0,
+            17,
+            "",
+            "--cpus-per-trial times --trials-per-process must be at most 16, the cores of this machine; got 1 ",
+        ),
+        (
+            0.4,
+            49,
+            "",
+            "--cpus-per-trial times --trials-per-process must be at most 16, the cores of this machine; got 0",
+        ),
+    ],
+)
+def test_a_trial_that_fits_no_core_here_is_refused_and_on_a_cluster_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, cpus: float, together: int, limited_by: str, told: str
+) -> None:
+    if limited_by:
+        monkeypatch.setenv("SLURM_CPUS_ON_NODE", "2")
+    fault = cores_fault(_plan(cpus, together))
+    assert fault is not None
+    assert fault.startswith(told)
+    assert cores_fault(_plan(cpus, together, address="auto")) is None
+
+
+@pytest.mark.parametrize(("cpus", "together"), [(16.0, 1), (1.0, 16), (0.25, 64), (16 / 49, 49), (0.0, 500)])
+def test_a_trial_that_fits_the_cores_exactly_is_not_refused(cpus: float, together: int) -> None:
+    plan = _plan(cpus, together)
+    assert cores_fault(plan) is None
+    if cpus:
+        roster: Any = SimpleNamespace(usable=lambda: {"here": {"CPU": float(N_MACHINE)}})
+        assert Workers(n_workers=0, roster=roster).at_once(plan) >= together, "so Ray's session counts"
+
+
+def _plan(cpus: float, together: int, *, address: str = "local", gpus: float = 0.0) -> Any:
+    shares = {"cpus_per_trial": cpus, "gpus_per_trial": gpus, "trials_per_process": together}
+    return SimpleNamespace(**shares, address=address, max_concurrent=None)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "n_faults"),
+    [
+        (0.1, 0.0, 0),
+        (0.0999, 0.0, 1),
+        (1e-7, 0.0, 1),
+        (0.0, 0.001, 0),
+        (1.0, 1 / 49, 0),
+        (1e-4, 9e-4, 2),
+        (0.0, 1e-7, 1),
+    ],
+)
+def test_a_share_of_a_core_or_a_gpu_that_only_fills_the_memory_is_refused(cpus: float, gpus: float, n_faults) -> None:
+    assert len(share_faults(_plan(cpus, 1, gpus=gpus))) == n_faults

@@ -157,6 +157,41 @@ def test_the_plan_counts_its_reruns(plan: StudyPlan) -> None:
     assert plan.n_confirm_runs == (6 + 2 + 1) * 3
 
 
+@pytest.mark.parametrize(
+    ("changes", "candidates", "selecting", "confirmed"),
+    [
+        ({"trials": 1}, 1, 1, 1),
+        ({"trials": 1, "points": ({"tau": 1.0},), "sampler": "grid"}, 1, 1, 1),
+        ({"trials": 10, "finalists": 100}, 10, 10, 2),
+        ({"trials": 10, "finalists": 10}, 10, 10, 2),
+        ({"trials": 10, "finalists": 9}, 9, 10, 2),
+        ({"trials": 10, "finalists": 9, "sampler": "grid"}, 9, 9, 2),
+        ({"trials": 10, "finalists": 9, "points": ({"tau": 1.0},)}, 9, 10, 2),
+        ({"trials": 10, "finalists": 9, "warm_start": "/other"}, 9, 10, 2),
+        ({"trials": 50, "confirm_top": 60}, 50, 50, 50),
+        ({"trials": 50, "confirm_top": 60, "finalists": 0}, 0, 0, 50),
+    ],
+)
+def test_no_run_of_a_trial_that_cannot_exist_is_counted(
+    plan: StudyPlan, changes, candidates: int, selecting: int, confirmed: int
+) -> None:
+    small = replace(plan, **changes)
+    assert (small.n_candidates, small.n_confirmed) == (candidates, confirmed)
+    assert small.n_selection_runs == selecting * small.finalist_seeds
+    assert small.n_confirm_runs == (len(small.ladder) + confirmed + 1) * small.confirm_seeds
+    assert small.n_tuning_runs == small.trials + small.n_selection_runs
+    assert small.planned_runs(ACCKD_CORE).get("selection", 0) == small.n_selection_runs
+
+
+def test_the_reference_point_alone_has_no_knob_to_put_back(plan: StudyPlan) -> None:
+    alone = replace(plan, trials=1, ablation_knobs=("temperature",))
+    n_knobs = 4 + 1
+    more = replace(alone, trials=2).most_ablation_runs(ACCKD_CORE) - alone.most_ablation_runs(ACCKD_CORE)
+    assert more == n_knobs * plan.ablation_seeds
+    without = replace(alone, sampler="grid")
+    assert without.most_ablation_runs(ACCKD_CORE) == replace(without, trials=2).most_ablation_runs(ACCKD_CORE)
+
+
 def test_the_plan_counts_the_runs_at_a_longer_training_and_what_they_cost(plan: StudyPlan) -> None:
     assert plan.n_longer_runs == {2: 3 * 4}, "best1, la, kd and la_tuned"
     assert replace(plan, epochs_factor=2).n_longer_runs == {2: 27}

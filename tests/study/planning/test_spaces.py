@@ -243,7 +243,7 @@ def test_the_flag_stands_alone_or_with_a_list(tmp_path, given: list[str], tuned:
     assert plan.tuned_baselines == tuned
     alone = _tuned(tmp_path)
     assert plan.n_confirm_runs - alone.n_confirm_runs == 2 * len(tuned)
-    assert plan.n_tuning_runs == 4 + 6 * 3
+    assert plan.n_tuning_runs == 4 + 4 * 3
 
 
 @pytest.mark.parametrize(

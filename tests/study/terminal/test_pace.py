@@ -63,7 +63,16 @@ def test_work_fits_until_the_time_is_over(clock: Clock) -> None:
     clock.now += 1000
     assert half.fits(800)
     assert not half.fits(801)
-    assert TimeBudget(None).fits(1e9)
+    clock.now += 800
+    assert half.fits(None)
+    for after in (0.5, 60, 3600):
+        clock.now += after
+        assert not half.fits(None), "no work of any length is begun when the time is over"
+        assert not half.fits(0)
+    unlimited = TimeBudget(None)
+    clock.now += 1e6
+    assert unlimited.fits(1e9)
+    assert unlimited.fits(None)
 
 
 def test_silence_is_broken_after_one_two_and_four_minutes(clock: Clock) -> None:

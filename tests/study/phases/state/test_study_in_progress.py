@@ -10,9 +10,12 @@ import pytest
 from search_spaces.registry import get_space
 from study.execution.tasks import TaskDied, TaskError
 from study.phases.state.study_in_progress import Study, StudyFailed
+from study.planning.cores import Cores
+from study.planning.preview import estimate
 from study.records.run_tables import AblationRun
 from study.schema import BASELINE_PREFIX
 from study.terminal.command_line import resume_command
+from study.terminal.pace import TimeBudget
 from trainables.cckd.data.images.image_files import ImageFiles
 from trainables.cckd.data.store.image_store import ImageStore
 from trainables.cckd.records import ClassCounts
@@ -73,6 +76,31 @@ def test_a_recorded_run_leaves_no_checkpoint_though_its_driver_died_before_it_wa
     study.export()
     assert set(study.checkpoints.runs()) == {*under_way, f"{BASELINE_PREFIX}la"}
     assert of_la.runs() == ["candidate-la-trial3-seed6"]
+
+
+def test_before_a_speed_is_measured_the_trials_of_study_db_say_what_fits(study: Study, epoch, monkeypatch) -> None:
+    monkeypatch.setattr(estimate, "allotted_cores", lambda: Cores(2, ""))
+    now = [1000.0]
+    monkeypatch.setattr("study.terminal.pace.time.monotonic", lambda: now[0])
+    epochs = study.checked.plan.epochs
+    assert study.has_time_for(1e9), "nobody asked for an end"
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, max_hours=0.1))
+    study.time = TimeBudget(0.1)
+    assert study.has_time_for(1e9), "nothing is known"
+    number = study.ledger.ask(lambda *_: 1).number
+    study.ledger.record(number, [epoch(k) for k in range(1, epochs + 1)])
+    study.ledger.complete(number)
+    of_trial = study.ledger.mean_duration_s()
+    assert of_trial > 0
+    n_fitting = 2 * 360 / of_trial
+    assert study.has_time_for(0.99 * n_fitting)
+    assert not study.has_time_for(1.01 * n_fitting)
+    for k in range(1, 4):
+        now[0] += 10
+        study.pace.note(epochs * k)
+    assert study.has_time_for(1.01 * n_fitting), "the measured speed is higher"
+    now[0] += 331
+    assert not study.has_time_for(0)
 
 
 def test_a_damaged_image_ends_the_study_in_one_line_that_says_how_to_go_on(study: Study) -> None:

@@ -84,6 +84,19 @@ def test_the_dry_run_counts_runs_and_passes_of_every_cut(asked) -> None:
     assert "ladder    la, kd, acckd" in dry_run(asked("--ladder", "acckd"))
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--trials", "1"), "select    3 runs (3 seeds of best 1)"),
+        (("--trials", "10", "--finalists", "100"), "select    30 runs (3 seeds of best 10)"),
+        (("--trials", "10"), "select    18 runs (3 seeds of best 5 and the reference)"),
+        (("--trials", "2", "--objectives", "all,few"), "confirm   48 runs (6 seeds of best 2 and the ladder)"),
+    ],
+)
+def test_the_dry_run_counts_no_run_of_a_trial_that_cannot_exist(asked, flags: tuple[str, ...], told: str) -> None:
+    assert told in dry_run(asked(*flags)).splitlines()
+
+
 def test_every_value_of_a_recipe_is_shown_with_its_origin(asked) -> None:
     shown = " ".join("\n".join(recipe_lines(asked("--recipe", "field", "--set", "lr=0.1", "--epochs", "7"))).split())
     assert shown.startswith("recipe field of digits_lt")

@@ -11,8 +11,19 @@ from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.cores import Cores
 from study.planning.parser import build_parser
-from study.planning.preview.estimate import estimate_lines, expected, n_passes, refuse_long, workers_here
-from study.run import main
+from study.planning.preview.dry_run import dry_run
+from study.planning.preview.estimate import (
+    Work,
+    estimate_lines,
+    expected,
+    limit_note,
+    n_passes,
+    refuse_long,
+    refuse_short_limit,
+    whole_work,
+    workers_here,
+)
+from study.run import main, run_study
 from study.terminal.home import CACHE_VARIABLE
 from trainables.cckd.errors import UsageError
 from trainables.cckd.precision import StepTime
@@ -24,7 +35,8 @@ DIGITS = ["--space", "acckd_smoke", "--data", "digits_lt", "--recipe", "quick"]
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("study.planning.preview.estimate.allotted_cores", lambda: Cores(4, ""))
+    for module in ("cores", "preview.estimate"):
+        monkeypatch.setattr(f"study.planning.{module}.allotted_cores", lambda: Cores(4, ""))
 
     def build(*flags: str) -> Checked:
         return check(build_parser().parse_args([*DIGITS, "--out", str(tmp_path), *flags]))
@@ -117,9 +129,21 @@ def test_a_fit_of_days_needs_a_word_and_another_form_none(asked, slow_fit) -> No
 def test_workers_are_the_trials_that_fit_this_machine(asked) -> None:
     assert workers_here(asked().plan) == 4
     assert workers_here(asked("--cpus-per-trial", "3").plan) == 1
+    assert workers_here(asked("--cpus-per-trial", "4").plan) == 1
     assert workers_here(asked("--max-concurrent", "2").plan) == 2
     assert workers_here(asked("--address", "auto").plan) is None
     assert workers_here(asked("--address", "auto", "--max-concurrent", "9").plan) == 9
+
+
+def test_trials_that_share_a_core_take_turns_which_their_own_pace_knows(asked) -> None:
+    for share in ("0.5", "0.25", "0.1"):
+        checked = asked("--cpus-per-trial", share)
+        assert workers_here(checked.plan) == 4
+        assert "on 4 workers, an estimate" in expected(checked)
+        at_once = round(4 / float(share))
+        paced = Work(100, own_cut=False, further_cuts=0, epoch_s=3.0)
+        assert f"on {at_once} workers, by the pace" in expected(checked, paced)
+    assert workers_here(asked("--cpus-per-trial", "0.5", "--max-concurrent", "3").plan) == 3
 
 
 def test_the_expected_time_names_a_shorter_recipe_unless_it_is_that(asked) -> None:
@@ -133,7 +157,8 @@ def test_the_expected_time_names_a_shorter_recipe_unless_it_is_that(asked) -> No
     ("flags", "choices"),
     [
         (("--epochs", "500000"), "--yes-long, fewer --trials"),
-        (("--recipe", "field", "--trials", "300000"), "--yes-long, --recipe quick or fewer --trials"),
+        (("--trials", "900000"), "--yes-long, --max-hours 24, fewer --trials"),
+        (("--recipe", "field", "--trials", "300000"), "--yes-long, --max-hours 24, --recipe quick or fewer --trials"),
         (("--student", "resnet32_cifar", "--epochs", "99999"), "--yes-long, fewer --trials"),
     ],
 )
@@ -141,6 +166,95 @@ def test_a_study_of_days_needs_a_word(asked, flags: tuple[str, ...], choices: st
     with pytest.raises(UsageError, match=r"more than 24 hours needs --yes-long; .* on 4 workers") as error:
         refuse_long(asked(*flags))
     assert error.value.faults[0].endswith(f"choices: {choices}")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--trials", "900000"), ("--ablation-seeds", "90000"), ("--trials", "99999", "--student", "resnet32_cifar")],
+)
+def test_hours_that_end_a_study_within_a_day_need_no_word_and_others_do(asked, flags: tuple[str, ...]) -> None:
+    slow = asked(*flags)
+    with pytest.raises(UsageError, match="choices: --yes-long, --max-hours 24, "):
+        refuse_long(slow)
+    for hours in (12.0, 24.0):
+        refuse_long(replace(slow, plan=replace(slow.plan, max_hours=hours)))
+    with pytest.raises(UsageError, match=r"an estimate, of which --max-hours allows 24\.5; choices: --yes-long, "):
+        refuse_long(replace(slow, plan=replace(slow.plan, max_hours=24.5)))
+
+
+@pytest.mark.parametrize(
+    "flags", [("--confirm-seeds", "900000"), ("--finalist-seeds", "900000"), ("--epochs", "900000")]
+)
+def test_hours_do_not_end_a_study_whose_selection_and_confirmation_take_days(asked, flags: tuple[str, ...]) -> None:
+    checked = asked(*flags, "--max-hours", "12")
+    with pytest.raises(UsageError, match="needs --yes-long") as error:
+        refuse_long(checked)
+    assert "--max-hours 24" not in error.value.faults[0]
+
+
+def test_a_teachers_fit_of_days_is_not_ended_by_hours(asked, slow_fit) -> None:
+    with pytest.raises(UsageError, match=r"choices: --yes-long, fewer --trials; the fit of the teacher takes"):
+        refuse_long(asked("--teacher-views", "24", "--max-hours", "12"))
+
+
+def _share(checked: Checked) -> float:
+    """The hours of selection and confirmation by the note, in minutes or seconds as it has them."""
+    note = limit_note(checked)
+    assert note is not None
+    return float(note.partition(" take about ")[2].split()[0])
+
+
+def test_what_hours_never_leave_out_is_told_before_a_study_starts(asked, monkeypatch) -> None:
+    monkeypatch.setattr("study.planning.preview.estimate.duration", lambda seconds: f"{seconds} s")
+    assert limit_note(asked()) is None
+    assert limit_note(asked("--address", "auto", "--max-hours", "9")) is None, "its workers are not known"
+    assert limit_note(asked("--finalists", "0", "--confirm-seeds", "0", "--max-hours", "9")) is None
+    checked = asked("--max-hours", "9")
+    plan, work = checked.plan, whole_work(checked)
+    n_kept = plan.n_selection_runs + plan.n_confirm_runs
+    assert work.kept_epochs == n_kept * plan.epochs < work.epochs
+    note = limit_note(checked)
+    assert note is not None
+    assert note.startswith("--max-hours 9 never leaves out selection and confirmation; they take about ")
+    assert note.endswith(" s (an estimate)")
+    assert note in " ".join(dry_run(checked).split())
+    assert "--max-hours" not in dry_run(asked())
+    tuned = asked("--max-hours", "9", "--tuned-baselines", "la")
+    n_tuned = 2 * tuned.plan.n_selection_runs + tuned.plan.n_confirm_runs
+    assert _share(tuned) / _share(checked) == pytest.approx(n_tuned / n_kept)
+    assert ", more than these hours (" in str(limit_note(asked("--max-hours", "0.0002")))
+
+
+@pytest.mark.parametrize(
+    ("flags", "choices"),
+    [
+        ((), "more hours, --finalists 0, fewer --confirm-seeds"),
+        (("--recipe", "field"), "more hours, --finalists 0, fewer --confirm-seeds, --recipe quick"),
+        (("--finalists", "0"), "more hours, fewer --confirm-seeds"),
+        (("--confirm-seeds", "0"), "more hours, --finalists 0"),
+    ],
+)
+def test_hours_that_selection_and_confirmation_exceed_are_refused(asked, flags: tuple[str, ...], choices: str) -> None:
+    second = ("--max-hours", str(1 / 3600))
+    with pytest.raises(UsageError) as error:
+        refuse_short_limit(asked(*flags, *second))
+    (fault,) = error.value.faults
+    assert fault.startswith("--max-hours must leave room for selection and confirmation, which are never left out and ")
+    assert fault.endswith(f"; got 0.000277778; choices: {choices}")
+    refuse_short_limit(asked(*flags, "--max-hours", "100"))
+    refuse_short_limit(asked(*flags))
+    refuse_short_limit(asked(*flags, "--address", "auto", *second))
+    refuse_short_limit(asked("--finalists", "0", "--confirm-seeds", "0", *second))
+
+
+@pytest.mark.parametrize("word", [(), ("--yes-long",)])
+def test_such_hours_are_refused_before_anything_is_made(tmp_path: Path, monkeypatch, capsys, word) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*DIGITS, "--max-hours", "0.0002", *word]) == 2
+    assert "--max-hours must leave room for selection and confirmation" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="--max-hours must leave room"):
+        run_study(space="acckd_smoke", data="digits_lt", recipe="quick", max_hours=0.0002, yes_long=bool(word))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_short_study_needs_none_and_neither_does_a_cluster_of_unknown_size(asked) -> None:

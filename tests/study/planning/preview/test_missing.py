@@ -60,7 +60,8 @@ def test_nothing_done_is_the_whole_study(checked: Checked, search: Ledger) -> No
 def test_each_trial_takes_its_epochs_away_and_gives_its_pace(checked: Checked, search: Ledger, epoch) -> None:
     whole = whole_work(checked).epochs
     _train(search, epoch)
-    assert _missing(checked, search) == Work(whole - EPOCHS, False, 0, epoch_s=2.5)
+    kept = whole_work(checked).kept_epochs
+    assert _missing(checked, search) == Work(whole - EPOCHS, False, 0, epoch_s=2.5, kept_epochs=kept)
     _train(search, epoch, n_epochs=3)  # interrupted
     assert _missing(checked, search).epochs == whole - EPOCHS - 3
     assert _missing(checked, search, {"device": "cuda"}).epoch_s is None, "a pace of another device"
@@ -91,8 +92,9 @@ def test_a_search_that_a_look_has_ended_lacks_no_trial(checked: Checked, search:
     begun = _missing(checked, search).epochs
     settled = _missing(checked, search, {"stop_when": SETTLED}, search_looks=looks).epochs
     n_candidates = len(search.candidates(checked.plan.finalists))
-    assert n_candidates < checked.plan.finalists + 1
-    left_out = checked.plan.finalists + 1 - n_candidates
+    most = checked.plan.n_selection_runs // checked.plan.finalist_seeds
+    assert n_candidates < most == N_TRIALS
+    left_out = most - n_candidates
     assert begun - settled == EPOCHS * (N_TRIALS - 2 + checked.plan.finalist_seeds * left_out)
     other = [row | {"of": 9} for row in looks]
     assert _missing(checked, search, {"stop_when": SETTLED}, search_looks=other).epochs == begun
@@ -108,6 +110,22 @@ def test_a_run_that_is_recorded_or_was_given_up_is_not_missing(checked: Checked,
     assert _missing(checked, search).epochs == whole - 2 * EPOCHS
     search.runs.add_confirm_run("la", 1001, None, {}, epochs_factor=2)
     assert _missing(checked, search).epochs == whole - 4 * EPOCHS
+
+
+def test_what_hours_never_leave_out_is_counted_apart(checked: Checked, search: Ledger, epoch) -> None:
+    plan, kept = checked.plan, _missing(checked, search).kept_epochs
+    assert kept == EPOCHS * (plan.n_selection_runs + plan.n_confirm_runs)
+    for changes in ({"long_seeds": 0}, {"ablation_seeds": 9}, {"epochs_factor": 3}):
+        assert _missing(checked, search, changes).kept_epochs == kept
+    tuned = replace(plan, tuned_baselines=("la",))
+    of_tuned = 2 * tuned.n_selection_runs + tuned.n_confirm_runs
+    assert _missing(checked, search, {"tuned_baselines": ("la",)}).kept_epochs == EPOCHS * of_tuned
+    _train(search, epoch)
+    assert _missing(checked, search).kept_epochs == kept, "a trial is none of them"
+    search.runs.add_confirm_run("la", 1001, None, {})
+    assert _missing(checked, search).kept_epochs == kept - EPOCHS
+    search.runs.add_confirm_run("la", 1001, None, {}, epochs_factor=2)
+    assert _missing(checked, search).kept_epochs == kept - EPOCHS, "a longer run is none of them"
 
 
 def test_more_seeds_cuts_entries_and_lengths_are_counted(checked: Checked, search: Ledger) -> None:
@@ -144,6 +162,6 @@ def test_more_than_a_day_of_what_is_missing_needs_a_word(checked: Checked, monke
         refuse_long(checked, replace(day, epochs=36000))
     assert error.value.faults == (
         "a study of more than 24 hours needs --yes-long; what is missing of this one takes about 25 h 00 min on 4 "
-        "workers, by the pace of its trials; choices: --yes-long, fewer runs",
+        "workers, by the pace of its trials; choices: --yes-long, --max-hours 24, fewer runs",
     )
     refuse_long(replace(checked, plan=replace(checked.plan, address="auto")), replace(day, epochs=10**9))
