@@ -137,7 +137,7 @@ class StudyPlan:
         name="guard")] = field(default_factory=dict)
     seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
     max_hours: Annotated[float | None, Flag("H", "hours that this command may take: trials, longer runs and an "
-        "ablation that would not fit beside selection and confirmation are left out, which is reported", ge=0,
+        "ablation that would not fit beside selection and confirmation are left out, which is reported", gt=0,
         default="no limit")] = None
 
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
