@@ -45,7 +45,7 @@ def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faul
             faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
         else:
             found[key] = read_value(text)
-            fault = None if space is None else value_fault(space.method, key, found[key])
+            fault = value_fault(None if space is None else space.method, key, found[key])
             faults.found += [fault] if fault else []
     if space is not None and "kd_weight" in found and lacks_switch(space.method, {**space.fixed, **found}):
         searched = f", which space {space.name} searches; leave kd_weight out"

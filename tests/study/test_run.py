@@ -250,6 +250,10 @@ def test_all_faults_are_named_in_one_message(refuse: Refuse) -> None:
             ("--ladder", "--tuned-baselines", "--trials"),
         ),
         (
+            ("--space", "nowhere", "--set", "lr=abc", "--set", "tau=-1", "--set", "foo=1", "--set", "margin=0.5"),
+            ("--space must be", "lr: ", "tau must be", "unknown key 'foo'"),
+        ),
+        (
             ("--epochs-factor", "2", "--confirm-seeds", "0", "--teacher-prior-smoothing", "1"),
             ("--epochs-factor above 1", "--teacher-prior-smoothing"),
         ),

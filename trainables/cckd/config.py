@@ -146,15 +146,22 @@ def reference_of(name: str) -> KnobValue:
     return value
 
 
-def value_fault(method: str, key: str, value: object) -> str | None:
-    """Return what is wrong with one value by itself; None where some configuration of the method has it."""
-    fault = _key_fault(key, value, method, used_knobs(method, use_kd=True))
-    if fault is None and key in training_settings():
+def value_fault(method: str | None, key: str, value: object) -> str | None:
+    """Return what is wrong with one value by itself; None where some configuration of the method has it.
+
+    A method of None is not known: any method may have the value then.
+    """
+    if key in training_settings():
         try:
-            TrialConfig.model_validate({"method": method, key: value})
+            TrialConfig.model_validate({"method": next(iter(METHODS)), key: value})
         except ValidationError as error:
             return "; ".join(_setting_faults(error))
-    return fault
+        return None
+    if method is not None:
+        return _key_fault(key, value, method, used_knobs(method, use_kd=True))
+    if key in KNOBS:
+        return knob_fault(key, value)
+    return f"unknown key {key!r}; knobs and training settings are {', '.join((*KNOBS, *training_settings()))}"
 
 
 def lacks_switch(method: str, flat: Mapping[str, Any]) -> bool:
