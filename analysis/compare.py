@@ -37,7 +37,7 @@ from analysis.results.training_length import LengthCheck, check_length
 from analysis.stats.paired_tests import MIN_PAIRS
 from analysis.study_comparison import chosen_values, facts, labels, ladders, longer_gains
 from study.schema import CONTAMINATED_BY, GROUPS
-from study.terminal.command_line import command_line
+from study.terminal.command_line import command_line, given_path
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
 
@@ -54,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Compare studies side by side: gains, chosen values, teachers, budgets.",
         epilog=f"example: {command} runs/digits runs/fashion --out comparison",
     )
-    parser.add_argument("dirs", metavar="DIR", type=Path, nargs="+", help="study folders, two or more")
+    parser.add_argument("dirs", metavar="DIR", type=given_path, nargs="+", help="study folders, two or more")
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("comparison"), help="folder to write (%(default)s)"
+        "--out", metavar="DIR", type=given_path, default=Path("comparison"), help="folder to write (%(default)s)"
     )
     options = parser.parse_args(argv)
     try:

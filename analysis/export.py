@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.exports.registry import EXPORTS
 from analysis.reading.study_folder import StudyFolderError, load_study, one_error
 from study.schema import EXPORT
-from study.terminal.command_line import command_line
+from study.terminal.command_line import command_line, given_path
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
 
@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=f"Export a study. An export only reads the study unless its description says more. {formats}.",
         epilog=f"example: {command} runs/NAME --to parquet",
     )
-    parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
+    parser.add_argument("dir", metavar="DIR", type=given_path, help="a study folder")
     parser.add_argument("--to", choices=EXPORTS, required=True, help="the format")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder to write into (DIR/export)")
+    parser.add_argument("--out", metavar="DIR", type=given_path, help="folder to write into (DIR/export)")
     options = parser.parse_args(argv)
     try:
         opened = export(options.dir, options.to, out=options.out)

@@ -41,7 +41,7 @@ from analysis.stats.paired_tests import spread
 from study.lock import LOCK, is_held
 from study.overview.driver import last_sign
 from study.schema import REPORT
-from study.terminal.command_line import command_line
+from study.terminal.command_line import command_line, given_path
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Write the report of a study, finished or running, into DIR/report.",
         epilog=f"example: {command} runs/acckd_core-digits_lt-20260101-120000",
     )
-    parser.add_argument("dir", metavar="DIR", type=Path, help="a study folder")
+    parser.add_argument("dir", metavar="DIR", type=given_path, help="a study folder")
     parser.add_argument(
         "--watch", action="store_true", help="write it again as results come, until the study has ended"
     )

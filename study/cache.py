@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from study.entry.continuation import report_faults
 from study.planning.plan import OPTIONS
 from study.planning.readers import absolute
 from study.terminal.command_line import command_line
@@ -39,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     prune.add_argument("--all", action="store_true", help="remove everything")
     args = parser.parse_args(argv)
 
-    data_root = absolute(args.data_root or OPTIONS["data_root"].default)
+    given = OPTIONS["data_root"].default if args.data_root is None else args.data_root
+    data_root = absolute(given)
+    if not given or not data_root.is_dir():
+        return report_faults([f"--data-root must be a folder that exists; got {given!r}"])
     root, stores = data_root / "teacher-cache", store_entries(data_root)
     if args.command == "list":
         return _list(root, stores)

@@ -88,10 +88,16 @@ def _ingest(args: argparse.Namespace, command: str) -> int:
     from trainables.cckd.files.atomic import write_text
 
     faults = Faults()
+    faults.found += [
+        f"{flag} must be {what}; got ''"
+        for flag, what, text in (("--out", "a new file", args.out), ("SOURCE", "a file that can be read", args.source))
+        if text == ""
+    ]
+    faults.raise_any()
     fixed = _pairs("--set", args.set, faults)
     renamed = _pairs("--rename", args.rename, faults)
     with faults.gather():
-        space = read_space(args.space or OPTIONS["space"].default)
+        space = read_space(OPTIONS["space"].default if args.space is None else args.space)
         strange = [name for name in renamed.values() if name not in space.distributions]
         faults.found += [
             f"--rename must end in a knob of space {space.name}, one of {', '.join(space.distributions)}; got {name!r}"
@@ -104,7 +110,7 @@ def _ingest(args: argparse.Namespace, command: str) -> int:
             for name in renamed
             if name not in source.columns
         ]
-    out = Path(args.out) if args.out else Path(f"{Path(args.source).stem}.evidence.json")
+    out = Path(f"{Path(args.source).stem}.evidence.json" if args.out is None else args.out)
     if out.exists():
         faults.add(f"--out must be a new file; {out} exists")
     faults.raise_any()

@@ -18,7 +18,7 @@ from typing import Any
 from study.entry.continuation import report_faults
 from study.entry.installation import refuse_shadows
 from study.entry.method_choice import enter_recorded
-from study.terminal.command_line import command_line
+from study.terminal.command_line import command_line, given_path
 from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
 from study.terminal.progress import Progress
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Train one trial again from its row and compare with what was recorded.",
         allow_abbrev=False,
     )
-    parser.add_argument("folder", metavar="DIR", help="study folder")
+    parser.add_argument("folder", metavar="DIR", type=given_path, help="study folder")
     parser.add_argument(
         "trial", metavar="TRIAL", help="trial number, as in trials.csv; for a tuned baseline its name too, e.g. kd-3"
     )
@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         refuse_shadows(workers=True)
-        check_free(Path(args.folder))
-        enter_recorded(Path(args.folder))
-        return _replay(Path(args.folder), args.trial)
+        check_free(args.folder)
+        enter_recorded(args.folder)
+        return _replay(args.folder, args.trial)
     except UsageError as error:
         return report_faults(error.faults)
 

@@ -107,7 +107,7 @@ def run_study(
     if isinstance(choices.get("teacher"), Mapping):
         TeacherSpec(**choices["teacher"])  # what it does not name is left to the recipe
     chosen = ({} if plan is None else {key: getattr(plan, key) for key in fields}) | choices
-    argv = [f"--out={out}", *([f"--name={name}"] if name else []), *chosen_flags(chosen)]
+    argv = [f"--out={out}", *([] if name is None else [f"--name={name}"]), *chosen_flags(chosen)]
     checked = check(build_parser().parse_args(argv))
     refuse_short_limit(checked)
     if not yes_long:

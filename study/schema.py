@@ -31,6 +31,11 @@ def training_fault(layout: object) -> str | None:
                 f"is of layout {earlier}, whose knobs mean something else here; version {last} can continue it, "
                 "this version only reports it"
             )
+    if isinstance(layout, int) and layout > SCHEMA_VERSION:
+        return (
+            f"is of layout {layout}, which a newer version wrote; this version reads layout {SCHEMA_VERSION}: upgrade "
+            "to continue it"
+        )
     return f"must be of layout {SCHEMA_VERSION}; got layout {layout!r}"
 
 

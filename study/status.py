@@ -15,7 +15,7 @@ from pathlib import Path
 from study.overview.study_state import STATUS_SCHEMA, StudyState, read_state, studies_in
 from study.overview.text import details, table
 from study.schema import MANIFEST
-from study.terminal.command_line import command_line
+from study.terminal.command_line import command_line, given_path
 from study.terminal.faults import complain, printable
 from study.terminal.output import outliving_its_reader
 from trainables.cckd.errors import UsageError
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "folder", metavar="DIR", type=Path, nargs="?", default=Path("runs"), help="study folder, or a folder of "
+        "folder", metavar="DIR", type=given_path, nargs="?", default=Path("runs"), help="study folder, or a folder of "
         "studies (default: runs)"
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one line of JSON, for programs")

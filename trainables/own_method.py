@@ -201,7 +201,13 @@ class OwnSource:
             del sys.modules[name]
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise OwnMethodError(f"own method {self.method}: {path} cannot be imported: {cause}") from error
-        method = getattr(module, attribute, None)
+        if not hasattr(module, attribute):
+            methods = [known for known, value in vars(module).items() if isinstance(value, OwnMethod)]
+            raise OwnMethodError(
+                f"own method {self.method}: {path} has no attribute {attribute}; its methods are "
+                f"{', '.join(methods) or 'none'}"
+            )
+        method = getattr(module, attribute)
         if not isinstance(method, OwnMethod):
             raise OwnMethodError(
                 f"own method {self.method}: {attribute} in {path} must be an OwnMethod; got {type(method).__name__}"

@@ -1,7 +1,10 @@
 """A study as an MLflow experiment in a local SQLite store: one run for the study, and one nested run per trial."""
 
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from analysis.exports.summary import about, about_trial, epochs_of, results
@@ -9,6 +12,9 @@ from analysis.reading.study_data import StudyData
 from study.schema import METRIC, REPORT, sqlite_url
 
 _MOST_RUNS = 50_000  # the most that MLflow returns at once
+_MOST_AT_ONCE = 1_000  # the most metrics and parameters that MLflow takes in one transaction
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def write_mlflow(study: StudyData, out: Path) -> Path:
@@ -28,8 +34,7 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
             folder.rmdir()
     experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
-    for name, value in results(study).items():
-        client.log_metric(parent, name, value)
+    _log(client, parent, [(name, value, 0) for name, value in results(study).items()])
     page = study.folder / REPORT / "index.html"
     if page.is_file():
         client.log_artifact(parent, str(page))
@@ -37,16 +42,26 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
     for trial in study.trials:
         tags = {**about_trial(trial), "mlflow.parentRunId": parent}
         run = client.create_run(experiment, run_name=f"trial {trial.number}", tags=tags).info.run_id
-        for name, setting in trial.params.items():
-            client.log_param(run, name, setting)
-        for epoch, numbers in epochs_of(table, trial.number):
-            for name, value in numbers.items():
-                client.log_metric(run, name, value, step=epoch)
-        if trial.value is not None:
-            client.log_metric(run, f"{METRIC}_last", trial.value)
+        measured = [
+            (name, value, epoch) for epoch, numbers in epochs_of(table, trial.number) for name, value in numbers.items()
+        ]
+        last = [] if trial.value is None else [(f"{METRIC}_last", trial.value, 0)]
+        _log(client, run, measured + last, trial.params)
         client.set_terminated(run, status="FAILED" if trial.state.name == "FAIL" else "FINISHED")
     client.set_terminated(parent)
     return database
+
+
+def _log(client: Any, run: str, metrics: Sequence[tuple[str, float, int]], params: Mapping[str, Any] = _NONE) -> None:
+    """Log a run's parameters, and metrics as (name, value, step), in as few transactions as MLflow takes."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    settings = [Param(name, str(value)) for name, value in params.items()]
+    values = [Metric(name, value, now, step) for name, value, step in metrics]
+    step = _MOST_AT_ONCE - len(settings)
+    for start in range(0, max(1, len(values)), step):
+        client.log_batch(run, values[start : start + step], () if start else settings)
 
 
 def _empty_experiment(client: Any, name: str, artifacts: str) -> str:

@@ -204,9 +204,10 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     if absent:
         raise StudyFolderError(f"{path} is not a study's manifest: it has no {', '.join(absent)}")
     readable = [*EARLIER_SCHEMAS, SCHEMA_VERSION]
-    if manifest.get("schema") not in readable:
+    if (layout := manifest.get("schema")) not in readable:
         known = " and ".join(map(str, readable))
-        raise StudyFolderError(f"{path} is of layout {manifest.get('schema')!r}; this version reads layouts {known}")
+        newer = "; a newer version wrote it: upgrade" if isinstance(layout, int) and layout > SCHEMA_VERSION else ""
+        raise StudyFolderError(f"{path} is of layout {layout!r}; this version reads layouts {known}{newer}")
     return dict(manifest)
 
 

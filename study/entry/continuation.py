@@ -11,7 +11,7 @@ from study.entry.installation import refuse_shadows
 from study.entry.method_choice import enter_recorded, folder_in
 from study.planning.flags import Flag, Option
 from study.schema import MANIFEST
-from study.terminal.command_line import command_line, resume_command
+from study.terminal.command_line import command_line, given_path, resume_command
 from study.terminal.faults import Faults, complain
 from study.terminal.home import needing_no_home
 from study.terminal.output import outliving_its_reader
@@ -57,7 +57,7 @@ def continue_study(
 
         options = may_change()
         parser = argparse.ArgumentParser(prog=command_line(command), description=description, allow_abbrev=False)
-        parser.add_argument("folder", metavar="DIR", type=Path, help="study folder")
+        parser.add_argument("folder", metavar="DIR", type=given_path, help="study folder")
         for option in options.values():
             option.add_to(parser)
         args = parser.parse_args(argv)

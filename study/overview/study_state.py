@@ -90,7 +90,8 @@ def studies_in(folder: Path) -> list[Path]:
         UsageError: there is no such folder.
     """
     if not folder.is_dir():
-        raise UsageError(f"DIR must be a study folder or a folder of studies; {folder} does not exist")
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise UsageError(f"DIR must be a study folder or a folder of studies; {folder} {what}")
     return sorted(path.parent for path in folder.glob(f"*/{schema.MANIFEST}") if path.is_file())
 
 

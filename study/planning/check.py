@@ -9,10 +9,9 @@ from typing import Any
 from search_spaces import SearchSpace
 from study.planning.checked import Checked, check_plan, check_teacher_fit, watched_load
 from study.planning.parser import read_flags
-from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault
+from study.planning.plan import CONFIRM_TOP, FINALISTS, OPTIONS, SAMPLER, StudyPlan, address_fault, longer_fault
 from study.planning.points.points_file import PlacedPoints, read_points
 from study.planning.readers import (
-    absolute,
     check_device,
     read_augment,
     read_folder,
@@ -20,12 +19,14 @@ from study.planning.readers import (
     read_guards,
     read_objectives,
     read_overrides,
+    read_path,
     read_precision,
     read_storage,
     study_folder,
 )
 from study.planning.spaces import (
     corner_configs,
+    name_faults,
     read_space,
     shared_settings,
     with_references,
@@ -51,12 +52,20 @@ from trainables.cckd.teacher.spec import NATURAL, TeacherSpec, check_teacher
 DEFAULT_DATA = "fashion_mnist_lt"
 FALLBACK_DATA = "digits_lt"
 
+#: Fields of the teacher that name a file -> what it must be.
+_TEACHER_FILES = {
+    "weights": "a file of weights",
+    "embeddings": "a safetensors or npz file of class embeddings",
+    "classes": f"{NATURAL} or a text file with a class per line",
+}
+
 
 def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
     """Turn parsed arguments into a Checked study; reads data (and may download it), writes nothing of ours.
 
     Raises:
-        UsageError: with every fault found. Faults of the data come last, since finding data can take a download.
+        UsageError: with every fault of one of three steps: each value by itself and flags beside each other; the
+            resolved plan beside its space, which needs sound values; the data, since finding them can take a download.
     """
     faults = Faults()
     if unknown:
@@ -77,7 +86,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         teacher_file = check_teacher(teacher)
     data_name = DEFAULT_DATA if args.data is None else args.data.partition(":")[0]
     folder = study_folder(args.out, args.name, space.name if space else "study", data_name, faults)
-    points = read_points(asked["points"], space, faults) if space and asked["points"] else {}
+    points = read_points(given["points"], space, faults) if space and "points" in given else {}
     by_space, by_set = shared_settings(space), read_overrides(asked["overrides"], space, faults)
     if "augment" in given:
         by_set |= read_augment(given["augment"], by_set, space, faults)
@@ -88,8 +97,10 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
         "data_root": str(read_folder("--data-root", asked["data_root"], faults)),
         "storage": None if args.storage is None else read_storage(args.storage, faults, folder.name),
         "points": tuple(points.values()),
-        "warm_start": asked["warm_start"] and str(absolute(asked["warm_start"])),
     }
+    if "warm_start" in given:
+        what = "a study folder or a file of study.ingest"
+        asked["warm_start"] = read_path("--warm-start", what, given["warm_start"], faults)
     _check_combinations(asked, faults)
     if spec is not None:
         faults.found += recut_faults(spec, data_seeds=asked["data_seeds"], confirm_seeds=asked["confirm_seeds"])
@@ -100,7 +111,8 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
 
     asked_space = space  # without the references of a recipe, which are those of the set that is loaded
     try:
-        plan, space, batch_size = _judged(_plan(asked, given, asked_space, spec), asked_space, points, faults)
+        resolved = _plan(asked, given, asked_space, spec)
+        plan, space, batch_size = _judged(resolved, asked_space, asked["space"], points, faults)
         data = watched_load(plan)
     except DataUnavailableError as error:
         if args.data is not None:
@@ -111,7 +123,7 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
             fallback_from=str(spec),
             fallback_reason=error.faults[0],
         )
-        plan, space, batch_size = _judged(fallback, asked_space, points, faults)
+        plan, space, batch_size = _judged(fallback, asked_space, asked["space"], points, faults)
         data = watched_load(plan)
         if args.name is None:
             folder = folder.with_name(folder.name.replace(DEFAULT_DATA, FALLBACK_DATA))
@@ -154,9 +166,19 @@ def check(args: argparse.Namespace, unknown: Sequence[str] = ()) -> Checked:
 
 
 def _teacher(asked: Mapping[str, Any]) -> TeacherSpec:
+    """Return the teacher that was asked for, with absolute paths.
+
+    Raises:
+        UsageError: a path is empty.
+    """
     given = {item.name: asked[f"teacher_{item.name}"] for item in fields(TeacherSpec)}
-    named = ("weights", "embeddings", *(["classes"] if given["classes"] != NATURAL else []))
-    paths = {key: str(absolute(given[key])) for key in named if given[key]}
+    faults = Faults()
+    paths = {
+        key: read_path(f"--teacher-{key}", what, given[key], faults)
+        for key, what in _TEACHER_FILES.items()
+        if given[key] is not None and (key, given[key]) != ("classes", NATURAL)
+    }
+    faults.raise_any()
     return TeacherSpec(**given | paths)
 
 
@@ -184,6 +206,9 @@ def _check_combinations(asked: Mapping[str, Any], faults: Faults) -> None:
         learners = ", ".join(name for name, kind in SAMPLERS.items() if kind.learns)
         faults.add(f"--warm-start needs a sampler that learns, one of {learners}; got {sampler!r}")
     check_device(asked, faults)
+    faults.found += name_faults(asked["ladder"], asked["tuned_baselines"])
+    if wrong := longer_fault(asked["epochs_factor"], asked["confirm_seeds"]):
+        faults.add(wrong)
     if wrong := address_fault(asked["address"]):
         faults.add(wrong)
 
@@ -220,15 +245,17 @@ def _plan(asked: Mapping[str, Any], given: Mapping[str, Any], space: SearchSpace
 
 
 def _judged(
-    plan: StudyPlan, space: SearchSpace, points: PlacedPoints, faults: Faults
+    plan: StudyPlan, space: SearchSpace, source: str, points: PlacedPoints, faults: Faults
 ) -> tuple[StudyPlan, SearchSpace, int]:
     """Judge a plan that is built; return it, the space with the recipe's references, and the largest batch.
+
+    `source` is the text of `--space`, for messages.
 
     Raises:
         UsageError: with every fault found so far.
     """
     space = with_references(space, plan.recipe_settings)
-    batch_size = _check_settings(plan, space, faults)
+    batch_size = _check_settings(plan, space, source, faults)
     _check_contamination(plan, faults)
     check_plan(plan, space, faults, points)
     faults.raise_any()
@@ -247,7 +274,7 @@ def _check_contamination(plan: StudyPlan, faults: Faults) -> None:
         )
 
 
-def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
+def _check_settings(plan: StudyPlan, space: SearchSpace, source: str, faults: Faults) -> int:
     """Judge whether the corners of the space build, and whether the trials fit.
 
     Returns:
@@ -257,7 +284,7 @@ def _check_settings(plan: StudyPlan, space: SearchSpace, faults: Faults) -> int:
     with faults.gather():
         # The configurations a trial can have, each knob at its ends.
         shared = plan.fixed_knobs | plan.training_in(space)
-        batch_size = max(config.batch_size for config in corner_configs(space, shared))
+        batch_size = max(config.batch_size for config in corner_configs(space, shared, source))
     if plan.student not in N_BLOCKS:
         from trainables.cckd.students.build import check_student
 

@@ -228,7 +228,6 @@ def check_plan(plan: StudyPlan, space: SearchSpace, faults: Faults, points: Plac
             longer_fault(plan.epochs_factor, plan.confirm_seeds),
             cores_fault(plan),
             stopping_fault(plan.stop_when, plan.trials, 1 + bool(plan.second_objective)),
-            "--max-hours must be above 0; got 0" if plan.max_hours == 0 else None,
         ),
     )
 

@@ -62,7 +62,7 @@ def config_flags(content: Mapping[str, Any], path: Path, given: argparse.Namespa
     faults: list[str] = []
     for key, value in _flat(content):
         if (key == "space" and isinstance(value, Mapping)) or (key == "points" and isinstance(value, list)):
-            found.append(f"--{key}={path}")
+            found += [f"--{key}={path}"] if value or key == "space" else []
         elif key in known:
             of_line = getattr(given, known[key].key) or () if isinstance(value, Mapping) else ()
             replaced = {item.partition("=")[0] for item in of_line}
@@ -106,31 +106,43 @@ def chosen_flags(choices: Mapping[str, Any]) -> list[str]:
 
 
 def config_text(plan: StudyPlan, space: SearchSpace) -> str:
-    """Return the YAML file that starts this study again, wherever its space comes from; every choice is resolved.
+    """Return the YAML file that starts this study again, wherever its space comes from.
+
+    It has the value of every flag, those that are the defaults too, for another version may have other defaults. A flag
+    without a value is left out, such as --split where the data set decides. A space or a recipe of ours stands there
+    by its name.
 
     Args:
         plan: of the study.
         space: of the study, with the references of its recipe.
     """
     content: dict[str, Any] = {}
-    for option, value in _chosen(vars(plan)):
+    for option, value in _valued(vars(plan) | {"second_objective": plan.second_objective or FIRST}):
+        if option.key == "teacher_folds" and plan.teacher.targets != "out_of_fold":
+            continue  # the flag is for those alone
         place = content if len(option.path) == 1 else content.setdefault(option.path[0], {})
         place[_key(option).rpartition(".")[2]] = list(value) if isinstance(value, tuple) else value
     if not _is_ours(plan, space):
         content["space"] = file_content(space)
-    head = "# A study with every choice resolved; python -m study.run --config FILE starts it again.\n"
+    head = "# A study with the value of every flag; python -m study.run --config FILE starts it again.\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _chosen(choices: Mapping[str, Any]) -> Iterator[tuple[Option, Any]]:
     """Yield every flag with the value that a field asks for, where it is not the flag's default."""
+    for option, value in _valued(choices):
+        if value != option.default or option.key in _BY_RECIPE:
+            yield option, value
+
+
+def _valued(choices: Mapping[str, Any]) -> Iterator[tuple[Option, Any]]:
+    """Yield every flag for which a field has a value, as the flag takes it."""
     for option in OPTIONS.values():
         value: Any = choices
         for key in option.path:
             value = value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
-        if value is None or (value == option.default and option.key not in _BY_RECIPE):
-            continue
-        yield option, f"{FIRST},{value}" if option.key == "second_objective" and value != FIRST else value
+        if value is not None:
+            yield option, f"{FIRST},{value}" if option.key == "second_objective" and value != FIRST else value
 
 
 def _flags(option: Option, value: Any, *, without: set[str] | frozenset[str] = frozenset()) -> list[str] | None:
@@ -147,8 +159,11 @@ def _flags(option: Option, value: Any, *, without: set[str] | frozenset[str] = f
         return [f"{option.spelled}={key}={json.dumps(item)}" for key, item in value.items() if key not in without]
     if isinstance(value, list | tuple) and option.is_kind(tuple) and not option.is_words:
         return [f"{option.spelled}={json.dumps([*value], default=str)}"] if value else []
+    if isinstance(value, list | tuple) and option.is_kind(tuple):
+        is_default = not value and not option.default
+        return [] if is_default else [f"{option.spelled}={','.join(map(str, value))}"]
     if isinstance(value, list | tuple):
-        return [f"{option.spelled}={','.join(map(str, value))}"] if option.is_kind(tuple) else None
+        return None
     return None if isinstance(value, Mapping) else [f"{option.spelled}={value}"]
 
 

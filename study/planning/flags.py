@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, GroupedMetadata
+from annotated_types import Ge, GroupedMetadata, Gt, Lt
 from pydantic.fields import FieldInfo
 
 from study.terminal.faults import Faults
@@ -28,6 +28,8 @@ class Flag(GroupedMetadata):
         metavar: placeholder of the value in the help; the last word of the field's name where empty.
         help: what the flag is for.
         ge: smallest number.
+        gt: number that every number is above, in place of `ge`.
+        lt: number that every number is below.
         default: the default in words, where it depends on other choices.
         choices: the words that it takes, where the type does not list them.
         auto: whether `auto` is a choice too, which the study resolves.
@@ -40,6 +42,8 @@ class Flag(GroupedMetadata):
     metavar: str = ""
     help: str = ""
     ge: int | None = None
+    gt: int | None = None
+    lt: int | None = None
     default: str = ""
     choices: tuple[str, ...] = ()
     auto: bool = False
@@ -50,7 +54,19 @@ class Flag(GroupedMetadata):
 
     def __iter__(self) -> Iterator[object]:
         """The bounds, as pydantic reads them."""
-        return iter(() if self.ge is None else (Ge(self.ge),))
+        bounds = ((Ge, self.ge), (Gt, self.gt), (Lt, self.lt))
+        return iter([bound(number) for bound, number in bounds if number is not None])
+
+    def allows(self, number: float) -> bool:
+        """Whether the number lies within the bounds, and below what a database holds."""
+        low = number > self.gt if self.gt is not None else number >= (self.ge or 0)
+        return low and (number <= _LARGEST if self.lt is None else number < self.lt)
+
+    @property
+    def bounds_text(self) -> str:
+        """The bounds in words, to stand behind 'a number'."""
+        low, high = (f"from {self.ge}", "to") if self.gt is None else (f"above {self.gt}", "and at most")
+        return f"{low} {high} {_LARGEST}" if self.lt is None else f"{low} to below {self.lt}"
 
 
 @dataclass(frozen=True)
@@ -120,11 +136,11 @@ class Option:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if (self.flag.ge or 0) <= value <= _LARGEST:
+        if self.flag.allows(value):
             return value
         what = "a whole number" if kind is int else "a number"
         words = "".join(f", or {word}" for word, _ in self.flag.words)
-        faults.add(f"{self.spelled} must be {what} from {self.flag.ge} to {_LARGEST}{words}; got {text!r}")
+        faults.add(f"{self.spelled} must be {what} {self.flag.bounds_text}{words}; got {text!r}")
         return None
 
     def is_kind(self, kind: Any) -> bool:
@@ -154,8 +170,13 @@ def options_of(model: type, above: tuple[str, ...] = ()) -> Iterator[Option]:
         if is_dataclass(info.annotation):
             yield from options_of(info.annotation, (*above, item.name))
         elif above:
-            least: Any = next((bound.ge for bound in info.metadata if isinstance(bound, Ge)), None)
-            flag = Flag(help=info.description or "", ge=least)
+            bounds: dict[str, Any] = {
+                name: getattr(bound, name)
+                for name, kind in (("ge", Ge), ("lt", Lt))
+                for bound in info.metadata
+                if isinstance(bound, kind)
+            }
+            flag = Flag(help=info.description or "", **bounds)
         if flag is not None:
             default = item.default_factory() if item.default_factory is not MISSING else item.default
             known = "auto" if flag.auto else None if default is MISSING else default

@@ -9,6 +9,7 @@ from study.planning.flags import Option
 from study.planning.plan import OPTIONS
 from study.terminal.command_line import SCRIPT, command_line, version
 from study.terminal.faults import Faults
+from trainables.cckd.errors import UsageError
 
 _EXAMPLES = (
     ("--space", "acckd_full"),
@@ -64,6 +65,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     args, unknown = parser.parse_known_args(argv)
     if args.config is None:
         return args, unknown
+    if not args.config:
+        raise UsageError("--config must be a YAML file; got ''")
     from study.planning.config_file import config_flags, read_config  # loads Optuna, which `--help` need not do
 
     path = Path(args.config)

@@ -139,7 +139,7 @@ class StudyPlan:
     seed: Annotated[int, Flag("N", "seed of the study", ge=0)] = 0
     max_hours: Annotated[float | None, Flag("H", "hours of this command: trials, longer runs and an ablation that "
         "would end later are left out, which is reported; selection and confirmation never are, and may end later",
-        ge=0, default="no limit")] = None
+        gt=0, default="no limit")] = None
 
     device: Annotated[Literal["cpu", "cuda"], Flag("D", "where students train", auto=True, group="where it runs")]
     precision: Annotated[Precision | None, Flag("P", "number format of the students; auto takes bfloat16 on GPUs, and "

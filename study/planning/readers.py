@@ -13,11 +13,12 @@ from typing import Any, cast
 from search_spaces import SearchSpace
 from study.planning.plan import LOCAL
 from study.planning.spaces import FLAGS
-from study.schema import FOLDER_NAME
+from study.schema import FOLDER_NAME, MANIFEST
 from study.strategy.guards import GROUPS
 from study.strategy.objectives import FIRST, SECOND
 from study.terminal.command_line import resume_command
 from study.terminal.faults import Faults
+from trainables.cckd.config import lacks_switch, value_fault
 from trainables.cckd.precision import PRECISIONS, Precision, default_precision
 from trainables.checkpoint_store import is_uri
 from trainables.object_store import SCHEMES
@@ -27,7 +28,10 @@ _LONGEST_SPACE = 30
 
 
 def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faults) -> dict[str, Any]:
-    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused."""
+    """Read the `--set` items; a searched knob or a setting with a flag of its own is refused, and so is a wrong value.
+
+    Whether the values go together is judged later, with all that decides a trial.
+    """
     found: dict[str, Any] = {}
     for item in items:
         key, equals, text = item.partition("=")
@@ -41,6 +45,12 @@ def read_overrides(items: Sequence[str], space: SearchSpace | None, faults: Faul
             faults.add(f"--set {key}: space {space.name} searches {key}; choose a space that does not, or drop it")
         else:
             found[key] = read_value(text)
+            fault = value_fault(None if space is None else space.method, key, found[key])
+            faults.found += [fault] if fault else []
+    if space is not None and "kd_weight" in found and lacks_switch(space.method, {**space.fixed, **found}):
+        searched = f", which space {space.name} searches; leave kd_weight out"
+        way = searched if "use_kd" in space.distributions else "; give --set use_kd=true too"
+        faults.add(f"--set kd_weight: kd_weight acts only where use_kd is true{way}")
     return found
 
 
@@ -132,14 +142,17 @@ def study_folder(out: str, name: str | None, space: str, data: str, faults: Faul
         faults.add(f"--name must be 1 to 64 of the characters A-Z a-z 0-9 . _ -; got {name!r}")
     folder = read_folder("--out", out, faults) / name
     if FOLDER_NAME.fullmatch(name) and os.path.lexists(folder):
-        faults.add(f"--name must be new; {folder} exists; continue it with: {resume_command(folder)}")
+        way = f"it {'holds no study' if folder.is_dir() else 'is no folder'}; choose another --name"
+        if (folder / MANIFEST).is_file():
+            way = f"continue it with: {resume_command(folder)}"
+        faults.add(f"--name must be new; {folder} exists; {way}")
     return folder
 
 
 def read_folder(flag: str, text: str, faults: Faults) -> Path:
     """Return the absolute path of a folder that a flag names; it must be possible to write there."""
     folder = absolute(text)
-    if not _can_be_written(folder):
+    if not text or not _can_be_written(folder):
         faults.add(f"{flag} must be a folder that can be written; got {text!r}")
     return folder
 
@@ -168,6 +181,20 @@ def read_storage(text: str, faults: Faults, name: str | None = None) -> str:
         path = f"; give the folder without {scheme}://, as {shlex.quote(rest)}" if scheme == "file" and rest else ""
         faults.add(f"--storage {scheme}:// must go on with a place without spaces, ? and #; got {text!r}{path}")
     return text.rstrip("/")
+
+
+def read_path(flag: str, what: str, text: str, faults: Faults) -> str:
+    """Return the absolute path of what a flag names; the empty text of an unset variable names nothing.
+
+    Args:
+        flag: as the user spells it.
+        what: it must be, in words.
+        text: as given.
+        faults: takes what is wrong with it. Whether there is such a file is judged where it is read.
+    """
+    if not text:
+        faults.add(f"{flag} must be {what}; got ''")
+    return str(absolute(text))
 
 
 def absolute(text: str) -> Path:

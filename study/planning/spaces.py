@@ -20,9 +20,9 @@ from search_spaces.registry import baseline_spaces
 from study.planning.plan import StudyPlan
 from study.strategy.search_settings import most_trials
 from study.terminal.faults import Faults
-from trainables.cckd.config import TrialConfig, reference_of, training_settings
+from trainables.cckd.config import TrialConfig, lacks_switch, reference_of, training_settings
 from trainables.cckd.errors import ConfigError
-from trainables.cckd.losses.inert_knobs import Inert
+from trainables.cckd.losses.inert_knobs import Inert, listing
 from trainables.cckd.methods import METHODS
 
 #: What a space can neither search nor fix, and where it is chosen instead.
@@ -89,22 +89,35 @@ def shared_settings(space: SearchSpace | None) -> dict[str, KnobValue]:
     return {key: value for key, value in (space.fixed if space else {}).items() if key in training_settings()}
 
 
-def corner_configs(space: SearchSpace, shared: Mapping[str, KnobValue]) -> list[TrialConfig]:
+def corner_configs(space: SearchSpace, shared: Mapping[str, KnobValue], source: str | None = None) -> list[TrialConfig]:
     """Return the configurations of the space's corners, beside values that all trials share.
 
+    Args:
+        space: the space.
+        shared: the values.
+        source: the text of `--space`, for messages; a file or a module is told by it.
+
     Raises:
-        SpaceError: a corner makes knobs of the space have no effect; one fault says which and what to do.
+        SpaceError: a corner makes knobs of the space have no effect; one fault per knob says why and what to do.
         ConfigError: a corner is no configuration.
     """
+    label = source if source is not None and source != space.name else f"search space {space.name!r}"
     configs = []
     inert: dict[str, Inert] = {}
     for point in corner_points(space):
         flat = {**space.config(point), **shared}
+        if lacks_switch(space.method, flat):
+            raise SpaceError(f"{label}: {_switch_fault(space)}")
         found = TrialConfig.inert_in(flat)
-        inert |= found
+        # Where a knob has no effect for several reasons, the shortest is told.
+        inert |= {
+            name: reason
+            for name, reason in found.items()
+            if name not in inert or len(reason.causes) < len(inert[name].causes)
+        }
         configs.append(TrialConfig.build({key: value for key, value in flat.items() if key not in found}))
     if inert:
-        raise SpaceError(_inert_fault(space, inert))
+        raise SpaceError([f"{label}: {_inert_fault(space, name, reason)}" for name, reason in inert.items()])
     return configs
 
 
@@ -136,6 +149,16 @@ def with_references(space: SearchSpace, settings: Mapping[str, Any]) -> SearchSp
     return replace(space, tunable=tuple(map(referred, space.tunable)))
 
 
+def name_faults(ladder: Iterable[str], tuned_baselines: Iterable[str]) -> list[str]:
+    """Return what is wrong with the names of rungs and of tuned baselines by themselves."""
+    rungs = [name for name in ladder if name not in METHODS]
+    baselines = [name for name in tuned_baselines if name not in _BASELINES]
+    return [
+        *(f"--ladder takes a list of {', '.join(METHODS)}; got {name!r}" for name in rungs),
+        *(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}" for name in baselines),
+    ]
+
+
 def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None:
     """Judge whether the plan's baselines can be tuned at the budget of the searched method.
 
@@ -147,10 +170,9 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
         faults.add(
             "--tuned-baselines promises an equal search, and --points are chosen for one method; drop one of them"
         )
-    for name in plan.tuned_baselines:
-        if name not in _BASELINES:
-            faults.add(f"--tuned-baselines takes a list of {', '.join(_BASELINES)}, or nothing; got {name!r}")
-        elif name == space.method:
+    faults.found += name_faults((), plan.tuned_baselines)
+    for name in (name for name in plan.tuned_baselines if name in _BASELINES):
+        if name == space.method:
             faults.add(f"--tuned-baselines {name} is what space {space.name} tunes already; name other methods")
         elif all(knob.name in plan.overrides for knob in _BASELINES[name].tunable):
             fixed = ", ".join(knob.name for knob in _BASELINES[name].tunable)
@@ -161,12 +183,10 @@ def check_baselines(plan: StudyPlan, space: SearchSpace, faults: Faults) -> None
 
 def check_ladder(plan: StudyPlan, faults: Faults) -> None:
     """Judge whether every rung of the plan's ladder is a method that builds with the settings that all runs share."""
-    for rung in plan.ladder:
-        if rung not in METHODS:
-            faults.add(f"--ladder takes a list of {', '.join(METHODS)}; got {rung!r}")
-        else:
-            with faults.gather():
-                TrialConfig.build({"method": rung, **plan.training})
+    faults.found += name_faults(plan.ladder, ())
+    for rung in (rung for rung in plan.ladder if rung in METHODS):
+        with faults.gather():
+            TrialConfig.build({"method": rung, **plan.training})
 
 
 def _refuse(where: object, faults: Sequence[str]) -> None:
@@ -193,17 +213,22 @@ def _value_faults(method: str, key: str, value: KnobValue) -> list[str]:
     return []
 
 
-def _inert_fault(space: SearchSpace, inert: Mapping[str, Inert]) -> str:
-    """One sentence for every knob that has no effect somewhere in the space."""
-    names = " and ".join(inert)
-    where = " or ".join(dict.fromkeys(reason.because for reason in inert.values()))
-    causes = list(dict.fromkeys(cause for reason in inert.values() for cause in reason.causes))
-    remedy = f"leave {names} out or change {' or '.join(causes)}"
-    if all(cause in space.distributions for cause in causes):
-        needed = " and ".join(causes)
-        remedy = f"give {names} a condition on {needed} (only_where in a file), or do not search that value"
-    have = "has" if len(inert) == 1 else "have"
-    return f"search space {space.name!r}: {names} {have} no effect where {where}; {remedy}"
+def _inert_fault(space: SearchSpace, name: str, reason: Inert) -> str:
+    """Say why a knob has no effect somewhere in the space, and what to do."""
+    if all(cause in space.distributions for cause in reason.causes):
+        needed = listing(reason.causes, "and")
+        remedy = f"Give {name} a condition on {needed} (only_where in a file), or do not search that value"
+    else:
+        drop = f"Do not search {name}" if name in space.distributions else f"Leave {name} out"
+        remedy = f"{drop}, or change {listing(reason.causes, 'or')}"
+    return f"{name} has no effect where {reason.because}. {remedy}"
+
+
+def _switch_fault(space: SearchSpace) -> str:
+    """Say what a space needs beside its kd_weight."""
+    condition = "give kd_weight only_where: {use_kd: true}"
+    way = condition if "use_kd" in space.distributions else f"fix use_kd: true, or search use_kd and {condition}"
+    return f"kd_weight acts only where use_kd is true; {way}"
 
 
 def _imported_space(text: str) -> SearchSpace:
@@ -221,13 +246,18 @@ def _imported_space(text: str) -> SearchSpace:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        imported = importlib.import_module(module)
+        is_there = hasattr(imported, attribute)
     except SpaceError as error:
         raise SpaceError([f"{module}: {fault}" for fault in error.faults]) from error
     except Exception as error:  # the module is the user's own and may fail in any way
         raise SpaceError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(here)
+    if not is_there:
+        spaces = [name for name, value in vars(imported).items() if isinstance(value, SearchSpace)]
+        raise SpaceError(f"{module} has no attribute {attribute}; its spaces are {', '.join(spaces) or 'none'}")
+    found = getattr(imported, attribute)
     if not isinstance(found, SearchSpace):
         raise SpaceError(f"{text} must be a SearchSpace; got {type(found).__name__}")
     return found

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,17 @@ from trainables.cckd.files.sealed import read_sealed
 
 #: The console script that starts all commands.
 SCRIPT = "cckd-study"
+
+
+def given_path(text: str) -> Path:
+    """Return the path that an argument names; the empty text of an unset variable would mean the current folder.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is empty.
+    """
+    if not text:
+        raise ArgumentTypeError("must be a path; got ''")
+    return Path(text)
 
 
 def command_line(command: str, argv: Sequence[str] = (), *, package: str = "study") -> str:

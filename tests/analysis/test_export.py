@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis import export
-from analysis.exports.summary import results
+from analysis.exports.summary import epochs_of, results
 from analysis.exports.tidy import COLUMNS, dictionary, tidy
 from analysis.reading.study_folder import load_study
 from analysis.report import build_report
@@ -157,6 +157,46 @@ def test_mlflow_opens_the_export(folder: Path) -> None:
     assert [(point.step, point.value) for point in history] == [(epoch, 1.0) for epoch in (5, 10, 15, 20)]
     failed = [run for run in runs.values() if run.info.status == "FAILED"]
     assert [run.data.tags["cause"] for run in failed] == ["loss term 'cckd' became inf at epoch 3, step 7"]
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow and its parts warn of their own future
+@pytest.mark.parametrize("at_once", [1_000, 30])
+def test_mlflow_gets_a_trial_in_few_transactions_and_all_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is an extra: pip install 'cckd-study[tracking]'")
+    logged: dict[str, int] = {}
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def counted(self: Any, run: str, metrics: Any = (), params: Any = (), **more: Any) -> None:
+        assert len(metrics) + len(params) <= at_once
+        logged[run] = logged.get(run, 0) + 1
+        log_batch(self, run, metrics, params, **more)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", counted)
+    for one_by_one in ("log_metric", "log_param"):
+        monkeypatch.setattr(mlflow.MlflowClient, one_by_one, lambda *_, **__: pytest.fail("a transaction per value"))
+    monkeypatch.setattr("analysis.exports.mlflow_runs._MOST_AT_ONCE", at_once)
+    database, study = export.export(folder, "mlflow"), load_study(folder)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}")
+    experiment = client.get_experiment_by_name(study.manifest["name"])
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    for trial in study.trials:
+        run = runs[f"trial {trial.number}"]
+        assert run.data.params == {name: str(value) for name, value in trial.params.items()}
+        expected: dict[str, list[tuple[int, float]]] = {}
+        for epoch, numbers in epochs_of(study.epochs, trial.number):
+            for name, value in numbers.items():
+                expected.setdefault(name, []).append((epoch, value))
+        if trial.value is not None:
+            expected["val_balanced_accuracy_last"] = [(0, trial.value)]
+        stored = {
+            name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
+            for name in run.data.metrics
+        }
+        assert stored == expected
+        n_values = sum(map(len, expected.values()))
+        assert logged[run.info.run_id] == max(1, -(-n_values // (at_once - len(trial.params))))
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow and its parts warn of their own future

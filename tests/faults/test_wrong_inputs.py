@@ -149,7 +149,7 @@ CASES = {
         _nothing,
         FOLDER + ",n_max=8",
         (),
-        "class 2 has 6 images to choose from; got a request for 8",
+        "must be at most 6 here; got 8: ",
     ),
 }
 

@@ -59,6 +59,19 @@ def test_an_empty_cache_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert _run(tmp_path, capsys, "list")[0] == _run(tmp_path, capsys, "verify")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["list", "verify", "prune"])
+@pytest.mark.parametrize("made", ["gone", "file", ""])
+def test_a_data_root_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, made: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    assert main([command, "--data-root", made]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"error: --data-root must be a folder that exists; got {made!r}\n")
+    assert main([command]) == 2, "there is no folder data here"
+
+
 def test_verify_finds_one_flipped_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = _build(tmp_path) / "features.safetensors"
     assert _run(tmp_path, capsys, "verify")[0] == 0

@@ -1,6 +1,7 @@
 """`python -m study.ingest`: from a storage of plain Optuna, and from a CSV file, to a study that starts warm."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +187,18 @@ def test_a_knob_out_of_a_later_range_is_left_out_and_counted(theirs, here: Path)
     assert found is not None
     assert all(one.params["temperature"] <= 3 for one in found.evidence)
     assert list(found.left_out) == ["outside this space's ranges"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("",), "SOURCE must be a file that can be read; got ''"),
+        (("old.db", "--out", ""), "--out must be a new file; got ''"),
+        (("old.db", "--space", ""), "--space must be one of acckd_core, .*; got ''"),
+    ],
+)
+def test_the_text_of_an_unset_variable_is_refused(theirs, here: Path, capsys, argv: tuple[str, ...], told: str) -> None:
+    before = set(here.iterdir())
+    assert main([*argv]) == 2
+    assert re.search(told, capsys.readouterr().err)
+    assert set(here.iterdir()) == before

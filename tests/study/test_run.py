@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from study.planning import readers
-from study.run import main
+from study.run import main, run_study
 from trainables.cckd.data.images.sets import DataUnavailableError
 from trainables.cckd.data.registry import DATA_SETS
+from trainables.cckd.errors import UsageError
 from trainables.cckd.teacher import weights as teacher_module
 
 Refuse = Callable[..., list[str]]
@@ -84,7 +85,7 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             ("--teacher-prior", "test"),
             ("teacher prior must be one of val, train, uniform, fixed_point", "got 'test'"),
         ),
-        (("--teacher-prior-smoothing", "1"), ("smoothing must be at least 0 and below 1", "got 1")),
+        (("--teacher-prior-smoothing", "1"), ("smoothing must be a number from 0 to below 1", "got '1'")),
         (("--teacher-prior-smoothing", "-0.1"), ("--teacher-prior-smoothing", "a number", "got '-0.1'")),
         (("--teacher-prior", "uniform", "--teacher-prior-smoothing", "0.1"), ("uniform takes no smoothing", "0.1")),
         (("--teacher-targets", "all"), ("teacher targets must be one of in_fold, out_of_fold", "got 'all'")),
@@ -140,7 +141,9 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
             ("--confirm-top must not exceed the number of trials, 8; got 9",),
         ),
         (("--max-concurrent", "0"), ("--max-concurrent", "got '0'")),
-        (("--max-hours", "0"), ("--max-hours must be above 0; got 0",)),
+        (("--max-hours", "0"), ("--max-hours must be a number above 0 and at most 4294967295", "got '0'")),
+        (("--max-hours", "-1"), ("--max-hours must be a number above 0 and", "got '-1'")),
+        (("--max-hours", "nan"), ("--max-hours must be a number above 0 and", "got 'nan'")),
         (("--sampler", "cmaes"), ("--sampler must be one of lhs, lhs+tpe, sobol+tpe, tpe, random", "got 'cmaes'")),
         (("--pruner", "hope"), ("--pruner must be one of none, median", "got 'hope'")),
         (("--device", "tpu"), ("--device must be one of auto, cpu, cuda", "got 'tpu'")),
@@ -190,9 +193,46 @@ def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("--set", "batch_size=4096"), ("batch_size must not exceed", "got 4096")),
         (("--space", "acckd_smoke", "--set", "temperature=3"), ("acckd_smoke searches temperature",)),
         (("--space", "kd", "--set", "cckd_weight=1"), ("method kd does not use 'cckd_weight'", "kd_weight")),
-        (("--space", "acckd_core", "--set", "kd_weight=1"), ("does not use 'kd_weight'",)),
+        (
+            ("--space", "acckd_core", "--set", "kd_weight=1"),
+            ("kd_weight acts only where use_kd is true", "give --set use_kd=true"),
+        ),
+        (
+            ("--space", "acckd_smoke", "--set", "kd_weight=2", "--set", "use_kd=false"),
+            ("kd_weight acts only where use_kd is true", "give --set use_kd=true"),
+        ),
+        (("--set", "colour=1"), ("unknown key 'colour'", "kd_weight")),
+        (("--set", "kd_weigth=1"), ("unknown key 'kd_weigth'", "kd_weight")),
         (("--space", "acckd_core", "--set", "mix_op=blur"), ("mix_op", "mixup", "cutmix", "blur")),
         (("--list-spaces", "--frobnicate"), ("--frobnicate",)),
+        # The text of an unset variable.
+        (("--points", ""), ("--points must be a file that ends in .yaml, .yml, .csv", "got ''")),
+        (("--out", ""), ("--out must be a folder that can be written", "got ''")),
+        (("--data-root", ""), ("--data-root must be a folder that can be written", "got ''")),
+        (("--warm-start", ""), ("--warm-start must be a study folder or a file of study.ingest", "got ''")),
+        (("--config", ""), ("--config must be a YAML file", "got ''")),
+        (("--teacher-weights", ""), ("--teacher-weights must be a file of weights", "got ''")),
+        (
+            ("--teacher-form", "zero_shot", "--teacher-embeddings", ""),
+            ("--teacher-embeddings must be a safetensors or npz file", "got ''"),
+        ),
+        (
+            ("--teacher-form", "head", "--teacher-classes", ""),
+            ("--teacher-classes must be natural or a text file", "got ''"),
+        ),
+        (("--space", ""), ("--space must be one of", "got ''")),
+        (("--split", ""), ("must be one of holdout, split_test, paper", "got ''")),
+        (("--recipe", ""), ("--recipe of digits_lt must be one of field, quick", "got ''")),
+        (("--method", ""), ("--method must read module:ATTRIBUTE", "got ''")),
+        (
+            ("--data", "image_folder:path=/a/com,ma"),
+            ("must read key=value; got 'ma'", 'a value with a comma stands in double quotes, image_folder:KEY="a,b"'),
+        ),
+        (("--space", "os:nope"), ("os has no attribute nope", "its spaces are none")),
+        (
+            ("--teacher", "resnet18", "--teacher-weights", "/etc/passwd"),
+            ("/etc/passwd must be a safetensors file or one that torch.load reads with weights_only=True",),
+        ),
     ],
     ids=lambda value: " ".join(value)[:40],
 )
@@ -212,6 +252,64 @@ def test_all_faults_are_named_in_one_message(refuse: Refuse) -> None:
     assert len(faults) == 9
 
 
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (
+            ("--set", "lr=abc", "--set", "batch_size=1.5", "--set", "foo=1", "--set", "temperature=2"),
+            ("lr: ", "batch_size: ", "unknown key 'foo'", "searches temperature"),
+        ),
+        (
+            ("--set", "momentum=1", "--set", "mix_op=blur", "--set", "kd_weight=1", "--trials", "no"),
+            ("momentum: ", "mix_op must be", "kd_weight acts only", "--trials"),
+        ),
+        (
+            ("--set", "tau=-1", "--set", "margin=2", "--set", "schedule=slow", "--guard", "all"),
+            ("tau must be", "does not use 'margin'", "schedule: ", "--guard"),
+        ),
+        (
+            ("--epochs", "0", "--seed", "-1", "--max-hours", "0", "--trials", "no"),
+            ("--epochs", "--seed", "--max-hours", "--trials"),
+        ),
+        (
+            ("--ladder", "ce,nope", "--tuned-baselines", "zip", "--trials", "0"),
+            ("--ladder", "--tuned-baselines", "--trials"),
+        ),
+        (
+            ("--space", "nowhere", "--set", "lr=abc", "--set", "tau=-1", "--set", "foo=1", "--set", "margin=0.5"),
+            ("--space must be", "lr: ", "tau must be", "unknown key 'foo'"),
+        ),
+        (
+            ("--epochs-factor", "2", "--confirm-seeds", "0", "--teacher-prior-smoothing", "1"),
+            ("--epochs-factor above 1", "--teacher-prior-smoothing"),
+        ),
+    ],
+)
+def test_values_of_all_flags_are_judged_in_one_step(refuse: Refuse, flags, parts) -> None:
+    faults = refuse(*DIGITS, *flags)
+    assert [sum(part in fault for fault in faults) for part in parts] == [1] * len(parts)
+    assert len(faults) == len(parts)
+
+
+@pytest.mark.parametrize(
+    ("off", "without"),
+    [
+        (("cckd_weight", "cckd_mix_weight", "mix_weight", "feature_weight"), {"temperature", "mix_ratio", "estimator"}),
+        (("cckd_weight", "cckd_mix_weight"), {"temperature", "estimator"}),
+        (("mix_weight", "cckd_mix_weight", "feature_weight"), {"mix_ratio"}),
+    ],
+)
+def test_a_knob_without_effect_has_a_line_of_its_own_that_can_be_read(
+    refuse: Refuse, off: tuple[str, ...], without: set[str]
+) -> None:
+    faults = refuse(*DIGITS, *(word for name in off for word in ("--set", f"{name}=0")))
+    named = [fault.removeprefix("search space 'acckd_smoke': ").split()[0] for fault in faults]
+    assert sorted(named) == sorted(without)
+    for fault in faults:
+        assert [sentence for sentence in fault.split(". ") if len(sentence.split()) > 25] == []
+        assert "has no effect where" in fault
+
+
 def test_more_images_than_the_set_has_are_refused(refuse: Refuse) -> None:
     assert all("n_max" in fault or "images" in fault for fault in refuse("--data", "digits_lt:n_max=100000"))
 
@@ -227,17 +325,36 @@ def test_a_folder_of_images_that_is_not_there_is_refused_part_by_part(refuse: Re
     assert named == [str(tmp_path / "gone" / part) for part in ("train", "test")]
 
 
-def test_an_existing_name_is_refused_with_the_resume_command(refuse: Refuse, tmp_path: Path) -> None:
+def test_the_name_of_a_study_is_refused_with_the_resume_command(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "out" / "mine").mkdir(parents=True)
+    (tmp_path / "out" / "mine" / "study.json").write_text("{}")
     (fault,) = refuse(*DIGITS, "--name", "mine")
     assert f"python -m study.resume {tmp_path / 'out' / 'mine'}" in fault
 
 
-def test_a_dangling_link_of_that_name_is_refused_too(refuse: Refuse, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda place: place.write_text("notes"), "it is no folder"),
+        (lambda place: place.symlink_to("gone"), "it is no folder"),
+        (lambda place: place.mkdir(), "it holds no study"),
+        (lambda place: (place / "ray").mkdir(parents=True), "it holds no study"),
+    ],
+)
+def test_what_is_no_study_is_not_said_to_be_resumed(refuse: Refuse, tmp_path: Path, make: Any, told: str) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").symlink_to(tmp_path / "gone")
-    (fault,) = refuse(*DIGITS, "--name", "mine")
-    assert "--name must be new" in fault
+    place = tmp_path / "out" / "mine"
+    make(place)
+    assert refuse(*DIGITS, "--name", "mine") == [f"--name must be new; {place} exists; {told}; choose another --name"]
+
+
+def test_from_python_an_empty_name_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
+    for choice, flag in (("name", "--name"), ("out", "--out"), ("warm_start", "--warm-start")):
+        with pytest.raises(UsageError, match=f"{flag} must be .*; got ''"):
+            run_study(space="acckd_smoke", data="digits_lt", **{choice: ""})
+    assert _tree(tmp_path) == set()
 
 
 @pytest.mark.parametrize("flag", ["--out", "--data-root", "--storage"])

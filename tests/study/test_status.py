@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from study import status
+from analysis import compare, export, report
+from study import replay, resume, status
 from study.lock import LOCK, study_lock
 from tests.study.overview.test_study_state import MANIFEST
 from trainables.cckd.files.sealed import sealed
@@ -132,3 +133,16 @@ def test_it_loads_none_of_the_slow_packages() -> None:
     code = f"import sys, study.status; print(*[name for name in {heavy!r} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_the_text_of_an_unset_variable_is_no_folder(runs: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs)
+    for command in (status.main, resume.main, report.main, export.main, compare.main, replay.main):
+        with pytest.raises(SystemExit) as ended:
+            command([""])
+        assert ended.value.code == 2
+        assert "argument DIR: must be a path; got ''" in capsys.readouterr().err
+    for command in (export.main, compare.main):
+        with pytest.raises(SystemExit):
+            command(["a", "--out", ""])
+        assert "argument --out: must be a path; got ''" in capsys.readouterr().err

@@ -86,7 +86,11 @@ FAULTS = (
     ("raise RuntimeError('no')", "cannot be imported: RuntimeError: no"),
     ("METHOD = 3", "METHOD in", "must be an OwnMethod; got int"),
     (f"{HEAD}METHOD = OwnMethod('a b', '', loss)", "name must be a Python name", "text must say in words"),
-    (f"{HEAD}METHOD = OwnMethod('kd', 'x', loss)", "the name of knob kd_weight is taken"),
+    (f"{HEAD}METHOD = OwnMethod('kd', 'x', loss)", "the name kd is taken, for kd_weight is a built-in knob"),
+    (
+        f"{HEAD}METHOD = OwnMethod('cckd_mix', 'x', loss)",
+        "the name cckd_mix is taken, for cckd_mix_weight is a built-in",
+    ),
     (
         f"{HEAD}METHOD = OwnMethod('cckd_prior', 'x', loss)",
         "name must not be that of a built-in method",

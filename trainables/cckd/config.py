@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from trainables.cckd.errors import ConfigError, UsageError
-from trainables.cckd.losses.inert_knobs import Inert, inert_knobs
+from trainables.cckd.losses.inert_knobs import Inert, inert_knobs, listing
 from trainables.cckd.losses.terms import TERMS, terms_on
 from trainables.cckd.methods import KNOBS, METHODS, OWN, Knobs, KnobValue, knob_fault, used_knobs
 from trainables.cckd.precision import StepShape
@@ -51,8 +51,8 @@ class TrialConfig(Knobs):
         if inert:
             raise ConfigError(
                 [
-                    f"{name} has no effect, because {reason.because}; "
-                    f"leave {name} out or change {' or '.join(reason.causes)}"
+                    f"{name} has no effect, because {reason.because}. "
+                    f"Leave {name} out, or change {listing(reason.causes, 'or')}"
                     for name, reason in inert.items()
                 ]
             )
@@ -80,11 +80,7 @@ class TrialConfig(Knobs):
             config = cls(**{**METHODS[method], **flat})
         except ValidationError as error:
             # The faults of knobs are listed above, in the words of their rows; the rest are training settings.
-            faults += [
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}; got {fault['input']!r}"
-                for fault in error.errors()
-                if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
-            ]
+            faults += _setting_faults(error)
         named = [fault for fault in faults if fault]
         if not named and config.mix_ratio > 0 and not config.n_mixed:
             least = math.ceil(1e4 * 0.5 / (config.batch_size + 0.5)) / 1e4
@@ -176,12 +172,46 @@ def legal_ends(name: str) -> tuple[float, float]:
     return max(least, default=-math.inf), min(greatest, default=math.inf)
 
 
+def value_fault(method: str | None, key: str, value: object) -> str | None:
+    """Return what is wrong with one value by itself; None where some configuration of the method has it.
+
+    A method of None is not known: any method may have the value then.
+    """
+    if key in training_settings():
+        try:
+            TrialConfig.model_validate({"method": next(iter(METHODS)), key: value})
+        except ValidationError as error:
+            return "; ".join(_setting_faults(error))
+        return None
+    if method is not None:
+        return _key_fault(key, value, method, used_knobs(method, use_kd=True))
+    if key in KNOBS:
+        return knob_fault(key, value)
+    return f"unknown key {key!r}; knobs and training settings are {', '.join((*KNOBS, *training_settings()))}"
+
+
+def lacks_switch(method: str, flat: Mapping[str, Any]) -> bool:
+    """Return whether `flat` has a kd_weight that the method would use if use_kd were true, which it is not."""
+    return "kd_weight" in flat and "use_kd" in METHODS[method] and flat.get("use_kd") is not True
+
+
+def _setting_faults(error: ValidationError) -> list[str]:
+    """Return the faults of training settings, one sentence each."""
+    return [
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}; got {fault['input']!r}"
+        for fault in error.errors()
+        if fault["loc"][0] not in KNOBS and fault["type"] != "extra_forbidden"
+    ]
+
+
 def _key_fault(key: str, value: object, method: str, used: tuple[str, ...]) -> str | None:
     if key in training_settings():
         return None
     if key not in KNOBS:
-        known = ", ".join((*used, *training_settings()))
+        known = ", ".join((*used_knobs(method, use_kd=True), *training_settings()))
         return f"unknown key {key!r}; method {method} takes {known}"
+    if key not in used and key in used_knobs(method, use_kd=True):
+        return f"{key} acts only where use_kd is true; give use_kd=true too"
     if key not in used:
         return f"method {method} does not use {key!r}; its knobs are {', '.join(used) or 'none'}"
     return knob_fault(key, value)

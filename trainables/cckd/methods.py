@@ -55,8 +55,18 @@ def _with_own_knobs(built_in: type[_Model]) -> type[_Model]:
     rows = {knob.name: _between(knob.reference, knob.low, knob.high) for own in OWN for knob in own.knobs}
     rows |= {own.weight_knob: _weight(own.weight) for own in OWN}
     taken = [name for name in rows if name in (*built_in.model_fields, *RESERVED) or hasattr(built_in, name)]
+    weights = {own.weight_knob: own.name for own in OWN}
     if taken:
-        raise UsageError([_own_fault(f"the name of knob {name} is taken; choose another") for name in taken])
+        raise UsageError(
+            [
+                _own_fault(
+                    f"the name {weights[name]} is taken, for {name} is a built-in knob; choose another"
+                    if name in weights
+                    else f"the name of knob {name} is taken; choose another"
+                )
+                for name in taken
+            ]
+        )
     fields: dict[str, Any] = {name: (float, row) for name, row in rows.items()}
     return create_model("Knobs", __base__=built_in, __module__=__name__, **fields) if rows else built_in
 

@@ -92,7 +92,8 @@ def _raw_points(text: str, space: SearchSpace) -> Iterator[tuple[str, Mapping[st
         return
     if path.suffix != ".csv":
         content = read_yaml(path)
-        yield from _listed(str(path), content.get("points") if isinstance(content, dict) else content)
+        is_study = isinstance(content, dict) and "points" in content
+        yield from _listed(str(path), content["points"] if is_study else content)
         return
     columns, rows = read_csv(path)
     if unknown := unknown_knobs(space, columns):

@@ -194,7 +194,11 @@ def test_a_layout_of_another_version_is_refused(simulated: Simulated) -> None:
     folder = simulated(n_trials=1, n_pruned=0, n_failed=0)
     manifest = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StudyFolderError, match="is of layout 99; this version reads layouts 1 and 2"):
+    newer = "is of layout 99; this version reads layouts 1 and 2; a newer version wrote it: upgrade"
+    with pytest.raises(StudyFolderError, match=newer):
+        load_study(folder)
+    (folder / "study.json").write_text(json.dumps(manifest | {"schema": 0}))
+    with pytest.raises(StudyFolderError, match=r"is of layout 0; this version reads layouts 1 and 2$"):
         load_study(folder)
 
 

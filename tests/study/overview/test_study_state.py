@@ -183,3 +183,10 @@ def test_the_json_is_plain_and_complete(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere does not exist"):
         studies_in(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["study.json", "study.db", "notes"])
+def test_a_file_is_said_to_be_no_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(UsageError, match=f"folder of studies; .*{name} is no folder"):
+        studies_in(tmp_path / name)

@@ -518,8 +518,11 @@ def test_resume_changes_what_it_was_given(checked, play, folder, tmp_path: Path)
     ("flags", "told"),
     [
         (("--device", "cuda"), "--device cuda needs a CUDA device, and torch sees none; without one give --device cpu"),
-        (("--max-hours", "0"), "--max-hours must be above 0; got 0"),
-        (("--device", "cuda", "--max-hours", "0"), "--max-hours must be above 0; got 0"),
+        (("--max-hours", "0"), "--max-hours must be a number above 0 and at most 4294967295; got '0'"),
+        (
+            ("--device", "cuda", "--max-hours", "0"),
+            "--max-hours must be a number above 0 and at most 4294967295; got '0'",
+        ),
     ],
 )
 def test_resume_judges_the_plan_that_the_flags_make_and_changes_nothing(

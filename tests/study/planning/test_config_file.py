@@ -1,6 +1,7 @@
 """A study as a YAML file: what is written starts the same study, what is read is what the flags would ask for."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.config_file import config_text
 from study.planning.parser import parse
+from study.planning.plan import OPTIONS
 from trainables.cckd.errors import UsageError
 
 DIGITS = ("--data", "digits_lt", "--out", "runs")
@@ -214,3 +216,54 @@ def test_a_value_that_no_flag_takes_is_told_as_on_the_command_line(tmp_path: Pat
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(UsageError, match=r"nowhere\.yaml: cannot be read"):
         parse(["--config", "nowhere.yaml"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        (),
+        ("--teacher-form", "ncm", "--teacher-targets", "out_of_fold"),
+        ("--objectives", "all,few", "--max-hours", "2", "--data-seeds", "2", "--split", "split_test"),
+    ],
+    ids=" ".join,
+)
+def test_the_file_starts_the_same_study_under_other_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    first = _checked(*DIGITS, *argv)
+    path = _written(tmp_path, config_text(first.plan, first.space))
+    others = {
+        "confirm_seeds": 2, "finalist_seeds": 1, "long_seeds": 1, "ablation_seeds": 0, "seed": 5, "max_retries": 0,
+        "ladder": ("ce",), "stop_when": "settled", "trials_per_process": 2, "cpus_per_trial": 2.0,
+        "trial_timeout": 60.0, "epochs_factor": 3, "space": "acckd_smoke", "data_path": "streamed",
+        "skip_corrupt": True, "teacher_form": "ncm", "teacher_prior": "train", "teacher_prior_smoothing": 0.5,
+        "teacher_folds": 2, "teacher_features": "stages", "second_objective": "all,few", "data_seeds": 3,
+    }  # fmt: skip
+    later = {key: replace(option, default=others.get(key, option.default)) for key, option in OPTIONS.items()}
+    for module in ("check", "config_file"):
+        monkeypatch.setattr(f"study.planning.{module}.OPTIONS", later)
+    again = _checked("--config", path)
+    # A switch has no flag that says no, and a file has no folds for a teacher without them.
+    assert first.plan.teacher.targets != "out_of_fold" or again.plan.teacher.folds == first.plan.teacher.folds
+    teacher = replace(again.plan.teacher, folds=first.plan.teacher.folds)
+    assert replace(again.plan, skip_corrupt=False, teacher=teacher) == first.plan
+    assert again.space == first.space
+
+
+def test_every_flag_with_a_default_is_in_the_file() -> None:
+    checked = _checked(*DIGITS)
+    content = yaml.safe_load(config_text(checked.plan, checked.space))
+    flat = {f"teacher_{key}": value for key, value in content.pop("teacher").items()} | content
+    keys = {
+        option.spelled.removeprefix("--").replace("-", "_") for option in OPTIONS.values() if option.default is not None
+    }
+    absent = {key for key in keys if key not in flat and f"{key}_name" not in flat}
+    assert absent == {"teacher_folds", "precision"}, "the flag of out_of_fold, and what timed steps decide"
+
+
+@pytest.mark.parametrize("key", ["points", "tuned_baselines"])
+def test_an_empty_list_asks_for_nothing_and_is_no_default_of_another_flag(tmp_path: Path, key: str) -> None:
+    plan = _checked("--config", _written(tmp_path, {"data": "digits_lt", "space": "acckd_smoke", key: []})).plan
+    assert getattr(plan, key) == ()
+    with pytest.raises(UsageError, match="--ladder takes a list of"):
+        _checked("--config", _written(tmp_path, {"data": "digits_lt", "ladder": []}))

@@ -5,8 +5,10 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from study.planning.flags import Option
 from study.planning.parser import build_parser, read_flags
@@ -123,7 +125,8 @@ def test_every_choice_of_the_plan_has_a_flag_with_help_and_bounds() -> None:
     assert set(OPTIONS) == asked
     for option in OPTIONS.values():
         assert option.flag.help
-        assert (option.flag.ge is not None) == (option.is_kind(int) or option.is_kind(float)), option.key
+        bounds = (option.flag.ge, option.flag.gt)
+        assert (bounds != (None, None)) == (option.is_kind(int) or option.is_kind(float)), option.key
 
 
 @pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
@@ -134,7 +137,8 @@ def test_a_text_is_read_or_refused_by_its_flag(option: Option) -> None:
         assert option.read("frobnicate", faults) is None
         assert faults.found == [f"{option.spelled} must be one of {', '.join(option.choices)}; got 'frobnicate'"]
     elif option.is_kind(int) or option.is_kind(float):
-        assert option.read("40", faults) == 40
+        good = 40 if option.flag.lt is None else option.flag.lt / 2
+        assert option.read(str(good), faults) == good
         for text in ("-1", "nan", "x", str(2**32)):
             assert option.read(text, faults) is None
         assert all(fault.startswith(f"{option.spelled} must be a") for fault in faults.found)
@@ -154,3 +158,30 @@ def test_a_word_stands_for_a_number() -> None:
 
 def test_what_is_not_given_is_not_read() -> None:
     assert read_flags(build_parser().parse_args([]), OPTIONS, Faults()) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "rule", "good", "bad"),
+    [
+        ("max_hours", "a number above 0 and at most 4294967295", ("0.1", "4294967295"), ("0", "-0.0", "4294967296")),
+        ("trial_timeout", "a number from 0 to 4294967295", ("0", "1.5"), ("-0.1", "inf")),
+        ("teacher_prior_smoothing", "a number from 0 to below 1", ("0", "0.999"), ("1", "-0.1")),
+        ("epochs", "a whole number from 1 to 4294967295", ("1",), ("0", "1.5")),
+    ],
+)
+def test_a_bound_is_told_as_it_is_held(key: str, rule: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    faults = Faults()
+    option = OPTIONS[key]
+    assert [option.read(text, faults) for text in good] == [float(text) for text in good]
+    assert faults.found == []
+    assert [option.read(text, faults) for text in bad] == [None] * len(bad)
+    assert faults.found == [f"{option.spelled} must be {rule}; got {text!r}" for text in bad]
+
+
+def test_the_plan_holds_the_bound_too() -> None:
+    hints = get_type_hints(StudyPlan, include_extras=True)
+    hours = TypeAdapter(hints["max_hours"])
+    assert hours.validate_python(0.5) == 0.5
+    for wrong in (0, -1.0):
+        with pytest.raises(ValidationError, match="greater than 0"):
+            hours.validate_python(wrong)

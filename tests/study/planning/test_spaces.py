@@ -83,7 +83,8 @@ def test_a_resumed_study_has_its_space_from_the_manifest_alone(here: Path, monke
     [
         ("nope", "must be one of acckd_core, .* a FILE.yaml or module:ATTRIBUTE; got 'nope'"),
         ("none.yaml", "none.yaml: cannot be read"),
-        ("my_spaces:NONE", "must be a SearchSpace; got NoneType"),
+        ("my_spaces:NONE", "my_spaces has no attribute NONE; its spaces are SPACE, WRONG"),
+        ("os:nope", "os has no attribute nope; its spaces are none"),
         ("my_spaces:OTHER", "must be a SearchSpace; got int"),
         ("my_spaces:WRONG", "method la has no knob or setting 'temperature'; it takes tau, batch_size, lr"),
         ("no_such_module:SPACE", "no_such_module cannot be imported: ModuleNotFoundError"),
@@ -163,56 +164,91 @@ knobs:
   mix_alpha: {{range: [0.2, 1.0], unit: "1", reason: because, reference: 0.5{alpha}}}
 fixed: {{{fixed}}}
 """
+NO_D_MIX = "has no effect where mix_ratio is 0 (there is no D_mix)"
+CONDITION = "a condition on mix_ratio (only_where in a file), or do not search that value"
 RATIO = 'mix_ratio: {range: [0.0, 0.5], unit: "1", reason: because, reference: 0.5}'
 TAU_RANGE = 'tau: {range: [0.5, 1.5], unit: "1", reason: because, reference: 1.0}'
 
 
 @pytest.mark.parametrize(
-    ("cause", "fixed", "argv", "fault"),
+    ("cause", "fixed", "argv", "faults"),
     [
         (
             RATIO,
             "",
             [],
-            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); give mix_alpha a "
-            "condition on mix_ratio (only_where in a file), or do not search that value",
+            [f"mix_alpha {NO_D_MIX}. Give mix_alpha {CONDITION}"],
         ),
         (
             RATIO,
             "mix_op: cutmix",
             [],
-            "mix_op and mix_alpha have no effect where mix_ratio is 0 (there is no D_mix); give mix_op "
-            "and mix_alpha a condition on mix_ratio (only_where in a file), or do not search that value",
+            [f"{name} {NO_D_MIX}. Give {name} {CONDITION}" for name in ("mix_op", "mix_alpha")],
         ),
         (
             TAU_RANGE,
             "mix_ratio: 0.0",
             [],
-            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); leave mix_alpha out or change mix_ratio",
+            [f"mix_alpha {NO_D_MIX}. Do not search mix_alpha, or change mix_ratio"],
         ),
         (
             TAU_RANGE,
             "",
             ["--set", "mix_ratio=0"],
-            "mix_alpha has no effect where mix_ratio is 0 (there is no D_mix); leave mix_alpha out or change mix_ratio",
+            [f"mix_alpha {NO_D_MIX}. Do not search mix_alpha, or change mix_ratio"],
         ),
         (
             'feature_weight: {choices: [0.0, 1.0], unit: "1", reason: because, reference: 1.0}',
             "mix_weight: 0.0, cckd_mix_weight: 0.0",
             [],
-            "mix_alpha has no effect where mix_weight is 0 and cckd_mix_weight is 0 and feature_weight "
-            "is 0; leave mix_alpha out or change mix_weight or cckd_mix_weight or feature_weight",
+            [
+                "mix_alpha has no effect where mix_weight is 0, cckd_mix_weight is 0 and feature_weight is 0. "
+                "Do not search mix_alpha, or change mix_weight, cckd_mix_weight or feature_weight"
+            ],
         ),
     ],
     ids=["range", "fixed too", "fixed cause", "set", "weights"],
 )
-def test_a_space_in_which_a_knob_may_have_no_effect_is_one_fault(
-    here: Path, cause: str, fixed: str, argv: list[str], fault: str
+def test_a_knob_that_may_have_no_effect_in_a_space_is_one_fault(
+    here: Path, cause: str, fixed: str, argv: list[str], faults: list[str]
 ) -> None:
     (here / "mine.yaml").write_text(NO_EFFECT.format(cause=cause, fixed=fixed, alpha=""))
     with pytest.raises(UsageError) as refused:
         _check("mine.yaml", *argv)
-    assert list(refused.value.faults) == [f"search space 'mine': {fault}"]
+    assert list(refused.value.faults) == [f"mine.yaml: {fault}" for fault in faults]
+
+
+SEARCHED = "only_where: {use_kd: true}"
+USE_KD = 'use_kd: {choices: [false, true], unit: "1", reason: because, reference: false}'
+KD_WEIGHT = 'kd_weight: {range: [0.5, 2.0], unit: "1", reason: because, reference: 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("knobs", "fixed", "remedy"),
+    [
+        ([KD_WEIGHT], "", f"fix use_kd: true, or search use_kd and give kd_weight {SEARCHED}"),
+        ([TAU_RANGE], "kd_weight: 1.0", f"fix use_kd: true, or search use_kd and give kd_weight {SEARCHED}"),
+        ([KD_WEIGHT, USE_KD], "", f"give kd_weight {SEARCHED}"),
+    ],
+)
+def test_a_kd_weight_without_its_switch_is_told_with_the_file_and_the_remedy(
+    here: Path, knobs: list[str], fixed: str, remedy: str
+) -> None:
+    head = 'name: mine\npurpose: "?"\nmethod: acckd\ntrials: 5\nknobs:\n'
+    (here / "mine.yaml").write_text(head + "".join(f"  {knob}\n" for knob in knobs) + f"fixed: {{{fixed}}}\n")
+    with pytest.raises(UsageError) as refused:
+        _check("mine.yaml")
+    assert list(refused.value.faults) == [f"mine.yaml: kd_weight acts only where use_kd is true; {remedy}"]
+
+
+def test_the_remedies_for_a_kd_weight_are_taken(here: Path) -> None:
+    head = 'name: mine\npurpose: "?"\nmethod: acckd\ntrials: 5\nknobs:\n'
+    (here / "mine.yaml").write_text(f"{head}  {KD_WEIGHT}\n")
+    assert _check("mine.yaml", "--set", "use_kd=true").space.name == "mine"
+    (here / "mine.yaml").write_text(f"{head}  {KD_WEIGHT}\nfixed: {{use_kd: true}}\n")
+    assert _check("mine.yaml").space.name == "mine"
+    (here / "mine.yaml").write_text(f"{head}  {USE_KD}\n  {KD_WEIGHT[:-1]}, {SEARCHED}}}\n")
+    assert _check("mine.yaml").space.name == "mine"
 
 
 def test_a_condition_is_the_remedy(here: Path) -> None:

@@ -46,8 +46,14 @@ def test_a_folder_without_a_manifest_or_with_another_layout_is_no_study(store) -
     with pytest.raises(StoreError, match=r"has a study\.json"):
         StudyStore.open(store.path)
     store.write_manifest({"schema": 99})
-    with pytest.raises(StoreError, match="must be of layout 2; got layout 99"):
+    with pytest.raises(
+        StoreError, match="is of layout 99, which a newer version wrote; this version reads layout 2: upgrade"
+    ):
         StudyStore.open(store.path)
+    for odd in ("2", None, 0):
+        store.write_manifest({"schema": odd})
+        with pytest.raises(StoreError, match=f"must be of layout 2; got layout {odd!r}"):
+            StudyStore.open(store.path)
     store.write_manifest({"schema": 1})
     with pytest.raises(
         StoreError, match=r"is of layout 1, .* version 0\.2\.0 can continue it, this version only reports"

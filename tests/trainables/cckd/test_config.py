@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from trainables.cckd.config import TrialConfig, legal_ends, mixed_per_step, step_shape
+from trainables.cckd.config import TrialConfig, legal_ends, mixed_per_step, step_shape, value_fault
 from trainables.cckd.errors import ConfigError
 from trainables.cckd.losses.inert_knobs import Inert
 from trainables.cckd.methods import RESERVED
@@ -21,26 +21,26 @@ from trainables.cckd.methods import RESERVED
         (
             {"method": "acckd", "mix_ratio": 0.0, "mix_alpha": 0.5},
             [
-                "mix_alpha has no effect, because mix_ratio is 0 (there is no D_mix); "
-                "leave mix_alpha out or change mix_ratio"
+                "mix_alpha has no effect, because mix_ratio is 0 (there is no D_mix). "
+                "Leave mix_alpha out, or change mix_ratio"
             ],
         ),
         (
             {"method": "la_mix", "mix_weight": 0.0, "mix_op": "mixup"},
-            ["mix_op has no effect, because mix_weight is 0; leave mix_op out or change mix_weight"],
+            ["mix_op has no effect, because mix_weight is 0. Leave mix_op out, or change mix_weight"],
         ),
         (
             {"method": "cckd_prior", "cckd_weight": 0.0, "temperature": 3.0},
             [
-                "temperature has no effect, because use_kd is false and cckd_weight is 0; "
-                "leave temperature out or change use_kd or cckd_weight"
+                "temperature has no effect, because use_kd is false and cckd_weight is 0. "
+                "Leave temperature out, or change use_kd or cckd_weight"
             ],
         ),
         (
             {"method": "acckd", "mix_ratio": 0.0, "mix_weight": 1.0, "mix_targets": "forward"},
             [
-                f"{name} has no effect, because mix_ratio is 0 (there is no D_mix); "
-                f"leave {name} out or change mix_ratio"
+                f"{name} has no effect, because mix_ratio is 0 (there is no D_mix). "
+                f"Leave {name} out, or change mix_ratio"
                 for name in ("mix_weight", "mix_targets")
             ],
         ),
@@ -136,3 +136,31 @@ def test_a_steps_shape_has_both_sets_and_their_statistics(flat: dict[str, Any], 
 )
 def test_the_legal_ends_are_those_of_the_configuration(name: str, ends: tuple[float, float]) -> None:
     assert legal_ends(name) == ends
+
+
+@pytest.mark.parametrize("flat", [{}, {"use_kd": False}, {"use_kd": False, "tau": 1.0}])
+def test_a_kd_weight_needs_its_switch_not_another_method(flat: dict[str, Any]) -> None:
+    for method in ("cckd", "acckd"):
+        with pytest.raises(ConfigError, match="kd_weight acts only where use_kd is true; give use_kd=true too"):
+            TrialConfig.build({"method": method, "kd_weight": 1.0, **flat})
+    with pytest.raises(ConfigError, match="method la does not use 'kd_weight'; its knobs are tau"):
+        TrialConfig.build({"method": "la", "kd_weight": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("lr", "abc", "lr: Input should be a valid number; got 'abc'"),
+        ("batch_size", 1.5, "batch_size: Input should be a valid integer; got 1.5"),
+        ("tau", -1, "tau must be a finite number >= 0 (strength of logit adjustment); got -1"),
+        ("margin", 0.5, "method acckd does not use 'margin'"),
+        ("lrr", 0.5, "unknown key 'lrr'; method acckd takes tau"),
+        ("kd_weight", 2.0, None),
+        ("cckd_weight", 0.0, None),
+        ("lr", 1, None),
+        ("augment", "cutout", None),
+    ],
+)
+def test_a_value_is_judged_by_itself(key: str, value: object, told: str | None) -> None:
+    fault = value_fault("acckd", key, value)
+    assert fault is None if told is None else (fault or "").startswith(told)

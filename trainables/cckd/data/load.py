@@ -1,5 +1,6 @@
 """From a data set's name to its three sets: find the files, split, cut the long tail, scan the files that remain."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from trainables.cckd.data.images.sets import ImageSet, LabelledImages, hash_sets
 from trainables.cckd.data.spec import DataSpec
 from trainables.cckd.data.splits import available_split, resolve_split, split_sets
 from trainables.cckd.errors import DataError, first_few
-from trainables.cckd.long_tail import Groups, cut, groups_of
+from trainables.cckd.long_tail import Groups, class_counts, cut, groups_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +141,10 @@ def load_data(
     assert class_names is not None, "a set names its classes, or its files do"
     pool, val, test = split_sets(raw, mode, class_names=class_names, n_holdout=spec.n_holdout)
     tail = spec.tail(len(class_names))
-    if tail is not None and mode == "holdout":
-        _require_room(spec, np.array(tail), np.bincount(pool.labels, minlength=len(class_names)), class_names)
+    if tail is not None:
+        held = spec.n_holdout if mode == "holdout" else 0
+        left = np.bincount(pool.labels, minlength=len(class_names))
+        _require_room(spec, np.array(tail), left, class_names, held=held)
     train = pool if tail is None else pool.take(cut(pool.labels, tail, np.random.RandomState(seed)))
     all_sets = {"train": train, "val": val, "test": test}
     sets, skipped = _scanned(all_sets, class_names, skip_corrupt=skip_corrupt, on_scan=on_scan)
@@ -163,19 +166,59 @@ def load_data(
 
 
 def _require_room(
-    spec: DataSpec, tail: NDArray[np.int64], left: NDArray[np.int64], class_names: tuple[str, ...]
+    spec: DataSpec, tail: NDArray[np.int64], left: NDArray[np.int64], class_names: tuple[str, ...], *, held: int
 ) -> None:
-    """Refuse a tail (C,) that fits the training images, but not those that the hold-out leaves, `left` (C,)."""
+    """Refuse a tail (C,) that needs more images than there are.
+
+    Args:
+        spec: of the data set.
+        tail: images that each class keeps, (C,).
+        left: images that each class has beside the hold-out, (C,).
+        class_names: C names.
+        held: images of each class that the hold-out takes.
+
+    Raises:
+        DataError: in one sentence, with the largest n_max that there are images for.
+    """
     short = np.flatnonzero(tail > left)
-    if not short.size or (tail > left + spec.n_holdout).any():  # what does not fit in any case, `cut` names
+    if not short.size:
         return
-    first = int(short[0])
-    ways = [f"n_max={left.min()} or less", *(["a smaller holdout=K"] if "holdout" in spec.options else [])]
+    n_max, most, first = int(spec.options["n_max"]), _most_of_first(spec, left), int(short[0])
+    if most is None:
+        raise DataError(
+            f"{spec.name} has too few images for a tail of ir={spec.options['ir']:g}; got n_max={n_max}; lower ir"
+        )
+    if not held or (tail > left + held).any():
+        beside = f", beside {held} held out per class" if held else ""
+        raise DataError(
+            f"n_max of {spec.name} must be at most {most} here{beside}; got {n_max}: {short.size} of {len(tail)} "
+            f"classes fall short, the first is class {first} ({class_names[first]}) with {left[first]} of {tail[first]}"
+        )
+    ways = [f"n_max={most} or less", *(["a smaller holdout=K"] if "holdout" in spec.options else [])]
     raise DataError(
-        f"the hold-out takes {spec.n_holdout} images of each class and leaves {left[first]} of class {first} "
-        f"({class_names[first]}), but n_max={spec.options['n_max']} needs {tail[first]}; choose {', '.join(ways)}, or "
+        f"the hold-out takes {held} images of each class and leaves {left[first]} of class {first} "
+        f"({class_names[first]}), but n_max={n_max} needs {tail[first]}; choose {', '.join(ways)}, or "
         "--split split_test"
     )
+
+
+def _most_of_first(spec: DataSpec, left: NDArray[np.int64]) -> int | None:
+    """Return the largest n_max whose tail fits `left` (C,); None where every one leaves a class without an image."""
+    ir, imb_type = float(spec.options["ir"]), str(spec.options["imb_type"])
+
+    def tail(n_max: int) -> tuple[int, ...] | None:
+        try:
+            return class_counts(n_max, len(left), ir, imb_type)
+        except DataError:
+            return None
+
+    def is_too_long(n_max: int) -> bool:
+        counts = tail(n_max)
+        return counts is not None and bool((np.array(counts) > left).any())
+
+    # A larger n_max leaves no class fewer images, so those that fit come first.
+    most = bisect_left(range(1, int(spec.options["n_max"]) + 1), True, key=is_too_long)
+    return most if most and tail(most) is not None else None
 
 
 def _scanned(

@@ -103,7 +103,9 @@ def parse_data(text: str) -> DataSpec:
         key, equals, value = (part.strip() for part in item.partition("="))
         value = _unquoted(value)
         if not equals or not key or not value:
-            faults.append(f"an option of {name} must read key=value; got {item!r}")
+            comma = seen and item and not equals
+            hint = f'; a value with a comma stands in double quotes, {name}:KEY="a,b"' if comma else ""
+            faults.append(f"an option of {name} must read key=value; got {item!r}{hint}")
         elif key not in info.options:
             faults.append(f"{name} takes the options {', '.join(info.options)}; got {key!r}")
         elif key in seen:

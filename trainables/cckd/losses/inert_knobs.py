@@ -3,7 +3,7 @@
 Ignored, such a knob would look insensitive in a sensitivity study.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from trainables.cckd.losses.terms import D_MIX_KNOBS, TERMS, Samples, Term, terms_on
@@ -40,6 +40,12 @@ def inert_knobs(knobs: Knobs, names: Iterable[str], used: Collection[str]) -> di
     return {name: _reason(name, knobs, used) for name in inert}
 
 
+def listing(items: Sequence[str], word: str) -> str:
+    """Join the items with commas, and the last one with `word`."""
+    *first, last = items
+    return f"{', '.join(first)} {word} {last}" if first else last
+
+
 def _switches_off(name: str, knobs: Knobs) -> bool:
     # At 0 the other knobs of D_mix say how to mix, not that nothing is mixed.
     return name == "use_kd" or (not getattr(knobs, name) and (name == "mix_ratio" or name not in D_MIX_KNOBS))
@@ -47,7 +53,7 @@ def _switches_off(name: str, knobs: Knobs) -> bool:
 
 def _reason(name: str, knobs: Knobs, used: Collection[str]) -> Inert:
     found = dict(cause for term in TERMS if name in term.knobs for cause in _causes(name, term, knobs, used))
-    return Inert(" and ".join(found.values()), tuple(found))
+    return Inert(listing(list(found.values()), "and"), tuple(found))
 
 
 def _causes(name: str, term: Term, knobs: Knobs, used: Collection[str]) -> Iterable[tuple[str, str]]:

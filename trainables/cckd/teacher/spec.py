@@ -46,7 +46,8 @@ class TeacherSpec:
     views: Annotated[int, Field(ge=1, description="augmented views of each training image that it "
         "sees (default: the recipe's)")] = 8
     prior: Annotated[str, Field(description=f"where its prior comes from: {', '.join(PRIORS)}")] = "val"
-    prior_smoothing: Annotated[float, Field(ge=0, description="share of the uniform prior mixed in, below 1")] = 0.0
+    prior_smoothing: Annotated[float, Field(ge=0, lt=1, description="share of the uniform prior mixed in, "
+        "below 1")] = 0.0
     weights: Annotated[str | None, Field(description="file of its weights; checkpoint needs it (default: the "
         "published weights)")] = None
     embeddings: Annotated[str | None, Field(description="class embeddings of zero_shot, safetensors or npz (default: "

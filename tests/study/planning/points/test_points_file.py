@@ -102,6 +102,12 @@ def test_from_python_points_are_a_list_or_a_file(checked: Check) -> None:
         ]),
         ("a.yaml", "[]", ["a.yaml: points are a list of mappings from knobs to values; got []"]),
         ("a.yaml", "points: 3", ["a.yaml: points are a list of mappings from knobs to values; got 3"]),
+        ("a.yaml", "a: 1\n", ["a.yaml: points are a list of mappings from knobs to values; got {'a': 1}"]),
+        ("a.yaml", "temperature: 3\nmix_ratio: 0.2\n", [
+            "a.yaml: points are a list of mappings from knobs to values; got {'temperature': 3, 'mix_ratio': 0.2}",
+        ]),
+        ("a.yaml", "points: {a: 1}\n", ["a.yaml: points are a list of mappings from knobs to values; got {'a': 1}"]),
+        ("a.yaml", "", ["a.yaml: points are a list of mappings from knobs to values; got None"]),
         ("a.yaml", "- 3\n", ["a.yaml: point 1 must be a mapping from knobs to values; got 3"]),
         ("a.csv", "temperature,mix_ratio,estimator\n", ["a.csv: one row per point is needed; got none"]),
         ("[x", None, ["--points must be a file that ends in .yaml, .yml, .csv; got '[x'"]),

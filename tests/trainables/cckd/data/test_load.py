@@ -120,9 +120,30 @@ def test_paper_selects_on_test_and_says_so() -> None:
     assert hash_sets({"": data.val}) == hash_sets({"": data.test})
 
 
-def test_more_images_than_a_class_has_are_refused_by_class() -> None:
-    with pytest.raises(DataError, match="class 0 has 98 images to choose from; got a request for 139"):
-        _load("digits_lt:n_max=139")
+@pytest.mark.parametrize(
+    ("options", "split", "most", "here", "short"),
+    [
+        ("n_max=139", None, 98, "98 here, beside 40 held out per class; got 139", "1 of 10 classes fall short"),
+        ("n_max=500", "split_test", 138, "138 here; got 500", "4 of 10 classes fall short"),
+        ("n_max=500,imb_type=step", "split_test", 137, "137 here; got 500", "5 of 10 classes fall short"),
+    ],
+)
+def test_more_images_than_classes_have_are_refused_in_a_line_with_the_most(
+    options: str, split: str | None, most: int, here: str, short: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        _load(f"digits_lt:{options}", split=split)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"n_max of digits_lt must be at most {here}: {short}, the first is class 0 (0) with ")
+    others = options.partition(",")[2]
+    assert len(_load(f"digits_lt:n_max={most},{others}".rstrip(","), split=split).train)
+    with pytest.raises(DataError):
+        _load(f"digits_lt:n_max={most + 1},{others}".rstrip(","), split=split)
+
+
+def test_a_set_without_a_fitting_tail_asks_for_a_lower_ir() -> None:
+    with pytest.raises(DataError, match="digits_lt has too few images for a tail of ir=400; got n_max=500; lower ir"):
+        _load("digits_lt:n_max=500,ir=400", split="split_test")
 
 
 def test_a_tail_that_only_the_hold_out_makes_too_long_is_refused_by_its_name() -> None:

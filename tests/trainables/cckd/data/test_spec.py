@@ -54,6 +54,9 @@ def test_a_path_of_any_text_reads_back(folder: str, n_max: int) -> None:
         ("digits_lt:ir=5,", "must read key=value; got ''"),
         ('digits_lt:ir="', "option ir must be a number"),
         ('image_folder:path="/a,b', "must read key=value; got 'b'"),
+        ("image_folder:path=/a/com,ma", "got 'ma'; a value with a comma stands in double quotes, image_folder:KEY=\"a"),
+        ("image_list:root=/a,train=x,y,test=z", "got 'y'; a value with a comma stands in double quotes"),
+        ("digits_lt:n_max", "must read key=value; got 'n_max'$"),
         ('image_folder:path="/a"b,ir=x', "option ir must be a number"),
     ],
 )

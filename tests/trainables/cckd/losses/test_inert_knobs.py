@@ -62,7 +62,7 @@ def test_no_knob_of_a_reference_point_is_inert(method: str) -> None:
             "acckd",
             {"cckd_weight": 0.0, "mix_ratio": 0.0},
             {
-                "temperature": f"use_kd is false and cckd_weight is 0 and {NO_D_MIX}",
+                "temperature": f"use_kd is false, cckd_weight is 0 and {NO_D_MIX}",
                 "estimator": f"cckd_weight is 0 and {NO_D_MIX}",
                 **dict.fromkeys(["mix_weight", *HOW_TO_MIX, "mix_targets", "cckd_mix_weight"], NO_D_MIX),
             },

@@ -110,7 +110,11 @@ def test_a_pickle_that_would_run_code_is_refused(file: TeacherFile, tmp_path: Pa
         build_backbone(replace(file, path=tmp_path / "bad.pth"), size=32)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense"])
+@pytest.mark.parametrize(
+    "content",
+    # What the unpickler of torch raises for each: EOFError, UnpicklingError, IndexError, KeyError, AssertionError.
+    [b"", b"nonsense", b"root:x:0:0:root:/root:/bin/bash\n", b"hq", b"(lp0\nI1\nsu.", bytes(range(256))],
+)
 @pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors"])
 def test_a_file_that_is_no_weight_file_is_refused(file: TeacherFile, tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

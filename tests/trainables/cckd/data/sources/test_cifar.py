@@ -16,6 +16,7 @@ from trainables.cckd.data.sources import cifar
 from trainables.cckd.data.sources.fetch import Fetcher
 from trainables.cckd.data.spec import parse_data
 from trainables.cckd.errors import DataError
+from trainables.cckd.long_tail import class_counts
 
 # Published figures: (set, IR) -> total, smallest class, sizes of many/medium/few.
 GOLDEN = {
@@ -122,8 +123,21 @@ def test_a_hold_out_needs_a_smaller_n_max(root: Path, name: str, held: int, left
     )
     assert _load(root, f"{name}:n_max={left}", "holdout").counts[0] == left
     assert len(_load(root, f"{name}:n_max={left}", "holdout").val) == 5000
-    with pytest.raises(DataError, match=f"class 0 has {left} images to choose from; got a request for {n_max + 1}"):
+    with pytest.raises(DataError) as caught:
         _load(root, f"{name}:n_max={n_max + 1}", "holdout")
+    (fault,) = caught.value.faults
+    assert f"n_max of {name} must be at most {left} here, beside {held} held out per class; got {n_max + 1}: " in fault
+
+
+def test_a_tail_that_many_classes_are_too_small_for_is_one_line(root: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        _load(root, "cifar100_lt:n_max=600", "split_test")
+    (fault,) = caught.value.faults
+    n_short = sum(n > 500 for n in class_counts(600, 100, 100.0))
+    assert fault == (
+        f"n_max of cifar100_lt must be at most 500 here; got 600: {n_short} of 100 classes fall short, the first is "
+        "class 0 (apple) with 500 of 600"
+    )
 
 
 def test_the_ir_100_groups_can_be_kept_at_another_ir(root: Path) -> None:

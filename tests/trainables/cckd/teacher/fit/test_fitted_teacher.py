@@ -163,9 +163,10 @@ def test_an_array_of_class_names_that_is_no_list_is_refused(tmp_path: Path, name
         read_embeddings(tmp_path / "e.npz", NAMES)
 
 
+@pytest.mark.parametrize("content", [b"", b"not it", b"\x93NUMPY\x01\x00v\x00{'descr", b"PK\x05\x06" + bytes(18)])
 @pytest.mark.parametrize("name", ["e.npz", "e.safetensors"])
-def test_a_file_that_holds_no_embeddings_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"not it")
+def test_a_file_that_holds_no_embeddings_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
     with pytest.raises(TeacherError, match="must be a safetensors or npz file with an array 'embeddings'"):
         read_embeddings(tmp_path / name, NAMES)
 
