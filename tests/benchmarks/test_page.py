@@ -11,11 +11,18 @@ def test_the_page_holds_the_tables_that_the_result_files_give() -> None:
     assert page.with_tables(text) == text, "docs/performance.md is out of date; run: python -m benchmarks.page"
 
 
-def test_of_two_measurements_on_one_machine_the_newer_stands() -> None:
-    lines = page.tables(page.RESULTS).splitlines()
-    xeon = lines[lines.index("### Intel Xeon, 2 cores") :]
-    (row,) = (line for line in xeon if line.startswith("| report of 500 trials, seconds |"))
-    assert "`make bench`, 2026-11-27" in row, "benchmarks.report_time measured it a day before"
+@pytest.mark.parametrize(("older", "newer"), [("full", "quick"), ("quick", "full")])
+def test_of_two_measurements_on_one_machine_the_newer_stands(tmp_path: Path, older: str, newer: str) -> None:
+    hardware = {"cpu": "Some Processor", "cores": 2, "memory_gb": 8, "gpu": None}
+    for what, date, median in ((older, "2026-11-27", 51.0), (newer, "2026-11-30", 15.0)):
+        ratio = {"median": median, "low": median, "high": median}
+        goal = {"sense": "at most", "bound": 15.0}
+        goals = [{"what": "report of 500 trials, seconds", "goal": goal, "ratio": ratio, "judged": True}]
+        found = {"date": date, "hardware": hardware, "goals": goals, "raw": {}}
+        (tmp_path / f"{what}-some-{date}.json").write_text(json.dumps(found))
+    (row,) = (line for line in page.tables(tmp_path).splitlines() if line.startswith("| report of 500 trials, seconds"))
+    assert row.endswith("2026-11-30 |")
+    assert "| 15 |" in row
 
 
 def _written(folder: Path, goals: list[dict[str, object]]) -> list[list[str]]:
