@@ -48,3 +48,8 @@ class Condition:
     knob: str
     parent: str
     values: tuple[KnobValue, ...]
+
+    @property
+    def text(self) -> str:
+        """Where the knob exists, e.g. 'use_kd is True'."""
+        return f"{self.parent} is {' or '.join(map(str, self.values))}"

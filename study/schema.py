@@ -21,6 +21,11 @@ SCHEMA_VERSION = 2
 EARLIER_SCHEMAS: Mapping[int, str] = MappingProxyType({1: "0.2.0"})
 
 
+def is_newer(layout: object) -> bool:
+    """Return whether a newer version of this toolkit wrote a study of this layout."""
+    return isinstance(layout, int) and layout > SCHEMA_VERSION
+
+
 def training_fault(layout: object) -> str | None:
     """Return why a study of this layout cannot train further, to stand behind the name of its study.json, else None."""
     if layout == SCHEMA_VERSION:
@@ -31,7 +36,7 @@ def training_fault(layout: object) -> str | None:
                 f"is of layout {earlier}, whose knobs mean something else here; version {last} can continue it, "
                 "this version only reports it"
             )
-    if isinstance(layout, int) and layout > SCHEMA_VERSION:
+    if is_newer(layout):
         return (
             f"is of layout {layout}, which a newer version wrote; this version reads layout {SCHEMA_VERSION}: upgrade "
             "to continue it"
@@ -359,6 +364,11 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///file:{quote(database)}?uri=true"
 
 
+def n_ended(counts: Mapping[str, int]) -> int:
+    """Return how many trials have ended, by `counts`: state -> trials, as in study.json and in the ledger."""
+    return sum(n for state, n in counts.items() if state != "running")
+
+
 def lost_database(folder: Path, manifest: Mapping[str, Any]) -> str | None:
     """Return what is wrong where a study has lost its study.db; None where it has one, or never needed one.
 
@@ -369,7 +379,7 @@ def lost_database(folder: Path, manifest: Mapping[str, Any]) -> str | None:
     if exists and database.stat().st_size:
         return None
     counts = manifest.get("counts")
-    ended = sum(n for state, n in counts.items() if state != "running") if isinstance(counts, dict) else 0
+    ended = n_ended(counts) if isinstance(counts, dict) else 0
     if not ended:
         return None
     trials = "1 trial has" if ended == 1 else f"{ended} trials have"

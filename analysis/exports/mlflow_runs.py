@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from analysis.exports.summary import about, about_trial, epochs_of, results
@@ -13,8 +12,6 @@ from study.schema import METRIC, REPORT, sqlite_url
 
 _MOST_RUNS = 50_000  # the most that MLflow returns at once
 _MOST_AT_ONCE = 1_000  # the most metrics and parameters that MLflow takes in one transaction
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def write_mlflow(study: StudyData, out: Path) -> Path:
@@ -34,7 +31,7 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
             folder.rmdir()
     experiment = _empty_experiment(client, str(study.manifest["name"]), (out / "mlflow-artifacts").resolve().as_uri())
     parent = client.create_run(experiment, run_name="study", tags=about(study)).info.run_id
-    _log(client, parent, [(name, value, 0) for name, value in results(study).items()])
+    _log(client, parent, [(name, value, 0) for name, value in results(study).items()], {})
     page = study.folder / REPORT / "index.html"
     if page.is_file():
         client.log_artifact(parent, str(page))
@@ -52,7 +49,7 @@ def write_mlflow(study: StudyData, out: Path) -> Path:
     return database
 
 
-def _log(client: Any, run: str, metrics: Sequence[tuple[str, float, int]], params: Mapping[str, Any] = _NONE) -> None:
+def _log(client: Any, run: str, metrics: Sequence[tuple[str, float, int]], params: Mapping[str, Any]) -> None:
     """Log a run's parameters, and metrics as (name, value, step), in as few transactions as MLflow takes."""
     from mlflow.entities import Metric, Param
 

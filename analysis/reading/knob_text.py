@@ -60,8 +60,7 @@ def axis_label(knob: Knob) -> str:
 
 def where_active(space: SearchSpace, name: str) -> str:
     """Return under which choices a knob exists, e.g. 'use_kd is True'; empty where it always does."""
-    rules = [rule for rule in space.conditions if rule.knob == name]
-    return " and ".join(f"{rule.parent} is {' or '.join(map(str, rule.values))}" for rule in rules)
+    return " and ".join(rule.text for rule in space.conditions if rule.knob == name)
 
 
 def point_line(values: Mapping[str, Any]) -> str:

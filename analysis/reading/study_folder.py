@@ -27,7 +27,17 @@ from study.records.csv_tables import (
 from study.records.ledger import Ledger
 from study.records.run_tables import ConfirmRun, counts_of
 from study.records.trial_rows import TrialRow
-from study.schema import ABLATED, COMPARED, DATABASE, EARLIER_SCHEMAS, GROUPS, MANIFEST, SCHEMA_VERSION, links_out
+from study.schema import (
+    ABLATED,
+    COMPARED,
+    DATABASE,
+    EARLIER_SCHEMAS,
+    GROUPS,
+    MANIFEST,
+    SCHEMA_VERSION,
+    is_newer,
+    links_out,
+)
 from study.strategy.search_settings import SettingsError
 from trainables.cckd.files.sealed import unsealed
 
@@ -206,7 +216,7 @@ def _manifest(path: Path) -> Mapping[str, Any]:
     readable = [*EARLIER_SCHEMAS, SCHEMA_VERSION]
     if (layout := manifest.get("schema")) not in readable:
         known = " and ".join(map(str, readable))
-        newer = "; a newer version wrote it: upgrade" if isinstance(layout, int) and layout > SCHEMA_VERSION else ""
+        newer = "; a newer version wrote it: upgrade" if is_newer(layout) else ""
         raise StudyFolderError(f"{path} is of layout {layout!r}; this version reads layouts {known}{newer}")
     return dict(manifest)
 

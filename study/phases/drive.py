@@ -28,7 +28,7 @@ from study.planning.plan import LOCAL
 from study.planning.tail_subsets import left_out
 from study.records.connection import disk_fault
 from study.records.run_tables import ConfirmRun
-from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName
+from study.schema import CAUTIONS, LEFT_OUT, SEARCH_LOOKS, CautionReason, PhaseName, n_ended
 from study.strategy.stopping import SETTLED
 from study.teacher.bundle import damaged_images, decode_images
 from study.teacher.small_images import claim_store, from_store
@@ -148,9 +148,9 @@ def _leave_out_damaged(study: Study) -> None:
 def _note_lost(study: Study, lost: Mapping[str, str]) -> None:
     """Write to the manifest which files have left, and remove the checkpoints of runs that were trained with them."""
     manifest, data = study.store.manifest(), study.checked.data
-    n_ended = sum(n for state, n in study.ledger.counts().items() if state != "running")
-    when = f"after {_count(n_ended, 'trial')} had ended; {'its' if n_ended == 1 else 'their'} results stay"
-    when = when if n_ended else "before a trial had ended"
+    ended = n_ended(study.ledger.counts())
+    when = f"after {_count(ended, 'trial')} had ended; {'its' if ended == 1 else 'their'} results stay"
+    when = when if ended else "before a trial had ended"
     text = f"{_count(len(lost), 'image file')} left the data set {when}. Damaged or gone: {first_few(lost)}"
     for kept in (study.checkpoints, *map(study.checkpoints_of, study.ledger.baselines)):
         for run in kept.runs():

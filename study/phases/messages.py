@@ -13,6 +13,7 @@ from study.planning.preview.missing import missing_work
 from study.planning.preview.training_length import training_length
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
+from study.schema import n_ended
 from study.terminal.progress import Progress
 
 log = logging.getLogger("study")
@@ -54,8 +55,9 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
         for note in training_length(checked).notes:
             progress.say(f"NOTE     {note}")
-    progress.say(f"time     {how_long(checked, store, ledger)}")
-    if limit := limit_note(checked, _missing(checked, store, ledger)):
+    missing = _missing(checked, store, ledger)
+    progress.say(f"time     {expected(checked, missing)}")
+    if limit := limit_note(checked, missing):
         progress.say(f"NOTE     {limit}")
     if plan.address == LOCAL:
         progress.say(f"machine  {load(plan)}")
@@ -87,7 +89,7 @@ def _missing(checked: Checked, store: StudyStore, ledger: Ledger) -> Work | None
 
 def say_lost(known: dict[str, int], found: dict[str, int]) -> None:
     """Say so if study.db holds fewer finished trials than study.json knew; a damaged study.db-wal causes this."""
-    before, now_there = (sum(n for state, n in counts.items() if state != "running") for counts in (known, found))
+    before, now_there = map(n_ended, (known, found))
     if now_there < before:
         told = f"study.db holds {now_there} finished trials, and study.json knew {before}: the others are run again"
         log.warning("%s", told)

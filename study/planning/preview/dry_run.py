@@ -156,11 +156,7 @@ def _class_counts(counts: tuple[int, ...]) -> str:
 def _space(space: SearchSpace) -> str:
     lines = [f"{space.name}: method {space.method}, {space.default_trials} trials", _wrap(space.purpose)]
     for knob in space.tunable:
-        when = "".join(
-            f"; only where {rule.parent} is {' or '.join(map(str, rule.values))}"
-            for rule in space.conditions
-            if rule.knob == knob.name
-        )
+        when = "".join(f"; only where {rule.text}" for rule in space.conditions if rule.knob == knob.name)
         text = f"  {knob.name:<16} {describe(knob.distribution)}; reference {knob.reference}{when}"
         lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 19))
     return "\n".join(lines)

@@ -126,7 +126,7 @@ def expected(checked: Checked, missing: Work | None = None) -> str:
         checked: the study.
         missing: of one that was begun, what it lacks; None for a new one.
     """
-    plan, work = checked.plan, whole_work(checked) if missing is None else missing
+    plan, work = checked.plan, _work(checked, missing)
     if work.is_nothing:
         return "nothing is left to train"
     workers, lacks = _at_once(checked, work), "" if missing is None else " for what is missing"
@@ -153,7 +153,7 @@ def limit_note(checked: Checked, missing: Work | None = None) -> str | None:
         checked: the study.
         missing: of one that was begun, what it lacks; None for a new one.
     """
-    work = whole_work(checked) if missing is None else missing
+    work = _work(checked, missing)
     kept_s = _kept_s(checked, work)
     if checked.plan.max_hours is None or not kept_s:
         return None
@@ -174,7 +174,7 @@ def refuse_short_limit(checked: Checked, missing: Work | None = None) -> None:
     Raises:
         UsageError: they take longer on this machine. What a cluster offers is not known before it is joined.
     """
-    plan, work = checked.plan, whole_work(checked) if missing is None else missing
+    plan, work = checked.plan, _work(checked, missing)
     kept_s = _kept_s(checked, work)
     if kept_s is None or kept_s <= _limit_s(plan):
         return
@@ -200,7 +200,7 @@ def refuse_long(checked: Checked, missing: Work | None = None) -> None:
     Raises:
         UsageError: it takes more than LONG_S on this machine. What a cluster offers is not known before it is joined.
     """
-    work = whole_work(checked) if missing is None else missing
+    work = _work(checked, missing)
     workers, whole_s, kept_s = _at_once(checked, work), _study_s(checked, work), _study_s(checked, work.kept)
     if workers is None or whole_s is None or kept_s is None:
         return
@@ -253,6 +253,10 @@ def _fitting(plan: StudyPlan, cpus: float) -> int | None:
     else:
         fitting = int(allotted_cores().n / cpus)
     return min(fitting, plan.max_concurrent or fitting)
+
+
+def _work(checked: Checked, missing: Work | None) -> Work:
+    return whole_work(checked) if missing is None else missing
 
 
 def _workers(n: int) -> str:
