@@ -25,7 +25,7 @@ from benchmarks.timing import Ratio
 from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import Phase, run_trials
+from study.execution.tuner import Course, Phase, run_trials
 from study.execution.workers import ray_session
 from study.phases.state.ticker import Ticker
 from study.strategy.search_settings import SearchSettings
@@ -90,10 +90,10 @@ def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float =
         phase = Phase(
             searcher=LedgerSearcher(ledger, attempts, seed_of=lambda config, replicate: 1 + replicate),
             scheduler=LedgerScheduler(ledger, attempts),
-            folder=study.ray_folder("search"),
             on_step=tick,
         )
-        run_trials(plan, workers, Sleeping, seconds, phase)
+        course = Course(phase, iter(()), attempts, study.ray_folder("search"))
+        run_trials(plan, workers, Sleeping, seconds, course)
         ended = time.time()
     spans = sorted((row.records[0].losses["began"], row.records[0].losses["ended"]) for row in ledger.rows())
     assert len(spans) == trials

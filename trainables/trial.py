@@ -28,8 +28,8 @@ class CckdTrial(Trainable):
     """One trial in a process of its own.
 
     `config` holds `number`, `attempt`, `config` (flat trial configuration), `checkpoints` (root of the checkpoint
-    store) and, for a rerun, `export` (file stem for the trained student, or None) and `curve` (whether D_val is
-    evaluated at `curve_epochs` instead of the rungs).
+    store) and, for a rerun, `export` (file stem for the trained student, or None), `curve` (whether D_val is
+    evaluated at `curve_epochs` instead of the rungs) and `opens_test` (whether the run is judged on the test set).
 
     Each step returns a leg: `number`, `attempt`, `records`, `done` and `cause`. `records` are the epochs since the last
     report; after a restart they are all epochs so far, so that the driver misses none. `cause` is None, or the reason

@@ -21,7 +21,8 @@ class TrialContext:
         data: a TrialData.
         teacher: the backbone's weights for `forward` targets, None where no trial may ask for them. Trials on the
             CPUs of one node then read one copy in the node's object store. Once fetched: a function that returns them.
-        test: a TestData, None during the search, which must not see it.
+        test: a TestData, None until the confirmation: neither search nor selection may see it. A run reads it only
+            where its configuration says so.
         device: 'cpu' or 'cuda'.
         precision: of the students' passes.
         threads: torch threads of one trial.

@@ -42,6 +42,7 @@ class Run:
         self._number: int | str = config["number"]
         self._attempt: int = config["attempt"]
         self._export: str | None = config.get("export")
+        self._opens_test: bool = config.get("opens_test", False)
         self._fault: str | None = None
         self._reported = 0
         # One folder per attempt: a surviving process of a lost attempt cannot write into its successor's folder.
@@ -102,11 +103,11 @@ class Run:
         }
 
     def _finish(self) -> dict[str, Any]:
-        """Evaluate the student on the test set, where the run has one; export the student, where that is asked for."""
-        test: TestData | None = self._context.test
-        data: TrialData = self._context.data
-        if test is None:
+        """Judge the student on the test set, where the run may read it; export the student, where that is asked for."""
+        if not self._opens_test:
             return {}
+        test: TestData = self._context.test
+        data: TrialData = self._context.data
         on_test = self._trainer.judge(test.images, test.labels)
         on_train = self._trainer.judge(data.train_images, data.train_labels)
         counts = count_classes(on_test.predicted, test.labels, data.n_classes)

@@ -183,6 +183,16 @@ def controller_behind(wrapped: Any) -> Any:
     return wrapped._tune_controller
 
 
+def keep_idle_workers(controller: Any, trial: Any, n_workers: int) -> None:
+    """Make Tune keep up to `n_workers` workers that have no trial; they are for trials that ask for as much as `trial`.
+
+    `_actor_cache.increase_max`. Tune keeps one idle worker and ends the others, so that each phase of a study would
+    start its workers anew: seconds in which they import torch.
+    Needless when the slow test `test_ray_alone_would_end_idle_workers` fails.
+    """
+    controller._actor_cache.increase_max(trial.placement_group_factory, by=n_workers)
+
+
 def worker_of(controller: Any, trial: Any) -> Any:
     """Return the actor handle of `trial`'s worker; None if it has no worker yet, or `controller` is None.
 

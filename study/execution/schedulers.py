@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from study.execution.attempts import AttemptLog
 from study.execution.failure_causes import cause_of
-from study.execution.ray_private import controller_behind
+from study.execution.ray_private import controller_behind, keep_idle_workers
 from study.records.ledger import Ledger
 
 
@@ -26,6 +26,7 @@ class ListeningScheduler(FIFOScheduler):
     Attributes:
         controller: Ray Tune's controller; None until Ray has added the first trial.
         place: called with a new trial before Ray looks for its place.
+        n_kept: workers that Ray keeps when they have no trial, beside those that pending trials need.
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
@@ -33,11 +34,15 @@ class ListeningScheduler(FIFOScheduler):
         self.attempts = attempts
         self.controller: Any = None
         self.place: Callable[[Trial], None] = lambda trial: None
+        self.n_kept = 0
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Keep the controller, and say where the trial may run."""
+        is_first = self.controller is None
         self.controller = controller_behind(tune_controller)
         self.place(trial)
+        if is_first and self.n_kept:
+            keep_idle_workers(self.controller, trial, self.n_kept)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Note that the trial makes progress."""

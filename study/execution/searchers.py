@@ -12,7 +12,6 @@ Ray 2.60 calls in this order (tune_controller.py): a result that is not the last
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Any, Generic, TypeVar
 
 from optuna.trial import TrialState
@@ -30,23 +29,17 @@ class RetryingSearcher(Searcher, Generic[Run]):
 
     Args:
         attempts: shared with the phase's scheduler.
-
-    Attributes:
-        at_once: returns the most runs that may be under way now.
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
         super().__init__(metric=None, mode=None)
         self.attempts = attempts
-        self.at_once: Callable[[], float] = lambda: inf
         self._again: list[Run] = []
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash or none fits."""
+        """Return the next run's Ray configuration, or FINISHED; None while a running attempt may crash."""
         if self.attempts.budget.verdict:
             return Searcher.FINISHED
-        if self.attempts.n_running >= self.at_once():
-            return None
         run = self._again.pop(0) if self._again else self._next()
         if run is not None:
             config = self._started(run)

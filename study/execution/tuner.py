@@ -1,14 +1,15 @@
-"""Every argument that we give to Ray Tune, and the run of one queue of trials."""
+"""Every argument that we give to Ray Tune, and the run of the phases of a study in the same workers."""
 
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
+from ray.tune.search import Searcher
 
+from study.execution.attempts import AttemptLog
 from study.execution.hang_watchdog import HangWatchdog
 from study.execution.nodes import Roster, selector
 from study.execution.ray_private import surviving_memory_kills, without_callback_count
@@ -18,46 +19,130 @@ from study.execution.workers import Workers
 from study.planning.plan import StudyPlan
 from study.terminal.signals import heed_signals
 
-if TYPE_CHECKING:
-    from trainables.trial_context import TrialContext
-
 #: CPUs that a trial asks for at least if another process trains it: Ray Tune refuses a trial that needs nothing.
 _LEAST_CPUS = 0.01
 #: On a cluster our searcher limits the running trials, because nodes join and leave.
 _NO_LIMIT = 10**6
-#: Ray counts GPUs in ten-thousandths.
-_GPU_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a study: a queue of trials, and what the trials may read.
+    """One phase of a study: a queue of trials.
 
     Attributes:
         searcher: hands out the trials and records how they end.
-        scheduler: sees every result and answers stop or continue; its `attempts` are shared with the searcher.
-        folder: parent and name of a new folder for Ray's own files. It must not exist, because Ray
-            overwrites what it finds.
+        scheduler: sees every result and answers stop or continue.
         on_step: called on every turn of Ray's loop.
-        on_interrupt: called before Ctrl-C ends Ray's loop.
-        forwards_teacher: whether a trial may ask for `forward` targets, which need the backbone's weights.
-        opens_test: whether trials may read the test set.
-        is_temporary: remove the phase's objects from Ray's object store at its end. For one of many phases, each with
-            its own bundle of data.
     """
 
     searcher: RetryingSearcher[Any]
     scheduler: ListeningScheduler
-    folder: tuple[str, str]
     on_step: Callable[[], None]
-    on_interrupt: Callable[[], None] = lambda: None
-    forwards_teacher: bool = False
-    opens_test: bool = False
-    is_temporary: bool = False
 
 
-def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any, phase: Phase) -> None:
-    """Run the trials of a phase and return when all have ended. The workers of trials that hang are killed.
+class Course:
+    """Phases that follow one another in the same workers, and what their trials may read.
+
+    The code of a study between two phases is a generator's, `phases`. It goes on when all trials of a phase have
+    ended, so that it may read their results, and yields the next phase.
+
+    Attributes:
+        phase: the present one; the last one after the end.
+        attempts: of all phases; each phase's searcher and scheduler have it too.
+        is_over: whether every phase has come to its end.
+        folder: parent and name of a new folder for Ray's own files. It must not exist, because Ray overwrites what it
+            finds.
+        on_interrupt: called before Ctrl-C ends Ray's loop.
+        forwards_teacher: whether a trial may ask for `forward` targets, which need the backbone's weights.
+        opens_test: whether trials may read the test set; each one reads it only where its configuration says so.
+        is_temporary: remove the objects of the course from Ray's object store at its end. For one of many courses, each
+            with its own bundle of data.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        phases: Iterator[Phase],
+        attempts: AttemptLog,
+        folder: tuple[str, str],
+        *,
+        on_interrupt: Callable[[], None] = lambda: None,
+        forwards_teacher: bool = False,
+        opens_test: bool = False,
+        is_temporary: bool = False,
+    ) -> None:
+        self.phase, self._phases, self.attempts, self.folder = phase, phases, attempts, folder
+        self.on_interrupt, self.is_over = on_interrupt, False
+        self.forwards_teacher, self.opens_test, self.is_temporary = forwards_teacher, opens_test, is_temporary
+
+    def advance(self) -> bool:
+        """Let the study end the present phase and begin the next one; return False if there is none.
+
+        Raises:
+            Exception: what the study raises between two phases.
+        """
+        with self.attempts.keeping_fault():
+            following = next(self._phases, None)
+        self.is_over = following is None
+        self.phase = following or self.phase
+        return not self.is_over
+
+
+class CourseSearcher(Searcher):
+    """Hands Ray the trials of the present phase, and those of the next one when all have ended.
+
+    Args:
+        course: the phases.
+        at_once: returns the most trials that may be under way now.
+    """
+
+    def __init__(self, course: Course, at_once: Callable[[], float] = lambda: math.inf) -> None:
+        super().__init__(metric=None, mode=None)
+        self._course, self._at_once = course, at_once
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial's Ray configuration, or FINISHED; None while trials must end first."""
+        attempts = self._course.attempts
+        if attempts.n_running >= self._at_once() and not attempts.budget.verdict:
+            return None
+        found = self._course.phase.searcher.suggest(trial_id)
+        while found == Searcher.FINISHED:
+            if attempts.n_running:
+                return None
+            if not self._course.advance():
+                break
+            found = self._course.phase.searcher.suggest(trial_id)
+        return found
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Record how a trial ended. Those of earlier phases have all ended."""
+        self._course.phase.searcher.on_trial_complete(trial_id, result, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: study.db holds everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: study.db holds everything."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher into tuner.pkl, which is never read again. A generator cannot be pickled.
+        return {}
+
+
+class CourseScheduler(ListeningScheduler):
+    """Shows each result to the scheduler of the present phase."""
+
+    def __init__(self, course: Course) -> None:
+        super().__init__(course.attempts)
+        self._course = course
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Return whether the present phase lets the trial go on."""
+        return self._course.phase.scheduler.on_trial_result(tune_controller, trial, result)
+
+
+def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any, course: Course) -> None:
+    """Run the trials of a course and return when all have ended. The workers of trials that hang are killed.
 
     After Ctrl-C, Ray gives running trials ten seconds to end their leg and save a checkpoint.
 
@@ -66,43 +151,47 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         workers: concurrent trials.
         trainable: Ray Trainable class whose setup takes `context`.
         context: given to every trial's setup through the object store.
-        phase: the trials.
+        course: the trials.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, even if no trial is missing. A second Ctrl-C does not wait for the trials.
-        Exception: an error of our own code in one of Ray's callbacks, for instance on a full disk.
+        Exception: what the study raises between two phases, or an error of our own code in one of Ray's callbacks, for
+            instance on a full disk.
     """
     resources = {"cpu": plan.cpus_per_trial, "gpu": plan.gpus_per_trial}
     if workers.per_process > 1:  # the GPU belongs to the process that trains
         resources = {"cpu": max(plan.cpus_per_trial, _LEAST_CPUS)}
-    attempts, watchdog = phase.scheduler.attempts, HangWatchdog(phase.scheduler, plan.trial_timeout)
+    searcher, scheduler, attempts = CourseSearcher(course), CourseScheduler(course), course.attempts
+    watchdog = HangWatchdog(scheduler, plan.trial_timeout)
     places = None
-    if workers.roster is not None:
+    if workers.roster is None:
+        scheduler.n_kept = workers.n_workers
+    else:
         places = Places(workers.roster, {key.upper(): n for key, n in resources.items()})
-        phase.scheduler.place = places.choose
-        phase.searcher.at_once = lambda: workers.at_once(plan)
+        scheduler.place = places.choose
+        searcher = CourseSearcher(course, lambda: workers.at_once(plan))
 
     def on_step(trials: Sequence[Any]) -> None:
         attempts.raise_fault()
         watchdog(trials)
         if places is not None:
             for trial in places.stranded(trials):
-                phase.scheduler.controller.stop_trial(trial)
-        phase.on_step()
+                scheduler.controller.stop_trial(trial)
+        course.phase.on_step()
 
-    turns = StepCallback(on_step, phase.on_interrupt)
+    turns = StepCallback(on_step, course.on_interrupt)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
         tune_config=tune.TuneConfig(
-            search_alg=phase.searcher,
-            scheduler=phase.scheduler,
+            search_alg=searcher,
+            scheduler=scheduler,
             num_samples=-1,  # until the searcher has no more
             max_concurrent_trials=workers.n_workers if workers.roster is None else _NO_LIMIT,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=phase.folder[1],
-            storage_path=phase.folder[0],
+            name=course.folder[1],
+            storage_path=course.folder[0],
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a crashed trial out again
             # The trainable saves its own checkpoints. Otherwise Ray asks a Trainable class for one at its end.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -120,40 +209,6 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         attempts.raise_fault()
     if turns.interrupted:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) -> Iterator[tuple[type, Any]]:
-    """Return the Trainable class of a phase and the argument of its setup.
-
-    Each trial trains in its own process, or several train together in one process on a GPU. Processes that trials share
-    end with the block.
-    """
-    from trainables.trial import CckdTrial, HostedContext, HostedTrial
-
-    if workers.per_process == 1:
-        yield CckdTrial, context
-        return
-    import ray
-
-    from trainables.trial_host import TrialHost
-
-    n_seats = workers.per_process
-    # The host holds the GPU share of all its trials. Each trial holds its own CPUs and asks the host to train a leg.
-    host = ray.remote(TrialHost).options(
-        num_cpus=0,
-        num_gpus=round(min(1.0, n_seats * plan.gpus_per_trial), _GPU_DIGITS),
-        max_restarts=-1,
-        # One running leg per seat, and calls that begin or end a trial.
-        max_concurrency=3 * n_seats,
-        label_selector=None if workers.roster is None else selector(workers.roster.usable()),
-    )
-    hosts = [host.remote(n_seats) for _ in range(math.ceil(workers.n_workers / n_seats))]
-    try:
-        yield HostedTrial, HostedContext(tuple(hosts), context)
-    finally:
-        for started in hosts:
-            ray.kill(started)
 
 
 class Places:

@@ -1,16 +1,20 @@
-"""The Ray session of a study, and how many trials fit the cluster."""
+"""The Ray session of a study, how many trials fit the cluster, and in which processes they train."""
 
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from study.execution.cluster import ClusterError, connect, private_token
-from study.execution.nodes import Roster
+from study.execution.nodes import Roster, selector
 from study.execution.ray_private import end_processes_at_once
 from study.planning.plan import LOCAL, StudyPlan
 from study.terminal.signals import heed_signals, undisturbed, unheard_by_children
+
+if TYPE_CHECKING:
+    from trainables.trial_context import TrialContext
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -26,6 +30,9 @@ _ENVIRONMENT = {
 #: The niceness that Ray gives to its workers. It is read when a Ray starts, so only a private Ray follows it. Ray's own
 #: choice is 15: beside two busy programs on two cores a teacher's pass made no progress for six minutes.
 _NICENESS, _PRIVATE_NICENESS = "RAY_worker_niceness", "0"
+
+#: Ray counts GPUs in ten-thousandths.
+_GPU_DIGITS = 4
 
 #: Old settings that make Ray raise an error now. A study takes its folders from its plan, never from these.
 _REFUSED = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR")
@@ -124,6 +131,40 @@ def ray_session(plan: StudyPlan) -> Iterator[Workers]:
         finally:
             with undisturbed():
                 ray.shutdown()
+
+
+@contextmanager
+def trainable_for(context: "TrialContext", plan: StudyPlan, workers: Workers) -> Iterator[tuple[type, Any]]:
+    """Return the Trainable class of a course and the argument of its setup.
+
+    Each trial trains in its own process, or several train together in one process on a GPU. Processes that trials share
+    end with the block.
+    """
+    from trainables.trial import CckdTrial, HostedContext, HostedTrial
+
+    if workers.per_process == 1:
+        yield CckdTrial, context
+        return
+    import ray
+
+    from trainables.trial_host import TrialHost
+
+    n_seats = workers.per_process
+    # The host holds the GPU share of all its trials. Each trial holds its own CPUs and asks the host to train a leg.
+    host = ray.remote(TrialHost).options(
+        num_cpus=0,
+        num_gpus=round(min(1.0, n_seats * plan.gpus_per_trial), _GPU_DIGITS),
+        max_restarts=-1,
+        # One running leg per seat, and calls that begin or end a trial.
+        max_concurrency=3 * n_seats,
+        label_selector=None if workers.roster is None else selector(workers.roster.usable()),
+    )
+    hosts = [host.remote(n_seats) for _ in range(math.ceil(workers.n_workers / n_seats))]
+    try:
+        yield HostedTrial, HostedContext(tuple(hosts), context)
+    finally:
+        for started in hosts:
+            ray.kill(started)
 
 
 def _workers(plan: StudyPlan, nodes: Sequence[Mapping[str, float]]) -> Workers:

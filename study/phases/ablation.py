@@ -7,12 +7,14 @@ The seeds are those of the confirmation. So its runs of best1 on the study's own
 none of them is trained twice. No choice rests on them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from search_spaces.space import SearchSpace
 from study import schema
+from study.execution.attempts import AttemptLog
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.changes import Change, changed_knobs, put_back, without_parts
 from study.phases.confirmation import confirm_seeds
@@ -25,15 +27,13 @@ from study.records.ledger import Ledger
 from study.records.rerun_names import ablation_entry
 from study.records.run_tables import AblationRun, counts_of
 from study.records.trial_rows import Finalist
-from study.teacher.bundle import Prepared
 from trainables.cckd.errors import UsageError
 
 
-def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing runs of the ablation.
+def ablate(study: Study, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    """Yield the phase of the missing runs of the ablation.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
     """
     plan, ledger = study.checked.plan, study.ledger
@@ -57,7 +57,7 @@ def ablate(study: Study, prepared: Prepared, workers: Workers) -> None:
     study.store.update_manifest(phase=schema.PhaseName.ABLATION)
     what = ", ".join(change.name for change in changes) or "nothing"
     study.progress.say(f"ablate   best1 is trial {best.number}; put back or taken out: {what}")
-    run_reruns(study, ledger, queue, prepared, workers)
+    yield from run_reruns(study, ledger, queue, attempts, workers)
     n_failed = len(queue.counted & given_up(ledger, plan.max_retries))
     study.progress.say(f"ablate   {queue.n_done()} runs judged on {_judged_on(study)}, {n_failed} failed")
 
@@ -155,6 +155,5 @@ def _queue(
         recorded=table.recorded_reruns,
         record=record,
         checkpoints=study.checkpoints,
-        forwards_teacher=studied_method(study).forwards_teacher,
         opens_test=plan.ablation_on_test,
     )

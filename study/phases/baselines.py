@@ -5,33 +5,34 @@ pruner, and seeds, and the same selection by fresh runs on D_val. Its winner is 
 seeds of all other entries.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from study import schema
+from study.execution.attempts import AttemptLog
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.search import SearchTarget, search
 from study.phases.selection import ranked, select
 from study.phases.state.study_in_progress import NothingComplete, Study
 from study.planning.spaces import baseline_space
-from study.teacher.bundle import Prepared
 
 
-def tune_baselines(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing trials and selection runs of the plan's baselines.
+def tune_baselines(study: Study, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    """Yield the phases of the missing trials and selection runs of the plan's baselines.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
     """
     for name in study.checked.plan.tuned_baselines:
         target = _tuned_baseline(study, name)
         try:
-            search(study, target, prepared, workers)
+            yield from search(study, target, attempts, workers)
         except NothingComplete as error:
             # The study goes on: this baseline keeps its reference point, as it would without tuning.
             study.progress.say(f"NOTE     {name} COULD NOT BE TUNED: {error}")
         else:
-            select(study, target, prepared, workers)
+            yield from select(study, target, attempts, workers)
 
 
 def tuned_entries(study: Study) -> dict[str, tuple[int, dict[str, Any]]]:

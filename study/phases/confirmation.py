@@ -5,17 +5,20 @@ and teacher outputs is needed at a time. The teacher is part of what is judged: 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from study.execution.attempts import AttemptLog
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
 from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns
-from study.phases.search import studied_method
+from study.phases.search import forwards_teacher, studied_method
 from study.phases.selection import ranked
-from study.phases.state.study_in_progress import Study
+from study.phases.state.study_in_progress import Phases, Study
 from study.planning.checked import Checked
 from study.planning.tail_subsets import recut
 from study.records.rerun_names import rerun_name
@@ -37,8 +40,14 @@ _NEXT_CUT = 10**13
 _PASSES = ("forward_passes", "verification_passes")
 
 
-def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
+def confirm(study: Study, prepared: Prepared, workers: Workers, then: Phases) -> None:
     """Run the missing runs of the plan's cuts, entries, and seeds, and evaluate each cut's teacher on test.
+
+    Args:
+        study: the study.
+        prepared: the data of the study's own cut.
+        workers: of the Ray session.
+        then: returns the phases that follow. Without further cuts they run in the same workers as the confirmation.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
@@ -46,34 +55,42 @@ def confirm(study: Study, prepared: Prepared, workers: Workers) -> None:
         DataError: a cut differs from the cut that was checked when the study started.
     """
     plan, ledger = study.checked.plan, study.ledger
+    run = partial(study.run, title="confirm", forwards_teacher=forwards_teacher(study))
     if not plan.confirm_seeds:
+        run(prepared, workers, then, opens_test=plan.ablation_on_test)
         return
     cuts = [runs_of_cut(study, data_seed) for data_seed in range(plan.data_seeds)]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
     study.store.update_manifest(phase=PhaseName.CONFIRMATION, confirm_entries=entries)
-    for run in cuts[0]:
-        if run.trial is not None:
-            ledger.runs.drop_confirm_runs(run.entry, but_of=run.trial)
+    for rerun in cuts[0]:
+        if rerun.trial is not None:
+            ledger.runs.drop_confirm_runs(rerun.entry, but_of=rerun.trial)
 
-    names = {run.name for cut in cuts for run in cut}
+    names = {rerun.name for cut in cuts for rerun in cut}
     follows = "longer runs" if plan.n_longer_runs else "ablation" if plan.ablation_seeds else ""
-    n_run = 0
-    for data_seed, runs in enumerate(cuts):
-        queue = replace(
-            queue_on_test(study, "confirm", runs),
-            counted=names,
-            is_temporary=data_seed > 0,
-            note=f", then the {follows}" if follows else "",
-        )
-        n_left = len(queue.missing(study))
-        if n_left or _teacher_run(data_seed) not in study.ledger.runs.recorded_reruns():
-            _confirm_cut(study, data_seed, queue, prepared, workers)
-        n_run += n_left
-    _note_look(study, cuts[0])
-    if n_run:
-        n_failed = len(names & given_up(ledger, plan.max_retries))
-        n_recorded = len(names & ledger.runs.recorded_reruns())
-        study.progress.say(f"confirm  {n_recorded} runs on test, {n_failed} failed")
+    note = f", then the {follows}" if follows else ""
+    queues = [replace(queue_on_test(study, "confirm", cut), counted=names, note=note) for cut in cuts]
+    n_left = sum(len(queue.missing(study)) for queue in queues)
+
+    def all_confirmed(attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+        if plan.data_seeds == 1:
+            yield from run_reruns(study, ledger, queues[0], attempts, workers)
+        _note_look(study, cuts[0])
+        if n_left:
+            n_failed = len(names & given_up(ledger, plan.max_retries))
+            n_recorded = len(names & ledger.runs.recorded_reruns())
+            study.progress.say(f"confirm  {n_recorded} runs on test, {n_failed} failed")
+        yield from then(attempts, workers)
+
+    _judge_teacher(study, 0, study.checked, prepared, workers)
+    if plan.data_seeds > 1:
+        run(prepared, workers, partial(run_reruns, study, ledger, queues[0]), opens_test=True)
+    for data_seed, queue in enumerate(queues[1:], start=1):
+        if queue.missing(study) or _teacher_run(data_seed) not in ledger.runs.recorded_reruns():
+            checked, of_cut = _prepare_cut(study, data_seed, workers)
+            _judge_teacher(study, data_seed, checked, of_cut, workers)
+            run(of_cut, workers, partial(run_reruns, study, ledger, queue), opens_test=True, is_temporary=True)
+    run(prepared, workers, all_confirmed, opens_test=True)
 
 
 def _note_look(study: Study, runs: Sequence[Rerun]) -> None:
@@ -115,7 +132,6 @@ def queue_on_test(study: Study, title: str, runs: Sequence[Rerun]) -> RerunQueue
         recorded=study.ledger.runs.recorded_reruns,
         record=record,
         checkpoints=study.checkpoints,
-        forwards_teacher=studied_method(study).forwards_teacher,
         opens_test=True,
     )
 
@@ -204,19 +220,15 @@ def confirm_reruns(
     ]
 
 
-def _confirm_cut(study: Study, data_seed: int, queue: RerunQueue, prepared: Prepared, workers: Workers) -> None:
-    """Finish one cut: its teacher on test, and its missing runs. `prepared` belongs to the study's own cut."""
-    checked = study.checked
-    if data_seed:
-        checked, prepared = _prepare_cut(study, data_seed, workers)
-    if _teacher_run(data_seed) not in study.ledger.runs.recorded_reruns():
-        counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
-        test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
-        record = {"test": test, "selected_on": "val"}
-        study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
-        _count_passes(study, passes)
-    if queue.missing(study):
-        run_reruns(study, study.ledger, queue, prepared, workers)
+def _judge_teacher(study: Study, data_seed: int, checked: Checked, prepared: Prepared, workers: Workers) -> None:
+    """Judge the teacher of a cut on test, unless that is recorded."""
+    if _teacher_run(data_seed) in study.ledger.runs.recorded_reruns():
+        return
+    counts, bins, passes = study.engine.teacher_on_test(checked, prepared, workers, study.progress)
+    test = {"correct": list(counts.correct), "seen": list(counts.seen), "bins": bins._asdict()}
+    record = {"test": test, "selected_on": "val"}
+    study.ledger.runs.add_confirm_run(_TEACHER, None, None, record, data_seed=data_seed)
+    _count_passes(study, passes)
 
 
 def record_run(study: Study, run: Rerun, result: dict[str, Any]) -> None:

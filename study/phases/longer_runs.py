@@ -5,23 +5,23 @@ at 20 epochs was 1 point at 150. So `la`, `kd` and `best1` are trained at twice 
 confirmation, so that differences between the lengths are paired.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from study.execution.attempts import AttemptLog
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.confirmation import queue_on_test, runs_of_cut
 from study.phases.reruns import Rerun, given_up, run_reruns
 from study.phases.state.study_in_progress import Study
 from study.planning.plan import CHECK_FACTOR, StudyPlan
 from study.schema import PhaseName
-from study.teacher.bundle import Prepared
 
 
-def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing runs at a longer training, on the study's own cut, the shorter length first.
+def train_longer(study: Study, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    """Yield the phases of the missing runs at a longer training, on the study's own cut, the shorter length first.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
     """
     plan = study.checked.plan
@@ -38,7 +38,7 @@ def train_longer(study: Study, prepared: Prepared, workers: Workers) -> None:
             continue
         if n_left:
             study.store.update_manifest(phase=PhaseName.LONGER)
-            run_reruns(study, study.ledger, queue, prepared, workers)
+            yield from run_reruns(study, study.ledger, queue, attempts, workers)
         n_run += n_left
     if n_run:
         names = {run.name for run in runs}

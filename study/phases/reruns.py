@@ -3,7 +3,7 @@
 Every entry of a phase is trained on the same seeds, so that differences between entries are paired.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from study.phases.state.study_in_progress import Study
 from study.phases.state.ticker import Ticker
 from study.records.ledger import Ledger
 from study.records.rerun_names import rerun_name
-from study.teacher.bundle import Prepared
 from study.terminal.progress import duration
 from trainables.checkpoint_store import CheckpointStore
 
@@ -64,7 +63,7 @@ class RerunQueue:
         recorded: returns the names of all recorded runs.
         record: records the result of a run.
         checkpoints: of the runs.
-        forwards_teacher, opens_test, is_temporary: as in `Phase`.
+        opens_test: whether the runs are judged on the test set.
         note: text behind the time left.
         cost: cost of one of the runs, in trials of the search.
     """
@@ -75,9 +74,7 @@ class RerunQueue:
     recorded: Callable[[], set[str]]
     record: Callable[[Rerun, dict[str, Any]], None]
     checkpoints: CheckpointStore
-    forwards_teacher: bool
     opens_test: bool = False
-    is_temporary: bool = False
     note: str = ""
     cost: int = 1
 
@@ -91,14 +88,17 @@ class RerunQueue:
         return [run for run in self.runs if run.name not in done]
 
 
-def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing runs of `queue`; `ledger` is the search from which they come.
+def run_reruns(
+    study: Study, ledger: Ledger, queue: RerunQueue, attempts: AttemptLog, workers: Workers
+) -> Iterator[Phase]:
+    """Yield the phase of the missing runs of `queue`, if there are any; `ledger` is the search from which they come.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
     """
-    n_total, attempts = len(queue.counted), study.new_attempts(prepared)
+    missing, n_total = queue.missing(study), len(queue.counted)
+    if not missing:
+        return
 
     def seconds_left(n_done: int) -> float:
         n_trials = queue.cost * (n_total - n_done)
@@ -114,19 +114,19 @@ def run_reruns(study: Study, ledger: Ledger, queue: RerunQueue, prepared: Prepar
         queue.checkpoints.remove(run.name)
 
     study.progress.begin(queue.title, n_total)
-    phase = Phase(
+    yield Phase(
         searcher=RerunSearcher(
-            queue.missing(study), ledger, attempts, checkpoints=queue.checkpoints.root, on_done=record
+            missing,
+            ledger,
+            attempts,
+            checkpoints=queue.checkpoints.root,
+            opens_test=queue.opens_test,
+            on_done=record,
         ),
         scheduler=ListeningScheduler(attempts),
-        folder=study.ray_folder(queue.title),
         on_step=Ticker(study, n_done=queue.n_done, seconds_left=seconds_left, note=note),
-        on_interrupt=study.warn_of_interrupt,
-        forwards_teacher=queue.forwards_teacher,
-        opens_test=queue.opens_test,
-        is_temporary=queue.is_temporary,
     )
-    study.run(prepared, workers, phase, is_missing=lambda: bool(queue.missing(study)))
+    study.end_phase()
 
 
 class RerunSearcher(RetryingSearcher[Rerun]):
@@ -137,6 +137,7 @@ class RerunSearcher(RetryingSearcher[Rerun]):
         ledger: counts attempts, so that a survivor of a lost attempt cannot write into its successor's checkpoints.
         attempts: shared with the scheduler.
         checkpoints: where the checkpoints and exported students of the runs lie.
+        opens_test: whether the runs are judged on the test set.
         on_done: called with (rerun, result) when a run has finished.
     """
 
@@ -147,11 +148,13 @@ class RerunSearcher(RetryingSearcher[Rerun]):
         attempts: AttemptLog,
         *,
         checkpoints: str,
+        opens_test: bool = False,
         on_done: Callable[[Rerun, dict[str, Any]], None],
     ) -> None:
         super().__init__(attempts)
         self._waiting = list(reversed(reruns))
         self._ledger, self._checkpoints, self._on_done = ledger, checkpoints, on_done
+        self._opens_test = opens_test
 
     def _next(self) -> Rerun | None:
         return self._waiting.pop() if self._waiting else None
@@ -164,6 +167,7 @@ class RerunSearcher(RetryingSearcher[Rerun]):
             "checkpoints": self._checkpoints,
             "export": run.entry if run.export else None,
             "curve": run.curve,
+            "opens_test": self._opens_test,
         }
 
     def _count_failure(self, run: Rerun, why: str) -> int:

@@ -1,10 +1,11 @@
 """The search phase: Ray runs the trials that the ledger chooses, until study.db holds the planned total."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.knob import KnobValue
+from study.execution.attempts import AttemptLog
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.execution.tasks import Future, TaskError
@@ -12,10 +13,10 @@ from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.state.study_in_progress import NothingComplete, Study
 from study.phases.state.ticker import Ticker
+from study.planning.spaces import baseline_space
 from study.records.ledger import Ledger
 from study.schema import BEST, SEARCH_LOOKS
 from study.strategy.stopping import SETTLED, SHARE_OF_LEVEL, due
-from study.teacher.bundle import Prepared
 from study.terminal.faults import one_line
 from study.terminal.progress import duration
 from trainables.cckd.random_streams import derive_seed
@@ -47,13 +48,6 @@ class SearchTarget:
     def config(self, params: Mapping[str, KnobValue]) -> dict[str, Any]:
         """Return the flat configuration of a trial without its seed."""
         return {**self.ledger.space.config(params), **self.fixed}
-
-    @property
-    def forwards_teacher(self) -> bool:
-        """Whether a trial may ask for `forward` targets: the knob is fixed to them, or searched."""
-        space = self.ledger.space
-        fixed = {**space.fixed, **self.fixed}.get("mix_targets")
-        return fixed == "forward" or any(knob.name == "mix_targets" for knob in space.tunable)
 
 
 class Looks:
@@ -118,11 +112,19 @@ def studied_method(study: Study) -> SearchTarget:
     )
 
 
-def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing trials of a search.
+def forwards_teacher(study: Study) -> bool:
+    """Return whether a trial of the study may ask for `forward` targets: the knob is fixed to them, or searched."""
+    plan, method = study.checked.plan, studied_method(study)
+    baselines = [baseline_space(name, study.checked.space, plan) for name in plan.tuned_baselines]
+    fixed = [{**method.ledger.space.fixed, **method.fixed}, *(space.fixed for space in baselines)]
+    searched = {knob.name for space in (method.ledger.space, *baselines) for knob in space.tunable}
+    return "mix_targets" in searched or any(knobs.get("mix_targets") == "forward" for knobs in fixed)
+
+
+def search(study: Study, target: SearchTarget, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    """Yield the phase of the missing trials of a search, then say how they have ended.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
         NothingComplete: every trial has ended and none is complete.
     """
@@ -130,7 +132,6 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     if ledger.finished_total < plan.trials and (ledger.unfinished() or not looks.settled):
         study.store.update_manifest(phase=target.title)
         study.progress.begin(target.title, plan.trials)
-        attempts = study.new_attempts(prepared)
         searcher = LedgerSearcher(
             ledger,
             attempts,
@@ -155,17 +156,10 @@ def search(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
         phase = Phase(
             searcher=searcher,
             scheduler=LedgerScheduler(ledger, attempts),
-            folder=study.ray_folder("search"),
             on_step=on_step,
-            on_interrupt=study.warn_of_interrupt,
-            forwards_teacher=target.forwards_teacher,
         )
-
-        def is_missing() -> bool:
-            left_out = searcher.held_back or (looks.settled and not ledger.unfinished())
-            return ledger.finished_total < plan.trials and not left_out
-
-        study.run(prepared, workers, phase, is_missing=is_missing)
+        yield phase
+        study.end_phase()
         study.export()
         held_back = searcher.held_back and not looks.settled
         if held_back:

@@ -5,9 +5,11 @@ trained again and fell below the reference point. So the search only nominates c
 the best mean over its fresh runs; the value that nominated it does not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from study.execution.attempts import AttemptLog
+from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.reruns import Rerun, RerunQueue, run_reruns
 from study.phases.search import SearchTarget
@@ -19,17 +21,15 @@ from study.records.trial_rows import Finalist
 from study.schema import BEST, PhaseName
 from study.strategy.guards import REFERENCE, kept, told
 from study.strategy.objectives import N_CONFIRMED
-from study.teacher.bundle import Prepared
 from trainables.cckd.metrics import balanced_accuracy
 from trainables.cckd.random_streams import derive_seed
 from trainables.cckd.records import ClassCounts
 
 
-def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Workers) -> None:
-    """Run the missing selection runs and choose the winner of a search.
+def select(study: Study, target: SearchTarget, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    """Yield the phase of the missing selection runs, then choose the winner of a search.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C.
         StudyFailed: failures exceed a limit.
     """
     plan, ledger = study.checked.plan, target.ledger
@@ -51,7 +51,7 @@ def select(study: Study, target: SearchTarget, prepared: Prepared, workers: Work
     queue = _queue(target, runs)
     if queue.missing(study):
         study.store.update_manifest(phase=PhaseName.SELECTION if target.entry == BEST else target.title)
-        run_reruns(study, ledger, queue, prepared, workers)
+        yield from run_reruns(study, ledger, queue, attempts, workers)
         study.export()
     chosen, fresh = ranked(ledger, plan)[0], fresh_runs(ledger, seeds)
     target.keep(chosen_trial=chosen.number)
@@ -77,7 +77,6 @@ def _queue(target: SearchTarget, runs: Sequence[Rerun]) -> RerunQueue:
         recorded=table.recorded_reruns,
         record=record,
         checkpoints=target.checkpoints,
-        forwards_teacher=target.forwards_teacher,
         note=", then the confirmation",
     )
 

@@ -11,7 +11,7 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler, ListeningScheduler
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import Phase, run_trials
+from study.execution.tuner import Course, Phase, run_trials
 from study.execution.workers import Workers, ray_session
 from study.phases.reruns import Rerun, RerunSearcher
 from trainables.cckd.errors import TeacherError
@@ -95,8 +95,8 @@ def swallowing(play: Callable[[type], None]) -> None:
 
 
 def _run(folder: Path, searcher: Any, scheduler: Any, trainable: type = object) -> None:
-    phase = Phase(searcher, scheduler, (str(folder), "confirm"), on_step=lambda: None)
-    run_trials(PLAN, WORKERS, trainable, None, phase)
+    phase = Phase(searcher, scheduler, on_step=lambda: None)
+    run_trials(PLAN, WORKERS, trainable, None, Course(phase, iter(()), scheduler.attempts, (str(folder), "confirm")))
 
 
 @pytest.mark.usefixtures("swallowing")

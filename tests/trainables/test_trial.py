@@ -51,13 +51,16 @@ def start(data: TrialData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         precision: Precision = "float32",
         export: str | None = None,
         curve: bool = False,
+        opens_test: bool | None = None,
         **changes: Any,
     ) -> CckdTrial:
         trial = object.__new__(CckdTrial)
         context = TrialContext(
             data=data, teacher=teacher, test=test, device="cpu", precision=precision, threads=1, leg_s=leg_s
         )
-        trial.setup(config_of(tmp_path, number, attempt, export, **changes) | {"curve": curve}, context=context)
+        opens_test = test is not None if opens_test is None else opens_test
+        config = config_of(tmp_path, number, attempt, export, **changes)
+        trial.setup(config | {"curve": curve, "opens_test": opens_test}, context=context)
         return trial
 
     return begin
@@ -233,6 +236,11 @@ def test_a_reused_actor_builds_one_teacher_on_the_shared_weights(
 
 def test_a_search_trial_never_opens_the_test_set(start: Start) -> None:
     assert not any("test_correct" in leg for leg in run_legs(start()))
+
+
+def test_a_run_that_may_not_read_the_test_set_of_its_workers_leaves_it_alone(start: Start) -> None:
+    unread: Any = object()
+    assert not any("test_correct" in leg for leg in run_legs(start(number="ablate", test=unread, opens_test=False)))
 
 
 def test_a_confirmation_run_opens_the_test_set_once_at_its_end(start: Start, data: TrialData, tmp_path: Path) -> None:

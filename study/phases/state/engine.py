@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.execution.tasks import Future, object_store, start_beside_driver, start_on_node
-from study.execution.tuner import Phase, run_trials, trainable_for
-from study.execution.workers import Workers, threads_of
+from study.execution.tuner import Course, run_trials
+from study.execution.workers import Workers, threads_of, trainable_for
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
 from study.teacher.worker_tasks import time_step
@@ -25,28 +25,28 @@ def time_steps(node: str | None, shape: StepShape) -> Future:
     return Future(start_on_node(node, time_step, shape))
 
 
-def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
-    """Put the data of a phase into Ray's object store and run its trials; raises what `run_trials` raises."""
+def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, course: Course) -> None:
+    """Put the data of a course into Ray's object store and run its trials; raises what `run_trials` raises."""
     plan = checked.plan
     assert plan.precision is not None, "it is decided before the first trial"
-    with object_store(is_temporary=phase.is_temporary) as put:
+    with object_store(is_temporary=course.is_temporary) as put:
         context = TrialContext(
             data=put(prepared.data),
-            teacher=shared_weights(checked) if phase.forwards_teacher else None,
-            test=put(assemble_test(checked.data)) if phase.opens_test else None,
+            teacher=shared_weights(checked) if course.forwards_teacher else None,
+            test=put(assemble_test(checked.data)) if course.opens_test else None,
             device=plan.device,
             precision=plan.precision,
             threads=threads_of(plan),
         )
         with trainable_for(context, plan, workers) as (trainable, setup):
-            run_trials(plan, workers, trainable, setup, phase)
+            run_trials(plan, workers, trainable, setup, course)
 
 
 @dataclass(frozen=True)
 class Engine:
     """What a study needs of Ray; tests give a study another engine."""
 
-    run: Callable[[Checked, Prepared, Workers, Phase], None] = run_on_ray
+    run: Callable[[Checked, Prepared, Workers, Course], None] = run_on_ray
     prepare: Callable[..., Prepared] = prepare
     teacher_on_test: Callable[..., Any] = teacher_on_test
     beside: Callable[..., Future] = beside_driver

@@ -1,7 +1,7 @@
 """A study in progress: what its phases share, how one of them is run, and the limits on failures."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskDied, TaskError
-from study.execution.tuner import Phase
+from study.execution.tuner import Course, Phase
 from study.execution.workers import Workers
 from study.phases.state.engine import Engine
 from study.planning.checked import Checked
@@ -27,6 +27,9 @@ from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
 
 log = logging.getLogger("study")
+
+#: The code of a study that yields phases, given the attempts of all of them and the workers of the Ray session.
+Phases = Callable[[AttemptLog, Workers], Iterator[Phase]]
 
 
 @dataclass(frozen=True)
@@ -212,30 +215,65 @@ class Study:
         return n_cuts == 1 or any(path in what for path in own)
 
     def new_attempts(self, prepared: Prepared) -> AttemptLog:
-        """Return a new attempt log for one phase; features from the teacher's cache are verified before its results.
+        """Return a new attempt log for the phases of a course.
 
-        The verification runs while the first trials already train.
+        Features from the teacher's cache are verified before its results are taken, while its first trials train.
         """
         return AttemptLog(self.budget, prepared.verification.wait, self.pace.note)
 
-    def run(self, prepared: Prepared, workers: Workers, phase: Phase, is_missing: Callable[[], bool]) -> None:
-        """Run a phase to its end.
+    def run(
+        self,
+        prepared: Prepared,
+        workers: Workers,
+        phases: Phases,
+        *,
+        title: str,
+        forwards_teacher: bool,
+        opens_test: bool = False,
+        is_temporary: bool = False,
+    ) -> None:
+        """Run phases to their end, one after the other in the same workers.
 
         Args:
             prepared: the data of the trials.
             workers: of the Ray session.
-            phase: the trials.
-            is_missing: whether runs of this phase are still missing.
+            phases: returns the phases that have trials left, and does between them what a study does there. While it
+                does so, idle trials may hold every core: it must ask Ray for none.
+            title: names the folder of Ray's own files.
+            forwards_teacher, opens_test, is_temporary: as in `Course`.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C: Ray has returned and runs are missing.
             StudyFailed: failures exceed a limit.
             TeacherError: the teacher's cache holds other features than the teacher computes now.
         """
-        self.engine.run(self.checked, prepared, workers, phase)
-        self.check_failures()
-        if is_missing():
+        attempts = self.new_attempts(prepared)
+        left = phases(attempts, workers)
+        first = next(left, None)
+        if first is None:
+            return
+        course = Course(
+            first,
+            left,
+            attempts,
+            self.ray_folder(title),
+            on_interrupt=self.warn_of_interrupt,
+            forwards_teacher=forwards_teacher,
+            opens_test=opens_test,
+            is_temporary=is_temporary,
+        )
+        self.engine.run(self.checked, prepared, workers, course)
+        if not course.is_over:
+            self.check_failures()
             raise KeyboardInterrupt
+
+    def end_phase(self) -> None:
+        """End the progress line of a phase whose trials have all ended.
+
+        Raises:
+            StudyFailed: failures exceed a limit.
+        """
+        self.check_failures()
         self.progress.end()
 
     def warn_of_interrupt(self) -> None:

@@ -20,7 +20,7 @@ from study.execution.attempts import AttemptLog
 from study.execution.cluster import PACKAGES, ClusterError, connect
 from study.execution.failure_budget import FailureBudget
 from study.execution.nodes import check_nodes
-from study.execution.tuner import Phase, run_trials
+from study.execution.tuner import Course, Phase, run_trials
 from study.execution.workers import _ENVIRONMENT, Workers
 from study.phases.reruns import Rerun, RerunSearcher
 from study.planning.check import check
@@ -202,8 +202,8 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
 
     context = SimpleNamespace(data=ray.put(np.ones(2_000_000)))
     folder = (str(tmp_path / "ray"), "stub-1")
-    phase = Phase(searcher, ListeningScheduler(attempts), folder, on_step=lambda: None)
-    run_trials(plan, Workers(4), trainable(), context, phase)  # type: ignore[arg-type]
+    course = Course(Phase(searcher, ListeningScheduler(attempts), on_step=lambda: None), iter(()), attempts, folder)
+    run_trials(plan, Workers(4), trainable(), context, course)  # type: ignore[arg-type]
     assert [result["together"] for result in results] == [4] * 4
     assert len({result["pid"] for result in results}) == 4
     assert len({result["node"] for result in results}) == 1, "only one node announces a GPU"

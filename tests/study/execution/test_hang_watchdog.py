@@ -104,7 +104,7 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import ListeningScheduler
 from study.phases.reruns import Rerun, RerunSearcher
-from study.execution.tuner import Phase, run_trials
+from study.execution.tuner import Course, Phase, run_trials
 from study.execution.workers import ray_session
 
 folder = Path(sys.argv[1])
@@ -134,7 +134,8 @@ searcher = RerunSearcher(
 )
 scheduler = ListeningScheduler(attempts)
 with ray_session(plan) as workers:
-    run_trials(plan, workers, Sleeper, 1, Phase(searcher, scheduler, (str(folder / "ray"), "one"), lambda: None))
+    phase = Phase(searcher, scheduler, lambda: None)
+    run_trials(plan, workers, Sleeper, 1, Course(phase, iter(()), attempts, (str(folder / "ray"), "one")))
 """
 
 

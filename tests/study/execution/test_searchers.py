@@ -188,20 +188,6 @@ def test_a_run_that_met_a_damaged_image_stays_to_be_done_and_no_other_begins(ada
     assert [left.number for left in ledger.unfinished()] == [0, 1]
 
 
-def test_no_more_runs_are_handed_out_than_the_nodes_hold(adapters) -> None:
-    searcher, _ = adapters
-    room = [2]
-    searcher.at_once = lambda: room[0]
-    assert [searcher.suggest(name)["number"] for name in "ab"] == [0, 1]
-    assert searcher.suggest("c") is None
-    room[0] = 3
-    assert searcher.suggest("c")["number"] == 2
-    room[0] = 0
-    for name in "abc":
-        searcher.on_trial_complete(name, _result([], done=True, cause="..."))
-    assert searcher.suggest("d") is None, "every node is lost: the search waits, it has not ended"
-
-
 def test_a_run_that_ray_takes_back_before_it_begins_is_handed_out_again(adapters) -> None:
     searcher, _ = adapters
     config = searcher.suggest("a")

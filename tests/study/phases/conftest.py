@@ -16,7 +16,7 @@ from study.planning.parser import build_parser
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
 from study.terminal.progress import Progress
-from tests.study.phases.played import ANALYSES, EPOCHS, N_SEEDS, N_TRIALS, OWN, WORKERS, PlayedRay
+from tests.study.phases.played import ANALYSES, EPOCHS, N_SEEDS, N_TRIALS, PlayedRay, play
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ _SEARCHED: list[bytes] = []
 @pytest.fixture
 def searched(study: Study, ray: PlayedRay) -> Study:
     if not _SEARCHED:
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
         ray.bundles.clear()
     study.ledger.close()  # leaves one file
     if not _SEARCHED:

@@ -1,6 +1,6 @@
 """A study whose phases run without Ray and whose teacher is played."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.execution.tuner import Phase
+from study.execution.tuner import Course, CourseSearcher
 from study.execution.workers import Workers
 from study.phases.state.engine import Engine
 from study.phases.state.study_in_progress import Analyses, Study
@@ -62,7 +62,7 @@ class PlayedRay:
         self.configs: list[dict[str, Any]] = []
         self.stop_after: int | None = None
         self.outcome: Callable[[dict[str, Any]], dict[str, Any] | None] = good
-        self.opened_test: bool | None = None
+        self.opened_test = False
         self.bundles: list[tuple[Any, bool]] = []
         self.prepare: Callable[[Checked], Prepared] = lambda checked: OWN
 
@@ -72,26 +72,39 @@ class PlayedRay:
         counts = ClassCounts((4,) * 10, (40,) * 10)
         return Engine(self.run, lambda checked, *_: self.prepare(checked), lambda *_: (counts, BINS, 400), Answered)
 
-    def run(self, checked: Checked, prepared: Prepared, workers: Workers, phase: Phase) -> None:
-        searcher: Any = phase.searcher
-        self.configs, self.opened_test = [], phase.opens_test
-        self.bundles.append((prepared, phase.is_temporary))
+    def run(self, checked: Checked, prepared: Prepared, workers: Workers, course: Course) -> None:
+        searcher: Any = CourseSearcher(course)
+        self.configs, self.opened_test = [], False
+        self.bundles.append((prepared, course.is_temporary))
         while len(self.configs) != self.stop_after:
             config = searcher.suggest(f"{len(self.configs)}")
             if config == Searcher.FINISHED:
                 return
             self.configs.append(config)
+            self.opened_test |= config.get("opens_test", False)
+            assert course.opens_test or not self.opened_test
             result = self.outcome(config)
             if config.get("export"):
                 _export(config)
             name = f"{len(self.configs) - 1}"
             if result is None:
-                phase.scheduler.attempts.crash(name, "exception: OSError: lost")
+                course.attempts.crash(name, "exception: OSError: lost")
             searcher.on_trial_complete(name, result, error=result is None)
-            phase.on_step()
+            course.phase.on_step()
         searcher.suggest("begun")
         searcher.suggest("waiting")
         searcher.on_trial_complete("waiting")  # Ctrl-C: Ray takes back what it had not begun
+
+
+def play(study: Study, phase: Callable[..., Iterator[Any]], *arguments: Any) -> None:
+    """Run a phase, given what its function takes behind the study and before attempts and workers."""
+    phases = partial(phase, study, *arguments)
+    study.run(OWN, WORKERS, phases, title="played", forwards_teacher=False, opens_test=True)
+
+
+def nothing_more(attempts: Any, workers: Any) -> Iterator[Any]:
+    """No phase."""
+    return iter(())
 
 
 def allow(study: Study, **limits: int) -> None:

@@ -14,7 +14,7 @@ from study.phases.selection import ranked, selection_seeds
 from study.phases.state.study_in_progress import Study
 from study.planning.plan import OF_BEST
 from study.records.csv_tables import ablation_table
-from tests.study.phases.played import OWN, SCREENED, WORKERS, PlayedRay, allow, good, then_ctrl_c
+from tests.study.phases.played import OWN, SCREENED, WORKERS, PlayedRay, allow, good, nothing_more, play, then_ctrl_c
 from trainables.cckd.errors import UsageError
 
 N_SEEDS = 2
@@ -55,7 +55,7 @@ def _table(study: Study) -> list[dict[str, Any]]:
 
 
 def test_best1_is_trained_on_twice_the_seeds_of_each_change(ablated: Study, ray: PlayedRay) -> None:
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     knobs = _knobs(ablated)
     assert knobs, "the played search must have a knob to put back"
     assert ray.opened_test is False
@@ -77,16 +77,16 @@ def test_an_ablation_that_would_not_fit_the_hours_is_left_out_and_trained_later(
 ) -> None:
     _plan(ablated, max_hours=2.0)
     monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: False)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ablated.ledger.runs.ablation_runs() == []
     (left_out,) = ablated.cut
     monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: True)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert left_out == f"the ablation ({len(ablated.ledger.runs.ablation_runs())} runs)"
 
 
 def test_each_run_differs_from_best1_by_its_change_alone(ablated: Study, ray: PlayedRay) -> None:
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     of = {config["number"].partition("-trial")[0]: config["config"] for config in ray.configs}
     plain = of["ablation-val-best1-best1"]
     assert plain["feature_weight"] == 0.5, "as fixed by --set"
@@ -101,9 +101,9 @@ def test_each_run_differs_from_best1_by_its_change_alone(ablated: Study, ray: Pl
 def test_a_run_of_best1_that_the_confirmation_trained_is_not_trained_again(ablated, ray, on_test) -> None:
     n_confirmed = OF_BEST * N_SEEDS - 1
     _plan(ablated, confirm_seeds=n_confirmed, ladder=("la",), ablation_on_test=on_test)
-    confirm(ablated, OWN, WORKERS)
+    confirm(ablated, OWN, WORKERS, nothing_more)
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     judged_on = "test" if on_test else "val"
     assert _trained(ray)[f"ablation-{judged_on}-best1-best1"] == 1
     of_best = [row for row in _table(ablated) if row["kind"] == "best1"]
@@ -111,13 +111,13 @@ def test_a_run_of_best1_that_the_confirmation_trained_is_not_trained_again(ablat
     assert {row["judged_on"] for row in of_best} == {judged_on}
     assert {row["balanced_accuracy"] for row in of_best} == {(30 if on_test else 20) / 40}
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ray.configs == []
 
 
 def test_runs_of_another_best1_another_cut_or_another_length_are_none_of_the_ablation(ablated, ray) -> None:
     _plan(ablated, confirm_seeds=2, ladder=("la",))
-    confirm(ablated, OWN, WORKERS)
+    confirm(ablated, OWN, WORKERS, nothing_more)
     best, runs = _best(ablated).number, ablated.ledger.runs
     (seed, *_) = confirm_seeds(ablated.checked.plan.seed, 1)
     record = next(run.record for run in runs.confirm_runs() if run.entry == "best1")
@@ -126,7 +126,7 @@ def test_runs_of_another_best1_another_cut_or_another_length_are_none_of_the_abl
     runs.add_confirm_run("best1", seed, best, record, data_seed=1)
     runs.add_confirm_run("best1", seed, best, record, epochs_factor=2)
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert _trained(ray)["ablation-val-best1-best1"] == OF_BEST * N_SEEDS
 
 
@@ -134,21 +134,21 @@ def test_the_hours_count_what_is_left_to_train_and_take_over_nothing_of_what_is_
     ablated: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _plan(ablated, confirm_seeds=OF_BEST * N_SEEDS, ladder=("la",), max_hours=2.0)
-    confirm(ablated, OWN, WORKERS)
+    confirm(ablated, OWN, WORKERS, nothing_more)
     asked: list[int] = []
     monkeypatch.setattr(ablated, "has_time_for", lambda n_trials: asked.append(n_trials))
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert asked == [N_SEEDS * (len(_knobs(ablated)) + len(PARTS))]
     assert ablated.ledger.runs.ablation_runs() == []
 
 
 def test_a_study_that_an_earlier_version_began_keeps_its_seeds(ablated: Study, ray: PlayedRay) -> None:
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     planned = ablated.store.manifest()[schema.ABLATED]
     former = [seed + 10**15 for seed in planned["seeds"]]
     ablated.store.update_manifest(**{schema.ABLATED: planned | {"seeds": former}})
     _plan(ablated, ablation_seeds=N_SEEDS + 1)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     seeds = ablated.store.manifest()[schema.ABLATED]["seeds"]
     n_all = OF_BEST * (N_SEEDS + 1)
     assert seeds == [*former, *confirm_seeds(ablated.checked.plan.seed, n_all)[len(former) :]]
@@ -157,20 +157,20 @@ def test_a_study_that_an_earlier_version_began_keeps_its_seeds(ablated: Study, r
 def test_the_list_is_kept_and_the_screen_asked_once(ablated: Study, ray: PlayedRay) -> None:
     ray.outcome = then_ctrl_c(3)
     with pytest.raises(KeyboardInterrupt):
-        ablate(ablated, OWN, WORKERS)
+        play(ablated, ablate)
     before, planned = ablated.ledger.runs.ablation_runs(), ablated.store.manifest()[schema.ABLATED]
     assert len(before) == 3
     assert planned["trial"] == _best(ablated).number
     assert [change["name"] for change in planned["changes"]] == [*_knobs(ablated), *PARTS]
     ray.outcome = good
     ablated.analyses = replace(ablated.analyses, screened_knobs=_never)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     n_all = (OF_BEST + len(planned["changes"])) * N_SEEDS
     assert len(ray.configs) == n_all - 3
     assert ablated.ledger.runs.ablation_runs()[:3] == before
     assert ablated.store.manifest()[schema.ABLATED] == planned
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ray.configs == []
 
 
@@ -180,37 +180,37 @@ def _never(_: object) -> list[str]:
 
 def test_without_a_screened_knob_the_parts_are_still_taken_out(ablated: Study, ray: PlayedRay) -> None:
     ablated.analyses = replace(ablated.analyses, screened_knobs=lambda _: [])
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert {entry.split("-")[2] for entry in _trained(ray)} == {"best1", "part"}
 
 
 def test_no_more_than_four_knobs_are_put_back(ablated: Study, monkeypatch: pytest.MonkeyPatch, ray: PlayedRay) -> None:
     monkeypatch.setattr("study.phases.ablation.MOST_PUT_BACK", 1)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert [entry for entry in _trained(ray) if "-knob-" in entry] == [f"ablation-val-knob-{_knobs(ablated)[0]}"]
 
 
 def test_nothing_is_trained_where_the_plan_skips_it(searched: Study, ray: PlayedRay) -> None:
     _plan(searched, ablation_seeds=0)
     ray.configs = []
-    ablate(searched, OWN, WORKERS)
+    play(searched, ablate)
     assert ray.configs == []
     assert schema.ABLATED not in searched.store.manifest()
 
 
 def test_more_seeds_and_more_knobs_add_to_what_there_is(ablated: Study, ray: PlayedRay) -> None:
     ablated.analyses = replace(ablated.analyses, screened_knobs=lambda _: [])
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     name = _knobs(ablated)[0]
     _plan(ablated, ablation_knobs=(name,))
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert _trained(ray) == {f"ablation-val-knob-{name}": N_SEEDS}
     _plan(ablated, ablation_seeds=N_SEEDS + 1)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert len(ray.configs) == OF_BEST + 1 + len(PARTS)
     _plan(ablated, ablation_seeds=1)
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ray.configs == []
     assert len(_table(ablated)) == (N_SEEDS + 1) * (OF_BEST + 1 + len(PARTS)), "what was trained stays in the table"
 
@@ -225,16 +225,16 @@ def test_a_knob_that_turns_out_to_have_its_reference_value_is_named_and_not_put_
     ]
     ablated.checked = replace(ablated.checked, space=replace(space, tunable=tuple(alike)))
     _plan(ablated, ablation_knobs=(name,))
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert said[0] == f"NOTE     {name} has its reference value in best1: it is not put back"
     assert not [entry for entry in _trained(ray) if "-knob-" in entry]
 
 
 def test_on_test_every_run_is_trained_anew_and_has_rows_of_its_own(ablated: Study, ray: PlayedRay) -> None:
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     n_runs = len(ray.configs)
     _plan(ablated, ablation_on_test=True)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ray.opened_test is True
     assert len(ray.configs) == n_runs
     judged = {on: [row for row in _table(ablated) if row["judged_on"] == on] for on in ("val", "test")}
@@ -245,7 +245,7 @@ def test_on_test_every_run_is_trained_anew_and_has_rows_of_its_own(ablated: Stud
 
 
 def test_another_best1_gets_a_list_of_its_own_and_the_former_runs_leave_the_table(ablated: Study, ray) -> None:
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     former = _best(ablated).number
     n_former = len(ablated.ledger.runs.ablation_runs())
     other = next(trial for trial in ablated.ledger.best(9) if trial.number not in (0, former))
@@ -254,7 +254,7 @@ def test_another_best1_gets_a_list_of_its_own_and_the_former_runs_leave_the_tabl
         ablated.ledger.runs.add_selection_run(other.number, seed, counts)
     _plan(ablated, finalists=1, finalist_seeds=1)
     assert _best(ablated).number == other.number
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ablated.store.manifest()[schema.ABLATED]["trial"] == other.number
     assert {row["trial"] for row in _table(ablated)} == {other.number}
     assert {run.trial for run in ablated.ledger.runs.ablation_runs()} == {former, other.number}
@@ -274,25 +274,25 @@ def test_a_run_that_diverges_is_told_and_stands_in_the_table_with_its_cause(abla
     monkeypatch.setattr(ablated.progress, "say", said.append)
     allow(ablated, max_failures=9)
     ray.outcome = _failing("non-finite loss: it")
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     n_good = len(ray.configs) - N_SEEDS
     assert said[-1] == f"ablate   {n_good} runs judged on val, {N_SEEDS} failed"
     rows = [row for row in _table(ablated) if row["change"] == "mixing"]
     assert [row["cause"] for row in rows] == ["non-finite loss: it"] * N_SEEDS
     assert all("balanced_accuracy" not in row for row in rows)
     ray.configs = []
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert ray.configs == [], "it would diverge again"
 
 
 def test_a_run_that_was_lost_is_tried_again_when_the_study_may_retry_more(ablated: Study, ray: PlayedRay) -> None:
     allow(ablated, max_failures=9, max_retries=0)
     ray.outcome = lambda config: None if "-part-mixing-" in config["number"] else good(config)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert {row["cause"] for row in _table(ablated)} == {None, "exception: OSError: lost"}
     ray.outcome = good
     allow(ablated, max_retries=2)
-    ablate(ablated, OWN, WORKERS)
+    play(ablated, ablate)
     assert _trained(ray) == {"ablation-val-part-mixing": N_SEEDS}
     assert {row["cause"] for row in _table(ablated)} == {None}
 

@@ -19,6 +19,8 @@ from tests.study.phases.played import (
     PlayedRay,
     allow,
     good,
+    nothing_more,
+    play,
     selecting,
     then_ctrl_c,
 )
@@ -33,7 +35,7 @@ def _tuning(study: Study, *names: str) -> None:
 
 def test_a_baseline_is_tuned_by_the_rules_of_the_studied_method(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la", "kd")
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     assert ray.opened_test is False
     own = searched.ledger
     for name, knobs in (("la", {"tau", "weight_decay"}), ("kd", {"tau", "temperature", "kd_weight"})):
@@ -46,7 +48,7 @@ def test_a_baseline_is_tuned_by_the_rules_of_the_studied_method(searched: Study,
         assert {run.trial for run in ledger.runs.selection_runs()} == {0, N_TRIALS - 2, N_TRIALS - 1}
         assert not {row.seed for row in ledger.rows()} & {row.seed for row in own.rows()}
     assert len(own.rows()) == N_TRIALS, "the study's own trials are what they were"
-    assert {config["config"]["method"] for config in ray.configs} == {"kd"}
+    assert {config["config"]["method"] for config in ray.configs} == {"la", "kd"}
     assert not any("feature_weight" in config["config"] for config in ray.configs)
 
 
@@ -54,8 +56,8 @@ def test_tuned_baselines_are_confirmed_on_the_seeds_of_all_others_and_told_in_th
     searched, ray: PlayedRay
 ) -> None:
     _tuning(searched, "la", "kd")
-    tune_baselines(searched, OWN, WORKERS)
-    confirm(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
+    confirm(searched, OWN, WORKERS, nothing_more)
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database)
     searched.export()
@@ -83,14 +85,14 @@ def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, r
     _tuning(searched, "la")
     ray.outcome = then_ctrl_c(stop_after)
     with pytest.raises(KeyboardInterrupt):
-        tune_baselines(searched, OWN, WORKERS)
+        play(searched, tune_baselines)
     known = [(row.params, row.seed) for row in searched.ledger.baselines["la"].rows()]
     assert len(known) == min(stop_after + 1, N_TRIALS)
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database)
     assert [(row.params, row.seed) for row in searched.ledger.baselines["la"].rows()] == known
     ray.outcome = good
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     again = searched.ledger.baselines["la"]
     assert [(row.params, row.seed) for row in again.rows()][: len(known)] == known
     assert again.counts() == searched.ledger.counts()
@@ -99,14 +101,14 @@ def test_an_interrupted_tuning_goes_on_under_the_same_numbers(searched: Study, r
 
 def test_a_tuning_that_is_done_runs_nothing_and_an_extended_study_extends_it(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la")
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     ray.configs = []
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     assert ray.configs == []
     searched.ledger.close()
     searched.ledger = Ledger.open(searched.store.database, trials=N_TRIALS + 1)
     searched.checked = replace(searched.checked, plan=replace(searched.checked.plan, trials=N_TRIALS + 1))
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     assert searched.ledger.baselines["la"].finished_total == N_TRIALS + 1
     assert searched.ledger.finished_total == N_TRIALS, "the study's own search is another phase's"
 
@@ -115,9 +117,9 @@ def test_a_baseline_that_fails_altogether_is_told_and_the_others_go_on(searched:
     allow(searched, max_failures=N_TRIALS)
     _tuning(searched, "la", "kd")
     ray.outcome = lambda config: good(config) | ({"cause": "nan"} if config["config"]["method"] == "la" else {})
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     ray.outcome = good
-    confirm(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
     assert "la COULD NOT BE TUNED: no trial completed; causes: nan" in searched.progress._stream.getvalue()
     assert {"kd_tuned", "la"} <= set(searched.store.manifest()["confirm_entries"])
     assert "la_tuned" not in searched.store.manifest()["confirm_entries"]
@@ -128,13 +130,13 @@ def test_the_failures_of_baselines_count_with_the_others_and_are_remembered(sear
     _tuning(searched, "la")
     ray.outcome = lambda config: good(config) | {"cause": "non-finite loss: nan"}
     with pytest.raises(StudyFailed, match="2 runs failed and --max-failures allows 1"):
-        tune_baselines(searched, OWN, WORKERS)
+        play(searched, tune_baselines)
     assert searched.ledger.causes_of_failure() == ["non-finite loss: nan"] * 2
 
 
 def test_checkpoints_of_a_baselines_trials_lie_apart_and_are_swept(searched: Study, ray: PlayedRay) -> None:
     _tuning(searched, "la")
-    tune_baselines(searched, OWN, WORKERS)
+    play(searched, tune_baselines)
     checkpoints = searched.checkpoints_of("la")
     assert checkpoints.root == f"{searched.checkpoints.root}/search-la"
     for number in ("0", str(N_TRIALS)):

@@ -11,7 +11,18 @@ from study.phases.longer_runs import longer_reruns, train_longer
 from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.plan import StudyPlan
-from tests.study.phases.played import EPOCHS, N_RUNS, N_SEEDS, OWN, WORKERS, PlayedRay, good, then_ctrl_c
+from tests.study.phases.played import (
+    EPOCHS,
+    N_RUNS,
+    N_SEEDS,
+    OWN,
+    WORKERS,
+    PlayedRay,
+    good,
+    nothing_more,
+    play,
+    then_ctrl_c,
+)
 from trainables.cckd.methods import LADDER
 
 N_CHECKED = 3 * N_SEEDS
@@ -28,8 +39,8 @@ def _runs(plan: StudyPlan):
 
 
 def test_the_check_trains_the_claims_entries_at_twice_the_epochs_on_the_first_seeds(searched: Study, ray) -> None:
-    confirm(searched, OWN, WORKERS)
-    train_longer(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
+    play(searched, train_longer)
     assert ray.opened_test is True
     assert {config["config"]["epochs"] for config in ray.configs} == {2 * EPOCHS}
     assert all(config["curve"] and config["export"] is None for config in ray.configs)
@@ -43,31 +54,31 @@ def test_the_check_trains_the_claims_entries_at_twice_the_epochs_on_the_first_se
 def test_a_length_that_would_not_fit_the_hours_is_left_out_and_trained_later(
     searched: Study, ray: PlayedRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    confirm(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
     _longer(searched, max_hours=2.0)
     asked: list[float] = []
     monkeypatch.setattr(searched, "has_time_for", lambda n_trials: asked.append(n_trials))
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert asked == [2 * N_CHECKED], "a run at twice the epochs costs two trials"
     assert searched.cut == [f"{N_CHECKED} runs at 2 times the epochs"]
     monkeypatch.setattr(searched, "has_time_for", lambda n_trials: True)
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert len(ray.configs) == N_CHECKED
 
 
 def test_an_interrupted_phase_goes_on_and_a_finished_one_trains_nothing(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
     ray.outcome = then_ctrl_c(2)
     with pytest.raises(KeyboardInterrupt):
-        train_longer(searched, OWN, WORKERS)
+        play(searched, train_longer)
     before = searched.ledger.runs.confirm_runs()
     assert len(before) == N_RUNS + 1 + 2
     ray.outcome = good
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert len(ray.configs) == N_CHECKED - 2
     assert searched.ledger.runs.confirm_runs()[: len(before)] == before
     ray.configs = []
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert ray.configs == []
 
 
@@ -75,30 +86,30 @@ def test_an_interrupted_phase_goes_on_and_a_finished_one_trains_nothing(searched
 def test_nothing_is_trained_where_the_plan_skips_it(searched: Study, ray: PlayedRay, none: dict[str, int]) -> None:
     _longer(searched, **none)
     ray.configs = []
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert (ray.configs, searched.checked.plan.n_longer_runs) == ([], {})
 
 
 def test_the_whole_ladder_at_a_factor_adds_to_the_check(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, OWN, WORKERS)
-    train_longer(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
+    play(searched, train_longer)
     _longer(searched, epochs_factor=3)
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert {config["config"]["epochs"] for config in ray.configs} == {3 * EPOCHS}
     assert len(ray.configs) == N_RUNS
     _longer(searched, epochs_factor=2)
-    train_longer(searched, OWN, WORKERS)
+    play(searched, train_longer)
     assert len(ray.configs) == N_RUNS - N_CHECKED, "the runs of the check count"
     found = {(run.entry, run.epochs_factor) for run in searched.ledger.runs.confirm_runs()}
     assert found == {("teacher", 1), *((entry, factor) for entry in ("best1", *LADDER) for factor in (1, 2, 3))}
 
 
 def test_a_former_best_trial_loses_its_longer_runs_too(searched: Study, ray: PlayedRay) -> None:
-    confirm(searched, OWN, WORKERS)
-    train_longer(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
+    play(searched, train_longer)
     searched.ledger.runs.drop_confirm_runs("best1", but_of=99)
-    confirm(searched, OWN, WORKERS)
-    train_longer(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
+    play(searched, train_longer)
     assert {config["number"].split("-")[0] for config in ray.configs} == {"best1"}
     assert len(ray.configs) == N_SEEDS
 

@@ -13,7 +13,7 @@ from study.phases.selection import select
 from study.phases.state.study_in_progress import Study
 from study.planning.preview.missing import missing_work
 from study.terminal.progress import Progress
-from tests.study.phases.played import EPOCHS, OWN, WORKERS, PlayedRay, selecting
+from tests.study.phases.played import EPOCHS, OWN, WORKERS, PlayedRay, nothing_more, play, selecting
 
 
 def _missing(study: Study) -> float:
@@ -38,14 +38,14 @@ def test_each_phase_takes_away_what_it_trains_until_nothing_is_left(study: Study
     ray.outcome = outcome
     target = studied_method(study)
     phases = {
-        "select": lambda: select(study, target, OWN, WORKERS),
-        "tune": lambda: tune_baselines(study, OWN, WORKERS),
-        "confirm": lambda: confirm(study, OWN, WORKERS),
-        "longer": lambda: train_longer(study, OWN, WORKERS),
-        "ablate": lambda: ablate(study, OWN, WORKERS),
+        "select": lambda: play(study, select, target),
+        "tune": lambda: play(study, tune_baselines),
+        "confirm": lambda: confirm(study, OWN, WORKERS, nothing_more),
+        "longer": lambda: play(study, train_longer),
+        "ablate": lambda: play(study, ablate),
     }
     most = _missing(study)
-    search(study, target, OWN, WORKERS)
+    play(study, search, target)
     before = _missing(study)
     assert most - before >= sum(trained), "the reference may be among the best"
     for name, run in phases.items():

@@ -22,11 +22,11 @@ from study.schema import CAUTIONS, LEFT, SEARCH_LOOKS, CautionReason
 from study.strategy import stopping
 from study.terminal.pace import TimeBudget
 from study.terminal.progress import Progress, duration
-from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, OWN, WORKERS, PlayedRay, then_ctrl_c
+from tests.study.phases.played import ANALYSES, EPOCHS, N_TRIALS, WORKERS, PlayedRay, play, then_ctrl_c
 
 
 def test_the_search_runs_the_planned_total_and_never_opens_the_test_set(study: Study, ray: PlayedRay) -> None:
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
     assert ray.opened_test is False
     assert all(
@@ -42,7 +42,7 @@ def _told(study: Study, target: search.SearchTarget, n_done: int) -> str:
 
 @pytest.mark.parametrize(("n_later", "ending"), [(6, " left in all"), (0, " left")])
 def test_the_time_left_says_when_it_counts_later_phases(study: Study, n_later: int, ending: str) -> None:
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     target = replace(search.studied_method(study), n_later=n_later)
     assert _told(study, target, N_TRIALS).endswith(ending)
 
@@ -57,7 +57,7 @@ def test_the_time_left_follows_the_epochs_of_the_last_minutes(study: Study, monk
 
 
 def test_epochs_that_trials_report_are_counted_for_the_time_left(study: Study, ray: PlayedRay) -> None:
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     assert study.pace.done == N_TRIALS, "a played trial reports its last epoch only"
 
 
@@ -100,7 +100,7 @@ def test_trials_that_would_not_fit_the_hours_are_left_out_and_told(
     target = replace(study.checked.plan, max_hours=0.5)
     study.checked = replace(study.checked, plan=target)
     method = search.studied_method(study)
-    search.search(study, method, OWN, WORKERS)
+    play(study, search.search, method)
     assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 0}
     assert asked == [1 + method.n_later] * 3, "a trial and all that follows"
     assert study.cut == [f"{N_TRIALS - 2} of {N_TRIALS} trials (search)"]
@@ -110,7 +110,7 @@ def test_trials_that_would_not_fit_the_hours_are_left_out_and_told(
     assert caution["text"] == f"--max-hours 0.5 left out {N_TRIALS - 2} of {N_TRIALS} trials (search)"
     study.cut.clear()
     monkeypatch.setattr(study, "has_time_for", lambda n_trials: True)
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     finish(study, "done")
     assert study.ledger.counts()["complete"] == N_TRIALS
     assert study.store.manifest()[CAUTIONS] == []
@@ -122,7 +122,7 @@ def test_hours_that_are_over_before_the_first_trial_are_named_as_the_cause(study
     study.time = TimeBudget(-1.0)
     cause = f"no trial completed; causes: --max-hours {hours:g} left no time for a trial: give more"
     with pytest.raises(NothingComplete, match=f"^{re.escape(cause)}$"):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
     assert ray.configs == []
     assert study.ledger.n_asked == 0
 
@@ -131,7 +131,7 @@ def test_ctrl_c_while_trials_are_held_back_is_a_ctrl_c(study: Study, ray: Played
     monkeypatch.setattr(study, "has_time_for", lambda n_trials: len(ray.configs) < 2)
     ray.outcome = then_ctrl_c(1)
     with pytest.raises(KeyboardInterrupt):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
     assert study.cut == []
 
 
@@ -152,7 +152,7 @@ class _Looked:
         return found
 
     def search(self) -> list[dict[str, Any]]:
-        search.search(self.study, search.studied_method(self.study), OWN, WORKERS)
+        play(self.study, search.search, search.studied_method(self.study))
         finish(self.study, "done")
         return self.study.store.manifest().get(SEARCH_LOOKS, [])
 
@@ -213,14 +213,14 @@ def test_a_search_goes_on_where_a_look_finds_it_open_or_fails(
 def test_a_tuned_baselines_search_is_never_looked_at(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = _Looked(study, monkeypatch)
     target = replace(search.studied_method(study), entry="la_tuned")
-    search.search(study, target, OWN, WORKERS)
+    play(study, search.search, target)
     assert (looked.asked, study.ledger.counts()["complete"]) == ([], N_TRIALS)
 
 
 def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay) -> None:
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     ray.configs = []
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     assert ray.configs == []
 
 
@@ -228,7 +228,7 @@ def test_a_search_that_is_done_asks_ray_for_nothing(study: Study, ray: PlayedRay
 def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
     study: Study, checked: Checked, empty_database: bytes, ray: PlayedRay, tmp_path: Path, study_seed: int, same: bool
 ) -> None:
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     first = [config["config"]["seed"] for config in ray.configs]
     # Only the trials' seeds change; the sampler's is in the ledger's settings.
     other = replace(checked, plan=replace(checked.plan, seed=study_seed))
@@ -237,7 +237,7 @@ def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
     store.database.write_bytes(empty_database)
     ledger = Ledger.open(store.database)
     other_study = Study(other, store, ledger, Progress(io.StringIO()), ANALYSES, ray.engine)
-    search.search(other_study, search.studied_method(other_study), OWN, WORKERS)
+    play(other_study, search.search, search.studied_method(other_study))
     ledger.close()
     assert all((config["config"]["seed"] == seed) is same for config, seed in zip(ray.configs, first, strict=True))
 
@@ -245,10 +245,10 @@ def test_a_trials_seed_depends_on_the_study_seed_and_its_configuration_only(
 def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, ray: PlayedRay) -> None:
     ray.stop_after = 2
     with pytest.raises(KeyboardInterrupt):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
     assert study.ledger.counts() == {"complete": 2, "pruned": 0, "fail": 0, "running": 2}
     ray.stop_after = None
-    search.search(study, search.studied_method(study), OWN, WORKERS)
+    play(study, search.search, search.studied_method(study))
     assert study.ledger.counts() == {"complete": N_TRIALS, "pruned": 0, "fail": 0, "running": 0}
     assert [config["attempt"] for config in ray.configs] == [2, 2]
 
@@ -256,20 +256,20 @@ def test_an_interrupted_search_says_so_and_goes_on_where_it_stood(study: Study, 
 def test_a_search_without_a_complete_trial_has_failed_and_names_the_causes(study: Study, ray: PlayedRay) -> None:
     ray.outcome = lambda config: {"records": [], "done": True, "cause": "loss term 'cckd' became nan"}
     with pytest.raises(StudyFailed, match="loss term 'cckd' became nan"):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
 
 
 def test_a_crash_loop_ends_the_search_with_its_cause(study: Study, ray: PlayedRay) -> None:
     ray.outcome = lambda config: None
     with pytest.raises(StudyFailed, match=r"6 attempts crashed one after the other.*\(6 of 6\): exception: "):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
     assert study.ledger.counts() == {"complete": 0, "pruned": 0, "fail": 2, "running": 0}
 
 
 def test_checkpoints_of_finished_trials_are_swept_and_others_stay(study: Study, ray: PlayedRay) -> None:
     ray.stop_after = 1
     with pytest.raises(KeyboardInterrupt):
-        search.search(study, search.studied_method(study), OWN, WORKERS)
+        play(study, search.search, search.studied_method(study))
     for name in ("0", "1", "la-seed1001"):
         study.checkpoints.workplace(name, "1").mkdir(parents=True)
     study.export()

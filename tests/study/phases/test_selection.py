@@ -9,7 +9,7 @@ from study.phases import selection
 from study.phases.confirmation import confirm
 from study.phases.search import studied_method
 from study.phases.state.study_in_progress import Study
-from tests.study.phases.played import N_TRIALS, OWN, WORKERS, PlayedRay, good, selecting
+from tests.study.phases.played import N_TRIALS, OWN, WORKERS, PlayedRay, good, nothing_more, play, selecting
 
 
 def _lucky(trial: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -27,7 +27,7 @@ def _lucky(trial: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def test_a_lucky_trial_is_nominated_but_not_chosen(searched: Study, ray: PlayedRay) -> None:
     selecting(searched)
     ray.outcome = _lucky(N_TRIALS - 1)
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     assert ray.opened_test is False
     tried = {int(config["number"].split("-")[1].removeprefix("trial")) for config in ray.configs}
     assert tried == {N_TRIALS - 1, N_TRIALS - 2, 0}, "the two best and the reference point"
@@ -37,17 +37,17 @@ def test_a_lucky_trial_is_nominated_but_not_chosen(searched: Study, ray: PlayedR
     order = [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)]
     assert order == [0, N_TRIALS - 2, N_TRIALS - 1]
     ray.outcome = good
-    confirm(searched, OWN, WORKERS)
+    confirm(searched, OWN, WORKERS, nothing_more)
     assert searched.store.manifest()["confirm_entries"]["best1"]["trial"] == 0
 
 
 def test_a_selection_that_is_done_or_not_wanted_runs_nothing(searched: Study, ray: PlayedRay) -> None:
     selecting(searched)
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     ray.configs = []
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     selecting(searched, finalist_seeds=0)
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     assert ray.configs == []
     assert selection.ranked(searched.ledger, searched.checked.plan)[0].number == N_TRIALS - 1
 
@@ -56,9 +56,9 @@ def test_an_interrupted_selection_goes_on_run_by_run(searched: Study, ray: Playe
     selecting(searched)
     ray.stop_after = 4
     with pytest.raises(KeyboardInterrupt):
-        selection.select(searched, studied_method(searched), OWN, WORKERS)
+        play(searched, selection.select, studied_method(searched))
     ray.stop_after = None
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     assert len(ray.configs) == 2
     assert len(searched.ledger.runs.selection_runs()) == 6
 
@@ -67,13 +67,13 @@ def test_a_finalist_with_a_failed_run_is_not_chosen(searched: Study, ray: Played
     selecting(searched)
     broken = f"-trial{N_TRIALS - 1}-"
     ray.outcome = lambda config: None if broken in str(config["number"]) else good(config)
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     assert [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)] == [0, N_TRIALS - 2]
 
 
 def test_a_former_candidate_still_counts_when_the_study_was_extended(searched: Study, ray: PlayedRay) -> None:
     selecting(searched)
     ray.outcome = _lucky(N_TRIALS - 1)
-    selection.select(searched, studied_method(searched), OWN, WORKERS)
+    play(searched, selection.select, studied_method(searched))
     selecting(searched, finalists=1)  # as if better trials had pushed the second out of the nomination
     assert [found.number for found in selection.ranked(searched.ledger, searched.checked.plan)][1] == N_TRIALS - 2
