@@ -54,5 +54,5 @@ targets              out-of-fold against in-fold teacher targets
 time_budget          --max-hours on a machine that becomes slow
 timing               contenders that take turns
 training_length      when a rung is trained out
-turnover             what is lost between two trials
+turnover             what is lost between two trials, and between two phases
 """

@@ -44,6 +44,7 @@ GOALS: Mapping[str, Goal] = {
     "*: teacher passes / (training x views + val), two studies": Goal("at most", 1.0),
     "*: memory of 3 more trials / (runtime + student) x 3": Goal("at most", 1.0),
     "* trials of * s on * slots: wall / ideal": Goal("at most", 1.15),
+    "a later phase: seconds to its first step": Goal("at most", 1.0),
     "report of 500 trials, seconds": Goal("at most", 15.0),
     "report of 500 trials, GB": Goal("at most", 2.0),
     "report of 500 trials, page, MB": Goal("at most", 4.0),

@@ -58,7 +58,7 @@ class Workers:
     def at_once(self, plan: StudyPlan) -> int:
         """Return how many trials the nodes can run now; 0 if every node is lost.
 
-        Processes that trials share are started once per phase, so nodes that join later add none.
+        Processes that trials share are started once per course, so nodes that join later add none.
         """
         if self.roster is None:
             return self.n_workers

@@ -41,7 +41,7 @@ def made_rows() -> list[Row]:
         *start.rows("digits_lt", seconds),
         *(row for data in ("digits_lt", "fashion_mnist_lt") for row in occupancy.rows(data, OCCUPANCY)),
         *memory.rows("digits_lt", memory.Memory(1, 2, 1)),
-        *turnover.rows(turnover.Turnover(1.0, 1.0, 1.0, [0.1] * 4, 2, 1.0)),
+        *turnover.rows(turnover.Turnover(1.0, 1.0, 1.0, [0.1] * 4, 0.5, 2, 1.0)),
         *report_time.rows({"trials": 500, "classes": 10, "wall_s": 1.0, "peak_gb": 1.0, "page_mb": 1.0}),
         *study_wall.rows(study_wall.Budget("digits_lt", 2, 4), peers),
         *streaming.rows(ways, ways, 1000, 1.0),
