@@ -203,7 +203,8 @@ def confirm_reruns(
     """
     found = [(f"best{rank}", number, config) for rank, (number, config) in enumerate(best, start=1)]
     tuned_runs = [(entry, number, config) for entry, (number, config) in tuned.items()]
-    rungs = [(rung, None, {"method": rung, **settings}) for rung in ladder]
+    # The costly ones first, so that at the end of a phase no worker waits long for another one.
+    rungs = [(rung, None, {"method": rung, **settings}) for rung in reversed(ladder)]
     exported = {entry for entry, _, _ in found}
     return [
         Rerun(

@@ -110,7 +110,7 @@ def test_the_searcher_hands_out_each_task_once_and_then_ends(searcher: RerunSear
     for k in range(len(configs)):
         searcher.on_trial_complete(str(k), {"cause": None})
     assert searcher.suggest("more") == Searcher.FINISHED
-    assert [config["config"]["method"] for config in configs] == ["acckd", *LADDER]
+    assert [config["config"]["method"] for config in configs] == ["acckd", *reversed(LADDER)]
     assert all(config["config"]["seed"] == 1001 and config["checkpoints"] == "/c" for config in configs)
     assert [config["export"] for config in configs] == ["best1", *[None] * len(LADDER)]
 
