@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.dry_run or args.write_config:
             print(dry_run(checked) if args.dry_run else config_text(checked.plan, checked.space))
             return 0
-        from study.phases.session import begin
+        from study.phases.session.begin import begin
         from study.planning.preview.estimate import refuse_long, refuse_short_limit
 
         refuse_short_limit(checked)
@@ -92,7 +92,7 @@ def run_study(
         KeyboardInterrupt: interrupted; its folder can be resumed.
     """
     enter_asked(choices.get("own_method", plan and plan.own_method))
-    from study.phases.session import begin
+    from study.phases.session.begin import begin
     from study.phases.state.study_in_progress import StudyFailed
     from study.planning.check import check
     from study.planning.config_file import chosen_flags

@@ -66,7 +66,7 @@ def continue_study(
         changes = {**unasked, **_read_changes(args, options)}
         refuse_shadows(workers=changes.get("address", LOCAL) == LOCAL)
         check_free(folder)
-        from study.phases.session import resume
+        from study.phases.session.resume import resume
 
         return resume(folder, command_line(command, argv), analyses(), unplanned, **changes)
     except UsageError as error:

@@ -1,9 +1,8 @@
 """The phases of a study in order, and the session that runs them.
 
-session       from a checked study to an exit code
-messages      what a session tells its user
 drive         all phases, one after the other
 state         a study while its phases run
+session       from a checked study to an exit code
 precision     the number format of the students, where timed steps decide it
 search        the search
 selection     the choice of the winner by fresh runs

@@ -14,10 +14,10 @@ from study.execution.tasks import Future, TaskError
 from study.execution.workers import Workers
 from study.measured.machine import Machine, this_machine
 from study.measured.step_times import StepTimeFile
-from study.phases.messages import how_long
 from study.phases.state.study_in_progress import Study
 from study.planning.config_file import config_text
-from study.planning.preview.estimate import step_time_here
+from study.planning.preview.estimate import expected, step_time_here
+from study.planning.preview.missing import left_to_do
 from study.schema import STEP_GAINS
 from study.terminal.faults import one_line
 from trainables.cckd.precision import StepShape, StepTime, default_precision, faster_precision
@@ -81,7 +81,9 @@ def decide_precision(study: Study, timing: Timing | None) -> None:
     study.store.update_manifest(plan=study.checked.plan.to_json(), **timed)
     study.store.write_config(config_text(study.checked.plan, study.checked.space))
     if step_time_here(study.checked) and not timing.known:  # otherwise it was told at the start
-        study.progress.say(f"time     {how_long(study.checked, study.store, study.ledger)}")
+        study.progress.say(
+            f"time     {expected(study.checked, left_to_do(study.checked, study.ledger, study.store.manifest()))}"
+        )
 
 
 def _told(times: Mapping[Machine, StepTime], known: Mapping[Machine, StepTime]) -> str:

@@ -46,7 +46,7 @@ def _argv(birds: Path, *flags: str) -> list[str]:
 def test_the_wrong_order_is_one_line_that_names_both_and_nothing_is_made(
     birds: Path, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *_: pytest.fail("the study was begun"))
     assert main(_argv(birds, *flags)) == 2
     said = capsys.readouterr()
     (line,) = said.err.splitlines()

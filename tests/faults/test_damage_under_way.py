@@ -11,7 +11,8 @@ import pytest
 from study import resume
 from study.entry.continuation import analyses
 from study.phases import drive as phases
-from study.phases import session
+from study.phases.session import to_report
+from study.phases.session.begin import begin
 from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
@@ -68,7 +69,7 @@ Play = Callable[[Callable[[Study], None]], None]
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """Replace the walk through the phases, and the report."""
     monkeypatch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
-    return lambda act: monkeypatch.setattr(session, "drive", act)
+    return lambda act: monkeypatch.setattr(to_report, "drive", act)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def begun(checked: Checked, play: Play) -> Path:
         (study.store.path / "checkpoints" / "1" / "1").mkdir(parents=True)
 
     play(act)
-    assert session.begin(checked, "...", analyses()) == 0
+    assert begin(checked, "...", analyses()) == 0
     return checked.folder
 
 

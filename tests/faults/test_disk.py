@@ -12,7 +12,8 @@ import pytest
 from analysis import report
 from study import resume
 from study.entry.continuation import analyses
-from study.phases import session
+from study.phases.session import to_report
+from study.phases.session.begin import begin
 from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
@@ -65,7 +66,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> None:
             study.export()
             study.store.update_manifest(status="running")
 
-    monkeypatch.setattr(session, "drive", drive)
+    monkeypatch.setattr(to_report, "drive", drive)
     monkeypatch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
 
 
@@ -105,7 +106,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     disk: Path, checked: Checked, capsys: pytest.CaptureFixture[str], free_kib: int
 ) -> None:
     folder, filler = disk / "mine", _fill(disk, free_kib)
-    code = _code(lambda: session.begin(checked, "...", analyses()))
+    code = _code(lambda: begin(checked, "...", analyses()))
     said = capsys.readouterr()
     assert code in (1, 2)
     assert "error: " in said.err
@@ -116,7 +117,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
     if folder.exists():
         assert resume.main([str(folder)]) == 0
     else:
-        assert session.begin(checked, "...", analyses()) == 0
+        assert begin(checked, "...", analyses()) == 0
     after = _finished(folder)
     assert sorted(after) == list(range(N_TRIALS))
     assert {number: after[number] for number in before} == before
@@ -124,7 +125,7 @@ def test_a_full_disk_ends_the_study_in_plain_words_and_room_continues_it(
 
 @pytest.mark.usefixtures("played")
 def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Checked, capsys) -> None:
-    assert session.begin(checked, "...", analyses()) == 0
+    assert begin(checked, "...", analyses()) == 0
     before, filler = _finished(disk / "mine"), _fill_up(disk)
     capsys.readouterr()
     assert resume.main([str(disk / "mine"), "--trials", "9"]) in (1, 2)
@@ -140,7 +141,7 @@ def test_a_full_disk_refuses_to_resume_in_plain_words(disk: Path, checked: Check
 def test_a_read_only_disk_is_refused_in_one_line_and_left_as_it_is(
     disk: Path, checked: Checked, capsys, monkeypatch
 ) -> None:
-    assert session.begin(checked, "...", analyses()) == 0
+    assert begin(checked, "...", analyses()) == 0
     monkeypatch.setattr("analysis.report.build_report", real_report)
     before = _finished(disk / "mine")
     capsys.readouterr()

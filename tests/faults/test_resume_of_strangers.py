@@ -12,7 +12,9 @@ import pytest
 
 from study import confirm, resume
 from study.entry.continuation import analyses
-from study.phases import session
+from study.phases.session import begin as beginning
+from study.phases.session import to_report
+from study.phases.session.begin import begin
 from study.planning.check import check
 from study.planning.parser import build_parser
 from trainables.cckd.errors import ConfigError, TeacherError
@@ -27,9 +29,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
-        patch.setattr(session, "drive", lambda study: None)
+        patch.setattr(to_report, "drive", lambda study: None)
         what = ["--space", "acckd_smoke", "--data", "digits_lt", "--out", str(runs), "--name", "theirs"]
-        session.begin(check(build_parser().parse_args([*what, "--trials", "4"])), "...", analyses())
+        begin(check(build_parser().parse_args([*what, "--trials", "4"])), "...", analyses())
     return runs / "theirs"
 
 
@@ -37,7 +39,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, whose phases must not be reached again."""
     monkeypatch.setattr("analysis.report.build_report", lambda path: path / "report" / "index.html")
-    monkeypatch.setattr(session, "drive", lambda study: pytest.fail("the study was driven"))
+    monkeypatch.setattr(to_report, "drive", lambda study: pytest.fail("the study was driven"))
     return Path(shutil.copytree(begun, tmp_path / "runs" / "theirs"))
 
 
@@ -69,9 +71,9 @@ def test_a_cluster_is_not_joined_because_a_folder_names_it(folder: Path, capsys,
 def test_it_is_joined_where_the_user_names_it(folder: Path, monkeypatch) -> None:
     _rewrite(folder, "plan", "address", to="203.0.113.7:6379")
     driven: list[str] = []
-    monkeypatch.setattr(session, "drive", lambda study: driven.append(study.checked.plan.address))
+    monkeypatch.setattr(to_report, "drive", lambda study: driven.append(study.checked.plan.address))
     joined: list[str] = []
-    monkeypatch.setattr(session, "try_to_join", joined.append)
+    monkeypatch.setattr(beginning, "try_to_join", joined.append)
     assert resume.main([str(folder), "--address", "10.0.0.1:6379"]) == 0
     assert driven == joined == ["10.0.0.1:6379"]
 

@@ -163,7 +163,7 @@ def _argv(world: Path, data: str, flags: tuple[str, ...]) -> list[str]:
 def test_each_wrong_input_has_its_own_error_and_exit_code_2(
     case: str, world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *_: pytest.fail("the study was begun"))
     spoil, data, flags, fault = CASES[case]
     spoil(world)
     before = set(world.rglob("*"))

@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces.acckd import ACCKD_SMOKE
 from study.ingest import main
-from study.phases.session import _create_ledger
+from study.phases.session.begin import create_ledger
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.parser import build_parser
@@ -89,7 +89,7 @@ def test_a_study_of_plain_optuna_becomes_evidence_from_which_a_study_learns(
     }  # fmt: skip
 
     store = StudyStore.create(here, "warm")
-    ledger = _create_ledger(_check("--warm-start", "old.evidence.json", "--sampler", "tpe"), store)
+    ledger = create_ledger(_check("--warm-start", "old.evidence.json", "--sampler", "tpe"), store)
     for _ in range(8):
         ledger.ask(seed_of)
         ledger.close()
@@ -103,7 +103,7 @@ def test_the_evenly_spread_points_are_those_of_a_study_without_evidence(theirs, 
     assert main(INGEST) == 0
     points = []
     for name, flags in (("warm", ("--warm-start", "old.evidence.json")), ("cold", ("--sampler", "lhs+tpe"))):
-        ledger = _create_ledger(_check(*flags), StudyStore.create(here, name))
+        ledger = create_ledger(_check(*flags), StudyStore.create(here, name))
         points.append([ledger.ask(seed_of).params for _ in range(6)])
         ledger.close()
     assert points[0] == points[1]

@@ -31,7 +31,7 @@ CHOICES: dict[str, Any] = {
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Checked, str]]:
     monkeypatch.chdir(tmp_path)
     found: list[tuple[Checked, str]] = []
-    monkeypatch.setattr("study.phases.session.begin", lambda *given: found.append(given[:2]) or 0)
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *given: found.append(given[:2]) or 0)
     return found
 
 
@@ -113,6 +113,6 @@ def test_a_teachers_name_stands_for_the_teacher(begun) -> None:
 
 @pytest.mark.parametrize(("code", "error"), [(1, StudyFailed), (130, KeyboardInterrupt)])
 def test_another_end_is_an_error(begun, monkeypatch: pytest.MonkeyPatch, code: int, error: type[BaseException]) -> None:
-    monkeypatch.setattr("study.phases.session.begin", lambda *_: code)
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *_: code)
     with pytest.raises(error):
         study.run_study(**CHOICES)

@@ -26,7 +26,7 @@ DIGITS = ("--space", "acckd_smoke", "--data", "digits_lt")
 def refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refuse:
     """Run a command line that must be refused; return its faults. `--out` is `out` in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *_: pytest.fail("the study was begun"))
 
     def run(*argv: str) -> list[str]:
         before = _tree(tmp_path)
@@ -350,7 +350,7 @@ def test_what_is_no_study_is_not_said_to_be_resumed(refuse: Refuse, tmp_path: Pa
 
 def test_from_python_an_empty_name_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("study.phases.session.begin", lambda *_: pytest.fail("the study was begun"))
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda *_: pytest.fail("the study was begun"))
     for choice, flag in (("name", "--name"), ("out", "--out"), ("warm_start", "--warm-start")):
         with pytest.raises(UsageError, match=f"{flag} must be .*; got ''"):
             run_study(space="acckd_smoke", data="digits_lt", **{choice: ""})

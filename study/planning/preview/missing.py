@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.space import SearchSpace
+from study.planning.checked import Checked
 from study.planning.plan import CHECK_FACTOR, LOCAL, OF_BEST, StudyPlan
 from study.planning.preview.estimate import Work
 from study.records.rerun_names import ablation_entry, rerun_key
@@ -35,6 +36,11 @@ def missing_work(plan: StudyPlan, space: SearchSpace, search: SearchReader | Non
     others = sum(map(lacking.search, tuned)) + plan.epochs * (lacking.longer() + lacking.ablation())
     pace = pace_of(plan, search, manifest)
     return Work(kept + others, not manifest.get("teacher"), lacking.unseen_cuts(), *pace, kept_epochs=kept)
+
+
+def left_to_do(checked: Checked, search: SearchReader | None, manifest: Mapping[str, Any]) -> Work | None:
+    """Return what a study that goes on lacks, as `missing_work`; None for a new one."""
+    return None if checked.origins else missing_work(checked.plan, checked.space, search, manifest)
 
 
 class _Lacking:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from study.phases import search
-from study.phases.session import _create_ledger
+from study.phases.session.begin import create_ledger
 from study.phases.state.study_in_progress import Study
 from study.planning.check import check
 from study.planning.checked import Checked
@@ -31,7 +31,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
 def empty_database(checked: Checked, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Making the tables takes longer than most tests; make them once."""
     store = StudyStore.create(tmp_path_factory.mktemp("empty"), "toy")
-    _create_ledger(checked, store).close()
+    create_ledger(checked, store).close()
     return store.database.read_bytes()
 
 

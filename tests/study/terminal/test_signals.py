@@ -411,7 +411,7 @@ def _pressing(*_: Any, **__: Any) -> Any:
         ("study.planning.check.check", lambda folder: run.main(["--data", "digits_lt"])),
         ("study.run.enter_asked", lambda folder: run.main(["--data", "digits_lt"])),
         ("study.planning.parser.parse", lambda folder: run.main(["--data", "digits_lt"])),
-        ("study.phases.session.resume", lambda folder: resume.main([str(folder)])),
+        ("study.phases.session.resume.resume", lambda folder: resume.main([str(folder)])),
         ("study.entry.continuation.enter_recorded", lambda folder: resume.main([str(folder)])),
         ("study.lock.check_free", lambda folder: resume.main([str(folder)])),
     ],
@@ -426,12 +426,12 @@ def test_ctrl_c_before_there_is_a_study_says_so_in_a_line(
 
 
 def test_ctrl_c_before_the_first_phase_prints_the_resume_command(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("study.phases.session._run_to_report", _pressing)
+    monkeypatch.setattr("study.phases.session.begin.run_to_report", _pressing)
     what = ("--space", "acckd_smoke", "--data", "digits_lt", "--confirm-seeds", "0", "--ablation-seeds", "0")
     assert run.main([*what, "--out", str(tmp_path), "--name", "mine"]) == 130
     printed = capsys.readouterr()
     mine = tmp_path / "mine"
     assert printed.out.splitlines()[-2:] == [f"  python -m study.resume {mine}", f"study: {mine}"]
     assert printed.err == ""
-    monkeypatch.setattr("study.phases.session._run_to_report", lambda *_: 0)
+    monkeypatch.setattr("study.phases.session.resume.run_to_report", lambda *_: 0)
     assert resume.main([str(mine)]) == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from search_spaces import get_space
-from study.phases.session import _create_ledger
+from study.phases.session.begin import create_ledger
 from study.planning.check import check
 from study.planning.checked import Checked
 from study.planning.config_file import chosen_flags
@@ -171,7 +171,7 @@ def test_a_resumed_study_trains_each_point_once_without_the_file(checked: Check,
     Path("mine.yaml").unlink()
     again = checked_again(store.path, store.manifest())
     assert again.plan.points == POINTS
-    ledger = _create_ledger(again, store)
+    ledger = create_ledger(again, store)
     for _ in range(4):
         ledger.ask(seed_of)
         ledger.close()

@@ -272,7 +272,7 @@ def test_the_refusal_comes_before_anything_is_made(tmp_path: Path, monkeypatch, 
 def test_yes_long_starts_it(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     begun: list[Checked] = []
-    monkeypatch.setattr("study.phases.session.begin", lambda checked, *_: begun.append(checked) or 0)
+    monkeypatch.setattr("study.phases.session.begin.begin", lambda checked, *_: begun.append(checked) or 0)
     assert main([*DIGITS, "--epochs", "900000", "--yes-long"]) == 0
     assert begun[0].plan.epochs == 900000
 

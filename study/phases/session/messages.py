@@ -8,8 +8,8 @@ from study.phases.state.study_in_progress import Study
 from study.planning.checked import Checked
 from study.planning.cores import allotted_cores
 from study.planning.plan import LOCAL
-from study.planning.preview.estimate import Work, expected, limit_note
-from study.planning.preview.missing import missing_work
+from study.planning.preview.estimate import expected, limit_note
+from study.planning.preview.missing import left_to_do
 from study.planning.preview.training_length import training_length
 from study.records.ledger import Ledger
 from study.records.store import StudyStore
@@ -55,7 +55,7 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         progress.say(f"recipe   {plan.recipe} of {data.spec.name}: {plan.student}, {plan.epochs} epochs")
         for note in training_length(checked).notes:
             progress.say(f"NOTE     {note}")
-    missing = _missing(checked, store, ledger)
+    missing = left_to_do(checked, ledger, store.manifest())
     progress.say(f"time     {expected(checked, missing)}")
     if limit := limit_note(checked, missing):
         progress.say(f"NOTE     {limit}")
@@ -74,17 +74,6 @@ def say_plan(progress: Progress, checked: Checked, store: StudyStore, ledger: Le
         + (f", at most {n_ablation} to see what settings and parts buy" if n_ablation else "")
         + (f", on {plan.data_seeds} cuts of the long tail" if plan.data_seeds > 1 else "")
     )
-
-
-def how_long(checked: Checked, store: StudyStore, ledger: Ledger) -> str:
-    """Say how long a new study takes, or what is missing of one that goes on."""
-    return expected(checked, _missing(checked, store, ledger))
-
-
-def _missing(checked: Checked, store: StudyStore, ledger: Ledger) -> Work | None:
-    """Return what a study that goes on lacks; None for a new one."""
-    is_new = bool(checked.origins)
-    return None if is_new else missing_work(checked.plan, checked.space, ledger, store.manifest())
 
 
 def say_lost(known: dict[str, int], found: dict[str, int]) -> None:

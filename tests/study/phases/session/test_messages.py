@@ -7,9 +7,9 @@ from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines
 from study.phases.confirmation import confirm
 from study.phases.longer_runs import train_longer
-from study.phases.messages import say_plan
 from study.phases.search import search, studied_method
 from study.phases.selection import select
+from study.phases.session.messages import say_plan
 from study.phases.state.study_in_progress import Study
 from study.planning.preview.missing import missing_work
 from study.terminal.progress import Progress
