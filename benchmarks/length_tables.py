@@ -66,6 +66,14 @@ class Row:
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells the run from others: data, teacher, precision, and the flat configuration as JSON.
+
+        A row of an earlier version lacks the settings that came later; they stood at their defaults.
+        """
+        return self.data, self.teacher, self.precision, json.dumps(TrialConfig.build(self.config).flat())
+
+    @property
     def setting(self) -> str:
         """All that is equal for the rungs that are compared: data, teacher, precision, batch, optimiser, schedule."""
         own = METHODS[self.config["method"]]
@@ -98,29 +106,29 @@ class Row:
         return self.accuracy(self.val[str(self.config["epochs"])], self.val_seen)
 
     @property
-    def on_test(self) -> float:
-        """Balanced accuracy on the test set, in per cent; NaN where it stayed closed."""
-        return self.accuracy(self.test["correct"], self.test["seen"])["all"] if self.test else float("nan")
+    def on_test(self) -> dict[str, float]:
+        """`accuracy` on the test set; empty where it stayed closed."""
+        return self.accuracy(self.test["correct"], self.test["seen"]) if self.test else {}
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return every recorded run."""
-    return [Row.from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Return every recorded run; one that was trained again, to open the test set, stands once, as it was last."""
+    rows = map(Row.from_json, path.read_text().splitlines() if path.exists() else ())
+    return list({row.key: row for row in rows}.values())
 
 
 def table(rows: Sequence[Row]) -> str:
     """As Markdown, in per cent and points: the mean over seeds, and what twice the length adds."""
     lines = [
         "| setting | rung | epochs | steps | n | D_val | many | medium | few | twice the length adds (upper bound) "
-        "| test | s per run |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| test | many on test | medium on test | few on test | s per run |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for setting in dict.fromkeys(row.setting for row in rows):
         of_setting = [row for row in rows if row.setting == setting]
         added = _added(of_setting)
         for (rung, epochs), runs in _by_rung(of_setting).items():
             ends = [row.at_end for row in runs]
-            mean = {name: float(np.mean([end[name] for end in ends])) for name in ends[0]}
             more = added.get((rung, epochs))
             tests = [row.on_test for row in runs if row.test]
             cells = [
@@ -130,9 +138,10 @@ def table(rows: Sequence[Row]) -> str:
                 epochs * (sum(runs[0].train_counts) // runs[0].config["batch_size"]),
                 len(runs),
                 _mean_sd([end["all"] for end in ends]),
-                *(f"{mean[name]:.1f}" if name in mean else "" for name in ("many", "medium", "few")),
+                *_group_means(ends),
                 _told(*more) if more else "",
-                _mean_sd(tests) if tests else "",
+                _mean_sd([end["all"] for end in tests]) if tests else "",
+                *_group_means(tests),
                 f"{np.mean([row.train_s for row in runs]):.0f}",
             ]
             lines.append(f"| {' | '.join(map(str, cells))} |")
@@ -145,8 +154,8 @@ def differences(rows: Sequence[Row]) -> str:
     The last column says what becomes of the difference on D_val at twice the length: how much it grows.
     """
     lines = [
-        "| setting | epochs | difference | n | D_val | few on D_val | test | twice the length adds |",
-        "|---|---|---|---|---|---|---|---|",
+        "| setting | epochs | difference | n | D_val | few on D_val | test | few on test | twice the length adds |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for setting in dict.fromkeys(row.setting for row in rows):
         by_rung = _by_rung([row for row in rows if row.setting == setting])
@@ -156,10 +165,11 @@ def differences(rows: Sequence[Row]) -> str:
                 if rung in BASELINES[: BASELINES.index(baseline) + 1] or len(pairs) < 2:
                     continue
                 gains, few = _gains(pairs, "all"), _gains(pairs, "few")
-                on_test = [after.on_test - ours.on_test for after, ours in pairs.values() if after.test and ours.test]
+                opened = {seed: pair for seed, pair in pairs.items() if pair[0].test and pair[1].test}
+                on_test, few_on_test = (_gains(opened, classes, on_test=True) for classes in ("all", "few"))
                 longer = _gains(_pairs(by_rung, rung, baseline, 2 * epochs), "all")
                 growth = [longer[seed] - gains[seed] for seed in longer if seed in gains]
-                columns = (gains.values(), few.values(), on_test, growth)
+                columns = (gains.values(), few.values(), on_test.values(), few_on_test.values(), growth)
                 told = [_interval(values) if len(values) > 1 else "" for values in columns]
                 lines.append(f"| {setting} | {epochs} | {rung} - {baseline} | {len(pairs)} | {' | '.join(told)} |")
     return "\n".join(lines)
@@ -174,9 +184,16 @@ def _pairs(
     return {seed: (after[seed], before[seed]) for seed in after if seed in before}
 
 
-def _gains(pairs: Mapping[int, tuple[Row, Row]], classes: str) -> dict[int, float]:
-    """Return seed -> what the first run of a pair is ahead on D_val, in points."""
-    return {seed: after.at_end[classes] - ours.at_end[classes] for seed, (after, ours) in pairs.items()}
+def _gains(pairs: Mapping[int, tuple[Row, Row]], classes: str, *, on_test: bool = False) -> dict[int, float]:
+    """Return seed -> what the first run of a pair is ahead on D_val or on test, in points; none without `classes`."""
+    found = {seed: [run.on_test if on_test else run.at_end for run in pair] for seed, pair in pairs.items()}
+    return {seed: after[classes] - ours[classes] for seed, (after, ours) in found.items() if classes in ours}
+
+
+def _group_means(ends: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return the means of Many, Medium and Few; empty where there is no such class or no run."""
+    groups = [[end[name] for end in ends if name in end] for name in ("many", "medium", "few")]
+    return [f"{np.mean(values):.1f}" if values else "" for values in groups]
 
 
 def _place(of: tuple[str, int]) -> tuple[int, int, str]:

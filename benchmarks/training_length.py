@@ -5,7 +5,8 @@
 
 Every rung is trained at its reference point on the same seeds, and evaluated on D_val at 20 evenly spaced epochs. The
 test set is opened with --test only: length, batch, schedule and rate are chosen on D_val. One line per finished run is
-appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again.
+appended to benchmarks/results/training_length.jsonl; runs that stand there are not trained again, except for their
+results on the test set.
 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
 A second table has the paired differences from the rungs la, kd and cckd at their reference points, and what twice the
@@ -77,11 +78,7 @@ def _train_missing(args: argparse.Namespace) -> None:
         size=args.teacher_size,
     )
     named = _named(teacher)
-    # A row of an earlier version lacks the settings that came later; they stood at their defaults.
-    known = {
-        (row.data, row.teacher, row.precision, json.dumps(TrialConfig.build(row.config).flat()))
-        for row in read_rows(ROWS)
-    }
+    known = {row.key for row in read_rows(ROWS) if row.test or not args.test}
     # Settings that differ in knobs of other rungs only give a rung the same configuration.
     wanted = {json.dumps(config): config for config in _configs(args)}
     tasks = [

@@ -17,6 +17,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.tune import Trainable
 
 from trainables.trial_context import TrialContext
+from trainables.trial_host import name_of
 
 #: Seconds that a process may take to begin a run, importing torch included; after that it counts as hanging.
 _BEGIN_S = 300.0
@@ -86,7 +87,7 @@ class HostedTrial(Trainable):
         """Wait for a process that can train; its start, importing torch included, does not count as a leg."""
         self._hosts, self._context = list(context.hosts), context.trial
         self._config = config
-        self._run: tuple[int | str, int] | None = None
+        self._run: tuple[str, int] | None = None
         self._agree(lambda host: host.ready.remote())
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -101,7 +102,7 @@ class HostedTrial(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Ask for the next leg; before the first leg ask for a seat."""
-        run = self._config["number"], self._config["attempt"]
+        run = name_of(self._config), self._config["attempt"]
         if run != self._run:
             self._agree(lambda host: host.begin.remote(self._config, self._context, self._run))
             self._run = run

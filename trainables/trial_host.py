@@ -4,6 +4,7 @@ The driver imports this file too. Only functions that run in the process itself 
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 #: Seconds without a call after which a run counts as abandoned; its seat then goes to another run if none is free.
 _SEAT_S = 60.0
+
+
+def name_of(config: Mapping[str, Any]) -> str:
+    """Return the name of a run among all of its process; `config` as for CckdTrial.
+
+    It holds the folder of checkpoints: trials of a tuned baseline have the same numbers as those of the studied method.
+    """
+    return f"{config['checkpoints']}/{config['number']}"
 
 
 @dataclass
@@ -49,17 +58,17 @@ class TrialHost:
         """Return True: this process has started."""
         return True
 
-    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[int | str, int] | None = None) -> bool:
+    def begin(self, config: dict[str, Any], context: TrialContext, before: tuple[str, int] | None = None) -> bool:
         """Begin or continue a run, in place of an earlier attempt; return False where all seats are taken.
 
         Args:
             config: as for CckdTrial.
             context: what all runs share.
-            before: number and attempt of the client's previous run, whose seat becomes free.
+            before: name and attempt of the client's previous run, whose seat becomes free.
         """
         from trainables.trial_run import Run
 
-        name = str(config["number"])
+        name = name_of(config)
         with self._barrier.alone():
             self._context = self._context or context.fetched(ray.get)
             self._seats.pop(name, None)
@@ -73,10 +82,10 @@ class TrialHost:
             self._seats[name] = _Seat(run, config["attempt"])
         return True
 
-    def step(self, number: int | str, attempt: int) -> dict[str, Any]:
+    def step(self, name: str, attempt: int) -> dict[str, Any]:
         """Train the next leg of a run, together with the legs of other runs; return the leg."""
         with self._barrier.leg():
-            seat = self._seats.get(str(number))
+            seat = self._seats.get(name)
             if seat is None or seat.attempt != attempt:
                 raise RuntimeError(
                     "the process that trained the trial was restarted, or gave its seat away as abandoned"
@@ -87,13 +96,13 @@ class TrialHost:
             finally:
                 seat.in_leg, seat.last_call = False, time.monotonic()
 
-    def leave(self, number: int | str, attempt: int) -> None:
+    def leave(self, name: str, attempt: int) -> None:
         """Free the run's seat."""
         with self._barrier.alone():
-            self._free(number, attempt)
+            self._free(name, attempt)
 
-    def _free(self, number: int | str, attempt: int) -> None:
-        seat = self._seats.get(str(number))
+    def _free(self, name: str, attempt: int) -> None:
+        seat = self._seats.get(name)
         if seat is not None and seat.attempt == attempt:
             seat.run.leave()
-            del self._seats[str(number)]
+            del self._seats[name]

@@ -29,11 +29,11 @@ class Attempt:
 
 
 class AttemptLog:
-    """The attempts of one phase, by the ID of their Ray trial.
+    """The attempts of one course, by the ID of their Ray trial.
 
     Args:
         budget: counts crashes and failures of the whole study.
-        before_result: called before a result is recorded. It raises an error if no result of this phase can be used.
+        before_result: called before a result is recorded. It raises an error if no result of this course can be used.
         on_epochs: called with the number of epochs that a report adds.
 
     Attributes:

@@ -18,10 +18,10 @@ _EVERY_S = 1.0
 
 
 class HangWatchdog:
-    """Watches the trials of one phase; called on every turn of Ray's loop.
+    """Watches the trials of one course; called on every turn of Ray's loop.
 
     Args:
-        scheduler: of the phase; it knows Ray's controller and the running attempts.
+        scheduler: of the course; it knows Ray's controller and the running attempts.
         limit_s: seconds without a report after which a trial hangs; 0 for never.
     """
 

@@ -186,8 +186,9 @@ def controller_behind(wrapped: Any) -> Any:
 def keep_idle_workers(controller: Any, trial: Any, n_workers: int) -> None:
     """Make Tune keep up to `n_workers` workers that have no trial; they are for trials that ask for as much as `trial`.
 
-    `_actor_cache.increase_max`. Tune keeps one idle worker and ends the others, so that each phase of a study would
-    start its workers anew: seconds in which they import torch.
+    `_actor_cache.increase_max`. Tune keeps one idle worker and ends the others. Each phase of a study would then start
+    its workers anew, which import torch for seconds. Where an idle worker dies, Tune sees it when it gives the worker a
+    run: that costs the run one of its retries.
     Needless when the slow test `test_ray_alone_would_end_idle_workers` fails.
     """
     controller._actor_cache.increase_max(trial.placement_group_factory, by=n_workers)

@@ -37,7 +37,7 @@ class ListeningScheduler(FIFOScheduler):
         self.n_kept = 0
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep the controller, and say where the trial may run."""
+        """Keep the controller, say where the trial may run, and have Ray keep idle workers from the first trial on."""
         is_first = self.controller is None
         self.controller = controller_behind(tune_controller)
         self.place(trial)

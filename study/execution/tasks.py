@@ -174,8 +174,8 @@ def start_once(function: Callable[..., Any], *arguments: Any) -> Any:
 def object_store(*, is_temporary: bool) -> Iterator[Put]:
     """Return a function that puts values into Ray's object store.
 
-    Tune registers its parameters for the lifetime of the driver. So every object that a phase refers to stays in the
-    store: one bundle of data per phase. An object that another process has put there goes with that process.
+    Tune registers its parameters for the lifetime of the driver. So every object that a course refers to stays in the
+    store: one bundle of data per course. An object that another process has put there goes with that process.
 
     Args:
         is_temporary: an actor owns the objects and is killed at the end of the block, so the objects leave the store,

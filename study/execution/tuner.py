@@ -50,6 +50,8 @@ class Course:
         phase: the present one; the last one after the end.
         attempts: of all phases; each phase's searcher and scheduler have it too.
         is_over: whether every phase has come to its end.
+        is_between: whether the study's own code runs, between two phases.
+        is_interrupted: returns whether Ctrl-C was pressed since the course began.
         folder: parent and name of a new folder for Ray's own files. It must not exist, because Ray overwrites what it
             finds.
         on_interrupt: called before Ctrl-C ends Ray's loop.
@@ -72,17 +74,25 @@ class Course:
         is_temporary: bool = False,
     ) -> None:
         self.phase, self._phases, self.attempts, self.folder = phase, phases, attempts, folder
-        self.on_interrupt, self.is_over = on_interrupt, False
+        self.on_interrupt, self.is_over, self.is_between = on_interrupt, False, False
+        self.is_interrupted: Callable[[], bool] = lambda: False
         self.forwards_teacher, self.opens_test, self.is_temporary = forwards_teacher, opens_test, is_temporary
 
     def advance(self) -> bool:
         """Let the study end the present phase and begin the next one; return False if there is none.
 
         Raises:
+            KeyboardInterrupt: after Ctrl-C: no trial runs that could save a checkpoint.
             Exception: what the study raises between two phases.
         """
-        with self.attempts.keeping_fault():
-            following = next(self._phases, None)
+        self.is_between = True
+        try:
+            if self.is_interrupted():
+                raise KeyboardInterrupt
+            with self.attempts.keeping_fault():
+                following = next(self._phases, None)
+        finally:
+            self.is_between = False
         self.is_over = following is None
         self.phase = following or self.phase
         return not self.is_over
@@ -177,9 +187,11 @@ def run_trials(plan: StudyPlan, workers: Workers, trainable: type, context: Any,
         if places is not None:
             for trial in places.stranded(trials):
                 scheduler.controller.stop_trial(trial)
-        course.phase.on_step()
+        if not course.is_over:
+            course.phase.on_step()
 
-    turns = StepCallback(on_step, course.on_interrupt)
+    turns = StepCallback(on_step, course.on_interrupt, lambda: course.is_between)
+    course.is_interrupted = lambda: turns.interrupted
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(trainable, context=context), resources),
         tune_config=tune.TuneConfig(
@@ -253,11 +265,17 @@ class StepCallback(tune.Callback):
     Args:
         on_step: called with Ray's trials.
         on_interrupt: called before Ctrl-C ends the loop.
+        is_between: returns whether no trial runs, so that Ctrl-C need not wait for the end of the turn.
     """
 
-    def __init__(self, on_step: Callable[[Sequence[Any]], None], on_interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_step: Callable[[Sequence[Any]], None],
+        on_interrupt: Callable[[], None],
+        is_between: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.interrupted = False
-        self._on_step, self._on_interrupt = on_step, on_interrupt
+        self._on_step, self._on_interrupt, self._is_between = on_step, on_interrupt, is_between
         self._end_loop: Callable[..., Any] = signal.default_int_handler
 
     def setup(self, *args: Any, **info: Any) -> None:
@@ -273,6 +291,8 @@ class StepCallback(tune.Callback):
             self._end_loop(*signal_arguments)
             signal.raise_signal(signal.SIGINT)
         self.interrupted = True
+        if self._is_between():
+            raise KeyboardInterrupt
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Call `on_step`, then end the loop after Ctrl-C. So the user always reads of Ctrl-C before the loop ends."""

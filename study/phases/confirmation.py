@@ -55,9 +55,9 @@ def confirm(study: Study, prepared: Prepared, workers: Workers, then: Phases) ->
         DataError: a cut differs from the cut that was checked when the study started.
     """
     plan, ledger = study.checked.plan, study.ledger
-    run = partial(study.run, title="confirm", forwards_teacher=forwards_teacher(study))
+    train = partial(study.run, title="confirm", forwards_teacher=forwards_teacher(study))
     if not plan.confirm_seeds:
-        run(prepared, workers, then, opens_test=plan.ablation_on_test)
+        train(prepared, workers, then, opens_test=plan.ablation_on_test)
         return
     cuts = [runs_of_cut(study, data_seed) for data_seed in range(plan.data_seeds)]
     entries = {run.entry: {"trial": run.trial, "config": run.config} for run in cuts[0]}
@@ -72,7 +72,7 @@ def confirm(study: Study, prepared: Prepared, workers: Workers, then: Phases) ->
     queues = [replace(queue_on_test(study, "confirm", cut), counted=names, note=note) for cut in cuts]
     n_left = sum(len(queue.missing(study)) for queue in queues)
 
-    def all_confirmed(attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
+    def rest(attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
         if plan.data_seeds == 1:
             yield from run_reruns(study, ledger, queues[0], attempts, workers)
         _note_look(study, cuts[0])
@@ -84,13 +84,13 @@ def confirm(study: Study, prepared: Prepared, workers: Workers, then: Phases) ->
 
     _judge_teacher(study, 0, study.checked, prepared, workers)
     if plan.data_seeds > 1:
-        run(prepared, workers, partial(run_reruns, study, ledger, queues[0]), opens_test=True)
+        train(prepared, workers, partial(run_reruns, study, ledger, queues[0]), opens_test=True)
     for data_seed, queue in enumerate(queues[1:], start=1):
         if queue.missing(study) or _teacher_run(data_seed) not in ledger.runs.recorded_reruns():
             checked, of_cut = _prepare_cut(study, data_seed, workers)
             _judge_teacher(study, data_seed, checked, of_cut, workers)
-            run(of_cut, workers, partial(run_reruns, study, ledger, queue), opens_test=True, is_temporary=True)
-    run(prepared, workers, all_confirmed, opens_test=True)
+            train(of_cut, workers, partial(run_reruns, study, ledger, queue), opens_test=True, is_temporary=True)
+    train(prepared, workers, rest, opens_test=True)
 
 
 def _note_look(study: Study, runs: Sequence[Rerun]) -> None:

@@ -50,7 +50,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def heed_signals() -> None:
-    """Install the handlers of `ended_by_signals` again: Ray replaces them when it starts, Tune when a phase begins."""
+    """Install the handlers of `ended_by_signals` again: Ray replaces them when it starts, Tune when a course begins."""
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:

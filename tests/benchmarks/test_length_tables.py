@@ -1,12 +1,14 @@
 """Tests for the tables of the training lengths."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.length_tables import LIMIT, Row, differences, table
+from benchmarks.length_tables import LIMIT, Row, differences, read_rows, table
 from trainables.cckd.config import TrialConfig
 
 SEEN = [50, 50]
@@ -57,7 +59,7 @@ def test_the_table_has_one_row_per_rung_and_length_with_what_twice_the_length_ad
 
 def test_differences_are_paired_by_seed() -> None:
     _, _, line = differences(ROWS).splitlines()
-    assert cells(line)[1:] == ["4", "cckd - la", "3", "+12.0 (+12.0 to +12.0)", "+20.0 (+20.0 to +20.0)", "", ""]
+    assert cells(line)[1:] == ["4", "cckd - la", "3", "+12.0 (+12.0 to +12.0)", "+20.0 (+20.0 to +20.0)", "", "", ""]
 
 
 def test_differences_say_what_twice_the_length_adds_to_them() -> None:
@@ -72,3 +74,20 @@ def test_differences_say_what_twice_the_length_adds_to_them() -> None:
 def test_a_rung_names_the_knobs_that_left_their_reference(method: str, knobs: dict[str, Any]) -> None:
     ((name, value),) = knobs.items()
     assert row(method, 0, 4, SEEN, **knobs).rung == f"{method} {name}={value:g}"
+
+
+def test_results_on_test_stand_beside_those_on_d_val_by_group() -> None:
+    opened = [replace(one, test={"correct": [45, 10], "seen": [50, 50]}) for one in ROWS if one.config["epochs"] == 4]
+    header, _, _, line = map(cells, table(opened).splitlines())
+    assert header[10:14] == ["test", "many on test", "medium on test", "few on test"]
+    assert line[10:14] == ["55.0 ± 0.0", "90.0", "", "20.0"]
+    _, _, line = map(cells, differences(opened).splitlines())
+    assert line[6:8] == ["+0.0 (+0.0 to +0.0)"] * 2
+
+
+def test_a_run_that_was_trained_again_stands_once_as_it_was_last(tmp_path: Path) -> None:
+    opened = replace(ROWS[0], test={"correct": [1, 2], "seen": SEEN})
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(one.to_json() for one in (*ROWS, opened)))
+    assert read_rows(path) == [opened, *ROWS[1:]]
+    assert read_rows(tmp_path / "absent.jsonl") == []

@@ -85,6 +85,16 @@ def start(data: TrialData, tmp_path: Path, killed: list[_Handle]) -> Start:
     return begin
 
 
+def _taken(handle: _Handle) -> list[str]:
+    """The numbers of the runs that have a seat."""
+    return [Path(name).name for name in handle.host._seats]
+
+
+def _of_baseline(folder: Path, number: int) -> dict[str, Any]:
+    """A trial of a tuned baseline, whose checkpoints have a folder of their own."""
+    return config_of(folder / "la", number, 1, None, method="la")
+
+
 def _plain(data: TrialData, **changes: Any) -> list[tuple[Any, ...]]:
     return [outcome_of(record.to_dict()) for record in Trainer(TrialConfig.build(FLAT | changes), data, threads=1)]
 
@@ -110,13 +120,13 @@ def test_a_trial_goes_to_the_process_that_has_a_seat_and_waits_where_none_has(st
     first, second, third = (start(hosts, number=number) for number in (1, 2, 3))
     first.step()
     second.step()
-    assert [list(handle.host._seats) for handle in hosts] == [["1"], ["2"]]
+    assert [_taken(handle) for handle in hosts] == [["1"], ["2"]]
     waiting = pool.submit(run_legs, third)
     with pytest.raises(TimeoutError):
         waiting.result(timeout=0.2)
     first.cleanup()
     assert waiting.result(timeout=10)[-1]["done"]
-    assert list(hosts[0].host._seats) == ["3"]
+    assert _taken(hosts[0]) == ["3"]
 
 
 def test_a_reused_actor_frees_its_seat_for_its_next_trial(start: Start, data: TrialData, tmp_path: Path, pool) -> None:
@@ -125,7 +135,7 @@ def test_a_reused_actor_frees_its_seat_for_its_next_trial(start: Start, data: Tr
     actor.step()
     assert actor.reset_config(config_of(tmp_path, 2, 1, None)) is True
     assert outcomes_of(run_legs(actor)) == _plain(data)
-    assert list(host.host._seats) == ["2"]
+    assert _taken(host) == ["2"]
 
 
 def test_an_actor_whose_trial_is_given_to_another_one_does_not_touch_it(
@@ -139,7 +149,7 @@ def test_an_actor_whose_trial_is_given_to_another_one_does_not_touch_it(
     legs = [actor.step()]
     superseded.cleanup()
     assert outcomes_of(legs + run_legs(actor)) == _plain(data)
-    assert list(host.host._seats) == ["2"]
+    assert _taken(host) == ["2"]
 
 
 def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start, data: TrialData, pool) -> None:
@@ -151,7 +161,7 @@ def test_the_seat_of_a_trial_whose_actor_died_is_its_next_attempts(start: Start,
     with pytest.raises(RuntimeError, match="was restarted, or gave its seat away"):
         dead.step()
     dead.cleanup()  # of a seat that is not its own any more
-    assert list(host.host._seats) == ["7"]
+    assert _taken(host) == ["7"]
 
 
 def test_a_seat_nobody_asks_for_any_more_is_given_away_where_none_is_free(start: Start, pool, monkeypatch) -> None:
@@ -159,9 +169,9 @@ def test_a_seat_nobody_asks_for_any_more_is_given_away_where_none_is_free(start:
     monkeypatch.setattr("trainables.trial_host._SEAT_S", -1.0)
     start([host], number=1).step()
     start([host], number=2).step()
-    assert list(host.host._seats) == ["1", "2"]
+    assert _taken(host) == ["1", "2"]
     start([host], number=3).step()
-    assert list(host.host._seats) == ["3"]
+    assert _taken(host) == ["3"]
 
 
 def test_a_process_that_died_is_waited_for_and_its_trials_go_on(start: Start, data: TrialData, pool) -> None:
@@ -195,3 +205,24 @@ def test_a_trial_that_finds_no_seat_for_long_says_so(start: Start, pool, monkeyp
     monkeypatch.setattr(module, "_BEGIN_S", 0.05)
     with pytest.raises(RuntimeError, match=r"no process had a free seat for the trial within 0\.1 s"):
         start([host], number=2).step()
+
+
+def test_a_baselines_trial_is_not_the_methods_of_the_same_number(start: Start, data: TrialData, tmp_path, pool) -> None:
+    actor = start([_Handle(TrialHost(2), pool)], number=3)
+    run_legs(actor)
+    actor.reset_config(_of_baseline(tmp_path, 3))
+    assert outcomes_of(run_legs(actor)) == _plain(data, method="la")
+
+
+def test_an_actor_frees_the_seat_of_its_own_run_and_not_of_a_baselines_of_the_same_number(
+    start: Start, data: TrialData, tmp_path: Path, pool
+) -> None:
+    host = _Handle(TrialHost(2), pool)
+    one, two = start([host], number=3), start([host], number=2)
+    for actor in (one, two):
+        run_legs(actor)
+    two.reset_config(_of_baseline(tmp_path, 3))
+    one.reset_config(_of_baseline(tmp_path, 4))
+    legs = [two.step()]
+    one.step()
+    assert outcomes_of(legs + run_legs(two)) == _plain(data, method="la")

@@ -103,14 +103,14 @@ class Study:
         """Return the checkpoints of a tuned baseline's trials, which have the same numbers as the study's own."""
         return CheckpointStore(self._stored(f"{schema.CHECKPOINTS}/{schema.BASELINE_PREFIX}{baseline}"))
 
-    def ray_folder(self, phase: str) -> tuple[str, str]:
+    def ray_folder(self, course: str) -> tuple[str, str]:
         """Return parent and name of a new folder for Ray's own files; Ray destroys what it finds in one.
 
         It lies in the study folder: only the driver writes these files, and nothing reads them again.
         """
         parent = str(self.store.path / schema.RAY)
         taken = set(CheckpointStore(parent).runs())
-        return parent, next(f"{phase}-{k}" for k in range(1, len(taken) + 2) if f"{phase}-{k}" not in taken)
+        return parent, next(f"{course}-{k}" for k in range(1, len(taken) + 2) if f"{course}-{k}" not in taken)
 
     def keep_model(self, run: str) -> None:
         """Copy the exported model of a run into the study folder, which the run's node may not see."""
@@ -238,7 +238,7 @@ class Study:
             prepared: the data of the trials.
             workers: of the Ray session.
             phases: returns the phases that have trials left, and does between them what a study does there. While it
-                does so, idle trials may hold every core: it must ask Ray for none.
+                does so, idle workers may hold every core: it must ask Ray for none.
             title: names the folder of Ray's own files.
             forwards_teacher, opens_test, is_temporary: as in `Course`.
 

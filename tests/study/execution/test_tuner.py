@@ -227,6 +227,36 @@ def test_what_a_study_raises_between_two_phases_is_kept_for_the_end_of_the_run(l
     assert not played.course.is_over
 
 
+def test_ctrl_c_between_two_phases_is_heard_at_once_and_begins_no_trial(loop: _Loop, ledger: Ledger) -> None:
+    played = _Course(ledger, _press)
+    callback = StepCallback(lambda trials: None, lambda: None, lambda: played.course.is_between)
+    callback.setup()
+    searcher = CourseSearcher(played.course)
+    for name in "ab":
+        searcher.suggest(name)
+    played.end(searcher, "a", "b")
+    with pytest.raises(KeyboardInterrupt):
+        searcher.suggest("c")
+    assert played.done == ["la-seed0", "la-seed1", "between"]
+    assert set(ledger.runs.rerun_attempts()) == {"la-seed0", "la-seed1"}
+    assert not played.course.is_between
+
+
+def test_ctrl_c_as_the_last_trial_of_a_phase_ends_begins_no_phase(loop: _Loop, ledger: Ledger) -> None:
+    played = _Course(ledger)
+    callback = StepCallback(lambda trials: None, lambda: None, lambda: played.course.is_between)
+    callback.setup()
+    played.course.is_interrupted = lambda: callback.interrupted
+    searcher = CourseSearcher(played.course)
+    for name in "ab":
+        searcher.suggest(name)
+    _press()
+    played.end(searcher, "a", "b")
+    with pytest.raises(KeyboardInterrupt):
+        searcher.suggest("c")
+    assert played.done == ["la-seed0", "la-seed1"]
+
+
 def test_no_more_runs_are_handed_out_than_the_nodes_hold(ledger: Ledger) -> None:
     room = [1]
     played = _Course(ledger)
@@ -326,7 +356,7 @@ def test_ray_alone_would_end_idle_workers(ledger: Ledger, tmp_path: Path, monkey
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_worker_that_dies_between_two_phases_costs_no_run(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_worker_that_dies_between_two_phases_costs_a_retry_at_most(ledger: Ledger, tmp_path: Path) -> None:
     def kill(workers: set[int]) -> None:
         os.kill(min(workers), signal.SIGKILL)
 

@@ -293,3 +293,17 @@ def test_shared_storage_holds_checkpoints_by_study_and_rays_files_stay_on_the_dr
         study.checked = replace(checked, plan=replace(checked.plan, storage=storage))
         assert study.checkpoints.root == f"{storage}/toy/checkpoints"
         assert study.ray_folder("search") == (str(study.store.path / "ray"), "search-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "asks"),
+    [
+        ({}, False),
+        ({"tuned_baselines": ("la", "kd")}, False),
+        ({"overrides": {"mix_targets": "interpolate"}}, False),
+        ({"overrides": {"mix_targets": "forward"}}, True),
+    ],
+)
+def test_workers_have_the_teachers_weights_if_a_trial_may_ask_for_them(study: Study, changes: Any, asks: bool) -> None:
+    study.checked = replace(study.checked, plan=replace(study.checked.plan, **changes))
+    assert search.forwards_teacher(study) == asks
