@@ -275,7 +275,7 @@ def test_the_init_of_a_package_names_all_that_is_in_it(package: str) -> None:
         ),
         (
             ("study.phases.session.begin",),
-            ("torch", "timm", "scipy.optimize", "scipy.stats", "sklearn", "seaborn", "matplotlib"),
+            ("ray.tune", "torch", "timm", "scipy.optimize", "scipy.stats", "sklearn", "seaborn", "matplotlib"),
         ),
         (
             ("analysis.report", "analysis.compare", "analysis.export"),

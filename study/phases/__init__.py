@@ -1,6 +1,7 @@
 """The phases of a study in order, and the session that runs them.
 
-drive         all phases, one after the other
+drive         the whole way of a study: teacher, courses, tables
+courses       which phases follow one another in the same workers
 state         a study while its phases run
 session       from a checked study to an exit code
 precision     the number format of the students, where timed steps decide it

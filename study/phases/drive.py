@@ -8,23 +8,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from study.execution.attempts import AttemptLog
 from study.execution.nodes import NodeReport, Roster, check_nodes, described, needed_files
 from study.execution.tasks import Future
-from study.execution.tuner import Phase
-from study.execution.workers import Workers, ray_session
-from study.phases.ablation import ablate
-from study.phases.baselines import tune_baselines
-from study.phases.confirmation import confirm
-from study.phases.longer_runs import train_longer
+from study.execution.workers import ray_session
 from study.phases.precision import begin_timing, decide_precision
-from study.phases.search import forwards_teacher, search, studied_method
-from study.phases.selection import select
 from study.phases.state.study_in_progress import Study, StudyFailed
 from study.planning.manifest import now
 from study.planning.plan import LOCAL
@@ -66,30 +57,16 @@ def drive(study: Study) -> None:
             prepared = study.engine.prepare(study.checked, workers, study.progress)
             _note_teacher(study, prepared.teacher)
             decide_precision(study, timing)
-            tuning, forwards = partial(tune, study), forwards_teacher(study)
-            study.run(prepared, workers, tuning, title="search", forwards_teacher=forwards)
-            confirm(study, prepared, workers, then=partial(train_further, study))
+            # Ray Tune takes most of a second to import. Meanwhile the workers of a private Ray start.
+            from study.phases.courses import run_courses
+
+            run_courses(study, prepared, workers)
             prepared.verification.wait()
         for line in teacher_warnings(study.store.manifest()["teacher"], study.ledger.runs.confirm_runs()):
             study.progress.say(f"NOTE     {line}")
     except DataError as error:
         damage = isinstance(error, DamagedImageError)
         raise StudyFailed(study.with_damage(str(error)) if damage else str(error)) from error
-
-
-def tune(study: Study, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
-    """Yield the phases that choose best1 and tune the baselines; no trial of them may read the test set."""
-    method = studied_method(study)
-    yield from search(study, method, attempts, workers)
-    study.record_student(wait=True)
-    yield from select(study, method, attempts, workers)
-    yield from tune_baselines(study, attempts, workers)
-
-
-def train_further(study: Study, attempts: AttemptLog, workers: Workers) -> Iterator[Phase]:
-    """Yield the phases behind the confirmation."""
-    yield from train_longer(study, attempts, workers)
-    yield from ablate(study, attempts, workers)
 
 
 @contextmanager

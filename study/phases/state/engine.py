@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.execution.tasks import Future, object_store, start_beside_driver, start_on_node
-from study.execution.tuner import Course, run_trials
 from study.execution.workers import Workers, threads_of, trainable_for
 from study.planning.checked import Checked
 from study.teacher.bundle import Prepared, prepare, shared_weights, teacher_on_test
@@ -13,6 +12,9 @@ from study.teacher.worker_tasks import time_step
 from trainables.cckd.bundle.assemble import assemble_test
 from trainables.cckd.precision import StepShape
 from trainables.trial_context import TrialContext
+
+if TYPE_CHECKING:
+    from study.execution.tuner import Course
 
 
 def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:
@@ -25,8 +27,10 @@ def time_steps(node: str | None, shape: StepShape) -> Future:
     return Future(start_on_node(node, time_step, shape))
 
 
-def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, course: Course) -> None:
+def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, course: "Course") -> None:
     """Put the data of a course into Ray's object store and run its trials; raises what `run_trials` raises."""
+    from study.execution.tuner import run_trials
+
     plan = checked.plan
     assert plan.precision is not None, "it is decided before the first trial"
     with object_store(is_temporary=course.is_temporary) as put:
@@ -46,7 +50,7 @@ def run_on_ray(checked: Checked, prepared: Prepared, workers: Workers, course: C
 class Engine:
     """What a study needs of Ray; tests give a study another engine."""
 
-    run: Callable[[Checked, Prepared, Workers, Course], None] = run_on_ray
+    run: Callable[[Checked, Prepared, Workers, "Course"], None] = run_on_ray
     prepare: Callable[..., Prepared] = prepare
     teacher_on_test: Callable[..., Any] = teacher_on_test
     beside: Callable[..., Future] = beside_driver

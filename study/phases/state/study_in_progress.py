@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study import schema
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.tasks import Future, TaskDied, TaskError
-from study.execution.tuner import Course, Phase
 from study.execution.workers import Workers
 from study.phases.state.engine import Engine
 from study.planning.checked import Checked
@@ -26,10 +26,13 @@ from study.terminal.progress import Progress
 from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
 
+if TYPE_CHECKING:
+    from study.execution.tuner import Phase
+
 log = logging.getLogger("study")
 
 #: The code of a study that yields phases, given the attempts of all of them and the workers of the Ray session.
-Phases = Callable[[AttemptLog, Workers], Iterator[Phase]]
+Phases = Callable[[AttemptLog, Workers], Iterator["Phase"]]
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,8 @@ class Study:
             StudyFailed: failures exceed a limit.
             TeacherError: the teacher's cache holds other features than the teacher computes now.
         """
+        from study.execution.tuner import Course  # and with it Ray Tune
+
         attempts = self.new_attempts(prepared)
         left = phases(attempts, workers)
         first = next(left, None)
