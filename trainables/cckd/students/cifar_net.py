@@ -40,7 +40,7 @@ class CifarResNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last feature map (N, 64, H/4, W/4)."""
-        return self.blocks(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        return self.blocks(F.relu(_normalised(self.conv1, self.bn1, x), inplace=True))
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pool a feature map to (N, 64) and classify it, or stop before the classifier."""
@@ -72,13 +72,29 @@ class _BasicBlock(nn.Module):
         self.stride, self.extra = stride, n_out - n_in
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        inner = F.relu(_normalised(self.conv1, self.bn1, x), inplace=True)
+        residual = _normalised(self.conv2, self.bn2, inner)
         if self.extra:
             # Pooling with a window of one pixel equals x[:, :, ::stride, ::stride], but its gradient stays
             # channels_last. The gradient of a slice does not: additions and ReLUs on it took twenty times as long.
             before = self.extra // 2
             x = F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, before, self.extra - before))
         return F.relu(residual.add_(x), inplace=True)
+
+
+def _normalised(conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Return norm(conv(x)).
+
+    In evaluation the normalisation is a part of the convolution's weights and bias. That gives the same numbers but for
+    rounding, in three quarters of the time on a CPU. They are folded anew in each pass, which costs a hundredth of it.
+    """
+    is_plain = isinstance(norm, nn.BatchNorm2d)  # a user may have put another layer there
+    if norm.training or not is_plain or norm.running_mean is None or norm.running_var is None:
+        normalised: Tensor = norm(conv(x))
+        return normalised
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    bias = norm.bias - norm.running_mean * scale
+    return F.conv2d(x, conv.weight * scale.view(-1, 1, 1, 1), bias, conv.stride, conv.padding)
 
 
 def _conv3x3(n_in: int, n_out: int, stride: int) -> nn.Conv2d:
