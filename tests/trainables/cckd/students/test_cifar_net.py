@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.cckd.students import cifar_net
@@ -75,3 +76,25 @@ def test_without_running_averages_evaluation_normalises_by_the_batch(net: CifarR
             layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
     images = torch.randn(6, 2, 8, 8)
     assert torch.equal(net.eval()(images), net.train()(images))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("size", "stride", "extra"), [(8, 2, 4), (7, 2, 3), (28, 2, 16), (5, 3, 1)])
+def test_a_shortcut_and_its_gradient_are_those_of_pooling_and_padding(
+    dtype: torch.dtype, size: int, stride: int, extra: int
+) -> None:
+    x = torch.randn(3, 4, size, size, dtype=dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+    plain = cifar_net._subsampled(x.detach(), stride, extra)
+    pooled = F.pad(F.avg_pool2d(x, 1, stride), (0, 0, 0, 0, extra // 2, extra - extra // 2))
+    found = cifar_net._subsampled(x, stride, extra)
+    slope = torch.randn_like(found)
+    (wanted,), (gradient,) = torch.autograd.grad(pooled, x, slope), torch.autograd.grad(found, x, slope)
+    assert torch.equal(found, pooled)
+    assert torch.equal(plain, pooled)
+    assert torch.equal(gradient, wanted)
+    assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (found, gradient))
+
+
+def test_the_gradient_of_a_shortcut_has_a_gradient() -> None:
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda y: cifar_net._subsampled(y * y, 2, 2), x)
