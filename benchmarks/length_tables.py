@@ -151,6 +151,7 @@ def table(rows: Sequence[Row]) -> str:
 def differences(rows: Sequence[Row]) -> str:
     """As Markdown, in points: every rung minus each of BASELINES before it, paired by seed, with 95 % t intervals.
 
+    A rung with a changed knob is compared with itself at its reference too.
     The last column says what becomes of the difference on D_val at twice the length: how much it grows.
     """
     lines = [
@@ -160,9 +161,10 @@ def differences(rows: Sequence[Row]) -> str:
     for setting in dict.fromkeys(row.setting for row in rows):
         by_rung = _by_rung([row for row in rows if row.setting == setting])
         for rung, epochs in sorted(by_rung, key=_place):
-            for baseline in BASELINES:
+            before = BASELINES[: BASELINES.index(rung)] if rung in BASELINES else BASELINES
+            for baseline in dict.fromkeys([*before, *rung.split(maxsplit=1)[:1]]):
                 pairs = _pairs(by_rung, rung, baseline, epochs)
-                if rung in BASELINES[: BASELINES.index(baseline) + 1] or len(pairs) < 2:
+                if rung == baseline or len(pairs) < 2:
                     continue
                 gains, few = _gains(pairs, "all"), _gains(pairs, "few")
                 opened = {seed: pair for seed, pair in pairs.items() if pair[0].test and pair[1].test}

@@ -91,3 +91,11 @@ def test_a_run_that_was_trained_again_stands_once_as_it_was_last(tmp_path: Path)
     path.write_text("\n".join(one.to_json() for one in (*ROWS, opened)))
     assert read_rows(path) == [opened, *ROWS[1:]]
     assert read_rows(tmp_path / "absent.jsonl") == []
+
+
+def test_a_rung_with_a_changed_knob_is_compared_with_itself_too() -> None:
+    changed = [row("cckd", seed, 4, [44, 30 + seed], temperature=4.0) for seed in (0, 1, 2)]
+    told = [cells(line)[2:5] for line in differences([*ROWS, *changed]).splitlines()[2:]]
+    assert ["cckd temperature=4 - la", "3", "+14.0 (+14.0 to +14.0)"] in told
+    assert ["cckd temperature=4 - cckd", "3", "+2.0 (+2.0 to +2.0)"] in told
+    assert ["cckd - cckd", "3", "+0.0 (+0.0 to +0.0)"] not in told
