@@ -9,8 +9,8 @@ appended to benchmarks/results/training_length.jsonl; runs that stand there are 
 results on the test set.
 
 The table has one row per rung and setting: D_val at the end, overall and by group, and how much twice the length adds.
-A second table has the paired differences from the rungs la, kd and cckd at their reference points, of a changed rung from
-itself too, and what twice the length adds to them.
+A second table has the paired differences from the rungs la, kd and cckd at their reference points, and those of a
+changed rung from itself, and what twice the length adds to them.
 A rung is trained out where the upper 95 % bound of what twice the length adds to it is below 1.5 points (standard
 deviation pooled over the rungs of a setting).
 """
