@@ -14,6 +14,7 @@ from analysis.page.document import Gallery, Paragraph, Picture, ReportTable, unf
 from analysis.page.writer import Writer
 from analysis.reading.study_folder import load_study
 from analysis.results.accuracies import scores
+from analysis.results.claim_sentences import claim_sentences
 from analysis.results.comparisons import claim_terms, primary_family
 from analysis.results.findings import Findings, find
 from analysis.results.training_length import TOLERANCE, check_length, curve_bands, fate_of, training_states
@@ -320,3 +321,13 @@ def test_the_gain_from_tuning_is_checked_where_the_reference_point_was_trained_l
     (told,) = (said for said in _find(folder).sentences if said.startswith("From tuning itself: best1 is "))
     assert told.endswith("; not tested).")
     assert [gain.baseline for gain in check_length(load_study(folder)).gains] == ["la", "kd", "acckd"]
+
+
+def test_where_best1_is_the_reference_point_tuning_gained_nothing(simulated: Simulated) -> None:
+    folder = _studied(simulated, acckd=(0.86, 0.72))
+    study = load_study(folder)
+    table = scores(study)
+    same = table.loc[table["entry"] == "best1"].assign(entry="acckd")
+    changed = pd.concat([table.loc[table["entry"] != "acckd"], same])
+    told = claim_sentences(study, changed, primary_family(changed, claim_terms(study)), check_length(study))
+    assert "From tuning itself: nothing, because best1 is acckd at its reference point." in told
