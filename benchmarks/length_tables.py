@@ -162,7 +162,7 @@ def differences(rows: Sequence[Row]) -> str:
         by_rung = _by_rung([row for row in rows if row.setting == setting])
         for rung, epochs in sorted(by_rung, key=_place):
             before = BASELINES[: BASELINES.index(rung)] if rung in BASELINES else BASELINES
-            for baseline in dict.fromkeys([*before, *rung.split(maxsplit=1)[:1]]):
+            for baseline in dict.fromkeys([*before, rung.split()[0]]):
                 pairs = _pairs(by_rung, rung, baseline, epochs)
                 if rung == baseline or len(pairs) < 2:
                     continue
