@@ -1,16 +1,18 @@
-"""The Ray searchers: they hand out the runs of a phase, try crashed runs again, and record how each run ended.
+"""The searchers of a phase: they hand out its runs, try crashed runs again, and record how each run ended.
+
+Ray asks the course's searcher (tuner.py), which asks that of the present phase.
 
 Ray is told to give up every crashed trial at once. The searcher hands the run out again as a new Ray trial, with its
 own number and a new attempt, exactly as a driver that resumes a study does. So there is one way to continue after a
 death, and study.db holds the number of retries. Ray's own count ends with its driver, and it counts a worker twice
 that dies while Ray hands it the next trial.
 
-Ray 2.60 calls in this order (tune_controller.py): a result that is not the last goes to the scheduler and then to
-`on_trial_result` here. The last result, and one at which the scheduler stops the trial, come only with
-`on_trial_complete`. A crash comes as `on_trial_complete(error=True)` without a cause.
+Ray 2.60 calls in this order (tune_controller.py): a result that is not the last goes to the scheduler. The last result,
+and one at which the scheduler stops the trial, come only with `on_trial_complete`. A crash comes as
+`on_trial_complete(error=True)` without a cause.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +26,7 @@ from study.records.ledger import Ledger, SeedOf, Suggestion
 Run = TypeVar("Run")
 
 
-class RetryingSearcher(Searcher, Generic[Run]):
+class RetryingSearcher(ABC, Generic[Run]):
     """Hands out runs until none is left or too many have failed.
 
     Args:
@@ -32,7 +34,6 @@ class RetryingSearcher(Searcher, Generic[Run]):
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
-        super().__init__(metric=None, mode=None)
         self.attempts = attempts
         self._again: list[Run] = []
 
@@ -72,16 +73,6 @@ class RetryingSearcher(Searcher, Generic[Run]):
                     self._finish(attempt.run, result)
             else:
                 self._again.append(attempt.run)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing: study.db holds everything."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing: study.db holds everything."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher into tuner.pkl, which is never read again. Database handles cannot be pickled.
-        return {}
 
     def _fail(self, run: Run, why: str, result: dict[str, Any] | None = None) -> None:
         self.attempts.budget.note_failure(why)

@@ -43,7 +43,7 @@ def test_both_ends_of_every_range_are_legal(space: SearchSpace) -> None:
 
 def test_budgets_are_as_documented() -> None:
     budgets = {space.name: space.default_trials for space in SPACES}
-    assert budgets == {"acckd_full": 50, "acckd_core": 40, "acckd_smoke": 8} | dict.fromkeys(
+    assert budgets == {"acckd_full": 50, "acckd_full_lr": 50, "acckd_core": 40, "acckd_smoke": 8} | dict.fromkeys(
         METHODS.keys() - {"acckd"}, 24
     )
 
@@ -53,5 +53,6 @@ def test_the_full_space_searches_every_knob_of_the_method() -> None:
         "mix_targets",
         "mix_statistics",
     }
+    assert get_space("acckd_full_lr").distributions.keys() - get_space("acckd_full").distributions.keys() == {"lr"}
     core = [knob.name for knob in get_space("acckd_core").tunable]
     assert core == ["temperature", "cckd_weight", "mix_ratio", "feature_weight"]

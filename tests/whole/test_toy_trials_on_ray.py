@@ -8,6 +8,7 @@ from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
 from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
+from study.execution.tuner import Course, CourseScheduler, CourseSearcher, Phase
 from study.records.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -59,18 +60,21 @@ def _drive(ledger: Ledger, seed_of, folder: Path) -> None:
     from ray import tune
 
     attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=9))
+    searcher, scheduler = LedgerSearcher(ledger, attempts, seed_of=seed_of), LedgerScheduler(ledger, attempts)
+    phase = Phase(searcher, scheduler, on_step=lambda: None)
+    course = Course(phase, iter(()), attempts, (str(folder.parent), folder.name))
     tune.Tuner(
         tune.with_resources(_toy_trainable(), {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearcher(ledger, attempts, seed_of=seed_of),
-            scheduler=LedgerScheduler(ledger, attempts),
+            search_alg=CourseSearcher(course),
+            scheduler=CourseScheduler(course),
             num_samples=-1,
             max_concurrent_trials=2,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name=folder.name,
-            storage_path=str(folder.parent),
+            name=course.folder[1],
+            storage_path=course.folder[0],
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
