@@ -173,9 +173,10 @@ def teacher_lines(checked: Checked) -> list[str]:
     adjusted = f" with tau {spec.tau:g}" if spec.tau != 1 else ""
     read = "" if spec.features == "final" else f", features {spec.features}"
     size = f"{checked.teacher_size} px"
+    uses = checked.plan.epochs / spec.views
     lines = [
         ("teacher", f"{spec.name}, {spec.form}{adjusted}, {size}{read}"),
-        ("views", f"{spec.views} of each image; a student uses each {checked.plan.epochs / spec.views:.3g} times"),
+        ("views", f"{spec.views} of each image; a student uses each {'once' if uses == 1 else f'{uses:.3g} times'}"),
         *([("weights", spec.weights)] if spec.weights else []),
         *([("embedding", f"of the classes, from {embeddings.source}")] if embeddings else []),
         ("prior", f"{spec.prior}{smoothed}"),

@@ -137,6 +137,7 @@ def test_the_teachers_options_are_shown_where_they_matter(asked) -> None:
     assert "views     30 of each image; a student uses each 4 times" in shown
     assert "prior     val, 0.1 of it uniform" in shown
     assert "targets   out_of_fold, 3 folds" in shown
+    assert teacher_lines(asked("--epochs", "30"))[1] == "views     30 of each image; a student uses each once"
 
 
 def test_the_dry_run_fits_80_columns_but_for_paths(asked, tmp_path: Path) -> None:
