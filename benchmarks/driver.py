@@ -4,8 +4,8 @@
     python -m benchmarks.driver --trials 10000
     python -m benchmarks.driver --pruner median
 
-A thousand trials that train nothing go through searcher, scheduler and ticker in the order Ray calls them: asked,
-started, reported at four rungs, ended; the tables are written as a real study writes them. What Optuna does is apart.
+A thousand trials that train nothing go through searcher and ticker in the order Ray calls them: asked, started,
+reported at four rungs, ended; the tables are written as a real study writes them. What Optuna does is apart.
 The numbers are chosen at random, and what TPE would take instead is timed on copies of the study as it stood. A pruner
 judges the trials where one is named: its work grows with the complete trials. A trial of the last hundred over one of
 the first, and its milliseconds, have goals (`benchmarks.goals`).
@@ -20,14 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, median
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.goals import Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
 from study.execution.attempts import AttemptLog
-from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.phases.state.study_in_progress import Study
 from study.phases.state.ticker import Ticker
@@ -39,8 +37,6 @@ EPOCHS, RUNGS = 20, (5, 10, 15, 20)
 WINDOW = 100
 _N_TPE = 5
 _PARTS = ("ask", "report", "end", "tick", "processor")
-#: Stands for Ray's controller, which our scheduler leaves alone.
-_NO_RAY: Any = SimpleNamespace(_tune_controller=None)
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,6 @@ def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW, pruner: s
     study = idle_study(folder, "driver", SearchSettings("random", pruner, trials, 0, 0, EPOCHS, RUNGS))
     attempts = AttemptLog(study.budget)
     searcher = LedgerSearcher(study.ledger, attempts, seed_of=lambda config, replicate: 1 + replicate)
-    scheduler = LedgerScheduler(study.ledger, attempts)
     tick = Ticker(
         study,
         n_done=lambda: study.ledger.finished_total,
@@ -88,7 +83,7 @@ def measure(folder: Path, *, trials: int = 1000, window: int = WINDOW, pruner: s
     times = DriverTimes([], [], [], [], [], [], [], [])
     for number in range(trials):
         start = time.process_time()
-        _run_trial(str(number), searcher, scheduler, tick, times)
+        _run_trial(str(number), searcher, tick, times)
         times.processor.append(time.process_time() - start)
         if (number + 1) in (window, trials // 2, trials):
             times.tpe.append((number + 1, _tpe_s(study, folder / "tpe")))
@@ -142,21 +137,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run_trial(
-    name: str, searcher: LedgerSearcher, scheduler: LedgerScheduler, tick: Callable[[], None], times: DriverTimes
-) -> None:
+def _run_trial(name: str, searcher: LedgerSearcher, tick: Callable[[], None], times: DriverTimes) -> None:
     config, asked = _timed(searcher.suggest, name)
     assert isinstance(config, dict)
-    trial: Any = SimpleNamespace(trial_id=name, config=config)
-    scheduler.on_trial_add(_NO_RAY, trial)
     reported = ended = 0.0
     for rung in RUNGS:
         result = {"records": [_record(epoch, config["number"]) for epoch in range(rung - 4, rung + 1)], "cause": None}
-        verdict = scheduler.STOP
+        stops = True
         if rung < EPOCHS:
-            verdict, taken = _timed(scheduler.on_trial_result, _NO_RAY, trial, result)
+            stops, taken = _timed(searcher.on_result, name, result)
             reported += taken
-        if verdict == scheduler.STOP:
+        if stops:
             ended = _timed(searcher.on_trial_complete, name, result)[1]
             break
     times.ask.append(asked)

@@ -24,9 +24,9 @@ from benchmarks.goals import Row, table
 from benchmarks.idle_study import idle_study
 from benchmarks.timing import Ratio
 from study.execution.attempts import AttemptLog
-from study.execution.schedulers import LedgerScheduler
+from study.execution.course import Course, Phase
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import Course, Phase, run_trials
+from study.execution.tuner import run_trials
 from study.execution.workers import ray_session
 from study.phases.state.ticker import Ticker
 from study.strategy.search_settings import SearchSettings
@@ -98,7 +98,7 @@ def measure(folder: Path, *, trials: int = 200, slots: int = 2, seconds: float =
                 seed_of=lambda config, replicate: 1 + replicate,
                 is_settled=lambda: ledger.n_asked >= last,
             )
-            return Phase(searcher, LedgerScheduler(ledger, attempts), tick)
+            return Phase(searcher, tick)
 
         # The second phase is made when the first one has ended, as a study does it.
         course = Course(phase(trials // 2), map(phase, [trials]), attempts, study.ray_folder("search"))

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 _ = SimpleNamespace()
 
 # Ray Tune calls these methods of trainables, searchers, schedulers and callbacks, and names their parameters.
-_.setup, _.reset_config, _.on_trial_error, _.on_step_end, _.iteration, _.checkpoint_path
+_.setup, _.reset_config, _.on_trial_add, _.on_trial_result, _.on_trial_error, _.on_step_end
+_.iteration, _.checkpoint_path
 # Functions of Ray that the study replaces by its own, with their parameters.
 _.print_to_stdstream, _.ignore_prefix, _.callbacks, _.start_monitor, _.start_api_server
 # Optuna calls these methods of storages and studies, and names their parameters.

@@ -1,4 +1,4 @@
-"""The attempts that run now: the one object that a phase's scheduler, searcher, and hang watchdog share.
+"""The attempts that run now: the one object that a course's scheduler, searchers, and hang watchdog share.
 
 Ray reports one crash in two calls. The scheduler's `on_trial_error` comes first and can read the cause. The searcher's
 `on_trial_complete(error=True)` comes second, without a cause. The attempt carries the cause from one call to the other.

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from study.execution.course import CourseScheduler
 from study.execution.ray_private import worker_of
-from study.execution.schedulers import ListeningScheduler
 
 #: Seconds that a worker may take beyond the limit to start: it imports torch and fetches the data.
 SETUP_S = 300.0
@@ -25,7 +25,7 @@ class HangWatchdog:
         limit_s: seconds without a report after which a trial hangs; 0 for never.
     """
 
-    def __init__(self, scheduler: ListeningScheduler, limit_s: float) -> None:
+    def __init__(self, scheduler: CourseScheduler, limit_s: float) -> None:
         self._scheduler, self._limit_s = scheduler, limit_s
         self._signs: dict[str, tuple[Any, float]] = {}
         self._next = 0.0

@@ -1,6 +1,6 @@
-"""The searchers of a phase: they hand out its runs, try crashed runs again, and record how each run ended.
+"""The searchers of a phase: they hand out its runs, judge results, try crashed runs again, and record their ends.
 
-Ray asks the course's searcher (tuner.py), which asks that of the present phase.
+Ray asks the searcher and the scheduler of the course (course.py), and both ask the searcher of the present phase.
 
 Ray is told to give up every crashed trial at once. The searcher hands the run out again as a new Ray trial, with its
 own number and a new attempt, exactly as a driver that resumes a study does. So there is one way to continue after a
@@ -30,7 +30,7 @@ class RetryingSearcher(ABC, Generic[Run]):
     """Hands out runs until none is left or too many have failed.
 
     Args:
-        attempts: shared with the phase's scheduler.
+        attempts: of the course.
     """
 
     def __init__(self, attempts: AttemptLog) -> None:
@@ -47,6 +47,11 @@ class RetryingSearcher(ABC, Generic[Run]):
             self.attempts.begin(trial_id, run, continues=config["attempt"] > 1)
             return config
         return None if self.attempts.n_running else Searcher.FINISHED
+
+    def on_result(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Note that a run makes progress; return whether it shall stop. Its last result comes only with its end."""
+        self.attempts.report(self.attempts.running(trial_id), len(result.get("records", ())))
+        return False
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a run ended, once.
@@ -102,9 +107,11 @@ class RetryingSearcher(ABC, Generic[Run]):
 class LedgerSearcher(RetryingSearcher[Suggestion]):
     """Hands Ray the trials that a killed driver left, then new ones, up to the total in the search's settings.
 
+    It records every result in the ledger and stops the trials that the ledger prunes.
+
     Args:
         ledger: the search.
-        attempts: shared with the LedgerScheduler.
+        attempts: of the course.
         seed_of: returns the seed of a new trial; called with its whole configuration, not only the searched knobs.
         settings: training settings that all trials share; each configuration contains them.
         extras: further entries of each Ray configuration, such as the folder for checkpoints.
@@ -131,6 +138,13 @@ class LedgerSearcher(RetryingSearcher[Suggestion]):
         self._ledger, self._seed_of = ledger, seed_of
         self._settings, self._extras = dict(settings or {}), dict(extras or {})
         self._left = list(reversed(ledger.unfinished()))
+
+    def on_result(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Record the epochs of `result`; return whether the ledger prunes the trial."""
+        with self.attempts.keeping_fault():
+            super().on_result(trial_id, result)
+            attempt = self.attempts.running(trial_id)
+            return attempt is not None and self._ledger.report(attempt.run.number, result["records"])
 
     def _next(self) -> Suggestion | None:
         if not self._left and (self._ledger.n_asked >= self._ledger.settings.trials or self._is_settled()):

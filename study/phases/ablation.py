@@ -14,7 +14,7 @@ from typing import Any
 from search_spaces.space import SearchSpace
 from study import schema
 from study.execution.attempts import AttemptLog
-from study.execution.tuner import Phase
+from study.execution.course import Phase
 from study.execution.workers import Workers
 from study.phases.changes import Change, changed_knobs, put_back, without_parts
 from study.phases.confirmation import confirm_seeds

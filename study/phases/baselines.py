@@ -10,7 +10,7 @@ from typing import Any
 
 from study import schema
 from study.execution.attempts import AttemptLog
-from study.execution.tuner import Phase
+from study.execution.course import Phase
 from study.execution.workers import Workers
 from study.phases.search import SearchTarget, search
 from study.phases.selection import ranked, select

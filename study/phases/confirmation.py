@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from study.execution.attempts import AttemptLog
-from study.execution.tuner import Phase
+from study.execution.course import Phase
 from study.execution.workers import Workers
 from study.phases.baselines import tuned_entries
 from study.phases.reruns import Rerun, RerunQueue, given_up, run_reruns

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from study.execution.attempts import AttemptLog
-from study.execution.tuner import Phase
+from study.execution.course import Phase
 from study.execution.workers import Workers
 from study.phases.ablation import ablate
 from study.phases.baselines import tune_baselines

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from study.execution.attempts import AttemptLog
-from study.execution.tuner import Phase
+from study.execution.course import Phase
 from study.execution.workers import Workers
 from study.phases.confirmation import queue_on_test, runs_of_cut
 from study.phases.reruns import Rerun, given_up, run_reruns

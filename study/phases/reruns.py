@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.execution.attempts import AttemptLog
+from study.execution.course import Phase
 from study.execution.failure_causes import may_retry
-from study.execution.schedulers import ListeningScheduler
 from study.execution.searchers import RetryingSearcher
-from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.state.study_in_progress import Study
 from study.phases.state.ticker import Ticker
@@ -123,7 +122,6 @@ def run_reruns(
             opens_test=queue.opens_test,
             on_done=record,
         ),
-        scheduler=ListeningScheduler(attempts),
         on_step=Ticker(study, n_done=queue.n_done, seconds_left=seconds_left, note=note),
     )
     study.end_phase()
@@ -135,7 +133,7 @@ class RerunSearcher(RetryingSearcher[Rerun]):
     Args:
         reruns: the runs that are left.
         ledger: counts attempts, so that a survivor of a lost attempt cannot write into its successor's checkpoints.
-        attempts: shared with the scheduler.
+        attempts: of the course.
         checkpoints: where the checkpoints and exported students of the runs lie.
         opens_test: whether the runs are judged on the test set.
         on_done: called with (rerun, result) when a run has finished.

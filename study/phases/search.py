@@ -6,10 +6,9 @@ from typing import Any
 
 from search_spaces.knob import KnobValue
 from study.execution.attempts import AttemptLog
-from study.execution.schedulers import LedgerScheduler
+from study.execution.course import Phase
 from study.execution.searchers import LedgerSearcher
 from study.execution.tasks import Future, TaskError
-from study.execution.tuner import Phase
 from study.execution.workers import Workers
 from study.phases.state.study_in_progress import NothingComplete, Study
 from study.phases.state.ticker import Ticker
@@ -153,12 +152,7 @@ def search(study: Study, target: SearchTarget, attempts: AttemptLog, workers: Wo
             tick()
             looks()
 
-        phase = Phase(
-            searcher=searcher,
-            scheduler=LedgerScheduler(ledger, attempts),
-            on_step=on_step,
-        )
-        yield phase
+        yield Phase(searcher, on_step)
         study.end_phase()
         study.export()
         held_back = searcher.held_back and not looks.settled

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from study.execution.attempts import AttemptLog
+from study.execution.course import Course, Phase
 from study.execution.failure_budget import FailureBudget
-from study.execution.schedulers import LedgerScheduler, ListeningScheduler
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import Course, Phase, run_trials
+from study.execution.tuner import run_trials
 from study.execution.workers import Workers, ray_session
 from study.phases.reruns import Rerun, RerunSearcher
 from trainables.cckd.errors import TeacherError
@@ -77,7 +77,7 @@ class _ReportingTuner(_Tuner):
     """Tune at a result that is not the trial's last: it takes what the scheduler raises for the trial's failure."""
 
     def end(self, trial: Any) -> None:
-        with pytest.raises(TeacherError):
+        with pytest.raises((TeacherError, OSError)):
             self._scheduler.on_trial_result(None, trial, {"records": []})
 
 
@@ -94,9 +94,9 @@ def swallowing(play: Callable[[type], None]) -> None:
     play(_Tuner)
 
 
-def _run(folder: Path, searcher: Any, scheduler: Any, trainable: type = object) -> None:
-    phase = Phase(searcher, scheduler, on_step=lambda: None)
-    run_trials(PLAN, WORKERS, trainable, None, Course(phase, iter(()), scheduler.attempts, (str(folder), "confirm")))
+def _run(folder: Path, searcher: Any, trainable: type = object) -> None:
+    phase = Phase(searcher, on_step=lambda: None)
+    run_trials(PLAN, WORKERS, trainable, None, Course(phase, iter(()), searcher.attempts, (str(folder), "confirm")))
 
 
 @pytest.mark.usefixtures("swallowing")
@@ -104,7 +104,7 @@ def test_what_a_callback_raises_ends_the_phase_as_itself_and_the_run_stays_to_be
     attempts = _log()
     searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=_full)
     with pytest.raises(OSError, match="No space left"):
-        _run(tmp_path, searcher, ListeningScheduler(attempts))
+        _run(tmp_path, searcher)
     counted = ledger.runs.rerun_attempts()
     assert list(counted) == ["ce-seed1"], "nothing more is started"
     assert (counted["ce-seed1"].failures, counted["ce-seed1"].failed) == (0, False), "it was not the run's fault"
@@ -118,7 +118,7 @@ def test_a_search_whose_ledger_cannot_be_written_leaves_its_trial_running(
     searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of)
     monkeypatch.setattr(ledger, "report", _full)
     with pytest.raises(OSError, match="No space left"):
-        _run(tmp_path, searcher, LedgerScheduler(ledger, attempts))
+        _run(tmp_path, searcher)
     assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
 
 
@@ -127,7 +127,7 @@ def test_a_teachers_cache_that_is_another_teachers_ends_the_phase_as_itself(ledg
     attempts = _log(_refuse)
     searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=lambda *_: None)
     with pytest.raises(TeacherError, match="8 of 8 views"):
-        _run(tmp_path, searcher, ListeningScheduler(attempts))
+        _run(tmp_path, searcher)
     assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"], "nothing more is started"
 
 
@@ -140,17 +140,28 @@ def test_a_teachers_cache_is_verified_once_there_are_results_and_before_they_are
         done.append(run.entry)
 
     searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=file)
-    _run(tmp_path, searcher, ListeningScheduler(attempts))
+    _run(tmp_path, searcher)
     assert done == ["verified", "ce", "verified", "la", "verified", "kd"]
 
 
 def test_a_result_that_is_not_a_trials_last_is_not_recorded_unverified(ledger, tmp_path, seed_of, play) -> None:
     attempts = _log(_refuse)
     play(_ReportingTuner)
-    searcher, scheduler = LedgerSearcher(ledger, attempts, seed_of=seed_of), LedgerScheduler(ledger, attempts)
+    searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of)
     with pytest.raises(TeacherError, match="8 of 8 views"):
-        _run(tmp_path, searcher, scheduler)
+        _run(tmp_path, searcher)
     assert ledger.rows()[0].records == ()
+
+
+def test_a_result_that_is_not_a_trials_last_and_cannot_be_recorded_ends_the_phase_as_itself(
+    ledger, tmp_path: Path, seed_of, play, monkeypatch
+) -> None:
+    searcher = LedgerSearcher(ledger, _log(), seed_of=seed_of)
+    play(_ReportingTuner)
+    monkeypatch.setattr(ledger, "report", _full)
+    with pytest.raises(OSError, match="No space left"):
+        _run(tmp_path, searcher)
+    assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
 
 
 def _quick(good: type) -> type:
@@ -179,5 +190,5 @@ def test_ray_itself_does_not_swallow_it(ledger, tmp_path: Path) -> None:
     attempts = _log()
     searcher = RerunSearcher(RUNS, ledger, attempts, checkpoints="", on_done=_full)
     with ray_session(PLAN), pytest.raises(OSError, match="No space left"):
-        _run(tmp_path, searcher, ListeningScheduler(attempts), _quick(tune.Trainable))
+        _run(tmp_path, searcher, _quick(tune.Trainable))
     assert list(ledger.runs.rerun_attempts()) == ["ce-seed1"]

@@ -11,20 +11,17 @@ from contextlib import contextmanager
 from itertools import product
 from math import log
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optuna.pruners import HyperbandPruner
 from optuna.storages import RDBStorage
-from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search_spaces.faults import contains
 from search_spaces.space import SearchSpace
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
 from study.strategy.pruners import PROTECTED, PRUNERS
@@ -86,19 +83,15 @@ def _drive(ledger: Ledger, seed_of: Callable[..., int], saved: dict[int, int]) -
     """Play Ray and a worker that saves the epochs of a leg, a rung at a time, before the driver hears of them."""
     attempts = AttemptLog(FailureBudget(max_retries=0, max_failures=0))
     searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of)
-    scheduler = LedgerScheduler(ledger, attempts)
     while (config := searcher.suggest("ray")) != Searcher.FINISHED:
         assert isinstance(config, dict)
-        number, reported = config["number"], 0
-        trial: Any = SimpleNamespace(trial_id="ray", config=config)
-        decision = TrialScheduler.CONTINUE
-        while decision == TrialScheduler.CONTINUE:
+        number, reported, stops = config["number"], 0, False
+        while not stops:
             saved[number] = next((rung for rung in RUNGS if rung > saved.get(number, 0)), EPOCHS)
             # A continued trial reports all that it has.
             records = [_epoch(config["config"], epoch) for epoch in range(reported + 1, saved[number] + 1)]
             reported, result = saved[number], {"records": records, "cause": None}
-            done = reported == EPOCHS
-            decision = TrialScheduler.STOP if done else scheduler.on_trial_result(None, trial, result)
+            stops = reported == EPOCHS or searcher.on_result("ray", result)
         searcher.on_trial_complete("ray", result)
 
 

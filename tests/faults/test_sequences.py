@@ -25,9 +25,9 @@ from ray.tune.search import Searcher
 from search_spaces.knob import Knob
 from search_spaces.space import SearchSpace
 from study.execution.attempts import AttemptLog
+from study.execution.course import Course, CourseScheduler, Phase
 from study.execution.failure_budget import FailureBudget
 from study.execution.failure_causes import Kind, cause
-from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
 from study.strategy.search_settings import SearchSettings
@@ -74,7 +74,8 @@ class Sequences(RuleBasedStateMachine):
         self.ledger = Ledger.open(self.folder / "study.db")
         self.log = AttemptLog(FailureBudget(max_retries=RETRIES, max_failures=TRIALS, n_workers=1000))
         self.searcher = LedgerSearcher(self.ledger, self.log, seed_of=lambda config, replicate: 100 + replicate)
-        self.scheduler = LedgerScheduler(self.ledger, self.log)
+        phase = Phase(self.searcher, lambda: None)
+        self.scheduler = CourseScheduler(Course(phase, iter(()), self.log, ("/tmp", "ray")))
 
     # ---- Ray's calls
 

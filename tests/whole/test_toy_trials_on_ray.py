@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from study.execution.attempts import AttemptLog
+from study.execution.course import Course, CourseScheduler, CourseSearcher, Phase
 from study.execution.failure_budget import FailureBudget
-from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
-from study.execution.tuner import Course, CourseScheduler, CourseSearcher, Phase
 from study.records.ledger import Ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -60,8 +59,7 @@ def _drive(ledger: Ledger, seed_of, folder: Path) -> None:
     from ray import tune
 
     attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=9))
-    searcher, scheduler = LedgerSearcher(ledger, attempts, seed_of=seed_of), LedgerScheduler(ledger, attempts)
-    phase = Phase(searcher, scheduler, on_step=lambda: None)
+    phase = Phase(LedgerSearcher(ledger, attempts, seed_of=seed_of), on_step=lambda: None)
     course = Course(phase, iter(()), attempts, (str(folder.parent), folder.name))
     tune.Tuner(
         tune.with_resources(_toy_trainable(), {"cpu": 1}),

@@ -14,7 +14,7 @@ from trainables.cckd.precision import StepShape
 from trainables.trial_context import TrialContext
 
 if TYPE_CHECKING:
-    from study.execution.tuner import Course
+    from study.execution.course import Course
 
 
 def beside_driver(function: Callable[..., Any], *arguments: Any) -> Future:

@@ -27,7 +27,7 @@ from trainables.cckd.files.atomic import write_bytes
 from trainables.checkpoint_store import MODEL, CheckpointStore
 
 if TYPE_CHECKING:
-    from study.execution.tuner import Phase
+    from study.execution.course import Phase
 
 log = logging.getLogger("study")
 
@@ -250,7 +250,7 @@ class Study:
             StudyFailed: failures exceed a limit.
             TeacherError: the teacher's cache holds other features than the teacher computes now.
         """
-        from study.execution.tuner import Course  # and with it Ray Tune
+        from study.execution.course import Course  # and with it Ray Tune
 
         attempts = self.new_attempts(prepared)
         left = phases(attempts, workers)

@@ -18,9 +18,10 @@ import pytest
 from study.execution import cluster as module
 from study.execution.attempts import AttemptLog
 from study.execution.cluster import PACKAGES, ClusterError, connect
+from study.execution.course import Course, Phase
 from study.execution.failure_budget import FailureBudget
 from study.execution.nodes import check_nodes
-from study.execution.tuner import Course, Phase, run_trials
+from study.execution.tuner import run_trials
 from study.execution.workers import _ENVIRONMENT, Workers
 from study.phases.reruns import Rerun, RerunSearcher
 from study.planning.check import check
@@ -198,11 +199,9 @@ def test_four_trials_share_a_gpu_and_read_one_copy_of_the_data(joined, tmp_path)
         on_done=lambda rerun, result: results.append(result),
     )
     plan = SimpleNamespace(cpus_per_trial=0.0, gpus_per_trial=0.25, trial_timeout=0.0)
-    from study.execution.schedulers import ListeningScheduler
-
     context = SimpleNamespace(data=ray.put(np.ones(2_000_000)))
     folder = (str(tmp_path / "ray"), "stub-1")
-    course = Course(Phase(searcher, ListeningScheduler(attempts), on_step=lambda: None), iter(()), attempts, folder)
+    course = Course(Phase(searcher, on_step=lambda: None), iter(()), attempts, folder)
     run_trials(plan, Workers(4), trainable(), context, course)  # type: ignore[arg-type]
     assert [result["together"] for result in results] == [4] * 4
     assert len({result["pid"] for result in results}) == 4

@@ -102,9 +102,9 @@ from types import SimpleNamespace
 from ray import tune
 from study.execution.attempts import AttemptLog
 from study.execution.failure_budget import FailureBudget
-from study.execution.schedulers import ListeningScheduler
 from study.phases.reruns import Rerun, RerunSearcher
-from study.execution.tuner import Course, Phase, run_trials
+from study.execution.course import Course, Phase
+from study.execution.tuner import run_trials
 from study.execution.workers import ray_session
 
 folder = Path(sys.argv[1])
@@ -132,9 +132,8 @@ searcher = RerunSearcher(
     [Rerun("la", 1, None, {}, export=False)], ledger, attempts, checkpoints="/c",
     on_done=lambda rerun, result: print("done", *told, flush=True),
 )
-scheduler = ListeningScheduler(attempts)
 with ray_session(plan) as workers:
-    phase = Phase(searcher, scheduler, lambda: None)
+    phase = Phase(searcher, lambda: None)
     run_trials(plan, workers, Sleeper, 1, Course(phase, iter(()), attempts, (str(folder / "ray"), "one")))
 """
 

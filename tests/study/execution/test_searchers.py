@@ -1,6 +1,5 @@
 """The adapters follow the order of Ray's calls: results, ends, stops, crashes and retries reach the ledger once."""
 
-import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -8,17 +7,22 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from study.execution.attempts import AttemptLog
+from study.execution.course import Course, CourseScheduler, Phase
 from study.execution.failure_budget import FailureBudget
-from study.execution.schedulers import LedgerScheduler
 from study.execution.searchers import LedgerSearcher
 from study.records.ledger import Ledger
+
+
+def _scheduler(searcher: LedgerSearcher) -> CourseScheduler:
+    """The scheduler of a course whose only phase is the searcher's."""
+    return CourseScheduler(Course(Phase(searcher, lambda: None), iter(()), searcher.attempts, ("/tmp", "ray")))
 
 
 @pytest.fixture
 def adapters(ledger, seed_of):
     attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=3))
     searcher = LedgerSearcher(ledger, attempts, seed_of=seed_of, settings={"epochs": 4}, extras={"folder": "x"})
-    return searcher, LedgerScheduler(ledger, attempts)
+    return searcher, _scheduler(searcher)
 
 
 def _trial(trial_id: str, config: dict, **more) -> SimpleNamespace:
@@ -136,9 +140,10 @@ def test_a_crashed_trial_comes_again_as_a_new_attempt_and_is_filed_with_its_caus
 
 
 def test_crashes_count_over_drivers_but_a_killed_driver_is_none(ledger, database, seed_of, tmp_path) -> None:
-    def driver(opened) -> tuple[LedgerSearcher, LedgerScheduler]:
+    def driver(opened) -> tuple[LedgerSearcher, CourseScheduler]:
         attempts = AttemptLog(FailureBudget(max_retries=1, max_failures=3))
-        return LedgerSearcher(opened, attempts, seed_of=seed_of), LedgerScheduler(opened, attempts)
+        searcher = LedgerSearcher(opened, attempts, seed_of=seed_of)
+        return searcher, _scheduler(searcher)
 
     for k in range(3):  # three drivers die with the trial
         driver(ledger)[0].suggest(f"{k}")
@@ -167,10 +172,6 @@ def test_a_trial_ray_takes_back_before_it_began_stays_running(adapters, ledger) 
     adapters[0].suggest("a")
     adapters[0].on_trial_complete("a")
     assert ledger.counts() == {"complete": 0, "pruned": 0, "fail": 0, "running": 1}
-
-
-def test_the_scheduler_is_pickled_without_its_handles(adapters) -> None:
-    assert vars(pickle.loads(pickle.dumps(adapters[1]))) == {}
 
 
 def test_a_run_that_met_a_damaged_image_stays_to_be_done_and_no_other_begins(adapters, ledger) -> None:

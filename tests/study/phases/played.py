@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.execution.tuner import Course, CourseSearcher
+from study.execution.course import Course, CourseSearcher
 from study.execution.workers import Workers
 from study.phases.state.engine import Engine
 from study.phases.state.study_in_progress import Analyses, Study
